@@ -1,0 +1,272 @@
+"""Every error a caller may meet, one class per thing the caller can do about it.
+
+Two families answer the question that matters after a failed command: `NotDone` (it was not executed and
+never will be) and `OutcomeUnknown` (it may have been; repeating the same call is safe). `Rejected` is the
+user's own refusal. Each says what failed, where, and what to do next, and survives pickling, since errors
+travel between actors.
+"""
+
+from typing import Any, ClassVar
+
+
+class FleetError(Exception):
+    """Base of all. Keyword facts become attributes and are part of the message.
+
+    `retry`: whether the same call may succeed later as it is. `hint`: what to do next.
+    """
+
+    retry: ClassVar[bool] = False
+    hint: ClassVar[str] = ""
+
+    def __init__(self, what: str = "", /, **facts: Any) -> None:
+        super().__init__(what)
+        self.what = what
+        self.facts = {key: value for key, value in facts.items() if value is not None}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "facts":
+            raise AttributeError(name)
+        try:
+            return self.facts[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}; its facts: {self.facts}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.what, self.facts))
+
+    def __str__(self) -> str:
+        facts = ", ".join(f"{key}={value}" for key, value in self.facts.items())
+        what = self.what or type(self).__name__
+        return " ".join(part for part in (what, facts and f"({facts})", self.hint and f"- {self.hint}") if part)
+
+
+def _rebuild(cls: type[FleetError], what: str, facts: dict[str, Any]) -> FleetError:
+    error = cls.__new__(cls)
+    FleetError.__init__(error, what, **facts)
+    return error
+
+
+class Reject(Exception):
+    """Raise it inside a command to refuse: the state stays as it was, the caller gets `Rejected(value)`."""
+
+    def __init__(self, value: Any = None) -> None:
+        super().__init__(value)
+        self.value = value
+
+
+class Rejected(FleetError):
+    """The data object's own refusal (`raise Reject(value)`); the state was not changed."""
+
+    def __init__(self, value: Any = None, /, **facts: Any) -> None:
+        super().__init__(str(value), **facts)
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_rejected, (type(self), self.value, self.facts))
+
+
+def _rebuild_rejected(cls: type[Rejected], value: Any, facts: dict[str, Any]) -> Rejected:
+    return cls(value, **facts)
+
+
+# -- definitely not executed ---------------------------------------------------------------------
+
+
+class NotDone(FleetError):
+    """Not executed, and never will be."""
+
+
+class NoSuchGroup(NotDone):
+    hint = "create it with create_group, or check the name"
+
+
+class GroupExists(NotDone):
+    hint = "use it with group(name, DataClass), or create it with exist_ok=True"
+
+
+class CleanupOngoing(NotDone):
+    retry = True
+    hint = "members of the removed group of this name may still live; try again in a moment"
+
+
+class NoSuchNode(NotDone):
+    hint = "check the name, and that the node runs and was reached"
+
+
+class NotActive(NotDone):
+    hint = "activate the node first"
+
+
+class Unavailable(NotDone):
+    """Refused before it was proposed: no leader, no quorum, or a leadership in transfer."""
+
+    retry = True
+    hint = "try again; if it stays, look which members are down"
+
+
+class Overloaded(NotDone):
+    retry = True
+    hint = "more is under way than the limits allow; slow down and try again"
+
+
+class DeadlineExceededBeforeSend(NotDone):
+    retry = True
+    hint = "the timeout passed before the command left; try again with more time"
+
+
+class TooLarge(NotDone):
+    hint = "split it, or raise the limit on every node"
+
+
+class NotEncodable(NotDone):
+    """Arguments that cannot be turned into bytes."""
+
+    hint = "pass values that cloudpickle can encode"
+
+
+class BadArguments(NotDone, TypeError):
+    """A call that does not fit the method, or a name that is none."""
+
+
+class DataClassUnavailable(NotDone):
+    """A node cannot load the group's data class."""
+
+    hint = (
+        "install its module on the nodes, or send it by value: "
+        "cloudpickle.register_pickle_by_value(module) before create_group"
+    )
+
+
+class Forbidden(NotDone):
+    pass
+
+
+class ChangeInProgress(NotDone):
+    retry = True
+    hint = "one membership change at a time, and only after the leader's first commit; try again"
+
+
+class WouldBreakQuorum(NotDone):
+    hint = "too few of the members that would remain answer; bring one back first"
+
+
+class NotMember(NotDone):
+    hint = "the group has no such member"
+
+
+class TargetUnresponsive(NotDone):
+    retry = True
+    hint = "the new leader does not answer, lags, or cannot vote; choose another"
+
+
+class CannotRemoveLeader(NotDone):
+    hint = "transfer the leadership first"
+
+
+# -- may have been executed ----------------------------------------------------------------------
+
+
+class OutcomeUnknown(FleetError):
+    """It may or may not have been executed; repeating the same call object is safe."""
+
+    retry = True
+    hint = "repeat the same call object: it is executed at most once"
+
+
+class SessionExpired(OutcomeUnknown):
+    """The group forgot this client's session: what it had not answered can no longer be told apart."""
+
+    retry = False
+    hint = "read the state before sending it again; raise session_ttl_ms if clients pause this long"
+
+
+# -- reads -----------------------------------------------------------------------------------------
+
+
+class TooStale(FleetError):
+    retry = True
+
+
+class Compacted(FleetError):
+    pass
+
+
+# -- the user's code ----------------------------------------------------------------------------------
+
+
+class CommandFailed(FleetError):
+    """The command raised on every member alike; the state was rolled back.
+
+    `error`: the exception's type name; `where`: its innermost line in the user's code.
+    """
+
+    hint = "the state is as before the call"
+
+
+class QueryFailed(FleetError):
+    """The query raised. `error` and `where` as in CommandFailed."""
+
+
+class ImpureQuery(FleetError):
+    """The query changed the object; the member took the change back."""
+
+    hint = "make it a @fleet.command, or copy before changing"
+
+
+class NotDecodable(FleetError):
+    """The result came, but its class cannot be loaded here. The command was executed."""
+
+
+class GroupHalted(FleetError):
+    pass
+
+
+class ImpureCommand(FleetError):
+    pass
+
+
+class WouldDeadlock(FleetError):
+    """A blocking call where none may block: inside an actor, a command, or the client's own loop."""
+
+    hint = "use .submit(), or FleetClient(self) inside a Thespian actor"
+
+
+# -- a node and its disk -------------------------------------------------------------------------------
+
+
+class StorageFault(FleetError):
+    """The disk erred or is full; nothing of the write is in force."""
+
+    retry = True
+
+
+class StoreFull(StorageFault):
+    hint = "free space, or raise the map size limit"
+
+
+class Damaged(FleetError):
+    """What was read is not what was written. `group` and `place` say where."""
+
+    hint = "the member will not vote; let the quorum repair it"
+
+
+class WrongDirectory(FleetError):
+    """The data directory belongs to another node or cluster."""
+
+    hint = "start the node that it belongs to, or choose an empty directory"
+
+
+class DirectoryInUse(FleetError):
+    hint = "another process holds this data directory; stop it first"
+
+
+class ConfigError(FleetError, ValueError):
+    """A setting that cannot be: says which, and what would do."""
+
+
+class WrongCluster(FleetError):
+    hint = "the peer belongs to another cluster; check the cluster id"
+
+
+class WrongSecret(FleetError):
+    hint = "the peer holds another cluster secret; check secret and secret_file on both sides"

@@ -1,0 +1,113 @@
+"""The seams between the pure parts and the world: what a store must offer, and what a data object."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from fleet.raft.apply import Context, Machine
+from fleet.raft.entries import Entry, HardState, SnapshotMeta
+from fleet.raft.ids import GroupName, Index
+
+__all__ = [
+    "Completion",
+    "Context",
+    "Durable",
+    "GroupRecord",
+    "Loaded",
+    "Machine",
+    "SnapshotWrite",
+    "StoreIdentity",
+    "Write",
+]
+
+
+class StoreIdentity(Struct, frozen=True):
+    """Whose directory this is. `incarnation` is drawn once, when the directory is first used."""
+
+    cluster: str
+    node: str
+    incarnation: str
+
+
+class GroupRecord(Struct, frozen=True):
+    """A member's home in a store. `number` is never used again, also not after the group was dropped."""
+
+    number: int
+    name: GroupName
+    spec: bytes
+    """What the member needs to start; opaque to the store."""
+
+
+class SnapshotWrite(Struct, frozen=True):
+    meta: SnapshotMeta
+    data: bytes
+    """All `meta.size` bytes."""
+
+
+class Write(Struct, frozen=True):
+    """One durable step of one group, whole or not at all.
+
+    In this order: the snapshot becomes the group's snapshot; entries up to `keep_after` go
+    (0: none; with `reset`: all entries go); `entries`, contiguous, are put, and whatever the log
+    held after the last of them goes; the hard state is replaced.
+    """
+
+    group: int
+    seq: int
+    """The submitter's own count, given back with the completion."""
+    hard: HardState | None = None
+    entries: tuple[Entry, ...] = ()
+    snapshot: SnapshotWrite | None = None
+    keep_after: Index = 0
+    reset: bool = False
+
+
+class Loaded(Struct, frozen=True):
+    """What a restarted member finds: the promises, the snapshot's description and the log after it."""
+
+    hard: HardState
+    snapshot: SnapshotMeta | None
+    entries: tuple[Entry, ...]
+    """Contiguous. May begin before `snapshot.index + 1` (the kept tail), never after it."""
+
+
+class Durable(Protocol):
+    """A node's store. Everything here blocks until done and may be called from one thread at a time,
+    except `write`, which may run in a second thread beside reads.
+
+    Raises `fleet.errors.StorageFault` (the disk erred or is full: nothing of this call was done) and
+    `fleet.errors.Damaged` (what was read is not what was written; names group and place).
+    """
+
+    identity: StoreIdentity
+
+    def groups(self) -> list[GroupRecord]: ...
+
+    def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
+        """Durable on return. A name may have several records at a time: a removed life and a new one."""
+
+    def drop_group(self, number: int) -> None:
+        """Durable on return; frees the space. Unknown numbers are ignored."""
+
+    def load(self, number: int) -> Loaded: ...
+
+    def read_snapshot(self, number: int, index: Index, offset: int, count: int) -> bytes | None:
+        """Up to `count` bytes of the group's snapshot at `index`; None when it is no longer kept."""
+
+    def write(self, batch: Sequence[Write]) -> None:
+        """Make the whole batch durable in one synced transaction, or raise and leave nothing of it."""
+
+    def get_meta(self, key: str) -> bytes | None: ...
+
+    def put_meta(self, key: str, value: bytes) -> None:
+        """A node's own small facts (known nodes, ...). Durable on return."""
+
+    def close(self) -> None: ...
+
+
+class Completion(Struct, frozen=True):
+    """`error` is None, or why nothing of the batch was written."""
+
+    writes: Iterable[Write]
+    error: Exception | None = None

@@ -1,0 +1,118 @@
+"""Handlers that are the same in every role, and the rules about terms that come before all others."""
+
+from zlib import crc32
+
+from fleet.raft.change import (
+    adopt_term,
+    become_follower,
+    is_loyal,
+    is_proven_removed,
+    leave_group,
+    reset_election_deadline,
+)
+from fleet.raft.entries import SnapshotMeta
+from fleet.raft.events import Persisted, SnapshotTaken
+from fleet.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    PeerMessage,
+    PreVote,
+    PreVoteReply,
+    Removed,
+    VoteReply,
+    VoteRequest,
+)
+from fleet.raft.state import CoreState, PendingWrite, Role
+
+
+def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
+    """The rules about terms (Raft 5.1). False: the message has been dealt with, or is for nobody here."""
+    if message.dst != core.id or message.src == core.id or core.removed:
+        return False
+    kind = type(message)
+    if kind is Removed:
+        return True
+    if (kind is PreVote or kind is VoteRequest) and is_proven_removed(core, message):
+        core.send(Removed(core.term, core.id, message.src))
+        return False
+    if message.term < core.term:
+        answer_old_term(core, message)
+        return False
+    if message.term > core.term:
+        if kind is PreVote or (type(message) is PreVoteReply and message.granted):
+            return True
+        if type(message) is VoteRequest and not message.transfer and is_loyal(core):
+            return False
+        adopt_term(core, message.term)
+    return True
+
+
+def answer_old_term(core: CoreState, message: PeerMessage) -> None:
+    """Tell whoever still leads or campaigns in an old term that it is over."""
+    kind = type(message)
+    if type(message) is AppendEntries or type(message) is InstallSnapshot:
+        core.send_durably(AppendReply(core.term, core.id, message.src, False, 0, 0, 0, 0, 0))
+    elif kind is PreVote:
+        core.send_durably(PreVoteReply(core.term, core.id, message.src, False))
+    elif kind is VoteRequest:
+        core.send_durably(VoteReply(core.term, core.id, message.src, False))
+
+
+def on_pre_vote(core: CoreState, role: Role, m: PreVote) -> None:
+    """Granted if an election in `m.term` would be: nothing is promised by it, nothing is remembered."""
+    granted = m.term > core.term and not is_loyal(core) and core.log.is_behind(m.last_index, m.last_term)
+    if granted:
+        core.send(PreVoteReply(m.term, core.id, m.src, True))
+    else:
+        core.send_durably(PreVoteReply(core.term, core.id, m.src, False))
+
+
+def on_removed(core: CoreState, role: Role, m: Removed) -> None:
+    leave_group(core)
+
+
+def on_persisted(core: CoreState, role: Role, m: Persisted) -> None:
+    """Writes complete in order. What they carried counts from here on."""
+    while core.writes and core.writes[0].seq <= m.seq:
+        note_durable(core, core.writes.popleft())
+
+
+def note_durable(core: CoreState, write: PendingWrite) -> None:
+    if write.hard is not None:
+        core.durable_hard = write.hard
+    core.log.mark_durable(write.last_index, write.last_term)
+    if write.snapshot is None:
+        return
+    if core.snapshot is None or core.snapshot.index < write.snapshot.index:
+        core.snapshot = write.snapshot
+    if write.keep_after > core.log.base_index:
+        core.log.compact(write.keep_after)
+        core.membership.compact(write.keep_after)
+    core.bytes_since_snapshot = core.log.bytes_after(core.snapshot.index)
+
+
+def on_snapshot_taken(core: CoreState, role: Role, m: SnapshotTaken) -> None:
+    """Make it durable; a snapshot from the leader may have overtaken it."""
+    taking, core.taking = core.taking, None
+    if taking is None or taking.index != m.index or m.index < core.log.base_index:
+        return
+    core.saving = (describe(taking, m.data), m.data)
+
+
+def describe(meta: SnapshotMeta, data: bytes) -> SnapshotMeta:
+    return SnapshotMeta(meta.index, meta.term, meta.members, meta.config, len(data), crc32(data))
+
+
+def on_vote_request(core: CoreState, role: Role, m: VoteRequest) -> None:
+    """One vote a term, durable before it is told; only for a log that is as complete (Raft 5.2, 5.4.1).
+
+    Whoever campaigns or leads in earnest has voted for itself. Also a learner answers: it may be a voter
+    by entries that it has not received yet (S24).
+    """
+    granted = core.vote in (None, m.src) and core.log.is_behind(m.last_index, m.last_term)
+    if granted:
+        become_follower(core)
+        core.vote = m.src
+        reset_election_deadline(core)
+    core.send_durably(VoteReply(core.term, core.id, m.src, granted))

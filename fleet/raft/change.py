@@ -1,0 +1,190 @@
+"""Changes of role and term: the only writers of `role`, `term`, `vote` and `leader`."""
+
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import ConfigChanged, Entry, MemberAdded, MemberPromoted, MemberRemoved, Noop
+from fleet.raft.ids import MemberId, Millis, Term
+from fleet.raft.messages import Message, PreVote, Removed, VoteRequest
+from fleet.raft.progress import NO_LEASE, Progress
+from fleet.raft.quorum import has_quorum
+from fleet.raft.ready import LOST, TARGET_UNRESPONSIVE, BecameLeader, MembersChanged, SteppedDown
+from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Handover, Leader
+
+CHANGE_NAMES = {MemberAdded: "added", MemberPromoted: "promoted", MemberRemoved: "removed"}
+
+
+# -- time -----------------------------------------------------------------------------------------
+
+
+def reset_election_deadline(core: CoreState) -> None:
+    """A random time in [1x, 2x) of the election timeout; never for a member that does not vote."""
+    if core.is_voter and not core.removed:
+        core.deadline = core.now + core.config.election_ms + core.rng.randrange(core.config.election_ms)
+    else:
+        core.deadline = NEVER
+
+
+def next_on_grid(now: Millis, step: Millis) -> Millis:
+    """The next multiple of `step`: heartbeats of all the node's groups share their frames."""
+    return now - now % step + step
+
+
+# -- terms and roles --------------------------------------------------------------------------------
+
+
+def adopt_term(core: CoreState, term: Term) -> None:
+    """A later term exists: whatever this member was, it is a follower now (Raft 5.1)."""
+    assert term > core.term
+    become_follower(core)
+    core.term, core.vote, core.leader = term, None, None
+
+
+def become_follower(core: CoreState) -> None:
+    if type(core.role) is Leader:
+        retire(core, core.role)
+    if type(core.role) is not Follower:
+        core.role = Follower()
+        core.leader = None
+        reset_election_deadline(core)
+
+
+def retire(core: CoreState, role: Leader) -> None:
+    """Answer everything that a leader leaves open: appended changes may still be committed."""
+    core.leader = None
+    for token in role.waiting.values():
+        core.answer(token, LOST)
+    for batch in role.reads:
+        for token in batch.tokens:
+            core.answer(token, LOST)
+    if role.handover is not None:
+        core.handed_over = role.handover
+    core.ready.hooks.append(SteppedDown(core.term, None))
+
+
+def follow(core: CoreState, leader: MemberId) -> None:
+    """`leader` was heard in this term."""
+    assert type(core.role) is not Leader, f"two leaders in term {core.term}: {core.id} and {leader}"
+    become_follower(core)
+    assert core.leader in (None, leader), f"two leaders in term {core.term}: {core.leader} and {leader}"
+    core.leader = leader
+    core.heard_at = core.now
+    reset_election_deadline(core)
+    if core.handed_over is not None:
+        settle_handover(core, core.handed_over, leader)
+
+
+def settle_handover(core: CoreState, handover: Handover, leader: MemberId | None) -> None:
+    core.handed_over = None
+    core.answer(handover.token, None if leader == handover.target else TARGET_UNRESPONSIVE)
+
+
+def become_pre_candidate(core: CoreState) -> None:
+    """Ask first whether an election could be won: nobody's term moves (Raft thesis 9.6)."""
+    assert core.is_voter
+    if core.handed_over is not None:
+        settle_handover(core, core.handed_over, None)
+    become_follower(core)
+    core.role = Candidate(pre=True, granted={core.id})
+    core.leader = None
+    reset_election_deadline(core)
+    if has_quorum({core.id}, core.membership.current.voters):
+        become_candidate(core, transfer=False)
+        return
+    for peer in other_voters(core):
+        core.send(PreVote(core.term + 1, core.id, peer, core.log.last_index, core.log.last_term))
+
+
+def become_candidate(core: CoreState, transfer: bool) -> None:
+    """The own vote counts when it is durable, and nobody is asked before that (S09)."""
+    assert core.is_voter and type(core.role) is not Leader
+    core.term += 1
+    core.vote = core.id
+    core.leader = None
+    core.role = Candidate(pre=False, transfer=transfer)
+    reset_election_deadline(core)
+    for peer in other_voters(core):
+        core.send_durably(
+            VoteRequest(core.term, core.id, peer, core.log.last_index, core.log.last_term, transfer)
+        )
+
+
+def become_leader(core: CoreState) -> None:
+    assert type(core.role) is Candidate and not core.role.pre
+    assert has_quorum(core.role.granted, core.membership.current.voters)
+    next_index = core.log.last_index + 1
+    core.role = Leader(
+        first_index=next_index,
+        progress={peer: Progress(next_index, core.now) for peer in others(core)},
+        next_heartbeat=next_on_grid(core.now, core.config.heartbeat_ms),
+        elected_at=core.now,
+    )
+    core.leader = core.id
+    core.deadline = core.role.next_heartbeat
+    core.handed_over = None
+    core.incoming = None
+    core.ready.hooks.append(BecameLeader(core.term))
+    core.append(Noop())
+
+
+def others(core: CoreState) -> list[MemberId]:
+    return [member for member in core.membership.current.everyone if member != core.id]
+
+
+def other_voters(core: CoreState) -> list[MemberId]:
+    return [member for member in core.membership.current.voters if member != core.id]
+
+
+# -- what commits ------------------------------------------------------------------------------------
+
+
+def note_committed(core: CoreState, entry: Entry) -> None:
+    """What the core itself owes to a committed entry."""
+    body = entry.body
+    kind = type(body)
+    if kind is ConfigChanged:
+        assert isinstance(body, ConfigChanged)
+        adopt_config(core, body.config)
+    elif kind in CHANGE_NAMES:
+        assert isinstance(body, MemberAdded | MemberPromoted | MemberRemoved)
+        core.ready.hooks.append(MembersChanged(CHANGE_NAMES[kind], body.member, entry.index))
+        if kind is MemberRemoved:
+            _note_removed(core, body.member)
+    if type(core.role) is Leader:
+        token = core.role.waiting.pop(entry.index, None)
+        if token is not None:
+            core.answer(token, None, entry.index)
+
+
+def adopt_config(core: CoreState, config: GroupConfig) -> None:
+    """A lease counts on followers that wait as long as the leader believes: one from before the change,
+    or from a follower that has not heard of it, is void."""
+    core.config = config
+    if type(core.role) is Leader:
+        core.role.lease_since, core.role.lease_index = core.now, core.log.commit
+        for progress in core.role.progress.values():
+            progress.lease_from = NO_LEASE
+
+
+def _note_removed(core: CoreState, member: MemberId) -> None:
+    if member == core.id:
+        leave_group(core)
+    elif type(core.role) is Leader:
+        core.send(Removed(core.term, core.id, member))
+
+
+def leave_group(core: CoreState) -> None:
+    """This member was removed, committed: it is over."""
+    become_follower(core)
+    core.removed = True
+    core.ready.removed = True
+    core.deadline = NEVER
+
+
+def is_loyal(core: CoreState) -> bool:
+    """Whether this member protects a leader from elections: it heard it less than an election timeout
+    ago, in this term or an earlier one: leases count on it (Raft thesis 4.2.3, 6.4.1). A leader protects
+    itself: it steps down when it is not heard."""
+    return type(core.role) is Leader or core.now - core.heard_at < core.config.election_ms
+
+
+def is_proven_removed(core: CoreState, message: Message) -> bool:
+    return message.src in core.membership.at(core.log.commit).removed

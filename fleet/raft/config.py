@@ -1,0 +1,68 @@
+"""What a group's members agree on besides its data: timing, limits, lease. Replicated, changed by commit."""
+
+from typing import Any
+
+import msgspec
+
+from fleet.raft.ids import Millis
+
+
+class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Settings of one group, the same on every member from the log index where they were committed.
+
+    Raises `ValueError` on construction when two of them contradict each other.
+    """
+
+    heartbeat_ms: Millis = 100
+    election_ms: Millis = 1000
+    """A follower campaigns after hearing nothing for a random time in [1x, 2x) of this."""
+    lease_reads: bool = False
+    clock_drift_margin_ms: Millis = 200
+    """A lease ends this much earlier than the election timeout that protects it."""
+    storage_timeout_ms: Millis = 2000
+    """A leader whose write takes longer than this steps down: its disk hangs."""
+    transfer_timeout_ms: Millis = 1000
+    batch_entries_max: int = 1024
+    batch_bytes_max: int = 1 << 20
+    """One AppendEntries carries at most this many entries and about this many payload bytes."""
+    window_max: int = 16
+    """Appends in flight to one follower."""
+    uncommitted_max: int = 8192
+    uncommitted_bytes_max: int = 64 << 20
+    """Beyond either of these a leader answers Overloaded instead of appending."""
+    snapshot_factor: float = 10.0
+    snapshot_floor_bytes: int = 1 << 20
+    snapshot_ceiling_bytes: int = 64 << 20
+    """A snapshot is due when the log since the last one exceeds factor x its size, kept within these."""
+    snapshot_chunk_bytes: int = 256 << 10
+    log_tail: int = 1000
+    """Entries kept behind a snapshot so that a slow follower need not be sent the snapshot."""
+    session_ttl_ms: Millis = 3_600_000
+    """Log time after which a session that was not used is forgotten."""
+    sessions_max: int = 10_000
+    command_bytes_max: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        def need(holds: bool, sentence: str) -> None:
+            if not holds:
+                raise ValueError(f"GroupConfig: {sentence}")
+
+        for name in self.__struct_fields__:
+            value: Any = getattr(self, name)
+            need(isinstance(value, bool) or value >= 0, f"{name} is negative: {value}")
+        need(self.heartbeat_ms >= 1, "heartbeat_ms must be at least 1")
+        need(
+            self.election_ms >= 3 * self.heartbeat_ms,
+            f"election_ms={self.election_ms} must be at least 3 x heartbeat_ms={self.heartbeat_ms}: "
+            "one lost heartbeat must not start an election",
+        )
+        need(
+            not self.lease_reads or self.clock_drift_margin_ms < self.election_ms,
+            f"clock_drift_margin_ms={self.clock_drift_margin_ms} leaves no lease "
+            f"within election_ms={self.election_ms}",
+        )
+        for name in ("batch_entries_max", "batch_bytes_max", "window_max", "uncommitted_max", "sessions_max"):
+            need(getattr(self, name) >= 1, f"{name} must be at least 1")
+        need(self.snapshot_chunk_bytes >= 1024, "snapshot_chunk_bytes must be at least 1024")
+        need(self.command_bytes_max >= 1024, "command_bytes_max must be at least 1024")
+        need(self.snapshot_factor >= 1, "snapshot_factor must be at least 1")

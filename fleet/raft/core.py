@@ -1,0 +1,84 @@
+"""The consensus core of one member: `step(now, event)` in, `take_ready()` out.
+
+It never reads a clock, a random source or a socket; persistence is asked for in one output and reported
+done in a later input. What a member knows stands in `state.py`; roles and terms change in `change.py`
+only; what happens on which event in which role stands in `table.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fleet.raft.change import note_committed
+from fleet.raft.entries import SnapshotMeta
+from fleet.raft.events import LocalEvent
+from fleet.raft.ids import Millis
+from fleet.raft.leader import is_sending_snapshot, leader_lease_until, replicate, settle_reads
+from fleet.raft.messages import PeerMessage
+from fleet.raft.ready import Ready
+from fleet.raft.state import CoreState, Leader
+from fleet.raft.table import dispatch
+
+APPLY_MAX: Final = 4096
+"""Entries handed out for applying in one Ready: other groups of the node want their turn."""
+
+
+@dataclass(slots=True)
+class Core(CoreState):
+    """One member's consensus, as its driver sees it."""
+
+    def step(self, now: Millis, event: PeerMessage | LocalEvent) -> None:
+        """Take one event. `now` is milliseconds on a clock that never goes back."""
+        assert now >= self.now, f"time goes back from {self.now} to {now}"
+        self.now = now
+        dispatch(self, event)
+
+    def take_ready(self) -> Ready | None:
+        """What is to be done since the last call, None for nothing. See `Ready` for the order."""
+        if type(self.role) is Leader:
+            replicate(self, self.role)
+        self.finish_write()
+        ready = self.ready
+        ready.apply = self.log.take_committed(APPLY_MAX)
+        self._note_applied(ready)
+        settle_reads(self)
+        if not ready.asks_for_anything():
+            return None
+        if ready.send_after:
+            if self.writes:
+                ready.after_seq = self.seq
+            else:
+                ready.send_now.extend(ready.send_after)
+                ready.send_after = []
+        self.ready = Ready()
+        return ready
+
+    def has_more(self) -> bool:
+        """Whether committed entries still wait for the next `take_ready`."""
+        return self.log.applied < self.log.commit
+
+    def lease_holds(self, now: Millis) -> bool:
+        """Whether a leader's lease covers `now`: ask again after executing a read under it (S19)."""
+        return type(self.role) is Leader and now < leader_lease_until(self, self.role)
+
+    # -- applying ------------------------------------------------------------------------------------
+
+    def _note_applied(self, ready: Ready) -> None:
+        for entry in ready.apply:
+            note_committed(self, entry)
+        if self._snapshot_is_due():
+            index = self.log.applied
+            term = self.log.term_at(index)
+            assert term is not None
+            self.taking = SnapshotMeta(index, term, self.membership.at(index), self.config, 0, 0)
+            ready.take_snapshot = index
+
+    def _snapshot_is_due(self) -> bool:
+        config = self.config
+        taken_at = self.snapshot.index if self.snapshot else 0
+        if self.taking or self.installing or self.saving or self.log.applied <= taken_at:
+            return False
+        due = config.snapshot_factor * (self.snapshot.size if self.snapshot else 0)
+        due = min(max(due, config.snapshot_floor_bytes), config.snapshot_ceiling_bytes)
+        if is_sending_snapshot(self):
+            due = 4 * config.snapshot_ceiling_bytes
+        return self.bytes_since_snapshot > due

@@ -1,0 +1,127 @@
+"""What a log holds: entries and their bodies, the member set, hard state, and a snapshot's description.
+
+Wire form, stored form and trace form are one: a new field goes last, with a default.
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import Index, MemberId, Millis, SessionId, Term
+
+
+class Noop(Struct, frozen=True, array_like=True, tag=0, gc=False):
+    """What a new leader appends: committing it commits everything before it (Raft 5.4.2, 8)."""
+
+
+class Founded(Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """Entry 1 of every group: its founder is the only voter."""
+
+    member: MemberId
+    address: str
+    config: GroupConfig
+
+
+class SessionOpened(Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """The index of this entry becomes the id of a client's session."""
+
+    client: str
+    """Whose session: a name drawn by the client, so that a repeated request finds the first one's id."""
+    wall_ms: Millis
+
+
+class Command(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """A user's command. `payload` is opaque to the protocol."""
+
+    session: SessionId
+    seq: int
+    """From 1, one by one within the session: executed in this order, once."""
+    acked: int
+    """The client has every result up to this `seq`, or has given up on it: they may be forgotten."""
+    wall_ms: Millis
+    """The leader's wall clock at the proposal; `ctx.now`, made never to go back, comes from it."""
+    payload: bytes
+
+
+class MemberAdded(Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """A learner joins: it receives the log and does not vote."""
+
+    member: MemberId
+    address: str
+
+
+class MemberPromoted(Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """A learner becomes a voter."""
+
+    member: MemberId
+
+
+class MemberRemoved(Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """A voter or learner leaves, for good: its id is never used again."""
+
+    member: MemberId
+
+
+class ConfigChanged(Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """In force on each member when it is committed there."""
+
+    config: GroupConfig
+
+
+Body: TypeAlias = (
+    Noop | Founded | SessionOpened | Command | MemberAdded | MemberPromoted | MemberRemoved | ConfigChanged
+)
+MEMBERSHIP_BODIES = (Founded, MemberAdded, MemberPromoted, MemberRemoved)
+
+
+class Entry(Struct, frozen=True, array_like=True, gc=False):
+    """One position of the log. `(term, index)` says which entry it is, everywhere and forever."""
+
+    term: Term
+    index: Index
+    body: Body
+
+
+class HardState(Struct, frozen=True, array_like=True, gc=False):
+    """What a member promised; durable before anybody is told (Raft figure 2, persistent state)."""
+
+    term: Term = 0
+    vote: MemberId | None = None
+
+
+class Members(Struct, frozen=True, array_like=True):
+    """A group's members as of some log index. Order is the order of joining."""
+
+    voters: tuple[MemberId, ...] = ()
+    learners: tuple[MemberId, ...] = ()
+    addresses: dict[MemberId, str] = {}
+    """Where each member's node listens: a hint for whoever never heard of that node."""
+    removed: tuple[MemberId, ...] = ()
+    """The last ones that left: proof for a member that missed its own removal."""
+
+    @property
+    def everyone(self) -> tuple[MemberId, ...]:
+        return self.voters + self.learners
+
+
+class SnapshotMeta(Struct, frozen=True, array_like=True):
+    """A snapshot stands for every entry up to and including `index`; its bytes are kept beside it."""
+
+    index: Index
+    term: Term
+    members: Members
+    config: GroupConfig
+    size: int
+    crc: int
+    """zlib.crc32 of the `size` bytes."""
+
+
+PAYLOAD_OVERHEAD = 32
+"""Bytes an entry costs besides a command's payload: counted in every limit on bytes."""
+
+
+def size_of(entry: Entry) -> int:
+    """About how many bytes an entry takes in a message, in memory and on disk."""
+    body = entry.body
+    return PAYLOAD_OVERHEAD + (len(body.payload) if type(body) is Command else 0)

@@ -1,0 +1,73 @@
+"""What a member's own node tells its core: time, completions of the store, and requests.
+
+A request carries a `token` of the driver's choosing; the answer in `Ready` repeats it.
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from fleet.raft.entries import (
+    Command,
+    ConfigChanged,
+    MemberAdded,
+    MemberPromoted,
+    MemberRemoved,
+    SessionOpened,
+)
+from fleet.raft.ids import Index, MemberId
+
+
+class Tick(Struct, frozen=True, gc=False):
+    """`core.deadline` may have passed. Harmless at any other time."""
+
+
+class Persisted(Struct, frozen=True, gc=False):
+    """Every write up to `seq` is durable."""
+
+    seq: int
+
+
+class SnapshotTaken(Struct, frozen=True, gc=False):
+    """The bytes of the state as it was when `Ready.take_snapshot` asked for it."""
+
+    index: Index
+    data: bytes
+
+
+class SnapshotLost(Struct, frozen=True, gc=False):
+    """The store no longer holds the snapshot that was being sent to `peer`."""
+
+    peer: MemberId
+
+
+class Propose(Struct, frozen=True, gc=False):
+    """Append these in this order, all or none. Their results come from applying them."""
+
+    token: int
+    bodies: tuple[Command | SessionOpened, ...]
+
+
+class Query(Struct, frozen=True, gc=False):
+    """Say when a linearizable read may be executed."""
+
+    token: int
+    lease: bool = True
+    """False: the lease ended while the read was executed; confirm by a round."""
+
+
+class Change(Struct, frozen=True, gc=False):
+    """Change the members or the configuration; answered when committed."""
+
+    token: int
+    body: MemberAdded | MemberPromoted | MemberRemoved | ConfigChanged
+
+
+class Transfer(Struct, frozen=True, gc=False):
+    """Hand the leadership to `target`; None calls a transfer off."""
+
+    token: int
+    target: MemberId | None
+
+
+LocalEvent: TypeAlias = Tick | Persisted | SnapshotTaken | SnapshotLost | Propose | Query | Change | Transfer

@@ -1,0 +1,113 @@
+"""Handlers of a follower. A learner is a follower that does not vote and never campaigns."""
+
+from zlib import crc32
+
+from fleet.raft.change import become_candidate, become_pre_candidate, follow, reset_election_deadline
+from fleet.raft.events import Change, Propose, Query, Tick, Transfer
+from fleet.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    SnapshotReply,
+    TimeoutNow,
+)
+from fleet.raft.ready import NOT_LEADER, Restored
+from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Incoming
+
+
+def on_tick(core: CoreState, role: Follower, m: Tick) -> None:
+    """Nothing was heard for an election timeout. A member whose disk hangs could promise nothing."""
+    if core.now < core.deadline:
+        return
+    if core.is_voter and not core.removed and not core.storage_hangs():
+        become_pre_candidate(core)
+    else:
+        reset_election_deadline(core)
+
+
+def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> None:
+    """Raft figure 2, AppendEntries. The commit index moves only over what this message has verified (S03)."""
+    follow(core, m.src)
+    log = core.log
+    prev_index, entries = m.prev_index, m.entries
+    if prev_index < log.commit:
+        entries = tuple(entry for entry in entries if entry.index > log.commit)
+        prev_index = log.commit
+    elif log.term_at(prev_index) != m.prev_term:
+        refuse_append(core, m)
+        return
+    core.merge(entries)
+    verified = prev_index + len(entries)
+    log.commit_to(min(m.commit, verified))
+    if core.deadline == NEVER:
+        reset_election_deadline(core)
+    core.send_durably(AppendReply(core.term, core.id, m.src, True, verified, 0, 0, m.round, m.sent_at))
+
+
+def refuse_append(core: CoreState, m: AppendEntries) -> None:
+    hint = core.log.highest_match(m.prev_index, m.prev_term)
+    hint_term = core.log.term_at(hint)
+    assert hint_term is not None
+    core.send_durably(
+        AppendReply(core.term, core.id, m.src, False, m.prev_index, hint, hint_term, m.round, m.sent_at)
+    )
+
+
+def on_install_snapshot(core: CoreState, role: Follower | Candidate, m: InstallSnapshot) -> None:
+    """Raft figure 13, in chunks. What is applied never goes back, what matches is kept (S35)."""
+    follow(core, m.src)
+    log, meta = core.log, m.meta
+    if log.commit >= meta.index or log.term_at(meta.index) == meta.term:
+        log.commit_to(meta.index)
+        core.incoming = None
+        reply_snapshot(core, m, offset=meta.size, installed=True)
+        return
+    incoming = core.incoming
+    if incoming is None or incoming.meta != meta:
+        incoming = core.incoming = Incoming(meta)
+    if m.offset == incoming.size:
+        incoming.chunks.append(m.data)
+        incoming.size += len(m.data)
+    if incoming.size < meta.size:
+        reply_snapshot(core, m, offset=incoming.size, installed=False)
+        return
+    core.incoming = None
+    data = b"".join(incoming.chunks)
+    if len(data) != meta.size or crc32(data) != meta.crc:
+        reply_snapshot(core, m, offset=0, installed=False)
+        return
+    install(core, m, data)
+    reply_snapshot(core, m, offset=meta.size, installed=True)
+
+
+def install(core: CoreState, m: InstallSnapshot, data: bytes) -> None:
+    """One durable write makes it the snapshot and empties the log: no crash leaves both (S34)."""
+    meta = m.meta
+    core.log.reset(meta.index, meta.term)
+    core.membership.reset(meta.index, meta.members)
+    core.config = meta.config
+    core.unwritten.clear()
+    core.taking = core.saving = None
+    core.snapshot = meta
+    core.bytes_since_snapshot = 0
+    core.installing = (meta, data)
+    core.ready.restore = (meta, data)
+    core.ready.hooks.append(Restored(meta.index))
+    reset_election_deadline(core)
+
+
+def reply_snapshot(core: CoreState, m: InstallSnapshot, offset: int, installed: bool) -> None:
+    core.send_durably(
+        SnapshotReply(core.term, core.id, m.src, m.meta.index, offset, installed, m.round, m.sent_at)
+    )
+
+
+def on_timeout_now(core: CoreState, role: Follower | Candidate, m: TimeoutNow) -> None:
+    """The leader hands over to this member. A learner cannot take it (S15)."""
+    is_campaigning = type(role) is Candidate and not role.pre
+    if core.is_voter and not is_campaigning and not core.storage_hangs():
+        become_candidate(core, transfer=True)
+
+
+def on_request(core: CoreState, role: Follower | Candidate, m: Propose | Query | Change | Transfer) -> None:
+    core.answer(m.token, NOT_LEADER)

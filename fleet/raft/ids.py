@@ -1,0 +1,25 @@
+"""The names of things: plain values with their own types for the checker."""
+
+from typing import NewType, TypeAlias
+
+NodeName = NewType("NodeName", str)
+GroupName = NewType("GroupName", str)
+
+MemberId = NewType("MemberId", str)
+"""`node@disk.life`: one replica's life on one disk. Never reused: not after a wipe (another
+disk), not when a group comes back to a node that it had left (another life)."""
+
+Term: TypeAlias = int
+Index: TypeAlias = int
+"""A position in a group's log, from 1. 0 is the empty log before the first entry."""
+Millis: TypeAlias = int
+SessionId: TypeAlias = int
+"""The log index at which the session was opened; 0 is no session."""
+
+
+def member_id(node: str, disk: str, life: int) -> MemberId:
+    return MemberId(f"{node}@{disk}.{life}")
+
+
+def node_of(member: MemberId) -> NodeName:
+    return NodeName(member.rpartition("@")[0])

@@ -1,0 +1,249 @@
+"""Handlers of a leader: replication, commit, time. Requests stand in `leader_requests.py`."""
+
+from fleet.raft.anyone import on_persisted as anyone_on_persisted
+from fleet.raft.change import become_follower, next_on_grid, reset_election_deadline
+from fleet.raft.entries import size_of
+from fleet.raft.events import Persisted, SnapshotLost, Tick
+from fleet.raft.ids import MemberId, Millis
+from fleet.raft.lease import is_confirmed, lease_until
+from fleet.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    SnapshotReply,
+    TimeoutNow,
+)
+from fleet.raft.progress import NO_LEASE, PROBE, REPLICATE, SNAPSHOT, Progress
+from fleet.raft.quorum import pick, reached_by_quorum
+from fleet.raft.ready import TARGET_UNRESPONSIVE
+from fleet.raft.state import CoreState, Leader
+
+# -- time -------------------------------------------------------------------------------------------
+
+
+def on_tick(core: CoreState, role: Leader, m: Tick) -> None:
+    """Once a heartbeat: is this still the leader, and does everybody know?"""
+    if core.now < core.deadline:
+        return
+    if core.storage_hangs() or not hears_quorum(core, role):
+        step_down(core)
+        return
+    if role.handover is not None:
+        check_handover(core, role)
+    role.next_heartbeat = next_on_grid(core.now, core.config.heartbeat_ms)
+    core.deadline = role.next_heartbeat
+    for peer, progress in role.progress.items():
+        heartbeat(core, role, peer, progress)
+
+
+def hears_quorum(core: CoreState, role: Leader) -> bool:
+    """A leader that no majority answers must not go on calling itself one (check-quorum)."""
+    acked_at = {peer: progress.acked_at for peer, progress in role.progress.items()}
+    heard_at = reached_by_quorum(pick(acked_at, core.membership.current.voters, core.id, core.now))
+    return core.now - heard_at < core.config.election_ms
+
+
+def step_down(core: CoreState) -> None:
+    become_follower(core)
+    reset_election_deadline(core)
+
+
+def check_handover(core: CoreState, role: Leader) -> None:
+    """The target has until the deadline; then this leader serves on (S15)."""
+    handover = role.handover
+    assert handover is not None
+    if core.now >= handover.deadline:
+        role.handover = None
+        core.answer(handover.token, TARGET_UNRESPONSIVE)
+        return
+    handover.sent = False
+    try_handover(core, role)
+
+
+def try_handover(core: CoreState, role: Leader) -> None:
+    """As soon as the target has everything, it may campaign at once."""
+    handover = role.handover
+    if handover is None or handover.sent:
+        return
+    progress = role.progress.get(handover.target)
+    if progress is not None and progress.match == core.log.last_index:
+        role.lease_void = True
+        handover.sent = True
+        core.send(TimeoutNow(core.term, core.id, handover.target))
+
+
+# -- sending ------------------------------------------------------------------------------------------
+
+
+def lead(core: CoreState) -> None:
+    """The first words of a new leader."""
+    role = core.role
+    assert type(role) is Leader
+    for peer, progress in role.progress.items():
+        send_append(core, role, peer, progress)
+    advance_commit(core, role)
+
+
+def heartbeat(core: CoreState, role: Leader, peer: MemberId, progress: Progress) -> None:
+    """One message to each peer, however much it lags: a silent one never costs more."""
+    progress.probing = False
+    silent = not progress.is_responsive(core.now, core.config.election_ms)
+    if progress.state == REPLICATE and silent:
+        progress.become_probe(progress.match + 1)
+    if progress.state == SNAPSHOT:
+        core.send(AppendEntries(core.term, core.id, peer, 0, 0, (), 0, role.round, core.now))
+        if core.now - progress.chunk_sent_at >= 2 * core.config.election_ms:
+            send_chunk(core, role, peer, progress)
+    elif progress.state == PROBE and silent:
+        send_append(core, role, peer, progress, entries_max=0)
+    else:
+        send_append(core, role, peer, progress)
+
+
+def replicate(core: CoreState, role: Leader) -> None:
+    """Send every peer what it may have and has not been sent; called once a turn."""
+    last_index = core.log.last_index
+    for peer, progress in role.progress.items():
+        while progress.next <= last_index and progress.may_send_entries(core.config.window_max):
+            send_append(core, role, peer, progress)
+
+
+def send_append(
+    core: CoreState, role: Leader, peer: MemberId, progress: Progress, entries_max: int | None = None
+) -> None:
+    """One AppendEntries from `progress.next` on, with as much as fits; empty where there is nothing."""
+    log, config = core.log, core.config
+    previous = progress.next - 1
+    if previous < log.base_index:
+        assert core.snapshot is not None and core.snapshot.index >= log.base_index
+        progress.become_snapshot(core.snapshot)
+        send_chunk(core, role, peer, progress)
+        return
+    if entries_max is None:
+        entries_max = config.batch_entries_max if progress.may_send_entries(config.window_max) else 0
+    entries = log.batch(progress.next, entries_max, config.batch_bytes_max) if entries_max else ()
+    previous_term = log.term_at(previous)
+    assert previous_term is not None
+    core.send(
+        AppendEntries(
+            core.term, core.id, peer, previous, previous_term, entries, log.commit, role.round, core.now
+        )
+    )
+    progress.sent(previous + len(entries))
+
+
+def send_chunk(core: CoreState, role: Leader, peer: MemberId, progress: Progress) -> None:
+    assert progress.snapshot is not None
+    progress.chunk_sent_at = core.now
+    core.ready.chunks.append(
+        InstallSnapshot(
+            core.term, core.id, peer, progress.snapshot, progress.offset, b"", role.round, core.now
+        )
+    )
+
+
+def is_sending_snapshot(core: CoreState) -> bool:
+    role = core.role
+    return type(role) is Leader and any(
+        progress.state == SNAPSHOT and progress.is_responsive(core.now, core.config.election_ms)
+        for progress in role.progress.values()
+    )
+
+
+# -- what peers and the disk answer ----------------------------------------------------------------------
+
+
+def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
+    progress = role.progress.get(m.src)
+    if progress is None:
+        return
+    progress.heard(core.now)
+    if not m.ok:
+        progress.rejected(m.index, core.log.highest_match(m.hint, m.hint_term) + 1)
+        return
+    assert m.index <= core.log.last_index, f"{m.src} confirms {m.index} beyond {core.log.last_index}"
+    confirm(role, progress, m)
+    progress.accepted(m.index)
+    advance_commit(core, role)
+    try_handover(core, role)
+
+
+def on_snapshot_reply(core: CoreState, role: Leader, m: SnapshotReply) -> None:
+    progress = role.progress.get(m.src)
+    if progress is None:
+        return
+    progress.heard(core.now)
+    confirm(role, progress, m)
+    if m.installed:
+        progress.accepted(m.index)
+        advance_commit(core, role)
+    elif progress.snapshot is not None and progress.snapshot.index == m.index:
+        progress.offset = m.offset
+        send_chunk(core, role, m.src, progress)
+
+
+def confirm(role: Leader, progress: Progress, m: AppendReply | SnapshotReply) -> None:
+    """The peer followed this leader when it received what left at `sent_at`. Refusals do not count (W2)."""
+    counts = m.sent_at > role.lease_since and m.index >= role.lease_index
+    progress.confirmed(m.round, m.sent_at if counts else NO_LEASE)
+
+
+def on_snapshot_lost(core: CoreState, role: Leader, m: SnapshotLost) -> None:
+    progress = role.progress.get(m.peer)
+    if progress is not None and progress.state == SNAPSHOT:
+        progress.become_probe(progress.match + 1)
+
+
+def on_persisted(core: CoreState, role: Leader, m: Persisted) -> None:
+    """A leader counts itself only up to what is on its own disk."""
+    anyone_on_persisted(core, role, m)
+    advance_commit(core, role)
+
+
+def advance_commit(core: CoreState, role: Leader) -> None:
+    """What a majority has on disk is committed, if it is of this term (Raft 5.4.2, figure 8)."""
+    log = core.log
+    match = {peer: progress.match for peer, progress in role.progress.items()}
+    index = reached_by_quorum(pick(match, core.membership.current.voters, core.id, log.durable))
+    if index > log.commit and log.term_at(index) == core.term:
+        role.uncommitted_bytes -= sum(map(size_of, log.slice(log.commit + 1, index)))
+        log.commit_to(index)
+
+
+# -- reads ------------------------------------------------------------------------------------------------
+
+
+def leader_lease_until(core: CoreState, role: Leader) -> Millis:
+    """When this leader's lease ends; in the past where there is none."""
+    config = core.config
+    if not config.lease_reads or role.lease_void or core.log.commit < role.first_index:
+        return NO_LEASE
+    sent_at = {peer: progress.lease_from for peer, progress in role.progress.items()}
+    voters = core.membership.current.voters
+    own = [core.now if voter == core.id else sent_at.get(voter, NO_LEASE) for voter in voters]
+    return lease_until(own, config.election_ms, config.clock_drift_margin_ms)
+
+
+def settle_reads(core: CoreState) -> None:
+    """Release the reads that are confirmed, and start the round of the ones that wait.
+
+    One round at a time: whoever asks while it travels shares the next (Raft thesis 6.4).
+    """
+    role = core.role
+    if type(role) is not Leader or not role.reads:
+        return
+    rounds = {peer: progress.round for peer, progress in role.progress.items()}
+    voters = core.membership.current.voters
+    while role.reads:
+        batch = role.reads[0]
+        if batch.round > role.round:
+            role.round = batch.round
+            for peer, progress in role.progress.items():
+                if progress.state != SNAPSHOT:
+                    send_append(core, role, peer, progress)
+        if not is_confirmed(batch.round, pick(rounds, voters, core.id, role.round)):
+            return
+        if core.log.applied < batch.index:
+            return
+        core.ready.reads.extend(batch.tokens)
+        role.reads.popleft()

@@ -1,0 +1,159 @@
+"""Handlers of what is asked of a leader. Bad requests are refused before anything changes."""
+
+from fleet.raft.entries import ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved, Members, size_of
+from fleet.raft.events import Change, Propose, Query, Transfer
+from fleet.raft.ids import MemberId
+from fleet.raft.leader import leader_lease_until, try_handover
+from fleet.raft.lease import ReadRound
+from fleet.raft.progress import Progress
+from fleet.raft.quorum import majority
+from fleet.raft.ready import (
+    CANNOT_REMOVE_LEADER,
+    CHANGE_IN_PROGRESS,
+    NOT_MEMBER,
+    OVERLOADED,
+    TARGET_UNRESPONSIVE,
+    TRANSFERRING,
+    WOULD_BREAK_QUORUM,
+)
+from fleet.raft.state import CoreState, Handover, Leader
+
+
+def on_propose(core: CoreState, role: Leader, m: Propose) -> None:
+    """Append; `replicate` sends once a turn, whatever was appended in it."""
+    config, log = core.config, core.log
+    if role.handover is not None:
+        core.answer(m.token, TRANSFERRING)
+        return
+    under_way = log.last_index - log.commit
+    if (
+        under_way + len(m.bodies) > config.uncommitted_max
+        or role.uncommitted_bytes > config.uncommitted_bytes_max
+    ):
+        core.answer(m.token, OVERLOADED)
+        return
+    before = log.last_index
+    for body in m.bodies:
+        core.append(body)
+    role.uncommitted_bytes += sum(map(size_of, log.entries[before - log.base_index :]))
+
+
+def on_query(core: CoreState, role: Leader, m: Query) -> None:
+    """At once under a lease, else with the next round; not before a commit of this term (S17)."""
+    index = max(core.log.commit, role.first_index)
+    if m.lease and core.now < leader_lease_until(core, role):
+        role.reads.appendleft(ReadRound(0, index, [m.token]))
+    elif role.reads and role.reads[-1].round > role.round:
+        waiting = role.reads[-1]
+        waiting.index = max(waiting.index, index)
+        waiting.tokens.append(m.token)
+    else:
+        role.reads.append(ReadRound(role.round + 1, index, [m.token]))
+
+
+def on_change(core: CoreState, role: Leader, m: Change) -> None:
+    """One membership change at a time, after a commit of this term (raft-dev 2015, W8)."""
+    body = m.body
+    if role.handover is not None:
+        core.answer(m.token, TRANSFERRING)
+        return
+    if not isinstance(body, ConfigChanged):
+        if core.log.commit < max(role.first_index, core.membership.changed_at):
+            core.answer(m.token, CHANGE_IN_PROGRESS)
+            return
+        error = objection(core, role, body)
+        if error is not None:
+            core.answer(m.token, error)
+            return
+        if is_in_force(core.membership.current, body):
+            core.answer(m.token, None, core.membership.changed_at)
+            return
+    index = core.append(body)
+    role.waiting[index] = m.token
+    if isinstance(body, MemberAdded) and body.member not in role.progress:
+        role.progress[body.member] = Progress(index, core.now)
+    elif isinstance(body, MemberRemoved):
+        del role.progress[body.member]
+
+
+def is_in_force(members: Members, body: MemberAdded | MemberPromoted | MemberRemoved) -> bool:
+    """A repeated request: done already."""
+    match body:
+        case MemberAdded():
+            return members.addresses.get(body.member) == body.address
+        case MemberPromoted():
+            return body.member in members.voters
+        case MemberRemoved():
+            return body.member in members.removed
+
+
+def objection(
+    core: CoreState, role: Leader, body: MemberAdded | MemberPromoted | MemberRemoved
+) -> str | None:
+    members, who = core.membership.current, body.member
+    match body:
+        case MemberAdded():
+            return NOT_MEMBER if who in members.removed else None
+        case MemberPromoted():
+            if who in members.voters:
+                return None
+            if who not in members.learners:
+                return NOT_MEMBER
+            return promotion_objection(core, role, who)
+        case MemberRemoved():
+            if who == core.id:
+                return CANNOT_REMOVE_LEADER
+            if who in members.removed or who in members.learners:
+                return None
+            if who not in members.voters:
+                return NOT_MEMBER
+            remaining = [voter for voter in members.voters if voter != who]
+            return None if would_have_quorum(core, role, remaining) else WOULD_BREAK_QUORUM
+
+
+def promotion_objection(core: CoreState, role: Leader, who: MemberId) -> str | None:
+    """A voter that lags would lower the availability that it is to raise (S28)."""
+    progress = role.progress[who]
+    lag = core.log.commit - progress.match
+    lags = lag > core.config.batch_entries_max or progress.match < role.first_index
+    if lags or not progress.is_responsive(core.now, core.config.election_ms):
+        return TARGET_UNRESPONSIVE
+    if not would_have_quorum(core, role, [*core.membership.current.voters, who]):
+        return WOULD_BREAK_QUORUM
+    return None
+
+
+def would_have_quorum(core: CoreState, role: Leader, voters: list[MemberId]) -> bool:
+    answering = sum(
+        1
+        for voter in voters
+        if voter == core.id or role.progress[voter].is_responsive(core.now, core.config.election_ms)
+    )
+    return answering >= majority(len(voters))
+
+
+def on_transfer(core: CoreState, role: Leader, m: Transfer) -> None:
+    """A later request overrides an earlier one; no target calls it off (RV11, RV12)."""
+    if m.target is not None:
+        error = transfer_objection(core, role, m.target)
+        if error is not None or m.target == core.id:
+            core.answer(m.token, error)
+            return
+    if role.handover is not None:
+        core.answer(role.handover.token, TARGET_UNRESPONSIVE)
+        role.handover = None
+    if m.target is None:
+        core.answer(m.token, None)
+        return
+    role.handover = Handover(m.token, m.target, core.now + core.config.transfer_timeout_ms)
+    try_handover(core, role)
+
+
+def transfer_objection(core: CoreState, role: Leader, target: MemberId) -> str | None:
+    members = core.membership.current
+    if target not in members.everyone:
+        return NOT_MEMBER
+    if target == core.id:
+        return None
+    responsive = role.progress[target].is_responsive(core.now, core.config.election_ms)
+    return None if target in members.voters and responsive else TARGET_UNRESPONSIVE

@@ -1,0 +1,97 @@
+"""What a leader knows of one peer, and how fast it may send to it (etcd's probe / replicate / snapshot)."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from fleet.raft.entries import SnapshotMeta
+from fleet.raft.ids import Index, Millis
+
+PROBE: Final = 0
+"""Where the logs meet is not known: one append at a time, until one is accepted."""
+REPLICATE: Final = 1
+"""Appends are pipelined; `next` runs ahead of what is acknowledged."""
+SNAPSHOT: Final = 2
+"""What the peer needs is compacted: chunks of the snapshot travel, one at a time."""
+NO_LEASE: Final[Millis] = -(1 << 62)
+
+
+@dataclass(slots=True)
+class Progress:
+    """Invariant: match < next. `match` is proven and durable there, and never falls in a term (S06)."""
+
+    next: Index
+    acked_at: Millis
+    """When this leader last heard from the peer in this term."""
+    match: Index = 0
+    state: int = PROBE
+    inflight: deque[Index] = field(default_factory=deque)
+    """Last indexes of the appends under way, in order."""
+    probing: bool = False
+    """A probe is under way; no second one before the next heartbeat."""
+    round: int = 0
+    """The newest read round that the peer confirmed."""
+    lease_from: Millis = NO_LEASE
+    """When the newest acknowledged append left."""
+    snapshot: SnapshotMeta | None = None
+    offset: int = 0
+    chunk_sent_at: Millis = 0
+
+    def accepted(self, index: Index) -> None:
+        """The peer's log is equal and durable up to `index`."""
+        if index > self.match:
+            self.match = index
+        if self.next <= index:
+            self.next = index + 1
+        inflight = self.inflight
+        while inflight and inflight[0] <= index:
+            inflight.popleft()
+        if self.state == PROBE:
+            self.state, self.probing = REPLICATE, False
+            self.next = self.match + 1
+        elif self.state == SNAPSHOT and self.snapshot is not None and index >= self.snapshot.index:
+            self.become_probe(self.match + 1)
+
+    def rejected(self, refused: Index, retry_at: Index) -> bool:
+        """The peer refused the append after `refused`. False: an old reply that says nothing new."""
+        if self.state == SNAPSHOT or refused <= self.match:
+            return False
+        if self.state == PROBE and refused != self.next - 1:
+            return False
+        self.become_probe(max(self.match + 1, min(refused, retry_at)))
+        return True
+
+    def sent(self, last: Index) -> None:
+        """An append ending with `last` left."""
+        if self.state == REPLICATE:
+            if last >= self.next:
+                self.next = last + 1
+                self.inflight.append(last)
+        else:
+            self.probing = True
+
+    def become_probe(self, next_index: Index) -> None:
+        assert self.match < next_index
+        self.state, self.next, self.probing = PROBE, next_index, False
+        self.inflight.clear()
+        self.snapshot = None
+
+    def become_snapshot(self, meta: SnapshotMeta) -> None:
+        self.state, self.snapshot, self.offset, self.chunk_sent_at = SNAPSHOT, meta, 0, 0
+        self.inflight.clear()
+
+    def heard(self, now: Millis) -> None:
+        self.acked_at = now
+
+    def confirmed(self, round: int, sent_at: Millis) -> None:
+        """The peer followed this leader when it received what left at `sent_at`."""
+        self.round = max(self.round, round)
+        self.lease_from = max(self.lease_from, sent_at)
+
+    def is_responsive(self, now: Millis, within: Millis) -> bool:
+        return now - self.acked_at < within
+
+    def may_send_entries(self, window_max: int) -> bool:
+        if self.state == REPLICATE:
+            return len(self.inflight) < window_max
+        return self.state == PROBE and not self.probing

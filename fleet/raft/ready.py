@@ -1,0 +1,115 @@
+"""What a step of the core asks its driver to do. Effects are data; the order of the fields is the law."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec import Struct
+
+from fleet.raft.entries import Entry, HardState, SnapshotMeta
+from fleet.raft.ids import Index, MemberId, Term
+from fleet.raft.messages import InstallSnapshot, PeerMessage
+
+# Why a request was refused. All but LOST mean: nothing happened, nothing will.
+NOT_LEADER: Final = "not leader"
+TRANSFERRING: Final = "leadership in transfer"
+OVERLOADED: Final = "overloaded"
+CHANGE_IN_PROGRESS: Final = "change in progress"
+WOULD_BREAK_QUORUM: Final = "would break quorum"
+CANNOT_REMOVE_LEADER: Final = "cannot remove leader"
+NOT_MEMBER: Final = "not a member"
+TARGET_UNRESPONSIVE: Final = "target unresponsive"
+LOST: Final = "leadership lost"
+"""It was appended, and the leadership was lost before it was committed: it may still be."""
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """The end of a request. `error` is None or one of the reasons above."""
+
+    token: int
+    error: str | None
+    index: Index = 0
+    """Where the change took effect."""
+    leader: MemberId | None = None
+    """Whom to ask instead."""
+
+
+class BecameLeader(Struct, frozen=True, gc=False):
+    term: Term
+
+
+class SteppedDown(Struct, frozen=True, gc=False):
+    term: Term
+    leader: MemberId | None
+
+
+class MembersChanged(Struct, frozen=True, gc=False):
+    """A membership change was committed."""
+
+    change: str
+    member: MemberId
+    index: Index
+
+
+class Restored(Struct, frozen=True, gc=False):
+    """The state was replaced by the leader's snapshot."""
+
+    index: Index
+
+
+Hook = BecameLeader | SteppedDown | MembersChanged | Restored
+
+
+class PersistRequest(Struct, frozen=True):
+    """One durable write: see `fleet.ports.Write`, which adds the group."""
+
+    seq: int
+    hard: HardState | None
+    entries: tuple[Entry, ...]
+    snapshot: SnapshotMeta | None
+    snapshot_data: bytes
+    keep_after: Index
+    reset: bool
+
+
+@dataclass(slots=True)
+class Ready:
+    """The outputs since the last one, to be carried out in this order.
+
+    1. `send_now` may leave before anything is durable (Raft thesis 10.2.1), `chunks` after their data
+       was read from the store (`SnapshotLost` when it is gone);
+    2. `write` goes to the store, whose completion is stepped as `Persisted(write.seq)`;
+    3. `send_after` leaves when every write up to `after_seq` is durable: votes and acknowledgements;
+    4. `restore` replaces the applied state;
+    5. `apply` is executed, in order; then
+    6. `take_snapshot`: the state as it is now, to be stepped as `SnapshotTaken`;
+    7. `reads` may be executed; 8. `answers` and `hooks` go out.
+    """
+
+    send_now: list[PeerMessage] = field(default_factory=list)
+    chunks: list[InstallSnapshot] = field(default_factory=list)
+    write: PersistRequest | None = None
+    send_after: list[PeerMessage] = field(default_factory=list)
+    after_seq: int = 0
+    restore: tuple[SnapshotMeta, bytes] | None = None
+    apply: list[Entry] = field(default_factory=list)
+    take_snapshot: Index = 0
+    reads: list[int] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
+    removed: bool = False
+    """This member left the group by a committed change: stop it, and its data may go."""
+
+    def asks_for_anything(self) -> bool:
+        return bool(
+            self.send_now
+            or self.write
+            or self.send_after
+            or self.apply
+            or self.answers
+            or self.reads
+            or self.chunks
+            or self.restore
+            or self.take_snapshot
+            or self.hooks
+            or self.removed
+        )

@@ -1,0 +1,61 @@
+"""How a member comes into being: as the founder of a group, as a newcomer, or again from its disk."""
+
+import random
+from collections.abc import Sequence
+
+from fleet.raft.change import reset_election_deadline
+from fleet.raft.config import GroupConfig
+from fleet.raft.core import Core
+from fleet.raft.entries import ConfigChanged, Entry, Founded, HardState, SnapshotMeta
+from fleet.raft.ids import MemberId, Millis
+from fleet.raft.membership import Membership
+
+
+def founding(member: MemberId, address: str, config: GroupConfig) -> tuple[HardState, Entry]:
+    """What the founder of a group writes before it starts: itself as the only voter, in term 1."""
+    return HardState(1, member), Entry(1, 1, Founded(member, address, config))
+
+
+def start_core(
+    member: MemberId,
+    now: Millis,
+    rng: random.Random,
+    hard: HardState = HardState(),
+    snapshot: SnapshotMeta | None = None,
+    entries: Sequence[Entry] = (),
+) -> Core:
+    """The member that wrote this, going on as if it had only been slow (Raft figure 2, persistent state).
+
+    `entries` may begin before the snapshot's end. Nothing at all: a newcomer, which learns everything
+    from the leader that added it.
+    """
+    core = Core(member, GroupConfig(), rng, now=now, term=hard.term, vote=hard.vote, durable_hard=hard)
+    log = core.log
+    if snapshot is not None:
+        core.snapshot, core.config = snapshot, snapshot.config
+        core.membership = Membership([(snapshot.index, snapshot.members)])
+        log.base_index, log.base_term = snapshot.index, snapshot.term
+        log.commit = log.applied = snapshot.index
+        if entries and entries[0].index <= snapshot.index:
+            log.base_index, log.base_term = entries[0].index, entries[0].term
+            entries = entries[1:]
+    for entry in entries:
+        log.append(entry)
+    log.durable = log.last_index
+    known = core.membership.changed_at
+    core.membership.append([entry for entry in entries if entry.index > known])
+    if log.entries and isinstance(log.entries[0].body, Founded):
+        core.config = log.entries[0].body.config
+    core.bytes_since_snapshot = log.bytes_after(snapshot.index if snapshot else 0)
+    if may_protect_a_lease(core):
+        core.heard_at = now
+    reset_election_deadline(core)
+    if core.membership.current.voters == (member,):
+        core.deadline = now
+    return core
+
+
+def may_protect_a_lease(core: Core) -> bool:
+    """Whether a leader might count on this member's loyalty, of which it has no memory."""
+    configs = [entry.body.config for entry in core.log.entries if isinstance(entry.body, ConfigChanged)]
+    return any(config.lease_reads for config in [core.config, *configs])

@@ -1,0 +1,98 @@
+"""Exactly-once commands: each client's session and the results it has not acknowledged (Raft thesis 6.3).
+
+The table is replicated state: it changes only by applying entries, in log time, and travels in snapshots.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from fleet.raft.entries import Command, SessionOpened
+from fleet.raft.ids import Index, Millis, SessionId
+
+EXECUTE: Final = "execute"
+DONE: Final = "done"
+EXPIRED: Final = "session expired"
+OUT_OF_ORDER: Final = "out of order"
+"""An earlier command of the session never arrived: this one is not executed; send both again, in order."""
+STALE: Final = "stale"
+"""The client itself had given up on it, or acknowledged its result."""
+
+
+class Result(Struct, frozen=True, array_like=True, gc=False):
+    revision: Index
+    value: bytes
+
+
+class Session(Struct, array_like=True):
+    """Invariant: results hold only sequence numbers in (acked, last_seq]."""
+
+    id: SessionId
+    client: str
+    used_ms: Millis
+    last_seq: int = 0
+    """The highest sequence number that was executed."""
+    acked: int = 0
+    results: dict[int, Result] = {}
+
+    def acknowledge(self, acked: int) -> None:
+        if acked > self.acked:
+            self.acked = acked
+            for seq in [seq for seq in self.results if seq <= acked]:
+                del self.results[seq]
+
+
+class SessionTable(Struct, array_like=True):
+    """Sessions in the order of their last use, the longest unused first."""
+
+    sessions: dict[SessionId, Session] = {}
+    clients: dict[str, SessionId] = {}
+    log_ms: Millis = 0
+    """Log time: the largest wall clock that any leader stamped. It never goes back (S44)."""
+
+    def advance(self, wall_ms: Millis, ttl_ms: Millis, count_max: int) -> None:
+        """Move log time on, and forget the sessions that this expires."""
+        self.log_ms = max(self.log_ms, wall_ms)
+        while self.sessions:
+            oldest = next(iter(self.sessions.values()))
+            if oldest.used_ms + ttl_ms >= self.log_ms and len(self.sessions) <= count_max:
+                return
+            del self.sessions[oldest.id]
+            del self.clients[oldest.client]
+
+    def open(self, index: Index, body: SessionOpened) -> SessionId:
+        """The client's session: a repeated request finds the one it has."""
+        known = self.clients.get(body.client)
+        if known is None:
+            known = index
+            self.clients[body.client] = known
+            self.sessions[known] = Session(known, body.client, self.log_ms)
+        self._touch(self.sessions[known])
+        return known
+
+    def _touch(self, session: Session) -> None:
+        session.used_ms = self.log_ms
+        del self.sessions[session.id]
+        self.sessions[session.id] = session
+
+    def admit(self, command: Command) -> tuple[str, Session | None, Result | None]:
+        """What is to be done with a command: EXECUTE, or why not; DONE comes with the first result."""
+        session = self.sessions.get(command.session)
+        if session is None:
+            return EXPIRED, None, None
+        self._touch(session)
+        session.acknowledge(command.acked)
+        result = session.results.get(command.seq)
+        if result is not None:
+            return DONE, session, result
+        expected = max(session.last_seq, session.acked) + 1
+        if command.seq < expected:
+            return STALE, session, None
+        if command.seq > expected:
+            return OUT_OF_ORDER, session, None
+        return EXECUTE, session, None
+
+    def record(self, session: Session, seq: int, result: Result) -> None:
+        assert seq > session.last_seq, f"{seq} executed twice in session {session.id}"
+        session.last_seq = seq
+        session.results[seq] = result

@@ -1,0 +1,215 @@
+"""What one member knows, and the few verbs in which its handlers act on it."""
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Body, Entry, Founded, HardState, SnapshotMeta, size_of
+from fleet.raft.ids import Index, MemberId, Millis, Term
+from fleet.raft.lease import ReadRound
+from fleet.raft.log import Log
+from fleet.raft.membership import Membership
+from fleet.raft.messages import PeerMessage
+from fleet.raft.progress import NO_LEASE, Progress
+from fleet.raft.ready import Answer, PersistRequest, Ready
+
+NEVER: Final[Millis] = 1 << 62
+
+
+@dataclass(slots=True)
+class Follower:
+    """Also every learner: a member that does not vote never campaigns."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    pre: bool
+    """Only asking (pre-vote): the term is still the old one."""
+    transfer: bool = False
+    granted: set[MemberId] = field(default_factory=set)
+    refused: set[MemberId] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Handover:
+    """A transfer of the leadership under way."""
+
+    token: int
+    target: MemberId
+    deadline: Millis
+    sent: bool = False
+
+
+@dataclass(slots=True)
+class Leader:
+    first_index: Index
+    """The entry this leader appended first: what is committed from here on is of its own term."""
+    progress: dict[MemberId, Progress]
+    next_heartbeat: Millis
+    elected_at: Millis
+    round: int = 0
+    reads: deque[ReadRound] = field(default_factory=deque)
+    waiting: dict[Index, int] = field(default_factory=dict)
+    """Tokens of changes by the index that will answer them."""
+    handover: Handover | None = None
+    uncommitted_bytes: int = 0
+    lease_since: Millis = NO_LEASE
+    lease_index: Index = 0
+    """Only what left after this time and was accepted up to this index prolongs the lease."""
+    lease_void: bool = False
+    """TimeoutNow left in this term: it may still arrive and start an election at any time (S18)."""
+
+
+Role: TypeAlias = Follower | Candidate | Leader
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A snapshot on its way here, chunk by chunk; another leader may go on with the same one."""
+
+    meta: SnapshotMeta
+    chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+
+@dataclass(slots=True)
+class PendingWrite:
+    seq: int
+    at: Millis
+    hard: HardState | None
+    last_index: Index
+    last_term: Term
+    snapshot: SnapshotMeta | None
+    keep_after: Index
+
+
+@dataclass(slots=True)
+class CoreState:
+    """One member's consensus state.
+
+    Invariants: `vote` belongs to `term`; nothing that depends on a write leaves before its `Persisted`;
+    `writes` are in order and complete in order.
+    """
+
+    id: MemberId
+    config: GroupConfig
+    rng: random.Random
+    term: Term = 0
+    vote: MemberId | None = None
+    log: Log = field(default_factory=Log)
+    membership: Membership = field(default_factory=Membership)
+    role: Role = field(default_factory=Follower)
+    leader: MemberId | None = None
+    heard_at: Millis = -NEVER
+    """When a leader of the current term was last heard: its followers are loyal for a while."""
+    now: Millis = 0
+    deadline: Millis = NEVER
+    """Step a Tick when this is reached."""
+    snapshot: SnapshotMeta | None = None
+    taking: SnapshotMeta | None = None
+    """The snapshot that the driver was asked for; size and crc are not known yet."""
+    incoming: Incoming | None = None
+    bytes_since_snapshot: int = 0
+    handed_over: Handover | None = None
+    """A transfer of this former leader, to be answered when the new one shows up."""
+    removed: bool = False
+    durable_hard: HardState = HardState()
+    seq: int = 0
+    writes: deque[PendingWrite] = field(default_factory=deque)
+    ready: Ready = field(default_factory=Ready)
+    unwritten: list[Entry] = field(default_factory=list)
+    installing: tuple[SnapshotMeta, bytes] | None = None
+    saving: tuple[SnapshotMeta, bytes] | None = None
+
+    # -- questions -----------------------------------------------------------------------------------
+
+    @property
+    def is_leader(self) -> bool:
+        return type(self.role) is Leader
+
+    @property
+    def is_voter(self) -> bool:
+        return self.id in self.membership.current.voters
+
+    @property
+    def hard(self) -> HardState:
+        return HardState(self.term, self.vote)
+
+    def storage_hangs(self) -> bool:
+        return bool(self.writes) and self.now - self.writes[0].at >= self.config.storage_timeout_ms
+
+    # -- what handlers do ----------------------------------------------------------------------------
+
+    def send(self, message: PeerMessage) -> None:
+        """A message that promises nothing of this member's own disk."""
+        self.ready.send_now.append(message)
+
+    def send_durably(self, message: PeerMessage) -> None:
+        """A promise: it leaves when everything up to here is on disk."""
+        self.ready.send_after.append(message)
+
+    def answer(self, token: int, error: str | None, index: Index = 0) -> None:
+        self.ready.answers.append(Answer(token, error, index, self.leader))
+
+    def append(self, body: Body) -> Index:
+        """A leader's own entry."""
+        entry = Entry(self.term, self.log.last_index + 1, body)
+        self.log.append(entry)
+        self._note_appended((entry,))
+        return entry.index
+
+    def merge(self, entries: Sequence[Entry]) -> None:
+        """A follower's entries from its leader."""
+        last = self.log.last_index
+        new = self.log.merge(entries)
+        if not new:
+            return
+        if new[0].index <= last:
+            self.membership.truncate(new[0].index)
+            self.unwritten = [entry for entry in self.unwritten if entry.index < new[0].index]
+        self._note_appended(new)
+
+    def _note_appended(self, entries: Sequence[Entry]) -> None:
+        self.membership.append(entries)
+        if entries[0].index == 1 and isinstance(entries[0].body, Founded):
+            self.config = entries[0].body.config
+        self.unwritten.extend(entries)
+        self.bytes_since_snapshot += sum(map(size_of, entries))
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def finish_write(self) -> None:
+        """Gather everything that must be durable into one write."""
+        hard = None if self.hard == self._last_hard() else self.hard
+        snapshot, data = self.installing or self.saving or (None, b"")
+        if hard is None and not self.unwritten and snapshot is None:
+            return
+        keep_after = 0
+        if self.saving and not self.installing:
+            keep_after = max(self.log.base_index, self.saving[0].index - self.config.log_tail)
+        self.seq += 1
+        self.writes.append(
+            PendingWrite(
+                self.seq, self.now, hard, self.log.last_index, self.log.last_term, snapshot, keep_after
+            )
+        )
+        self.ready.write = PersistRequest(
+            seq=self.seq,
+            hard=hard,
+            entries=tuple(self.unwritten),
+            snapshot=snapshot,
+            snapshot_data=data,
+            keep_after=keep_after,
+            reset=self.installing is not None,
+        )
+        self.unwritten = []
+        self.installing = self.saving = None
+
+    def _last_hard(self) -> HardState:
+        for write in reversed(self.writes):
+            if write.hard is not None:
+                return write.hard
+        return self.durable_hard

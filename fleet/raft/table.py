@@ -1,0 +1,113 @@
+"""What happens on which event in which role: total, so that a missing line is a failed test."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, get_args
+
+from fleet.raft import anyone, candidate, follower, leader, leader_requests
+from fleet.raft.events import (
+    Change,
+    LocalEvent,
+    Persisted,
+    Propose,
+    Query,
+    SnapshotLost,
+    SnapshotTaken,
+    Tick,
+    Transfer,
+)
+from fleet.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    Message,
+    PeerMessage,
+    PreVote,
+    PreVoteReply,
+    Removed,
+    SnapshotReply,
+    TimeoutNow,
+    VoteReply,
+    VoteRequest,
+)
+from fleet.raft.state import Candidate, CoreState, Follower, Leader
+
+Handler: TypeAlias = Callable[[CoreState, Any, Any], None]
+
+
+def ignore(core: CoreState, role: Any, m: Any) -> None:
+    """Late, or meant for a role that this member no longer has."""
+
+
+def second_leader(core: CoreState, role: Leader, m: AppendEntries | InstallSnapshot) -> None:
+    raise AssertionError(f"two leaders in term {core.term}: {core.id} and {m.src}")
+
+
+ANYONE: Final[dict[type, Handler]] = {
+    PreVote: anyone.on_pre_vote,
+    VoteRequest: anyone.on_vote_request,
+    Removed: anyone.on_removed,
+    SnapshotTaken: anyone.on_snapshot_taken,
+}
+
+HANDLERS: Final[dict[type, dict[type, Handler]]] = {
+    Follower: ANYONE
+    | {
+        AppendEntries: follower.on_append,
+        AppendReply: ignore,
+        PreVoteReply: ignore,
+        VoteReply: ignore,
+        InstallSnapshot: follower.on_install_snapshot,
+        SnapshotReply: ignore,
+        TimeoutNow: follower.on_timeout_now,
+        Tick: follower.on_tick,
+        Persisted: anyone.on_persisted,
+        SnapshotLost: ignore,
+        Propose: follower.on_request,
+        Query: follower.on_request,
+        Change: follower.on_request,
+        Transfer: follower.on_request,
+    },
+    Candidate: ANYONE
+    | {
+        AppendEntries: follower.on_append,
+        AppendReply: ignore,
+        PreVoteReply: candidate.on_pre_vote_reply,
+        VoteReply: candidate.on_vote_reply,
+        InstallSnapshot: follower.on_install_snapshot,
+        SnapshotReply: ignore,
+        TimeoutNow: follower.on_timeout_now,
+        Tick: candidate.on_tick,
+        Persisted: candidate.on_persisted,
+        SnapshotLost: ignore,
+        Propose: follower.on_request,
+        Query: follower.on_request,
+        Change: follower.on_request,
+        Transfer: follower.on_request,
+    },
+    Leader: ANYONE
+    | {
+        AppendEntries: second_leader,
+        AppendReply: leader.on_append_reply,
+        PreVoteReply: ignore,
+        VoteReply: ignore,
+        InstallSnapshot: second_leader,
+        SnapshotReply: leader.on_snapshot_reply,
+        TimeoutNow: ignore,
+        Tick: leader.on_tick,
+        Persisted: leader.on_persisted,
+        SnapshotLost: leader.on_snapshot_lost,
+        Propose: leader_requests.on_propose,
+        Query: leader_requests.on_query,
+        Change: leader_requests.on_change,
+        Transfer: leader_requests.on_transfer,
+    },
+}
+
+EVENTS: Final[tuple[type, ...]] = get_args(PeerMessage) + get_args(LocalEvent)
+
+
+def dispatch(core: CoreState, event: PeerMessage | LocalEvent) -> None:
+    if isinstance(event, Message) and not anyone.is_worth_handling(core, event):
+        return
+    role = core.role
+    HANDLERS[type(role)][type(event)](core, role, event)
