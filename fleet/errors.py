@@ -170,7 +170,17 @@ class OutcomeUnknown(FleetError):
     """It may or may not have been executed; repeating the same call object is safe."""
 
     retry = True
-    hint = "repeat the same call object: it is executed at most once"
+    hint = "error.again() waits on for this very call, which is executed at most once"
+    _again: Any = None
+
+    def again(self, timeout: float | None = None) -> Any:
+        """Wait on for the outcome of the same call: its result, or OutcomeUnknown once more.
+
+        Only where the call was made: an error that came from another process cannot.
+        """
+        if self._again is None:
+            raise self
+        return self._again(timeout)
 
 
 class SessionExpired(OutcomeUnknown):

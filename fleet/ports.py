@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from fleet.raft.apply import Context, Machine
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
-from fleet.raft.ids import GroupName, Index
+from fleet.raft.ids import GroupName, Index, Millis
 
 __all__ = [
+    "Clock",
     "Completion",
     "Context",
     "Durable",
@@ -18,8 +19,17 @@ __all__ = [
     "Machine",
     "SnapshotWrite",
     "StoreIdentity",
+    "StoreWriter",
     "Write",
 ]
+
+
+class Clock(Protocol):
+    def now_ms(self) -> Millis:
+        """Milliseconds since some fixed moment; never goes back."""
+
+    def wall_ms(self) -> Millis:
+        """Milliseconds since the epoch, as well as this host knows."""
 
 
 class StoreIdentity(Struct, frozen=True):
@@ -104,6 +114,20 @@ class Durable(Protocol):
         """A node's own small facts (known nodes, ...). Durable on return."""
 
     def close(self) -> None: ...
+
+
+class StoreWriter(Protocol):
+    """Writes off the event loop. Writes of one group complete in the order of their submission."""
+
+    def submit(self, write: Write) -> None: ...
+
+    def fileno(self) -> int:
+        """Readable while `completed` has something to give."""
+
+    def completed(self) -> "list[Completion]": ...
+
+    def close(self) -> None:
+        """Returns when all that was submitted is done."""
 
 
 class Completion(Struct, frozen=True):

@@ -3,7 +3,7 @@
 `LmdbStore` is a node's data directory, `MemoryStore` the same contract in dicts, `Writer` the thread
 that commits for all groups of a node at once. All of them speak the language of `fleet.ports`.
 
-Inside: `store` is the contract written once over ordered keys (`transaction`); `keys` and `records`
+Inside: `store` is the contract written once over ordered keys (`transaction`, `steps`); `keys` and `records`
 say where everything lies and what it looks like, `shape` what is remembered of a log, `snapshots` how
 big ones are cut; `directory` guards the files.
 """

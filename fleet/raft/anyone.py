@@ -39,11 +39,11 @@ def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
     if message.term < core.term:
         answer_old_term(core, message)
         return False
+    if type(message) is VoteRequest and not message.transfer and is_loyal(core):
+        return False  # also in this very term: it may have been adopted from another message
     if message.term > core.term:
         if kind is PreVote or (type(message) is PreVoteReply and message.granted):
             return True
-        if type(message) is VoteRequest and not message.transfer and is_loyal(core):
-            return False
         adopt_term(core, message.term)
     return True
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, ConfigChanged, Entry, SessionOpened
+from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, SessionOpened
 from fleet.raft.ids import Index, SessionId
 from fleet.raft.sessions import DONE, EXECUTE, Result, SessionTable
 
@@ -85,6 +86,7 @@ class Applier:
     sessions: SessionTable = field(default_factory=SessionTable)
     base: Callable[[], bytes | None] = field(default=lambda: None)
     """The object's bytes at the start of the journal; None: as new."""
+    base_at: Index = 0
     journal: list[tuple[Context, bytes]] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> Outcome | Opened | None:
@@ -100,6 +102,9 @@ class Applier:
             return Opened(body.client, self.sessions.open(entry.index, body))
         if type(body) is ConfigChanged:
             self.config = body.config
+        elif type(body) is Founded:
+            self.config = body.config
+            self.sessions.salt = crc32(body.member.encode())
         return None
 
     def _advance(self, wall_ms: int) -> None:
@@ -137,7 +142,7 @@ class Applier:
             assert is_clean, f"the command at {context.index} succeeded before and fails in the replay"
         if self.journal:
             state = self.machine.dump()
-            self.base = lambda: state
+            self.base, self.base_at = lambda: state, self.index
             self.journal.clear()
 
     def dump(self) -> bytes:
@@ -147,9 +152,9 @@ class Applier:
 
     def rebase(self, index: Index, base: Callable[[], bytes | None]) -> None:
         """A snapshot at `index` is durable: the journal up to it is no longer needed."""
-        if self.journal and self.journal[0][0].index <= index:
+        if index >= self.base_at:
             self.journal = [(context, payload) for context, payload in self.journal if context.index > index]
-            self.base = base
+            self.base, self.base_at = base, index
 
     def restore(self, data: bytes, base: Callable[[], bytes | None] | None = None) -> None:
         """Become the state that `dump` wrote."""
@@ -159,7 +164,7 @@ class Applier:
         self.index, self.sessions, self.config = state.index, state.sessions, state.config
         self.journal.clear()
         kept = state.machine
-        self.base = base if base is not None else lambda: kept
+        self.base, self.base_at = base if base is not None else lambda: kept, state.index
 
 
 def machine_state(data: bytes) -> bytes:

@@ -116,6 +116,7 @@ def become_leader(core: CoreState) -> None:
         progress={peer: Progress(next_index, core.now) for peer in others(core)},
         next_heartbeat=next_on_grid(core.now, core.config.heartbeat_ms),
         elected_at=core.now,
+        uncommitted_bytes=core.log.bytes_after(core.log.commit),
     )
     core.leader = core.id
     core.deadline = core.role.next_heartbeat
@@ -155,13 +156,18 @@ def note_committed(core: CoreState, entry: Entry) -> None:
 
 
 def adopt_config(core: CoreState, config: GroupConfig) -> None:
-    """A lease counts on followers that wait as long as the leader believes: one from before the change,
-    or from a follower that has not heard of it, is void."""
     core.config = config
     if type(core.role) is Leader:
-        core.role.lease_since, core.role.lease_index = core.now, core.log.commit
-        for progress in core.role.progress.values():
-            progress.lease_from = NO_LEASE
+        restart_lease(core, core.role)
+
+
+def restart_lease(core: CoreState, role: Leader) -> None:
+    """A lease counts on followers that wait as long as the leader believes. One from before a change of
+    the configuration is void, and so is one from a follower that may not have committed the change: it
+    has, once it accepts what left after this commit."""
+    role.lease_since, role.lease_index = core.now, core.log.commit
+    for progress in role.progress.values():
+        progress.lease_from = NO_LEASE
 
 
 def _note_removed(core: CoreState, member: MemberId) -> None:

@@ -66,3 +66,5 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         need(self.snapshot_chunk_bytes >= 1024, "snapshot_chunk_bytes must be at least 1024")
         need(self.command_bytes_max >= 1024, "command_bytes_max must be at least 1024")
         need(self.snapshot_factor >= 1, "snapshot_factor must be at least 1")
+        # An int would come back from the wire as a float: equal members, unequal snapshot bytes.
+        msgspec.structs.force_setattr(self, "snapshot_factor", float(self.snapshot_factor))

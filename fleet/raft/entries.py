@@ -24,7 +24,7 @@ class Founded(Struct, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class SessionOpened(Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """The index of this entry becomes the id of a client's session."""
+    """The id of a client's session is made from the index of this entry."""
 
     client: str
     """Whose session: a name drawn by the client, so that a repeated request finds the first one's id."""

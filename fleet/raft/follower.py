@@ -2,7 +2,13 @@
 
 from zlib import crc32
 
-from fleet.raft.change import become_candidate, become_pre_candidate, follow, reset_election_deadline
+from fleet.raft.change import (
+    become_candidate,
+    become_pre_candidate,
+    follow,
+    is_loyal,
+    reset_election_deadline,
+)
 from fleet.raft.events import Change, Propose, Query, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
@@ -19,10 +25,18 @@ def on_tick(core: CoreState, role: Follower, m: Tick) -> None:
     """Nothing was heard for an election timeout. A member whose disk hangs could promise nothing."""
     if core.now < core.deadline:
         return
-    if core.is_voter and not core.removed and not core.storage_hangs():
+    if may_campaign(core):
         become_pre_candidate(core)
     else:
         reset_election_deadline(core)
+
+
+def may_campaign(core: CoreState) -> bool:
+    """A loyal member does not either: its deadline is from before a restart or a change of the
+    configuration when it comes this early. A sole voter owes loyalty to nobody else."""
+    if not core.is_voter or core.removed or core.storage_hangs():
+        return False
+    return not is_loyal(core) or core.membership.current.voters == (core.id,)
 
 
 def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> None:

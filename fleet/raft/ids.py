@@ -14,7 +14,7 @@ Index: TypeAlias = int
 """A position in a group's log, from 1. 0 is the empty log before the first entry."""
 Millis: TypeAlias = int
 SessionId: TypeAlias = int
-"""The log index at which the session was opened; 0 is no session."""
+"""Made from the log index at which the session was opened, and from what group; 0 is no session."""
 
 
 def member_id(node: str, disk: str, life: int) -> MemberId:

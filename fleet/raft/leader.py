@@ -1,7 +1,7 @@
 """Handlers of a leader: replication, commit, time. Requests stand in `leader_requests.py`."""
 
 from fleet.raft.anyone import on_persisted as anyone_on_persisted
-from fleet.raft.change import become_follower, next_on_grid, reset_election_deadline
+from fleet.raft.change import become_follower, next_on_grid, reset_election_deadline, restart_lease
 from fleet.raft.entries import size_of
 from fleet.raft.events import Persisted, SnapshotLost, Tick
 from fleet.raft.ids import MemberId, Millis
@@ -159,7 +159,7 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
         return
     progress.heard(core.now)
     if not m.ok:
-        progress.rejected(m.index, core.log.highest_match(m.hint, m.hint_term) + 1)
+        progress.rejected(m.index, core.log.highest_match(m.hint, m.hint_term) + 1, m.sent_at)
         return
     assert m.index <= core.log.last_index, f"{m.src} confirms {m.index} beyond {core.log.last_index}"
     confirm(role, progress, m)
@@ -178,13 +178,16 @@ def on_snapshot_reply(core: CoreState, role: Leader, m: SnapshotReply) -> None:
         progress.accepted(m.index)
         advance_commit(core, role)
     elif progress.snapshot is not None and progress.snapshot.index == m.index:
-        progress.offset = m.offset
-        send_chunk(core, role, m.src, progress)
+        # A reply to an earlier chunk moves nothing back, and a duplicate asks for nothing twice.
+        if m.offset > progress.offset or m.sent_at == progress.chunk_sent_at:
+            progress.offset = m.offset
+            send_chunk(core, role, m.src, progress)
 
 
 def confirm(role: Leader, progress: Progress, m: AppendReply | SnapshotReply) -> None:
     """The peer followed this leader when it received what left at `sent_at`. Refusals do not count (W2)."""
-    counts = m.sent_at > role.lease_since and m.index >= role.lease_index
+    index = 0 if type(m) is SnapshotReply and not m.installed else m.index
+    counts = m.sent_at > role.lease_since and index >= role.lease_index
     progress.confirmed(m.round, m.sent_at if counts else NO_LEASE)
 
 
@@ -192,6 +195,7 @@ def on_snapshot_lost(core: CoreState, role: Leader, m: SnapshotLost) -> None:
     progress = role.progress.get(m.peer)
     if progress is not None and progress.state == SNAPSHOT:
         progress.become_probe(progress.match + 1)
+        progress.probing = True  # asked for again with the next heartbeat, not in a loop
 
 
 def on_persisted(core: CoreState, role: Leader, m: Persisted) -> None:
@@ -207,7 +211,10 @@ def advance_commit(core: CoreState, role: Leader) -> None:
     index = reached_by_quorum(pick(match, core.membership.current.voters, core.id, log.durable))
     if index > log.commit and log.term_at(index) == core.term:
         role.uncommitted_bytes -= sum(map(size_of, log.slice(log.commit + 1, index)))
+        was_settled = log.commit >= role.first_index
         log.commit_to(index)
+        if not was_settled:
+            restart_lease(core, role)
 
 
 # -- reads ------------------------------------------------------------------------------------------------
@@ -245,5 +252,5 @@ def settle_reads(core: CoreState) -> None:
             return
         if core.log.applied < batch.index:
             return
-        core.ready.reads.extend(batch.tokens)
+        (core.ready.reads if batch.round else core.ready.lease_reads).extend(batch.tokens)
         role.reads.popleft()

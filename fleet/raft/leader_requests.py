@@ -1,6 +1,6 @@
 """Handlers of what is asked of a leader. Bad requests are refused before anything changes."""
 
-from fleet.raft.entries import ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved, Members, size_of
+from fleet.raft.entries import ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved, Members
 from fleet.raft.events import Change, Propose, Query, Transfer
 from fleet.raft.ids import MemberId
 from fleet.raft.leader import leader_lease_until, try_handover
@@ -32,10 +32,8 @@ def on_propose(core: CoreState, role: Leader, m: Propose) -> None:
     ):
         core.answer(m.token, OVERLOADED)
         return
-    before = log.last_index
     for body in m.bodies:
         core.append(body)
-    role.uncommitted_bytes += sum(map(size_of, log.entries[before - log.base_index :]))
 
 
 def on_query(core: CoreState, role: Leader, m: Query) -> None:
@@ -70,7 +68,7 @@ def on_change(core: CoreState, role: Leader, m: Change) -> None:
             return
     index = core.append(body)
     role.waiting[index] = m.token
-    if isinstance(body, MemberAdded) and body.member not in role.progress:
+    if isinstance(body, MemberAdded) and body.member not in role.progress and body.member != core.id:
         role.progress[body.member] = Progress(index, core.now)
     elif isinstance(body, MemberRemoved):
         del role.progress[body.member]

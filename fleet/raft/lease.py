@@ -8,7 +8,10 @@ from fleet.raft.quorum import reached_by_quorum
 
 @dataclass(slots=True)
 class ReadRound:
-    """Reads that wait for the same confirmation. `index`: the state must be at least this new."""
+    """Reads that wait for the same confirmation. `index`: the state must be at least this new.
+
+    Round 0 needs none: the lease covers it.
+    """
 
     round: int
     index: Index

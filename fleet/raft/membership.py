@@ -6,7 +6,15 @@ One change at a time, so that the majorities of neighbouring member sets always 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fleet.raft.entries import Entry, Founded, MemberAdded, MemberPromoted, MemberRemoved, Members
+from fleet.raft.entries import (
+    MEMBERSHIP_BODIES,
+    Entry,
+    Founded,
+    MemberAdded,
+    MemberPromoted,
+    MemberRemoved,
+    Members,
+)
 from fleet.raft.ids import Index, MemberId
 
 REMOVED_KEPT_MAX = 256
@@ -73,7 +81,7 @@ class Membership:
     def append(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             body = entry.body
-            if isinstance(body, Founded | MemberAdded | MemberPromoted | MemberRemoved):
+            if isinstance(body, MEMBERSHIP_BODIES):
                 assert entry.index > self.changed_at
                 self.history.append((entry.index, after_change(self.current, body)))
 

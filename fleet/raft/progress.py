@@ -29,6 +29,8 @@ class Progress:
     """Last indexes of the appends under way, in order."""
     probing: bool = False
     """A probe is under way; no second one before the next heartbeat."""
+    replicating_since: Millis = 0
+    """A refusal of what left before this is answered already: reordered appends must not multiply."""
     round: int = 0
     """The newest read round that the peer confirmed."""
     lease_from: Millis = NO_LEASE
@@ -48,13 +50,16 @@ class Progress:
             inflight.popleft()
         if self.state == PROBE:
             self.state, self.probing = REPLICATE, False
+            self.replicating_since = self.acked_at
             self.next = self.match + 1
         elif self.state == SNAPSHOT and self.snapshot is not None and index >= self.snapshot.index:
             self.become_probe(self.match + 1)
 
-    def rejected(self, refused: Index, retry_at: Index) -> bool:
+    def rejected(self, refused: Index, retry_at: Index, sent_at: Millis) -> bool:
         """The peer refused the append after `refused`. False: an old reply that says nothing new."""
         if self.state == SNAPSHOT or refused <= self.match:
+            return False
+        if self.state == REPLICATE and sent_at < self.replicating_since:
             return False
         if self.state == PROBE and refused != self.next - 1:
             return False

@@ -82,7 +82,8 @@ class Ready:
     4. `restore` replaces the applied state;
     5. `apply` is executed, in order; then
     6. `take_snapshot`: the state as it is now, to be stepped as `SnapshotTaken`;
-    7. `reads` may be executed; 8. `answers` and `hooks` go out.
+    7. `reads` may be executed, and `lease_reads` too, whose results may only be told if
+       `core.lease_holds` still, else `Query(token, lease=False)`; 8. `answers` and `hooks` go out.
     """
 
     send_now: list[PeerMessage] = field(default_factory=list)
@@ -94,6 +95,7 @@ class Ready:
     apply: list[Entry] = field(default_factory=list)
     take_snapshot: Index = 0
     reads: list[int] = field(default_factory=list)
+    lease_reads: list[int] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)
     removed: bool = False
@@ -107,6 +109,7 @@ class Ready:
             or self.apply
             or self.answers
             or self.reads
+            or self.lease_reads
             or self.chunks
             or self.restore
             or self.take_snapshot

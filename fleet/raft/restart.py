@@ -47,15 +47,27 @@ def start_core(
     if log.entries and isinstance(log.entries[0].body, Founded):
         core.config = log.entries[0].body.config
     core.bytes_since_snapshot = log.bytes_after(snapshot.index if snapshot else 0)
-    if may_protect_a_lease(core):
-        core.heard_at = now
+    protect_possible_lease(core)
     reset_election_deadline(core)
     if core.membership.current.voters == (member,):
         core.deadline = now
     return core
 
 
-def may_protect_a_lease(core: Core) -> bool:
-    """Whether a leader might count on this member's loyalty, of which it has no memory."""
-    configs = [entry.body.config for entry in core.log.entries if isinstance(entry.body, ConfigChanged)]
-    return any(config.lease_reads for config in [core.config, *configs])
+def protect_possible_lease(core: Core) -> None:
+    """A leader might count on this member's loyalty, of which it has no memory: be loyal for as long as
+    any configuration asks that may be in force."""
+    changed = [entry.body.config for entry in core.log.entries if isinstance(entry.body, ConfigChanged)]
+    configs = [core.config, *changed]
+    if any(config.lease_reads for config in configs):
+        longest = max(config.election_ms for config in configs)
+        core.heard_at = core.now + longest - core.config.election_ms
+
+
+def found_group(core: Core, address: str, config: GroupConfig) -> None:
+    """Make a newcomer the founder of its group. It leads when that is durable."""
+    assert core.log.last_index == 0 and core.term == 0, f"{core.id} is no newcomer"
+    hard, entry = founding(core.id, address, config)
+    core.term, core.vote = hard.term, hard.vote
+    core.merge((entry,))
+    core.deadline = core.now

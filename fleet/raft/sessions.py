@@ -49,6 +49,8 @@ class SessionTable(Struct, array_like=True):
     clients: dict[str, SessionId] = {}
     log_ms: Millis = 0
     """Log time: the largest wall clock that any leader stamped. It never goes back (S44)."""
+    salt: int = 0
+    """Tells this group's sessions from those of an earlier group of the same name."""
 
     def advance(self, wall_ms: Millis, ttl_ms: Millis, count_max: int) -> None:
         """Move log time on, and forget the sessions that this expires."""
@@ -64,7 +66,7 @@ class SessionTable(Struct, array_like=True):
         """The client's session: a repeated request finds the one it has."""
         known = self.clients.get(body.client)
         if known is None:
-            known = index
+            known = self.salt << 32 | index
             self.clients[body.client] = known
             self.sessions[known] = Session(known, body.client, self.log_ms)
         self._touch(self.sessions[known])

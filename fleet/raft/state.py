@@ -159,6 +159,8 @@ class CoreState:
         entry = Entry(self.term, self.log.last_index + 1, body)
         self.log.append(entry)
         self._note_appended((entry,))
+        assert type(self.role) is Leader
+        self.role.uncommitted_bytes += size_of(entry)
         return entry.index
 
     def merge(self, entries: Sequence[Entry]) -> None:

@@ -1,0 +1,115 @@
+"""One actor's place in the kernel, and the whole of the system that the actor itself can see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from fleet.actors.base.addresses import ActorId, Address, LocalId
+
+if TYPE_CHECKING:
+    from fleet.actors.base.kernel import Kernel
+
+
+class Cell:
+    """What Thespian's Actor knows as `self._myRef`. The method names are Thespian's.
+
+    Invariant: `instance` is None once the actor has begun to exit, and `leaving` holds it from then
+    until its last child is gone. A cell is in `kernel.cells` until it is gone itself.
+    """
+
+    __slots__ = (
+        "kernel", "address", "instance", "parent", "children", "leaving", "watching", "requirements",
+    )  # fmt: skip
+
+    def __init__(
+        self, kernel: Kernel, address: Address, parent: Cell | None, requirements: Any = None
+    ) -> None:
+        self.kernel = kernel
+        self.address = address
+        self.instance: Any = None
+        self.parent = parent
+        self.children: dict[LocalId, Cell] | None = None
+        self.leaving: Any = None
+        self.watching = False
+        self.requirements = requirements
+
+    @property
+    def globalName(self) -> str | None:
+        local = self.address.ident.local
+        return local if isinstance(local, str) else None
+
+    def actor_send(self, target: Any, message: Any) -> None:
+        """The hot path: one dictionary and one queue when the target is in this kernel."""
+        kernel = self.kernel
+        ident = target.addressDetails
+        if type(ident) is ActorId and ident.boot == kernel.boot:
+            cell = kernel.cells.get(ident.local)
+            if cell is not None:
+                kernel.queue.append((cell, message, self.address))
+                return
+        kernel.send(target, self.address, message)
+
+    def createActor(self, spec: Any, requirements: Any, name: str | None, source_hash: Any) -> Address:
+        if source_hash is not None:
+            refuse("createActor with sourceHash")
+        return self.kernel.create_child(self, spec, requirements, name)
+
+    def wakeupAfter(self, delay: Any, payload: Any) -> None:
+        self.kernel.wake_after(self, delay, payload)
+
+    def handleDeadLetters(self, address: Any, enable: bool) -> None:
+        self.kernel.handle_dead_letters(address, enable)
+
+    def notifyOnSystemRegistrationChanges(self, address: Any, enable: bool) -> None:
+        self.kernel.notify_of_links(address, enable)
+
+    def updateCapability(self, name: str, value: Any) -> None:
+        self.kernel.update_capability(name, value)
+
+    def actorSystemShutdown(self) -> None:
+        self.kernel.transport.stop()
+
+    def registerSourceAuthority(self, address: Any) -> None:
+        refuse("registerSourceAuthority")
+
+    def notifyOnSourceAvailability(self, address: Any, enable: bool) -> None:
+        refuse("notifyOnSourceAvailability")
+
+    def loadActorSource(self, name: Any) -> NoReturn:
+        refuse("loadActorSource")
+
+    def unloadActorSource(self, source_hash: Any) -> NoReturn:
+        refuse("unloadActorSource")
+
+    def preRegisterRemoteSystem(self, address: Any, capabilities: Any) -> None:
+        refuse("preRegisterRemoteSystem")
+
+    def deRegisterRemoteSystem(self, address: Any) -> None:
+        refuse("deRegisterRemoteSystem")
+
+
+class Mailbox(Cell):
+    """The place of somebody outside: what is sent there is handed to `put(message, sender)`.
+
+    It is no actor: an ActorExitRequest does not end it, and it has no children. Primary actors
+    belong to the system, whoever created them.
+    """
+
+    __slots__ = ("put",)
+
+    def __init__(self, kernel: Kernel, address: Address, put: Callable[[Any, Address], None]) -> None:
+        super().__init__(kernel, address, None)
+        self.put = put
+        self.instance = self
+
+    def receiveMessage(self, message: Any, sender: Address) -> None:
+        self.put(message, sender)
+
+
+def refuse(what: str) -> NoReturn:
+    """Convention and source loading belong to Thespian's own bases; silence would look like success."""
+    raise NotImplementedError(
+        f"the fleet base has no {what}: install the code on every host, "
+        "and address other processes by remote_address()"
+    )

@@ -1,0 +1,63 @@
+"""Bytes from a socket back into frames, with their length checked before anything is allocated."""
+
+from collections.abc import Iterator
+
+from fleet.actors.base.wire import LENGTH
+
+
+class FrameError(Exception):
+    """The peer does not keep to the form; nothing that follows can be trusted."""
+
+
+class FrameReader:
+    """Receive into `space()`, then hand the count to `received()`.
+
+    Small frames are read in place from the shared buffer, without a copy; the rest of a large one is
+    received straight into its own. `limit` may be raised once the peer is known.
+    """
+
+    __slots__ = ("limit", "_shared", "_header", "_frame", "_have")
+
+    def __init__(self, shared: memoryview, limit: int) -> None:
+        self.limit = limit
+        self._shared = shared
+        self._header = b""
+        self._frame: bytearray | None = None
+        self._have = 0
+
+    def space(self) -> memoryview:
+        if self._frame is None:
+            return self._shared
+        return memoryview(self._frame)[self._have :]
+
+    def received(self, count: int) -> Iterator[memoryview]:
+        """Whole frames, valid until the next receive into the shared buffer.
+
+        Lazy, so that a limit raised after a frame holds for the next. Raises FrameError for a length
+        over the limit.
+        """
+        if self._frame is not None:
+            self._have += count
+            if self._have == len(self._frame):
+                whole, self._frame = self._frame, None
+                yield memoryview(whole)
+            return
+        data = self._shared[:count]
+        if self._header:
+            data = memoryview(self._header + bytes(data))
+            self._header = b""
+        at = 0
+        end = len(data)
+        while end - at >= LENGTH.size:
+            (size,) = LENGTH.unpack_from(data, at)
+            if size > self.limit:
+                raise FrameError(f"a frame of {size} bytes, over the limit of {self.limit}")
+            at += LENGTH.size
+            if size > end - at:
+                self._frame = bytearray(size)
+                self._have = end - at
+                self._frame[: self._have] = data[at:]
+                return
+            yield data[at : at + size]
+            at += size
+        self._header = bytes(data[at:])

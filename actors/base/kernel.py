@@ -1,0 +1,399 @@
+"""Many light actors in one thread: mailboxes, creation, exits, poison, dead letters, timers.
+
+No IO and no clock: a Transport owns both, so the same kernel runs on sockets and in a simulation.
+Everything here is called from one thread, and nothing here blocks.
+
+How it differs from Thespian's own bases, on purpose:
+- A message is delivered once. When its handler raises, that is logged, the sender gets a
+  PoisonMessage and the actor lives on; no handler runs again on a half-changed actor.
+- A local message is passed by reference: what was sent belongs to the receiver.
+- All messages of the kernel wait in one queue. Hence order is kept per pair of actors, and what an
+  actor sends to itself comes after everything that was waiting: members rely on it as "end of turn".
+- A child is created before createActor returns, in the same thread.
+"""
+
+import heapq
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from thespian.actors import (
+    ActorExitRequest,
+    ActorSystemConventionUpdate,
+    ActorSystemFailure,
+    ActorSystemMessage,
+    ChildActorExited,
+    DeadEnvelope,
+    NoCompatibleSystemForActor,
+    PoisonMessage,
+    Thespian_ActorStatus,
+    Thespian_StatusReq,
+    ThespianWatch,
+    WakeupMessage,
+    WatchMessage,
+)
+
+from fleet.actors.base.addresses import ANY_BOOT, SYSTEM, ActorId, Address, LocalId
+from fleet.actors.base.cell import Cell, Mailbox
+from fleet.actors.base.creation import actor_class, instantiate, is_capable
+from fleet.actors.base.transport import LinkRefused, Transport
+
+log = logging.getLogger("fleet.base")
+
+
+class Kernel:
+    """`boot` must be random and new for every life; `endpoint` is "" for a process that does not listen."""
+
+    def __init__(
+        self, transport: Transport, boot: int, endpoint: str = "", capabilities: dict[str, Any] | None = None
+    ) -> None:
+        assert boot != ANY_BOOT
+        self.transport = transport
+        self.boot = boot
+        self.endpoint = endpoint
+        self.capabilities: dict[str, Any] = {} if capabilities is None else capabilities
+        self.system_address = Address(ActorId(endpoint, boot, SYSTEM))
+        self.cells: dict[LocalId, Cell] = {}
+        self.queue: deque[tuple[Cell, Any, Address]] = deque()
+        self.primaries: dict[LocalId, Cell] = {}
+        self.handler_failures = 0
+        self.dead_letters = 0
+        self._timers: list[tuple[float, int, Cell, Any, Any]] = []
+        self._timers_set = 0
+        self._last_local = 0
+        self._dead_letter_handler: Cell | None = None
+        self._link_watchers: dict[LocalId, Cell] = {}
+        self._peers: dict[tuple[str, int], int] = {}
+        self._stopping = False
+
+    # -- driven from outside -----------------------------------------------------------------------
+
+    def run(self, now: float, budget: int = 1000) -> bool:
+        """Handle up to `budget` waiting messages; True when some are left."""
+        if self._timers and self._timers[0][0] <= now:
+            self._fire_timers(now)
+        queue = self.queue
+        while queue and budget > 0:
+            budget -= 1
+            cell, message, sender = queue.popleft()
+            instance = cell.instance
+            if instance is None:
+                self._undeliverable(cell, message, sender)
+            elif isinstance(message, ActorSystemMessage):
+                self._deliver_system_message(cell, message, sender)
+            else:
+                try:
+                    result = instance.receiveMessage(message, sender)
+                except Exception:
+                    self._handler_failed(cell, message, sender)
+                except SystemExit:
+                    self._begin_exit(cell, recursive=True)
+                else:
+                    if result is not None or cell.watching:
+                        self._watch(cell, result)
+        return bool(queue)
+
+    def next_timer(self) -> float | None:
+        """When `run` has something to do although nothing arrives."""
+        timers = self._timers
+        while timers and timers[0][2].instance is None:
+            heapq.heappop(timers)
+        return timers[0][0] if timers else None
+
+    def send(self, target: Any, sender: Address, message: Any) -> None:
+        """From anyone to anywhere; never blocks. What cannot arrive is a dead letter or is lost."""
+        ident = target.addressDetails
+        if type(ident) is not ActorId:
+            self.dead_letter(target, message)
+        elif self.is_here(ident):
+            cell = self.cells.get(ident.local)
+            if cell is None:
+                self.dead_letter(target, message)
+            else:
+                self.queue.append((cell, message, sender))
+        elif ident.boot == ANY_BOOT or ident.endpoint != self.endpoint or not ident.endpoint:
+            self.transport.send(ident, sender, message)
+        else:
+            self.dead_letter(target, message)  # an earlier life of this very process
+
+    def deliver(self, local: LocalId, sender: Address, message: Any) -> None:
+        """A message came in from another process for the actor `local` of this life."""
+        cell = self.cells.get(local)
+        if cell is None:
+            self.dead_letter(Address(ActorId(self.endpoint, self.boot, local)), message)
+        else:
+            self.queue.append((cell, message, sender))
+
+    def is_here(self, ident: ActorId) -> bool:
+        return ident.boot == self.boot or (ident.boot == ANY_BOOT and ident.endpoint == self.endpoint)
+
+    def ready(self, local: LocalId, filenos: Sequence[int]) -> None:
+        cell = self.cells.get(local)
+        if cell is not None and cell.watching:
+            self.queue.append((cell, WatchMessage(list(filenos)), cell.address))
+
+    def open_mailbox(self, put: Callable[[Any, Address], None]) -> Address:
+        """An address for somebody outside; `put(message, sender)` is called in the kernel's thread."""
+        cell = Mailbox(self, self._next_address(None), put)
+        self.cells[cell.address.ident.local] = cell
+        return cell.address
+
+    def close_mailbox(self, address: Address) -> None:
+        cell = self.cells.pop(address.ident.local, None)
+        if cell is not None:
+            cell.instance = None
+
+    def stop_actors(self) -> None:
+        """Ask every actor to exit, parents first, and let no new one begin.
+
+        They are gone when `actor_count()` is 0.
+        """
+        self._stopping = True
+        for cell in list(self.cells.values()):
+            if cell.parent is None and not isinstance(cell, Mailbox):
+                self.queue.append((cell, ActorExitRequest(), self.system_address))
+
+    def actor_count(self) -> int:
+        return sum(not isinstance(cell, Mailbox) for cell in self.cells.values())
+
+    def instance(self, address: Any) -> Any:
+        """The actor object behind an address of this kernel, or None; for tests and simulations."""
+        cell = self.cells.get(address.addressDetails.local) if self.is_here(address.addressDetails) else None
+        return cell and cell.instance
+
+    # -- creation ----------------------------------------------------------------------------------
+
+    def create_primary(self, spec: Any, requirements: Any = None, name: str | None = None) -> Address:
+        """A top-level actor. What its constructor raises comes out here.
+
+        With `name` it is well-known: one in the process, the same address for whoever creates it
+        again, and `remote_address(endpoint, name)` reaches it from elsewhere.
+        """
+        if name and name in self.cells:
+            return self.cells[name].address
+        if self._stopping:
+            raise ActorSystemFailure("the actor system stops; no actor begins any more")
+        cls = actor_class(spec)
+        if not is_capable(cls, self.capabilities, requirements):
+            raise NoCompatibleSystemForActor(spec, "the capabilities of this system do not fit")
+        cell = Cell(self, self._next_address(name), None, requirements)
+        self._bring_to_life(cell, cls)
+        self.primaries[cell.address.ident.local] = cell
+        return cell.address
+
+    def create_child(self, parent: Cell, spec: Any, requirements: Any, name: str | None) -> Address:
+        """A child that cannot start has an address all the same; its parent gets ChildActorExited.
+
+        Only a class that cannot be found raises, into the parent's handler.
+        """
+        if name and name in self.cells:
+            return self.cells[name].address
+        cls = actor_class(spec)
+        cell = Cell(self, self._next_address(name), parent, requirements)
+        if parent.instance is None:
+            log.warning("actor=%s creates %s while it exits: not started", parent.address, spec)
+            return cell.address
+        try:
+            if not is_capable(cls, self.capabilities, requirements):
+                raise NoCompatibleSystemForActor(spec, "the capabilities of this system do not fit")
+            self._bring_to_life(cell, cls)
+        except Exception:
+            log.warning("actor class=%s parent=%s could not be created", cls, parent.address, exc_info=True)
+            self.queue.append((parent, ChildActorExited(cell.address), self.system_address))
+            return cell.address
+        if parent.children is None:
+            parent.children = {}
+        parent.children[cell.address.ident.local] = cell
+        return cell.address
+
+    def _bring_to_life(self, cell: Cell, cls: Any) -> None:
+        instance = instantiate(cls, self.capabilities, cell.requirements)
+        instance._myRef = cell
+        cell.instance = instance
+        self.cells[cell.address.ident.local] = cell
+
+    def _next_address(self, name: str | None) -> Address:
+        if name:
+            return Address(ActorId(self.endpoint, self.boot, name))
+        self._last_local += 1
+        return Address(ActorId(self.endpoint, self.boot, self._last_local))
+
+    # -- delivery beside the usual -----------------------------------------------------------------
+
+    def _call(self, cell: Cell, instance: Any, message: Any, sender: Address) -> None:
+        try:
+            result = instance.receiveMessage(message, sender)
+        except (Exception, SystemExit) as error:
+            self._handler_failed(cell, message, sender)
+            if isinstance(error, SystemExit) and cell.instance is not None:
+                self._begin_exit(cell, recursive=True)
+        else:
+            if cell.instance is not None:
+                self._watch(cell, result)
+
+    def _deliver_system_message(self, cell: Cell, message: Any, sender: Address) -> None:
+        if isinstance(message, Thespian_StatusReq):
+            self.send(sender, cell.address, self._status(cell))
+            return
+        self._call(cell, cell.instance, message, sender)
+        if isinstance(message, ActorExitRequest):
+            if cell.instance is not None and not isinstance(cell, Mailbox):
+                self._begin_exit(cell, message.isRecursive)
+        elif isinstance(message, ChildActorExited):
+            self._forget_child(cell, message)
+
+    def _handler_failed(self, cell: Cell, message: Any, sender: Address) -> None:
+        self.handler_failures += 1
+        kind = type(cell.instance or cell.leaving).__name__
+        what = type(message).__name__
+        log.error("actor=%s class=%s message=%s raised", cell.address, kind, what, exc_info=True)
+        if not isinstance(message, (PoisonMessage, ActorExitRequest)):
+            self.poison(sender, cell.address, message, traceback.format_exc())
+
+    def poison(self, sender: Address, target: Address, message: Any, details: str) -> None:
+        """Tell `sender` that its message could not be handled by `target`."""
+        if sender.ident.local != SYSTEM:
+            self.send(sender, target, PoisonMessage(message, details))
+
+    def dead_letter(self, target: Any, message: Any) -> None:
+        """Nobody is there. The last actor that called handleDeadLetters() gets it, as in Thespian."""
+        ident = target.addressDetails
+        if isinstance(message, (DeadEnvelope, ChildActorExited)) or getattr(ident, "local", None) == SYSTEM:
+            return
+        self.dead_letters += 1
+        handler = self._dead_letter_handler
+        if handler is not None:
+            self.queue.append((handler, DeadEnvelope(target, message), self.system_address))
+
+    def handle_dead_letters(self, address: Any, enable: bool) -> None:
+        cell = self.cells.get(address.addressDetails.local)
+        if enable:
+            self._dead_letter_handler = cell
+        elif self._dead_letter_handler is cell:
+            self._dead_letter_handler = None
+
+    def _watch(self, cell: Cell, result: Any) -> None:
+        """Thespian's rule: only an actor whose last message was answered by a ThespianWatch watches."""
+        if isinstance(result, ThespianWatch):
+            cell.watching = True
+            self.transport.watch(cell.address.ident.local, list(result.filenos))
+        elif cell.watching:
+            cell.watching = False
+            self.transport.watch(cell.address.ident.local, ())
+
+    def _status(self, cell: Cell) -> Any:
+        parent = self.system_address if cell.parent is None else cell.parent.address
+        status = Thespian_ActorStatus(cell.address, type(cell.instance).__name__, self.system_address, parent)
+        for child in (cell.children or {}).values():
+            status.addChild(child.address)
+        return status
+
+    # -- exit --------------------------------------------------------------------------------------
+
+    def _begin_exit(self, cell: Cell, recursive: bool) -> None:
+        """From here on the actor sees only how its children leave; when all have, it is gone."""
+        self._watch(cell, None)
+        cell.leaving, cell.instance = cell.instance, None
+        if recursive and cell.children:
+            for child in cell.children.values():
+                self.queue.append((child, ActorExitRequest(), cell.address))
+            return
+        for child in (cell.children or {}).values():
+            child.parent = None
+            self.primaries[child.address.ident.local] = child
+        self._finish_exit(cell)
+
+    def _finish_exit(self, cell: Cell) -> None:
+        local = cell.address.ident.local
+        cell.leaving = cell.children = None
+        del self.cells[local]
+        self.primaries.pop(local, None)
+        self._link_watchers.pop(local, None)
+        if self._dead_letter_handler is cell:
+            self._dead_letter_handler = None
+        if cell.parent is not None:
+            self.queue.append((cell.parent, ChildActorExited(cell.address), self.system_address))
+
+    def _forget_child(self, cell: Cell, message: Any) -> None:
+        ident = message.childAddress.addressDetails
+        children = cell.children
+        if children and children.get(ident.local) is not self.cells.get(ident.local):
+            children.pop(ident.local, None)  # a name may live again by now, as another actor
+
+    def _undeliverable(self, cell: Cell, message: Any, sender: Address) -> None:
+        if cell.leaving is None:
+            self.dead_letter(cell.address, message)
+        elif isinstance(message, ChildActorExited):
+            self._call(cell, cell.leaving, message, sender)
+            self._forget_child(cell, message)
+            if not cell.children:
+                self._finish_exit(cell)
+        elif not isinstance(message, ActorExitRequest):
+            self.dead_letter(cell.address, message)
+
+    # -- timers and capabilities -------------------------------------------------------------------
+
+    def wake_after(self, cell: Cell, delay: Any, payload: Any) -> None:
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        self._timers_set += 1
+        heapq.heappush(self._timers, (self.transport.now() + seconds, self._timers_set, cell, delay, payload))
+
+    def _fire_timers(self, now: float) -> None:
+        timers = self._timers
+        while timers and timers[0][0] <= now:
+            _, _, cell, delay, payload = heapq.heappop(timers)
+            if cell.instance is not None:
+                period = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+                self.queue.append((cell, WakeupMessage(period, payload), cell.address))
+
+    def update_capability(self, name: str, value: Any) -> None:
+        """None removes it. Actors whose class no longer agrees to run here are asked to exit."""
+        if value is None:
+            self.capabilities.pop(name, None)
+        else:
+            self.capabilities[name] = value
+        for cell in list(self.cells.values()):
+            if not is_capable(type(cell.instance), self.capabilities, cell.requirements):
+                self.queue.append((cell, ActorExitRequest(), self.system_address))
+
+    # -- other processes ---------------------------------------------------------------------------
+
+    def notify_of_links(self, address: Any, enable: bool) -> None:
+        local = address.addressDetails.local
+        cell = self.cells.get(local)
+        if not enable or cell is None:
+            self._link_watchers.pop(local, None)
+            return
+        if local not in self._link_watchers:
+            self._link_watchers[local] = cell
+            for endpoint, boot in self._peers:
+                self.queue.append((cell, _update(endpoint, boot, True), self.system_address))
+
+    def peer_up(self, endpoint: str, boot: int) -> None:
+        """A link to that life of a process is up. There may be two: one opened from each side."""
+        peer = (endpoint, boot)
+        self._peers[peer] = self._peers.get(peer, 0) + 1
+        if self._peers[peer] == 1:
+            self._tell_watchers(_update(endpoint, boot, True))
+
+    def peer_down(self, endpoint: str, boot: int) -> None:
+        peer = (endpoint, boot)
+        assert self._peers[peer] > 0
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
+            self._tell_watchers(_update(endpoint, boot, False))
+
+    def link_refused(self, endpoint: str, reason: str) -> None:
+        self._tell_watchers(LinkRefused(endpoint, reason))
+
+    def _tell_watchers(self, message: Any) -> None:
+        for cell in self._link_watchers.values():
+            self.queue.append((cell, message, self.system_address))
+
+
+def _update(endpoint: str, boot: int, added: bool) -> Any:
+    return ActorSystemConventionUpdate(Address(ActorId(endpoint, boot, SYSTEM)), {}, added)

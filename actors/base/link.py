@@ -1,0 +1,217 @@
+"""One connection to another process: connecting, proving, then messages until it closes."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from typing import TYPE_CHECKING, Any
+
+from fleet.actors.base.addresses import ActorId, Address, LocalId
+from fleet.actors.base.frames import FrameError, FrameReader
+from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector, Hello, Refused
+from fleet.actors.base.wire import Outbox
+
+if TYPE_CHECKING:
+    from fleet.actors.base.links import Links
+    from fleet.actors.base.peers import Peer
+
+CONNECTING, PROVING, UP, CLOSED = "connecting", "proving", "up", "closed"
+_READ = EPOLLIN | EPOLLRDHUP
+_SENDERS_MAX = 4096
+
+_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ETIMEDOUT: "timeout",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.ECONNRESET: "closed",
+    errno.EPIPE: "closed",
+}
+
+
+def reason_of(error: OSError) -> str:
+    return _REASONS.get(error.errno or 0, error.strerror or "error")
+
+
+class Link:
+    """`peer` is whom we dialled; None for a link that was accepted.
+
+    Invariant: no body of a frame is decoded before `stage` is UP. Of what waits to leave, `_backlog`
+    was refused by the socket and goes first; the outbox grows behind it.
+    """
+
+    __slots__ = (
+        "links", "sock", "peer", "stage", "boot", "endpoint", "frame_bytes_max", "outbox", "dirty",
+        "_backlog", "_reader", "_handshake", "_senders",
+    )  # fmt: skip
+
+    def __init__(self, links: Links, sock: socket.socket, peer: Peer | None) -> None:
+        self.links = links
+        self.sock = sock
+        self.peer = peer
+        self.stage = PROVING if peer is None else CONNECTING
+        self.boot = 0
+        self.endpoint = ""
+        self.frame_bytes_max = HANDSHAKE_BYTES_MAX
+        self.outbox = Outbox()
+        self.dirty = False
+        self._backlog: memoryview | None = None
+        self._reader = FrameReader(links.shared, HANDSHAKE_BYTES_MAX)
+        self._handshake: Acceptor | Connector
+        self._senders: dict[LocalId, Address] = {}
+        if peer is None:
+            self._handshake = Acceptor(links.identity)
+            self._send_now(self._handshake.greeting)
+        else:
+            self._handshake = Connector(links.identity)
+
+    def waiting_bytes(self) -> int:
+        return len(self.outbox.frames) + (0 if self._backlog is None else len(self._backlog))
+
+    # -- messages out ------------------------------------------------------------------------------
+
+    def post(self, dst: ActorId, sender: Address, message: Any) -> None:
+        """Leave a message for the flush at the end of the turn. Only while UP."""
+        links = self.links
+        if dst.boot != self.boot and dst.boot:
+            links.kernel.dead_letter(Address(dst), message)  # meant for an earlier life of the peer
+            return
+        outbox = self.outbox
+        waiting = len(outbox.frames) if self._backlog is None else self.waiting_bytes()
+        if waiting > links.settings.buffer_bytes_max:
+            links.drop("full")
+            return
+        try:
+            outbox.add(dst.local, sender._aaddr.local, message, self.frame_bytes_max)
+        except Exception as error:
+            links.unencodable(dst, sender, message, error)
+            return
+        self.touch()
+
+    def touch(self) -> None:
+        if not self.dirty:
+            self.dirty = True
+            self.links.dirty.append(self)
+
+    def flush(self) -> None:
+        """Send the turn's frames, all in one call if the socket takes them."""
+        self.dirty = False
+        outbox = self.outbox
+        outbox.close()
+        if self._backlog is not None or self.stage is not UP:
+            return
+        frames = outbox.frames
+        try:
+            sent = self.sock.send(frames)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.links.closed(self, reason_of(error))
+            return
+        if sent == len(frames):
+            frames.clear()
+        else:
+            outbox.frames = bytearray()
+            self._backlog = memoryview(frames)[sent:]
+            self.links.reactor.change(self.sock.fileno(), _READ | EPOLLOUT)
+
+    def _drain(self) -> None:
+        """The socket takes more."""
+        while self._backlog is not None:
+            sent = self.sock.send(self._backlog)
+            if sent < len(self._backlog):
+                self._backlog = self._backlog[sent:]
+                return
+            self._backlog = None
+            self.outbox.close()
+            if self.outbox.frames:
+                self._backlog = memoryview(self.outbox.frames)
+                self.outbox.frames = bytearray()
+        self.links.reactor.change(self.sock.fileno(), _READ)
+
+    def _send_now(self, data: bytes) -> None:
+        """Handshake only: the socket's buffer is all but empty, so it takes everything or is broken."""
+        if self.sock.send(data) != len(data):
+            raise Refused("closed")
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def on_event(self, mask: int) -> None:
+        try:
+            if self.stage is CONNECTING:
+                self._connected()
+                return
+            if mask & EPOLLOUT:
+                self._drain()
+            if mask & ~EPOLLOUT:
+                self._read()
+        except BlockingIOError:
+            pass
+        except Refused as refused:
+            self._refuse(refused)
+        except FrameError as error:
+            self.links.refused_input(self, str(error))
+        except OSError as error:
+            self.links.closed(self, reason_of(error))
+
+    def _connected(self) -> None:
+        error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, errno.errorcode.get(error, "error"))
+        self.stage = PROVING
+        self.links.reactor.change(self.sock.fileno(), _READ)
+        self.links.limit_stage(self, PROVING)
+
+    def _read(self) -> None:
+        reader = self._reader
+        count = self.sock.recv_into(reader.space())
+        if not count:
+            self.links.closed(self, "closed")
+            return
+        for frame in reader.received(count):
+            if self.stage is UP:
+                self.links.deliver(self, frame)
+            else:
+                self._prove(bytes(frame))
+            if self.stage is CLOSED:
+                return
+
+    def _prove(self, frame: bytes) -> None:
+        handshake = self._handshake
+        if isinstance(handshake, Acceptor):
+            hello, reply = handshake.answered(frame)
+            self._send_now(reply)
+            self._rise(hello)
+        elif handshake.is_greeted():
+            self._rise(handshake.admitted(frame))
+        else:
+            self._send_now(handshake.greeted(frame))
+
+    def _rise(self, hello: Hello) -> None:
+        self.stage = UP
+        self.boot = hello.boot
+        self.endpoint = hello.endpoint
+        self.frame_bytes_max = hello.frame_bytes_max
+        self._reader.limit = self.links.settings.frame_bytes_max
+        self.links.up(self)
+
+    def _refuse(self, refused: Refused) -> None:
+        if refused.reply:
+            try:
+                self.sock.send(refused.reply)
+            except OSError:
+                pass  # the reply is a courtesy
+        self.links.closed(self, refused.reason)
+
+    # -- messages in -------------------------------------------------------------------------------
+
+    def sender(self, local: LocalId) -> Address:
+        """The same object each time for the same actor, so that replying costs no new address."""
+        senders = self._senders
+        address = senders.get(local)
+        if address is None:
+            if len(senders) >= _SENDERS_MAX:
+                senders.clear()
+            address = senders[local] = Address(ActorId(self.endpoint, self.boot, local))
+        return address

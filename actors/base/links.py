@@ -1,0 +1,384 @@
+"""All links of a process: who is connected, who is dialled, who may come in.
+
+A send never waits for a peer. What it finds decides:
+- a link that is up: the message leaves at the end of the turn, unless more than `buffer_bytes_max`
+  wait there already; then it is dropped.
+- no link, and the last attempt did not fail: an attempt begins, and the message may wait for it, in a
+  small buffer and not for long, so that the first message to a healthy peer is not lost needlessly.
+- the last attempt failed: it is dropped at once; a new attempt begins if the back-off is over.
+
+To a process that listens we dial our own link, also when it has one to us; to one that does not, we
+answer over the link it opened, found by its boot id. Every drop is counted, and only that: what runs
+on top is built to lose messages.
+"""
+
+import errno
+import logging
+import random
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from typing import Any, Protocol
+
+import msgspec
+
+from fleet.actors.base.addresses import ActorId, Address
+from fleet.actors.base.handshake import WRONG_CLUSTER, WRONG_SECRET, WRONG_VERSION, Identity
+from fleet.actors.base.kernel import Kernel
+from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Link, reason_of
+from fleet.actors.base.peers import Peer, resolve
+from fleet.actors.base.settings import LinkSettings
+from fleet.actors.base.wire import decode_body, decode_frame, encode_item
+
+log = logging.getLogger("fleet.base")
+
+_SHARED_BYTES = 256 * 1024
+_ACCEPTS_A_TURN = 64
+_ACCEPT_PAUSE_S = 0.1
+_PEERS_MAX = 4096
+_LOG_EVERY_S = 60.0
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Events(Protocol):
+    """What links need of a reactor."""
+
+    now: Callable[[], float]
+
+    def add(self, fd: int, mask: int, handler: Callable[[int], None]) -> None: ...
+
+    def change(self, fd: int, mask: int) -> None: ...
+
+    def remove(self, fd: int) -> None: ...
+
+    def call_at(self, when: float, action: Callable[[], None]) -> None: ...
+
+    def post(self, action: Callable[[], None]) -> None: ...
+
+
+class Links:
+    """`listener` is a listening socket, or None for a process that only dials."""
+
+    def __init__(
+        self, reactor: Events, kernel: Kernel, settings: LinkSettings, listener: socket.socket | None
+    ) -> None:
+        self.reactor = reactor
+        self.kernel = kernel
+        self.settings = settings
+        self.identity = Identity(
+            settings.cluster, settings.secret, kernel.boot, kernel.endpoint, settings.frame_bytes_max
+        )
+        self.shared = memoryview(bytearray(_SHARED_BYTES))
+        self.dirty: list[Link] = []
+        self.counts: Counter[str] = Counter()
+        self.errors: dict[str, str] = {}
+        self._listener = listener
+        self._peers: dict[str, Peer] = {}
+        self._by_boot: dict[int, Link] = {}
+        self._all: set[Link] = set()
+        self._unproved: dict[Link, None] = {}
+        self._logged: dict[tuple[str, str], float] = {}
+        self._random = random.Random()
+        self._resolvers: set[threading.Thread] = set()
+        if listener is not None:
+            reactor.add(listener.fileno(), EPOLLIN, self._accept)
+
+    # -- for the kernel ----------------------------------------------------------------------------
+
+    def send(self, dst: ActorId, sender: Address, message: Any) -> None:
+        endpoint = dst.endpoint
+        if not endpoint:
+            link = self._by_boot.get(dst.boot)
+            if link is not None:
+                link.post(dst, sender, message)
+            else:
+                self.kernel.dead_letter(Address(dst), message)  # it did not listen, and its link is gone
+            return
+        peer = self._peers.get(endpoint)
+        if peer is None:
+            peer = self._new_peer(endpoint)
+        link = peer.link
+        if link is not None and link.stage is UP:
+            link.post(dst, sender, message)
+        else:
+            self._send_unconnected(peer, dst, sender, message)
+
+    def flush(self) -> None:
+        """The end of a turn."""
+        if self.dirty:
+            dirty, self.dirty = self.dirty, []
+            for link in dirty:
+                link.flush()
+
+    def is_drained(self) -> bool:
+        """Nothing is left that could still leave."""
+        return not any(link.waiting_bytes() for link in self._all) and not any(
+            peer.waiting for peer in self._peers.values()
+        )
+
+    def close(self) -> None:
+        """Close everything, without a word to the kernel."""
+        self._stop_listening()
+        for link in self._all:
+            link.stage = CLOSED
+            link.sock.close()
+        self._all.clear()
+        self._peers.clear()
+        self._by_boot.clear()
+        for thread in list(self._resolvers):
+            thread.join(0.2)  # a resolver that hangs longer ends by itself, as a daemon
+
+    def stats(self) -> dict[str, int]:
+        up = sum(link.stage is UP for link in self._all)
+        waiting = sum(link.waiting_bytes() for link in self._all)
+        return {**self.counts, "links_up": up, "unproved": len(self._unproved), "waiting_bytes": waiting}
+
+    def _send_unconnected(self, peer: Peer, dst: ActorId, sender: Address, message: Any) -> None:
+        now = self.reactor.now()
+        if peer.is_idle(now):
+            self._dial(peer)
+        if peer.known_dead or (peer.link is None and not peer.resolving):
+            self.drop("unconnected")
+            return
+        try:
+            item = encode_item(dst.local, sender.ident.local, message)
+        except Exception as error:
+            self.unencodable(dst, sender, message, error)
+            return
+        if not peer.wait(now, dst.boot, item, self.settings.waiting_bytes_max):
+            self.drop("waiting")
+
+    def drop(self, why: str) -> None:
+        self.counts["dropped_" + why] += 1
+
+    def unencodable(self, dst: ActorId, sender: Address, message: Any, error: Exception) -> None:
+        self.counts["unencodable"] += 1
+        kind = type(message).__name__
+        self._log("unencodable", kind, "message=%s of actor=%s cannot be sent: %s", kind, sender, error)
+        self.kernel.poison(sender, Address(dst), message, f"cannot be sent to another process: {error!r}")
+
+    # -- dialling ----------------------------------------------------------------------------------
+
+    def _new_peer(self, endpoint: str) -> Peer:
+        if len(self._peers) >= _PEERS_MAX:
+            now = self.reactor.now()
+            self._peers = {name: peer for name, peer in self._peers.items() if not peer.is_idle(now)}
+        peer = self._peers[endpoint] = Peer(endpoint)
+        return peer
+
+    def _dial(self, peer: Peer) -> None:
+        if not self.settings.secret:
+            self._failed(peer, "no secret")
+        elif not peer.host:
+            self._failed(peer, "bad endpoint")
+        elif peer.family is not None:
+            self._connect(peer, peer.family, (peer.host, peer.port))
+        else:
+            peer.resolving = True
+            thread = threading.Thread(target=self._resolve, args=(peer,), name="fleet-resolve", daemon=True)
+            self._resolvers.add(thread)
+            thread.start()
+
+    def _resolve(self, peer: Peer) -> None:
+        """In a thread of its own: a name server that hangs must not stop the loop."""
+        try:
+            family, where = resolve(peer.host, peer.port, peer.failures)
+        except (OSError, UnicodeError):
+            self.reactor.post(lambda: self._failed(peer, "unresolvable"))
+        else:
+            self.reactor.post(lambda: self._connect(peer, family, where))
+        finally:
+            self._resolvers.discard(threading.current_thread())
+
+    def _connect(self, peer: Peer, family: int, where: Any) -> None:
+        peer.resolving = False
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        except OSError as error:
+            self._failed(peer, reason_of(error))
+            return
+        try:
+            sock = self._prepare(sock, server_side=False)
+            sock.connect(where)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            sock.close()
+            self._failed(peer, reason_of(error))
+            return
+        link = peer.link = Link(self, sock, peer)
+        self._all.add(link)
+        self.reactor.add(sock.fileno(), EPOLLOUT, link.on_event)
+        self.limit_stage(link, CONNECTING)
+
+    def _prepare(self, sock: socket.socket, server_side: bool) -> socket.socket:
+        dead_s = max(1, self.settings.dead_after_ms // 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, dead_s // 2))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, max(1, dead_s - dead_s // 2))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.settings.dead_after_ms)
+        return sock if self.settings.wrap is None else self.settings.wrap(sock, server_side)
+
+    def limit_stage(self, link: Link, stage: str) -> None:
+        """Close the link unless it has left `stage` in time."""
+        limits_ms = {CONNECTING: self.settings.connect_ms_max, PROVING: self.settings.handshake_ms_max}
+
+        def check() -> None:
+            if link.stage is stage:
+                self.closed(link, "timeout")
+
+        self.reactor.call_at(self.reactor.now() + limits_ms[stage] / 1000, check)
+
+    def _failed(self, peer: Peer, reason: str) -> None:
+        """An attempt ended without a link. What waited for it is lost."""
+        settings = self.settings
+        peer.resolving = False
+        pause_ms = min(settings.retry_ms_min * 2 ** min(peer.failures, 20), settings.retry_ms_max)
+        peer.failed(self.reactor.now(), pause_ms / 1000 * self._random.uniform(0.5, 1.0))
+        self.counts["dropped_unconnected"] += len(peer.take_waiting())
+        self.counts["failed_attempts"] += 1
+        self.errors[peer.endpoint] = reason
+        level = logging.ERROR if reason in (WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION) else logging.WARNING
+        endpoint = peer.endpoint
+        self._log("dial", endpoint, "endpoint=%s cannot be reached: %s", endpoint, reason, level=level)
+        self.kernel.link_refused(peer.endpoint, reason)
+
+    # -- accepting ---------------------------------------------------------------------------------
+
+    def _accept(self, mask: int) -> None:
+        assert self._listener is not None
+        for _ in range(_ACCEPTS_A_TURN):
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_DESCRIPTORS:
+                    self._pause_accepting(error)
+                    return
+                continue  # that one was gone before we took it
+            try:
+                sock.setblocking(False)
+                sock = self._prepare(sock, server_side=True)
+                link = Link(self, sock, None)
+            except OSError:
+                sock.close()
+                continue
+            self._all.add(link)
+            self._unproved[link] = None
+            self.reactor.add(sock.fileno(), EPOLLIN | EPOLLRDHUP, link.on_event)
+            self.limit_stage(link, PROVING)
+            if len(self._unproved) > self.settings.unproved_max:
+                self.closed(next(iter(self._unproved)), "too many at once")
+
+    def _pause_accepting(self, error: OSError) -> None:
+        self._log("accept", "", "cannot accept links for now: %s", error)
+        assert self._listener is not None
+        self.reactor.remove(self._listener.fileno())
+        self.reactor.call_at(self.reactor.now() + _ACCEPT_PAUSE_S, self._resume_accepting)
+
+    def _resume_accepting(self) -> None:
+        if self._listener is not None:
+            self.reactor.add(self._listener.fileno(), EPOLLIN, self._accept)
+
+    def _stop_listening(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+
+    # -- called by links ---------------------------------------------------------------------------
+
+    def up(self, link: Link) -> None:
+        """Both sides have proved themselves."""
+        self._unproved.pop(link, None)
+        self.counts["links_made"] += 1
+        log.info("link up: endpoint=%s boot=%x accepted=%s", link.endpoint, link.boot, link.peer is None)
+        peer = link.peer
+        if peer is not None:
+            peer.answered()
+            self.errors.pop(peer.endpoint, None)
+            if link.endpoint:
+                self._peers.setdefault(link.endpoint, peer)  # dialled by another name: one link is enough
+            self._send_waiting(link, peer)
+        elif not link.endpoint:
+            self._by_boot[link.boot] = link
+        elif link.endpoint in self._peers:
+            self._peers[link.endpoint].answered()
+        self.kernel.peer_up(link.endpoint, link.boot)
+
+    def _send_waiting(self, link: Link, peer: Peer) -> None:
+        oldest = self.reactor.now() - self.settings.waiting_ms_max / 1000
+        for since, boot, item in peer.take_waiting():
+            if since < oldest or (boot and boot != link.boot):
+                self.drop("waiting")
+            elif not link.outbox.add_encoded(item, link.frame_bytes_max):
+                self.drop("too_large")
+        link.touch()
+
+    def closed(self, link: Link, reason: str) -> None:
+        """Close a link in whatever stage; harmless for one that is closed."""
+        stage, link.stage = link.stage, CLOSED
+        if stage is CLOSED:
+            return
+        self.reactor.remove(link.sock.fileno())
+        link.sock.close()
+        self._all.discard(link)
+        self._unproved.pop(link, None)
+        peer = link.peer
+        if stage is UP:
+            log.info("link down: endpoint=%s boot=%x reason=%s", link.endpoint, link.boot, reason)
+            if peer is not None:
+                self._lost(link, peer, reason)
+            elif self._by_boot.get(link.boot) is link:
+                del self._by_boot[link.boot]
+            self.kernel.peer_down(link.endpoint, link.boot)
+        elif peer is not None:
+            self._failed(peer, "not a fleet process" if stage is PROVING and reason == "closed" else reason)
+        else:
+            self.counts["refused_links"] += 1
+            self._log("accepted", reason, "a connection was closed before it was a link: %s", reason)
+
+    def _lost(self, link: Link, peer: Peer, reason: str) -> None:
+        """A link that was up is gone; the next send dials again, and may wait for that attempt."""
+        peer.link = None
+        peer.not_before = self.reactor.now() + self.settings.retry_ms_min / 1000 * self._random.random()
+        self.errors[peer.endpoint] = reason
+        if link.endpoint != peer.endpoint and self._peers.get(link.endpoint) is peer:
+            del self._peers[link.endpoint]
+
+    def refused_input(self, link: Link, what: str) -> None:
+        self.counts["bad_frames"] += 1
+        self._log("input", link.endpoint, "endpoint=%s link closed: %s", link.endpoint or "?", what)
+        self.closed(link, "bad frame")
+
+    def deliver(self, link: Link, frame: memoryview) -> None:
+        """A frame of a proven peer. A message that cannot be read is dropped alone."""
+        try:
+            items = decode_frame(frame)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self.refused_input(link, f"not a frame: {error}")
+            return
+        deliver = self.kernel.deliver
+        for dst, src, tag, body in items:
+            try:
+                message = decode_body(tag, body)
+            except Exception as error:
+                self.counts["undecodable"] += 1
+                source = link.endpoint or "a client"
+                self._log("undecodable", str(tag), "message from %s dropped: %r", source, error)
+                continue
+            deliver(dst, link.sender(src), message)
+
+    def _log(self, kind: str, about: str, text: str, *args: Any, level: int = logging.WARNING) -> None:
+        """Once a minute for the same thing: a peer may repeat its mistake a thousand times a second."""
+        now = self.reactor.now()
+        if now - self._logged.get((kind, about), -_LOG_EVERY_S) < _LOG_EVERY_S:
+            return
+        if len(self._logged) > 1000:
+            self._logged.clear()
+        self._logged[(kind, about)] = now
+        log.log(level, text, *args)

@@ -1,0 +1,199 @@
+"""Time and events for real: one epoll loop in one thread runs a kernel and its links.
+
+A turn: read what is there, take what other threads left, run the kernel until nothing waits (or the
+budget is spent, so that sockets are served), then send every link what the turn had for it, at once.
+"""
+
+import heapq
+import logging
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Protocol
+
+from fleet.actors.base.addresses import ActorId, Address, LocalId
+from fleet.actors.base.kernel import Kernel
+
+log = logging.getLogger("fleet.base")
+
+TURN_BUDGET = 1000
+"""Messages handled before sockets are served again: some milliseconds."""
+_EVENTS_MAX = 256
+_POLL_S_MAX = 3600.0
+
+
+class LinkLayer(Protocol):
+    def send(self, dst: ActorId, sender: Address, message: Any) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Reactor:
+    """The kernel's Transport. Only `post`, `call` and `stop` may be called from other threads."""
+
+    def __init__(self) -> None:
+        self.now = monotonic
+        self.watcher_failures = 0
+        self._epoll = select.epoll()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_fd, select.EPOLLIN)
+        self._handlers: dict[int, Callable[[int], None]] = {self._wake_fd: self._woken}
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers_set = 0
+        self._watched: dict[LocalId, tuple[int, ...]] = {}
+        self._asleep = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._on_end: Callable[[], None] = lambda: None
+
+    # -- from any thread ---------------------------------------------------------------------------
+
+    def start(self, kernel: Kernel, links: LinkLayer, on_end: Callable[[], None]) -> None:
+        """Run until `stop`; `on_end` is the last thing that the thread does."""
+        self.kernel = kernel
+        self.links = links
+        self._on_end = on_end
+        self._thread = threading.Thread(target=self._run, name="fleet-loop", daemon=True)
+        self._thread.start()
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Have `action` run in the loop's thread, soon."""
+        self._inbox.append(action)
+        if self._asleep:  # set before the loop looks into the inbox for the last time, so none is missed
+            self._wake()
+
+    def _wake(self) -> None:
+        try:
+            os.eventfd_write(self._wake_fd, 1)
+        except (BlockingIOError, OSError):
+            pass  # awake already, or gone
+
+    def in_loop(self) -> bool:
+        return self._thread is not None and threading.get_ident() == self._thread.ident
+
+    def stop(self) -> None:
+        """End the loop after the current turn, without asking any actor."""
+        self.post(self._stop_now)
+
+    def _stop_now(self) -> None:
+        self._stopping = True
+
+    def is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def join(self, timeout: float | None = None) -> bool:
+        assert self._thread is not None and not self.in_loop()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    # -- for the kernel and the links, in the loop's thread ----------------------------------------
+
+    def send(self, dst: ActorId, sender: Address, message: Any) -> None:
+        self.links.send(dst, sender, message)
+
+    def add(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
+        self._epoll.register(fd, mask)
+        self._handlers[fd] = handler
+
+    def change(self, fd: int, mask: int) -> None:
+        self._epoll.modify(fd, mask)
+
+    def remove(self, fd: int) -> None:
+        del self._handlers[fd]
+        self._epoll.unregister(fd)
+
+    def call_at(self, when: float, action: Callable[[], None]) -> None:
+        """It cannot be taken back: `action` has to look whether it is still wanted."""
+        self._timers_set += 1
+        heapq.heappush(self._timers, (when, self._timers_set, action))
+
+    def watch(self, local: LocalId, filenos: Sequence[int]) -> None:
+        """A descriptor fires once, then waits for the actor to ask again: nothing spins meanwhile."""
+        for fd in self._watched.pop(local, ()):
+            self._handlers.pop(fd, None)
+            try:
+                self._epoll.unregister(fd)
+            except (OSError, ValueError):
+                pass  # the actor closed it: epoll has forgotten it by itself
+        watched = []
+        for fd in dict.fromkeys(filenos):
+            try:
+                self._epoll.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
+            except PermissionError:  # a regular file: always readable, not for epoll
+                self.kernel.ready(local, [fd])
+                continue
+            except (OSError, ValueError) as error:
+                self.watcher_failures += 1
+                log.warning("actor=%s cannot watch descriptor %s: %s", local, fd, error)
+                continue
+            self._handlers[fd] = lambda mask, fd=fd: self.kernel.ready(local, [fd])  # type: ignore[misc]
+            watched.append(fd)
+        if watched:
+            self._watched[local] = tuple(watched)
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            more = False
+            while not self._stopping:
+                more = self._turn(more)
+        except Exception:
+            log.critical("the loop failed and ends; its actors are lost", exc_info=True)
+        finally:
+            self._end()
+
+    def _turn(self, more: bool) -> bool:
+        self._asleep = True
+        timeout = 0.0 if more or self._inbox else self._timeout()
+        events = self._epoll.poll(timeout, _EVENTS_MAX)
+        self._asleep = False
+        for fd, mask in events:
+            handler = self._handlers.get(fd)
+            if handler is not None:
+                handler(mask)
+        inbox = self._inbox
+        for _ in range(len(inbox)):
+            self._guarded(inbox.popleft())
+        now = monotonic()
+        timers = self._timers
+        while timers and timers[0][0] <= now:
+            self._guarded(heapq.heappop(timers)[2])
+        more = self.kernel.run(now, TURN_BUDGET)
+        self.links.flush()
+        return more
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception:
+            log.error("%s failed; the loop goes on", action, exc_info=True)
+
+    def _timeout(self) -> float:
+        when = self.kernel.next_timer()
+        if self._timers and (when is None or self._timers[0][0] < when):
+            when = self._timers[0][0]
+        if when is None:
+            return _POLL_S_MAX
+        return min(max(0.0, when - monotonic()), _POLL_S_MAX)
+
+    def _woken(self, mask: int) -> None:
+        os.eventfd_read(self._wake_fd)
+
+    def _end(self) -> None:
+        self._asleep = False
+        try:
+            self.links.close()
+        finally:
+            self._epoll.close()
+            wake_fd, self._wake_fd = self._wake_fd, -1
+            os.close(wake_fd)
+            self._handlers.clear()
+            self._timers.clear()
+            self._on_end()

@@ -1,0 +1,92 @@
+"""What can be set about links, and the rule that nobody listens to a network by accident."""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX
+from fleet.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """`wrap(socket, server_side)` is the seam for TLS: it gets each connected socket before it is used."""
+
+    cluster: str = ""
+    secret: bytes = b""
+    frame_bytes_max: int = 64 * 1024 * 1024
+    buffer_bytes_max: int = 64 * 1024 * 1024
+    """What may wait for one peer that does not read; above it messages for that peer are dropped."""
+    waiting_bytes_max: int = 256 * 1024
+    """What may wait for the first connect to a peer, for `waiting_ms_max` at most."""
+    waiting_ms_max: int = 1000
+    connect_ms_max: int = 1000
+    handshake_ms_max: int = 2000
+    unproved_max: int = 128
+    """Accepted connections that have not proved themselves yet; one more closes the oldest."""
+    retry_ms_min: int = 20
+    retry_ms_max: int = 1000
+    dead_after_ms: int = 5000
+    """A peer whose host says nothing at all for so long is given up."""
+    wrap: Callable[[socket.socket, bool], socket.socket] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.secret, bytes):
+            raise ConfigError("secret must be bytes")
+        if not HANDSHAKE_BYTES_MAX <= self.frame_bytes_max < 2**32:
+            raise ConfigError(
+                "frame_bytes_max is out of range", value=self.frame_bytes_max, at_least=HANDSHAKE_BYTES_MAX
+            )
+
+
+def split_endpoint(endpoint: str) -> tuple[str, int]:
+    """("host", port) of "host:port" or "[v6]:port". Raises ConfigError."""
+    host, colon, port = endpoint.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ConfigError(f"write {endpoint!r} with the address in brackets: [address]:port")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"{endpoint!r} is not host:port")
+    return host, int(port)
+
+
+def join_endpoint(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bind(listen: str, insecure: bool) -> socket.socket:
+    """A listening, non-blocking socket. Raises ConfigError for a bind to the network without `insecure`,
+    OSError when the address cannot be had."""
+    host, port = split_endpoint(listen)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError(f"listen={listen!r} cannot be resolved: {error}") from None
+    family, _, _, _, where = found[0]
+    if not ipaddress.ip_address(where[0]).is_loopback and not insecure:
+        raise ConfigError(
+            f"listen={listen!r} is open to the network, and links are not encrypted: "
+            "listen on 127.0.0.1, or pass insecure=True if the network is trusted"
+        )
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+        listener.listen(512)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def advertised(listener: socket.socket, advertise: str | None) -> str:
+    """The endpoint that others are told. Raises ConfigError when it cannot be guessed."""
+    if advertise is not None:
+        host, port = split_endpoint(advertise)
+        return join_endpoint(host, port or listener.getsockname()[1])
+    host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        raise ConfigError(f"listen={host!r} is every address of the host: say with advertise= which to use")
+    return join_endpoint(host, port)

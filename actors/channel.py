@@ -1,0 +1,315 @@
+"""One client's conversation with one group: a session, what is under way, and where the leader may be."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from fleet.actors.mail import ClientReply, ClientRequest, Refusal
+from fleet.errors import (
+    DeadlineExceededBeforeSend,
+    FleetError,
+    NoSuchGroup,
+    OutcomeUnknown,
+    SessionExpired,
+    Unavailable,
+)
+from fleet.raft.ids import Index, Millis, SessionId
+from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER
+
+WINDOW_MAX = 1024
+"""Commands under way in one group."""
+BATCH_BYTES_MAX = 1 << 20
+REQUESTS_MAX = 3
+"""Requests under way in one group: whatever comes meanwhile shares the next."""
+SILENCE_MS: Millis = 500
+"""A node that answers nothing for so long is not asked on."""
+PAUSE_MS: tuple[Millis, Millis] = (5, 200)
+"""Between tries at nodes that refused."""
+LINGER_MS: Millis = 30_000
+"""How long a command whose caller gave up is still asked for, so that the caller may ask again."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One command or query. `finish` gets the result's bytes and revision, or the error."""
+
+    group: str
+    is_query: bool
+    payload: bytes
+    deadline: Millis
+    finish: Callable[["Call", bytes | None, Index, FleetError | None], None]
+    tag: Any = None
+    sends: int = 0
+    batch: "Batch | None" = None
+    gave_up: bool = False
+    """The caller was told OutcomeUnknown."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """The calls of one request: it is under way while one of them is."""
+
+    remaining: int
+
+
+@dataclass(slots=True)
+class Channel:
+    """Commands leave in the order of their calls and are executed in it.
+
+    Invariant: `inflight` is ordered by sequence number, and all of it belongs to `session`.
+    """
+
+    group: str
+    client: str
+    session: SessionId = 0
+    next_seq: int = 1
+    next_query: int = 1
+    queue: deque[Call] = field(default_factory=deque)
+    inflight: dict[int, Call] = field(default_factory=dict)
+    query_queue: deque[Call] = field(default_factory=deque)
+    queries: dict[int, Call] = field(default_factory=dict)
+    requests: int = 0
+    opening: bool = False
+    target: ActorAddress | None = None
+    asked_at: Millis = 0
+    """When the oldest unanswered request left, moved on by every sign of life."""
+    pause: Millis = 0
+    resend_at: Millis | None = None
+    nowhere: set[str] = field(default_factory=set)
+    """Nodes that know no such group."""
+    last_error: FleetError | None = None
+
+    # -- state ----------------------------------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self.inflight or self.queries or self.queue or self.query_queue)
+
+    @property
+    def has_asked(self) -> bool:
+        return bool(self.inflight or self.queries or self.opening)
+
+    @property
+    def acked(self) -> int:
+        """Every sequence number up to here is settled."""
+        return next(iter(self.inflight)) - 1 if self.inflight else self.next_seq - 1
+
+    def add(self, call: Call) -> None:
+        (self.query_queue if call.is_query else self.queue).append(call)
+
+    # -- sending -----------------------------------------------------------------------------------------
+
+    def next_request(self, now: Millis, reply_to: ActorAddress) -> ClientRequest | None:
+        """What may leave now; None for nothing."""
+        if self.resend_at is not None or self.requests >= REQUESTS_MAX:
+            return None
+        opens = bool(self.queue) and not self.session and not self.opening
+        commands = self._take_commands() if self.session else ()
+        queries = self._take_queries()
+        if not (opens or commands or queries):
+            return None
+        if not self.has_asked or self.asked_at == 0:
+            self.asked_at = now
+        self.opening = self.opening or opens
+        return self._request(reply_to, opens, commands, queries)
+
+    def _request(
+        self,
+        reply_to: ActorAddress,
+        opens: bool,
+        commands: tuple[tuple[int, Call], ...],
+        queries: tuple[tuple[int, Call], ...],
+    ) -> ClientRequest:
+        batch = Batch(len(commands) + len(queries))
+        self.requests += bool(batch.remaining)
+        for _, call in (*commands, *queries):
+            call.batch = batch
+            call.sends += 1
+        for seq, call in commands:
+            self.inflight[seq] = call
+        for query, call in queries:
+            self.queries[query] = call
+        return ClientRequest(
+            self.group,
+            self.client,
+            reply_to,
+            self.session,
+            self.acked,
+            opens,
+            tuple((seq, call.payload) for seq, call in commands),
+            tuple((query, call.payload) for query, call in queries),
+        )
+
+    def _take_commands(self) -> tuple[tuple[int, Call], ...]:
+        taken: list[tuple[int, Call]] = []
+        size = 0
+        while self.queue and len(self.inflight) + len(taken) < WINDOW_MAX and size < BATCH_BYTES_MAX:
+            call = self.queue.popleft()
+            size += len(call.payload)
+            taken.append((self.next_seq, call))
+            self.next_seq += 1
+        return tuple(taken)
+
+    def _take_queries(self) -> tuple[tuple[int, Call], ...]:
+        taken: list[tuple[int, Call]] = []
+        while self.query_queue and len(taken) < WINDOW_MAX:
+            taken.append((self.next_query, self.query_queue.popleft()))
+            self.next_query += 1
+        return tuple(taken)
+
+    def whole_request(self, now: Millis, reply_to: ActorAddress) -> ClientRequest | None:
+        """Everything that is under way once more, in order: to another node, or after a refusal."""
+        self.requests = 0
+        self.resend_at = None
+        self.asked_at = now
+        commands, queries = tuple(self.inflight.items()), tuple(self.queries.items())
+        opens = self.opening or (bool(self.queue) and not self.session)
+        if not (opens or commands or queries):
+            return None
+        self.opening = opens
+        return self._request(reply_to, opens, commands, queries)
+
+    # -- replies ---------------------------------------------------------------------------------------------
+
+    def on_reply(self, m: ClientReply, now: Millis) -> None:
+        """Settle what was answered. Refusals that only mean "not here, not now" ask for another try."""
+        self.asked_at = now
+        if m.session and not self.session:
+            self.session, self.next_seq = m.session, 1
+        if m.session:
+            self.opening = False
+        for session, seq, status, revision, value in m.results:
+            if session == self.session and seq in self.inflight:
+                self._on_result(seq, status, revision, value, now)
+        for query, value in m.answers:
+            call = self.queries.pop(query, None)
+            if call is not None:
+                self._settle(call, value, 0, None)
+        if m.session or m.results or m.answers:
+            self.pause = 0
+            self.nowhere.clear()
+            self.last_error = None
+        for refusal in m.refusals:
+            self._on_refusal(refusal, now)
+
+    def _on_result(self, seq: int, status: str, revision: Index, value: bytes, now: Millis) -> None:
+        if status == OUT_OF_ORDER:
+            self._try_again(now)
+        elif status == EXPIRED:
+            self._expire(seq)
+        else:
+            call = self.inflight.pop(seq)
+            if status == DONE:
+                self._settle(call, value, revision, None)
+            else:
+                self._settle(call, None, 0, OutcomeUnknown("its result was forgotten", group=self.group))
+
+    def _expire(self, seq: int) -> None:
+        """The group forgot the session. What was sent only once, now, was not executed: it goes on in
+        a new session, unnoticed. What was sent before may have been."""
+        calls = list(self.inflight.items())
+        self.inflight.clear()
+        self.session, self.opening = 0, False
+        fresh = []
+        for number, call in calls:
+            if call.sends == 1 and number >= seq and not call.gave_up:
+                self._leave_batch(call)
+                call.sends = 0
+                fresh.append(call)
+            else:
+                error = SessionExpired("the session expired on the group", group=self.group)
+                self._settle(call, None, 0, error)
+        self.queue.extendleft(reversed(fresh))
+
+    def _on_refusal(self, m: Refusal, now: Millis) -> None:
+        error = m.error.to_error()
+        self.last_error = error
+        if m.lost or isinstance(error, Unavailable | NoSuchGroup):
+            self._try_again(now)
+            return
+        for query in m.queries:
+            call = self.queries.pop(query, None)
+            if call is not None:
+                self._settle(call, None, 0, error)
+        if m.session != self.session:
+            return
+        for seq in m.seqs:
+            call = self.inflight.get(seq)
+            if call is None:
+                continue
+            if call.sends == 1:
+                del self.inflight[seq]
+                self._settle(call, None, 0, error)
+            else:
+                self._try_again(now)
+
+    def _try_again(self, now: Millis) -> None:
+        if self.resend_at is None:
+            self.resend_at = now + self.pause
+            self.pause = min(PAUSE_MS[1], max(PAUSE_MS[0], 2 * self.pause))
+
+    def _settle(self, call: Call, value: bytes | None, revision: Index, error: FleetError | None) -> None:
+        self._leave_batch(call)
+        call.finish(call, value, revision, error)
+
+    def _leave_batch(self, call: Call) -> None:
+        batch, call.batch = call.batch, None
+        if batch is not None:
+            batch.remaining -= 1
+            if not batch.remaining:
+                self.requests = max(0, self.requests - 1)
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def expire_calls(self, now: Millis) -> None:
+        """Tell the callers whose time is over what is known: never a guess."""
+        for queue in (self.queue, self.query_queue):
+            if any(call.deadline <= now for call in queue):
+                late = [call for call in queue if call.deadline <= now]
+                kept = [call for call in queue if call.deadline > now]
+                queue.clear()
+                queue.extend(kept)
+                for call in late:
+                    self._settle(call, None, 0, self._not_done())
+        for query in self._late(self.queries, now):
+            self._settle(self.queries.pop(query), None, 0, self._not_done())
+        for seq in self._late(self.inflight, now):
+            call = self.inflight[seq]
+            if call.gave_up:
+                self._settle(self.inflight.pop(seq), None, 0, self._unknown())
+            else:
+                call.gave_up, call.deadline = True, now + LINGER_MS
+                call.finish(call, None, 0, self._unknown())
+
+    def _late(self, calls: dict[int, Call], now: Millis) -> list[int]:
+        return [number for number, call in calls.items() if call.deadline <= now]
+
+    def _not_done(self) -> FleetError:
+        if isinstance(self.last_error, NoSuchGroup):
+            return self.last_error
+        if self.has_asked or self.last_error is not None:
+            reason = str(self.last_error) if self.last_error is not None else "no node answered"
+            return Unavailable("no answer in time", group=self.group, reason=reason)
+        return DeadlineExceededBeforeSend("no answer in time", group=self.group)
+
+    def _unknown(self) -> FleetError:
+        reason = str(self.last_error) if self.last_error is not None else None
+        return OutcomeUnknown("sent, and not answered in time", group=self.group, reason=reason)
+
+    def fail_all(self, error: FleetError) -> None:
+        """Nothing of this can succeed. What was sent before may have been executed all the same."""
+        unsent: Iterable[Call] = (*self.queue, *self.query_queue, *self.queries.values())
+        sent = list(self.inflight.values())
+        self.queue.clear()
+        self.query_queue.clear()
+        self.queries.clear()
+        self.inflight.clear()
+        self.opening, self.requests, self.resend_at = False, 0, None
+        for call in unsent:
+            self._settle(call, None, 0, error)
+        for call in sent:
+            unknown = OutcomeUnknown("sent, and not answered", group=self.group, reason=str(error))
+            self._settle(call, None, 0, unknown)

@@ -1,0 +1,121 @@
+"""The client actor: what threads ask for goes out as messages, and what comes back settles their futures."""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from thespian.actors import (
+    ActorExitRequest,
+    ActorSystemConventionUpdate,
+    ThespianWatch,
+    WakeupMessage,
+    WatchMessage,
+)
+
+from fleet.actors.base.transport import LinkRefused
+from fleet.actors.guard import GuardedActor
+from fleet.actors.mail import ClientReply, EndTurn, OpReply
+from fleet.actors.requests import Requests
+from fleet.errors import Unavailable
+from fleet.ports import Clock
+
+
+class Inbox:
+    """Work from any thread for the client actor. One wake-up, however much is put in before it looks."""
+
+    def __init__(self) -> None:
+        self.work: deque[Callable[[Requests], None]] = deque()
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.is_rung = False
+
+    def put(self, action: Callable[[Requests], None]) -> None:
+        self.work.append(action)
+        if not self.is_rung:
+            self.is_rung = True
+            os.eventfd_write(self.fd, 1)
+
+    def take(self) -> list[Callable[[Requests], None]]:
+        os.eventfd_read(self.fd)
+        self.is_rung = False
+        taken = []
+        while self.work:
+            taken.append(self.work.popleft())
+        return taken
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class StartClient(Struct, frozen=True):
+    inbox: Inbox
+    clock: Clock
+    name: str
+    """Unlike any other client's: it names its sessions."""
+    seed: int
+    addresses: tuple[str, ...]
+
+
+class Client(GuardedActor):
+    requests: Requests
+    inbox: Inbox
+
+    def on_start(self, m: StartClient, sender: Any) -> ThespianWatch:
+        self.inbox = m.inbox
+        self.requests = Requests(self, m.clock, m.name, m.seed, list(m.addresses))
+        self.notifyOnSystemRegistrationChanges(True)
+        self.requests.refresh_nodes()
+        return self._watch()
+
+    def _watch(self) -> ThespianWatch:
+        return ThespianWatch([self.inbox.fd])
+
+    def on_watch(self, m: WatchMessage, sender: Any) -> ThespianWatch:
+        for action in self.inbox.take():
+            action(self.requests)
+        return self._watch()
+
+    def on_reply(self, m: ClientReply, sender: Any) -> ThespianWatch:
+        self.requests.on_reply(m)
+        return self._watch()
+
+    def on_op_reply(self, m: OpReply, sender: Any) -> ThespianWatch:
+        self.requests.on_op_reply(m)
+        return self._watch()
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> ThespianWatch:
+        self.requests.on_end_turn()
+        return self._watch()
+
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> ThespianWatch:
+        self.requests.on_wakeup(m)
+        return self._watch()
+
+    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> ThespianWatch:
+        self.requests.on_link(m)
+        return self._watch()
+
+    def on_link_refused(self, m: LinkRefused, sender: Any) -> ThespianWatch:
+        self.requests.on_link_refused(m)
+        return self._watch()
+
+    def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        if hasattr(self, "requests"):
+            error = Unavailable("the client was closed")
+            for channel in self.requests.channels.values():
+                channel.fail_all(error)
+            for question in self.requests.questions.values():
+                question.finish(None, error)
+
+    handlers = {
+        StartClient: on_start,
+        WatchMessage: on_watch,
+        ClientReply: on_reply,
+        OpReply: on_op_reply,
+        EndTurn: on_end_turn,
+        WakeupMessage: on_wakeup,
+        ActorSystemConventionUpdate: on_link,
+        LinkRefused: on_link_refused,
+        ActorExitRequest: on_exit,
+    }

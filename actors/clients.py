@@ -1,0 +1,240 @@
+"""A member's counter for clients: who waits for which command or read, and what each is told."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from thespian.actors import ActorAddress
+
+from fleet.actors.mail import ClientReply, ClientRequest, ErrorRecord, Refusal
+from fleet.errors import FleetError, Overloaded, TooLarge, Unavailable
+from fleet.raft.apply import Opened, Outcome
+from fleet.raft.entries import Command, SessionOpened
+from fleet.raft.events import Propose, Query
+from fleet.raft.ids import Index, MemberId, SessionId, node_of
+from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
+
+if TYPE_CHECKING:
+    from fleet.actors.member import Member
+
+
+@dataclass(slots=True)
+class Waiter:
+    """A client, and what it is to be told at the end of this turn."""
+
+    name: str
+    reply_to: ActorAddress
+    pending: int = 0
+    """How many things it waits for: at 0 it can be forgotten."""
+    session: SessionId = 0
+    results: list[tuple[SessionId, int, str, Index, bytes]] = field(default_factory=list)
+    answers: list[tuple[int, bytes]] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Reading:
+    waiter: Waiter
+    queries: tuple[tuple[int, bytes], ...]
+    """(query id, payload)"""
+
+
+@dataclass(slots=True)
+class Proposal:
+    waiter: Waiter
+    session: SessionId
+    seqs: tuple[int, ...]
+    opens: bool
+
+
+class ClientDesk:
+    """One reply a client and turn. Nobody waits at a member that does not lead."""
+
+    def __init__(self, member: "Member") -> None:
+        self.member = member
+        self.token = 0
+        self.waiters: dict[str, Waiter] = {}
+        self.commands: dict[tuple[SessionId, int], Waiter] = {}
+        self.openings: dict[str, Waiter] = {}
+        self.readings: dict[int, Reading] = {}
+        self.proposals: dict[int, Proposal] = {}
+        self.dirty: dict[str, Waiter] = {}
+
+    def next_token(self) -> int:
+        self.token += 1
+        return self.token
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def take(self, m: ClientRequest) -> None:
+        waiter = self.waiters.get(m.client)
+        if waiter is None:
+            waiter = self.waiters[m.client] = Waiter(m.client, m.reply_to)
+        if m.opens or m.commands:
+            self._propose(m, waiter)
+        if m.queries:
+            token = self.next_token()
+            self.readings[token] = Reading(waiter, m.queries)
+            waiter.pending += 1
+            self.member.step(Query(token))
+
+    def _propose(self, m: ClientRequest, waiter: Waiter) -> None:
+        """A command that is under way already is not proposed again: its client only asked twice."""
+        member = self.member
+        wall_ms = member.start.clock.wall_ms()
+        bytes_max = member.core.config.command_bytes_max
+        bodies: list[Command | SessionOpened] = []
+        seqs = []
+        for seq, payload in m.commands:
+            if len(payload) > bytes_max:
+                self._refuse(waiter, self._too_large(len(payload), bytes_max), session=m.session, seqs=(seq,))
+            elif (m.session, seq) not in self.commands:
+                self.commands[m.session, seq] = waiter
+                bodies.append(Command(m.session, seq, m.acked, wall_ms, payload))
+                seqs.append(seq)
+        opens = m.opens and m.client not in self.openings
+        if opens:
+            self.openings[m.client] = waiter
+            bodies.append(SessionOpened(m.client, wall_ms))
+        waiter.pending += len(bodies)
+        if bodies:
+            token = self.next_token()
+            self.proposals[token] = Proposal(waiter, m.session, tuple(seqs), opens)
+            member.step(Propose(token, tuple(bodies)))
+
+    def _too_large(self, size: int, size_max: int) -> FleetError:
+        return TooLarge(
+            f"a command of {size} bytes; {size_max} is the most",
+            group=self.member.spec.name,
+            setting="command_bytes_max",
+        )
+
+    # -- what became of them -----------------------------------------------------------------------
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        waiter = self.commands.pop((outcome.session, outcome.seq), None)
+        if waiter is not None:
+            waiter.results.append(
+                (outcome.session, outcome.seq, outcome.status, outcome.revision, outcome.value)
+            )
+            waiter.pending -= 1
+            self.dirty[waiter.name] = waiter
+
+    def on_opened(self, opened: Opened) -> None:
+        waiter = self.openings.pop(opened.client, None)
+        if waiter is not None:
+            waiter.session = opened.session
+            waiter.pending -= 1
+            self.dirty[waiter.name] = waiter
+
+    def on_read(self, token: int, lease: bool = False) -> None:
+        """Execute the reads now; what a lease allowed is told only if it still holds (S19)."""
+        reading = self.readings.pop(token)
+        member = self.member
+        answers = [(query, member.applier.query(payload)) for query, payload in reading.queries]
+        if lease and not member.core.lease_holds(member.start.clock.now_ms()):
+            self.readings[token] = reading
+            member.step(Query(token, lease=False))
+            return
+        reading.waiter.answers.extend(answers)
+        reading.waiter.pending -= 1
+        self.dirty[reading.waiter.name] = reading.waiter
+
+    def on_answer(self, answer: Answer) -> bool:
+        """A request that came to nothing. False: the token is not one of this desk's."""
+        reading = self.readings.pop(answer.token, None)
+        if reading is not None:
+            queries = tuple(query for query, _ in reading.queries)
+            reading.waiter.pending -= 1
+            self._refuse(reading.waiter, self._why(answer), answer.leader, queries=queries)
+            return True
+        proposal = self.proposals.pop(answer.token, None)
+        if proposal is None:
+            return False
+        proposal.waiter.pending -= len(proposal.seqs) + proposal.opens
+        for seq in proposal.seqs:
+            self.commands.pop((proposal.session, seq), None)
+        if proposal.opens:
+            self.openings.pop(proposal.waiter.name, None)
+        self._refuse(
+            proposal.waiter,
+            self._why(answer),
+            answer.leader,
+            opens=proposal.opens,
+            session=proposal.session,
+            seqs=proposal.seqs,
+        )
+        return True
+
+    def lose_all(self, leader: MemberId | None) -> None:
+        """The leadership is gone: what was proposed may yet be executed, under another leader."""
+        lost: dict[tuple[str, SessionId], tuple[Waiter, list[int]]] = {}
+        for (session, seq), waiter in self.commands.items():
+            lost.setdefault((waiter.name, session), (waiter, []))[1].append(seq)
+        openings = list(self.openings.values())
+        self.commands.clear()
+        self.openings.clear()
+        self.proposals.clear()
+        error = Unavailable("the leadership was lost", group=self.member.spec.name)
+        for (_, session), (waiter, seqs) in lost.items():
+            waiter.pending -= len(seqs)
+            self._refuse(waiter, error, leader, session=session, seqs=tuple(seqs), lost=True)
+        for waiter in openings:
+            waiter.pending -= 1
+            self._refuse(waiter, error, leader, opens=True)
+
+    def _why(self, answer: Answer) -> FleetError:
+        group = self.member.spec.name
+        if answer.error == OVERLOADED:
+            return Overloaded("too much is under way in this group", group=group)
+        where = self.member.core.id
+        what = "no leader is known" if answer.error in (NOT_LEADER, LOST) else answer.error or ""
+        return Unavailable(what, group=group, member=where)
+
+    def _refuse(
+        self,
+        waiter: Waiter,
+        error: FleetError,
+        leader: MemberId | None = None,
+        *,
+        opens: bool = False,
+        session: SessionId = 0,
+        seqs: tuple[int, ...] = (),
+        queries: tuple[int, ...] = (),
+        lost: bool = False,
+    ) -> None:
+        node, address = where_is(self.member, leader)
+        record = ErrorRecord.of(error)
+        waiter.refusals.append(Refusal(record, lost, node, address, opens, session, seqs, queries))
+        self.dirty[waiter.name] = waiter
+
+    # -- replies -----------------------------------------------------------------------------------------
+
+    def end_turn(self) -> None:
+        """Proposals were refused within their turn or not at all."""
+        self.proposals.clear()
+        if self.dirty:
+            self.flush()
+
+    def flush(self) -> None:
+        group = self.member.spec.name
+        for waiter in self.dirty.values():
+            reply = ClientReply(
+                group,
+                waiter.session,
+                tuple(waiter.results),
+                tuple(waiter.answers),
+                tuple(waiter.refusals),
+            )
+            self.member.send(waiter.reply_to, reply)
+            waiter.session = 0
+            waiter.results, waiter.answers, waiter.refusals = [], [], []
+            if not waiter.pending:
+                self.waiters.pop(waiter.name, None)
+        self.dirty.clear()
+
+
+def where_is(member: "Member", leader: MemberId | None) -> tuple[str, str]:
+    """The leader's node and address, "" where not known."""
+    if leader is None:
+        return "", ""
+    return node_of(leader), member.core.membership.current.addresses.get(leader, "")

@@ -1,0 +1,43 @@
+"""What every actor here shares: a table from message type to handler, and an end to whatever goes wrong."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from thespian.actors import Actor, ActorExitRequest
+
+log = logging.getLogger("fleet.actors")
+
+
+class GuardedActor(Actor):
+    """Handles what its `handlers` name and ignores the rest.
+
+    A handler that raises has met a bug: the actor does nothing any more, so that no broken state makes
+    a promise, calls `on_failure` and leaves. Thespian would deliver the message to it again.
+    """
+
+    handlers: ClassVar[dict[type, Callable[[Any, Any, Any], Any]]] = {}
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def receiveMessage(self, message: Any, sender: Any) -> Any:
+        handler = self.handlers.get(type(message))
+        if handler is None or self.failed:
+            return None
+        try:
+            return handler(self, message, sender)
+        except Exception as error:
+            self.fail(f"{type(error).__name__}: {error}", message)
+            return None
+
+    def fail(self, why: str, message: Any) -> None:
+        log.critical("%s stops, on %s: %s", self, type(message).__name__, why, exc_info=True)
+        self.failed = True
+        try:
+            self.on_failure(why)
+        finally:
+            self.send(self.myAddress, ActorExitRequest())
+
+    def on_failure(self, why: str) -> None:
+        """Tell whoever should know."""

@@ -1,0 +1,345 @@
+"""What actors say to each other.
+
+The first half crosses hosts: tagged, registered with the wire, no pickle, user payloads as opaque bytes;
+a new field goes last, with a default. The second half stays within a node.
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+from thespian.actors import ActorAddress
+
+import fleet.errors
+from fleet.actors.base.wire import register
+from fleet.errors import FleetError
+from fleet.ports import Clock, Durable, GroupRecord, StoreWriter
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, SessionId, Term
+
+# -- values inside of messages -----------------------------------------------------------------------
+
+
+class NodeInfo(Struct, frozen=True, array_like=True):
+    """A node as another one knows it."""
+
+    name: NodeName
+    address: str
+    """host:port where it listens, or "" on a base without such addresses."""
+    zone: str
+    incarnation: str
+    started_ms: Millis
+    """Wall clock of its start: the newest says where it is now."""
+
+
+class GroupSpec(Struct, frozen=True, array_like=True):
+    """What a node must know to host a member."""
+
+    name: str
+    data_class: bytes
+    """As `fleet.payload.encode_class` wrote it."""
+    nodes: tuple[NodeName, ...]
+    """Where its members are wanted, the founder's node first."""
+    config: GroupConfig
+    founder: MemberId = MemberId("")
+    """Tells this group from another one of the same name."""
+
+
+class ErrorRecord(Struct, frozen=True, array_like=True):
+    """A FleetError on its way to the caller."""
+
+    kind: str
+    what: str
+    facts: dict[str, str]
+
+    @classmethod
+    def of(cls, error: FleetError) -> "ErrorRecord":
+        return cls(type(error).__name__, error.what, {key: str(value) for key, value in error.facts.items()})
+
+    def to_error(self) -> FleetError:
+        kind = getattr(fleet.errors, self.kind, None)
+        if not (isinstance(kind, type) and issubclass(kind, FleetError)):
+            kind = FleetError
+        return kind(self.what, **self.facts)
+
+
+class PeerStatus(Struct, frozen=True, array_like=True):
+    """A peer as its leader sees it."""
+
+    member: MemberId
+    votes: bool
+    match: Index
+    responsive: bool
+
+
+class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
+    group: str
+    member: MemberId
+    role: str
+    term: Term
+    leader: MemberId | None
+    last_index: Index
+    commit: Index
+    applied: Index
+    snapshot_index: Index
+    voters: tuple[MemberId, ...]
+    learners: tuple[MemberId, ...]
+    peers: tuple[PeerStatus, ...]
+    """Known to the leader only."""
+    changed_at: Index
+    """The log index of the newest membership change: a step of healing holds only if it stands."""
+    data_class: str
+    config: GroupConfig
+
+
+# -- between hosts ------------------------------------------------------------------------------------
+
+
+class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """Messages of one member to another, by way of the registries of their nodes."""
+
+    dst: MemberId
+    body: bytes
+    """`fleet.raft.codec.encode_messages`."""
+
+
+class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """What a client wants of a group, all that its turn gathered, in order."""
+
+    group: str
+    client: str
+    reply_to: ActorAddress
+    session: SessionId
+    acked: int
+    opens: bool
+    """Open a session; no commands yet."""
+    commands: tuple[tuple[int, bytes], ...]
+    """(seq, payload), ascending."""
+    queries: tuple[tuple[int, bytes], ...]
+    """(query id, payload); the id is the client's own."""
+
+
+class Refusal(Struct, frozen=True, array_like=True, gc=False):
+    """These were not executed by this member. When `lost`, they may be by another."""
+
+    error: ErrorRecord
+    lost: bool
+    leader: str
+    """Node whose member leads, as far as known, and its address; "" where not."""
+    leader_address: str
+    opens: bool
+    session: SessionId
+    seqs: tuple[int, ...]
+    queries: tuple[int, ...]
+
+
+class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    group: str
+    session: SessionId
+    """Not 0: the session that was opened."""
+    results: tuple[tuple[SessionId, int, str, Index, bytes], ...]
+    """(session, seq, status, revision, value); status as in `fleet.raft.sessions`."""
+    answers: tuple[tuple[int, bytes], ...]
+    refusals: tuple[Refusal, ...]
+
+
+class Hello(Struct, frozen=True, array_like=True, tag=4):
+    """Node managers introduce themselves, and everybody whom they know."""
+
+    me: NodeInfo
+    manager: ActorAddress
+    registry: ActorAddress
+    known: tuple[NodeInfo, ...]
+    answer: bool
+    """Say hello back."""
+
+
+class ListNodes(Struct, frozen=True, array_like=True, tag=1):
+    pass
+
+
+class CreateGroup(Struct, frozen=True, array_like=True, tag=2):
+    """Found the group on this node; its leader brings in the others."""
+
+    spec: GroupSpec
+
+
+class HostMember(Struct, frozen=True, array_like=True, tag=3):
+    """Make room for a member of the group; repeated, the same one."""
+
+    spec: GroupSpec
+
+
+class ListMembers(Struct, frozen=True, array_like=True, tag=4):
+    """Which groups have a member on this node?"""
+
+
+class GetStatus(Struct, frozen=True, array_like=True, tag=5):
+    pass
+
+
+class AddMember(Struct, frozen=True, array_like=True, tag=6):
+    member: MemberId
+    address: str
+
+
+class PromoteMember(Struct, frozen=True, array_like=True, tag=7):
+    member: MemberId
+
+
+class RemoveMember(Struct, frozen=True, array_like=True, tag=8):
+    member: MemberId
+
+
+class ChangeConfig(Struct, frozen=True, array_like=True, tag=9):
+    config: GroupConfig
+
+
+class TransferLeader(Struct, frozen=True, array_like=True, tag=10):
+    member: MemberId | None
+
+
+NodeOp: TypeAlias = ListNodes | CreateGroup | HostMember | ListMembers
+GroupOp: TypeAlias = GetStatus | AddMember | PromoteMember | RemoveMember | ChangeConfig | TransferLeader
+
+
+class NodeRequest(Struct, frozen=True, array_like=True, tag=5):
+    """Asked of a node manager. No `reply_to`: the sender is no actor, and is answered itself."""
+
+    token: int
+    reply_to: ActorAddress | None
+    op: NodeOp
+
+
+class GroupRequest(Struct, frozen=True, array_like=True, tag=6):
+    """Asked of the group's leader, by way of a registry."""
+
+    token: int
+    reply_to: ActorAddress
+    group: str
+    op: GroupOp
+
+
+class Nodes(Struct, frozen=True, array_like=True, tag=2):
+    nodes: tuple[NodeInfo, ...]
+
+
+class MemberInfo(Struct, frozen=True, array_like=True):
+    group: str
+    member: MemberId
+    state: str
+    """running, waiting (for its next start), or why it cannot start."""
+
+
+class MemberList(Struct, frozen=True, array_like=True, tag=3):
+    node: NodeInfo
+    members: tuple[MemberInfo, ...]
+
+
+class Hosted(Struct, frozen=True, array_like=True, tag=4):
+    member: MemberId
+
+
+class Done(Struct, frozen=True, array_like=True, tag=5):
+    revision: Index
+
+
+OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done
+
+
+class OpReply(Struct, frozen=True, array_like=True, tag=7):
+    """Exactly one of `value` and `error`; with an error perhaps whom to ask instead."""
+
+    token: int
+    value: OpValue | None
+    error: ErrorRecord | None = None
+    leader: str = ""
+    leader_address: str = ""
+
+
+register(PeerMail, ClientRequest, ClientReply, Hello, NodeRequest, GroupRequest, OpReply)
+
+
+# -- within a node ---------------------------------------------------------------------------------------
+
+
+class EndTurn(Struct, frozen=True):
+    """To oneself: everything that was queued before has been handled."""
+
+
+class StartNode(Struct, frozen=True):
+    name: NodeName
+    address: str
+    zone: str
+    cluster: str
+    clock: Clock
+    seed: int
+    seeds: tuple[str, ...]
+    """Addresses of nodes to say hello to."""
+    store: Durable | None
+    """The node's store and what writes to it off the loop; None: every actor opens its own under
+    `directory`, as it must where an actor is a process."""
+    writer: StoreWriter | None
+    directory: str = ""
+    peers: tuple[ActorAddress, ...] = ()
+    """Other nodes' managers, on a base where no address can be told in advance."""
+
+
+class StartDisk(Struct, frozen=True):
+    writer: StoreWriter
+
+
+class WriteFailed(Struct, frozen=True):
+    group: int
+    error: str
+
+
+class StartRegistry(Struct, frozen=True):
+    node: NodeName
+
+
+class MemberHere(Struct, frozen=True):
+    group: str
+    member: MemberId
+    address: ActorAddress
+
+
+class MemberGone(Struct, frozen=True):
+    group: str
+    member: MemberId
+
+
+class Routes(Struct, frozen=True):
+    """Where the registries of other nodes are. An address is a host:port or, on other bases, an actor."""
+
+    routes: dict[NodeName, ActorAddress]
+
+
+class PeerAddresses(Struct, frozen=True):
+    """What a group's log says of where its members' nodes listen: a hint for nodes not heard of."""
+
+    addresses: dict[NodeName, str]
+
+
+class StartMember(Struct, frozen=True):
+    record: GroupRecord
+    member: MemberId
+    registry: ActorAddress
+    manager: ActorAddress
+    clock: Clock
+    seed: int
+    store: Durable | None
+    """The node's store, with `disk` the actor that writes to it; None: the member opens `directory`."""
+    disk: ActorAddress | None
+    directory: str = ""
+    founding_address: str | None = None
+    """Not None: this member founds its group, and others reach it there."""
+
+
+class MemberStopped(Struct, frozen=True):
+    """A member ended itself: `removed` from its group, or because of `error`."""
+
+    member: MemberId
+    removed: bool
+    error: str
+    restart: bool
+    """Whether starting it again may help."""

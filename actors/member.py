@@ -1,0 +1,318 @@
+"""A consensus member: its mailbox feeds the core, and what the core wants done is done here."""
+
+import random
+from collections import deque
+from typing import Any
+from zlib import crc32
+
+import msgspec
+from thespian.actors import ActorExitRequest, WakeupMessage
+
+from fleet.actors.clients import ClientDesk
+from fleet.actors.guard import GuardedActor, log
+from fleet.actors.mail import (
+    ClientRequest,
+    EndTurn,
+    GroupRequest,
+    GroupSpec,
+    MemberGone,
+    MemberHere,
+    MemberStopped,
+    PeerAddresses,
+    PeerMail,
+    StartMember,
+    WriteFailed,
+)
+from fleet.actors.operators import OperatorDesk
+from fleet.actors.timer import Timer
+from fleet.errors import Damaged, FleetError
+from fleet.machine import DataMachine
+from fleet.payload import decode_class
+from fleet.ports import Durable, SnapshotWrite, Write
+from fleet.raft.apply import Applier, Opened, Outcome, machine_state
+from fleet.raft.codec import decode_messages, encode_messages
+from fleet.raft.core import Core
+from fleet.raft.entries import SnapshotMeta
+from fleet.raft.events import Persisted, SnapshotLost, SnapshotTaken, Tick
+from fleet.raft.ids import Index, MemberId, NodeName, node_of
+from fleet.raft.messages import PeerMessage
+from fleet.raft.ready import BecameLeader, MembersChanged, PersistRequest, Ready, SteppedDown
+from fleet.raft.restart import found_group, start_core
+from fleet.raft.state import NEVER
+from fleet.storage.lmdb_store import LmdbStore
+
+MESSAGES_MAX = 256
+"""Messages in one PeerMail; appends are bounded in bytes already."""
+
+
+class Member(GuardedActor):
+    """Every event of a turn is stepped into the core as it comes; at the end of the turn, which is a
+    message to oneself, everything the core wants is carried out at once."""
+
+    core: Core
+    applier: Applier
+    store: Durable
+    number: int
+    """The group's number in the store."""
+    start: StartMember
+    spec: GroupSpec
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timer = Timer(self)
+        self.turn_is_ending = False
+        self.stopped = False
+        self.held: deque[tuple[int, list[PeerMessage]]] = deque()
+        self.outgoing: dict[MemberId, list[PeerMessage]] = {}
+        self.base_index: Index = 0
+        self.clients: ClientDesk
+        self.operators: OperatorDesk
+
+    # -- birth and death -----------------------------------------------------------------------------
+
+    def on_start(self, m: StartMember, sender: Any) -> None:
+        self.start = m
+        try:
+            self._revive(m)
+        except FleetError as error:
+            self._stop(removed=False, error=str(error), restart=error.retry)
+            return
+        self.clients = ClientDesk(self)
+        self.operators = OperatorDesk(self)
+        self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
+        self._tell_addresses()
+        self._end_turn_soon()
+
+    def _revive(self, m: StartMember) -> None:
+        """Become what the disk says this member is."""
+        self.spec = msgspec.msgpack.decode(m.record.spec, type=GroupSpec)
+        if m.store is not None:
+            self.store, self.number = m.store, m.record.number
+        else:
+            self.store, self.number = open_own(m)
+        loaded = self.store.load(self.number)
+        self.applier = Applier(DataMachine(decode_class(self.spec.data_class)), self.spec.config)
+        if loaded.snapshot is not None:
+            self.applier.restore(self._read_snapshot(loaded.snapshot), self._base_of(loaded.snapshot))
+            self.base_index = loaded.snapshot.index
+        now = m.clock.now_ms()
+        rng = random.Random(m.seed)
+        self.core = start_core(m.member, now, rng, loaded.hard, loaded.snapshot, loaded.entries)
+        if m.founding_address is not None and self.core.term == 0:
+            found_group(self.core, m.founding_address, self.spec.config)
+        log.info(
+            "group=%s member=%s starts: term=%d last=%d snapshot=%d",
+            self.spec.name, m.member, self.core.term, self.core.log.last_index, self.base_index,
+        )  # fmt: skip
+
+    def _read_snapshot(self, meta: SnapshotMeta) -> bytes:
+        data = self.store.read_snapshot(self.number, meta.index, 0, meta.size)
+        if data is None or len(data) != meta.size or crc32(data) != meta.crc:
+            raise Damaged("the snapshot's bytes are not what was written", group=self.spec.name)
+        return data
+
+    def _base_of(self, meta: SnapshotMeta) -> Any:
+        return lambda: machine_state(self._read_snapshot(meta))
+
+    def _stop(self, removed: bool, error: str = "", restart: bool = False) -> None:
+        """Leave, and say why. Nothing is promised after this."""
+        if self.stopped:
+            return
+        self.stopped = self.failed = True
+        start = self.start
+        if error:
+            log.error("member=%s stops: %s", start.member, error)
+        self.send(start.registry, MemberGone(start.record.name, start.member))
+        self.send(start.manager, MemberStopped(start.member, removed, error, restart))
+        self.send(self.myAddress, ActorExitRequest())
+
+    def on_failure(self, why: str) -> None:
+        if hasattr(self, "clients"):
+            self.clients.lose_all(None)
+            self.clients.flush()
+        if hasattr(self, "start"):
+            self._stop(removed=False, error=why, restart=True)
+
+    def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        self.stopped = self.failed = True
+        if hasattr(self, "store") and self.start.store is None:
+            self.store.close()
+
+    # -- the mailbox ------------------------------------------------------------------------------------
+
+    def step(self, event: Any) -> None:
+        self.core.step(self.start.clock.now_ms(), event)
+        self._end_turn_soon()
+
+    def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
+        try:
+            messages = decode_messages(m.body)
+        except (msgspec.MsgspecError, ValueError) as error:
+            log.error("group=%s %s: mail that is none: %s", self.spec.name, m.dst, error)
+            return
+        for message in messages:
+            self.step(message)
+
+    def on_client_request(self, m: ClientRequest, sender: Any) -> None:
+        self.clients.take(m)
+
+    def on_group_request(self, m: GroupRequest, sender: Any) -> None:
+        self.operators.take(m)
+
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
+        if self.timer.is_due(m.payload):
+            self.step(Tick())
+
+    def on_persisted(self, m: Persisted, sender: Any) -> None:
+        self.step(m)
+        while self.held and self.held[0][0] <= m.seq:
+            for message in self.held.popleft()[1]:
+                self._post(message)
+        snapshot = self.core.snapshot
+        if snapshot is not None and snapshot.index > self.base_index:
+            self.base_index = snapshot.index
+            self.applier.rebase(snapshot.index, self._base_of(snapshot))
+
+    def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
+        """The disk refused: start again from what it holds. What was not written was never promised."""
+        self.clients.lose_all(None)
+        self.clients.flush()
+        self._stop(removed=False, error=f"storage: {m.error}", restart=True)
+
+    # -- the end of a turn ---------------------------------------------------------------------------------
+
+    def _end_turn_soon(self) -> None:
+        if not self.turn_is_ending:
+            self.turn_is_ending = True
+            self.send(self.myAddress, EndTurn())
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.turn_is_ending = False
+        core = self.core
+        while (ready := core.take_ready()) is not None:
+            self._carry_out(ready)
+            if self.stopped:
+                return
+            if core.has_more():
+                self._end_turn_soon()
+                break
+        self.clients.end_turn()
+        self._flush()
+        if core.deadline != NEVER:
+            self.timer.arm(core.now, core.deadline)
+
+    def _carry_out(self, ready: Ready) -> None:
+        """In the order that `Ready` lays down."""
+        for message in ready.send_now:
+            self._post(message)
+        for chunk in ready.chunks:
+            self._post_chunk(chunk)
+        if ready.write is not None:
+            self._flush()
+            self._write(ready.write)
+        if ready.send_after:
+            self._hold(ready.after_seq, ready.send_after)
+        if ready.restore is not None:
+            self.applier.restore(ready.restore[1])
+        for entry in ready.apply:
+            outcome = self.applier.apply(entry)
+            if type(outcome) is Outcome:
+                self.clients.on_outcome(outcome)
+            elif type(outcome) is Opened:
+                self.clients.on_opened(outcome)
+        if ready.take_snapshot:
+            self.core.step(self.core.now, SnapshotTaken(ready.take_snapshot, self.applier.dump()))
+        for token in ready.reads:
+            self.clients.on_read(token)
+        for token in ready.lease_reads:
+            self.clients.on_read(token, lease=True)
+        for answer in ready.answers:
+            if not self.clients.on_answer(answer):
+                self.operators.on_answer(answer)
+        for hook in ready.hooks:
+            self._note(hook)
+        if ready.removed:
+            self._stop(removed=True)
+
+    def _write(self, request: PersistRequest) -> None:
+        start, meta = self.start, request.snapshot
+        write = Write(
+            group=self.number,
+            seq=request.seq,
+            hard=request.hard,
+            entries=request.entries,
+            snapshot=SnapshotWrite(meta, request.snapshot_data) if meta is not None else None,
+            keep_after=request.keep_after,
+            reset=request.reset,
+        )
+        if start.disk is not None:
+            self.send(start.disk, write)
+            return
+        try:
+            self.store.write([write])
+        except FleetError as error:
+            self.send(self.myAddress, WriteFailed(write.group, str(error)))
+            return
+        self.send(self.myAddress, Persisted(write.seq))
+
+    # -- sending ---------------------------------------------------------------------------------------------
+
+    def _post(self, message: PeerMessage) -> None:
+        self.outgoing.setdefault(message.dst, []).append(message)
+
+    def _hold(self, seq: int, messages: list[PeerMessage]) -> None:
+        self.held.append((seq, messages))
+
+    def _post_chunk(self, chunk: Any) -> None:
+        config = self.core.config
+        data = self.store.read_snapshot(
+            self.number, chunk.meta.index, chunk.offset, config.snapshot_chunk_bytes
+        )
+        if data is None:
+            self.step(SnapshotLost(chunk.dst))
+        else:
+            self._post(msgspec.structs.replace(chunk, data=data))
+
+    def _flush(self) -> None:
+        for peer, messages in self.outgoing.items():
+            for first in range(0, len(messages), MESSAGES_MAX):
+                body = encode_messages(messages[first : first + MESSAGES_MAX])
+                self.send(self.start.registry, PeerMail(peer, body))
+        self.outgoing.clear()
+
+    # -- what changed -------------------------------------------------------------------------------------------
+
+    def _note(self, hook: Any) -> None:
+        core = self.core
+        if isinstance(hook, BecameLeader):
+            log.info("group=%s term=%d %s leads", self.spec.name, hook.term, core.id)
+        elif isinstance(hook, SteppedDown):
+            log.info("group=%s term=%d %s steps down", self.spec.name, hook.term, core.id)
+            self.clients.lose_all(core.leader)
+        elif isinstance(hook, MembersChanged):
+            self._tell_addresses()
+
+    def _tell_addresses(self) -> None:
+        """Peers are found by what the log says of them until their nodes say it themselves."""
+        addresses = self.core.membership.current.addresses
+        known: dict[NodeName, str] = {node_of(member): address for member, address in addresses.items()}
+        self.send(self.start.registry, PeerAddresses(known))
+
+    handlers = {
+        StartMember: on_start,
+        PeerMail: on_peer_mail,
+        ClientRequest: on_client_request,
+        GroupRequest: on_group_request,
+        WakeupMessage: on_wakeup,
+        Persisted: on_persisted,
+        WriteFailed: on_write_failed,
+        EndTurn: on_end_turn,
+        ActorExitRequest: on_exit,
+    }
+
+
+def open_own(m: StartMember) -> tuple[Durable, int]:
+    """A member in a process of its own keeps a store of its own, opened there: LMDB survives no fork."""
+    store = LmdbStore(m.directory, cluster=m.record.name, node=m.member)
+    records = store.groups() or [store.create_group(m.record.name, m.record.spec)]
+    return store, records[0].number

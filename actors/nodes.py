@@ -1,0 +1,55 @@
+"""Which nodes a node knows, and where: learned from hellos, kept over restarts."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+from thespian.actors import ActorAddress
+
+from fleet.actors.mail import NodeInfo
+from fleet.raft.ids import Millis, NodeName
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[NodeInfo, ...]).decode
+
+
+@dataclass(slots=True)
+class KnownNodes:
+    """Newer word wins: of two infos of one node, the one that started later says where it is."""
+
+    me: NodeInfo
+    infos: dict[NodeName, NodeInfo] = field(default_factory=dict)
+    managers: dict[NodeName, ActorAddress] = field(default_factory=dict)
+    registries: dict[NodeName, ActorAddress] = field(default_factory=dict)
+    heard_at: dict[NodeName, Millis] = field(default_factory=dict)
+
+    def learn(self, info: NodeInfo) -> bool:
+        """True: this is news."""
+        known = self.infos.get(info.name)
+        if info.name == self.me.name or (known is not None and known.started_ms >= info.started_ms):
+            return False
+        self.infos[info.name] = info
+        return True
+
+    def meet(self, info: NodeInfo, manager: ActorAddress, registry: ActorAddress, now: Millis) -> bool:
+        """The node itself said this. True: this is news."""
+        is_news = self.learn(info) or info.name not in self.managers
+        known = self.infos.get(info.name)
+        if known is None or info.started_ms < known.started_ms:
+            return False
+        self.managers[info.name], self.registries[info.name] = manager, registry
+        self.heard_at[info.name] = now
+        return is_news
+
+    def everyone(self) -> tuple[NodeInfo, ...]:
+        return (self.me, *self.infos.values())
+
+    def is_reachable(self, node: NodeName, now: Millis, within: Millis) -> bool:
+        heard_at = self.heard_at.get(node)
+        return node == self.me.name or (heard_at is not None and now - heard_at < within)
+
+    def to_bytes(self) -> bytes:
+        return _encode(tuple(self.infos.values()))
+
+    def add_from(self, data: bytes) -> None:
+        for info in _decode(data):
+            self.learn(info)

@@ -1,0 +1,127 @@
+"""A member's counter for operators: status, membership, configuration, leadership."""
+
+from typing import TYPE_CHECKING
+
+from fleet.actors.clients import where_is
+from fleet.actors.mail import (
+    AddMember,
+    ChangeConfig,
+    Done,
+    ErrorRecord,
+    GetStatus,
+    GroupRequest,
+    MemberStatus,
+    OpReply,
+    PeerStatus,
+    PromoteMember,
+    RemoveMember,
+    TransferLeader,
+)
+from fleet.errors import (
+    CannotRemoveLeader,
+    ChangeInProgress,
+    FleetError,
+    NotMember,
+    OutcomeUnknown,
+    TargetUnresponsive,
+    Unavailable,
+    WouldBreakQuorum,
+)
+from fleet.payload import class_name
+from fleet.raft.entries import ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved
+from fleet.raft.events import Change, Transfer
+from fleet.raft.ready import (
+    CANNOT_REMOVE_LEADER,
+    CHANGE_IN_PROGRESS,
+    LOST,
+    NOT_MEMBER,
+    TARGET_UNRESPONSIVE,
+    WOULD_BREAK_QUORUM,
+    Answer,
+)
+from fleet.raft.state import Leader
+
+if TYPE_CHECKING:
+    from fleet.actors.member import Member
+
+ERRORS: dict[str, type[FleetError]] = {
+    CANNOT_REMOVE_LEADER: CannotRemoveLeader,
+    CHANGE_IN_PROGRESS: ChangeInProgress,
+    LOST: OutcomeUnknown,
+    NOT_MEMBER: NotMember,
+    TARGET_UNRESPONSIVE: TargetUnresponsive,
+    WOULD_BREAK_QUORUM: WouldBreakQuorum,
+}
+"""Every other reason means that this member could not take the request now."""
+
+
+class OperatorDesk:
+    def __init__(self, member: "Member") -> None:
+        self.member = member
+        self.waiting: dict[int, GroupRequest] = {}
+
+    def take(self, m: GroupRequest) -> None:
+        op = m.op
+        if isinstance(op, GetStatus):
+            self.member.send(m.reply_to, OpReply(m.token, status_of(self.member)))
+            return
+        token = self.member.clients.next_token()
+        self.waiting[token] = m
+        match op:
+            case AddMember():
+                self.member.step(Change(token, MemberAdded(op.member, op.address)))
+            case PromoteMember():
+                self.member.step(Change(token, MemberPromoted(op.member)))
+            case RemoveMember():
+                self.member.step(Change(token, MemberRemoved(op.member)))
+            case ChangeConfig():
+                self.member.step(Change(token, ConfigChanged(op.config)))
+            case TransferLeader():
+                self.member.step(Transfer(token, op.member))
+
+    def on_answer(self, answer: Answer) -> None:
+        request = self.waiting.pop(answer.token, None)
+        if request is None:
+            return
+        if answer.error is None:
+            self.member.send(request.reply_to, OpReply(request.token, Done(answer.index)))
+            return
+        kind = ERRORS.get(answer.error, Unavailable)
+        member = self.member
+        error = kind(answer.error, group=member.spec.name, member=member.core.id)
+        node, address = where_is(member, answer.leader)
+        member.send(request.reply_to, OpReply(request.token, None, ErrorRecord.of(error), node, address))
+
+
+def status_of(member: "Member") -> MemberStatus:
+    core = member.core
+    members = core.membership.current
+    role = core.role
+    peers: tuple[PeerStatus, ...] = ()
+    if isinstance(role, Leader):
+        peers = tuple(
+            PeerStatus(
+                peer,
+                peer in members.voters,
+                progress.match,
+                progress.is_responsive(core.now, core.config.election_ms),
+            )
+            for peer, progress in role.progress.items()
+        )
+    return MemberStatus(
+        group=member.spec.name,
+        member=core.id,
+        role=type(role).__name__.lower() if core.is_voter or core.is_leader else "learner",
+        term=core.term,
+        leader=core.leader,
+        last_index=core.log.last_index,
+        commit=core.log.commit,
+        applied=core.log.applied,
+        snapshot_index=core.snapshot.index if core.snapshot else 0,
+        voters=members.voters,
+        learners=members.learners,
+        peers=peers,
+        changed_at=core.membership.changed_at,
+        data_class=class_name(member.spec.data_class),
+        config=core.config,
+    )

@@ -1,0 +1,108 @@
+"""The actor through which members are reached by id and groups by name, on this node and from others."""
+
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.guard import GuardedActor, log
+from fleet.actors.mail import (
+    ClientReply,
+    ClientRequest,
+    ErrorRecord,
+    GroupRequest,
+    MemberGone,
+    MemberHere,
+    OpReply,
+    PeerAddresses,
+    PeerMail,
+    Refusal,
+    Routes,
+    StartRegistry,
+)
+from fleet.errors import NoSuchGroup
+from fleet.raft.ids import MemberId, NodeName, node_of
+
+REGISTRY = "registry"
+"""Its well-known name on each node."""
+
+
+class Registry(GuardedActor):
+    """Forgets nothing that lasts: member ids are durable, addresses are learned again after a restart.
+
+    Mail for a member that is nowhere is dropped, as a network would.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.node = NodeName("")
+        self.members: dict[MemberId, ActorAddress] = {}
+        self.groups: dict[str, MemberId] = {}
+        self.routes: dict[NodeName, ActorAddress] = {}
+
+    def on_start(self, m: StartRegistry, sender: Any) -> None:
+        self.node = m.node
+
+    def on_routes(self, m: Routes, sender: Any) -> None:
+        """A node said itself where it is: that is newer than any hint."""
+        self.routes.update(m.routes)
+
+    def on_peer_addresses(self, m: PeerAddresses, sender: Any) -> None:
+        for node, address in m.addresses.items():
+            if address and node not in self.routes and node != self.node:
+                self.routes[node] = remote_address(address, REGISTRY)
+
+    def on_member_here(self, m: MemberHere, sender: Any) -> None:
+        self.members[m.member] = m.address
+        self.groups[m.group] = m.member
+
+    def on_member_gone(self, m: MemberGone, sender: Any) -> None:
+        self.members.pop(m.member, None)
+        if self.groups.get(m.group) == m.member:
+            del self.groups[m.group]
+
+    def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
+        """From here to another node, or from another node to here."""
+        member = self.members.get(m.dst)
+        if member is not None:
+            self.send(member, m)
+            return
+        node = node_of(m.dst)
+        route = self.routes.get(node) if node != self.node else None
+        if route is not None:
+            self.send(route, m)
+
+    def on_client_request(self, m: ClientRequest, sender: Any) -> None:
+        member = self.groups.get(m.group)
+        if member is not None:
+            self.send(self.members[member], m)
+            return
+        error = ErrorRecord.of(self._no_such_group(m.group))
+        seqs = tuple(seq for seq, _ in m.commands)
+        queries = tuple(query for query, _ in m.queries)
+        refusal = Refusal(error, False, "", "", m.opens, m.session, seqs, queries)
+        self.send(m.reply_to, ClientReply(m.group, 0, (), (), (refusal,)))
+
+    def on_group_request(self, m: GroupRequest, sender: Any) -> None:
+        member = self.groups.get(m.group)
+        if member is not None:
+            self.send(self.members[member], m)
+        else:
+            self.send(m.reply_to, OpReply(m.token, None, ErrorRecord.of(self._no_such_group(m.group))))
+
+    def _no_such_group(self, group: str) -> NoSuchGroup:
+        return NoSuchGroup(f"no member of group {group!r} on this node", group=group, node=self.node)
+
+    def on_failure(self, why: str) -> None:
+        log.critical("node=%s: without its registry no group is reachable here", self.node)
+
+    handlers = {
+        StartRegistry: on_start,
+        Routes: on_routes,
+        PeerAddresses: on_peer_addresses,
+        MemberHere: on_member_here,
+        MemberGone: on_member_gone,
+        PeerMail: on_peer_mail,
+        ClientRequest: on_client_request,
+        GroupRequest: on_group_request,
+    }

@@ -1,0 +1,268 @@
+"""Everything a client does, for whatever actor does it: channels to groups, questions to operators' desks."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from thespian.actors import ActorAddress, ActorSystemConventionUpdate, WakeupMessage
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.base.transport import LinkRefused
+from fleet.actors.channel import SILENCE_MS, Call, Channel
+from fleet.actors.mail import (
+    ClientReply,
+    EndTurn,
+    GroupOp,
+    GroupRequest,
+    ListNodes,
+    NodeOp,
+    NodeRequest,
+    Nodes,
+    OpReply,
+    OpValue,
+)
+from fleet.actors.registry import REGISTRY
+from fleet.actors.timer import Timer
+from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster, WrongSecret
+from fleet.ports import Clock
+from fleet.raft.ids import Millis
+
+MANAGER = "node"
+BEAT_MS: Millis = 50
+"""How often deadlines and silence are looked at, while something is under way."""
+ASK_AGAIN_MS: Millis = 250
+REFUSALS: dict[str, type[FleetError]] = {"wrong secret": WrongSecret, "wrong cluster id": WrongCluster}
+
+
+@dataclass(slots=True)
+class Question:
+    """An operator's request: repeated, and sent on to the leader, until it is answered or too late."""
+
+    op: NodeOp | GroupOp
+    group: str
+    """"" for a question to the node at `address`."""
+    address: str
+    deadline: Millis
+    finish: Callable[[OpValue | None, FleetError | None], None]
+    repeats: bool = True
+    """Whether asking twice does no harm."""
+    sends: int = 0
+    asked_at: Millis = 0
+    last_error: FleetError | None = None
+
+
+class Requests:
+    """Lives inside an actor, which passes it what arrives and lends it `send` and `wakeupAfter`.
+
+    What is asked for within a turn leaves together at its end, one message a group.
+    """
+
+    def __init__(self, actor: Any, clock: Clock, name: str, seed: int, addresses: list[str]) -> None:
+        self.actor = actor
+        self.clock = clock
+        self.name = name
+        self.rng = random.Random(seed)
+        self.timer = Timer(actor)
+        self.registries: dict[str, ActorAddress] = {}
+        self.channels: dict[str, Channel] = {}
+        self.dirty: dict[str, Channel] = {}
+        self.questions: dict[int, Question] = {}
+        self.token = 0
+        self.turn_is_ending = False
+        self.refused: dict[str, str] = {}
+        """Nodes whose links will not come up, and why."""
+        for address in addresses:
+            self.learn(address)
+        self.refresh_at: Millis = 0
+
+    # -- nodes ------------------------------------------------------------------------------------
+
+    def learn(self, address: str, registry: ActorAddress | None = None) -> None:
+        if address and address not in self.registries:
+            self.registries[address] = registry or remote_address(address, REGISTRY)
+
+    def _any_registry(self, but: ActorAddress | None) -> ActorAddress:
+        """Another node than the one that did not help, where there is one."""
+        choices = [registry for registry in self.registries.values() if registry != but]
+        return self.rng.choice(choices or list(self.registries.values()))
+
+    def on_link(self, m: ActorSystemConventionUpdate) -> None:
+        """A node's process is gone: whoever waits for it asks another at once."""
+        endpoint = getattr(m.remoteAdminAddress.addressDetails, "endpoint", "")
+        if m.remoteAdded:
+            self.refused.pop(endpoint, None)
+            return
+        lost = self.registries.get(endpoint)
+        if lost is None:
+            return
+        now = self.clock.now_ms()
+        for channel in self.channels.values():
+            if channel.target == lost:
+                channel.target = None
+                if channel.has_asked:
+                    channel.resend_at = now
+        self._wake(now)
+
+    def on_link_refused(self, m: LinkRefused) -> None:
+        self.refused[m.endpoint] = m.reason
+        if all(self.refused.get(address) in REFUSALS for address in self.registries):
+            kind = REFUSALS[m.reason]
+            error = kind(f"{m.endpoint} refuses the link: {m.reason}", node=m.endpoint)
+            for channel in self.channels.values():
+                channel.fail_all(error)
+            for token in list(self.questions):
+                self.questions.pop(token).finish(None, error)
+
+    # -- calls ---------------------------------------------------------------------------------------
+
+    def submit(self, call: Call) -> None:
+        channel = self.channels.get(call.group)
+        if channel is None:
+            channel = self.channels[call.group] = Channel(call.group, self.name)
+        channel.add(call)
+        self.dirty[call.group] = channel
+        self._end_turn_soon()
+
+    def _end_turn_soon(self) -> None:
+        if not self.turn_is_ending:
+            self.turn_is_ending = True
+            self.actor.send(self.actor.myAddress, EndTurn())
+
+    def on_end_turn(self) -> None:
+        self.turn_is_ending = False
+        now = self.clock.now_ms()
+        for channel in self.dirty.values():
+            self._send(channel, channel.next_request(now, self.actor.myAddress))
+        self.dirty.clear()
+        if self.channels or self.questions:
+            self._wake(now + BEAT_MS)
+
+    def _send(self, channel: Channel, request: Any) -> None:
+        if request is None:
+            return
+        if channel.target is None:
+            channel.target = self._any_registry(None)
+        self.actor.send(channel.target, request)
+
+    def on_reply(self, m: ClientReply) -> None:
+        channel = self.channels.get(m.group)
+        if channel is None:
+            return
+        now = self.clock.now_ms()
+        channel.on_reply(m, now)
+        for refusal in m.refusals:
+            self._follow_hint(channel, refusal.leader_address, refusal.error.kind, refusal.error.facts, now)
+        if channel.resend_at is not None:
+            self._wake(channel.resend_at)
+        self.dirty[m.group] = channel
+        self._end_turn_soon()
+
+    def _follow_hint(
+        self, channel: Channel, leader: str, kind: str, facts: dict[str, str], now: Millis
+    ) -> None:
+        """Where the leader is said to be, else anywhere else. When no node at all knows the group,
+        there is none."""
+        if channel.resend_at is None:
+            return
+        if kind == NoSuchGroup.__name__:
+            channel.nowhere.add(facts.get("node", ""))
+            if len(channel.nowhere) >= len(self.registries):
+                channel.nowhere.clear()
+                channel.fail_all(NoSuchGroup(f"no node has a group {channel.group!r}", group=channel.group))
+                return
+        self.learn(leader)
+        known = self.registries.get(leader)
+        if known is not None and known != channel.target:
+            channel.target = known
+            channel.resend_at = now
+        elif known is None:
+            channel.target = self._any_registry(channel.target)
+
+    # -- questions --------------------------------------------------------------------------------------
+
+    def ask(self, question: Question) -> None:
+        self.token += 1
+        self.questions[self.token] = question
+        self._put(self.token, question)
+        self._wake(self.clock.now_ms() + BEAT_MS)
+
+    def _put(self, token: int, question: Question) -> None:
+        question.sends += 1
+        question.asked_at = self.clock.now_ms()
+        me = self.actor.myAddress
+        if question.group:
+            if not question.address:
+                question.address = self.rng.choice(list(self.registries))
+            request = GroupRequest(token, me, question.group, question.op)  # type: ignore[arg-type]
+            self.actor.send(self.registries[question.address], request)
+        else:
+            node = remote_address(question.address, MANAGER)
+            self.actor.send(node, NodeRequest(token, me, question.op))  # type: ignore[arg-type]
+
+    def on_op_reply(self, m: OpReply) -> None:
+        question = self.questions.get(m.token)
+        if question is None:
+            return
+        if m.error is None:
+            del self.questions[m.token]
+            question.finish(m.value, None)
+            return
+        error = m.error.to_error()
+        question.last_error = error
+        if question.group and isinstance(error, Unavailable | NoSuchGroup):
+            self.learn(m.leader_address)
+            others = [address for address in self.registries if address != question.address]
+            question.address = m.leader_address or self.rng.choice(others or list(self.registries))
+            return
+        del self.questions[m.token]
+        question.finish(None, error)
+
+    # -- time ---------------------------------------------------------------------------------------------
+
+    def _wake(self, at: Millis) -> None:
+        self.timer.arm(self.clock.now_ms(), at)
+
+    def on_wakeup(self, m: WakeupMessage) -> None:
+        if not self.timer.is_due(m.payload):
+            return
+        now = self.clock.now_ms()
+        busy = False
+        for channel in self.channels.values():
+            if not channel.is_waiting:
+                continue
+            busy = True
+            channel.expire_calls(now)
+            if channel.has_asked and channel.resend_at is None and now - channel.asked_at >= SILENCE_MS:
+                channel.target = self._any_registry(channel.target)
+                channel.resend_at = now
+            if channel.resend_at is not None and channel.resend_at <= now:
+                self._send(channel, channel.whole_request(now, self.actor.myAddress))
+            self.dirty[channel.group] = channel
+        for token, question in list(self.questions.items()):
+            self._beat_question(token, question, now)
+        if self.dirty:
+            self._end_turn_soon()
+        if busy or self.questions:
+            resends = [c.resend_at for c in self.channels.values() if c.resend_at is not None]
+            self._wake(min([now + BEAT_MS, *resends]))
+
+    def _beat_question(self, token: int, question: Question, now: Millis) -> None:
+        if question.deadline <= now:
+            del self.questions[token]
+            error = question.last_error or Unavailable("no answer in time", node=question.address or None)
+            question.finish(None, error)
+        elif question.repeats and now - question.asked_at >= ASK_AGAIN_MS:
+            self._put(token, question)
+
+    def refresh_nodes(self, done: Callable[[], None] | None = None) -> None:
+        """Ask whoever answers which nodes there are."""
+
+        def learn(value: OpValue | None, error: FleetError | None) -> None:
+            if isinstance(value, Nodes):
+                for info in value.nodes:
+                    self.learn(info.address)
+
+        for address in list(self.registries):
+            deadline = self.clock.now_ms() + 5000
+            self.ask(Question(ListNodes(), "", address, deadline, learn, repeats=False))

@@ -1,0 +1,28 @@
+"""fleet keeps a Python object alive on several hosts at once.
+
+Write a class (`Data`, `command`, `query`), run nodes (`fleet node`, `Node`), and call it by name
+(`connect`). Errors are in `fleet.errors`: `NotDone` was not executed, `OutcomeUnknown` may have been.
+"""
+
+from fleet.client import Fleet, connect
+from fleet.data import Data, command, ctx, query
+from fleet.errors import FleetError, NotDone, OutcomeUnknown, Reject, Rejected
+from fleet.node import Node
+from fleet.raft.config import GroupConfig
+
+__all__ = [
+    "Data",
+    "Fleet",
+    "FleetError",
+    "GroupConfig",
+    "Node",
+    "NotDone",
+    "OutcomeUnknown",
+    "Reject",
+    "Rejected",
+    "command",
+    "connect",
+    "ctx",
+    "query",
+]
+__version__ = "0.1.0"

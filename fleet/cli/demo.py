@@ -1,0 +1,8 @@
+"""`fleet demo`."""
+
+import click
+
+
+@click.command()
+def demo() -> None:
+    """Soon."""

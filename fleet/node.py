@@ -1,0 +1,145 @@
+"""One node in this process: its store, its actor system and its node manager."""
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Sequence
+from typing import Any, Self
+
+from fleet.actors.base.base import start_system
+from fleet.actors.clock import SystemClock
+from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, StartNode
+from fleet.actors.node_manager import MANAGER, NodeManager
+from fleet.errors import ConfigError, Unavailable
+from fleet.ports import Clock
+from fleet.raft.ids import NodeName
+from fleet.secret import find_secret
+from fleet.storage import LmdbStore, Writer
+
+START_S = 30.0
+
+
+class Node:
+    """Starts at `start()` (or `with`), serves until `stop()`.
+
+    Args:
+        name: unique in the cluster, and always the same for one data directory.
+        listen: "host:port"; port 0 picks one. Anything but loopback needs `insecure=True` until links
+            are encrypted.
+        data_dir: this node's own; made when it is missing.
+        advertise: how others reach it, when that is not `listen`.
+        join: addresses of other nodes of the cluster; one that answers is enough, and none is needed
+            after the first time.
+        zone: what fails together with this node.
+        cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`.
+
+    Raises (from start):
+        ConfigError: a setting that cannot be.
+        DirectoryInUse, WrongDirectory, Damaged: the data directory; nothing was changed.
+        OSError: the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        listen: str = "127.0.0.1:7400",
+        data_dir: str | os.PathLike[str] | None = None,
+        *,
+        advertise: str | None = None,
+        join: Sequence[str] = (),
+        zone: str = "default",
+        cluster: str = "fleet",
+        secret: bytes | str | None = None,
+        secret_file: str | os.PathLike[str] | None = None,
+        insecure: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        check_name(name)
+        self.name = name
+        self.listen = listen
+        self.data_dir = data_dir if data_dir is not None else f"fleet-{name}"
+        self.advertise = advertise
+        self.join = tuple(join)
+        self.zone = zone
+        self.cluster = cluster
+        self.secret = find_secret(secret, secret_file)
+        self.insecure = insecure
+        self.clock = clock or SystemClock()
+        self.address = ""
+        self._system: Any = None
+        self._store: LmdbStore | None = None
+        self._manager: Any = None
+        self._signalled = threading.Event()
+
+    def start(self) -> Self:
+        """Returns when every member that lives here has been started."""
+        self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
+        try:
+            self._system = start_system(
+                listen=self.listen,
+                advertise=self.advertise,
+                cluster=self.cluster,
+                secret=self.secret,
+                insecure=self.insecure,
+            )
+        except BaseException:
+            self._store.close()
+            raise
+        self.address = self._system.base.endpoint
+        self._manager = self._system.createActor(NodeManager, globalName=MANAGER)
+        start = StartNode(
+            name=NodeName(self.name),
+            address=self.address,
+            zone=self.zone,
+            cluster=self.cluster,
+            clock=self.clock,
+            seed=secrets.randbits(32),
+            seeds=self.join,
+            store=self._store,
+            writer=Writer(self._store),
+        )
+        self._system.tell(self._manager, start)
+        try:
+            self.members()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def members(self) -> MemberList:
+        """The members of this node and how they are."""
+        with self._system.private() as endpoint:
+            reply = endpoint.ask(self._manager, NodeRequest(0, None, ListMembers()), START_S)
+        if not isinstance(reply, OpReply) or not isinstance(reply.value, MemberList):
+            raise Unavailable("the node manager does not answer", node=self.name)
+        return reply.value
+
+    def stop(self) -> None:
+        """Members stop where they are; what was acknowledged is on disk already. Twice is harmless."""
+        if self._system is not None:
+            self._system.shutdown()
+            self._system = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def run_until_signal(self) -> None:
+        """Serve until SIGTERM or SIGINT, then stop. Call it in the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._signalled.set())
+        while not self._signalled.wait(1.0):
+            if not self._system.base.is_running():
+                raise Unavailable("the actor system ended by itself", node=self.name)
+        self.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def check_name(name: str) -> None:
+    if not name or any(character in "@#/, \t\n" or not character.isprintable() for character in name):
+        raise ConfigError(f"a node's name is printable, not empty, and without @ # / , or blanks: {name!r}")

@@ -1,0 +1,141 @@
+"""The data directory around the database: whose it is now, and whether its file may be touched at all.
+
+LMDB maps its file and trusts it: a truncated one kills the process by SIGBUS, a flipped page number may do
+worse. So the file is looked at with plain reads before LMDB sees it.
+"""
+
+import fcntl
+import importlib
+import os
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+from fleet.errors import Damaged, DirectoryInUse, StorageFault
+
+DATA = "data.mdb"
+_MAGIC = (0xBEEFC0DE).to_bytes(4, "little")
+_HEADER_BYTES_MAX = 64
+_PAGE_BYTES = Struct("<I")
+_LAST_PAGE = Struct("<QQ")
+_PAGE_BYTES_AT, _LAST_PAGE_AT = 24, 120
+"""Offsets behind the magic number, the same in LMDB's data formats 1 and 3 on 64 bits."""
+_META_BYTES = 136
+
+
+class Lock:
+    """An exclusive lock on a directory, held until `release` or the end of the process.
+
+    A child that was forked gives its copy back at once: a lock must not outlive its owner in a child.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "lock"
+        self._fd = -1
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._fd, 20, 0).decode(errors="replace").strip()
+            os.close(self._fd)
+            pid = int(holder) if holder.isdigit() else None
+            raise DirectoryInUse("the data directory is in use", path=str(directory), pid=pid) from None
+        except OSError as error:
+            what = f"the data directory cannot be locked: {error.strerror}"
+            raise StorageFault(what, path=str(directory)) from error
+        _held.add(self)
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self, for_all: bool = True) -> None:
+        """`for_all`: also for copies that children hold."""
+        if self._fd >= 0:
+            if for_all:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+            os.close(self._fd)
+            self._fd = -1
+            _held.discard(self)
+
+
+_held: set[Lock] = set()
+
+
+def _release_in_child() -> None:
+    for lock in list(_held):
+        lock.release(for_all=False)
+
+
+os.register_at_fork(after_in_child=_release_in_child)
+
+
+def sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def check_data_file(env: Path, verify_bytes_max: int) -> None:
+    """Refuse a file that LMDB must not be given.
+
+    Up to `verify_bytes_max`, or when the file is shorter than it says, every page is walked (about
+    180 MB/s; a free page may rightly lie beyond the end); a bigger one is only measured.
+
+    Raises:
+        Damaged: names the file and what is wrong with it.
+    """
+    path = env / DATA
+    if not path.exists():
+        raise Damaged("the data file is missing", path=str(path), place=DATA)
+    size = path.stat().st_size
+    needed = _claimed_bytes(path, size)
+    if size >= needed and size > verify_bytes_max:
+        return
+    try:
+        verifier: Any = importlib.import_module("lmdb.verify")
+    except ImportError:  # py-lmdb before 3
+        if size < needed:
+            raise _bad(path, f"it is cut short: {size} bytes of {needed}") from None
+        return
+    try:
+        problems = verifier.verify(str(env))
+    except verifier.VerifyError as error:
+        raise _bad(path, str(error)) from error
+    problems = [one for one in problems if "leak" not in one]
+    if problems:
+        cut = f"it is cut short: {size} bytes of {needed}; " if size < needed else ""
+        raise _bad(path, f"{cut}{len(problems)} problems, first: {problems[0]}")
+
+
+def _claimed_bytes(path: Path, size: int) -> int:
+    """How long the file must be for all pages that its newest description speaks of."""
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES_MAX)
+        at = head.find(_MAGIC)
+        if at < 0:
+            raise _bad(path, "it is not an LMDB file" if size else "it is empty")
+        pages = []
+        page_bytes = 0
+        for number in (0, 1):
+            file.seek(number * page_bytes + at)
+            description = file.read(_META_BYTES)
+            if len(description) < _META_BYTES or description[:4] != _MAGIC:
+                raise _bad(path, f"its description {number} is damaged")
+            page_bytes = page_bytes or _PAGE_BYTES.unpack_from(description, _PAGE_BYTES_AT)[0]
+            if page_bytes not in (1 << bits for bits in range(8, 17)):
+                raise _bad(path, f"its pages cannot have {page_bytes} bytes")
+            last, txn = _LAST_PAGE.unpack_from(description, _LAST_PAGE_AT)
+            pages.append((txn, last + 1))
+    return int(max(pages)[1]) * page_bytes
+
+
+def _bad(path: Path, what: str) -> Damaged:
+    return Damaged(f"the data file cannot be used: {what}", path=str(path), place=DATA)
+
+
+def make_private(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFault(f"the data directory cannot be made: {error.strerror}", path=str(path)) from error

@@ -1,0 +1,106 @@
+"""The contract in dicts: for groups that need no disk, for tests, and under the simulated disk."""
+
+from collections.abc import Callable, Iterable, Iterator
+from secrets import token_hex
+from typing import TypeAlias, TypeVar
+
+from fleet.errors import StorageFault
+from fleet.ports import StoreIdentity
+from fleet.storage.keys import number_of
+from fleet.storage.steps import found
+from fleet.storage.store import Store
+from fleet.storage.transaction import Transaction
+
+T = TypeVar("T")
+
+Image: TypeAlias = dict[int, dict[bytes, bytes]]
+"""Group number -> key -> record, byte for byte what the durable store would hold."""
+Changes: TypeAlias = dict[bytes, bytes | None]
+"""None: the key goes."""
+
+
+class MemoryStore(Store):
+    """`image` is what survives when the store is thrown away: give it to the next one.
+
+    A simulated disk overrides `commit`, through which every change passes, one call per synced
+    transaction: it may raise, or keep its own durable copy behind. The image holds real records,
+    so a flipped byte in it is found as on a disk.
+    """
+
+    def __init__(
+        self, cluster: str, node: str, *, image: Image | None = None, incarnation: str | None = None
+    ) -> None:
+        super().__init__()
+        self.image: Image = image if image is not None else {}
+        self._is_open = True
+        if not self.image:
+            identity = StoreIdentity(cluster, node, incarnation or token_hex(4))
+            self._update(lambda txn: found(txn, identity))
+        self._adopt(cluster, node, "memory")
+
+    def commit(self, changes: Changes) -> None:
+        """Bring the changes of one transaction into the image, all of them."""
+        for key, value in changes.items():
+            part = self.image.setdefault(number_of(key), {})
+            if value is None:
+                part.pop(key, None)
+            else:
+                part[key] = value
+        for number in {number_of(key) for key in changes}:
+            if not self.image[number]:
+                del self.image[number]
+
+    def close(self) -> None:
+        self._is_open = False
+
+    def _update(self, act: Callable[[Transaction], T], frees: bool = False) -> T:
+        with self._turn:
+            self._check()
+            txn = _Overlay(self.image)
+            result = act(txn)
+            self.commit(txn.changes)
+            return result
+
+    def _view(self, act: Callable[[Transaction], T]) -> T:
+        with self._turn:
+            self._check()
+            return act(_Overlay(self.image))
+
+    def _check(self) -> None:
+        if not self._is_open:
+            raise StorageFault("the store is closed")
+
+
+class _Overlay:
+    """A transaction: the image, seen through the changes made so far."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.changes: Changes = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        if key in self.changes:
+            return self.changes[key]
+        return self.image.get(number_of(key), {}).get(key)
+
+    def put(self, items: Iterable[tuple[bytes, bytes]]) -> None:
+        self.changes.update(items)
+
+    def delete(self, keys: Iterable[bytes]) -> None:
+        self.changes.update(dict.fromkeys(keys))
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for key in self._keys(start, end):
+            record = self.get(key)
+            assert record is not None
+            yield key, record
+
+    def span(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
+        found_keys = self._keys(start, end)
+        return (found_keys[0], found_keys[-1]) if found_keys else None
+
+    def _keys(self, start: bytes, end: bytes) -> list[bytes]:
+        """Every range that is ever asked for lies within one group (or in the store's own part)."""
+        part = self.image.get(number_of(start), {})
+        candidates = part.keys() | self.changes.keys() if self.changes else part.keys()
+        return sorted(key for key in candidates if start <= key < end and self.get(key) is not None)

@@ -1,0 +1,52 @@
+"""What a store remembers of each group's log, so that an append has to look nothing up."""
+
+from msgspec import Struct
+
+from fleet.ports import Write
+from fleet.raft.ids import Index
+
+
+class Shape(Struct, frozen=True, gc=False):
+    """The log reaches from `first` to `last`; an empty one has `first` = `last` + 1.
+
+    Invariant: first <= snapshot + 1 and last >= snapshot, so nothing is missing between the
+    snapshot (0: none) and the log.
+    """
+
+    first: Index = 1
+    last: Index = 0
+    snapshot: Index = 0
+    generation: int = 0
+    """Of the current snapshot; grows with each one, so that an unfinished one is never taken for it."""
+    chunks: int = 0
+
+
+def reshape(shape: Shape, write: Write, generation: int, chunks: int) -> tuple[Shape, list[range]]:
+    """What the group looks like after the write, and which entries go before its own are put.
+
+    `generation` and `chunks` are those of the write's snapshot, or as before without one.
+    An AssertionError means that the submitter asks for a log with a hole.
+    """
+    snapshot = write.snapshot.meta.index if write.snapshot is not None else shape.snapshot
+    first, last = shape.first, shape.last
+    gone: list[range] = []
+    if write.reset:
+        gone.append(range(first, last + 1))
+        first = last + 1
+    elif write.keep_after >= first:
+        cut = min(write.keep_after, last)
+        gone.append(range(first, cut + 1))
+        first = cut + 1
+    if first > last:
+        first, last = snapshot + 1, snapshot
+    if write.entries:
+        start, end = write.entries[0].index, write.entries[-1].index
+        assert end - start + 1 == len(write.entries), f"entries {start}..{end} have a hole"
+        if first > last:
+            first = start
+        assert first <= start <= last + 1, f"entries from {start} do not fit a log {first}..{last}"
+        gone.append(range(end + 1, last + 1))
+        last = end
+    assert first <= snapshot + 1, f"log begins at {first}, too far after its snapshot {snapshot}"
+    assert last >= snapshot, f"log ends at {last}, before its snapshot {snapshot}"
+    return Shape(first, last, snapshot, generation, chunks), gone

@@ -1,0 +1,121 @@
+"""What a store does inside one transaction: functions of the transaction and nothing else."""
+
+from fleet.errors import StorageFault, WrongDirectory
+from fleet.ports import GroupRecord, Loaded, StoreIdentity
+from fleet.raft.entries import Entry, HardState
+from fleet.raft.ids import GroupName
+from fleet.storage import keys, snapshots
+from fleet.storage.records import FORMAT, Identity, damaged, pack, seal, unpack, unpack_entry
+from fleet.storage.shape import Shape
+from fleet.storage.transaction import Transaction
+
+SWEEP_KEYS = 10_000
+"""A dropped group goes in steps of this many records, so that writes of others get between."""
+
+
+def found(txn: Transaction, identity: StoreIdentity) -> None:
+    """Make an empty database a store."""
+    txn.put([(keys.identity_key, pack(keys.identity_key, Identity(FORMAT, identity)))])
+    txn.put([(keys.counter_key, pack(keys.counter_key, 1))])
+
+
+def read_identity(cluster: str, node: str, where: str, txn: Transaction) -> StoreIdentity:
+    stored = unpack(keys.identity_key, txn.get(keys.identity_key), Identity)
+    owner = stored.owner
+    if stored.format != FORMAT:
+        raise WrongDirectory(
+            f"it is written in format {stored.format}, this version reads {FORMAT}",
+            path=where,
+            node=owner.node,
+        )
+    if (owner.cluster, owner.node) != (cluster, node):
+        raise WrongDirectory(
+            f"it belongs to node {owner.node!r} of cluster {owner.cluster!r}, "
+            f"not to node {node!r} of cluster {cluster!r}",
+            path=where,
+        )
+    return owner
+
+
+def read_groups(txn: Transaction) -> list[GroupRecord]:
+    return [unpack(key, record, GroupRecord) for key, record in txn.scan(*keys.kind_range(0, keys.GROUP))]
+
+
+def create(name: GroupName, spec: bytes, txn: Transaction) -> GroupRecord:
+    number = unpack(keys.counter_key, txn.get(keys.counter_key), int)
+    record = GroupRecord(number, name, spec)
+    hard_key = keys.hard_key(number)
+    values = ((keys.counter_key, number + 1), (keys.group_key(number), record), (hard_key, HardState()))
+    txn.put([(key, pack(key, value)) for key, value in values])
+    return record
+
+
+def mark_dropped(number: int, txn: Transaction) -> None:
+    txn.delete([keys.group_key(number)])
+    txn.put([(keys.dropped_key(number), seal(keys.dropped_key(number), b""))])
+
+
+def sweep_some(number: int, txn: Transaction) -> bool:
+    """Whether there may be more."""
+    found_keys = []
+    for key, _ in txn.scan(*keys.group_range(number)):
+        found_keys.append(key)
+        if len(found_keys) == SWEEP_KEYS:
+            break
+    txn.delete(found_keys)
+    if len(found_keys) == SWEEP_KEYS:
+        return True
+    txn.delete([keys.dropped_key(number)])
+    return False
+
+
+def stage_chunks(number: int, generation: int, data: bytes, part: range, txn: Transaction) -> None:
+    mark = keys.staged_key(number, generation)
+    txn.put([(mark, seal(mark, b""))])
+    txn.put(snapshots.chunk_items(number, generation, data, part))
+
+
+def unstage(number: int, generation: int, txn: Transaction) -> None:
+    txn.delete([key for key, _ in txn.scan(*keys.chunk_range(number, generation))])
+    txn.delete([keys.staged_key(number, generation)])
+
+
+def read_shape(number: int, txn: Transaction) -> Shape:
+    head = snapshots.read_head(txn, number)
+    index, generation, size = (head.meta.index, head.generation, head.meta.size) if head else (0, 0, 0)
+    chunks = snapshots.chunk_count(size)
+    span = txn.span(*keys.kind_range(number, keys.ENTRY))
+    if span is None:
+        return Shape(index + 1, index, index, generation, chunks)
+    return Shape(keys.index_of(span[0]), keys.index_of(span[1]), index, generation, chunks)
+
+
+def load(number: int, txn: Transaction) -> tuple[Loaded, Shape]:
+    if txn.get(keys.group_key(number)) is None:
+        raise StorageFault("this store has no such group", group=number)
+    hard_key = keys.hard_key(number)
+    hard = unpack(hard_key, txn.get(hard_key), HardState)
+    head = snapshots.read_head(txn, number)
+    meta = head.meta if head is not None else None
+    if head is not None:
+        snapshots.verify(txn, number, head)
+    base, term = (meta.index, meta.term) if meta is not None else (0, 0)
+    entries: list[Entry] = []
+    for key, record in txn.scan(*keys.kind_range(number, keys.ENTRY)):
+        index = keys.index_of(key)
+        entry = unpack_entry(key, record, index)
+        if entries and index != entries[-1].index + 1:
+            raise damaged(key, f"entries {entries[-1].index + 1}..{index - 1} before it are missing")
+        if not entries and index > base + 1:
+            raise damaged(key, f"entries {base + 1}..{index - 1} before it are missing")
+        if entries and entry.term < entries[-1].term:
+            raise damaged(key, f"its term {entry.term} is less than {entries[-1].term} before it")
+        if index == base and entry.term != term:
+            raise damaged(key, f"its term is {entry.term}, the snapshot at this index has {term}")
+        if index > base and entry.term < term:
+            raise damaged(key, f"its term {entry.term} is less than the snapshot's {term}")
+        entries.append(entry)
+    if entries and entries[-1].index < base:
+        last_key = keys.entry_key(number, entries[-1].index)
+        raise damaged(last_key, f"the log ends before the snapshot at {base}")
+    return Loaded(hard, meta, tuple(entries)), read_shape(number, txn)

@@ -1,0 +1,286 @@
+"""What every store does, written once over ordered keys; where the keys live is the subclass's part."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from fleet.errors import ConfigError
+from fleet.ports import GroupRecord, Loaded, SnapshotWrite, StoreIdentity, Write
+from fleet.raft.ids import GroupName, Index
+from fleet.storage import keys, snapshots, steps
+from fleet.storage.records import SnapshotHead, entry_items, pack, seal, unseal
+from fleet.storage.shape import Shape, reshape
+from fleet.storage.transaction import Transaction
+
+T = TypeVar("T")
+
+STAGE_CHUNKS = 16
+"""A staged snapshot goes in steps of this many chunks: 4 MiB."""
+
+
+class Store(ABC):
+    """The contract of `fleet.ports.Durable`.
+
+    `write`, `create_group`, `drop_group` and `put_meta` may come from any thread and take turns;
+    reads may run beside them in one more thread.
+
+    `inline_bytes_max`: a bigger snapshot is written over several transactions.
+    """
+
+    identity: StoreIdentity
+    inline_bytes_max: int = STAGE_CHUNKS * snapshots.CHUNK_BYTES
+
+    def __init__(self) -> None:
+        self._turn = threading.RLock()
+        self._living: set[int] = set()
+        self._shapes: dict[int, Shape] = {}
+        self._litter: set[tuple[int, int]] = set()
+        self._staged: dict[int, tuple[SnapshotWrite, int]] = {}
+
+    # -- for the subclass ------------------------------------------------------------------
+
+    @abstractmethod
+    def _update(self, act: Callable[[Transaction], T], frees: bool = False) -> T:
+        """Run `act` in a transaction and make it durable, or raise and leave nothing of it.
+        It may be run more than once. `frees`: it makes room, so it may use what is held in reserve.
+        """
+
+    @abstractmethod
+    def _view(self, act: Callable[[Transaction], T]) -> T:
+        """Run `act` on one consistent state."""
+
+    def close(self) -> None:
+        """Nothing is lost: what was not durable was not acknowledged."""
+
+    def _adopt(self, cluster: str, node: str, where: str) -> None:
+        """Read who this store is and what it holds, and clear what a crash left half done."""
+        self.identity = self._view(partial(steps.read_identity, cluster, node, where))
+        dropped = self._view(self._survey)
+        for number in dropped:
+            self._sweep(number)
+        self._clear_litter()
+
+    # -- groups ----------------------------------------------------------------------------
+
+    def groups(self) -> list[GroupRecord]:
+        """In order of creation. A damaged record raises; its group can still be dropped by number."""
+        return self._view(steps.read_groups)
+
+    def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
+        """Durable on return, and its number is never given again."""
+        with self._turn:
+            record = self._update(partial(steps.create, name, spec))
+            self._living.add(record.number)
+            self._shapes[record.number] = Shape()
+        return record
+
+    def drop_group(self, number: int) -> None:
+        """The group is gone on return, durably, and its space is free. Unknown numbers are ignored.
+
+        A crash before the end leaves a group that is gone; its rest is cleared when the store
+        is opened again.
+        """
+        with self._turn:
+            if number not in self._living:
+                return
+            self._update(partial(steps.mark_dropped, number), frees=True)
+            self._living.discard(number)
+            self._shapes.pop(number, None)
+        self._sweep(number)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def load(self, number: int) -> Loaded:
+        """Everything of the group, all of it verified, its snapshot's bytes too.
+
+        Raises:
+            Damaged: names the group and the place; other groups are as usable as before.
+        """
+        loaded, shape = self._view(partial(steps.load, number))
+        self._shapes.setdefault(number, shape)
+        return loaded
+
+    def read_snapshot(self, number: int, index: Index, offset: int, count: int) -> bytes | None:
+        """Costs a lookup and one checksum per chunk that it touches, whatever the snapshot's size."""
+
+        def read(txn: Transaction) -> bytes | None:
+            head = snapshots.read_head(txn, number)
+            if head is None or head.meta.index != index:
+                return None
+            return snapshots.read_slice(txn, number, head, offset, count)
+
+        return self._view(read)
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def write(self, batch: Sequence[Write]) -> None:
+        """Make the batch durable in one synced transaction, or raise and leave nothing of it.
+
+        A write to a group that was dropped is passed over: its member is gone. Big snapshots
+        are staged before, in transactions of their own that nobody can see.
+
+        Raises:
+            StoreFull, StorageFault: nothing is in force; the same call may succeed later.
+            AssertionError: a log with a hole was asked for; nothing is in force.
+        """
+        if not batch:
+            return
+        with self._turn:
+            self._clear_litter()
+            generations = self._assign(batch)
+            frees = any(one.keep_after or one.snapshot is not None for one in batch)
+            shapes = self._update(partial(self._apply, batch, generations), frees)
+            self._shapes.update(shapes)
+            if generations:
+                self._litter -= {(batch[at].group, generation) for at, generation in generations.items()}
+
+    def stage(self, one: Write) -> Iterator[None]:
+        """Write a big snapshot's chunks ahead, a synced transaction a step, so that other writes get
+        between. The group is unchanged until `write` is called with the same write, and nothing
+        else may be written to the group before that.
+        """
+        with self._turn:
+            self._clear_litter()
+            snapshot = one.snapshot
+            if snapshot is None or one.group not in self._living:
+                return
+            if snapshot.meta.size <= self.inline_bytes_max:
+                return
+            snapshots.check_write(one.group, snapshot)
+            generation = self._generation(one.group) + 1
+        try:
+            yield from self._stage_steps(one.group, generation, snapshot)
+        except BaseException:
+            self._litter.add((one.group, generation))
+            raise
+        self._staged[one.group] = snapshot, generation
+
+    def _stage_steps(self, number: int, generation: int, snapshot: SnapshotWrite) -> Iterator[None]:
+        chunks = snapshots.chunk_count(snapshot.meta.size)
+        for start in range(0, chunks, STAGE_CHUNKS):
+            if number not in self._living:
+                return
+            part = range(start, min(start + STAGE_CHUNKS, chunks))
+            self._update(partial(steps.stage_chunks, number, generation, snapshot.data, part))
+            yield
+
+    def _assign(self, batch: Sequence[Write]) -> dict[int, int]:
+        """Each snapshot's generation by its position in the batch; the big ones are staged afterwards."""
+        generations: dict[int, int] = {}
+        newest: dict[int, int] = {}
+        for at, one in enumerate(batch):
+            number, snapshot = one.group, one.snapshot
+            if snapshot is None:
+                continue
+            staged = self._staged.pop(number, None)
+            if staged is not None:
+                self._litter.add((number, staged[1]))
+                newest[number] = staged[1]
+            if number not in self._living:
+                continue
+            if staged is not None and staged[0] is snapshot:
+                generations[at] = staged[1]
+                continue
+            snapshots.check_write(number, snapshot)
+            generation = newest.get(number, self._generation(number)) + 1
+            newest[number] = generations[at] = generation
+            if snapshot.meta.size > self.inline_bytes_max:
+                self._litter.add((number, generation))
+                for _ in self._stage_steps(number, generation, snapshot):
+                    pass
+        return generations
+
+    def _generation(self, number: int) -> int:
+        shape = self._shapes.get(number) or self._view(partial(steps.read_shape, number))
+        return shape.generation
+
+    def _apply(
+        self, batch: Sequence[Write], generations: dict[int, int], txn: Transaction
+    ) -> dict[int, Shape]:
+        """All records go in one call, in the order of keys: each call into the database gives up the
+        interpreter, and under a busy event loop that costs up to a switch interval to get back.
+        """
+        shapes: dict[int, Shape] = {}
+        gone: set[bytes] = set()
+        records: dict[bytes, bytes] = {}
+        for at, one in enumerate(batch):
+            number = one.group
+            if number not in self._living:
+                continue
+            before = shapes.get(number) or self._shape(number, txn)
+            generation, chunks = before.generation, before.chunks
+            if one.snapshot is not None:
+                generation = generations[at]
+                chunks = snapshots.chunk_count(one.snapshot.meta.size)
+            after, ranges = reshape(before, one, generation, chunks)
+            if one.snapshot is not None:
+                self._put_snapshot(txn, one, before, after)
+            for indexes in ranges:
+                for index in indexes:
+                    key = keys.entry_key(number, index)
+                    gone.add(key)
+                    records.pop(key, None)
+            records.update(entry_items(number, one.entries))
+            if one.hard is not None:
+                key = keys.hard_key(number)
+                records[key] = pack(key, one.hard)
+            shapes[number] = after
+        txn.delete(sorted(gone - records.keys()))
+        txn.put(sorted(records.items()))
+        return shapes
+
+    def _put_snapshot(self, txn: Transaction, one: Write, before: Shape, after: Shape) -> None:
+        """Make it current: its chunks, unless they are staged already, and the head; the former one goes."""
+        assert one.snapshot is not None
+        number, meta = one.group, one.snapshot.meta
+        txn.delete(snapshots.chunk_keys(number, before.generation, before.chunks))
+        if meta.size > self.inline_bytes_max:
+            txn.delete([keys.staged_key(number, after.generation)])
+        else:
+            txn.put(snapshots.chunk_items(number, after.generation, one.snapshot.data, range(after.chunks)))
+        key = keys.snapshot_key(number)
+        txn.put([(key, pack(key, SnapshotHead(after.generation, meta)))])
+
+    def _shape(self, number: int, txn: Transaction) -> Shape:
+        return self._shapes.get(number) or steps.read_shape(number, txn)
+
+    # -- clearing --------------------------------------------------------------------------
+
+    def _survey(self, txn: Transaction) -> list[int]:
+        """Note which groups live and which chunks nobody owns; the dropped groups that left a rest."""
+        self._living = {keys.subject_of(key) for key, _ in txn.scan(*keys.kind_range(0, keys.GROUP))}
+        self._litter = {keys.staged_of(key) for key, _ in txn.scan(*keys.kind_range(0, keys.STAGED))}
+        return [keys.subject_of(key) for key, _ in txn.scan(*keys.kind_range(0, keys.DROPPED))]
+
+    def _sweep(self, number: int) -> None:
+        while self._update(partial(steps.sweep_some, number), frees=True):
+            pass
+
+    def _clear_litter(self) -> None:
+        """Drop chunks that a failed or killed write staged."""
+        while self._litter:
+            number, generation = next(iter(self._litter))
+            self._update(partial(steps.unstage, number, generation), frees=True)
+            self._litter.discard((number, generation))
+
+    # -- the node's own facts --------------------------------------------------------------
+
+    def get_meta(self, key: str) -> bytes | None:
+        place = _meta_key(key)
+        record = self._view(lambda txn: txn.get(place))
+        return None if record is None else unseal(place, record)
+
+    def put_meta(self, key: str, value: bytes) -> None:
+        """Durable on return."""
+        place = _meta_key(key)
+        self._update(lambda txn: txn.put([(place, seal(place, value))]))
+
+
+def _meta_key(text: str) -> bytes:
+    key = keys.meta_key(text)
+    if len(key) > keys.META_KEY_BYTES_MAX:
+        bytes_max = keys.META_KEY_BYTES_MAX
+        raise ConfigError("the key of a node's fact is too long", key=text[:40], bytes_max=bytes_max)
+    return key

@@ -1,0 +1,85 @@
+"""Checked by mypy and never run. A line that ends in a marked code must be refused with it; no other may."""
+
+from collections.abc import Awaitable
+from concurrent.futures import Future
+from typing import assert_type
+
+from fleet.data import Caller, Data, bind, command, ctx, query
+
+
+class Counter(Data, version=2, codec="cloudpickle"):
+    value: int = 0
+    names: dict[str, int] = {}
+
+    @command
+    def add(self, n: int = 1) -> int:
+        self.value += n
+        return self.value
+
+    @command
+    def rename(self, old: str, *, new: str) -> None:
+        self.names[new] = self.names.pop(old)
+        assert_type(ctx.now, float)
+
+    @query
+    def get(self) -> int:
+        return self.value
+
+    @query
+    def held(self, prefix: str) -> list[str]:
+        assert_type(self.get(), int)
+        return [name for name in self.names if name.startswith(prefix)]
+
+
+def on_a_handle(caller: Caller) -> None:
+    counter = bind(Counter, "visits", caller)
+    assert_type(counter, Counter)
+    assert_type(counter.add(5), int)
+    assert_type(counter.add(n=5), int)
+    assert_type(counter.add.submit(5), Future[int])
+    assert_type(counter.add.aio(5), Awaitable[int])
+    assert_type(counter.add.options(timeout=1.5)(5), int)
+    assert_type(counter.add.options(timeout=1.5).submit(5), Future[int])
+    assert_type(counter.get(), int)
+    assert_type(counter.get.submit(), Future[int])
+    assert_type(counter.get.aio(), Awaitable[int])
+    assert_type(counter.held.options(timeout=1)("a"), list[str])
+    counter.rename("a", new="b")
+
+
+async def in_asyncio(caller: Caller) -> None:
+    counter = bind(Counter, "visits", caller)
+    assert_type(await counter.add.aio(5), int)
+    assert_type(await counter.held.aio("a"), list[str])
+
+
+def on_a_plain_instance() -> None:
+    counter = Counter()
+    assert_type(counter.add(5), int)
+    assert_type(Counter.add(counter, 5), int)
+
+
+def refused(caller: Caller) -> None:
+    counter = bind(Counter, "visits", caller)
+    counter.add("5")  # E: arg-type
+    counter.add(5, 6)  # E: call-arg
+    counter.add(m=5)  # E: call-arg
+    counter.add.submit("5")  # E: arg-type
+    counter.add.aio("5")  # E: arg-type
+    counter.add.options(timeout=1)("5")  # E: arg-type
+    counter.add.options(timeout="1")  # E: arg-type
+    counter.add.options(retries=3)  # E: call-arg
+    counter.rename("a", "b")  # E: call-arg
+    counter.get(1)  # E: call-arg
+    counter.held.submit(1)  # E: arg-type
+    counter.held.aio()  # E: call-arg
+    counter.gone()  # E: attr-defined
+    text: str = counter.add(5)  # E: assignment
+    late: Future[str] = counter.get.submit()  # E: assignment
+    print(text, late)
+
+
+class Mistaken(Data):
+    @command  # E: arg-type
+    def without_self() -> int:
+        return 1
