@@ -80,9 +80,10 @@ class Channel:
     resend_at: Millis | None = None
     nowhere: set[str] = field(default_factory=set)
     """Nodes that know no such group."""
+    nowhere_since: Millis = 0
     last_error: FleetError | None = None
 
-    # -- state ----------------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------
 
     @property
     def is_waiting(self) -> bool:
@@ -100,7 +101,7 @@ class Channel:
     def add(self, call: Call) -> None:
         (self.query_queue if call.is_query else self.queue).append(call)
 
-    # -- sending -----------------------------------------------------------------------------------------
+    # -- sending -----------------------------------------------------------------------------------
 
     def next_request(self, now: Millis, reply_to: ActorAddress) -> ClientRequest | None:
         """What may leave now; None for nothing."""
@@ -172,7 +173,7 @@ class Channel:
         self.opening = opens
         return self._request(reply_to, opens, commands, queries)
 
-    # -- replies ---------------------------------------------------------------------------------------------
+    # -- replies -----------------------------------------------------------------------------------
 
     def on_reply(self, m: ClientReply, now: Millis) -> None:
         """Settle what was answered. Refusals that only mean "not here, not now" ask for another try."""
@@ -262,7 +263,7 @@ class Channel:
             if not batch.remaining:
                 self.requests = max(0, self.requests - 1)
 
-    # -- time ----------------------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------
 
     def expire_calls(self, now: Millis) -> None:
         """Tell the callers whose time is over what is known: never a guess."""

@@ -12,6 +12,7 @@ from fleet.raft.entries import Command, SessionOpened
 from fleet.raft.events import Propose, Query
 from fleet.raft.ids import Index, MemberId, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
+from fleet.raft.sessions import DONE
 
 if TYPE_CHECKING:
     from fleet.actors.member import Member
@@ -63,7 +64,7 @@ class ClientDesk:
         self.token += 1
         return self.token
 
-    # -- requests ---------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------
 
     def take(self, m: ClientRequest) -> None:
         waiter = self.waiters.get(m.client)
@@ -88,6 +89,11 @@ class ClientDesk:
             if len(payload) > bytes_max:
                 self._refuse(waiter, self._too_large(len(payload), bytes_max), session=m.session, seqs=(seq,))
             elif (m.session, seq) not in self.commands:
+                refusal = member.applier.machine.check(payload)
+                if refusal is not None:
+                    waiter.results.append((m.session, seq, DONE, 0, refusal))
+                    self.dirty[waiter.name] = waiter
+                    continue
                 self.commands[m.session, seq] = waiter
                 bodies.append(Command(m.session, seq, m.acked, wall_ms, payload))
                 seqs.append(seq)
@@ -207,7 +213,7 @@ class ClientDesk:
         waiter.refusals.append(Refusal(record, lost, node, address, opens, session, seqs, queries))
         self.dirty[waiter.name] = waiter
 
-    # -- replies -----------------------------------------------------------------------------------------
+    # -- replies -----------------------------------------------------------------------------------
 
     def end_turn(self) -> None:
         """Proposals were refused within their turn or not at all."""

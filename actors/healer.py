@@ -16,8 +16,10 @@ from fleet.actors.mail import (
     NodeRequest,
     OpReply,
     PromoteMember,
+    RemoveMember,
+    TransferLeader,
 )
-from fleet.healing import Host, Promote, next_step
+from fleet.healing import Host, Promote, Remove, Seat, Seen, Transfer, Wanted, next_step
 from fleet.raft.ids import Millis
 
 if TYPE_CHECKING:
@@ -99,8 +101,7 @@ class Healer:
         manager = self.manager
         if status.role != "leader":
             return
-        reachable = [node for node in hosting.spec.nodes if manager.is_reachable(node)]
-        step = next_step(hosting.spec.nodes, status.voters, status.learners, reachable)
+        step = next_step(Wanted(hosting.spec.nodes), seen_in(status), manager.world())
         match step:
             case Host(node):
                 spec = manager.spec_for_others(hosting)
@@ -109,5 +110,15 @@ class Healer:
                 manager.send(manager.nodes.managers[node], request)
             case Promote(member):
                 self._ask_member(hosting, PromoteMember(member))
+            case Remove(member):
+                self._ask_member(hosting, RemoveMember(member))
+            case Transfer(member):
+                self._ask_member(hosting, TransferLeader(member))
             case None:
                 pass
+
+
+def seen_in(status: MemberStatus) -> Seen:
+    own = Seat(status.member, True, True, status.last_index)
+    seats = [Seat(peer.member, peer.votes, peer.responsive, peer.match) for peer in status.peers]
+    return Seen(status.member, status.commit, (own, *seats))

@@ -16,7 +16,7 @@ from fleet.ports import Clock, Durable, GroupRecord, StoreWriter
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, SessionId, Term
 
-# -- values inside of messages -----------------------------------------------------------------------
+# -- values inside of messages ---------------------------------------------------------------------
 
 
 class NodeInfo(Struct, frozen=True, array_like=True):
@@ -91,7 +91,7 @@ class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
     config: GroupConfig
 
 
-# -- between hosts ------------------------------------------------------------------------------------
+# -- between hosts ---------------------------------------------------------------------------------
 
 
 class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -259,7 +259,7 @@ class OpReply(Struct, frozen=True, array_like=True, tag=7):
 register(PeerMail, ClientRequest, ClientReply, Hello, NodeRequest, GroupRequest, OpReply)
 
 
-# -- within a node ---------------------------------------------------------------------------------------
+# -- within a node ---------------------------------------------------------------------------------
 
 
 class EndTurn(Struct, frozen=True):
@@ -280,6 +280,8 @@ class StartNode(Struct, frozen=True):
     `directory`, as it must where an actor is a process."""
     writer: StoreWriter | None
     directory: str = ""
+    fork_above_bytes: int = 0
+    """States bigger than this are encoded in a forked child; 0: never."""
     peers: tuple[ActorAddress, ...] = ()
     """Other nodes' managers, on a base where no address can be told in advance."""
 
@@ -331,6 +333,7 @@ class StartMember(Struct, frozen=True):
     """The node's store, with `disk` the actor that writes to it; None: the member opens `directory`."""
     disk: ActorAddress | None
     directory: str = ""
+    fork_above_bytes: int = 0
     founding_address: str | None = None
     """Not None: this member founds its group, and others reach it there."""
 

@@ -6,9 +6,10 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
-from thespian.actors import ActorExitRequest, WakeupMessage
+from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
 
 from fleet.actors.clients import ClientDesk
+from fleet.actors.forked import ForkedDump
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.mail import (
     ClientRequest,
@@ -33,7 +34,7 @@ from fleet.raft.apply import Applier, Opened, Outcome, machine_state
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
-from fleet.raft.events import Persisted, SnapshotLost, SnapshotTaken, Tick
+from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotTaken, Tick
 from fleet.raft.ids import Index, MemberId, NodeName, node_of
 from fleet.raft.messages import PeerMessage
 from fleet.raft.ready import BecameLeader, MembersChanged, PersistRequest, Ready, SteppedDown
@@ -65,10 +66,11 @@ class Member(GuardedActor):
         self.held: deque[tuple[int, list[PeerMessage]]] = deque()
         self.outgoing: dict[MemberId, list[PeerMessage]] = {}
         self.base_index: Index = 0
+        self.dumping: tuple[Index, ForkedDump] | None = None
         self.clients: ClientDesk
         self.operators: OperatorDesk
 
-    # -- birth and death -----------------------------------------------------------------------------
+    # -- birth and death ---------------------------------------------------------------------------
 
     def on_start(self, m: StartMember, sender: Any) -> None:
         self.start = m
@@ -135,10 +137,13 @@ class Member(GuardedActor):
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.stopped = self.failed = True
+        if self.dumping is not None:
+            self.dumping[1].cancel()
+            self.dumping = None
         if hasattr(self, "store") and self.start.store is None:
             self.store.close()
 
-    # -- the mailbox ------------------------------------------------------------------------------------
+    # -- the mailbox -------------------------------------------------------------------------------
 
     def step(self, event: Any) -> None:
         self.core.step(self.start.clock.now_ms(), event)
@@ -179,7 +184,7 @@ class Member(GuardedActor):
         self.clients.flush()
         self._stop(removed=False, error=f"storage: {m.error}", restart=True)
 
-    # -- the end of a turn ---------------------------------------------------------------------------------
+    # -- the end of a turn -------------------------------------------------------------------------
 
     def _end_turn_soon(self) -> None:
         if not self.turn_is_ending:
@@ -221,7 +226,7 @@ class Member(GuardedActor):
             elif type(outcome) is Opened:
                 self.clients.on_opened(outcome)
         if ready.take_snapshot:
-            self.core.step(self.core.now, SnapshotTaken(ready.take_snapshot, self.applier.dump()))
+            self._take_snapshot(ready.take_snapshot)
         for token in ready.reads:
             self.clients.on_read(token)
         for token in ready.lease_reads:
@@ -255,7 +260,34 @@ class Member(GuardedActor):
             return
         self.send(self.myAddress, Persisted(write.seq))
 
-    # -- sending ---------------------------------------------------------------------------------------------
+    # -- snapshots ---------------------------------------------------------------------------------
+
+    def _take_snapshot(self, index: Index) -> None:
+        """A small state at once; a big one in a child, while this member goes on."""
+        core, limit = self.core, self.start.fork_above_bytes
+        if limit and core.snapshot is not None and core.snapshot.size > limit:
+            self.dumping = (index, ForkedDump(self.applier.dump))
+            return
+        try:
+            data = self.applier.dump()
+        except FleetError as error:
+            log.error("group=%s %s cannot take a snapshot: %s", self.spec.name, core.id, error)
+            core.step(core.now, SnapshotFailed())
+        else:
+            core.step(core.now, SnapshotTaken(index, data))
+
+    def on_watch(self, m: WatchMessage, sender: Any) -> None:
+        assert self.dumping is not None
+        index, dump = self.dumping
+        self.dumping = None
+        data = dump.take()
+        self.step(SnapshotFailed() if data is None else SnapshotTaken(index, data))
+
+    def receiveMessage(self, message: Any, sender: Any) -> Any:
+        super().receiveMessage(message, sender)
+        return ThespianWatch([self.dumping[1].fileno()]) if self.dumping is not None else None
+
+    # -- sending -----------------------------------------------------------------------------------
 
     def _post(self, message: PeerMessage) -> None:
         self.outgoing.setdefault(message.dst, []).append(message)
@@ -280,7 +312,7 @@ class Member(GuardedActor):
                 self.send(self.start.registry, PeerMail(peer, body))
         self.outgoing.clear()
 
-    # -- what changed -------------------------------------------------------------------------------------------
+    # -- what changed ------------------------------------------------------------------------------
 
     def _note(self, hook: Any) -> None:
         core = self.core
@@ -306,6 +338,7 @@ class Member(GuardedActor):
         WakeupMessage: on_wakeup,
         Persisted: on_persisted,
         WriteFailed: on_write_failed,
+        WatchMessage: on_watch,
         EndTurn: on_end_turn,
         ActorExitRequest: on_exit,
     }

@@ -38,6 +38,7 @@ from fleet.actors.member import Member
 from fleet.actors.nodes import KnownNodes
 from fleet.actors.registry import REGISTRY, Registry
 from fleet.errors import BadArguments, FleetError, GroupExists, NoSuchNode, StorageFault
+from fleet.healing import World
 from fleet.payload import decode_class
 from fleet.ports import Durable, GroupRecord
 from fleet.raft.ids import GroupName, MemberId, Millis, NodeName, member_id, node_of
@@ -88,11 +89,17 @@ class NodeManager(GuardedActor):
 
     # -- start -------------------------------------------------------------------------------------
 
+    def receiveMessage(self, message: Any, sender: Any) -> Any:
+        """The port is open before this node knows itself; what comes so early is asked again."""
+        if not hasattr(self, "start") and type(message) is not StartNode:
+            return None
+        return super().receiveMessage(message, sender)
+
     def on_start(self, m: StartNode, sender: Any) -> None:
         if hasattr(self, "start"):
             return
         self.start = m
-        self.store = m.store if m.store is not None else LmdbStore(m.directory, cluster=m.cluster, node=m.name)
+        self.store = m.store or LmdbStore(m.directory, cluster=m.cluster, node=m.name)
         me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, m.clock.wall_ms())
         self.nodes = KnownNodes(me)
         known = self.store.get_meta(NODES_KEY)
@@ -136,7 +143,7 @@ class NodeManager(GuardedActor):
                 if number in self.hostings and self.hostings[number].address is None:
                     self._start_member(self.hostings[number])
 
-    # -- other nodes -------------------------------------------------------------------------------------
+    # -- other nodes -------------------------------------------------------------------------------
 
     def _say_hello_to_everyone(self) -> None:
         """Nodes that were met, nodes that were heard of, and seeds that are neither."""
@@ -184,10 +191,14 @@ class NodeManager(GuardedActor):
     def is_reachable(self, node: NodeName) -> bool:
         return node in self.nodes.managers and self.nodes.is_reachable(node, self.now(), REACHABLE_MS)
 
+    def world(self) -> World:
+        nodes = frozenset(info.name for info in self.nodes.everyone())
+        return World(None, frozenset(filter(self.is_reachable, nodes)), nodes)
+
     def node_of(self, member: MemberId) -> NodeName:
         return node_of(member)
 
-    # -- members ------------------------------------------------------------------------------------------
+    # -- members -----------------------------------------------------------------------------------
 
     def _adopt(self, record: GroupRecord) -> Hosting:
         spec = msgspec.msgpack.decode(record.spec, type=GroupSpec)
@@ -213,6 +224,7 @@ class NodeManager(GuardedActor):
                 store=start.store,
                 disk=self.disk,
                 directory=f"{start.directory}/members/{number}" if start.store is None else "",
+                fork_above_bytes=start.fork_above_bytes,
                 founding_address=start.address if is_founder else None,
             ),
         )
@@ -264,7 +276,7 @@ class NodeManager(GuardedActor):
         )
         self._wake_in(delay, ("start", hosting.record.number))
 
-    # -- requests ---------------------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------
 
     def on_request(self, m: NodeRequest, sender: Any) -> None:
         try:
@@ -291,7 +303,7 @@ class NodeManager(GuardedActor):
         if not spec.name:
             raise BadArguments("a group's name is not empty")
         if spec.nodes[:1] != (me,):
-            raise BadArguments(f"the founder is {spec.nodes[:1]}, this node is {me}", group=spec.name, node=me)
+            raise BadArguments(f"the founder is {spec.nodes[:1]}, this is {me}", group=spec.name, node=me)
         if self._hosted(spec.name) is not None:
             raise GroupExists(f"group {spec.name!r} exists", group=spec.name, node=me)
         unknown = [node for node in spec.nodes if node != me and node not in self.nodes.infos]
@@ -310,9 +322,8 @@ class NodeManager(GuardedActor):
             decode_class(spec.data_class)
             return self._adopt(self.store.create_group(GroupName(spec.name), msgspec.msgpack.encode(spec)))
         if (hosting.spec.founder or hosting.member) != spec.founder:
-            raise GroupExists(
-                f"a member of another group {spec.name!r} lives here", group=spec.name, node=self.nodes.me.name
-            )
+            what = f"a member of another group {spec.name!r} lives here"
+            raise GroupExists(what, group=spec.name, node=self.nodes.me.name)
         return hosting
 
     def _hosted(self, name: str) -> Hosting | None:

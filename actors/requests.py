@@ -32,6 +32,9 @@ MANAGER = "node"
 BEAT_MS: Millis = 50
 """How often deadlines and silence are looked at, while something is under way."""
 ASK_AGAIN_MS: Millis = 250
+NOWHERE_MS: Millis = 500
+"""How long a group may be unknown to every node asked: a node that has just started, or a client that
+has not heard of a new node, will know better by then."""
 REFUSALS: dict[str, type[FleetError]] = {"wrong secret": WrongSecret, "wrong cluster id": WrongCluster}
 
 
@@ -76,7 +79,7 @@ class Requests:
             self.learn(address)
         self.refresh_at: Millis = 0
 
-    # -- nodes ------------------------------------------------------------------------------------
+    # -- nodes -------------------------------------------------------------------------------------
 
     def learn(self, address: str, registry: ActorAddress | None = None) -> None:
         if address and address not in self.registries:
@@ -99,7 +102,7 @@ class Requests:
         now = self.clock.now_ms()
         for channel in self.channels.values():
             if channel.target == lost:
-                channel.target = None
+                channel.target = self._any_registry(lost)
                 if channel.has_asked:
                     channel.resend_at = now
         self._wake(now)
@@ -114,7 +117,7 @@ class Requests:
             for token in list(self.questions):
                 self.questions.pop(token).finish(None, error)
 
-    # -- calls ---------------------------------------------------------------------------------------
+    # -- calls -------------------------------------------------------------------------------------
 
     def submit(self, call: Call) -> None:
         channel = self.channels.get(call.group)
@@ -166,8 +169,12 @@ class Requests:
         if channel.resend_at is None:
             return
         if kind == NoSuchGroup.__name__:
+            if not channel.nowhere:
+                channel.nowhere_since = now
+                self.refresh_nodes()
             channel.nowhere.add(facts.get("node", ""))
-            if len(channel.nowhere) >= len(self.registries):
+            is_late = now - channel.nowhere_since >= NOWHERE_MS
+            if is_late and len(channel.nowhere) >= len(self.registries):
                 channel.nowhere.clear()
                 channel.fail_all(NoSuchGroup(f"no node has a group {channel.group!r}", group=channel.group))
                 return
@@ -179,7 +186,7 @@ class Requests:
         elif known is None:
             channel.target = self._any_registry(channel.target)
 
-    # -- questions --------------------------------------------------------------------------------------
+    # -- questions ---------------------------------------------------------------------------------
 
     def ask(self, question: Question) -> None:
         self.token += 1
@@ -218,7 +225,7 @@ class Requests:
         del self.questions[m.token]
         question.finish(None, error)
 
-    # -- time ---------------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------
 
     def _wake(self, at: Millis) -> None:
         self.timer.arm(self.clock.now_ms(), at)

@@ -149,7 +149,8 @@ class Fleet:
         deadline = time.monotonic() + (timeout or self.timeout)
         known = {info.name: info for info in self.nodes()}
         chosen = choose_nodes(name, list(known), replicas, nodes)
-        spec = GroupSpec(name, encode_class(data_class), tuple(map(NodeName, chosen)), config or GroupConfig())
+        wanted = tuple(NodeName(node) for node in chosen)
+        spec = GroupSpec(name, encode_class(data_class), wanted, config or GroupConfig())
         founder = known[NodeName(chosen[0])]
         for info in known.values():
             if not exist_ok and info.name in chosen[1:] and self._hosts(info, name):
@@ -188,7 +189,7 @@ class Fleet:
         except Unavailable:
             return None
 
-    # -- looking and changing -------------------------------------------------------------------------
+    # -- looking and changing ----------------------------------------------------------------------
 
     def nodes(self) -> list[NodeInfo]:
         """The nodes that the first node to answer knows of."""
@@ -224,6 +225,19 @@ class Fleet:
             raise Unavailable("no member of the group answers", group=group)
         return best
 
+    def statuses(self, group: str, timeout: float = 1.0) -> dict[str, MemberStatus]:
+        """Each member as it sees itself, by its node; who does not answer in time is left out."""
+        asked = [self._ask_soon(GetStatus(), group, at, True, timeout) for at in self._addresses()]
+        found = {}
+        for future in asked:
+            try:
+                value = future.result(timeout + GRACE_S)
+            except FleetError:
+                continue
+            assert isinstance(value, MemberStatus)
+            found[str(node_of(value.member))] = value
+        return found
+
     def transfer_leader(self, group: str, node: str, timeout: float | None = None) -> None:
         """Hand the group's leadership to its member on `node`.
 
@@ -240,7 +254,7 @@ class Fleet:
         """Returns when the change is committed."""
         self._ask_group(group, ChangeConfig(config), timeout=timeout)
 
-    # -- what handles call ----------------------------------------------------------------------------
+    # -- what handles call -------------------------------------------------------------------------
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
         reply: Reply[Any] = Reply()
@@ -251,14 +265,14 @@ class Fleet:
         return reply
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
-        if self._system.base._reactor.in_loop():
+        if self._system.base.in_loop():
             raise WouldDeadlock("a blocking call in the client's own loop")
         try:
             return reply.raw((options.timeout or self.timeout) + GRACE_S)
         except TimeoutError:
             raise OutcomeUnknown("the client's loop does not answer") from None
 
-    # -- plumbing -----------------------------------------------------------------------------------------
+    # -- plumbing ----------------------------------------------------------------------------------
 
     def _put(self, action: Callable[[Requests], None]) -> None:
         if self._closed:
@@ -285,6 +299,12 @@ class Fleet:
     def _ask(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
     ) -> OpValue:
+        future = self._ask_soon(op, group, address, repeats, timeout)
+        return future.result((timeout or self.timeout) + GRACE_S)
+
+    def _ask_soon(
+        self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
+    ) -> Future[OpValue]:
         future: Future[OpValue] = Future()
 
         def finish(value: OpValue | None, error: FleetError | None) -> None:
@@ -294,10 +314,9 @@ class Fleet:
                 assert value is not None
                 future.set_result(value)
 
-        seconds = timeout or self.timeout
-        deadline = self._clock.now_ms() + round(seconds * 1000)
+        deadline = self._clock.now_ms() + round((timeout or self.timeout) * 1000)
         self._put(lambda r: r.ask(Question(op, group, address, deadline, finish, repeats)))
-        return future.result(seconds + GRACE_S)
+        return future
 
     def _first_answer(self, addresses: list[str]) -> None:
         """Whether anybody is there, and lets this client in."""
@@ -353,6 +372,7 @@ def choose_nodes(group: str, known: list[Any], replicas: int, nodes: Sequence[st
     if nodes is None:
         if replicas < 1:
             raise BadArguments(f"replicas must be at least 1, not {replicas}", group=group)
+
         def weight(node: str) -> bytes:
             return blake2b(f"{node}\0{group}".encode(), digest_size=8).digest()
 

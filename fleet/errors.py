@@ -37,7 +37,8 @@ class FleetError(Exception):
     def __str__(self) -> str:
         facts = ", ".join(f"{key}={value}" for key, value in self.facts.items())
         what = self.what or type(self).__name__
-        return " ".join(part for part in (what, facts and f"({facts})", self.hint and f"- {self.hint}") if part)
+        parts = (what, facts and f"({facts})", self.hint and f"- {self.hint}")
+        return " ".join(part for part in parts if part)
 
 
 def _rebuild(cls: type[FleetError], what: str, facts: dict[str, Any]) -> FleetError:
@@ -69,7 +70,7 @@ def _rebuild_rejected(cls: type[Rejected], value: Any, facts: dict[str, Any]) ->
     return cls(value, **facts)
 
 
-# -- definitely not executed ---------------------------------------------------------------------
+# -- definitely not executed -----------------------------------------------------------------------
 
 
 class NotDone(FleetError):
@@ -163,7 +164,7 @@ class CannotRemoveLeader(NotDone):
     hint = "transfer the leadership first"
 
 
-# -- may have been executed ----------------------------------------------------------------------
+# -- may have been executed ------------------------------------------------------------------------
 
 
 class OutcomeUnknown(FleetError):
@@ -201,7 +202,7 @@ class Compacted(FleetError):
     pass
 
 
-# -- the user's code ----------------------------------------------------------------------------------
+# -- the user's code -------------------------------------------------------------------------------
 
 
 class CommandFailed(FleetError):
@@ -241,7 +242,7 @@ class WouldDeadlock(FleetError):
     hint = "use .submit(), or FleetClient(self) inside a Thespian actor"
 
 
-# -- a node and its disk -------------------------------------------------------------------------------
+# -- a node and its disk ---------------------------------------------------------------------------
 
 
 class StorageFault(FleetError):

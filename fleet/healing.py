@@ -1,15 +1,53 @@
-"""What a group needs next: one step, a pure function of what is wanted and what its leader sees."""
+"""What a group needs next: one step, a pure function of what is wanted and what its leader sees.
 
-from collections.abc import Collection
+Only the node of the group's leader acts, and through the leader's log: two healers cannot fight, for one
+of them cannot commit, and a step that was decided on older members is refused there (S65).
+"""
+
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
 
-from fleet.raft.ids import MemberId, NodeName, node_of
+from fleet.raft.ids import Index, MemberId, NodeName, disk_of, node_of
+
+
+class Seat(Struct, frozen=True):
+    """A member as its leader sees it."""
+
+    member: MemberId
+    votes: bool
+    responsive: bool
+    match: Index
+
+
+class Wanted(Struct, frozen=True):
+    """Where the group should be. `voters` in order: the first one should lead."""
+
+    voters: tuple[NodeName, ...]
+    learners: tuple[NodeName, ...] = ()
+
+
+class Seen(Struct, frozen=True):
+    leader: MemberId
+    commit: Index
+    seats: tuple[Seat, ...]
+    """Everyone, the leader too."""
+
+
+class World(Struct, frozen=True):
+    """What the healer's node knows of the cluster."""
+
+    living: frozenset[MemberId] | None
+    """Members whose node, with that disk, belongs to the cluster; None: not known, nobody is taken for
+    dead."""
+    reachable: frozenset[NodeName]
+    staying: frozenset[NodeName]
+    """Nodes that are not about to leave: a leadership goes to no other."""
 
 
 class Host(Struct, frozen=True):
-    """Ask the node to make room for a member, then add that."""
+    """Ask the node to make room for a member, then add that as a learner."""
 
     node: NodeName
 
@@ -18,21 +56,105 @@ class Promote(Struct, frozen=True):
     member: MemberId
 
 
-Step: TypeAlias = Host | Promote
+class Remove(Struct, frozen=True):
+    member: MemberId
 
 
-def next_step(
-    wanted: Collection[NodeName],
-    voters: Collection[MemberId],
-    learners: Collection[MemberId],
-    reachable: Collection[NodeName],
-) -> Step | None:
-    """Learners become voters before anybody else is added, so that quorums stay as small as they can."""
-    for learner in learners:
-        if node_of(learner) in wanted:
-            return Promote(learner)
-    present = {node_of(member) for member in (*voters, *learners)}
-    for node in wanted:
-        if node not in present and node in reachable:
+class Transfer(Struct, frozen=True):
+    member: MemberId
+
+
+Step: TypeAlias = Host | Promote | Remove | Transfer
+CAUGHT_UP_MAX = 1000
+"""A member this many entries behind the commit index is not given a role."""
+
+
+def next_step(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+    """In this order: let go of who is dead, make voters of who has caught up, bring in who is missing,
+    let go of who is not wanted, hand the leadership to where it belongs.
+
+    A member is let go only while enough others answer; the leader itself checks that once more.
+    """
+    return (
+        _drop_dead(seen, world)
+        or _promote(wanted, seen)
+        or _bring_in(wanted, seen, world)
+        or _let_go(wanted, seen, world)
+        or _lead(wanted, seen, world)
+    )
+
+
+def _drop_dead(seen: Seen, world: World) -> Step | None:
+    """Members of purged nodes and of wiped disks: nobody new comes to such a node before (RF19)."""
+    if world.living is None:
+        return None
+    for seat in seen.seats:
+        if seat.member not in world.living and seat.member != seen.leader and not seat.responsive:
+            return Remove(seat.member)
+    return None
+
+
+def _promote(wanted: Wanted, seen: Seen) -> Step | None:
+    for seat in seen.seats:
+        if not seat.votes and node_of(seat.member) in wanted.voters and _is_ready(seat, seen):
+            return Promote(seat.member)
+    return None
+
+
+def _bring_in(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+    """One newcomer at a time: while one learns, no other is brought in."""
+    for seat in seen.seats:
+        if not seat.votes and node_of(seat.member) in wanted.voters and seat.responsive:
+            return None
+    present = {node_of(seat.member) for seat in seen.seats}
+    for node in (*wanted.voters, *wanted.learners):
+        if node not in present and node in world.reachable:
             return Host(node)
     return None
+
+
+def _let_go(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+    """Extra members, when all that are wanted vote; of a leaving node, when all that can do. The leader
+    hands over first. A voter that should only learn leaves too, and is brought in again as a learner."""
+    voting = {node_of(seat.member) for seat in seen.seats if seat.votes and _is_ready(seat, seen)}
+    for seat in seen.seats:
+        node = node_of(seat.member)
+        if not seat.votes and node not in wanted.voters and node not in wanted.learners:
+            return Remove(seat.member)
+    missing = [node for node in wanted.voters if node not in voting]
+    if not wanted.voters or any(node in world.reachable for node in missing):
+        return None
+    for seat in seen.seats:
+        node = node_of(seat.member)
+        if not seat.votes or node in wanted.voters or (missing and node in world.staying):
+            continue
+        if seat.member == seen.leader:
+            return _hand_to_first(wanted.voters, seen, world)
+        return Remove(seat.member)
+    return None
+
+
+def _lead(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+    """The desired leader, once it has caught up."""
+    return _hand_to_first(wanted.voters[:1], seen, world)
+
+
+def _hand_to_first(nodes: Sequence[NodeName], seen: Seen, world: World) -> Step | None:
+    for node in nodes:
+        for seat in seen.seats:
+            if node_of(seat.member) != node or not seat.votes or node not in world.staying:
+                continue
+            if seat.member == seen.leader:
+                return None
+            if _is_ready(seat, seen):
+                return Transfer(seat.member)
+    return None
+
+
+def _is_ready(seat: Seat, seen: Seen) -> bool:
+    return seat.member == seen.leader or (seat.responsive and seen.commit - seat.match <= CAUGHT_UP_MAX)
+
+
+def living_members(members: Collection[MemberId], disks: dict[NodeName, str]) -> frozenset[MemberId]:
+    """Of these, the ones whose node belongs to the cluster with the disk that they live on."""
+    return frozenset(member for member in members if disk_of(member) == disks.get(node_of(member)))

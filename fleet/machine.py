@@ -87,11 +87,17 @@ class DataMachine:
         finally:
             RUNNING.context = None
 
-    def _apply(self, payload: bytes) -> tuple[bytes, bool]:
+    def check(self, payload: bytes) -> bytes | None:
+        """As `fleet.ports.Machine` has it. Nodes with other modules than the leader's may still fail to
+        decode what it let pass; they halt rather than differ."""
         try:
-            method, args, kwargs = decode_call(payload)
+            decode_call(payload)
         except BadArguments as error:
-            return encode_bad_call(str(error)), True
+            return encode_bad_call(str(error))
+        return None
+
+    def _apply(self, payload: bytes) -> tuple[bytes, bool]:
+        method, args, kwargs = decode_call(payload)
         function = self._commands.get(method)
         if function is None:
             return encode_bad_call(self._no_such("command", method)), True

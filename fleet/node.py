@@ -18,6 +18,8 @@ from fleet.secret import find_secret
 from fleet.storage import LmdbStore, Writer
 
 START_S = 30.0
+FORK_ABOVE_BYTES = 1 << 20
+"""Encoding less than this takes less time than an election timeout, and not much more than a fork."""
 
 
 class Node:
@@ -98,6 +100,7 @@ class Node:
             seeds=self.join,
             store=self._store,
             writer=Writer(self._store),
+            fork_above_bytes=FORK_ABOVE_BYTES,
         )
         self._system.tell(self._manager, start)
         try:

@@ -12,7 +12,7 @@ import re
 from types import TracebackType
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import msgspec
 from msgspec import Struct
 

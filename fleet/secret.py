@@ -14,7 +14,9 @@ def default_secret_path() -> Path:
     return Path(base) / "fleet" / "secret"
 
 
-def find_secret(secret: bytes | str | None = None, secret_file: str | os.PathLike[str] | None = None) -> bytes:
+def find_secret(
+    secret: bytes | str | None = None, secret_file: str | os.PathLike[str] | None = None
+) -> bytes:
     """The secret that was given, or of the file that was given, or of $FLEET_SECRET, or of
     $FLEET_SECRET_FILE, or this user's own, which is made when it is first wanted.
 

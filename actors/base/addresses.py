@@ -35,7 +35,7 @@ class ActorId(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Address(ActorAddress):
-    """Thespian's ActorAddress, but hashable, half the size and five times as fast to compare."""
+    """Thespian's ActorAddress, but hashable and a fifth of the size."""
 
     __slots__ = ("_aaddr",)
 
@@ -47,6 +47,8 @@ class Address(ActorAddress):
         return self._aaddr
 
     def __eq__(self, other: object) -> bool:
+        if type(other) is Address:
+            return bool(self._aaddr == other._aaddr)
         return isinstance(other, ActorAddress) and self._aaddr == other.addressDetails
 
     def __ne__(self, other: object) -> bool:

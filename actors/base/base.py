@@ -81,7 +81,7 @@ class FleetBase:
         self._waiting: set[queue.SimpleQueue[Any]] = set()
         self._ended = False
         self._external = _External(self)
-        self._reactor.start(self.kernel, self._links, self._on_end)
+        self._reactor.start(self.kernel, self._links, self._begin_stop, self._on_end)
 
     # -- what ActorSystem calls --------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class FleetBase:
         handed to the network; all that for STOP_S_MAX at most. Abrupt: after the current turn, as if
         the process had died. Called in an actor it only begins; twice is harmless.
         """
-        self._reactor.post(self._reactor.stop if abrupt else self._begin_stop)
+        self._reactor.post(self._reactor.end if abrupt else self._begin_stop)
         if not self._reactor.in_loop():
             self._reactor.join()
 
@@ -142,6 +142,10 @@ class FleetBase:
     def stats(self) -> dict[str, int]:
         """Counters of links and actors since the start, and how many there are now."""
         return self.run_in_loop(self._stats)
+
+    def in_loop(self) -> bool:
+        """Is the caller in the thread of the actors, where nothing may block?"""
+        return self._reactor.in_loop()
 
     def is_running(self) -> bool:
         return self._reactor.is_running()
@@ -196,7 +200,7 @@ class FleetBase:
         if actors_left == 0 and not self.kernel.queue and is_drained or now > actors_until:
             if actors_left:
                 log.warning("%d actors did not exit in time; they are dropped", actors_left)
-            self._reactor.stop()
+            self._reactor.end()
         else:
             again = partial(self._go_on_stopping, actors_until, links_until)
             self._reactor.call_at(now + _STOP_POLL_S, again)
@@ -271,6 +275,12 @@ class _External:
     def newPrimaryActor(self, *args: Any) -> Address:
         return self._base.newPrimaryActor(*args)
 
+    def external_clone(self) -> "_External":
+        return _External(self._base)
+
+    def updateCapability(self, name: str, value: Any = None) -> None:
+        self._base.updateCapability(name, value)
+
     def shutdown(self, abrupt: bool = False) -> None:
         self._base.shutdown(abrupt)
 
@@ -280,15 +290,12 @@ class _External:
             base._waiting.discard(self._answers)
         base._reactor.post(partial(base.kernel.close_mailbox, self._address))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._base, name)
-
     def __del__(self) -> None:
         if hasattr(self, "_address"):  # private() forgets exit_context when its body raises
             self.exit_context()
 
     def _check_not_an_actor(self) -> None:
-        if self._base._reactor.in_loop():
+        if self._base.in_loop():
             raise WouldDeadlock("ask and listen block the thread that would have to answer; use send")
 
 

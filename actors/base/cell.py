@@ -19,8 +19,15 @@ class Cell:
     """
 
     __slots__ = (
-        "kernel", "address", "instance", "parent", "children", "leaving", "watching", "requirements",
-    )  # fmt: skip
+        "kernel",
+        "address",
+        "instance",
+        "parent",
+        "children",
+        "leaving",
+        "watching",
+        "requirements",
+    )
 
     def __init__(
         self, kernel: Kernel, address: Address, parent: Cell | None, requirements: Any = None

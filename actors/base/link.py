@@ -42,9 +42,20 @@ class Link:
     """
 
     __slots__ = (
-        "links", "sock", "peer", "stage", "boot", "endpoint", "frame_bytes_max", "outbox", "dirty",
-        "_backlog", "_reader", "_handshake", "_senders",
-    )  # fmt: skip
+        "links",
+        "sock",
+        "peer",
+        "stage",
+        "boot",
+        "endpoint",
+        "frame_bytes_max",
+        "outbox",
+        "dirty",
+        "_backlog",
+        "_reader",
+        "_handshake",
+        "_senders",
+    )
 
     def __init__(self, links: Links, sock: socket.socket, peer: Peer | None) -> None:
         self.links = links

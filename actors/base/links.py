@@ -165,6 +165,7 @@ class Links:
         if len(self._peers) >= _PEERS_MAX:
             now = self.reactor.now()
             self._peers = {name: peer for name, peer in self._peers.items() if not peer.is_idle(now)}
+            self.errors = {name: reason for name, reason in self.errors.items() if name in self._peers}
         peer = self._peers[endpoint] = Peer(endpoint)
         return peer
 

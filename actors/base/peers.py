@@ -22,9 +22,18 @@ class Peer:
     """
 
     __slots__ = (
-        "endpoint", "link", "failures", "not_before", "known_dead", "resolving",
-        "waiting", "waiting_bytes", "host", "port", "family",
-    )  # fmt: skip
+        "endpoint",
+        "link",
+        "failures",
+        "not_before",
+        "known_dead",
+        "resolving",
+        "waiting",
+        "waiting_bytes",
+        "host",
+        "port",
+        "family",
+    )
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint

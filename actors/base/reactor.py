@@ -11,6 +11,7 @@ import select
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
@@ -19,8 +20,10 @@ from fleet.actors.base.kernel import Kernel
 
 log = logging.getLogger("fleet.base")
 
-TURN_BUDGET = 1000
-"""Messages handled before sockets are served again: some milliseconds."""
+TURN_S_MAX = 0.005
+"""How long messages may be handled before the links have their turn; a single handler may take longer."""
+_SLICE = 64
+"""Messages between two looks at the clock."""
 _EVENTS_MAX = 256
 _POLL_S_MAX = 3600.0
 
@@ -34,11 +37,10 @@ class LinkLayer(Protocol):
 
 
 class Reactor:
-    """The kernel's Transport. Only `post`, `call` and `stop` may be called from other threads."""
+    """The kernel's Transport. Only `post`, `end` and `join` may be called from other threads."""
 
     def __init__(self) -> None:
         self.now = monotonic
-        self.watcher_failures = 0
         self._epoll = select.epoll()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake_fd, select.EPOLLIN)
@@ -46,18 +48,21 @@ class Reactor:
         self._inbox: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timers_set = 0
-        self._watched: dict[LocalId, tuple[int, ...]] = {}
+        self._watched: dict[LocalId, dict[int, Callable[[int], None]]] = {}
         self._asleep = False
-        self._stopping = False
+        self._ending = False
         self._thread: threading.Thread | None = None
         self._on_end: Callable[[], None] = lambda: None
 
     # -- from any thread ---------------------------------------------------------------------------
 
-    def start(self, kernel: Kernel, links: LinkLayer, on_end: Callable[[], None]) -> None:
-        """Run until `stop`; `on_end` is the last thing that the thread does."""
+    def start(
+        self, kernel: Kernel, links: LinkLayer, on_stop: Callable[[], None], on_end: Callable[[], None]
+    ) -> None:
+        """Run until `end`. `on_stop`: an actor asks for the end; `on_end`: the last thing the thread does."""
         self.kernel = kernel
         self.links = links
+        self.stop = on_stop
         self._on_end = on_end
         self._thread = threading.Thread(target=self._run, name="fleet-loop", daemon=True)
         self._thread.start()
@@ -77,12 +82,12 @@ class Reactor:
     def in_loop(self) -> bool:
         return self._thread is not None and threading.get_ident() == self._thread.ident
 
-    def stop(self) -> None:
+    def end(self) -> None:
         """End the loop after the current turn, without asking any actor."""
-        self.post(self._stop_now)
+        self.post(self._end_now)
 
-    def _stop_now(self) -> None:
-        self._stopping = True
+    def _end_now(self) -> None:
+        self._ending = True
 
     def is_running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
@@ -115,13 +120,8 @@ class Reactor:
 
     def watch(self, local: LocalId, filenos: Sequence[int]) -> None:
         """A descriptor fires once, then waits for the actor to ask again: nothing spins meanwhile."""
-        for fd in self._watched.pop(local, ()):
-            self._handlers.pop(fd, None)
-            try:
-                self._epoll.unregister(fd)
-            except (OSError, ValueError):
-                pass  # the actor closed it: epoll has forgotten it by itself
-        watched = []
+        self._unwatch(local)
+        watched: dict[int, Callable[[int], None]] = {}
         for fd in dict.fromkeys(filenos):
             try:
                 self._epoll.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
@@ -129,20 +129,31 @@ class Reactor:
                 self.kernel.ready(local, [fd])
                 continue
             except (OSError, ValueError) as error:
-                self.watcher_failures += 1
                 log.warning("actor=%s cannot watch descriptor %s: %s", local, fd, error)
                 continue
-            self._handlers[fd] = lambda mask, fd=fd: self.kernel.ready(local, [fd])  # type: ignore[misc]
-            watched.append(fd)
+            self._handlers[fd] = watched[fd] = partial(self._readable, local, fd)
         if watched:
-            self._watched[local] = tuple(watched)
+            self._watched[local] = watched
+
+    def _unwatch(self, local: LocalId) -> None:
+        for fd, handler in self._watched.pop(local, {}).items():
+            if self._handlers.get(fd) is not handler:
+                continue  # the actor closed it, and the number is a link's by now
+            del self._handlers[fd]
+            try:
+                self._epoll.unregister(fd)
+            except (OSError, ValueError):
+                pass  # closed: epoll has forgotten it by itself
+
+    def _readable(self, local: LocalId, fd: int, mask: int) -> None:
+        self.kernel.ready(local, [fd])
 
     # -- the loop ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             more = False
-            while not self._stopping:
+            while not self._ending:
                 more = self._turn(more)
         except Exception:
             log.critical("the loop failed and ends; its actors are lost", exc_info=True)
@@ -165,9 +176,14 @@ class Reactor:
         timers = self._timers
         while timers and timers[0][0] <= now:
             self._guarded(heapq.heappop(timers)[2])
-        more = self.kernel.run(now, TURN_BUDGET)
+        kernel = self.kernel
+        more = kernel.run(now, _SLICE)
+        if more:
+            until = now + TURN_S_MAX
+            while more and (now := monotonic()) < until:
+                more = kernel.run(now, _SLICE)
         self.links.flush()
-        return more
+        return bool(kernel.queue)  # a link that broke in the flush has left something to tell
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

@@ -11,7 +11,7 @@ from fleet.raft.change import (
     reset_election_deadline,
 )
 from fleet.raft.entries import SnapshotMeta
-from fleet.raft.events import Persisted, SnapshotTaken
+from fleet.raft.events import Persisted, SnapshotFailed, SnapshotTaken
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -98,6 +98,11 @@ def on_snapshot_taken(core: CoreState, role: Role, m: SnapshotTaken) -> None:
     if taking is None or taking.index != m.index or m.index < core.log.base_index:
         return
     core.saving = (describe(taking, m.data), m.data)
+
+
+def on_snapshot_failed(core: CoreState, role: Role, m: SnapshotFailed) -> None:
+    core.taking = None
+    core.bytes_since_snapshot = 0
 
 
 def describe(meta: SnapshotMeta, data: bytes) -> SnapshotMeta:

@@ -12,7 +12,7 @@ from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Handover, Le
 CHANGE_NAMES = {MemberAdded: "added", MemberPromoted: "promoted", MemberRemoved: "removed"}
 
 
-# -- time -----------------------------------------------------------------------------------------
+# -- time ------------------------------------------------------------------------------------------
 
 
 def reset_election_deadline(core: CoreState) -> None:
@@ -28,7 +28,7 @@ def next_on_grid(now: Millis, step: Millis) -> Millis:
     return now - now % step + step
 
 
-# -- terms and roles --------------------------------------------------------------------------------
+# -- terms and roles -------------------------------------------------------------------------------
 
 
 def adopt_term(core: CoreState, term: Term) -> None:
@@ -134,7 +134,7 @@ def other_voters(core: CoreState) -> list[MemberId]:
     return [member for member in core.membership.current.voters if member != core.id]
 
 
-# -- what commits ------------------------------------------------------------------------------------
+# -- what commits ----------------------------------------------------------------------------------
 
 
 def note_committed(core: CoreState, entry: Entry) -> None:

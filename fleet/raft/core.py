@@ -60,7 +60,7 @@ class Core(CoreState):
         """Whether a leader's lease covers `now`: ask again after executing a read under it (S19)."""
         return type(self.role) is Leader and now < leader_lease_until(self, self.role)
 
-    # -- applying ------------------------------------------------------------------------------------
+    # -- applying ----------------------------------------------------------------------------------
 
     def _note_applied(self, ready: Ready) -> None:
         for entry in ready.apply:
@@ -72,10 +72,17 @@ class Core(CoreState):
             self.taking = SnapshotMeta(index, term, self.membership.at(index), self.config, 0, 0)
             ready.take_snapshot = index
 
+    def _snapshot_is_under_way(self) -> bool:
+        """One at a time, until it is durable."""
+        is_asked_for = self.taking is not None or self.saving is not None or self.installing is not None
+        return is_asked_for or any(write.snapshot is not None for write in self.writes)
+
     def _snapshot_is_due(self) -> bool:
         config = self.config
+        if self.bytes_since_snapshot <= config.snapshot_floor_bytes or self._snapshot_is_under_way():
+            return False
         taken_at = self.snapshot.index if self.snapshot else 0
-        if self.taking or self.installing or self.saving or self.log.applied <= taken_at:
+        if self.log.applied <= taken_at:
             return False
         due = config.snapshot_factor * (self.snapshot.size if self.snapshot else 0)
         due = min(max(due, config.snapshot_floor_bytes), config.snapshot_ceiling_bytes)

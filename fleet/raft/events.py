@@ -35,6 +35,10 @@ class SnapshotTaken(Struct, frozen=True, gc=False):
     data: bytes
 
 
+class SnapshotFailed(Struct, frozen=True, gc=False):
+    """The state could not be encoded; asked for again when the log has grown on."""
+
+
 class SnapshotLost(Struct, frozen=True, gc=False):
     """The store no longer holds the snapshot that was being sent to `peer`."""
 
@@ -70,4 +74,6 @@ class Transfer(Struct, frozen=True, gc=False):
     target: MemberId | None
 
 
-LocalEvent: TypeAlias = Tick | Persisted | SnapshotTaken | SnapshotLost | Propose | Query | Change | Transfer
+LocalEvent: TypeAlias = (
+    Tick | Persisted | SnapshotTaken | SnapshotFailed | SnapshotLost | Propose | Query | Change | Transfer
+)

@@ -17,8 +17,12 @@ SessionId: TypeAlias = int
 """Made from the log index at which the session was opened, and from what group; 0 is no session."""
 
 
-def member_id(node: str, disk: str, life: int) -> MemberId:
+def member_id(node: str, disk: str, life: int | str) -> MemberId:
     return MemberId(f"{node}@{disk}.{life}")
+
+
+def disk_of(member: MemberId) -> str:
+    return member.rpartition("@")[2].partition(".")[0]
 
 
 def node_of(member: MemberId) -> NodeName:

@@ -18,7 +18,7 @@ from fleet.raft.quorum import pick, reached_by_quorum
 from fleet.raft.ready import TARGET_UNRESPONSIVE
 from fleet.raft.state import CoreState, Leader
 
-# -- time -------------------------------------------------------------------------------------------
+# -- time ------------------------------------------------------------------------------------------
 
 
 def on_tick(core: CoreState, role: Leader, m: Tick) -> None:
@@ -72,7 +72,7 @@ def try_handover(core: CoreState, role: Leader) -> None:
         core.send(TimeoutNow(core.term, core.id, handover.target))
 
 
-# -- sending ------------------------------------------------------------------------------------------
+# -- sending ---------------------------------------------------------------------------------------
 
 
 def lead(core: CoreState) -> None:
@@ -150,7 +150,7 @@ def is_sending_snapshot(core: CoreState) -> bool:
     )
 
 
-# -- what peers and the disk answer ----------------------------------------------------------------------
+# -- what peers and the disk answer ----------------------------------------------------------------
 
 
 def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
@@ -217,7 +217,7 @@ def advance_commit(core: CoreState, role: Leader) -> None:
             restart_lease(core, role)
 
 
-# -- reads ------------------------------------------------------------------------------------------------
+# -- reads -----------------------------------------------------------------------------------------
 
 
 def leader_lease_until(core: CoreState, role: Leader) -> Millis:

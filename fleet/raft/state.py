@@ -124,7 +124,7 @@ class CoreState:
     installing: tuple[SnapshotMeta, bytes] | None = None
     saving: tuple[SnapshotMeta, bytes] | None = None
 
-    # -- questions -----------------------------------------------------------------------------------
+    # -- questions ---------------------------------------------------------------------------------
 
     @property
     def is_leader(self) -> bool:
@@ -141,7 +141,7 @@ class CoreState:
     def storage_hangs(self) -> bool:
         return bool(self.writes) and self.now - self.writes[0].at >= self.config.storage_timeout_ms
 
-    # -- what handlers do ----------------------------------------------------------------------------
+    # -- what handlers do --------------------------------------------------------------------------
 
     def send(self, message: PeerMessage) -> None:
         """A message that promises nothing of this member's own disk."""
@@ -181,7 +181,7 @@ class CoreState:
         self.unwritten.extend(entries)
         self.bytes_since_snapshot += sum(map(size_of, entries))
 
-    # -- writing ---------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
 
     def finish_write(self) -> None:
         """Gather everything that must be durable into one write."""

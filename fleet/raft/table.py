@@ -10,6 +10,7 @@ from fleet.raft.events import (
     Persisted,
     Propose,
     Query,
+    SnapshotFailed,
     SnapshotLost,
     SnapshotTaken,
     Tick,
@@ -47,6 +48,7 @@ ANYONE: Final[dict[type, Handler]] = {
     VoteRequest: anyone.on_vote_request,
     Removed: anyone.on_removed,
     SnapshotTaken: anyone.on_snapshot_taken,
+    SnapshotFailed: anyone.on_snapshot_failed,
 }
 
 HANDLERS: Final[dict[type, dict[type, Handler]]] = {

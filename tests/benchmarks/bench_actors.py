@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
@@ -126,10 +127,9 @@ def serve() -> None:
 
 
 def on_tcp_base(rounds: int) -> dict[str, float]:
-    system = ActorSystem(
-        "multiprocTCPBase", {"Admin Port": 0, "Convention Address.IPv4": None}, logDefs={"version": 1},
-        transientUnique=True,
-    )  # fmt: skip
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    system = ActorSystem("multiprocTCPBase", {"Admin Port": port}, {"version": 1}, transientUnique=True)
     try:
         return _figures(_play(system, system.createActor(Wall), rounds, False))
     finally:
@@ -188,7 +188,7 @@ def run(rounds: int = 5000, with_tcp_base: bool = True) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5000)
     parser.add_argument("--without-tcp-base", action="store_true")
     parser.add_argument("--json", action="store_true")

@@ -1,0 +1,36 @@
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from thespian.actors import ActorSystem
+
+from fleet.actors.base import start_system
+from tests.actors.base.helpers import CLUSTER, SECRET, eventually, open_descriptors
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """The test leaves no thread and no descriptor of its own."""
+    threads = set(threading.enumerate())
+    descriptors = open_descriptors()
+    yield
+    eventually(lambda: set(threading.enumerate()) <= threads)
+    assert open_descriptors() <= descriptors
+
+
+@pytest.fixture
+def start(nothing_left: None) -> Iterator[Callable[..., ActorSystem]]:
+    """Start actor systems of the test cluster; they are stopped at the end. `listen=None` for a client."""
+    systems: list[Any] = []
+
+    def start(**settings: Any) -> ActorSystem:
+        given = {"listen": "127.0.0.1:0", "cluster": CLUSTER, "secret": SECRET, **settings}
+        system = start_system(**given)
+        systems.append(system)
+        return system
+
+    yield start
+    for system in systems:
+        if system._systemBase is not None:
+            system.shutdown()

@@ -1,0 +1,286 @@
+"""Frames and handshakes as bytes, without a socket."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from fleet.actors.base import ActorId, Address, decode_message, encode_message, register, register_as
+from fleet.actors.base.frames import FrameError, FrameReader
+from fleet.actors.base.handshake import (
+    NOT_FLEET,
+    WRONG_CLUSTER,
+    WRONG_SECRET,
+    WRONG_VERSION,
+    Acceptor,
+    Connector,
+    Hello,
+    Identity,
+    Refused,
+)
+from fleet.actors.base.wire import (
+    FRAME_CLOSED_BYTES,
+    LENGTH,
+    FrameTooLarge,
+    Outbox,
+    decode_body,
+    decode_frame,
+)
+
+SHARED = 4096
+
+
+class Note(Struct, frozen=True, array_like=True, tag="test.note", gc=False):
+    number: int
+    body: bytes = b""
+    about: Any = None
+
+
+class Letter(Struct, frozen=True, array_like=True, tag="test.letter"):
+    to: Address
+
+
+class Untagged(Struct, frozen=True):
+    number: int
+
+
+class Plain:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plain) and self.value == other.value
+
+
+register(Note, Letter)
+
+
+def read_all(data: bytes, limit: int = 1 << 20, step: int = SHARED) -> list[bytes]:
+    """The frames in `data`, received `step` bytes at a time at most."""
+    shared = memoryview(bytearray(SHARED))
+    reader = FrameReader(shared, limit)
+    frames = []
+    while data:
+        space = reader.space()
+        count = min(len(space), step, len(data))
+        space[:count] = data[:count]
+        data = data[count:]
+        frames += [bytes(frame) for frame in reader.received(count)]
+    return frames
+
+
+def messages(frames: bytes | bytearray) -> list[tuple[Any, Any, Any]]:
+    return [
+        (dst, src, decode_body(tag, body))
+        for frame in read_all(bytes(frames))
+        for dst, src, tag, body in decode_frame(memoryview(frame))
+    ]
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Note(7, b"x" * 300),
+        Letter(Address(ActorId("there:1", 5, "registry"))),
+        Note(2**70),
+        Note(1, about=Plain(3)),
+        "text",
+        b"bytes",
+        True,
+        None,
+        1.5,
+        -(2**63),
+        2**64,
+        [1, (2, {"three": Plain(4)})],
+        Untagged(8),
+        Address(ActorId("there:1", 5, 9)),
+    ],
+)
+def test_every_message_comes_out_as_it_went_in(message: Any) -> None:
+    assert decode_message(encode_message(message)) == message
+    assert type(decode_message(encode_message(message))) is type(message)
+
+
+def test_a_registered_message_travels_without_pickle() -> None:
+    assert len(encode_message(Note(7))) < 30
+    with pytest.raises(msgspec.ValidationError):
+        decode_body("test.note", msgspec.msgpack.encode(["test.note", "seven"]))
+    with pytest.raises(LookupError, match="test.unknown"):
+        decode_body("test.unknown", b"\xc0")
+
+
+def test_a_class_of_the_main_module_travels_by_value() -> None:
+    made = type("OnlyHere", (), {"__module__": "__main__", "answer": lambda self: 42})
+    assert decode_message(encode_message(made())).answer() == 42
+
+
+def test_two_types_cannot_share_a_tag() -> None:
+    class Other(Struct, tag="test.note"):
+        pass
+
+    register(Note)
+    register_as("test.untagged", Untagged)
+    with pytest.raises(ValueError, match="taken by Note"):
+        register(Other)
+    with pytest.raises(ValueError, match="has no tag"):
+        register(type("Bare", (Struct,), {}))
+    with pytest.raises(ValueError, match="registered under"):
+        register_as("test.else", Untagged)
+    with pytest.raises(ValueError, match="wire's own"):
+        register_as(-1, Other)
+
+
+# -- frames ----------------------------------------------------------------------------------------
+
+
+def test_a_turn_is_one_frame() -> None:
+    outbox = Outbox()
+    for number in range(100):
+        outbox.add(number, "me", Note(number), 1 << 20)
+    outbox.close()
+    assert len(read_all(bytes(outbox.frames))) == 1
+    assert messages(outbox.frames) == [(number, "me", Note(number)) for number in range(100)]
+
+
+def test_a_long_turn_is_cut_into_frames_that_the_peer_reads() -> None:
+    outbox = Outbox()
+    for number in range(10):
+        outbox.add(number, 1, Note(number, bytes(1000)), 4096)
+    for number in range(10, 20):
+        outbox.add(number, 1, Note(number, bytes(FRAME_CLOSED_BYTES // 3)), 1 << 20)
+    outbox.close()
+    assert [dst for dst, _, _ in messages(outbox.frames)] == list(range(20))
+    assert len(read_all(bytes(outbox.frames))) > 6
+
+
+def test_a_message_that_cannot_be_encoded_leaves_the_frame_as_it_was() -> None:
+    outbox = Outbox()
+    bad = [lambda: (yield)][0]()
+    with pytest.raises(Exception, match="generator"):
+        outbox.add(1, 2, bad, 1 << 20)
+    assert not outbox.frames
+    outbox.add(1, 2, Note(1), 1 << 20)
+    with pytest.raises(Exception, match="generator"):
+        outbox.add(1, 2, Note(1, about=bad), 1 << 20)
+    with pytest.raises(FrameTooLarge):
+        outbox.add(1, 2, Note(1, bytes(5000)), 4096)
+    assert not outbox.add_encoded(bytes(5000), 4096)
+    outbox.close()
+    assert messages(outbox.frames) == [(1, 2, Note(1))]
+
+
+@pytest.mark.parametrize("step", [1, 3, 100, SHARED])
+def test_frames_come_whole_however_the_bytes_arrive(step: int) -> None:
+    bodies = [b"", b"a", b"b" * 5000, b"c" * 7, b"d" * 20000, b"e"]
+    data = b"".join(LENGTH.pack(len(body)) + body for body in bodies)
+    assert read_all(data, step=step) == bodies
+
+
+def test_a_length_over_the_limit_is_refused_before_anything_is_allocated() -> None:
+    with pytest.raises(FrameError, match="over the limit"):
+        read_all(LENGTH.pack(2**32 - 1), limit=4096)
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\xc1", b"GET / HTTP/1.1", b"\x91\x01", b"\xdd\xff\xff\xff\xff", b"\x90\x90"]
+)
+def test_garbage_is_not_a_frame(garbage: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_frame(memoryview(garbage))
+
+
+# -- handshake -------------------------------------------------------------------------------------
+
+
+def identity(**changes: Any) -> Identity:
+    given: dict[str, Any] = {
+        "cluster": "blue",
+        "secret": b"s3cret",
+        "boot": 5,
+        "endpoint": "here:1",
+        "frame_bytes_max": 1 << 20,
+    }
+    return Identity(**{**given, **changes})
+
+
+def body(frame: bytes) -> bytes:
+    return frame[LENGTH.size :]
+
+
+def shake(accepting: Identity, connecting: Identity) -> tuple[Hello, Hello]:
+    """Whom each side met: (seen by the acceptor, seen by the connector)."""
+    acceptor, connector = Acceptor(accepting), Connector(connecting)
+    seen, verdict = acceptor.answered(body(connector.greeted(body(acceptor.greeting))))
+    return seen, connector.admitted(body(verdict))
+
+
+def test_both_sides_learn_who_the_other_is() -> None:
+    seen, met = shake(identity(boot=5, endpoint="here:1"), identity(boot=6, endpoint=""))
+    assert (seen.boot, seen.endpoint) == (6, "") and (met.boot, met.endpoint) == (5, "here:1")
+
+
+def test_a_wrong_secret_is_told_to_the_connector_and_proves_nothing_to_it() -> None:
+    acceptor, connector = Acceptor(identity()), Connector(identity(secret=b"other"))
+    answer = connector.greeted(body(acceptor.greeting))
+    with pytest.raises(Refused) as refused:
+        acceptor.answered(body(answer))
+    assert refused.value.reason == WRONG_SECRET
+    with pytest.raises(Refused) as told:
+        connector.admitted(body(refused.value.reply))
+    assert told.value.reason == WRONG_SECRET
+
+
+def test_a_wrong_cluster_shows_before_anything_is_proved() -> None:
+    with pytest.raises(Refused) as refused:
+        Connector(identity(cluster="green")).greeted(body(Acceptor(identity()).greeting))
+    assert refused.value.reason == WRONG_CLUSTER
+
+
+def test_an_acceptor_that_lets_everybody_in_is_not_believed() -> None:
+    accepting, connector = Acceptor(identity()), Connector(identity())
+    connector.greeted(body(accepting.greeting))
+    with pytest.raises(Refused) as refused:
+        connector.admitted(msgspec.msgpack.encode(["", bytes(32)]))
+    assert refused.value.reason == WRONG_SECRET
+
+
+def test_a_proof_cannot_be_reflected() -> None:
+    """A connector without the secret sends back what it is shown, having another link prove it."""
+    victim = identity()
+    first, second = Acceptor(victim), Acceptor(victim)
+    with pytest.raises(Refused) as refused:
+        first.answered(msgspec.msgpack.encode([body(second.greeting), bytes(32)]))
+    assert refused.value.reason == WRONG_SECRET
+    answer = body(Connector(victim).greeted(body(first.greeting)))
+    with pytest.raises(Refused) as replayed:
+        second.answered(answer)
+    assert replayed.value.reason == WRONG_SECRET
+
+
+def test_a_connector_does_not_take_its_own_proof_for_the_acceptors() -> None:
+    connector = Connector(identity())
+    answer = connector.greeted(body(Acceptor(identity()).greeting))
+    _, proof = msgspec.msgpack.decode(body(answer))
+    with pytest.raises(Refused):
+        connector.admitted(msgspec.msgpack.encode(["", proof]))
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2", NOT_FLEET),
+        (b"", NOT_FLEET),
+        (msgspec.msgpack.encode(["fleet", 99, "from the future"]), WRONG_VERSION),
+        (msgspec.msgpack.encode(["other", 1]), NOT_FLEET),
+        (msgspec.msgpack.encode(["fleet", 1, b"", b"", 1, "", 1]), WRONG_CLUSTER),
+        (msgspec.msgpack.encode(["fleet", 1, "text"]), NOT_FLEET),
+    ],
+)
+def test_a_greeting_that_is_none_is_refused(frame: bytes, reason: str) -> None:
+    with pytest.raises(Refused) as refused:
+        Connector(identity()).greeted(frame)
+    assert refused.value.reason == reason

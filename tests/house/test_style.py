@@ -1,0 +1,20 @@
+"""Lint and types are part of the tests."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*command: str) -> str:
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    return "" if result.returncode == 0 else result.stdout + result.stderr
+
+
+def test_the_linter_has_nothing_to_say() -> None:
+    assert run("flake8") == ""
+
+
+def test_the_types_hold(tmp_path: Path) -> None:
+    assert run("mypy", f"--cache-dir={tmp_path}") == ""
