@@ -16,8 +16,13 @@ CHANGE_NAMES = {MemberAdded: "added", MemberPromoted: "promoted", MemberRemoved:
 
 
 def reset_election_deadline(core: CoreState) -> None:
-    """A random time in [1x, 2x) of the election timeout; never for a member that does not vote."""
-    if core.is_voter and not core.removed:
+    """A random time in [1x, 2x) of the election timeout; never for a member that does not vote.
+
+    The first founder of a group that never had a leader asks again soon: the others are just starting.
+    """
+    if core.term == 1 and core.membership.current.voters[:1] == (core.id,):
+        core.deadline = core.now + 2 * core.config.heartbeat_ms
+    elif core.is_voter and not core.removed:
         core.deadline = core.now + core.config.election_ms + core.rng.randrange(core.config.election_ms)
     else:
         core.deadline = NEVER

@@ -16,11 +16,17 @@ class Noop(Struct, frozen=True, array_like=True, tag=0, gc=False):
 
 
 class Founded(Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """Entry 1 of every group: its founder is the only voter."""
+    """Entry 1 of every group, the same on every founder: the founders are its voters.
+
+    It is as if an earlier leader had committed it, so every founder may begin with it on its own.
+    """
 
     member: MemberId
+    """The first founder: it asks for the leadership at once."""
     address: str
     config: GroupConfig
+    others: tuple[tuple[MemberId, str], ...] = ()
+    """The other founders and where their nodes listen."""
 
 
 class SessionOpened(Struct, frozen=True, array_like=True, tag=2, gc=False):

@@ -106,6 +106,9 @@ def replicate(core: CoreState, role: Leader) -> None:
     for peer, progress in role.progress.items():
         while progress.next <= last_index and progress.may_send_entries(core.config.window_max):
             send_append(core, role, peer, progress)
+        if core.config.announce_commits and progress.state == REPLICATE:
+            if progress.commit_told < core.log.commit:
+                send_append(core, role, peer, progress)
 
 
 def send_append(
@@ -129,6 +132,7 @@ def send_append(
             core.term, core.id, peer, previous, previous_term, entries, log.commit, role.round, core.now
         )
     )
+    progress.commit_told = log.commit
     progress.sent(previous + len(entries))
 
 

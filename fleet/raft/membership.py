@@ -31,7 +31,8 @@ def after_change(members: Members, body: Founded | MemberAdded | MemberPromoted 
     )
     match body:
         case Founded():
-            return Members(voters=(who,), addresses={who: body.address})
+            founders = ((who, body.address), *body.others)
+            return Members(tuple(founder for founder, _ in founders), addresses=dict(founders))
         case MemberAdded():
             if who not in voters and who not in learners:
                 learners += (who,)

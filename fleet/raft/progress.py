@@ -35,6 +35,8 @@ class Progress:
     """The newest read round that the peer confirmed."""
     lease_from: Millis = NO_LEASE
     """When the newest acknowledged append left."""
+    commit_told: Index = 0
+    """The commit index that the newest append carried."""
     snapshot: SnapshotMeta | None = None
     offset: int = 0
     chunk_sent_at: Millis = 0

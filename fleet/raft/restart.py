@@ -64,6 +64,17 @@ def protect_possible_lease(core: Core) -> None:
         core.heard_at = core.now + longest - core.config.election_ms
 
 
+def join_founding(core: Core, founded: Founded) -> None:
+    """Make a newcomer one of the founders of its group. Nobody leads in term 1."""
+    assert core.log.last_index == 0 and core.term == 0, f"{core.id} is no newcomer"
+    assert core.id in (founded.member, *(member for member, _ in founded.others))
+    core.term = 1
+    core.merge((Entry(1, 1, founded),))
+    reset_election_deadline(core)
+    if core.id == founded.member:
+        core.deadline = core.now
+
+
 def found_group(core: Core, address: str, config: GroupConfig) -> None:
     """Make a newcomer the founder of its group. It leads when that is durable."""
     assert core.log.last_index == 0 and core.term == 0, f"{core.id} is no newcomer"
