@@ -9,7 +9,7 @@ from thespian.actors import ActorAddress, ActorSystemConventionUpdate, WakeupMes
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
-from fleet.actors.channel import SILENCE_MS, Call, Channel
+from fleet.actors.channel import PAYLOAD_BYTES_MAX, SILENCE_MS, Call, Channel
 from fleet.actors.mail import (
     ClientReply,
     EndTurn,
@@ -24,7 +24,7 @@ from fleet.actors.mail import (
 )
 from fleet.actors.registry import REGISTRY
 from fleet.actors.timer import Timer
-from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster, WrongSecret
+from fleet.errors import FleetError, NoSuchGroup, TooLarge, Unavailable, WrongCluster, WrongSecret
 from fleet.ports import Clock
 from fleet.raft.ids import Millis
 
@@ -109,7 +109,7 @@ class Requests:
 
     def on_link_refused(self, m: LinkRefused) -> None:
         self.refused[m.endpoint] = m.reason
-        if all(self.refused.get(address) in REFUSALS for address in self.registries):
+        if m.reason in REFUSALS and all(self.refused.get(at) in REFUSALS for at in self.registries):
             kind = REFUSALS[m.reason]
             error = kind(f"{m.endpoint} refuses the link: {m.reason}", node=m.endpoint)
             for channel in self.channels.values():
@@ -120,6 +120,10 @@ class Requests:
     # -- calls -------------------------------------------------------------------------------------
 
     def submit(self, call: Call) -> None:
+        if len(call.payload) > PAYLOAD_BYTES_MAX:
+            what = f"arguments of {len(call.payload)} bytes; {PAYLOAD_BYTES_MAX} is the most"
+            call.finish(call, None, 0, TooLarge(what, group=call.group))
+            return
         channel = self.channels.get(call.group)
         if channel is None:
             channel = self.channels[call.group] = Channel(call.group, self.name)
@@ -171,7 +175,7 @@ class Requests:
         if kind == NoSuchGroup.__name__:
             if not channel.nowhere:
                 channel.nowhere_since = now
-                self.refresh_nodes()
+            self.refresh_nodes()
             channel.nowhere.add(facts.get("node", ""))
             is_late = now - channel.nowhere_since >= NOWHERE_MS
             if is_late and len(channel.nowhere) >= len(self.registries):
@@ -244,7 +248,8 @@ class Requests:
                 channel.target = self._any_registry(channel.target)
                 channel.resend_at = now
             if channel.resend_at is not None and channel.resend_at <= now:
-                self._send(channel, channel.whole_request(now, self.actor.myAddress))
+                for request in channel.whole_requests(now, self.actor.myAddress):
+                    self._send(channel, request)
             self.dirty[channel.group] = channel
         for token, question in list(self.questions.items()):
             self._beat_question(token, question, now)
