@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from fleet.actors.guard import log
+from fleet.actors.hostings import Hosting
 from fleet.actors.mail import (
     AddMember,
+    DemoteMember,
     Done,
     GetStatus,
     GroupOp,
     GroupRequest,
-    GroupSpec,
     Hosted,
     HostMember,
     MemberStatus,
@@ -19,24 +23,42 @@ from fleet.actors.mail import (
     RemoveMember,
     TransferLeader,
 )
-from fleet.healing import Host, Promote, Remove, Seat, Seen, Transfer, Wanted, next_step
-from fleet.raft.ids import Millis
+from fleet.cluster import CLUSTER_GROUP
+from fleet.healing import (
+    Demote,
+    Host,
+    Promote,
+    Remove,
+    Seat,
+    Seen,
+    Transfer,
+    Wanted,
+    World,
+    living_members,
+    next_step,
+)
+from fleet.raft.ids import Millis, node_of
 
 if TYPE_CHECKING:
-    from fleet.actors.node_manager import Hosting, NodeManager
+    from fleet.actors.node_manager import NodeManager
 
 GIVE_UP_MS: Millis = 5000
-"""A step that was not answered by then is asked again by the next round."""
+"""A step that was not answered by then is asked again."""
+AGAIN_MS: Millis = 20
+"""A step that could not be done yet (a learner that still lags) is tried again after this."""
+MOVES_MAX = 8
+"""Groups that bring somebody in at a time: catching up costs disk and network."""
+EVERY_ROUNDS = 10
+"""So often every group is looked at even if nothing seems to have changed."""
 
 
 @dataclass(slots=True)
 class Case:
-    """A group under way: the token of the question that is open."""
+    """A group under way: the question that is open."""
 
-    hosting: "Hosting"
-    spec: GroupSpec
-    token: int
+    hosting: Hosting
     since: Millis
+    moves: bool
 
 
 class Healer:
@@ -47,75 +69,133 @@ class Healer:
         self.cases: dict[int, Case] = {}
         self.by_group: dict[int, int] = {}
         """Group number to the token of its open question."""
+        self.unsettled: dict[int, Hosting] = {}
+        """Groups that may need a step, by number, the longest waiting first."""
+        self.rounds = 0
+        self.again_is_due = False
+
+    # -- when --------------------------------------------------------------------------------------
+
+    def notice(self, hosting: Hosting) -> None:
+        """Something about the group changed."""
+        if hosting.leads:
+            self.unsettled[hosting.record.number] = hosting
+
+    def notice_all(self) -> None:
+        for hosting in self.manager.hostings.by_number.values():
+            self.notice(hosting)
 
     def round(self) -> None:
-        for hosting in self.manager.hostings.values():
-            if hosting.address is not None:
-                self.look_at(hosting)
+        self.rounds += 1
+        if self.rounds % EVERY_ROUNDS == 0:
+            self.notice_all()
+        now = self.manager.now()
+        for token in [token for token, case in self.cases.items() if now - case.since > GIVE_UP_MS]:
+            self.notice(self._close(token).hosting)
+        self.go_on()
 
-    def look_at(self, hosting: "Hosting") -> None:
-        """Ask the member how its group is, unless that is under way."""
-        number = hosting.record.number
-        token = self.by_group.get(number)
-        if token is not None:
-            if self.manager.now() - self.cases[token].since < GIVE_UP_MS:
-                return
-            self._close(token)
-        self._ask_member(hosting, GetStatus())
+    def go_on(self) -> None:
+        """Look at every group that may need a step and is not asked about already."""
+        self.again_is_due = False
+        for number, hosting in list(self.unsettled.items()):
+            if number not in self.by_group:
+                del self.unsettled[number]
+                if hosting.leads:
+                    self._ask_member(hosting, GetStatus())
 
-    def _open(self, hosting: "Hosting") -> int:
+    def _again(self, hosting: Hosting) -> None:
+        """Soon, once for all that wait for it."""
+        self.notice(hosting)
+        if not self.again_is_due:
+            self.again_is_due = True
+            self.manager.wake_in(AGAIN_MS, "heal")
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def _open(self, hosting: Hosting, moves: bool = False) -> int:
         token = self.manager.next_token()
-        self.cases[token] = Case(hosting, hosting.spec, token, self.manager.now())
+        self.cases[token] = Case(hosting, self.manager.now(), moves)
         self.by_group[hosting.record.number] = token
         return token
 
-    def _close(self, token: int) -> Case | None:
-        case = self.cases.pop(token, None)
-        if case is not None:
-            self.by_group.pop(case.hosting.record.number, None)
+    def _close(self, token: int) -> Case:
+        case = self.cases.pop(token)
+        self.by_group.pop(case.hosting.record.number, None)
         return case
 
-    def _ask_member(self, hosting: "Hosting", op: GroupOp) -> None:
+    def _ask_member(self, hosting: Hosting, op: GroupOp) -> None:
         if hosting.address is None:
             return
-        token = self._open(hosting)
-        request = GroupRequest(token, self.manager.myAddress, hosting.spec.name, op)
+        moves = isinstance(op, AddMember | PromoteMember)
+        request = GroupRequest(self._open(hosting, moves), self.manager.myAddress, hosting.spec.name, op)
         self.manager.send(hosting.address, request)
 
     def on_reply(self, reply: OpReply) -> None:
-        case = self._close(reply.token)
-        if case is None:
+        if reply.token not in self.cases:
             return
-        value, hosting = reply.value, case.hosting
+        hosting, value = self._close(reply.token).hosting, reply.value
         if isinstance(value, MemberStatus):
             self._decide(hosting, value)
         elif isinstance(value, Hosted):
-            node = self.manager.nodes.infos[self.manager.node_of(value.member)]
-            self._ask_member(hosting, AddMember(value.member, node.address))
+            info = self.manager.nodes.infos.get(node_of(value.member))
+            if info is not None:
+                self._ask_member(hosting, AddMember(value.member, info.address))
         elif isinstance(value, Done):
             self._ask_member(hosting, GetStatus())
         else:
-            self.manager.look_again(hosting)
+            if reply.error is not None and not reply.error.to_error().retry:
+                log.warning("group=%s cannot be healed yet: %s", hosting.spec.name, reply.error.to_error())
+            else:
+                self._again(hosting)
 
-    def _decide(self, hosting: "Hosting", status: MemberStatus) -> None:
-        manager = self.manager
-        if status.role != "leader":
+    # -- steps -------------------------------------------------------------------------------------
+
+    def wanted(self, hosting: Hosting) -> Wanted | None:
+        """None: not known, so nothing is changed."""
+        view = self.manager.view
+        if hosting.spec.name == CLUSTER_GROUP:
+            return view.cluster_wanted() if view.nodes else None
+        group = view.groups.get(hosting.spec.name)
+        if group is None or group.uid != hosting.spec.uid:
+            return None
+        return Wanted(view.wanted(group))
+
+    def world(self, hosting: Hosting, seen: Seen) -> World:
+        view, manager = self.manager.view, self.manager
+        reachable = frozenset(node for node in view.nodes if manager.is_reachable(node))
+        members = [seat.member for seat in seen.seats]
+        return World(living_members(members, view.disks()), reachable, view.staying())
+
+    def _decide(self, hosting: Hosting, status: MemberStatus) -> None:
+        wanted = self.wanted(hosting)
+        if status.role != "leader" or wanted is None:
             return
-        step = next_step(Wanted(hosting.spec.nodes), seen_in(status), manager.world())
-        match step:
-            case Host(node):
-                spec = manager.spec_for_others(hosting)
-                token = self._open(hosting)
-                request = NodeRequest(token, manager.myAddress, HostMember(spec))
-                manager.send(manager.nodes.managers[node], request)
-            case Promote(member):
-                self._ask_member(hosting, PromoteMember(member))
-            case Remove(member):
-                self._ask_member(hosting, RemoveMember(member))
-            case Transfer(member):
-                self._ask_member(hosting, TransferLeader(member))
-            case None:
-                pass
+        seen = seen_in(status)
+        step = next_step(wanted, seen, self.world(hosting, seen))
+        if isinstance(step, Host):
+            self._host(hosting, status, step)
+        elif isinstance(step, Promote):
+            self._ask_member(hosting, PromoteMember(step.member))
+        elif isinstance(step, Demote):
+            self._ask_member(hosting, DemoteMember(step.member))
+        elif isinstance(step, Remove):
+            log.info("group=%s lets go of %s", hosting.spec.name, step.member)
+            self._ask_member(hosting, RemoveMember(step.member))
+        elif isinstance(step, Transfer):
+            self._ask_member(hosting, TransferLeader(step.member))
+        elif any(not seat.votes and node_of(seat.member) in wanted.voters for seat in seen.seats):
+            self._again(hosting)
+
+    def _host(self, hosting: Hosting, status: MemberStatus, step: Host) -> None:
+        manager = self.manager
+        address = manager.nodes.managers.get(step.node)
+        is_own = hosting.spec.name == CLUSTER_GROUP
+        if not is_own and sum(case.moves for case in self.cases.values()) >= MOVES_MAX:
+            self._again(hosting)
+        elif address is not None:
+            spec = replace(hosting.spec, member="", founded=None)
+            request = HostMember(spec, status.removed)
+            manager.send(address, NodeRequest(self._open(hosting, True), manager.myAddress, request))
 
 
 def seen_in(status: MemberStatus) -> Seen:

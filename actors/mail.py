@@ -12,8 +12,10 @@ from thespian.actors import ActorAddress
 import fleet.errors
 from fleet.actors.base.wire import register
 from fleet.errors import FleetError
+from fleet.cluster import View
 from fleet.ports import Clock, Durable, GroupRecord, StoreWriter
 from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, SessionId, Term
 
 # -- values inside of messages ---------------------------------------------------------------------
@@ -37,11 +39,13 @@ class GroupSpec(Struct, frozen=True, array_like=True):
     name: str
     data_class: bytes
     """As `fleet.payload.encode_class` wrote it."""
-    nodes: tuple[NodeName, ...]
-    """Where its members are wanted, the founder's node first."""
     config: GroupConfig
-    founder: MemberId = MemberId("")
-    """Tells this group from another one of the same name."""
+    uid: int
+    """Tells this group from every other one of the name."""
+    member: MemberId = MemberId("")
+    """This member, where it was named in advance; else its name is made from its number in the store."""
+    founded: Founded | None = None
+    """Not None: it is one of the members that the group begins with."""
 
 
 class ErrorRecord(Struct, frozen=True, array_like=True):
@@ -89,6 +93,7 @@ class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
     """The log index of the newest membership change: a step of healing holds only if it stands."""
     data_class: str
     config: GroupConfig
+    removed: tuple[MemberId, ...]
 
 
 # -- between hosts ---------------------------------------------------------------------------------
@@ -151,22 +156,26 @@ class Hello(Struct, frozen=True, array_like=True, tag=4):
     known: tuple[NodeInfo, ...]
     answer: bool
     """Say hello back."""
+    cluster: int
+    """The uid of the cluster group; 0 for a node that belongs to none yet."""
 
 
 class ListNodes(Struct, frozen=True, array_like=True, tag=1):
     pass
 
 
-class CreateGroup(Struct, frozen=True, array_like=True, tag=2):
-    """Found the group on this node; its leader brings in the others."""
+class CheckClass(Struct, frozen=True, array_like=True, tag=2):
+    """Can this data class be hosted on this node?"""
 
-    spec: GroupSpec
+    data_class: bytes
 
 
 class HostMember(Struct, frozen=True, array_like=True, tag=3):
     """Make room for a member of the group; repeated, the same one."""
 
     spec: GroupSpec
+    removed: tuple[MemberId, ...]
+    """Members that left: one of these is not meant."""
 
 
 class ListMembers(Struct, frozen=True, array_like=True, tag=4):
@@ -190,6 +199,10 @@ class RemoveMember(Struct, frozen=True, array_like=True, tag=8):
     member: MemberId
 
 
+class DemoteMember(Struct, frozen=True, array_like=True, tag=12):
+    member: MemberId
+
+
 class ChangeConfig(Struct, frozen=True, array_like=True, tag=9):
     config: GroupConfig
 
@@ -198,8 +211,14 @@ class TransferLeader(Struct, frozen=True, array_like=True, tag=10):
     member: MemberId | None
 
 
-NodeOp: TypeAlias = ListNodes | CreateGroup | HostMember | ListMembers
-GroupOp: TypeAlias = GetStatus | AddMember | PromoteMember | RemoveMember | ChangeConfig | TransferLeader
+class GetCluster(Struct, frozen=True, array_like=True, tag=11):
+    """What this node knows of the cluster."""
+
+
+NodeOp: TypeAlias = ListNodes | CheckClass | HostMember | ListMembers | GetCluster
+GroupOp: TypeAlias = (
+    GetStatus | AddMember | PromoteMember | DemoteMember | RemoveMember | ChangeConfig | TransferLeader
+)
 
 
 class NodeRequest(Struct, frozen=True, array_like=True, tag=5):
@@ -243,7 +262,16 @@ class Done(Struct, frozen=True, array_like=True, tag=5):
     revision: Index
 
 
-OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done
+class ClusterSeen(Struct, frozen=True, array_like=True, tag=6):
+    """The cluster as one node sees it; `view` is whole, None before it has one."""
+
+    node: NodeInfo
+    view: View | None
+    unreachable_ms: dict[NodeName, Millis]
+    """For how long which nodes have not been heard."""
+
+
+OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done | ClusterSeen
 
 
 class OpReply(Struct, frozen=True, array_like=True, tag=7):
@@ -273,8 +301,15 @@ class StartNode(Struct, frozen=True):
     cluster: str
     clock: Clock
     seed: int
+    join: tuple[str, ...]
+    """Addresses of nodes of the cluster. None, and no seeds, and an empty disk: found one."""
     seeds: tuple[str, ...]
-    """Addresses of nodes to say hello to."""
+    """Addresses of the nodes that found a cluster together, the same on each."""
+    active: bool
+    """Whether to host members once it has joined."""
+    weight: float
+    purge_after_ms: Millis
+    """For a cluster that this node founds."""
     store: Durable | None
     """The node's store and what writes to it off the loop; None: every actor opens its own under
     `directory`, as it must where an actor is a process."""
@@ -322,6 +357,37 @@ class PeerAddresses(Struct, frozen=True):
     addresses: dict[NodeName, str]
 
 
+class Whereabouts(Struct, frozen=True):
+    """Where groups live that may have no member here: for clients that ask here."""
+
+    addresses: dict[str, str]
+    """Group to the address of its desired leader's node; "" for a group that is gone."""
+
+
+class Leading(Struct, frozen=True):
+    """A member began or ceased to lead, or the members of the group that it leads changed."""
+
+    member: MemberId
+    leads: bool
+
+
+class Applied(Struct, frozen=True):
+    """The cluster group's state changed here."""
+
+    index: Index
+
+
+class LocalRead(Struct, frozen=True):
+    """Execute a query on this member's own state, as old as it is."""
+
+    payload: bytes
+
+
+class LocalAnswer(Struct, frozen=True):
+    value: bytes
+    index: Index
+
+
 class StartMember(Struct, frozen=True):
     record: GroupRecord
     member: MemberId
@@ -334,8 +400,6 @@ class StartMember(Struct, frozen=True):
     disk: ActorAddress | None
     directory: str = ""
     fork_above_bytes: int = 0
-    founding_address: str | None = None
-    """Not None: this member founds its group, and others reach it there."""
 
 
 class MemberStopped(Struct, frozen=True):

@@ -12,10 +12,14 @@ from fleet.actors.clients import ClientDesk
 from fleet.actors.forked import ForkedDump
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.mail import (
+    Applied,
     ClientRequest,
     EndTurn,
     GroupRequest,
     GroupSpec,
+    Leading,
+    LocalAnswer,
+    LocalRead,
     MemberGone,
     MemberHere,
     MemberStopped,
@@ -26,6 +30,7 @@ from fleet.actors.mail import (
 )
 from fleet.actors.operators import OperatorDesk
 from fleet.actors.timer import Timer
+from fleet.cluster import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError
 from fleet.machine import DataMachine
 from fleet.payload import decode_class
@@ -38,7 +43,7 @@ from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotT
 from fleet.raft.ids import Index, MemberId, NodeName, node_of
 from fleet.raft.messages import PeerMessage
 from fleet.raft.ready import BecameLeader, MembersChanged, PersistRequest, Ready, SteppedDown
-from fleet.raft.restart import found_group, start_core
+from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
 from fleet.storage.lmdb_store import LmdbStore
 
@@ -67,6 +72,8 @@ class Member(GuardedActor):
         self.outgoing: dict[MemberId, list[PeerMessage]] = {}
         self.base_index: Index = 0
         self.dumping: tuple[Index, ForkedDump] | None = None
+        self.is_watched = False
+        self.told_index: Index = 0
         self.clients: ClientDesk
         self.operators: OperatorDesk
 
@@ -79,6 +86,7 @@ class Member(GuardedActor):
         except FleetError as error:
             self._stop(removed=False, error=str(error), restart=error.retry)
             return
+        self.is_watched = self.spec.name == CLUSTER_GROUP
         self.clients = ClientDesk(self)
         self.operators = OperatorDesk(self)
         self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
@@ -100,8 +108,8 @@ class Member(GuardedActor):
         now = m.clock.now_ms()
         rng = random.Random(m.seed)
         self.core = start_core(m.member, now, rng, loaded.hard, loaded.snapshot, loaded.entries)
-        if m.founding_address is not None and self.core.term == 0:
-            found_group(self.core, m.founding_address, self.spec.config)
+        if self.spec.founded is not None and self.core.term == 0:
+            join_founding(self.core, self.spec.founded)
         log.info(
             "group=%s member=%s starts: term=%d last=%d snapshot=%d",
             self.spec.name, m.member, self.core.term, self.core.log.last_index, self.base_index,
@@ -161,6 +169,9 @@ class Member(GuardedActor):
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
         self.clients.take(m)
 
+    def on_local_read(self, m: LocalRead, sender: Any) -> None:
+        self.send(sender, LocalAnswer(self.applier.query(m.payload), self.applier.index))
+
     def on_group_request(self, m: GroupRequest, sender: Any) -> None:
         self.operators.take(m)
 
@@ -203,6 +214,9 @@ class Member(GuardedActor):
                 break
         self.clients.end_turn()
         self._flush()
+        if self.is_watched and self.applier.index > self.told_index:
+            self.told_index = self.applier.index
+            self.send(self.start.manager, Applied(self.told_index))
         if core.deadline != NEVER:
             self.timer.arm(core.now, core.deadline)
 
@@ -318,11 +332,15 @@ class Member(GuardedActor):
         core = self.core
         if isinstance(hook, BecameLeader):
             log.info("group=%s term=%d %s leads", self.spec.name, hook.term, core.id)
+            self.send(self.start.manager, Leading(core.id, True))
         elif isinstance(hook, SteppedDown):
             log.info("group=%s term=%d %s steps down", self.spec.name, hook.term, core.id)
             self.clients.lose_all(core.leader)
+            self.send(self.start.manager, Leading(core.id, False))
         elif isinstance(hook, MembersChanged):
             self._tell_addresses()
+            if core.is_leader:
+                self.send(self.start.manager, Leading(core.id, True))
 
     def _tell_addresses(self) -> None:
         """Peers are found by what the log says of them until their nodes say it themselves."""
@@ -335,6 +353,7 @@ class Member(GuardedActor):
         PeerMail: on_peer_mail,
         ClientRequest: on_client_request,
         GroupRequest: on_group_request,
+        LocalRead: on_local_read,
         WakeupMessage: on_wakeup,
         Persisted: on_persisted,
         WriteFailed: on_write_failed,

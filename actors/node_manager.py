@@ -1,26 +1,38 @@
-"""The actor that owns a node: its disk, its registry, its members, and what it knows of other nodes."""
+"""The actor that owns a node: its disk, its registry, its members, and its place in the cluster."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
+from thespian.actors import (
+    ActorAddress,
+    ActorExitRequest,
+    ActorSystemConventionUpdate,
+    ChildActorExited,
+    WakeupMessage,
+)
 
 from fleet.actors.base.addresses import remote_address
+from fleet.actors.citizen import Citizen
 from fleet.actors.disk import Disk
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.healer import Healer
+from fleet.actors.hostings import Hosting, Hostings
 from fleet.actors.mail import (
-    CreateGroup,
+    Applied,
+    CheckClass,
+    ClientReply,
+    ClusterSeen,
+    Done,
+    EndTurn,
     ErrorRecord,
-    GroupSpec,
+    GetCluster,
     Hello,
     Hosted,
     HostMember,
+    Leading,
     ListMembers,
     ListNodes,
-    MemberInfo,
+    LocalAnswer,
     MemberList,
     MemberStopped,
     NodeInfo,
@@ -30,45 +42,23 @@ from fleet.actors.mail import (
     OpValue,
     Routes,
     StartDisk,
-    StartMember,
     StartNode,
     StartRegistry,
 )
-from fleet.actors.member import Member
 from fleet.actors.nodes import KnownNodes
 from fleet.actors.registry import REGISTRY, Registry
-from fleet.errors import BadArguments, DataClassUnavailable, FleetError, GroupExists, NoSuchNode, StorageFault
-from fleet.healing import World
+from fleet.actors.requests import MANAGER
+from fleet.cluster import CLUSTER_GROUP, NodeRecord
+from fleet.errors import BadArguments, CleanupOngoing, DataClassUnavailable, FleetError, StorageFault
 from fleet.machine import DataMachine
 from fleet.payload import class_name, decode_class
-from fleet.ports import Durable, GroupRecord
-from fleet.raft.ids import GroupName, MemberId, Millis, NodeName, member_id, node_of
+from fleet.ports import Durable
+from fleet.raft.ids import Millis, NodeName
 from fleet.storage.lmdb_store import LmdbStore
 
-MANAGER = "node"
-"""Its well-known name on each node."""
 ROUND_MS: Millis = 1000
-AGAIN_MS: Millis = 20
-"""A step that could not be done yet (a learner that still lags) is tried again after this."""
 REACHABLE_MS: Millis = 3 * ROUND_MS
-BACK_OFF_MS: tuple[Millis, Millis] = (100, 30_000)
-STABLE_MS: Millis = 60_000
-"""A member that ran this long is forgiven its earlier failures."""
 NODES_KEY = "nodes"
-
-
-@dataclass(slots=True)
-class Hosting:
-    """One member of this node, running or not."""
-
-    record: GroupRecord
-    spec: GroupSpec
-    member: MemberId
-    address: ActorAddress | None = None
-    failures: int = 0
-    started_at: Millis = 0
-    trouble: str = ""
-    """Why it does not run."""
 
 
 class NodeManager(GuardedActor):
@@ -82,19 +72,13 @@ class NodeManager(GuardedActor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hostings: dict[int, Hosting] = {}
+        self.hostings = Hostings(self)
         self.healer = Healer(self)
+        self.citizen = Citizen(self)
         self.token = 0
-        self.agains: dict[int, Hosting] = {}
         self.is_stopping = False
 
     # -- start -------------------------------------------------------------------------------------
-
-    def receiveMessage(self, message: Any, sender: Any) -> Any:
-        """The port is open before this node knows itself; what comes so early is asked again."""
-        if not hasattr(self, "start") and type(message) is not StartNode:
-            return None
-        return super().receiveMessage(message, sender)
 
     def on_start(self, m: StartNode, sender: Any) -> None:
         if hasattr(self, "start"):
@@ -111,14 +95,20 @@ class NodeManager(GuardedActor):
         if m.writer is not None:
             self.disk = self.createActor(Disk)
             self.send(self.disk, StartDisk(m.writer))
-        for record in self.store.groups():
-            self._adopt(record)
+        self.notifyOnSystemRegistrationChanges(True)
+        self.hostings.load()
+        self.citizen.begin()
         self._say_hello_to_everyone()
-        self._wake_in(ROUND_MS, "round")
+        self.citizen.round()
+        self.wake_in(ROUND_MS, "round")
 
     def _global(self, name: str) -> str | None:
         """Well-known names hold per process; a base that runs several nodes in one has none to give."""
         return name if self.start.address else None
+
+    @property
+    def view(self) -> Any:
+        return self.citizen.view
 
     def now(self) -> Millis:
         return self.start.clock.now_ms()
@@ -127,27 +117,27 @@ class NodeManager(GuardedActor):
         self.token += 1
         return self.token
 
-    def _wake_in(self, delay: Millis, payload: Any) -> None:
+    def wake_in(self, delay: Millis, payload: Any) -> None:
         self.wakeupAfter(timedelta(milliseconds=delay), payload=payload)
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
         match m.payload:
             case "round":
-                self._wake_in(ROUND_MS, "round")
+                self.wake_in(ROUND_MS, "round")
                 self._say_hello_to_everyone()
+                self.citizen.slow_round()
                 self.healer.round()
-            case ("look", int(number)):
-                self.agains.pop(number, None)
-                if number in self.hostings:
-                    self.healer.look_at(self.hostings[number])
+            case "heal":
+                self.healer.go_on()
             case ("start", int(number)):
-                if number in self.hostings and self.hostings[number].address is None:
-                    self._start_member(self.hostings[number])
+                self.hostings.on_start_due(number)
+            case _:
+                self.citizen.requests.on_wakeup(m)
 
     # -- other nodes -------------------------------------------------------------------------------
 
     def _say_hello_to_everyone(self) -> None:
-        """Nodes that were met, nodes that were heard of, and seeds that are neither."""
+        """Nodes that were met, nodes that were heard of, and addresses that are neither."""
         for info in self.nodes.infos.values():
             if info.name in self.nodes.managers:
                 self._say_hello(self.nodes.managers[info.name], answer=False)
@@ -157,19 +147,23 @@ class NodeManager(GuardedActor):
             if manager not in self.nodes.managers.values() and manager != self.myAddress:
                 self._say_hello(manager, answer=True)
         known = {info.address for info in self.nodes.everyone()}
-        for seed in self.start.seeds:
-            if seed not in known:
-                self._say_hello(remote_address(seed, MANAGER), answer=True)
+        for address in (*self.start.join, *self.start.seeds):
+            if address not in known:
+                self._say_hello(remote_address(address, MANAGER), answer=True)
 
     def _say_hello(self, manager: ActorAddress, answer: bool) -> None:
         known = tuple(self.nodes.infos.values())
-        self.send(manager, Hello(self.nodes.me, self.myAddress, self.registry, known, answer))
+        cluster = self.citizen.cluster_uid()
+        self.send(manager, Hello(self.nodes.me, self.myAddress, self.registry, known, answer, cluster))
 
     def on_hello(self, m: Hello, sender: Any) -> None:
-        nodes = self.nodes
+        nodes, own = self.nodes, self.citizen.cluster_uid()
         if m.me.name == nodes.me.name:
             if m.me.incarnation != nodes.me.incarnation:
                 log.error("another node calls itself %s too, at %s", m.me.name, m.me.address)
+            return
+        if m.cluster and own and m.cluster != own:
+            log.error("node %s at %s belongs to another cluster than this one", m.me.name, m.me.address)
             return
         news = [info for info in m.known if nodes.learn(info)]
         is_new = nodes.meet(m.me, m.manager, m.registry, self.now())
@@ -177,6 +171,8 @@ class NodeManager(GuardedActor):
         if is_new or news:
             log.info("node=%s knows %s", nodes.me.name, sorted(nodes.infos))
             self._remember_nodes()
+            self.healer.notice_all()
+            self.citizen.round()
         for info in news:
             if info.name not in nodes.managers and info.address:
                 self._say_hello(remote_address(info.address, MANAGER), answer=True)
@@ -189,93 +185,34 @@ class NodeManager(GuardedActor):
         except StorageFault as error:
             log.error("node=%s cannot keep what nodes it knows: %s", self.nodes.me.name, error)
 
+    def on_cluster_nodes(self, records: dict[NodeName, NodeRecord]) -> None:
+        """The cluster's state names its nodes: meet those that are not known, forget those that left."""
+        for record in records.values():
+            if record.name not in self.nodes.infos and record.name != self.start.name and record.address:
+                self._say_hello(remote_address(record.address, MANAGER), answer=True)
+        if self.nodes.watch(records, self.now()):
+            self._remember_nodes()
+
     def is_reachable(self, node: NodeName) -> bool:
+        if node == self.start.name:
+            return True
         return node in self.nodes.managers and self.nodes.is_reachable(node, self.now(), REACHABLE_MS)
-
-    def world(self) -> World:
-        nodes = frozenset(info.name for info in self.nodes.everyone())
-        return World(None, frozenset(filter(self.is_reachable, nodes)), nodes)
-
-    def node_of(self, member: MemberId) -> NodeName:
-        return node_of(member)
 
     # -- members -----------------------------------------------------------------------------------
 
-    def _adopt(self, record: GroupRecord) -> Hosting:
-        spec = msgspec.msgpack.decode(record.spec, type=GroupSpec)
-        member = member_id(self.start.name, self.store.identity.incarnation, record.number)
-        hosting = self.hostings[record.number] = Hosting(record, spec, member)
-        self._start_member(hosting)
-        return hosting
-
-    def _start_member(self, hosting: Hosting) -> None:
-        start, number = self.start, hosting.record.number
-        hosting.trouble, hosting.started_at = "", self.now()
-        hosting.address = self.createActor(Member)
-        is_founder = hosting.spec.founder == ""
-        self.send(
-            hosting.address,
-            StartMember(
-                record=hosting.record,
-                member=hosting.member,
-                registry=self.registry,
-                manager=self.myAddress,
-                clock=start.clock,
-                seed=start.seed * 1_000_003 + number * 1009 + hosting.failures,
-                store=start.store,
-                disk=self.disk,
-                directory=f"{start.directory}/members/{number}" if start.store is None else "",
-                fork_above_bytes=start.fork_above_bytes,
-                founding_address=start.address if is_founder else None,
-            ),
-        )
-
-    def spec_for_others(self, hosting: Hosting) -> GroupSpec:
-        return msgspec.structs.replace(hosting.spec, founder=hosting.spec.founder or hosting.member)
-
-    def look_again(self, hosting: Hosting) -> None:
-        """Soon, once, however often this is asked."""
-        number = hosting.record.number
-        if number not in self.agains:
-            self.agains[number] = hosting
-            self._wake_in(AGAIN_MS, ("look", number))
-
     def on_member_stopped(self, m: MemberStopped, sender: Any) -> None:
-        hosting = next((one for one in self.hostings.values() if one.member == m.member), None)
-        if hosting is None:
-            return
-        hosting.address = None
-        if m.removed:
-            del self.hostings[hosting.record.number]
-            self.store.drop_group(hosting.record.number)
-            log.info("group=%s %s left; its data is gone", hosting.spec.name, m.member)
-        else:
-            self._trouble(hosting, m.error, m.restart)
+        self.hostings.on_member_stopped(m)
 
     def on_child_exited(self, m: ChildActorExited, sender: Any) -> None:
-        """A member that died without a word, unless the whole node is stopping."""
-        if self.is_stopping:
-            return
-        for hosting in self.hostings.values():
-            if hosting.address == m.childAddress:
-                hosting.address = None
-                self._trouble(hosting, "it died", restart=True)
+        if not self.is_stopping:
+            self.hostings.on_child_exited(m.childAddress)
 
-    def _trouble(self, hosting: Hosting, why: str, restart: bool) -> None:
-        """Start it again, later each time; not at all when that cannot help."""
-        hosting.trouble = why
-        if self.now() - hosting.started_at > STABLE_MS:
-            hosting.failures = 0
-        hosting.failures += 1
-        if not restart:
-            log.error("group=%s %s does not run: %s", hosting.spec.name, hosting.member, why)
-            return
-        least, most = BACK_OFF_MS
-        delay = min(most, least << min(hosting.failures - 1, 20))
-        log.warning(
-            "group=%s %s starts again in %d ms: %s", hosting.spec.name, hosting.member, delay, why
-        )
-        self._wake_in(delay, ("start", hosting.record.number))
+    def on_leading(self, m: Leading, sender: Any) -> None:
+        hosting = self.hostings.by_member.get(m.member)
+        if hosting is not None:
+            hosting.leads = m.leads
+            self.healer.notice(hosting)
+            self.healer.go_on()
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -291,47 +228,58 @@ class NodeManager(GuardedActor):
             case ListNodes():
                 return Nodes(self.nodes.everyone())
             case ListMembers():
-                return MemberList(self.nodes.me, tuple(map(info_of, self.hostings.values())))
-            case CreateGroup(spec):
-                return Hosted(self._create_group(spec).member)
-            case HostMember(spec):
-                return Hosted(self._host_member(spec).member)
+                return MemberList(self.nodes.me, self.hostings.infos())
+            case GetCluster():
+                return self._cluster_seen()
+            case CheckClass(data_class):
+                check_class(data_class)
+                return Done(0)
+            case HostMember():
+                return Hosted(self._host_member(op).member)
         raise BadArguments(f"a node manager does not know {type(op).__name__}")
 
-    def _create_group(self, spec: GroupSpec) -> Hosting:
-        """Everything is checked before anything is written."""
-        me = self.nodes.me.name
-        if not spec.name:
-            raise BadArguments("a group's name is not empty")
-        if spec.nodes[:1] != (me,):
-            raise BadArguments(f"the founder is {spec.nodes[:1]}, this is {me}", group=spec.name, node=me)
-        if self._hosted(spec.name) is not None:
-            raise GroupExists(f"group {spec.name!r} exists", group=spec.name, node=me)
-        unknown = [node for node in spec.nodes if node != me and node not in self.nodes.infos]
-        if unknown:
-            known = sorted(info.name for info in self.nodes.everyone())
-            raise NoSuchNode(f"no node {unknown[0]!r} is known here", node=me, known=", ".join(known))
+    def _cluster_seen(self) -> ClusterSeen:
+        view, now = self.view, self.now()
+        silent = {name: self.nodes.silent_ms(name, now) for name in view.nodes if name != self.start.name}
+        unreachable = {name: silence for name, silence in silent.items() if silence >= REACHABLE_MS}
+        return ClusterSeen(self.nodes.me, view.whole() if view.rev else None, unreachable)
+
+    def _host_member(self, m: HostMember) -> Hosting:
+        """The one that is here, unless the group has let go of it already."""
+        spec = m.spec
+        hosting = self.hostings.by_name.get(spec.name)
+        if hosting is not None and (hosting.spec.uid != spec.uid or hosting.member in m.removed):
+            if spec.name == CLUSTER_GROUP and hosting.spec.uid != spec.uid:
+                raise BadArguments("this node belongs to another cluster", node=self.start.name)
+            self.hostings.drop(hosting)
+            hosting = None
+        if hosting is not None:
+            return hosting
+        if any(one.is_dropped and one.spec.name == spec.name for one in self.hostings.by_number.values()):
+            raise CleanupOngoing("a former member is just leaving", group=spec.name, node=self.start.name)
         check_class(spec.data_class)
-        record = self.store.create_group(GroupName(spec.name), msgspec.msgpack.encode(spec))
-        hosting = self._adopt(record)
-        self.look_again(hosting)
-        return hosting
+        return self.hostings.create(spec)
 
-    def _host_member(self, spec: GroupSpec) -> Hosting:
-        hosting = self._hosted(spec.name)
-        if hosting is None:
-            check_class(spec.data_class)
-            return self._adopt(self.store.create_group(GroupName(spec.name), msgspec.msgpack.encode(spec)))
-        if (hosting.spec.founder or hosting.member) != spec.founder:
-            what = f"a member of another group {spec.name!r} lives here"
-            raise GroupExists(what, group=spec.name, node=self.nodes.me.name)
-        return hosting
-
-    def _hosted(self, name: str) -> Hosting | None:
-        return next((hosting for hosting in self.hostings.values() if hosting.spec.name == name), None)
-
-    def on_reply(self, m: OpReply, sender: Any) -> None:
+    def on_op_reply(self, m: OpReply, sender: Any) -> None:
         self.healer.on_reply(m)
+
+    # -- the cluster -------------------------------------------------------------------------------
+
+    def on_applied(self, m: Applied, sender: Any) -> None:
+        self.citizen.on_applied(m.index)
+
+    def on_local_answer(self, m: LocalAnswer, sender: Any) -> None:
+        self.citizen.on_local_answer(m)
+
+    def on_client_reply(self, m: ClientReply, sender: Any) -> None:
+        self.citizen.requests.on_reply(m)
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.citizen.requests.on_end_turn()
+
+    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
+        if hasattr(self, "start"):
+            self.citizen.requests.on_link(m)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.is_stopping = True
@@ -344,8 +292,14 @@ class NodeManager(GuardedActor):
         WakeupMessage: on_wakeup,
         MemberStopped: on_member_stopped,
         ChildActorExited: on_child_exited,
+        Leading: on_leading,
         NodeRequest: on_request,
-        OpReply: on_reply,
+        OpReply: on_op_reply,
+        Applied: on_applied,
+        LocalAnswer: on_local_answer,
+        ClientReply: on_client_reply,
+        EndTurn: on_end_turn,
+        ActorSystemConventionUpdate: on_link,
         ActorExitRequest: on_exit,
     }
 
@@ -359,8 +313,3 @@ def check_class(data_class: bytes) -> None:
     except Exception as error:
         what = f"a new object cannot be made: {type(error).__name__}: {error}"
         raise DataClassUnavailable(what, data_class=class_name(data_class)) from error
-
-
-def info_of(hosting: Hosting) -> MemberInfo:
-    state = "running" if hosting.address is not None else hosting.trouble or "waiting"
-    return MemberInfo(hosting.spec.name, hosting.member, state)

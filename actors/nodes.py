@@ -1,5 +1,6 @@
 """Which nodes a node knows, and where: learned from hellos, kept over restarts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import msgspec
@@ -21,6 +22,8 @@ class KnownNodes:
     managers: dict[NodeName, ActorAddress] = field(default_factory=dict)
     registries: dict[NodeName, ActorAddress] = field(default_factory=dict)
     heard_at: dict[NodeName, Millis] = field(default_factory=dict)
+    watched_since: dict[NodeName, Millis] = field(default_factory=dict)
+    """Nodes of the cluster, and from when on their silence counts."""
 
     def learn(self, info: NodeInfo) -> bool:
         """True: this is news."""
@@ -39,6 +42,21 @@ class KnownNodes:
         self.managers[info.name], self.registries[info.name] = manager, registry
         self.heard_at[info.name] = now
         return is_news
+
+    def silent_ms(self, node: NodeName, now: Millis) -> Millis:
+        """For how long nothing was heard of a watched node."""
+        return now - max(self.heard_at.get(node, 0), self.watched_since.get(node, now))
+
+    def watch(self, names: Collection[NodeName], now: Millis) -> bool:
+        """The nodes of the cluster now: forget those that left it, begin to watch those that are new.
+        Whoever is only about to join is known all the same. True: somebody was forgotten."""
+        gone = [name for name in self.watched_since if name not in names]
+        for name in gone:
+            for known in (self.watched_since, self.infos, self.managers, self.registries, self.heard_at):
+                known.pop(name, None)
+        for name in names:
+            self.watched_since.setdefault(name, now)
+        return bool(gone)
 
     def everyone(self) -> tuple[NodeInfo, ...]:
         return (self.me, *self.infos.values())

@@ -6,6 +6,7 @@ from fleet.actors.clients import where_is
 from fleet.actors.mail import (
     AddMember,
     ChangeConfig,
+    DemoteMember,
     Done,
     ErrorRecord,
     GetStatus,
@@ -28,7 +29,7 @@ from fleet.errors import (
     WouldBreakQuorum,
 )
 from fleet.payload import class_name
-from fleet.raft.entries import ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved
+from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
 from fleet.raft.events import Change, Transfer
 from fleet.raft.ready import (
     CANNOT_REMOVE_LEADER,
@@ -72,6 +73,8 @@ class OperatorDesk:
                 self.member.step(Change(token, MemberAdded(op.member, op.address)))
             case PromoteMember():
                 self.member.step(Change(token, MemberPromoted(op.member)))
+            case DemoteMember():
+                self.member.step(Change(token, MemberDemoted(op.member)))
             case RemoveMember():
                 self.member.step(Change(token, MemberRemoved(op.member)))
             case ChangeConfig():
@@ -124,4 +127,5 @@ def status_of(member: "Member") -> MemberStatus:
         changed_at=core.membership.changed_at,
         data_class=class_name(member.spec.data_class),
         config=core.config,
+        removed=members.removed,
     )

@@ -19,8 +19,9 @@ from fleet.actors.mail import (
     Refusal,
     Routes,
     StartRegistry,
+    Whereabouts,
 )
-from fleet.errors import NoSuchGroup
+from fleet.errors import FleetError, NoSuchGroup, Unavailable
 from fleet.raft.ids import MemberId, NodeName, node_of
 
 REGISTRY = "registry"
@@ -39,6 +40,7 @@ class Registry(GuardedActor):
         self.members: dict[MemberId, ActorAddress] = {}
         self.groups: dict[str, MemberId] = {}
         self.routes: dict[NodeName, ActorAddress] = {}
+        self.whereabouts: dict[str, str] = {}
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
         self.node = m.node
@@ -51,6 +53,13 @@ class Registry(GuardedActor):
         for node, address in m.addresses.items():
             if address and node not in self.routes and node != self.node:
                 self.routes[node] = remote_address(address, REGISTRY)
+
+    def on_whereabouts(self, m: Whereabouts, sender: Any) -> None:
+        for group, address in m.addresses.items():
+            if address:
+                self.whereabouts[group] = address
+            else:
+                self.whereabouts.pop(group, None)
 
     def on_member_here(self, m: MemberHere, sender: Any) -> None:
         self.members[m.member] = m.address
@@ -77,10 +86,10 @@ class Registry(GuardedActor):
         if member is not None:
             self.send(self.members[member], m)
             return
-        error = ErrorRecord.of(self._no_such_group(m.group))
+        error, address = self._not_here(m.group)
         seqs = tuple(seq for seq, _ in m.commands)
         queries = tuple(query for query, _ in m.queries)
-        refusal = Refusal(error, False, "", "", m.opens, m.session, seqs, queries)
+        refusal = Refusal(error, False, "", address, m.opens, m.session, seqs, queries)
         self.send(m.reply_to, ClientReply(m.group, 0, (), (), (refusal,)))
 
     def on_group_request(self, m: GroupRequest, sender: Any) -> None:
@@ -88,10 +97,17 @@ class Registry(GuardedActor):
         if member is not None:
             self.send(self.members[member], m)
         else:
-            self.send(m.reply_to, OpReply(m.token, None, ErrorRecord.of(self._no_such_group(m.group))))
+            error, address = self._not_here(m.group)
+            self.send(m.reply_to, OpReply(m.token, None, error, leader_address=address))
 
-    def _no_such_group(self, group: str) -> NoSuchGroup:
-        return NoSuchGroup(f"no member of group {group!r} on this node", group=group, node=self.node)
+    def _not_here(self, group: str) -> tuple[ErrorRecord, str]:
+        """Why, and where to ask instead."""
+        address = self.whereabouts.get(group, "")
+        if address:
+            error: FleetError = Unavailable("the group lives elsewhere", group=group, node=self.node)
+        else:
+            error = NoSuchGroup(f"node {self.node} knows no group {group!r}", group=group, node=self.node)
+        return ErrorRecord.of(error), address
 
     def on_failure(self, why: str) -> None:
         log.critical("node=%s: without its registry no group is reachable here", self.node)
@@ -102,6 +118,7 @@ class Registry(GuardedActor):
         PeerAddresses: on_peer_addresses,
         MemberHere: on_member_here,
         MemberGone: on_member_gone,
+        Whereabouts: on_whereabouts,
         PeerMail: on_peer_mail,
         ClientRequest: on_client_request,
         GroupRequest: on_group_request,

@@ -4,56 +4,24 @@ import os
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from hashlib import blake2b
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import split_endpoint
 from fleet.actors.channel import Call
 from fleet.actors.client import Client, Inbox, StartClient
 from fleet.actors.clock import SystemClock
-from fleet.actors.mail import (
-    ChangeConfig,
-    CreateGroup,
-    GetStatus,
-    GroupOp,
-    GroupSpec,
-    ListMembers,
-    ListNodes,
-    MemberList,
-    MemberStatus,
-    NodeInfo,
-    NodeOp,
-    Nodes,
-    OpValue,
-    TransferLeader,
-)
+from fleet.actors.mail import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.requests import Question, Requests
-from fleet.data import CallOptions, Data, Kind, Reply, bind
-from fleet.errors import (
-    BadArguments,
-    ConfigError,
-    FleetError,
-    GroupExists,
-    NoSuchNode,
-    OutcomeUnknown,
-    Unavailable,
-    WouldDeadlock,
-)
-from fleet.payload import encode_class
-from fleet.raft.config import GroupConfig
-from fleet.raft.ids import NodeName, node_of
+from fleet.data import CallOptions, Kind, Reply
+from fleet.errors import ConfigError, FleetError, OutcomeUnknown, Unavailable, WouldDeadlock
+from fleet.operations import GRACE_S, Operations
 from fleet.secret import find_secret
 
-D = TypeVar("D")
 TIMEOUT_S = 10.0
 CONNECT_S = 5.0
-GRACE_S = 5.0
-"""A blocking caller waits this much longer than the loop should need to tell it."""
-POLL_S = 0.02
 
 
 def connect(
@@ -82,7 +50,7 @@ def connect(
     return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout)
 
 
-class Fleet:
+class Fleet(Operations):
     """A connection to a cluster. Threads may share it; close it or use it with `with`."""
 
     def __init__(self, addresses: list[str], cluster: str, secret: bytes, timeout: float) -> None:
@@ -119,146 +87,6 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- groups ------------------------------------------------------------------------------------
-
-    def group(self, name: str, data_class: type[D]) -> D:
-        """The group as an object of its class; whether it exists shows at the first call."""
-        check_group_name(name)
-        check_data_class(data_class)
-        return bind(data_class, name, self)
-
-    def create_group(
-        self,
-        name: str,
-        data_class: type[D],
-        *,
-        replicas: int = 3,
-        nodes: Sequence[str] | None = None,
-        config: GroupConfig | None = None,
-        exist_ok: bool = False,
-        timeout: float | None = None,
-    ) -> D:
-        """Found a group and wait until its members are there.
-
-        `nodes`: where they live, the first one founds it; else the first `replicas` nodes in a
-        stable order that differs from group to group. A node that does not answer joins when it does:
-        the call returns when the others have.
-
-        Raises:
-            GroupExists: and `exist_ok` is not set.
-            NoSuchNode, BadArguments, NotEncodable, DataClassUnavailable: nothing was done.
-            Unavailable: no leader within `timeout` seconds; the group may come up later.
-        """
-        check_group_name(name)
-        check_data_class(data_class)
-        deadline = time.monotonic() + (timeout or self.timeout)
-        known = {info.name: info for info in self.nodes()}
-        chosen = choose_nodes(name, list(known), replicas, nodes)
-        wanted = tuple(NodeName(node) for node in chosen)
-        spec = GroupSpec(name, encode_class(data_class), wanted, config or GroupConfig())
-        founder = known[NodeName(chosen[0])]
-        for info in known.values():
-            if not exist_ok and info.name in chosen[1:] and self._hosts(info, name):
-                raise GroupExists(f"group {name!r} exists", group=name, node=info.name)
-        try:
-            self._ask_node(founder.address, CreateGroup(spec), repeats=False, timeout=timeout)
-        except GroupExists:
-            if not exist_ok:
-                raise
-        self._await_members(name, chosen, deadline)
-        return self.group(name, data_class)
-
-    def _hosts(self, node: NodeInfo, group: str) -> bool:
-        try:
-            members = self.members(node.address)
-        except Unavailable:
-            return False
-        return any(member.group == group for member in members.members)
-
-    def _await_members(self, name: str, chosen: Sequence[str], deadline: float) -> None:
-        """Until everyone who answers votes. A node that stays away is not waited for to the end."""
-        patience = time.monotonic() + (deadline - time.monotonic()) / 2
-        while True:
-            status = self._status_or_none(name, deadline)
-            if status is not None and status.role == "leader":
-                voting = {node_of(voter) for voter in status.voters}
-                if voting >= set(chosen) or time.monotonic() > patience:
-                    return
-            if time.monotonic() > deadline:
-                raise Unavailable("the group has no leader yet", group=name, nodes=", ".join(chosen))
-            time.sleep(POLL_S)
-
-    def _status_or_none(self, name: str, deadline: float) -> MemberStatus | None:
-        try:
-            return self.status(name, timeout=max(0.1, deadline - time.monotonic()))
-        except Unavailable:
-            return None
-
-    # -- looking and changing ----------------------------------------------------------------------
-
-    def nodes(self) -> list[NodeInfo]:
-        """The nodes that the first node to answer knows of."""
-        for address in self._addresses():
-            try:
-                value = self._ask_node(address, ListNodes(), timeout=CONNECT_S / 2)
-            except Unavailable:
-                continue
-            assert isinstance(value, Nodes)
-            return sorted(value.nodes, key=lambda info: info.name)
-        raise Unavailable("no node answers", addresses=", ".join(self._addresses()))
-
-    def members(self, address: str) -> MemberList:
-        """What lives on the node at this address."""
-        value = self._ask_node(address, ListMembers())
-        assert isinstance(value, MemberList)
-        return value
-
-    def status(self, group: str, timeout: float | None = None) -> MemberStatus:
-        """The group as its leader sees it, or as some member does when there is no leader."""
-        deadline = time.monotonic() + (timeout or self.timeout)
-        best: MemberStatus | None = None
-        for address in self._addresses():
-            left = max(0.1, min(1.0, deadline - time.monotonic()))
-            try:
-                value = self._ask_group(group, GetStatus(), address=address, timeout=left)
-            except FleetError:
-                continue
-            assert isinstance(value, MemberStatus)
-            if best is None or (value.role == "leader", value.term) > (best.role == "leader", best.term):
-                best = value
-        if best is None:
-            raise Unavailable("no member of the group answers", group=group)
-        return best
-
-    def statuses(self, group: str, timeout: float = 1.0) -> dict[str, MemberStatus]:
-        """Each member as it sees itself, by its node; who does not answer in time is left out."""
-        asked = [self._ask_soon(GetStatus(), group, at, True, timeout) for at in self._addresses()]
-        found = {}
-        for future in asked:
-            try:
-                value = future.result(timeout + GRACE_S)
-            except FleetError:
-                continue
-            assert isinstance(value, MemberStatus)
-            found[str(node_of(value.member))] = value
-        return found
-
-    def transfer_leader(self, group: str, node: str, timeout: float | None = None) -> None:
-        """Hand the group's leadership to its member on `node`.
-
-        Raises: TargetUnresponsive, NotMember, Unavailable.
-        """
-        status = self.status(group, timeout)
-        for member in (*status.voters, *status.learners):
-            if node_of(member) == node:
-                self._ask_group(group, TransferLeader(member), timeout=timeout)
-                return
-        raise NoSuchNode(f"group {group!r} has no member on {node!r}", group=group, node=node)
-
-    def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> None:
-        """Returns when the change is committed."""
-        self._ask_group(group, ChangeConfig(config), timeout=timeout)
-
     # -- what handles call -------------------------------------------------------------------------
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
@@ -292,20 +120,6 @@ class Fleet:
 
     def _addresses(self) -> list[str]:
         return list(self._run(lambda requests: list(requests.registries)))
-
-    def _ask_node(
-        self, address: str, op: NodeOp, *, repeats: bool = True, timeout: float | None = None
-    ) -> OpValue:
-        return self._ask(op, "", address, repeats, timeout)
-
-    def _ask_group(self, group: str, op: GroupOp, address: str = "", timeout: float | None = None) -> OpValue:
-        return self._ask(op, group, address, True, timeout)
-
-    def _ask(
-        self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
-    ) -> OpValue:
-        future = self._ask_soon(op, group, address, repeats, timeout)
-        return future.result((timeout or self.timeout) + GRACE_S)
 
     def _ask_soon(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
@@ -365,36 +179,3 @@ def _finish(call: Call, value: bytes | None, revision: int, error: FleetError | 
         assert value is not None
         reply.revision = revision
         reply.set_result(value)
-
-
-def check_group_name(name: str) -> None:
-    if not isinstance(name, str) or not name:
-        raise BadArguments("a group's name is a string that is not empty", name=repr(name))
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise BadArguments(f"a group's name is UTF-8 text: {error.reason}", name=repr(name)) from None
-
-
-def check_data_class(data_class: Any) -> None:
-    if not (isinstance(data_class, type) and issubclass(data_class, Data)):
-        raise ConfigError(f"{data_class!r} is not a data class; derive it from fleet.Data")
-
-
-def choose_nodes(group: str, known: list[Any], replicas: int, nodes: Sequence[str] | None) -> list[str]:
-    """Where a new group's members live, the founder's node first."""
-    if nodes is None:
-        if replicas < 1:
-            raise BadArguments(f"replicas must be at least 1, not {replicas}", group=group)
-
-        def weight(node: str) -> bytes:
-            return blake2b(f"{node}\0{group}".encode(), digest_size=8).digest()
-
-        return sorted(known, key=weight)[:replicas]
-    chosen = list(dict.fromkeys(nodes))
-    if not chosen:
-        raise BadArguments("a group lives on at least one node", group=group)
-    unknown = [node for node in chosen if node not in known]
-    if unknown:
-        raise NoSuchNode(f"no node {unknown[0]!r} is known", group=group, known=", ".join(sorted(known)))
-    return chosen

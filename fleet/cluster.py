@@ -138,7 +138,7 @@ class Cluster(Data):
         node = NodeName(name)
         known = self.nodes.get(node)
         if known is not None and known.incarnation == incarnation:
-            state = known.state if known.state != LEAVING else state
+            state = known.state
         fresh = NodeRecord(node, incarnation, zone, address, weight, state, {}, ctx.index)
         if known is None or replace(known, rev=0) != replace(fresh, rev=0):
             self.nodes[node] = fresh
@@ -267,9 +267,10 @@ class Cluster(Data):
         self._trim(self.gone_groups)
 
     @command
-    def cleaned(self, uid: Index, node: str) -> None:
-        """`node` holds nothing of the removed group any more."""
-        self._cleaned(uid, NodeName(node))
+    def cleaned(self, uids: tuple[Index, ...], node: str) -> None:
+        """`node` holds nothing of the removed groups any more."""
+        for uid in uids:
+            self._cleaned(uid, NodeName(node))
 
     def _cleaned(self, uid: Index, node: NodeName) -> None:
         removal = self.removed.get(uid)
@@ -311,12 +312,12 @@ class Cluster(Data):
     # -- reading -----------------------------------------------------------------------------------
 
     @query
-    def view(self, since: Index, rev: Index) -> View:
-        """What changed after `since`; `rev` is where the asking member stands."""
+    def view(self, since: Index) -> View:
+        """What changed after `since`. Its `rev` is for the asker to fill in: where its member stands."""
         whole = since < self.oldest_rev or since == 0
         seen = 0 if whole else since
         return View(
-            rev=rev,
+            rev=0,
             nodes=tuple(node for node in self.nodes.values() if node.rev > seen),
             groups=tuple(group for group in self.groups.values() if group.rev > seen),
             removed=tuple(removal for removal in self.removed.values() if removal.rev > seen),

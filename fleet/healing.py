@@ -60,11 +60,17 @@ class Remove(Struct, frozen=True):
     member: MemberId
 
 
+class Demote(Struct, frozen=True):
+    """A voter that should only learn."""
+
+    member: MemberId
+
+
 class Transfer(Struct, frozen=True):
     member: MemberId
 
 
-Step: TypeAlias = Host | Promote | Remove | Transfer
+Step: TypeAlias = Host | Promote | Demote | Remove | Transfer
 CAUGHT_UP_MAX = 1000
 """A member this many entries behind the commit index is not given a role."""
 
@@ -115,7 +121,7 @@ def _bring_in(wanted: Wanted, seen: Seen, world: World) -> Step | None:
 
 def _let_go(wanted: Wanted, seen: Seen, world: World) -> Step | None:
     """Extra members, when all that are wanted vote; of a leaving node, when all that can do. The leader
-    hands over first. A voter that should only learn leaves too, and is brought in again as a learner."""
+    hands over first."""
     voting = {node_of(seat.member) for seat in seen.seats if seat.votes and _is_ready(seat, seen)}
     for seat in seen.seats:
         node = node_of(seat.member)
@@ -130,7 +136,7 @@ def _let_go(wanted: Wanted, seen: Seen, world: World) -> Step | None:
             continue
         if seat.member == seen.leader:
             return _hand_to_first(wanted.voters, seen, world)
-        return Remove(seat.member)
+        return Demote(seat.member) if node in wanted.learners else Remove(seat.member)
     return None
 
 

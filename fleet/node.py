@@ -10,7 +10,8 @@ from typing import Any, Self
 from fleet.actors.base.base import start_system
 from fleet.actors.clock import SystemClock
 from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, StartNode
-from fleet.actors.node_manager import MANAGER, NodeManager
+from fleet.actors.node_manager import NodeManager
+from fleet.actors.requests import MANAGER
 from fleet.errors import ConfigError, Unavailable
 from fleet.ports import Clock
 from fleet.raft.ids import NodeName
@@ -31,9 +32,14 @@ class Node:
             are encrypted.
         data_dir: this node's own; made when it is missing.
         advertise: how others reach it, when that is not `listen`.
-        join: addresses of other nodes of the cluster; one that answers is enough, and none is needed
-            after the first time.
-        zone: what fails together with this node.
+        join: addresses of nodes of a cluster; one that answers is enough, and none is needed after the
+            first time. Without `join` and `seeds`, a node with an empty directory founds a cluster.
+        seeds: addresses of the nodes that found a cluster together, the same on each of them.
+        zone: what fails together with this node: replicas are spread over zones.
+        weight: how much it takes, compared with others; 0 for nothing.
+        active: False: belong to the cluster, and host no groups until activated.
+        purge_after: seconds a node may be unreachable before a majority declares it gone; set by the
+            founder of a cluster.
         cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`.
 
     Raises (from start):
@@ -50,7 +56,11 @@ class Node:
         *,
         advertise: str | None = None,
         join: Sequence[str] = (),
+        seeds: Sequence[str] = (),
         zone: str = "default",
+        weight: float = 1.0,
+        active: bool = True,
+        purge_after: float = 600.0,
         cluster: str = "fleet",
         secret: bytes | str | None = None,
         secret_file: str | os.PathLike[str] | None = None,
@@ -63,6 +73,10 @@ class Node:
         self.data_dir = data_dir if data_dir is not None else f"fleet-{name}"
         self.advertise = advertise
         self.join = tuple(join)
+        self.seeds = tuple(seeds)
+        self.weight = weight
+        self.active = active
+        self.purge_after = purge_after
         self.zone = zone
         self.cluster = cluster
         self.secret = find_secret(secret, secret_file)
@@ -97,7 +111,11 @@ class Node:
             cluster=self.cluster,
             clock=self.clock,
             seed=secrets.randbits(32),
-            seeds=self.join,
+            join=self.join,
+            seeds=self.seeds,
+            active=self.active,
+            weight=self.weight,
+            purge_after_ms=round(self.purge_after * 1000),
             store=self._store,
             writer=Writer(self._store),
             fork_above_bytes=FORK_ABOVE_BYTES,

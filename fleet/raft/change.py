@@ -1,7 +1,16 @@
 """Changes of role and term: the only writers of `role`, `term`, `vote` and `leader`."""
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import ConfigChanged, Entry, MemberAdded, MemberPromoted, MemberRemoved, Noop
+from fleet.raft.entries import (
+    ConfigChanged,
+    Entry,
+    MemberAdded,
+    MemberChange,
+    MemberDemoted,
+    MemberPromoted,
+    MemberRemoved,
+    Noop,
+)
 from fleet.raft.ids import MemberId, Millis, Term
 from fleet.raft.messages import Message, PreVote, Removed, VoteRequest
 from fleet.raft.progress import NO_LEASE, Progress
@@ -9,7 +18,12 @@ from fleet.raft.quorum import has_quorum
 from fleet.raft.ready import LOST, TARGET_UNRESPONSIVE, BecameLeader, MembersChanged, SteppedDown
 from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Handover, Leader
 
-CHANGE_NAMES = {MemberAdded: "added", MemberPromoted: "promoted", MemberRemoved: "removed"}
+CHANGE_NAMES = {
+    MemberAdded: "added",
+    MemberPromoted: "promoted",
+    MemberDemoted: "demoted",
+    MemberRemoved: "removed",
+}
 
 
 # -- time ------------------------------------------------------------------------------------------
@@ -21,7 +35,8 @@ def reset_election_deadline(core: CoreState) -> None:
     The first founder of a group that never had a leader asks again soon: the others are just starting.
     """
     if core.term == 1 and core.membership.current.voters[:1] == (core.id,):
-        core.deadline = core.now + 2 * core.config.heartbeat_ms
+        waited = core.now - core.started_at
+        core.deadline = core.now + min(core.config.election_ms, max(core.config.heartbeat_ms // 4, waited))
     elif core.is_voter and not core.removed:
         core.deadline = core.now + core.config.election_ms + core.rng.randrange(core.config.election_ms)
     else:
@@ -150,7 +165,7 @@ def note_committed(core: CoreState, entry: Entry) -> None:
         assert isinstance(body, ConfigChanged)
         adopt_config(core, body.config)
     elif kind in CHANGE_NAMES:
-        assert isinstance(body, MemberAdded | MemberPromoted | MemberRemoved)
+        assert isinstance(body, MemberChange)
         core.ready.hooks.append(MembersChanged(CHANGE_NAMES[kind], body.member, entry.index))
         if kind is MemberRemoved:
             _note_removed(core, body.member)

@@ -63,6 +63,12 @@ class MemberPromoted(Struct, frozen=True, array_like=True, tag=5, gc=False):
     member: MemberId
 
 
+class MemberDemoted(Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """A voter becomes a learner: it goes on receiving the log."""
+
+    member: MemberId
+
+
 class MemberRemoved(Struct, frozen=True, array_like=True, tag=6, gc=False):
     """A voter or learner leaves, for good: its id is never used again."""
 
@@ -76,9 +82,18 @@ class ConfigChanged(Struct, frozen=True, array_like=True, tag=7, gc=False):
 
 
 Body: TypeAlias = (
-    Noop | Founded | SessionOpened | Command | MemberAdded | MemberPromoted | MemberRemoved | ConfigChanged
+    Noop
+    | Founded
+    | SessionOpened
+    | Command
+    | MemberAdded
+    | MemberPromoted
+    | MemberDemoted
+    | MemberRemoved
+    | ConfigChanged
 )
-MEMBERSHIP_BODIES = (Founded, MemberAdded, MemberPromoted, MemberRemoved)
+MemberChange: TypeAlias = MemberAdded | MemberPromoted | MemberDemoted | MemberRemoved
+MEMBERSHIP_BODIES = (Founded, MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
 
 
 class Entry(Struct, frozen=True, array_like=True, gc=False):

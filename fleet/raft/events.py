@@ -10,9 +10,7 @@ from msgspec import Struct
 from fleet.raft.entries import (
     Command,
     ConfigChanged,
-    MemberAdded,
-    MemberPromoted,
-    MemberRemoved,
+    MemberChange,
     SessionOpened,
 )
 from fleet.raft.ids import Index, MemberId
@@ -64,7 +62,7 @@ class Change(Struct, frozen=True, gc=False):
     """Change the members or the configuration; answered when committed."""
 
     token: int
-    body: MemberAdded | MemberPromoted | MemberRemoved | ConfigChanged
+    body: MemberChange | ConfigChanged
 
 
 class Transfer(Struct, frozen=True, gc=False):

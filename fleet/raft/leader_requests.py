@@ -1,6 +1,14 @@
 """Handlers of what is asked of a leader. Bad requests are refused before anything changes."""
 
-from fleet.raft.entries import ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved, Members
+from fleet.raft.entries import (
+    ConfigChanged,
+    MemberAdded,
+    MemberChange,
+    MemberDemoted,
+    MemberPromoted,
+    MemberRemoved,
+    Members,
+)
 from fleet.raft.events import Change, Propose, Query, Transfer
 from fleet.raft.ids import MemberId
 from fleet.raft.leader import leader_lease_until, try_handover
@@ -74,20 +82,20 @@ def on_change(core: CoreState, role: Leader, m: Change) -> None:
         del role.progress[body.member]
 
 
-def is_in_force(members: Members, body: MemberAdded | MemberPromoted | MemberRemoved) -> bool:
+def is_in_force(members: Members, body: MemberChange) -> bool:
     """A repeated request: done already."""
     match body:
         case MemberAdded():
             return members.addresses.get(body.member) == body.address
         case MemberPromoted():
             return body.member in members.voters
+        case MemberDemoted():
+            return body.member in members.learners
         case MemberRemoved():
             return body.member in members.removed
 
 
-def objection(
-    core: CoreState, role: Leader, body: MemberAdded | MemberPromoted | MemberRemoved
-) -> str | None:
+def objection(core: CoreState, role: Leader, body: MemberChange) -> str | None:
     members, who = core.membership.current, body.member
     match body:
         case MemberAdded():
@@ -98,10 +106,10 @@ def objection(
             if who not in members.learners:
                 return NOT_MEMBER
             return promotion_objection(core, role, who)
-        case MemberRemoved():
+        case MemberDemoted() | MemberRemoved():
             if who == core.id:
                 return CANNOT_REMOVE_LEADER
-            if who in members.removed or who in members.learners:
+            if who in members.learners or (who in members.removed and isinstance(body, MemberRemoved)):
                 return None
             if who not in members.voters:
                 return NOT_MEMBER

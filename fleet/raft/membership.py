@@ -11,6 +11,8 @@ from fleet.raft.entries import (
     Entry,
     Founded,
     MemberAdded,
+    MemberChange,
+    MemberDemoted,
     MemberPromoted,
     MemberRemoved,
     Members,
@@ -20,7 +22,7 @@ from fleet.raft.ids import Index, MemberId
 REMOVED_KEPT_MAX = 256
 
 
-def after_change(members: Members, body: Founded | MemberAdded | MemberPromoted | MemberRemoved) -> Members:
+def after_change(members: Members, body: Founded | MemberChange) -> Members:
     """The member set after one change. A change that changes nothing is possible: a repeated one."""
     who = body.member
     voters, learners, addresses, removed = (
@@ -41,6 +43,10 @@ def after_change(members: Members, body: Founded | MemberAdded | MemberPromoted 
             if who in learners:
                 learners = _without(learners, who)
                 voters += (who,)
+        case MemberDemoted():
+            if who in voters:
+                voters = _without(voters, who)
+                learners += (who,)
         case MemberRemoved():
             if who in voters or who in learners:
                 removed = (*removed, who)[-REMOVED_KEPT_MAX:]

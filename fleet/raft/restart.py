@@ -29,7 +29,7 @@ def start_core(
     `entries` may begin before the snapshot's end. Nothing at all: a newcomer, which learns everything
     from the leader that added it.
     """
-    core = Core(member, GroupConfig(), rng, now=now, term=hard.term, vote=hard.vote, durable_hard=hard)
+    core = Core(member, GroupConfig(), rng, now=now, started_at=now, term=hard.term, vote=hard.vote, durable_hard=hard)
     log = core.log
     if snapshot is not None:
         core.snapshot, core.config = snapshot, snapshot.config

@@ -106,6 +106,7 @@ class CoreState:
     heard_at: Millis = -NEVER
     """When a leader of the current term was last heard: its followers are loyal for a while."""
     now: Millis = 0
+    started_at: Millis = 0
     deadline: Millis = NEVER
     """Step a Tick when this is reached."""
     snapshot: SnapshotMeta | None = None

@@ -1,0 +1,270 @@
+"""A node's part in the cluster: founding or joining it, following its state, leaving it."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from fleet.actors.channel import Call
+from fleet.actors.cluster_view import ClusterView
+from fleet.actors.guard import log
+from fleet.actors.hostings import Hosting
+from fleet.actors.mail import GroupSpec, LocalAnswer, LocalRead, Whereabouts
+from fleet.actors.requests import Requests
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, View, cluster_voters
+from fleet.errors import FleetError, Rejected, StorageFault
+from fleet.payload import decode_result, encode_call, encode_class
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Founded
+from fleet.raft.ids import Index, Millis, NodeName, member_id
+
+if TYPE_CHECKING:
+    from fleet.actors.node_manager import NodeManager
+
+COMMAND_MS: Millis = 5000
+CLUSTER_CONFIG = GroupConfig(announce_commits=True)
+CLUSTER_LIFE = "c"
+"""A disk founds one cluster in its life, so this names its member of it."""
+
+
+class Citizen:
+    """Whatever it wants of the cluster it asks for by commands of the cluster group, each round again
+    until it shows in the cluster's state."""
+
+    def __init__(self, manager: "NodeManager") -> None:
+        self.manager = manager
+        self.view = ClusterView()
+        self.requests: Requests
+        self.is_reading = False
+        self.applied: Index = 0
+        self.asked: set[str] = set()
+        """Commands under way, by what they are about."""
+        self.has_left = False
+        self.reported: set[NodeName] = set()
+        self.told_whereabouts: dict[str, str] = {}
+
+    # -- founding ----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """After the members were started from the disk."""
+        manager, start = self.manager, self.manager.start
+        self.requests = Requests(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
+        self.requests.learn(start.address or start.name, manager.registry)
+        for address in (*start.join, *start.seeds):
+            self.requests.learn(address)
+        if self.own() is None and not start.join and not start.seeds and not start.peers:
+            self.found([(start.name, manager.store.identity.incarnation, start.address)])
+
+    def own(self) -> Hosting | None:
+        """This node's replica of the cluster group."""
+        return self.manager.hostings.by_name.get(CLUSTER_GROUP)
+
+    def cluster_uid(self) -> int:
+        own = self.own()
+        return own.spec.uid if own is not None else 0
+
+    def found(self, founders: list[tuple[NodeName, str, str]]) -> None:
+        """Become one of the founders: (name, incarnation, address), in the same order on each."""
+        manager = self.manager
+        members = [(member_id(name, disk, CLUSTER_LIFE), address) for name, disk, address in founders]
+        (first, address), others = members[0], tuple(members[1:])
+        digest = blake2b(" ".join(member for member, _ in members).encode(), digest_size=7).digest()
+        founded = Founded(first, address, CLUSTER_CONFIG, others)
+        me = member_id(manager.start.name, manager.store.identity.incarnation, CLUSTER_LIFE)
+        spec = GroupSpec(
+            name=CLUSTER_GROUP,
+            data_class=encode_class(Cluster),
+            config=CLUSTER_CONFIG,
+            uid=int.from_bytes(digest, "big"),
+            member=me,
+            founded=founded,
+        )
+        manager.hostings.create(spec)
+        log.info("node=%s founds a cluster with %s", manager.start.name, [name for name, _, _ in founders])
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def command(self, about: str, method: str, *args: Any, done: Callable[[], None] | None = None) -> None:
+        """Ask the cluster group, unless that is under way; what it refuses is logged."""
+        if about in self.asked:
+            return
+        self.asked.add(about)
+        log.info("node=%s asks: %s", self.manager.start.name, about)
+
+        def finish(call: Call, value: bytes | None, revision: Index, error: FleetError | None) -> None:
+            if call.gave_up:
+                return
+            self.asked.discard(about)
+            try:
+                if error is not None:
+                    raise error
+                assert value is not None
+                decode_result(value)
+            except Rejected as refusal:
+                log.warning("%s refused: %s", about, refusal.value)
+            except FleetError as trouble:
+                log.info("%s not done yet: %s", about, trouble)
+            else:
+                if done is not None:
+                    done()
+
+        deadline = self.manager.now() + COMMAND_MS
+        payload = encode_call(method, args, {})
+        self.requests.submit(Call(CLUSTER_GROUP, False, payload, deadline, finish))
+
+    # -- rounds ------------------------------------------------------------------------------------
+
+    def round(self) -> None:
+        for info in self.manager.nodes.infos.values():
+            registry = self.manager.nodes.registries.get(info.name)
+            if registry is not None:
+                self.requests.learn(info.address or info.name, registry)
+        if not self.has_left:
+            self._register()
+        self._leave_if_empty()
+        self._report()
+        self._clean()
+
+    def slow_round(self) -> None:
+        """Also what only a failure can have left undone."""
+        self.round()
+        self._take_part(set(self.view.groups))
+
+    def _register(self) -> None:
+        """Be in the cluster's state, as what this node is now."""
+        manager, start = self.manager, self.manager.start
+        me = self.view.nodes.get(start.name)
+        incarnation = manager.store.identity.incarnation
+        if me is not None and me.state == LEAVING:
+            return
+        is_known = me is not None and (me.incarnation, me.address, me.zone, me.weight) == (
+            incarnation,
+            start.address,
+            start.zone,
+            start.weight,
+        )
+        if is_known or (self.own() is not None and self.view.rev == 0 and start.join):
+            return
+        state = ACTIVE if start.active else INACTIVE
+        about = f"joining as {start.name}"
+        self.command(about, "join", start.name, incarnation, start.zone, start.address, start.weight, state)
+        if start.purge_after_ms and self.own() is not None and self.view.rev == 0:
+            self.command("purge window", "set_purge_after", start.purge_after_ms)
+
+    def _leave_if_empty(self) -> None:
+        start = self.manager.start
+        me = self.view.nodes.get(start.name)
+        if me is None or me.state != LEAVING or set(self.manager.hostings.by_name) - {CLUSTER_GROUP}:
+            return
+        self.has_left = True
+        self.command(f"leaving as {start.name}", "left", start.name, me.incarnation)
+
+    def _report(self) -> None:
+        """Only voters of the cluster group are heard; a minority's report is never committed (W3)."""
+        manager, view = self.manager, self.view
+        me = manager.start.name
+        if me not in cluster_voters(view.nodes.values()):
+            return
+        for node in view.nodes.values():
+            if node.name == me:
+                continue
+            silent_ms = manager.nodes.silent_ms(node.name, manager.now())
+            is_lost = silent_ms >= view.purge_after_ms > 0
+            if is_lost != (me in node.reports):
+                about = f"reporting {node.name} {'unreachable' if is_lost else 'back'}"
+                self.command(about, "report", me, node.name, node.incarnation, is_lost)
+
+    def _clean(self) -> None:
+        """Drop members of removed groups, and say so when they are gone."""
+        hostings, view = self.manager.hostings, self.view
+        me = self.manager.start.name
+        if not view.rev:
+            return
+        for hosting in list(hostings.by_number.values()):
+            spec = hosting.spec
+            if spec.name == CLUSTER_GROUP or hosting.is_dropped or spec.uid > view.rev:
+                continue
+            group = view.groups.get(spec.name)
+            if group is None or group.uid != spec.uid:
+                log.info("group=%s was removed", spec.name)
+                hostings.drop(hosting)
+        held = {hosting.spec.uid for hosting in hostings.by_number.values()}
+        waiting = [uid for uid, removal in view.removed.items() if me in removal.waiting and uid not in held]
+        if waiting:
+            self.command("cleaning", "cleaned", tuple(waiting), me)
+
+    # -- the cluster's state -----------------------------------------------------------------------
+
+    def on_applied(self, index: Index) -> None:
+        self.applied = max(self.applied, index)
+        self._read()
+
+    def _read(self) -> None:
+        own = self.own()
+        if own is None or own.address is None or self.is_reading or self.applied <= self.view.rev:
+            return
+        self.is_reading = True
+        payload = encode_call("view", (self.view.rev,), {})
+        self.manager.send(own.address, LocalRead(payload))
+
+    def on_local_answer(self, m: LocalAnswer) -> None:
+        self.is_reading = False
+        view = replace(decode_result(m.value), rev=m.index)
+        assert isinstance(view, View)
+        nodes_changed, groups = self.view.update(view)
+        if nodes_changed:
+            self.manager.on_cluster_nodes(self.view.nodes)
+            groups = set(self.view.groups)
+            self.manager.healer.notice_all()
+        self._take_part(groups)
+        self._tell_whereabouts(groups)
+        self.round()
+        self.manager.healer.go_on()
+        self._read()
+
+    def _take_part(self, groups: set[str]) -> None:
+        """Be a founding member of new groups that name this node."""
+        hostings, start = self.manager.hostings, self.manager.start
+        prefix = f"{start.name}@{self.manager.store.identity.incarnation}."
+        for name in groups:
+            group = self.view.groups.get(name)
+            if group is None:
+                continue
+            hosting = hostings.by_name.get(name)
+            if hosting is not None:
+                self.manager.healer.notice(hosting)
+                continue
+            mine = [member for member, _ in group.initial if member.startswith(prefix)]
+            if not mine or group.uid in hostings.left:
+                continue
+            (first, address), others = group.initial[0], group.initial[1:]
+            founded = Founded(first, address, group.config, others)
+            spec = GroupSpec(name, group.data_class, group.config, group.uid, mine[0], founded)
+            try:
+                hostings.create(spec)
+            except StorageFault as error:
+                log.error("group=%s has no member here: %s", name, error)
+
+    def _tell_whereabouts(self, groups: set[str]) -> None:
+        """Let clients that ask here for a group that lives elsewhere find it."""
+        addresses = {}
+        for name in groups:
+            group = self.view.groups.get(name)
+            wanted = self.view.wanted(group) if group is not None else ()
+            address = self.view.nodes[wanted[0]].address if wanted else ""
+            if self.told_whereabouts.get(name, "") != address:
+                addresses[name] = self.told_whereabouts[name] = address
+        if addresses:
+            self.manager.send(self.manager.registry, Whereabouts(addresses))
+
+    def on_dropped(self, hosting: Hosting) -> None:
+        """A member's data is gone. Without a replica of the cluster group nothing is known any more."""
+        if hosting.spec.name == CLUSTER_GROUP:
+            self.view = ClusterView()
+            self.applied, self.is_reading = 0, False
+            if self.has_left:
+                log.info("node=%s has left the cluster", self.manager.start.name)
+                return
+        self._take_part({hosting.spec.name})
+        self.round()

@@ -1,0 +1,184 @@
+"""The members of one node: started from their disks, started again when they fail, dropped when they left."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from thespian.actors import ActorAddress, ActorExitRequest
+
+from fleet.actors.guard import log
+from fleet.actors.mail import GroupSpec, MemberGone, MemberInfo, MemberStopped, StartMember
+from fleet.actors.member import Member
+from fleet.errors import StorageFault
+from fleet.ports import GroupRecord
+from fleet.raft.ids import GroupName, MemberId, Millis, member_id
+
+if TYPE_CHECKING:
+    from fleet.actors.node_manager import NodeManager
+
+BACK_OFF_MS: tuple[Millis, Millis] = (100, 30_000)
+STABLE_MS: Millis = 60_000
+"""A member that ran this long is forgiven its earlier failures."""
+LEFT_KEY = "left"
+
+
+@dataclass(slots=True)
+class Hosting:
+    """One member of this node, running or not."""
+
+    record: GroupRecord
+    spec: GroupSpec
+    member: MemberId
+    address: ActorAddress | None = None
+    leads: bool = False
+    failures: int = 0
+    started_at: Millis = 0
+    trouble: str = ""
+    """Why it does not run."""
+    is_dropped: bool = False
+    """Its data goes as soon as it has stopped."""
+
+
+class Hostings:
+    def __init__(self, manager: "NodeManager") -> None:
+        self.manager = manager
+        self.by_number: dict[int, Hosting] = {}
+        self.by_name: dict[str, Hosting] = {}
+        self.by_member: dict[MemberId, Hosting] = {}
+        self.left: set[int] = set()
+        """Groups that this disk was a founding member of, and left: it does not found them again."""
+
+    def load(self) -> None:
+        """Everything that the disk holds, as it was."""
+        left = self.manager.store.get_meta(LEFT_KEY)
+        if left:
+            self.left = set(msgspec.msgpack.decode(left, type=list[int]))
+        for record in self.manager.store.groups():
+            self._add(record)
+
+    def create(self, spec: GroupSpec) -> Hosting:
+        """Durable when it returns; raises StorageFault."""
+        record = self.manager.store.create_group(GroupName(spec.name), msgspec.msgpack.encode(spec))
+        return self._add(record)
+
+    def _add(self, record: GroupRecord) -> Hosting:
+        manager = self.manager
+        spec = msgspec.msgpack.decode(record.spec, type=GroupSpec)
+        incarnation = manager.store.identity.incarnation
+        member = spec.member or member_id(manager.start.name, incarnation, record.number)
+        hosting = Hosting(record, spec, member)
+        self.by_number[record.number] = self.by_name[spec.name] = self.by_member[member] = hosting
+        self.start_member(hosting)
+        return hosting
+
+    def start_member(self, hosting: Hosting) -> None:
+        manager, number = self.manager, hosting.record.number
+        start = manager.start
+        hosting.trouble, hosting.started_at = "", manager.now()
+        hosting.address = manager.createActor(Member)
+        manager.send(
+            hosting.address,
+            StartMember(
+                record=hosting.record,
+                member=hosting.member,
+                registry=manager.registry,
+                manager=manager.myAddress,
+                clock=start.clock,
+                seed=start.seed * 1_000_003 + number * 1009 + hosting.failures,
+                store=start.store,
+                disk=manager.disk,
+                directory=f"{start.directory}/members/{number}" if start.store is None else "",
+                fork_above_bytes=start.fork_above_bytes,
+            ),
+        )
+
+    # -- the end of a member -----------------------------------------------------------------------
+
+    def drop(self, hosting: Hosting) -> None:
+        """Stop the member and forget its data. It is gone from here at once."""
+        manager = self.manager
+        hosting.is_dropped = True
+        manager.send(manager.registry, MemberGone(hosting.spec.name, hosting.member))
+        if self.by_name.get(hosting.spec.name) is hosting:
+            del self.by_name[hosting.spec.name]
+        if hosting.address is not None:
+            manager.send(hosting.address, ActorExitRequest())
+        else:
+            self._erase(hosting)
+
+    def _erase(self, hosting: Hosting) -> None:
+        manager, spec = self.manager, hosting.spec
+        self.by_number.pop(hosting.record.number, None)
+        self.by_member.pop(hosting.member, None)
+        if self.by_name.get(spec.name) is hosting:
+            del self.by_name[spec.name]
+        try:
+            if spec.founded is not None:
+                self.left.add(spec.uid)
+                self._remember_left()
+            manager.store.drop_group(hosting.record.number)
+        except StorageFault as error:
+            log.error("group=%s %s: its data stays for now: %s", spec.name, hosting.member, error)
+        log.info("group=%s %s left; its data is gone", spec.name, hosting.member)
+        manager.citizen.on_dropped(hosting)
+
+    def forget_left(self, uids: set[int]) -> None:
+        if self.left & uids:
+            self.left -= uids
+            self._remember_left()
+
+    def _remember_left(self) -> None:
+        self.manager.store.put_meta(LEFT_KEY, msgspec.msgpack.encode(sorted(self.left)))
+
+    def on_member_stopped(self, m: MemberStopped) -> None:
+        hosting = self.by_member.get(m.member)
+        if hosting is None:
+            return
+        hosting.address, hosting.leads = None, False
+        if m.removed or hosting.is_dropped:
+            self._erase(hosting)
+        else:
+            self._trouble(hosting, m.error, m.restart)
+
+    def on_child_exited(self, address: ActorAddress) -> None:
+        """A member that was told to go, or one that died without a word."""
+        for hosting in list(self.by_number.values()):
+            if hosting.address == address:
+                hosting.address, hosting.leads = None, False
+                if hosting.is_dropped:
+                    self._erase(hosting)
+                else:
+                    self._trouble(hosting, "it died", restart=True)
+
+    def _trouble(self, hosting: Hosting, why: str, restart: bool) -> None:
+        """Start it again, later each time; not at all when that cannot help."""
+        hosting.trouble = why
+        if self.manager.now() - hosting.started_at > STABLE_MS:
+            hosting.failures = 0
+        hosting.failures += 1
+        if not restart:
+            log.error("group=%s %s does not run: %s", hosting.spec.name, hosting.member, why)
+            return
+        least, most = BACK_OFF_MS
+        delay = min(most, least << min(hosting.failures - 1, 20))
+        log.warning("group=%s %s starts again in %d ms: %s", hosting.spec.name, hosting.member, delay, why)
+        self.manager.wake_in(delay, ("start", hosting.record.number))
+
+    def on_start_due(self, number: int) -> None:
+        hosting = self.by_number.get(number)
+        if hosting is None or hosting.address is not None:
+            return
+        if hosting.is_dropped:
+            self._erase(hosting)
+        else:
+            self.start_member(hosting)
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def infos(self) -> tuple[MemberInfo, ...]:
+        return tuple(map(info_of, self.by_number.values()))
+
+
+def info_of(hosting: Hosting) -> MemberInfo:
+    state = "running" if hosting.address is not None else hosting.trouble or "waiting"
+    return MemberInfo(hosting.spec.name, hosting.member, state)
