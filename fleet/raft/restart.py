@@ -59,7 +59,7 @@ def protect_possible_lease(core: Core) -> None:
     any configuration asks that may be in force."""
     changed = [entry.body.config for entry in core.log.entries if isinstance(entry.body, ConfigChanged)]
     configs = [core.config, *changed]
-    if any(config.lease_reads for config in configs):
+    if core.term > 1 and any(config.lease_reads for config in configs):  # nobody leads in term 1
         longest = max(config.election_ms for config in configs)
         core.heard_at = core.now + longest - core.config.election_ms
 

@@ -1,0 +1,163 @@
+"""One core at a time: prepared members, and everything that they put out."""
+
+import random
+from collections.abc import Iterable, Sequence
+
+from fleet.raft.config import GroupConfig
+from fleet.raft.core import Core
+from fleet.raft.entries import Body, Command, Entry, HardState, Members, SnapshotMeta
+from fleet.raft.events import LocalEvent, Persisted, Tick
+from fleet.raft.ids import MemberId, Millis, member_id
+from fleet.raft.messages import AppendEntries, AppendReply, PeerMessage, PreVoteReply, VoteReply
+from fleet.raft.ready import PersistRequest, Ready
+from fleet.raft.restart import start_core
+from fleet.raft.state import Leader
+
+N1, N2, N3, N4, N5 = (member_id(f"n{number}", "d", 1) for number in range(1, 6))
+CONFIG = GroupConfig()
+LEASES = GroupConfig(lease_reads=True)
+THREE = (N2, N1, N3)
+FIVE = (N2, N1, N3, N4, N5)
+"""The first founder is another one: it is impatient as long as the group never had a leader."""
+
+
+def command(number: int = 1, session: int = 1, payload: bytes = b"x") -> Command:
+    return Command(session, number, 0, 0, payload)
+
+
+def entries(*terms: int, first: int = 1) -> tuple[Entry, ...]:
+    return tuple(Entry(term, index, command(index)) for index, term in enumerate(terms, first))
+
+
+def follower(
+    term: int = 1,
+    terms: Sequence[int] = (1,),
+    voters: tuple[MemberId, ...] = THREE,
+    learners: tuple[MemberId, ...] = (),
+    me: MemberId = N1,
+    config: GroupConfig = CONFIG,
+    vote: MemberId | None = None,
+    bodies: dict[int, Body] | None = None,
+) -> Core:
+    """A member whose group began with these members; `terms` are those of its entries."""
+    start = SnapshotMeta(0, 0, Members(voters, learners), config, 0, 0)
+    log = [Entry(e.term, e.index, (bodies or {}).get(e.index, e.body)) for e in entries(*terms)]
+    return start_core(me, 0, random.Random(1), HardState(term, vote), start, log)
+
+
+def leader(
+    term: int = 2,
+    terms: Sequence[int] = (1,),
+    voters: tuple[MemberId, ...] = THREE,
+    learners: tuple[MemberId, ...] = (),
+    me: MemberId = N1,
+    config: GroupConfig = CONFIG,
+    bodies: dict[int, Body] | None = None,
+) -> Core:
+    """Elected in `term`, its first entry durable here and nowhere else, everything said."""
+    core = follower(term - 1, terms, voters, learners, me, config, bodies=bodies)
+    campaign(core)
+    others = [voter for voter in voters if voter != me]
+    for voter in others:
+        core.step(core.now, VoteReply(term, voter, me, True))
+    settle(core)
+    assert core.is_leader and core.term == term
+    return core
+
+
+def settled(term: int = 2, **how: object) -> Core:
+    """A leader whose first entry is committed."""
+    core = leader(term, **how)  # type: ignore[arg-type]
+    for voter in core.membership.current.everyone:
+        if voter != core.id:
+            accept(core, voter)
+    settle(core)
+    assert core.log.commit == core.log.last_index
+    return core
+
+
+def campaign(core: Core) -> list[Ready]:
+    """Its patience ends, all others say that they would vote for it."""
+    core.step(max(core.deadline, core.now), Tick())
+    for voter in core.membership.current.voters:
+        if voter != core.id and type(core.role).__name__ == "Candidate":
+            core.step(core.now, PreVoteReply(core.term + 1, voter, core.id, True))
+            if core.hard != core.durable_hard:
+                break
+    return settle(core)
+
+
+def accept(
+    core: Core, peer: MemberId, index: int | None = None, at: Millis | None = None, round: int = 0
+) -> None:
+    """The peer has everything up to `index`, and says so."""
+    index = core.log.last_index if index is None else index
+    at = core.now if at is None else at
+    core.step(core.now, AppendReply(core.term, peer, core.id, True, index, 0, 0, round, at))
+
+
+def append(
+    core: Core,
+    prev: tuple[int, int],
+    new: Iterable[Entry] = (),
+    commit: int = 0,
+    src: MemberId = N2,
+    term: int = 0,
+) -> None:
+    """An AppendEntries arrives; `prev` is (index, term)."""
+    message = AppendEntries(term or core.term, src, core.id, *prev, tuple(new), commit, 0, core.now)
+    core.step(core.now, message)
+
+
+def take(core: Core) -> list[Ready]:
+    """All outputs, with no write completed."""
+    readies = []
+    while (ready := core.take_ready()) is not None:
+        readies.append(ready)
+    return readies
+
+
+def settle(core: Core) -> list[Ready]:
+    """All outputs, every write completed at once."""
+    readies = []
+    while True:
+        more = take(core)
+        if not more:
+            return readies
+        readies += more
+        if core.writes:
+            core.step(core.now, Persisted(core.seq))
+
+
+def said(readies: Iterable[Ready], kind: type | None = None) -> list[PeerMessage]:
+    """Every message, whether it waited for the disk or not."""
+    every = [message for ready in readies for message in [*ready.send_now, *ready.chunks, *ready.send_after]]
+    return [message for message in every if kind is None or type(message) is kind]
+
+
+def written(readies: Iterable[Ready]) -> list[PersistRequest]:
+    return [ready.write for ready in readies if ready.write is not None]
+
+
+def answered(readies: Iterable[Ready]) -> dict[int, str | None]:
+    return {answer.token: answer.error for ready in readies for answer in ready.answers}
+
+
+def read(readies: Iterable[Ready]) -> list[int]:
+    """Tokens of the reads that may be executed."""
+    return [token for ready in readies for token in ready.reads + ready.lease_reads]
+
+
+def step(core: Core, event: PeerMessage | LocalEvent, later: Millis = 0) -> list[Ready]:
+    """One act: an event `later` ms from now, every write completed."""
+    core.step(core.now + later, event)
+    return settle(core)
+
+
+def terms_of(core: Core) -> list[int]:
+    return [entry.term for entry in core.log.entries]
+
+
+def leading(core: Core) -> Leader:
+    assert isinstance(core.role, Leader)
+    return core.role

@@ -1,0 +1,154 @@
+"""Committed entries and the data object they change."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.raft.apply import Applier, Opened, Outcome, machine_state
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionOpened
+from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER
+from tests.raft.cores import CONFIG, N1
+from tests.raft.ledger import FAIL, Ledger
+
+
+class Group:
+    """An applier that is fed by hand; session 1 is open."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.applier = Applier(self.ledger, CONFIG)
+        opened = self.feed(SessionOpened("c", 0))
+        assert isinstance(opened, Opened)
+        self.session = opened.session
+        self.seq = 0
+
+    def feed(self, body: object) -> Outcome | Opened | None:
+        return self.applier.apply(Entry(1, self.applier.index + 1, body))  # type: ignore[arg-type]
+
+    def do(self, payload: bytes, wall_ms: int = 0) -> Outcome:
+        self.seq += 1
+        outcome = self.feed(Command(self.session, self.seq, 0, wall_ms, payload))
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+
+def test_a_command_is_answered_with_the_revision_at_which_it_took_effect() -> None:
+    group = Group()
+    group.feed(Noop())
+    assert group.do(b"a") == Outcome(group.session, 1, DONE, 3, b"1")
+
+
+def test_a_repeated_command_changes_nothing_and_answers_alike() -> None:
+    group = Group()
+    first = group.do(b"a")
+    assert group.feed(Command(group.session, 1, 0, 0, b"a")) == first
+    assert group.ledger.lines == [b"a"]
+
+
+@pytest.mark.parametrize(("session", "seq", "status"), [(99, 1, EXPIRED), (None, 5, OUT_OF_ORDER)])
+def test_what_is_refused_is_not_executed(session: int | None, seq: int, status: str) -> None:
+    group = Group()
+    outcome = group.feed(Command(session or group.session, seq, 0, 0, b"a"))
+    assert isinstance(outcome, Outcome) and (outcome.status, outcome.revision) == (status, 0)
+    assert group.ledger.lines == []
+
+
+def test_s46_a_command_that_fails_leaves_no_trace_but_its_answer() -> None:
+    group = Group()
+    group.do(b"a")
+    failed = group.do(FAIL)
+    assert (failed.status, failed.value) == (DONE, b"failed")
+    assert group.ledger.lines == [b"a"]
+    assert group.do(b"b").value == b"2"
+    assert group.feed(Command(group.session, 2, 0, 0, FAIL)) == failed
+
+
+@given(st.lists(st.sampled_from([b"a", b"b", FAIL, b"snapshot", b"restart", b"query"]), max_size=25))
+def test_s46_members_agree_however_often_they_were_restarted(deeds: list[bytes]) -> None:
+    """One member executes all; another takes snapshots, is restored and fails queries in between."""
+    steady, other = Group(), Group()
+    saved, since = other.applier.dump(), []
+    for deed in deeds:
+        if deed == b"snapshot":
+            saved, since = other.applier.dump(), []
+            bytes_ = machine_state(saved)
+            other.applier.rebase(other.applier.index, lambda kept=bytes_: kept)
+        elif deed == b"restart":
+            other.ledger = Ledger()
+            other.applier = Applier(other.ledger, CONFIG)
+            other.applier.restore(saved)
+            for entry in since:
+                other.applier.apply(entry)
+        elif deed == b"query":
+            assert other.applier.query(FAIL) == b"failed"
+        else:
+            outcome = steady.do(deed)
+            entry = Entry(1, other.applier.index + 1, Command(other.session, outcome.seq, 0, 0, deed))
+            since.append(entry)
+            assert other.applier.apply(entry) == outcome
+        assert other.ledger.lines == steady.ledger.lines
+    assert other.applier.dump() == steady.applier.dump()
+
+
+def test_a_late_snapshot_does_not_undo_a_later_base() -> None:
+    """A snapshot from before a failure becomes durable after it."""
+    group = Group()
+    group.do(b"a")
+    at, old = group.applier.index, machine_state(group.applier.dump())
+    group.do(b"b")
+    group.do(FAIL)
+    group.applier.rebase(at, lambda: old)
+    group.do(FAIL)
+    assert group.ledger.lines == [b"a", b"b"]
+
+
+def test_a_snapshot_lets_the_journal_go() -> None:
+    group = Group()
+    for _ in range(5):
+        group.do(b"a")
+    state = machine_state(group.applier.dump())
+    group.applier.rebase(group.applier.index, lambda: state)
+    assert group.applier.journal == []
+    group.do(FAIL)
+    assert len(group.ledger.lines) == 5
+
+
+def test_time_inside_commands_never_goes_back() -> None:
+    seen = []
+
+    class Watch(Ledger):
+        def apply(self, context, payload):  # type: ignore[no-untyped-def]
+            seen.append((context.index, context.now_ms, context.client, context.seq))
+            return super().apply(context, payload)
+
+    group = Group()
+    group.applier.machine = Watch()
+    for wall_ms in (500, 300, 700):
+        group.do(b"a", wall_ms)
+    assert seen == [(2, 500, "c", 1), (3, 500, "c", 2), (4, 700, "c", 3)]
+
+
+def test_entries_are_applied_in_order_without_holes() -> None:
+    group = Group()
+    with pytest.raises(AssertionError, match="3 applied after 1"):
+        group.applier.apply(Entry(1, 3, Noop()))
+
+
+def test_the_configuration_is_part_of_the_state() -> None:
+    changed = GroupConfig(session_ttl_ms=5)
+    applier = Applier(Ledger(), GroupConfig())
+    applier.apply(Entry(1, 1, Founded(N1, "a", changed)))
+    assert applier.config == changed
+    applier.apply(Entry(1, 2, ConfigChanged(CONFIG)))
+    again = Applier(Ledger(), changed)
+    again.restore(applier.dump())
+    assert (again.config, again.index) == (CONFIG, 2)
+
+
+def test_a_snapshot_of_an_unknown_format_is_refused() -> None:
+    data = bytearray(Applier(Ledger(), CONFIG).dump())
+    assert data[1] == 1
+    data[1] = 9
+    with pytest.raises(AssertionError, match="snapshot format 9"):
+        Applier(Ledger(), CONFIG).restore(bytes(data))

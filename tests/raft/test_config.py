@@ -1,0 +1,48 @@
+"""Settings that cannot work are refused when they are made, in words."""
+
+import msgspec
+import pytest
+
+from fleet.raft.config import GroupConfig
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"heartbeat_ms": 0}, "heartbeat_ms must be at least 1"),
+        ({"heartbeat_ms": -5}, "heartbeat_ms is negative: -5"),
+        ({"election_ms": 299}, "election_ms=299 must be at least 3 x heartbeat_ms=100"),
+        ({"lease_reads": True, "clock_drift_margin_ms": 1000}, "leaves no lease"),
+        ({"batch_entries_max": 0}, "batch_entries_max must be at least 1"),
+        ({"batch_bytes_max": 0}, "batch_bytes_max must be at least 1"),
+        ({"window_max": 0}, "window_max must be at least 1"),
+        ({"uncommitted_max": 0}, "uncommitted_max must be at least 1"),
+        ({"sessions_max": 0}, "sessions_max must be at least 1"),
+        ({"snapshot_chunk_bytes": 1023}, "snapshot_chunk_bytes must be at least 1024"),
+        ({"command_bytes_max": 10}, "command_bytes_max must be at least 1024"),
+        ({"snapshot_factor": 0.5}, "snapshot_factor must be at least 1"),
+        ({"snapshot_factor": float("nan")}, "snapshot_factor"),
+        ({"log_tail": -1}, "log_tail is negative"),
+        ({"session_ttl_ms": -1}, "session_ttl_ms is negative"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(settings: dict, words: str) -> None:
+    with pytest.raises(ValueError, match="GroupConfig: .*" + words):
+        GroupConfig(**settings)
+
+
+def test_a_margin_is_no_matter_without_a_lease() -> None:
+    assert GroupConfig(clock_drift_margin_ms=9999).lease_reads is False
+
+
+def test_a_setting_has_one_form_of_bytes() -> None:
+    """An int became a float on the way: members with equal states had unequal snapshots."""
+    config = GroupConfig(snapshot_factor=3)
+    again = msgspec.msgpack.decode(msgspec.msgpack.encode(config), type=GroupConfig)
+    assert msgspec.msgpack.encode(again) == msgspec.msgpack.encode(config)
+
+
+def test_a_bad_setting_from_the_wire_is_refused_too() -> None:
+    data = msgspec.msgpack.encode({"heartbeat_ms": 0})
+    with pytest.raises(msgspec.ValidationError, match="heartbeat_ms"):
+        msgspec.msgpack.decode(data, type=GroupConfig)

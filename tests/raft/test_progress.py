@@ -1,0 +1,102 @@
+"""One peer as its leader sees it: probe, replicate, snapshot."""
+
+import pytest
+
+from fleet.raft.entries import Members, SnapshotMeta
+from fleet.raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
+from tests.raft.cores import CONFIG
+
+META = SnapshotMeta(50, 1, Members(), CONFIG, 100, 0)
+
+
+def replicating(match: int = 10, inflight: tuple[int, ...] = ()) -> Progress:
+    progress = Progress(match + 1, 0)
+    progress.accepted(match)
+    for last in inflight:
+        progress.sent(last)
+    return progress
+
+
+def test_a_probe_is_alone_until_it_is_answered() -> None:
+    progress = Progress(5, 0)
+    assert progress.may_send_entries(16)
+    progress.sent(9)
+    assert not progress.may_send_entries(16) and progress.next == 5
+
+
+def test_an_accepted_probe_opens_the_pipeline() -> None:
+    progress = Progress(5, 0)
+    progress.sent(9)
+    progress.accepted(9)
+    assert (progress.state, progress.match, progress.next) == (REPLICATE, 9, 10)
+
+
+def test_the_window_bounds_what_is_in_flight() -> None:
+    progress = replicating(10, (11, 12, 13))
+    assert not progress.may_send_entries(3)
+    progress.accepted(12)
+    assert progress.may_send_entries(3) and list(progress.inflight) == [13]
+
+
+def test_a_heartbeat_takes_no_place_in_the_window() -> None:
+    progress = replicating(10, (11,))
+    progress.sent(11)
+    assert list(progress.inflight) == [11]
+
+
+def test_match_never_falls() -> None:
+    progress = replicating(10)
+    progress.accepted(4)
+    assert (progress.match, progress.next) == (10, 11)
+    assert not progress.rejected(10, 3, 99)
+    assert not progress.rejected(7, 3, 99)
+
+
+def test_a_refusal_goes_back_to_what_is_proven_and_no_further() -> None:
+    progress = replicating(10, (14, 18))
+    assert progress.rejected(14, 3, 0)
+    assert (progress.state, progress.next, list(progress.inflight)) == (PROBE, 11, [])
+
+
+def test_a_probe_is_answered_by_its_own_refusal_only() -> None:
+    progress = Progress(30, 0)
+    assert not progress.rejected(20, 10, 0)
+    assert progress.rejected(29, 17, 0)
+    assert progress.next == 17
+
+
+def test_a_refusal_makes_progress_whatever_the_peer_hints() -> None:
+    progress = Progress(30, 0)
+    assert progress.rejected(29, 1000, 0)
+    assert progress.next == 29
+
+
+def test_a_refusal_from_before_the_pipeline_opened_says_nothing() -> None:
+    progress = replicating(10)
+    progress.heard(100)
+    progress.become_probe(11)
+    progress.accepted(11)
+    progress.sent(20)
+    assert not progress.rejected(15, 3, 99)
+    assert progress.rejected(15, 3, 100)
+
+
+def test_a_snapshot_ends_when_the_peer_has_what_it_stands_for() -> None:
+    progress = replicating(10)
+    progress.become_snapshot(META)
+    assert progress.state == SNAPSHOT and not progress.may_send_entries(16)
+    progress.accepted(20)
+    assert progress.state == SNAPSHOT
+    assert not progress.rejected(40, 3, 99)
+    progress.accepted(50)
+    assert (progress.state, progress.next, progress.snapshot) == (PROBE, 51, None)
+
+
+def test_probing_at_or_below_what_is_proven_is_our_own_bug() -> None:
+    with pytest.raises(AssertionError):
+        replicating(10).become_probe(10)
+
+
+def test_silence_is_measured_from_the_last_word() -> None:
+    progress = Progress(1, 100)
+    assert progress.is_responsive(1099, 1000) and not progress.is_responsive(1100, 1000)

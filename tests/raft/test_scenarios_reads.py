@@ -1,0 +1,140 @@
+"""Scenarios of reads and leases, by their ids."""
+
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import ConfigChanged
+from fleet.raft.events import Change, Query, Tick, Transfer
+from fleet.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    PreVoteReply,
+    TimeoutNow,
+    VoteReply,
+    VoteRequest,
+)
+from fleet.raft.ready import LOST
+from fleet.raft.state import Follower
+from tests.raft.cores import (
+    LEASES,
+    N1,
+    N2,
+    N3,
+    accept,
+    append,
+    follower,
+    leader,
+    read,
+    said,
+    settle,
+    settled,
+    step,
+)
+from tests.raft.asking import do, open_session
+from tests.raft.world import World, member
+
+
+def test_s17_a_new_leader_never_answers_with_the_old_value() -> None:
+    """W2: acknowledged by the old leader through n2, which does not know of the commit, and leads now."""
+    world = World.of(3, config=LEASES)
+    old = world.make_leader(member(1))
+    world.isolate(member(3))
+    session = open_session(world)
+    world.weather.drop = lambda m: type(m) is AppendEntries and m.dst == member(2) and m.commit > 7
+    assert do(world, session, 1).value == b"1"
+    new = world.hosts[member(2)]
+    assert new.core.log.commit < old.core.log.commit
+    world.kill(old.id)
+    world.weather.cut.clear()
+    world.run(10_000, lambda: new.core.is_leader)
+    token = world.ask(new.id, Query)
+    assert token not in world.values
+    world.run(1000)
+    assert world.values[token][0] == b"1"
+
+
+def test_s18_the_lease_ends_before_the_word_to_campaign_leaves() -> None:
+    core = settled(config=LEASES)
+    core.step(core.now + 10, Tick())
+    accept(core, N2)
+    assert core.lease_holds(core.now)
+    core.step(core.now, Transfer(9, N2))
+    assert said(settle(core), TimeoutNow) != [] and not core.lease_holds(core.now)
+    core.step(core.now, Transfer(10, None))
+    accept(core, N3, at=core.now)
+    assert not core.lease_holds(core.now), "the word may still arrive"
+
+
+def test_s19_a_lease_is_not_prolonged_by_what_was_refused_or_left_before_the_first_commit() -> None:
+    core = leader(config=LEASES)
+    accept(core, N2)
+    settle(core)
+    assert core.log.commit == 2 and not core.lease_holds(core.now)
+    core.step(core.now + 10, AppendReply(2, N2, N1, False, 2, 1, 1, 0, core.now + 10))
+    assert not core.lease_holds(core.now)
+    accept(core, N2)
+    assert core.lease_holds(core.now)
+
+
+def test_s17_there_is_no_lease_before_the_first_commit_of_the_leaders_term() -> None:
+    core = leader(config=LEASES)
+    core.step(core.now + 10, Tick())
+    accept(core, N2, index=1)
+    accept(core, N3, index=1)
+    assert core.log.commit == 0 and not core.lease_holds(core.now)
+
+
+def test_s19_a_vote_is_withheld_within_a_lease_also_when_the_term_is_known_already() -> None:
+    """The term came with a refused pre-vote; the request of that term must not find a free vote."""
+    core = follower(config=LEASES)
+    append(core, (1, 1))
+    settle(core)
+    core.step(core.now + 100, PreVoteReply(2, N3, N1, False))
+    assert core.term == 2
+    assert said(step(core, VoteRequest(2, N3, N1, 9, 1, False)), VoteReply) == []
+    assert said(step(core, VoteRequest(2, N3, N1, 9, 1, False), later=1000), VoteReply)[0].granted
+
+
+def test_s19_a_restarted_member_is_as_loyal_as_the_newest_configuration_asks() -> None:
+    """The change to slower elections is in its log; it does not know whether it is committed."""
+    slow = GroupConfig(lease_reads=True, election_ms=5000)
+    core = follower(term=2, terms=(1, 1), bodies={2: ConfigChanged(slow)})
+    assert said(step(core, VoteRequest(3, N3, N1, 9, 1, False), later=4999), VoteReply) == []
+    assert type(core.role) is Follower
+    step(core, Tick())
+    assert type(core.role) is Follower, "nor does it campaign"
+    assert said(step(core, VoteRequest(3, N3, N1, 9, 1, False), later=1), VoteReply)[0].granted
+
+
+def test_s19_a_slower_configuration_makes_followers_patient_at_once() -> None:
+    slow = ConfigChanged(GroupConfig(lease_reads=True, election_ms=5000))
+    core = follower(term=2, terms=(1, 1), bodies={2: slow})
+    append(core, (2, 1), (), commit=2)
+    settle(core)
+    step(core, Tick(), later=2100)
+    assert type(core.role) is Follower
+
+
+def test_s19_a_lease_of_the_old_configuration_is_void_under_the_new_one() -> None:
+    core = settled(config=LEASES)
+    core.step(core.now + 10, Tick())
+    accept(core, N2)
+    assert core.lease_holds(core.now)
+    step(core, Change(1, ConfigChanged(GroupConfig(lease_reads=True, election_ms=5000))))
+    accept(core, N3)
+    settle(core)
+    assert core.config.election_ms == 5000 and not core.lease_holds(core.now)
+
+
+def test_s20_a_minority_leader_answers_no_read() -> None:
+    world = World.of(3)
+    old = world.elect()
+    world.isolate(old.id)
+    token = world.ask(old.id, Query)
+    world.run(3000)
+    assert token not in world.values and world.answers[token].error == LOST
+
+
+def test_s20_confirmations_are_not_carried_over_terms() -> None:
+    core = settled()
+    step(core, Query(1))
+    core.step(core.now, AppendReply(1, N2, N1, True, 2, 0, 0, 99, 0))
+    assert read(settle(core)) == []

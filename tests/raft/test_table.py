@@ -1,0 +1,187 @@
+"""What each role does on each event: no pair is missing, and what is ignored changes nothing."""
+
+import copy
+
+import msgspec
+import pytest
+
+from fleet.raft.core import Core
+from fleet.raft.entries import MemberAdded, Members, SnapshotMeta
+from fleet.raft.events import (
+    Change,
+    Persisted,
+    Propose,
+    Query,
+    SnapshotFailed,
+    SnapshotLost,
+    SnapshotTaken,
+    Tick,
+    Transfer,
+)
+from fleet.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    Message,
+    PreVote,
+    PreVoteReply,
+    Removed,
+    SnapshotReply,
+    TimeoutNow,
+    VoteReply,
+    VoteRequest,
+)
+from fleet.raft.state import Candidate, Follower, Leader
+from fleet.raft.table import EVENTS, HANDLERS, ignore
+from tests.raft.cores import (
+    CONFIG,
+    N1,
+    N2,
+    N4,
+    THREE,
+    campaign,
+    command,
+    entries,
+    follower,
+    settle,
+    settled,
+    step,
+)
+
+META = SnapshotMeta(9, 2, Members(THREE), CONFIG, 3, 0x352441C2)
+SAMPLES: dict[type, object] = {
+    AppendEntries: AppendEntries(2, N2, N1, 1, 1, entries(2, first=2), 2, 0, 0),
+    AppendReply: AppendReply(2, N2, N1, True, 2, 0, 0, 0, 0),
+    PreVote: PreVote(3, N2, N1, 9, 9),
+    PreVoteReply: PreVoteReply(3, N2, N1, True),
+    VoteRequest: VoteRequest(2, N2, N1, 9, 9, True),
+    VoteReply: VoteReply(2, N2, N1, True),
+    InstallSnapshot: InstallSnapshot(2, N2, N1, META, 0, b"abc", 0, 0),
+    SnapshotReply: SnapshotReply(2, N2, N1, 1, 0, True, 0, 0),
+    TimeoutNow: TimeoutNow(2, N2, N1),
+    Removed: Removed(2, N2, N1),
+    Tick: Tick(),
+    Persisted: Persisted(0),
+    SnapshotTaken: SnapshotTaken(1, b""),
+    SnapshotFailed: SnapshotFailed(),
+    SnapshotLost: SnapshotLost(N2),
+    Propose: Propose(1, (command(),)),
+    Query: Query(1),
+    Change: Change(1, MemberAdded(N4, "a")),
+    Transfer: Transfer(1, N2),
+}
+
+
+def prepared(role: type) -> Core:
+    """A member of term 2 in this role, with one entry of term 1 and nothing under way."""
+    if role is Leader:
+        return settled()
+    core = follower(term=2 if role is Follower else 1)
+    if role is Candidate:
+        campaign(core)
+        settle(core)
+    assert type(core.role) is role and core.term == 2
+    return core
+
+
+def state_of(core: Core) -> object:
+    fields = {name: getattr(core, name) for name in Core.__slots__ or ()}
+    for base in Core.__mro__[1:-1]:
+        fields |= {name: getattr(core, name) for name in getattr(base, "__slots__", ())}
+    fields.pop("rng")
+    return copy.deepcopy(fields)
+
+
+PAIRS = [(role, event) for role in HANDLERS for event in EVENTS]
+
+
+def test_every_role_answers_every_event() -> None:
+    assert set(HANDLERS) == {Follower, Candidate, Leader}
+    assert all(set(handlers) == set(EVENTS) for handlers in HANDLERS.values())
+    assert set(SAMPLES) == set(EVENTS)
+
+
+def test_every_message_of_the_wire_is_an_event() -> None:
+    assert {event for event in EVENTS if issubclass(event, Message)} == set(Message.__subclasses__())
+
+
+@pytest.mark.parametrize(("role", "event"), [pair for pair in PAIRS if HANDLERS[pair[0]][pair[1]] is ignore])
+def test_what_is_ignored_changes_nothing(role: type, event: type) -> None:
+    core = prepared(role)
+    before = state_of(core)
+    assert step(core, SAMPLES[event]) == []  # type: ignore[arg-type]
+    assert state_of(core) == before
+
+
+OUTCOMES = {
+    (Follower, AppendEntries): "commit=2 AppendReply",
+    (Follower, InstallSnapshot): "commit=9 SnapshotReply",
+    (Follower, PreVote): "PreVoteReply",
+    (Follower, VoteRequest): "vote VoteReply",
+    (Follower, TimeoutNow): "Candidate vote VoteRequest",
+    (Follower, Removed): "removed",
+    (Follower, Propose): "answer",
+    (Follower, Query): "answer",
+    (Follower, Change): "answer",
+    (Follower, Transfer): "answer",
+    (Candidate, AppendEntries): "Follower commit=2 AppendReply",
+    (Candidate, InstallSnapshot): "Follower commit=9 SnapshotReply",
+    (Candidate, PreVote): "PreVoteReply",
+    (Candidate, PreVoteReply): "",
+    (Candidate, VoteRequest): "VoteReply",
+    (Candidate, VoteReply): "Leader AppendEntries",
+    (Candidate, TimeoutNow): "",
+    (Candidate, Removed): "Follower removed",
+    (Candidate, Query): "answer",
+    (Leader, AppendReply): "",
+    (Leader, PreVote): "PreVoteReply",
+    (Leader, VoteRequest): "VoteReply",
+    (Leader, SnapshotReply): "",
+    (Leader, Removed): "Follower removed",
+    (Leader, Propose): "AppendEntries",
+    (Leader, Query): "AppendEntries",
+    (Leader, Change): "AppendEntries",
+    (Leader, Transfer): "TimeoutNow",
+    (Leader, Tick): "",
+    (Leader, SnapshotLost): "",
+}
+
+
+@pytest.mark.parametrize(("role", "event"), OUTCOMES)
+def test_what_each_pair_does(role: type, event: type) -> None:
+    core = prepared(role)
+    commit, vote = core.log.commit, core.vote
+    readies = step(core, SAMPLES[event])  # type: ignore[arg-type]
+    words = [type(core.role).__name__] if type(core.role) is not role else []
+    words += ["vote"] if core.vote != vote else []
+    words += [f"commit={core.log.commit}"] if core.log.commit != commit else []
+    words += ["removed"] if core.removed else []
+    kinds = {type(m).__name__ for ready in readies for m in [*ready.send_now, *ready.send_after]}
+    words += sorted(kinds)
+    words += ["answer"] if any(ready.answers for ready in readies) else []
+    assert " ".join(words) == OUTCOMES[role, event]
+
+
+@pytest.mark.parametrize("event", [AppendEntries, InstallSnapshot])
+def test_a_second_leader_of_a_term_stops_the_member(event: type) -> None:
+    with pytest.raises(AssertionError, match="two leaders"):
+        step(prepared(Leader), SAMPLES[event])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("event", [event for event in EVENTS if issubclass(event, Message)])
+@pytest.mark.parametrize("role", HANDLERS)
+def test_a_message_to_somebody_else_changes_nothing(role: type, event: type) -> None:
+    core = prepared(role)
+    before = state_of(core)
+    message = SAMPLES[event]
+    assert isinstance(message, Message)
+    assert step(core, msgspec.structs.replace(message, term=9, dst=N4)) == []
+    assert state_of(core) == before
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_removed_member_says_nothing_any_more(event: type) -> None:
+    core = prepared(Follower)
+    step(core, SAMPLES[Removed])  # type: ignore[arg-type]
+    readies = step(core, SAMPLES[event])  # type: ignore[arg-type]
+    assert not any(ready.send_now or ready.send_after or ready.write for ready in readies)
