@@ -42,7 +42,7 @@ from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotTaken, Tick
 from fleet.raft.ids import Index, MemberId, NodeName, node_of
 from fleet.raft.messages import PeerMessage
-from fleet.raft.ready import BecameLeader, MembersChanged, PersistRequest, Ready, SteppedDown
+from fleet.raft.ready import BecameLeader, MembersChanged, PersistRequest, Ready, SteppedDown, TailLost
 from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
 from fleet.storage.lmdb_store import LmdbStore
@@ -314,7 +314,7 @@ class Member(GuardedActor):
         data = self.store.read_snapshot(
             self.number, chunk.meta.index, chunk.offset, config.snapshot_chunk_bytes
         )
-        if data is None:
+        if not data and chunk.meta.size:
             self.step(SnapshotLost(chunk.dst))
         else:
             self._post(msgspec.structs.replace(chunk, data=data))
@@ -337,6 +337,11 @@ class Member(GuardedActor):
             log.info("group=%s term=%d %s steps down", self.spec.name, hook.term, core.id)
             self.clients.lose_all(core.leader)
             self.send(self.start.manager, Leading(core.id, False))
+        elif isinstance(hook, TailLost):
+            log.error(
+                "group=%s %s had acknowledged up to %d and has only %d: its disk lost what it had synced",
+                self.spec.name, hook.member, hook.acknowledged, hook.has,
+            )  # fmt: skip
         elif isinstance(hook, MembersChanged):
             self._tell_addresses()
             if core.is_leader:

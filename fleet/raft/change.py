@@ -25,22 +25,27 @@ CHANGE_NAMES = {
     MemberRemoved: "removed",
 }
 
+LEARNER_PATIENCE = 5
+"""A learner that heard nothing for so many election timeouts asks whether it still belongs."""
+
 
 # -- time ------------------------------------------------------------------------------------------
 
 
 def reset_election_deadline(core: CoreState) -> None:
-    """A random time in [1x, 2x) of the election timeout; never for a member that does not vote.
+    """A random time in [1x, 2x) of the election timeout. Who does not vote wakes too, less often: it may
+    have been removed and not been told.
 
     The first founder of a group that never had a leader asks again soon: the others are just starting.
     """
     if core.term == 1 and core.membership.current.voters[:1] == (core.id,):
         waited = core.now - core.started_at
         core.deadline = core.now + min(core.config.election_ms, max(core.config.heartbeat_ms // 4, waited))
-    elif core.is_voter and not core.removed:
-        core.deadline = core.now + core.config.election_ms + core.rng.randrange(core.config.election_ms)
-    else:
+    elif core.removed or not core.membership.current.voters:
         core.deadline = NEVER
+    else:
+        patience = core.config.election_ms * (1 if core.is_voter else LEARNER_PATIENCE)
+        core.deadline = core.now + patience + core.rng.randrange(patience)
 
 
 def next_on_grid(now: Millis, step: Millis) -> Millis:

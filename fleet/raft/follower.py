@@ -14,6 +14,7 @@ from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
     InstallSnapshot,
+    PreVote,
     SnapshotReply,
     TimeoutNow,
 )
@@ -27,8 +28,17 @@ def on_tick(core: CoreState, role: Follower, m: Tick) -> None:
         return
     if may_campaign(core):
         become_pre_candidate(core)
-    else:
-        reset_election_deadline(core)
+        return
+    reset_election_deadline(core)
+    if not core.is_voter:
+        ask_whether_removed(core)
+
+
+def ask_whether_removed(core: CoreState) -> None:
+    """A pre-vote from a member that was removed is answered by whoever can prove it (S25); any other
+    answer to a learner is ignored."""
+    for peer in core.membership.current.voters:
+        core.send(PreVote(core.term + 1, core.id, peer, core.log.last_index, core.log.last_term))
 
 
 def may_campaign(core: CoreState) -> bool:

@@ -15,7 +15,7 @@ from fleet.raft.messages import (
 )
 from fleet.raft.progress import NO_LEASE, PROBE, REPLICATE, SNAPSHOT, Progress
 from fleet.raft.quorum import pick, reached_by_quorum
-from fleet.raft.ready import TARGET_UNRESPONSIVE
+from fleet.raft.ready import TARGET_UNRESPONSIVE, TailLost
 from fleet.raft.state import CoreState, Leader
 
 # -- time ------------------------------------------------------------------------------------------
@@ -163,7 +163,12 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
         return
     progress.heard(core.now)
     if not m.ok:
-        progress.rejected(m.index, core.log.highest_match(m.hint, m.hint_term) + 1, m.sent_at)
+        hint = core.log.highest_match(m.hint, m.hint_term)
+        if progress.has_lost_its_tail(hint, m.sent_at):
+            core.ready.hooks.append(TailLost(m.src, progress.match, hint))
+            progress.lower(hint)
+        else:
+            progress.rejected(m.index, hint + 1, m.sent_at)
         return
     assert m.index <= core.log.last_index, f"{m.src} confirms {m.index} beyond {core.log.last_index}"
     confirm(role, progress, m)

@@ -24,6 +24,8 @@ class Progress:
     acked_at: Millis
     """When this leader last heard from the peer in this term."""
     match: Index = 0
+    matched_at: Millis = 0
+    """When `match` was last moved on."""
     state: int = PROBE
     inflight: deque[Index] = field(default_factory=deque)
     """Last indexes of the appends under way, in order."""
@@ -44,7 +46,7 @@ class Progress:
     def accepted(self, index: Index) -> None:
         """The peer's log is equal and durable up to `index`."""
         if index > self.match:
-            self.match = index
+            self.match, self.matched_at = index, self.acked_at
         if self.next <= index:
             self.next = index + 1
         inflight = self.inflight
@@ -67,6 +69,16 @@ class Progress:
             return False
         self.become_probe(max(self.match + 1, min(refused, retry_at)))
         return True
+
+    def has_lost_its_tail(self, hint: Index, sent_at: Millis) -> bool:
+        """Whether a peer refuses what it acknowledged: the refused append left after the acknowledgement
+        had come, so it was received after that was given (S36)."""
+        return hint < self.match and sent_at > self.matched_at
+
+    def lower(self, hint: Index) -> None:
+        """What the peer acknowledged is not there any more. Begin again from what is."""
+        self.match = hint
+        self.become_probe(hint + 1)
 
     def sent(self, last: Index) -> None:
         """An append ending with `last` left."""

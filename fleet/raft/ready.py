@@ -56,7 +56,15 @@ class Restored(Struct, frozen=True, gc=False):
     index: Index
 
 
-Hook = BecameLeader | SteppedDown | MembersChanged | Restored
+class TailLost(Struct, frozen=True, gc=False):
+    """A member no longer has what it acknowledged: its disk lied. Sent again, and to be reported."""
+
+    member: MemberId
+    acknowledged: Index
+    has: Index
+
+
+Hook = BecameLeader | SteppedDown | MembersChanged | Restored | TailLost
 
 
 class PersistRequest(Struct, frozen=True):

@@ -1,0 +1,44 @@
+"""Members that missed something: a removal, or what they had acknowledged."""
+
+from fleet.raft.entries import Members
+from fleet.raft.events import Tick
+from fleet.raft.messages import AppendEntries, AppendReply, PreVote
+from fleet.raft.ready import TailLost
+from tests.raft.cores import N1, N2, N3, N4, follower, settle, settled
+
+
+def test_s25_a_learner_that_hears_nothing_asks_whether_it_was_removed() -> None:
+    core = follower(voters=(N2, N1, N3), learners=(N4,), me=N4)
+    core.step(core.deadline, Tick())
+    ready = core.take_ready()
+    assert ready is not None
+    asked = {m.dst for m in ready.send_now if isinstance(m, PreVote)}
+    assert asked == {N1, N2, N3}
+    assert core.deadline > core.now, "and asks again, later"
+
+
+def test_s25_a_newcomer_without_members_to_ask_stays_quiet() -> None:
+    core = follower(term=0, terms=(), voters=(), me=N4)
+    assert core.membership.current == Members()
+    assert core.deadline > 1 << 60
+
+
+def test_s36_a_follower_that_lost_an_acknowledged_tail_is_reported_and_repaired() -> None:
+    core = settled(terms=(1, 1, 1))
+    role, last = core.role, core.log.last_index
+    assert role.progress[N2].match == last  # type: ignore[union-attr]
+    later = core.now + 10
+    core.step(later, AppendReply(core.term, N2, N1, False, last, 1, 1, 0, later - 1))
+    ready = core.take_ready()
+    assert ready is not None
+    assert TailLost(N2, last, 1) in ready.hooks
+    sent = [m for m in ready.send_now if isinstance(m, AppendEntries) and m.dst == N2]
+    assert sent and sent[0].prev_index == 1 and sent[0].entries[-1].index == last
+
+
+def test_s36_a_late_refusal_from_before_the_acknowledgement_accuses_nobody() -> None:
+    core = settled(terms=(1, 1, 1))
+    role, last = core.role, core.log.last_index
+    core.step(core.now + 10, AppendReply(core.term, N2, N1, False, last, 1, 1, 0, core.now - 10))
+    settle(core)
+    assert role.progress[N2].match == last  # type: ignore[union-attr]
