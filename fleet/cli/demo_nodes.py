@@ -1,0 +1,174 @@
+"""Three nodes as processes of their own, for `fleet demo`. None outlives the demo, however it ends."""
+
+import os
+import random
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+
+from fleet.errors import FleetError
+
+CLUSTER = "fleet-demo"
+STOP_S_MAX = 5.0
+TAIL_LINES = 15
+PORTS = range(20_000, 32_000)
+"""Below those that the system gives to outgoing connections: a port must wait for its node's return."""
+
+
+class DemoFailed(FleetError):
+    """The demo did not show what it should."""
+
+
+class NodeProcess:
+    """One node and its directory.
+
+    Invariant: `process` is None, or was started and not yet waited for; when it is None, `serves` is false.
+    """
+
+    def __init__(self, name: str, address: str, directory: Path) -> None:
+        self.name = name
+        self.address = address
+        self.directory = directory
+        self.process: subprocess.Popen[bytes] | None = None
+        self.serves = False
+        self.log_path = directory.with_suffix(".log")
+
+    def begin(self, join: list[str], environment: dict[str, str]) -> None:
+        """Start it; `look` tells when it serves."""
+        assert self.process is None
+        command = [sys.executable, "-m", "fleet.cli", "node", "--until-eof"]
+        command += ["--name", self.name, "--listen", self.address]
+        command += ["--data-dir", str(self.directory), "--cluster", CLUSTER]
+        for address in join:
+            command += ["--join", address]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # its end is the end of the node
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the demo, which stops its nodes in order
+            )
+
+    def look(self) -> bool:
+        """Whether it has said by now that it serves."""
+        assert self.process is not None and self.process.stdout is not None
+        while not self.serves and select.select([self.process.stdout], [], [], 0)[0]:
+            piece = os.read(self.process.stdout.fileno(), 4096)
+            if not piece:
+                self.check(STOP_S_MAX)
+                raise DemoFailed(f"node {self.name} closed its output")
+            self.serves = piece.endswith(b"\n")  # it says one line
+        return self.serves
+
+    def check(self, wait_s: float = 0.0) -> None:
+        """Raises DemoFailed when it ended without being told to."""
+        if self.process is None:
+            return
+        try:
+            code = self.process.wait(wait_s) if wait_s else self.process.poll()
+        except subprocess.TimeoutExpired:
+            return
+        if code is not None:
+            how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+            raise DemoFailed(f"node {self.name} ended by itself ({how})")
+
+    def kill(self) -> None:
+        """As a power cut would end it. Returns when the process is no more."""
+        assert self.process is not None
+        self.process.kill()
+        self._wait(None)
+
+    def terminate(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+
+    def finish(self, deadline: float) -> int | None:
+        """Its exit code; None when it did not run or had to be killed."""
+        if self.process is None:
+            return None
+        try:
+            return self._wait(max(0.0, deadline - monotonic()))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+
+    def _wait(self, seconds: float | None) -> int:
+        assert self.process is not None
+        code = self.process.wait(seconds)
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        self.process, self.serves = None, False
+        return code
+
+    def log_tail(self) -> list[str]:
+        if not self.log_path.exists():
+            return []
+        return self.log_path.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+
+
+class DemoNodes:
+    """The nodes of one demo, by name. The secret is made for it and handed on in the environment."""
+
+    def __init__(self, directory: Path, count: int = 3) -> None:
+        self.secret = secrets.token_hex(32)
+        ports = free_ports(count)
+        self.nodes = {
+            f"n{number}": NodeProcess(f"n{number}", f"127.0.0.1:{port}", directory / f"n{number}")
+            for number, port in enumerate(ports, 1)
+        }
+        self._environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("FLEET_")},
+            "FLEET_SECRET": self.secret,
+            # Whatever made this process find fleet makes the nodes find it, and the same one.
+            "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+            "PYTHONSAFEPATH": "1",
+        }
+
+    @property
+    def addresses(self) -> list[str]:
+        return [node.address for node in self.nodes.values()]
+
+    def begin_all(self) -> None:
+        for name in self.nodes:
+            self.begin(name)
+
+    def begin(self, name: str) -> None:
+        node = self.nodes[name]
+        node.begin([other for other in self.addresses if other != node.address], self._environment)
+
+    def all_serve(self) -> bool:
+        return all([node.look() for node in self.nodes.values()])
+
+    def check(self) -> None:
+        for node in self.nodes.values():
+            node.check()
+
+    def stop(self) -> dict[str, int | None]:
+        """All at once, in order where that works within STOP_S_MAX; exit codes by name."""
+        for node in self.nodes.values():
+            node.terminate()
+        deadline = monotonic() + STOP_S_MAX
+        return {name: node.finish(deadline) for name, node in self.nodes.items()}
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ones that nobody listens on now."""
+    found: list[int] = []
+    for port in random.sample(PORTS, 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise DemoFailed(f"no {count} free ports between {PORTS.start} and {PORTS.stop} on 127.0.0.1")

@@ -1,0 +1,104 @@
+"""`fleet node`: how it starts, what it refuses, how it ends."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from .processes import processes_with, read_until, run, started, wait_until
+
+ANY_PORT = ("--listen", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_says_where_it_serves_and_ends_with_0_when_told_to(tmp_path: Path, number: int) -> None:
+    with started(tmp_path, "node", "--name", "n1", *ANY_PORT) as node:
+        assert read_until(node, "\n").startswith("node n1 serves at 127.0.0.1:")
+        node.send_signal(number)
+        assert node.wait(10) == 0
+        assert node.stderr is not None and node.stderr.read() == ""
+    assert (tmp_path / "fleet-n1").is_dir()
+
+
+def test_options_come_from_the_environment(tmp_path: Path) -> None:
+    settings = {"FLEET_NODE_NAME": "n7", "FLEET_NODE_LISTEN": "127.0.0.1:0", "FLEET_NODE_DATA_DIR": "here"}
+    with started(tmp_path, "node", **settings) as node:
+        assert "node n7 serves" in read_until(node, "\n")
+    assert (tmp_path / "here").is_dir()
+
+
+def test_until_eof_a_node_ends_with_its_stdin(tmp_path: Path) -> None:
+    with started(tmp_path, "node", "--name", "n1", "--until-eof", *ANY_PORT) as node:
+        read_until(node, "serves")
+        assert node.stdin is not None
+        node.stdin.close()
+        assert node.wait(10) == 0
+
+
+def test_a_directory_in_use_is_refused_and_says_by_whom(tmp_path: Path) -> None:
+    with started(tmp_path, "node", "--name", "n1", *ANY_PORT) as node:
+        read_until(node, "serves")
+        second = run(tmp_path, "node", "--name", "n1", *ANY_PORT)
+        assert (second.returncode, second.stdout) == (1, "")
+        assert "in use" in second.stderr and f"pid={node.pid}" in second.stderr
+        assert "stop it first" in second.stderr and "Traceback" not in second.stderr
+        assert node.poll() is None
+
+
+def test_a_port_in_use_is_refused_and_says_which(tmp_path: Path) -> None:
+    with started(tmp_path, "node", "--name", "n1", *ANY_PORT) as node:
+        address = read_until(node, "serves").split()[-1]
+        second = run(tmp_path, "node", "--name", "n2", "--listen", address)
+    assert second.returncode == 1
+    assert f"cannot listen at {address}" in second.stderr and "choose another" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize(
+    "other", [("--name", "n2"), ("--name", "n1", "--cluster", "another")], ids=["node", "cluster"]
+)
+def test_a_directory_of_another_node_or_cluster_is_refused(tmp_path: Path, other: tuple[str, ...]) -> None:
+    with started(tmp_path, "node", "--name", "n1", "--data-dir", "mine", *ANY_PORT) as node:
+        read_until(node, "serves")
+        node.terminate()
+        node.wait(10)
+    refused = run(tmp_path, "node", "--data-dir", "mine", *other, *ANY_PORT)
+    assert refused.returncode == 1
+    assert "choose an empty directory" in refused.stderr and "Traceback" not in refused.stderr
+    with started(tmp_path, "node", "--name", "n1", "--data-dir", "mine", *ANY_PORT) as node:
+        assert "n1 serves" in read_until(node, "\n")
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        ([], "--name"),
+        (["--name", "a/b"], "'a/b'"),
+        (["--name", "n1", "--listen", "here"], "'here' is not host:port"),
+        (["--name", "n1", "--listen", "0.0.0.0:0"], "open to the network"),
+        (["--name", "n1", "--join", "there"], "'there' is not host:port"),
+        (["--name", "n1", "--secret-file", "none"], "the secret file cannot be read"),
+        (["--name", "n1", "--speed", "9"], "--speed"),
+    ],
+)
+def test_what_was_asked_for_wrongly_ends_with_2(tmp_path: Path, arguments: list[str], says: str) -> None:
+    refused = run(tmp_path, "node", *arguments)
+    assert refused.returncode == 2
+    assert says in refused.stderr and "fleet node --help" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_directory_that_cannot_be_made_ends_with_1(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = run(tmp_path, "node", "--name", "n1", "--data-dir", "file/below", *ANY_PORT)
+    assert refused.returncode == 1
+    assert "file/below" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_the_demo_killed_with_9_leaves_no_node_behind(tmp_path: Path) -> None:
+    with started(tmp_path, "demo", "--plain") as demo:
+        read_until(demo, "clients increment")
+        assert len(processes_with(str(tmp_path))) == 3
+        demo.kill()
+        demo.wait(10)
+        wait_until(lambda: not processes_with(str(tmp_path)))

@@ -1,0 +1,67 @@
+"""The README does what it says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from fleet.cli import main
+
+from .processes import ROOT, environment
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_first_example_runs_as_written_and_remembers(tmp_path: Path) -> None:
+    (example,) = blocks("python")
+    script = tmp_path / "first.py"
+    script.write_text(example)
+    said = [
+        subprocess.run(
+            [sys.executable, str(script)],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        for _ in range(2)
+    ]
+    assert [(one.stdout, one.stderr) for one in said] == [("visits: 1\n", ""), ("visits: 2\n", "")]
+    assert len(example.splitlines()) <= 14
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    (set_up,) = [block.strip() for block in blocks("sh") if "pytest" in block]
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    ran = [line for line in lines if re.match(r"python3 |\.venv/", line)]
+    assert " && ".join(ran).replace(" --quiet", "").replace(' "$@"', "") == set_up
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_two_commands_set_everything_up() -> None:
+    assert len([block for block in blocks("sh") if "pip install" in block]) == 2
+    assert README.count("pip install") == 2
+
+
+def test_every_command_and_option_it_shows_exists() -> None:
+    runner = CliRunner()
+    for block in blocks("sh"):
+        for command, options in re.findall(r"fleet (node|demo)((?: --?\w[\w-]*(?: [\w.:]+)?)*)", block):
+            shown = runner.invoke(main, [command, "--help"]).output
+            for option in re.findall(r"--[\w-]+", options):
+                assert option in shown, f"{command} {option}"
+
+
+def test_every_folder_it_names_is_there() -> None:
+    for path in re.findall(r"`((?:fleet|actors|storage|sim|tests)/[\w/]*)`", README):
+        assert (ROOT / path).is_dir(), path
+    for module in re.findall(r"python -m tests\.benchmarks\.(\w+)|\.\.\.(bench_\w+)", README):
+        assert (ROOT / "tests" / "benchmarks" / f"{module[0] or module[1]}.py").is_file(), module
