@@ -1,7 +1,7 @@
 """One client's conversation with one group: a session, what is under way, and where the leader may be."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,8 @@ from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER
 WINDOW_MAX = 1024
 """Commands under way in one group."""
 BATCH_BYTES_MAX = 1 << 20
+PAYLOAD_BYTES_MAX = 32 << 20
+"""Arguments of one call. With a batch beside it, it still fits a frame of a link."""
 REQUESTS_MAX = 3
 """Requests under way in one group: whatever comes meanwhile shares the next."""
 SILENCE_MS: Millis = 500
@@ -43,6 +45,9 @@ class Call:
     finish: Callable[["Call", bytes | None, Index, FleetError | None], None]
     tag: Any = None
     sends: int = 0
+    refusals: int = 0
+    is_hopeless: bool = False
+    """Refused for good, and sent before: it is not sent again, and what became of that is waited for."""
     batch: "Batch | None" = None
     gave_up: bool = False
     """The caller was told OutcomeUnknown."""
@@ -156,22 +161,27 @@ class Channel:
 
     def _take_queries(self) -> tuple[tuple[int, Call], ...]:
         taken: list[tuple[int, Call]] = []
-        while self.query_queue and len(taken) < WINDOW_MAX:
-            taken.append((self.next_query, self.query_queue.popleft()))
+        size = 0
+        while self.query_queue and len(taken) < WINDOW_MAX and size < BATCH_BYTES_MAX:
+            call = self.query_queue.popleft()
+            size += len(call.payload)
+            taken.append((self.next_query, call))
             self.next_query += 1
         return tuple(taken)
 
-    def whole_request(self, now: Millis, reply_to: ActorAddress) -> ClientRequest | None:
+    def whole_requests(self, now: Millis, reply_to: ActorAddress) -> Iterator[ClientRequest]:
         """Everything that is under way once more, in order: to another node, or after a refusal."""
         self.requests = 0
         self.resend_at = None
         self.asked_at = now
-        commands, queries = tuple(self.inflight.items()), tuple(self.queries.items())
         opens = self.opening or (bool(self.queue) and not self.session)
-        if not (opens or commands or queries):
-            return None
         self.opening = opens
-        return self._request(reply_to, opens, commands, queries)
+        hopeful = {seq: call for seq, call in self.inflight.items() if not call.is_hopeless}
+        commands, queries = _batches(hopeful), _batches(self.queries)
+        for place in range(max(len(commands), len(queries), opens)):
+            some_commands = commands[place] if place < len(commands) else ()
+            some_queries = queries[place] if place < len(queries) else ()
+            yield self._request(reply_to, opens and not place, some_commands, some_queries)
 
     # -- replies -----------------------------------------------------------------------------------
 
@@ -218,7 +228,7 @@ class Channel:
         for number, call in calls:
             if call.sends == 1 and number >= seq and not call.gave_up:
                 self._leave_batch(call)
-                call.sends = 0
+                call.sends = call.refusals = 0
                 fresh.append(call)
             else:
                 error = SessionExpired("the session expired on the group", group=self.group)
@@ -235,17 +245,26 @@ class Channel:
             call = self.queries.pop(query, None)
             if call is not None:
                 self._settle(call, None, 0, error)
+        if m.opens:
+            self._try_again(now)
         if m.session != self.session:
             return
         for seq in m.seqs:
             call = self.inflight.get(seq)
-            if call is None:
-                continue
-            if call.sends == 1:
-                del self.inflight[seq]
-                self._settle(call, None, 0, error)
-            else:
-                self._try_again(now)
+            if call is not None:
+                self._on_refused_command(seq, call, error, now)
+
+    def _on_refused_command(self, seq: int, call: Call, error: FleetError, now: Millis) -> None:
+        """Not done, if it was refused as often as it was sent. Else another member may have taken it."""
+        call.refusals += 1
+        if call.refusals >= call.sends:
+            del self.inflight[seq]
+            self._settle(call, None, 0, error)
+        elif error.retry:
+            self._try_again(now)
+        else:
+            call.is_hopeless = True
+            call.deadline = min(call.deadline, now + SILENCE_MS)
 
     def _try_again(self, now: Millis) -> None:
         if self.resend_at is None:
@@ -279,7 +298,7 @@ class Channel:
             self._settle(self.queries.pop(query), None, 0, self._not_done())
         for seq in self._late(self.inflight, now):
             call = self.inflight[seq]
-            if call.gave_up:
+            if call.gave_up or call.is_hopeless:
                 self._settle(self.inflight.pop(seq), None, 0, self._unknown())
             else:
                 call.gave_up, call.deadline = True, now + LINGER_MS
@@ -314,3 +333,16 @@ class Channel:
         for call in sent:
             unknown = OutcomeUnknown("sent, and not answered", group=self.group, reason=str(error))
             self._settle(call, None, 0, unknown)
+
+
+def _batches(calls: dict[int, Call]) -> list[tuple[tuple[int, Call], ...]]:
+    """In order, in parts that a link takes."""
+    batches: list[list[tuple[int, Call]]] = []
+    size = BATCH_BYTES_MAX
+    for number, call in calls.items():
+        if size >= BATCH_BYTES_MAX:
+            batches.append([])
+            size = 0
+        size += len(call.payload)
+        batches[-1].append((number, call))
+    return [tuple(batch) for batch in batches]

@@ -12,10 +12,15 @@ from fleet.raft.entries import Command, SessionOpened
 from fleet.raft.events import Propose, Query
 from fleet.raft.ids import Index, MemberId, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
-from fleet.raft.sessions import DONE
+from fleet.raft.sessions import DONE, STALE
 
 if TYPE_CHECKING:
     from fleet.actors.member import Member
+
+REPLY_BYTES_MAX = 8 << 20
+"""A reply that is so long leaves; what else there is to tell goes into the next."""
+RESULT_BYTES_MAX = 32 << 20
+"""One result, so that with a full reply before it, it still fits a frame of a link."""
 
 
 @dataclass(slots=True)
@@ -30,6 +35,8 @@ class Waiter:
     results: list[tuple[SessionId, int, str, Index, bytes]] = field(default_factory=list)
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    bytes: int = 0
+    """In results and answers."""
 
 
 @dataclass(slots=True)
@@ -119,11 +126,12 @@ class ClientDesk:
     def on_outcome(self, outcome: Outcome) -> None:
         waiter = self.commands.pop((outcome.session, outcome.seq), None)
         if waiter is not None:
-            waiter.results.append(
-                (outcome.session, outcome.seq, outcome.status, outcome.revision, outcome.value)
-            )
+            status, value = outcome.status, outcome.value
+            if len(value) > RESULT_BYTES_MAX:
+                status, value = STALE, b""  # executed, and nobody will ever be told the result
+            waiter.results.append((outcome.session, outcome.seq, status, outcome.revision, value))
             waiter.pending -= 1
-            self.dirty[waiter.name] = waiter
+            self._count(waiter, value)
 
     def on_opened(self, opened: Opened) -> None:
         waiter = self.openings.pop(opened.client, None)
@@ -141,9 +149,23 @@ class ClientDesk:
             self.readings[token] = reading
             member.step(Query(token, lease=False))
             return
-        reading.waiter.answers.extend(answers)
+        if member.hooks is not None:
+            member.hooks.on_read(reading.queries, answers)
         reading.waiter.pending -= 1
-        self.dirty[reading.waiter.name] = reading.waiter
+        for query, value in answers:
+            if len(value) > RESULT_BYTES_MAX:
+                what = f"a result of {len(value)} bytes; {RESULT_BYTES_MAX} is the most"
+                error = TooLarge(what, group=member.spec.name)
+                self._refuse(reading.waiter, error, queries=(query,))
+            else:
+                reading.waiter.answers.append((query, value))
+                self._count(reading.waiter, value)
+
+    def _count(self, waiter: Waiter, value: bytes) -> None:
+        self.dirty[waiter.name] = waiter
+        waiter.bytes += len(value)
+        if waiter.bytes > REPLY_BYTES_MAX:
+            self._tell(waiter)
 
     def on_answer(self, answer: Answer) -> bool:
         """A request that came to nothing. False: the token is not one of this desk's."""
@@ -222,21 +244,23 @@ class ClientDesk:
             self.flush()
 
     def flush(self) -> None:
-        group = self.member.spec.name
         for waiter in self.dirty.values():
-            reply = ClientReply(
-                group,
-                waiter.session,
-                tuple(waiter.results),
-                tuple(waiter.answers),
-                tuple(waiter.refusals),
-            )
-            self.member.send(waiter.reply_to, reply)
-            waiter.session = 0
-            waiter.results, waiter.answers, waiter.refusals = [], [], []
+            self._tell(waiter)
             if not waiter.pending:
                 self.waiters.pop(waiter.name, None)
         self.dirty.clear()
+
+    def _tell(self, waiter: Waiter) -> None:
+        reply = ClientReply(
+            self.member.spec.name,
+            waiter.session,
+            tuple(waiter.results),
+            tuple(waiter.answers),
+            tuple(waiter.refusals),
+        )
+        self.member.send(waiter.reply_to, reply)
+        waiter.session = waiter.bytes = 0
+        waiter.results, waiter.answers, waiter.refusals = [], [], []
 
 
 def where_is(member: "Member", leader: MemberId | None) -> tuple[str, str]:

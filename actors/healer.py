@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fleet.actors.guard import log
 from fleet.actors.mail import (
     AddMember,
     Done,
@@ -19,6 +20,7 @@ from fleet.actors.mail import (
     RemoveMember,
     TransferLeader,
 )
+from fleet.errors import FleetError
 from fleet.healing import Host, Promote, Remove, Seat, Seen, Transfer, Wanted, next_step
 from fleet.raft.ids import Millis
 
@@ -47,6 +49,8 @@ class Healer:
         self.cases: dict[int, Case] = {}
         self.by_group: dict[int, int] = {}
         """Group number to the token of its open question."""
+        self.refused: dict[int, str] = {}
+        """Group number to why its last step was refused for good, so that it is logged once."""
 
     def round(self) -> None:
         for hosting in self.manager.hostings.values():
@@ -94,8 +98,18 @@ class Healer:
             self._ask_member(hosting, AddMember(value.member, node.address))
         elif isinstance(value, Done):
             self._ask_member(hosting, GetStatus())
-        else:
+        elif reply.error is not None:
+            self._on_refusal(hosting, reply.error.to_error())
+
+    def _on_refusal(self, hosting: "Hosting", error: FleetError) -> None:
+        """Soon again if that may help, else with the next round: an operator has to act first."""
+        if error.retry:
             self.manager.look_again(hosting)
+            return
+        number, why = hosting.record.number, str(error)
+        if self.refused.get(number) != why:
+            self.refused[number] = why
+            log.error("group=%s cannot be brought where it is wanted: %s", hosting.spec.name, why)
 
     def _decide(self, hosting: "Hosting", status: MemberStatus) -> None:
         manager = self.manager

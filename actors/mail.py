@@ -12,6 +12,7 @@ from thespian.actors import ActorAddress
 import fleet.errors
 from fleet.actors.base.wire import register
 from fleet.errors import FleetError
+from fleet.hooks import HookRunner
 from fleet.ports import Clock, Durable, GroupRecord, StoreWriter
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, SessionId, Term
@@ -284,6 +285,9 @@ class StartNode(Struct, frozen=True):
     """States bigger than this are encoded in a forked child; 0: never."""
     peers: tuple[ActorAddress, ...] = ()
     """Other nodes' managers, on a base where no address can be told in advance."""
+    hooks: HookRunner | None = None
+    """Runs the leader hooks of all members. None beside a `store`: no hooks are run; without a store,
+    a member runs its own."""
 
 
 class StartDisk(Struct, frozen=True):
@@ -336,6 +340,7 @@ class StartMember(Struct, frozen=True):
     fork_above_bytes: int = 0
     founding_address: str | None = None
     """Not None: this member founds its group, and others reach it there."""
+    hooks: HookRunner | None = None
 
 
 class MemberStopped(Struct, frozen=True):

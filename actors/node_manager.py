@@ -37,9 +37,10 @@ from fleet.actors.mail import (
 from fleet.actors.member import Member
 from fleet.actors.nodes import KnownNodes
 from fleet.actors.registry import REGISTRY, Registry
-from fleet.errors import BadArguments, FleetError, GroupExists, NoSuchNode, StorageFault
+from fleet.errors import BadArguments, DataClassUnavailable, FleetError, GroupExists, NoSuchNode, StorageFault
 from fleet.healing import World
-from fleet.payload import decode_class
+from fleet.machine import DataMachine
+from fleet.payload import class_name, decode_class
 from fleet.ports import Durable, GroupRecord
 from fleet.raft.ids import GroupName, MemberId, Millis, NodeName, member_id, node_of
 from fleet.storage.lmdb_store import LmdbStore
@@ -148,9 +149,10 @@ class NodeManager(GuardedActor):
     def _say_hello_to_everyone(self) -> None:
         """Nodes that were met, nodes that were heard of, and seeds that are neither."""
         for info in self.nodes.infos.values():
-            if info.name in self.nodes.managers:
+            is_met = info.name in self.nodes.managers
+            if is_met and (self.is_reachable(info.name) or not info.address):
                 self._say_hello(self.nodes.managers[info.name], answer=False)
-            elif info.address:
+            elif info.address:  # its process may be another by now, which nobody told of this one
                 self._say_hello(remote_address(info.address, MANAGER), answer=True)
         for manager in self.start.peers:
             if manager not in self.nodes.managers.values() and manager != self.myAddress:
@@ -225,6 +227,7 @@ class NodeManager(GuardedActor):
                 disk=self.disk,
                 directory=f"{start.directory}/members/{number}" if start.store is None else "",
                 fork_above_bytes=start.fork_above_bytes,
+                hooks=start.hooks,
                 founding_address=start.address if is_founder else None,
             ),
         )
@@ -310,7 +313,7 @@ class NodeManager(GuardedActor):
         if unknown:
             known = sorted(info.name for info in self.nodes.everyone())
             raise NoSuchNode(f"no node {unknown[0]!r} is known here", node=me, known=", ".join(known))
-        decode_class(spec.data_class)
+        check_class(spec.data_class)
         record = self.store.create_group(GroupName(spec.name), msgspec.msgpack.encode(spec))
         hosting = self._adopt(record)
         self.look_again(hosting)
@@ -319,7 +322,7 @@ class NodeManager(GuardedActor):
     def _host_member(self, spec: GroupSpec) -> Hosting:
         hosting = self._hosted(spec.name)
         if hosting is None:
-            decode_class(spec.data_class)
+            check_class(spec.data_class)
             return self._adopt(self.store.create_group(GroupName(spec.name), msgspec.msgpack.encode(spec)))
         if (hosting.spec.founder or hosting.member) != spec.founder:
             what = f"a member of another group {spec.name!r} lives here"
@@ -347,6 +350,17 @@ class NodeManager(GuardedActor):
         OpReply: on_reply,
         ActorExitRequest: on_exit,
     }
+
+
+def check_class(data_class: bytes) -> None:
+    """Whether a member of it could start here. The class is the user's: anything may come of it."""
+    try:
+        DataMachine(decode_class(data_class))
+    except FleetError:
+        raise
+    except Exception as error:
+        what = f"a new object cannot be made: {type(error).__name__}: {error}"
+        raise DataClassUnavailable(what, data_class=class_name(data_class)) from error
 
 
 def info_of(hosting: Hosting) -> MemberInfo:

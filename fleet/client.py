@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any, Self, TypeVar
 
 from fleet.actors.base.base import start_system
+from fleet.actors.base.settings import split_endpoint
 from fleet.actors.channel import Call
 from fleet.actors.client import Client, Inbox, StartClient
 from fleet.actors.clock import SystemClock
@@ -31,7 +32,7 @@ from fleet.actors.mail import (
     TransferLeader,
 )
 from fleet.actors.requests import Question, Requests
-from fleet.data import CallOptions, Kind, Reply, bind
+from fleet.data import CallOptions, Data, Kind, Reply, bind
 from fleet.errors import (
     BadArguments,
     ConfigError,
@@ -76,6 +77,8 @@ def connect(
     cleaned = [part.strip() for part in parts if part.strip()]
     if not cleaned:
         raise ConfigError("connect needs at least one host:port")
+    for address in cleaned:
+        split_endpoint(address)
     return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout)
 
 
@@ -121,6 +124,7 @@ class Fleet:
     def group(self, name: str, data_class: type[D]) -> D:
         """The group as an object of its class; whether it exists shows at the first call."""
         check_group_name(name)
+        check_data_class(data_class)
         return bind(data_class, name, self)
 
     def create_group(
@@ -146,6 +150,7 @@ class Fleet:
             Unavailable: no leader within `timeout` seconds; the group may come up later.
         """
         check_group_name(name)
+        check_data_class(data_class)
         deadline = time.monotonic() + (timeout or self.timeout)
         known = {info.name: info for info in self.nodes()}
         chosen = choose_nodes(name, list(known), replicas, nodes)
@@ -365,6 +370,15 @@ def _finish(call: Call, value: bytes | None, revision: int, error: FleetError | 
 def check_group_name(name: str) -> None:
     if not isinstance(name, str) or not name:
         raise BadArguments("a group's name is a string that is not empty", name=repr(name))
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise BadArguments(f"a group's name is UTF-8 text: {error.reason}", name=repr(name)) from None
+
+
+def check_data_class(data_class: Any) -> None:
+    if not (isinstance(data_class, type) and issubclass(data_class, Data)):
+        raise ConfigError(f"{data_class!r} is not a data class; derive it from fleet.Data")
 
 
 def choose_nodes(group: str, known: list[Any], replicas: int, nodes: Sequence[str] | None) -> list[str]:
