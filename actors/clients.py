@@ -149,6 +149,8 @@ class ClientDesk:
             self.readings[token] = reading
             member.step(Query(token, lease=False))
             return
+        if member.hooks is not None:
+            member.hooks.on_read(reading.queries, answers)
         reading.waiter.pending -= 1
         for query, value in answers:
             if len(value) > RESULT_BYTES_MAX:

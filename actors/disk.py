@@ -1,5 +1,6 @@
 """The actor that writes for all members of a node: one synced transaction for whatever a turn gathered."""
 
+from collections import deque
 from typing import Any
 
 from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
@@ -20,8 +21,9 @@ class Disk(GuardedActor):
     def __init__(self) -> None:
         super().__init__()
         self.writer: StoreWriter | None = None
-        self.gathered: list[Write] = []
-        self.members: dict[int, Any] = {}
+        self.gathered: list[tuple[Any, Write]] = []
+        self.waiting: dict[int, deque[Any]] = {}
+        """By group, who sent each write that is under way: an earlier life of a member counts otherwise."""
         self.failed_members: dict[int, Any] = {}
         """Members whose write failed and that may not know it yet: nothing is written after it."""
 
@@ -37,15 +39,15 @@ class Disk(GuardedActor):
         if self.failed_members.get(m.group) == sender:
             return self._watch()
         self.failed_members.pop(m.group, None)
-        self.members[m.group] = sender
         if not self.gathered:
             self.send(self.myAddress, EndTurn())
-        self.gathered.append(m)
+        self.gathered.append((sender, m))
         return self._watch()
 
     def on_end_turn(self, m: EndTurn, sender: Any) -> ThespianWatch:
         assert self.writer is not None
-        for write in self.gathered:
+        for sender, write in self.gathered:
+            self.waiting.setdefault(write.group, deque()).append(sender)
             self.writer.submit(write)
         self.gathered.clear()
         return self._watch()
@@ -57,14 +59,36 @@ class Disk(GuardedActor):
         return self._watch()
 
     def _tell(self, completion: Completion) -> None:
-        newest = {write.group: write.seq for write in completion.writes}
-        for group, seq in newest.items():
-            if completion.error is None:
-                self.send(self.members[group], Persisted(seq))
-            else:
-                self.failed_members[group] = self.members[group]
-                log.error("writing for group number %d failed: %s", group, completion.error)
-                self.send(self.members[group], WriteFailed(group, str(completion.error)))
+        newest: dict[int, list[tuple[Any, int]]] = {}
+        for write in completion.writes:
+            sender = self._take_sender(write.group)
+            told = newest.setdefault(write.group, [])
+            if told and told[-1][0] == sender:
+                told.pop()
+            told.append((sender, write.seq))
+        for group, senders in newest.items():
+            for sender, seq in senders:
+                if completion.error is None:
+                    self.send(sender, Persisted(seq))
+                else:
+                    self._fail(group, sender, completion.error)
+
+    def _take_sender(self, group: int) -> Any:
+        """Writes of one group are done in the order of their submission."""
+        waiting = self.waiting[group]
+        sender = waiting.popleft()
+        if not waiting:
+            del self.waiting[group]
+        return sender
+
+    def _fail(self, group: int, member: Any, error: Exception) -> None:
+        """The writer would take what waits here as a new beginning, and write it over the gap."""
+        if self.failed_members.get(group) == member:
+            return
+        self.failed_members[group] = member
+        self.gathered = [one for one in self.gathered if one[0] != member or one[1].group != group]
+        log.error("writing for group number %d failed: %s", group, error)
+        self.send(member, WriteFailed(group, str(error)))
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         if self.writer is not None:

@@ -24,6 +24,7 @@ from fleet.actors.mail import (
     TransferLeader,
 )
 from fleet.cluster import CLUSTER_GROUP
+from fleet.errors import FleetError
 from fleet.healing import (
     Demote,
     Host,
@@ -73,6 +74,8 @@ class Healer:
         """Groups that may need a step, by number, the longest waiting first."""
         self.rounds = 0
         self.again_is_due = False
+        self.refused: dict[int, str] = {}
+        """Group number to why its last step was refused for good, so that it is logged once."""
 
     # -- when --------------------------------------------------------------------------------------
 
@@ -142,11 +145,18 @@ class Healer:
                 self._ask_member(hosting, AddMember(value.member, info.address))
         elif isinstance(value, Done):
             self._ask_member(hosting, GetStatus())
-        else:
-            if reply.error is not None and not reply.error.to_error().retry:
-                log.warning("group=%s cannot be healed yet: %s", hosting.spec.name, reply.error.to_error())
-            else:
-                self._again(hosting)
+        elif reply.error is not None:
+            self._on_refusal(hosting, reply.error.to_error())
+
+    def _on_refusal(self, hosting: "Hosting", error: FleetError) -> None:
+        """Soon again if that may help, else with the next round: an operator has to act first."""
+        if error.retry:
+            self._again(hosting)
+            return
+        number, why = hosting.record.number, str(error)
+        if self.refused.get(number) != why:
+            self.refused[number] = why
+            log.error("group=%s cannot be brought where it is wanted: %s", hosting.spec.name, why)
 
     # -- steps -------------------------------------------------------------------------------------
 

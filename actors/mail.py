@@ -13,6 +13,7 @@ import fleet.errors
 from fleet.actors.base.wire import register
 from fleet.errors import FleetError
 from fleet.cluster import View
+from fleet.hooks import HookRunner
 from fleet.ports import Clock, Durable, GroupRecord, StoreWriter
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
@@ -319,6 +320,9 @@ class StartNode(Struct, frozen=True):
     """States bigger than this are encoded in a forked child; 0: never."""
     peers: tuple[ActorAddress, ...] = ()
     """Other nodes' managers, on a base where no address can be told in advance."""
+    hooks: HookRunner | None = None
+    """Runs the leader hooks of all members. None beside a `store`: no hooks are run; without a store,
+    a member runs its own."""
 
 
 class StartDisk(Struct, frozen=True):
@@ -400,6 +404,7 @@ class StartMember(Struct, frozen=True):
     disk: ActorAddress | None
     directory: str = ""
     fork_above_bytes: int = 0
+    hooks: HookRunner | None = None
 
 
 class MemberStopped(Struct, frozen=True):

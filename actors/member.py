@@ -11,6 +11,7 @@ from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, Watc
 from fleet.actors.clients import ClientDesk
 from fleet.actors.forked import ForkedDump
 from fleet.actors.guard import GuardedActor, log
+from fleet.actors.hooks import HookDesk, open_desk
 from fleet.actors.mail import (
     Applied,
     ClientRequest,
@@ -74,6 +75,7 @@ class Member(GuardedActor):
         self.dumping: tuple[Index, ForkedDump] | None = None
         self.is_watched = False
         self.told_index: Index = 0
+        self.hooks: HookDesk | None = None
         self.clients: ClientDesk
         self.operators: OperatorDesk
 
@@ -89,6 +91,7 @@ class Member(GuardedActor):
         self.is_watched = self.spec.name == CLUSTER_GROUP
         self.clients = ClientDesk(self)
         self.operators = OperatorDesk(self)
+        self.hooks = open_desk(self)
         self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
         self._tell_addresses()
         self._end_turn_soon()
@@ -132,6 +135,8 @@ class Member(GuardedActor):
         start = self.start
         if error:
             log.error("member=%s stops: %s", start.member, error)
+        if self.hooks is not None:
+            self.hooks.end()
         self.send(start.registry, MemberGone(start.record.name, start.member))
         self.send(start.manager, MemberStopped(start.member, removed, error, restart))
         self.send(self.myAddress, ActorExitRequest())
@@ -148,6 +153,8 @@ class Member(GuardedActor):
         if self.dumping is not None:
             self.dumping[1].cancel()
             self.dumping = None
+        if self.hooks is not None:
+            self.hooks.end()
         if hasattr(self, "store") and self.start.store is None:
             self.store.close()
 
@@ -239,6 +246,8 @@ class Member(GuardedActor):
                 self.clients.on_outcome(outcome)
             elif type(outcome) is Opened:
                 self.clients.on_opened(outcome)
+            if self.hooks is not None:
+                self.hooks.on_applied(entry, outcome)
         if ready.take_snapshot:
             self._take_snapshot(ready.take_snapshot)
         for token in ready.reads:
@@ -330,6 +339,8 @@ class Member(GuardedActor):
 
     def _note(self, hook: Any) -> None:
         core = self.core
+        if self.hooks is not None:
+            self.hooks.on_role(hook)
         if isinstance(hook, BecameLeader):
             log.info("group=%s term=%d %s leads", self.spec.name, hook.term, core.id)
             self.send(self.start.manager, Leading(core.id, True))

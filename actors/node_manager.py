@@ -139,9 +139,10 @@ class NodeManager(GuardedActor):
     def _say_hello_to_everyone(self) -> None:
         """Nodes that were met, nodes that were heard of, and addresses that are neither."""
         for info in self.nodes.infos.values():
-            if info.name in self.nodes.managers:
+            is_met = info.name in self.nodes.managers
+            if is_met and (self.is_reachable(info.name) or not info.address):
                 self._say_hello(self.nodes.managers[info.name], answer=False)
-            elif info.address:
+            elif info.address:  # its process may be another by now, which nobody told of this one
                 self._say_hello(remote_address(info.address, MANAGER), answer=True)
         for manager in self.start.peers:
             if manager not in self.nodes.managers.values() and manager != self.myAddress:

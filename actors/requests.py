@@ -16,6 +16,7 @@ from fleet.actors.mail import (
     GroupOp,
     GroupRequest,
     ListNodes,
+    NodeInfo,
     NodeOp,
     NodeRequest,
     Nodes,
@@ -32,6 +33,8 @@ MANAGER = "node"
 BEAT_MS: Millis = 50
 """How often deadlines and silence are looked at, while something is under way."""
 ASK_AGAIN_MS: Millis = 250
+REFRESH_MS: Millis = 100
+"""Which nodes there are is not asked more often."""
 NOWHERE_MS: Millis = 500
 """How long a group may be unknown to every node asked: a node that has just started, or a client that
 has not heard of a new node, will know better by then."""
@@ -50,6 +53,8 @@ class Question:
     finish: Callable[[OpValue | None, FleetError | None], None]
     repeats: bool = True
     """Whether asking twice does no harm."""
+    roams: bool = False
+    """Any node will do: each try asks another."""
     sends: int = 0
     asked_at: Millis = 0
     last_error: FleetError | None = None
@@ -75,15 +80,37 @@ class Requests:
         self.turn_is_ending = False
         self.refused: dict[str, str] = {}
         """Nodes whose links will not come up, and why."""
+        self.given: set[str] = set()
+        """Names of registries that were handed in as actors: their nodes have no address to ask at."""
+        self.infos: dict[str, NodeInfo] = {}
+        """Nodes by name, as of their latest start: where they are now."""
+        self.refresh_at: Millis = 0
         for address in addresses:
             self.learn(address)
-        self.refresh_at: Millis = 0
 
     # -- nodes -------------------------------------------------------------------------------------
 
     def learn(self, address: str, registry: ActorAddress | None = None) -> None:
+        if registry is not None:
+            self.given.add(address)
         if address and address not in self.registries:
             self.registries[address] = registry or remote_address(address, REGISTRY)
+
+    def _learn_node(self, info: NodeInfo) -> None:
+        """A node that came back at another address is no longer at the old one."""
+        known = self.infos.get(info.name)
+        if known is not None and known.started_ms > info.started_ms:
+            return
+        self.infos[info.name] = info
+        self.learn(info.address)
+        if known is not None and known.address != info.address:
+            self.registries.pop(known.address, None)
+            self.refused.pop(known.address, None)
+
+    def _where(self, node: str, hint: str) -> str:
+        """A group's log may still say where its leader's node was once."""
+        info = self.infos.get(node)
+        return info.address if info is not None and info.address else hint
 
     def _any_registry(self, but: ActorAddress | None) -> ActorAddress:
         """Another node than the one that did not help, where there is one."""
@@ -109,6 +136,7 @@ class Requests:
 
     def on_link_refused(self, m: LinkRefused) -> None:
         self.refused[m.endpoint] = m.reason
+        self._refresh_soon()
         if m.reason in REFUSALS and all(self.refused.get(at) in REFUSALS for at in self.registries):
             kind = REFUSALS[m.reason]
             error = kind(f"{m.endpoint} refuses the link: {m.reason}", node=m.endpoint)
@@ -159,7 +187,8 @@ class Requests:
         now = self.clock.now_ms()
         channel.on_reply(m, now)
         for refusal in m.refusals:
-            self._follow_hint(channel, refusal.leader_address, refusal.error.kind, refusal.error.facts, now)
+            leader = self._where(refusal.leader, refusal.leader_address)
+            self._follow_hint(channel, leader, refusal.error.kind, refusal.error.facts, now)
         if channel.resend_at is not None:
             self._wake(channel.resend_at)
         self.dirty[m.group] = channel
@@ -175,7 +204,7 @@ class Requests:
         if kind == NoSuchGroup.__name__:
             if not channel.nowhere:
                 channel.nowhere_since = now
-            self.refresh_nodes()
+            self._refresh_soon()
             channel.nowhere.add(facts.get("node", ""))
             is_late = now - channel.nowhere_since >= NOWHERE_MS
             if is_late and len(channel.nowhere) >= len(self.registries):
@@ -203,7 +232,8 @@ class Requests:
         question.asked_at = self.clock.now_ms()
         me = self.actor.myAddress
         if question.group:
-            if not question.address:
+            if question.address not in self.registries:
+                question.roams = question.roams or not question.address
                 question.address = self.rng.choice(list(self.registries))
             request = GroupRequest(token, me, question.group, question.op)  # type: ignore[arg-type]
             self.actor.send(self.registries[question.address], request)
@@ -222,9 +252,10 @@ class Requests:
         error = m.error.to_error()
         question.last_error = error
         if question.group and isinstance(error, Unavailable | NoSuchGroup):
-            self.learn(m.leader_address)
+            leader = self._where(m.leader, m.leader_address)
+            self.learn(leader)
             others = [address for address in self.registries if address != question.address]
-            question.address = m.leader_address or self.rng.choice(others or list(self.registries))
+            question.address = leader or self.rng.choice(others or list(self.registries))
             return
         del self.questions[m.token]
         question.finish(None, error)
@@ -247,6 +278,7 @@ class Requests:
             if channel.has_asked and channel.resend_at is None and now - channel.asked_at >= SILENCE_MS:
                 channel.target = self._any_registry(channel.target)
                 channel.resend_at = now
+                self._refresh_soon()
             if channel.resend_at is not None and channel.resend_at <= now:
                 for request in channel.whole_requests(now, self.actor.myAddress):
                     self._send(channel, request)
@@ -265,7 +297,16 @@ class Requests:
             error = question.last_error or Unavailable("no answer in time", node=question.address or None)
             question.finish(None, error)
         elif question.repeats and now - question.asked_at >= ASK_AGAIN_MS:
+            if question.roams:
+                question.address = ""
             self._put(token, question)
+
+    def _refresh_soon(self) -> None:
+        """Something is not where it was thought to be."""
+        now = self.clock.now_ms()
+        if now >= self.refresh_at:
+            self.refresh_at = now + REFRESH_MS
+            self.refresh_nodes()
 
     def refresh_nodes(self, done: Callable[[], None] | None = None) -> None:
         """Ask whoever answers which nodes there are."""
@@ -273,8 +314,9 @@ class Requests:
         def learn(value: OpValue | None, error: FleetError | None) -> None:
             if isinstance(value, Nodes):
                 for info in value.nodes:
-                    self.learn(info.address)
+                    self._learn_node(info)
 
-        for address in list(self.registries):
+        answering = [at for at in self.registries if at not in self.refused] or self.registries
+        for address in [at for at in answering if at not in self.given]:
             deadline = self.clock.now_ms() + 5000
             self.ask(Question(ListNodes(), "", address, deadline, learn, repeats=False))

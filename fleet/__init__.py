@@ -7,14 +7,17 @@ Write a class (`Data`, `command`, `query`), run nodes (`fleet node`, `Node`), an
 from fleet.client import Fleet, connect
 from fleet.data import Data, command, ctx, query
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Reject, Rejected
+from fleet.hooks import Committed, LeaderHooks
 from fleet.node import Node
 from fleet.raft.config import GroupConfig
 
 __all__ = [
+    "Committed",
     "Data",
     "Fleet",
     "FleetError",
     "GroupConfig",
+    "LeaderHooks",
     "Node",
     "NotDone",
     "OutcomeUnknown",

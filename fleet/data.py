@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
+from fleet.hooks import LeaderHooks, check_hooks
 from fleet.payload import decode_result, encode_call
 from fleet.ports import Context
 
@@ -330,7 +331,8 @@ class Data:
     """Base of data classes. Annotated attributes with their defaults are the state of a new object,
     each copied for each instance; or define `__init__` without arguments.
 
-    Class keywords: `version` (of the state's form, from 1; inherited) and `codec` ("cloudpickle").
+    Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle") and
+    `hooks` (a class of `fleet.LeaderHooks`; inherited).
     Invariant: a field with a default is always there; it cannot be deleted.
 
     The functional style instead: static `new() -> state`, `command(state, arg) -> (result, state)` and
@@ -339,10 +341,18 @@ class Data:
     """
 
     __fleet_version__: ClassVar[int] = 1
+    __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
 
     # Also runs on the empty skeleton when a class arrives by value; the class's own attributes follow
     # later and past this, so what is decided here is kept in attributes that travel.
-    def __init_subclass__(cls, *, version: int | None = None, codec: str | None = None, **rest: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        version: int | None = None,
+        codec: str | None = None,
+        hooks: type[LeaderHooks[Any]] | None = None,
+        **rest: Any,
+    ) -> None:
         super().__init_subclass__(**rest)
         if version is not None and (type(version) is not int or version < 1):
             raise ConfigError(f"{cls.__qualname__}: version must be a whole number from 1, not {version!r}")
@@ -350,6 +360,9 @@ class Data:
             cls.__fleet_version__ = version
         if codec not in (None, "cloudpickle"):
             raise ConfigError(f'{cls.__qualname__}: codec must be "cloudpickle", not {codec!r}')
+        if hooks is not None:
+            check_hooks(hooks, cls.__qualname__)
+            cls.__fleet_hooks__ = hooks
         _adopt_functional(cls)
         _check_class(cls)
 

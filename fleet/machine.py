@@ -252,6 +252,14 @@ class DataMachine:
         self._dump = None
         self._dump_bytes = 0 if state is None else len(state) - _VERSION_BYTES
 
+    def copy_from(self, state: bytes) -> Any:
+        """What `dump` wrote, as an object that is nobody else's. May be called in any thread."""
+        return self._revived(state)
+
+    @property
+    def data_class(self) -> type[Data]:
+        return self._class
+
     def _revived(self, state: bytes) -> Any:
         cls: Any = self._class
         version = int.from_bytes(state[:_VERSION_BYTES])

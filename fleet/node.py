@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from fleet.actors.base.base import start_system
+from fleet.actors.base.settings import split_endpoint
 from fleet.actors.clock import SystemClock
+from fleet.actors.hook_threads import ThreadRunner
 from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, StartNode
 from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import MANAGER
@@ -68,6 +70,8 @@ class Node:
         clock: Clock | None = None,
     ) -> None:
         check_name(name)
+        for address in (listen, *join):
+            split_endpoint(address)
         self.name = name
         self.listen = listen
         self.data_dir = data_dir if data_dir is not None else f"fleet-{name}"
@@ -86,6 +90,7 @@ class Node:
         self._system: Any = None
         self._store: LmdbStore | None = None
         self._manager: Any = None
+        self._hooks: ThreadRunner | None = None
         self._signalled = threading.Event()
 
     def start(self) -> Self:
@@ -104,6 +109,7 @@ class Node:
             raise
         self.address = self._system.base.endpoint
         self._manager = self._system.createActor(NodeManager, globalName=MANAGER)
+        self._hooks = ThreadRunner()
         start = StartNode(
             name=NodeName(self.name),
             address=self.address,
@@ -119,6 +125,7 @@ class Node:
             store=self._store,
             writer=Writer(self._store),
             fork_above_bytes=FORK_ABOVE_BYTES,
+            hooks=self._hooks,
         )
         self._system.tell(self._manager, start)
         try:
@@ -137,10 +144,16 @@ class Node:
         return reply.value
 
     def stop(self) -> None:
-        """Members stop where they are; what was acknowledged is on disk already. Twice is harmless."""
+        """Members stop where they are; what was acknowledged is on disk already. Twice is harmless.
+
+        A leader hook that runs has a second to end.
+        """
         if self._system is not None:
             self._system.shutdown()
             self._system = None
+        if self._hooks is not None:
+            self._hooks.close()
+            self._hooks = None
         if self._store is not None:
             self._store.close()
             self._store = None

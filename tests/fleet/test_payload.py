@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st

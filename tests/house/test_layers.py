@@ -12,7 +12,7 @@ FOLDERS = {"fleet": ROOT / "fleet", "fleet.actors": ROOT / "actors", "fleet.stor
 FOLDERS["fleet.sim"] = ROOT / "sim"
 CORE_STDLIB = {"collections", "dataclasses", "random", "typing", "zlib"}
 PURE = ("fleet.errors", "fleet.raft", "fleet.ports", "fleet.placement", "fleet.healing")
-HOST = (*PURE, "fleet.payload", "fleet.machine", "fleet.data", "fleet.cluster")
+HOST = (*PURE, "fleet.payload", "fleet.hooks", "fleet.machine", "fleet.data", "fleet.cluster")
 
 # package or module -> what of ours it may import, and which other packages
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
@@ -22,7 +22,8 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.placement": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.healing": (("fleet.raft",), {"msgspec"}),
     "fleet.payload": (("fleet.errors",), {"cloudpickle", "msgspec"}),
-    "fleet.data": (("fleet.errors", "fleet.payload", "fleet.ports"), {"msgspec"}),
+    "fleet.hooks": (("fleet.errors", "fleet.payload", "fleet.ports"), {"msgspec"}),
+    "fleet.data": (("fleet.errors", "fleet.hooks", "fleet.payload", "fleet.ports"), {"msgspec"}),
     "fleet.machine": (("fleet.errors", "fleet.payload", "fleet.ports", "fleet.data"), {"msgspec"}),
     "fleet.cluster": (HOST, {"msgspec"}),
     "fleet.secret": (("fleet.errors",), set()),
