@@ -81,6 +81,8 @@ class Channel:
     target: ActorAddress | None = None
     asked_at: Millis = 0
     """When the oldest unanswered request left, moved on by every sign of life."""
+    hint: str = ""
+    """Where the leader was last said to be."""
     pause: Millis = 0
     resend_at: Millis | None = None
     nowhere: set[str] = field(default_factory=set)

@@ -1,6 +1,7 @@
 """The client actor: what threads ask for goes out as messages, and what comes back settles their futures."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -29,12 +30,19 @@ class Inbox:
         self.work: deque[Callable[[Requests], None]] = deque()
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.is_rung = False
+        self._lock = threading.Lock()
 
-    def put(self, action: Callable[[Requests], None]) -> None:
+    def put(self, action: Callable[[Requests], None]) -> bool:
+        """False: closed, and nobody will see it."""
         self.work.append(action)
-        if not self.is_rung:
+        if self.is_rung:
+            return self.fd >= 0
+        with self._lock:
+            if self.fd < 0:
+                return False
             self.is_rung = True
             os.eventfd_write(self.fd, 1)
+        return True
 
     def take(self) -> list[Callable[[Requests], None]]:
         os.eventfd_read(self.fd)
@@ -45,7 +53,10 @@ class Inbox:
         return taken
 
     def close(self) -> None:
-        os.close(self.fd)
+        with self._lock:
+            fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 class StartClient(Struct, frozen=True):

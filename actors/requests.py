@@ -33,6 +33,7 @@ MANAGER = "node"
 BEAT_MS: Millis = 50
 """How often deadlines and silence are looked at, while something is under way."""
 ASK_AGAIN_MS: Millis = 250
+KNOCK_MS: Millis = 100
 REFRESH_MS: Millis = 100
 """Which nodes there are is not asked more often."""
 NOWHERE_MS: Millis = 500
@@ -82,6 +83,8 @@ class Requests:
         """Nodes whose links will not come up, and why."""
         self.given: set[str] = set()
         """Names of registries that were handed in as actors: their nodes have no address to ask at."""
+        self.down: dict[str, Millis] = {}
+        """Nodes whose link was lost, and when they were last tried: a hint to one is not followed yet."""
         self.infos: dict[str, NodeInfo] = {}
         """Nodes by name, as of their latest start: where they are now."""
         self.refresh_at: Millis = 0
@@ -105,6 +108,7 @@ class Requests:
         self.learn(info.address)
         if known is not None and known.address != info.address:
             self.registries.pop(known.address, None)
+            self.down.pop(known.address, None)
             self.refused.pop(known.address, None)
 
     def _where(self, node: str, hint: str) -> str:
@@ -114,25 +118,44 @@ class Requests:
 
     def _any_registry(self, but: ActorAddress | None) -> ActorAddress:
         """Another node than the one that did not help, where there is one."""
-        choices = [registry for registry in self.registries.values() if registry != but]
-        return self.rng.choice(choices or list(self.registries.values()))
+        others = {at: registry for at, registry in self.registries.items() if registry != but}
+        choices = [registry for at, registry in others.items() if at not in self.down]
+        return self.rng.choice(choices or list(others.values()) or list(self.registries.values()))
 
     def on_link(self, m: ActorSystemConventionUpdate) -> None:
         """A node's process is gone: whoever waits for it asks another at once."""
         endpoint = getattr(m.remoteAdminAddress.addressDetails, "endpoint", "")
+        now = self.clock.now_ms()
+        lost = self.registries.get(endpoint)
         if m.remoteAdded:
             self.refused.pop(endpoint, None)
+            self.down.pop(endpoint, None)
+            self._ask_at_once(endpoint, now)
             return
-        lost = self.registries.get(endpoint)
         if lost is None:
             return
-        now = self.clock.now_ms()
+        self.down[endpoint] = now
         for channel in self.channels.values():
             if channel.target == lost:
                 channel.target = self._any_registry(lost)
                 if channel.has_asked:
                     channel.resend_at = now
         self._wake(now)
+
+    def _ask_at_once(self, endpoint: str, now: Millis) -> None:
+        """A node is back that others said leads."""
+        for channel in self.channels.values():
+            if channel.hint == endpoint and channel.resend_at is not None:
+                channel.target, channel.resend_at = self.registries.get(endpoint), now
+                self._wake(now)
+
+    def _knock(self, now: Millis) -> None:
+        """A link is only made for something to send: see whether nodes that were lost are back."""
+        for endpoint, tried_at in self.down.items():
+            if now - tried_at >= KNOCK_MS:
+                self.down[endpoint] = now
+                me = self.actor.myAddress
+                self.actor.send(remote_address(endpoint, MANAGER), NodeRequest(0, me, ListNodes()))
 
     def on_link_refused(self, m: LinkRefused) -> None:
         self.refused[m.endpoint] = m.reason
@@ -212,7 +235,8 @@ class Requests:
                 channel.fail_all(NoSuchGroup(f"no node has a group {channel.group!r}", group=channel.group))
                 return
         self.learn(leader)
-        known = self.registries.get(leader)
+        channel.hint = leader
+        known = self.registries.get(leader) if leader not in self.down else None
         if known is not None and known != channel.target:
             channel.target = known
             channel.resend_at = now
@@ -287,6 +311,8 @@ class Requests:
             self._beat_question(token, question, now)
         if self.dirty:
             self._end_turn_soon()
+        if busy:
+            self._knock(now)
         if busy or self.questions:
             resends = [c.resend_at for c in self.channels.values() if c.resend_at is not None]
             self._wake(min([now + BEAT_MS, *resends]))

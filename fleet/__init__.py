@@ -4,6 +4,8 @@ Write a class (`Data`, `command`, `query`), run nodes (`fleet node`, `Node`), an
 (`connect`). Errors are in `fleet.errors`: `NotDone` was not executed, `OutcomeUnknown` may have been.
 """
 
+import logging
+
 from fleet.client import Fleet, connect
 from fleet.data import Data, command, ctx, query
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Reject, Rejected
@@ -28,4 +30,5 @@ __all__ = [
     "ctx",
     "query",
 ]
+logging.getLogger("fleet").addHandler(logging.NullHandler())
 __version__ = "0.1.0"

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Self
 
 from fleet.actors.base.base import start_system
@@ -108,9 +109,8 @@ class Fleet(Operations):
     # -- plumbing ----------------------------------------------------------------------------------
 
     def _put(self, action: Callable[[Requests], None]) -> None:
-        if self._closed:
+        if not self._inbox.put(action):
             raise Unavailable("this client was closed")
-        self._inbox.put(action)
 
     def _run(self, action: Callable[[Requests], Any]) -> Any:
         """What `action` returns, run where the requests live."""
@@ -162,20 +162,23 @@ class Fleet(Operations):
 
 
 def _finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
-    """In the client's loop. A late result of a call that was told OutcomeUnknown goes to who asks again."""
+    """In the client's loop. What comes after the caller was told OutcomeUnknown is for who asks again."""
     reply: Reply[Any] = call.tag
-    if reply.done():
-        reply = reply.later
-    if isinstance(error, OutcomeUnknown):
-        later = reply.later = Reply()
-        error._again = later.result
-        if not call.gave_up:
-            later.set_exception(error)
-        reply.set_exception(error)
-        call.tag = reply
-    elif error is not None:
+    if isinstance(error, OutcomeUnknown) and call.gave_up and not reply.done():
+        reply.later = Reply()
+        error._again = partial(_wait_again, reply.later, error)
+        call.tag = reply.later
+    if error is not None:
         reply.set_exception(error)
     else:
         assert value is not None
         reply.revision = revision
         reply.set_result(value)
+
+
+def _wait_again(later: Reply[Any], unknown: OutcomeUnknown, timeout: float | None = None) -> Any:
+    """`OutcomeUnknown.again`: the same error once more when the time is over."""
+    try:
+        return later.result(timeout)
+    except TimeoutError:
+        raise unknown from None

@@ -177,7 +177,8 @@ class OutcomeUnknown(FleetError):
     def again(self, timeout: float | None = None) -> Any:
         """Wait on for the outcome of the same call: its result, or OutcomeUnknown once more.
 
-        Only where the call was made: an error that came from another process cannot.
+        The client goes on asking for half a minute. After that the outcome is told by nobody any more,
+        and the error that says so raises itself from here. So does one that came from another process.
         """
         if self._again is None:
             raise self
