@@ -112,8 +112,13 @@ class Client(GuardedActor):
         return self._watch()
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        self._fail_all(Unavailable("the client was closed"))
+
+    def on_failure(self, why: str) -> None:
+        self._fail_all(Unavailable(f"the client failed: {why}"))
+
+    def _fail_all(self, error: Unavailable) -> None:
         if hasattr(self, "requests"):
-            error = Unavailable("the client was closed")
             for channel in self.requests.channels.values():
                 channel.fail_all(error)
             for question in self.requests.questions.values():

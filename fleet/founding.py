@@ -197,7 +197,7 @@ class PersistRequest(Struct, frozen=True):
 @dataclass(slots=True)
 class Ready:
     """The outputs since the last one. `send` may leave at once: what depends on a write comes only after
-    its `Persisted` was stepped. `write` replaces the record. `outcome` comes once in a life, durable."""
+    its `Persisted` was stepped. `write` replaces the record, in order. `outcome` comes once in a life."""
 
     send: list[tuple[str, FoundingMessage]] = field(default_factory=list)
     write: PersistRequest | None = None

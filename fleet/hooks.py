@@ -48,9 +48,10 @@ class LeaderHooks(Generic[D]):
     hook raises is logged; it harms nobody.
 
     **A hook may run more than once for one event**: a new leader tells what the one before it had told
-    already. It may also not run at all: when its node dies first, or when more than 10,000 commands and
-    queries (or 64 MiB of them) wait because hooks are slow; then the oldest of these are left out,
-    counted and logged. The other events are never left out while the node runs.
+    already, usually the last command or two (`Committed.inherited`). It may also not run at all: when
+    its node dies first, or when more than 10,000 commands and queries (or 64 MiB of them) wait because
+    hooks are slow; then the oldest of these are left out, counted and logged. The other events are never
+    left out while the node runs.
 
     An object of the class lives as long as the member does; it is made, without arguments, in the same
     thread before the first hook. What is not overridden costs nothing.

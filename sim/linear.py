@@ -55,22 +55,34 @@ class Linearizable(Struct, frozen=True):
         return f"linearizable: {sum(map(len, self.orders.values()))} operations placed"
 
 
-class Undecided(Struct, frozen=True):
-    """The budget was used up before all of `key` was looked at. Says nothing about the history."""
-
-    key: Hashable
-    steps: int
-
-    def __str__(self) -> str:
-        return f"undecided: {self.key!r} was given up after {self.steps} steps"
-
-
 class Stuck(Struct, frozen=True):
-    """The furthest that any order came: what it placed, the state then, and what could not follow."""
+    """The furthest that any order came: what it placed, the state then, and what was to follow. Some of that
+    may be possible by itself, and yet lead nowhere.
+    """
 
     placed: list[Operation]
     state: Any
     waiting: list[Operation]
+
+
+class Undecided(Struct, frozen=True):
+    """The budget was used up before all of `key` was looked at. It proves nothing, but an order that came as
+    far as others cannot pass is where to look first.
+    """
+
+    key: Hashable
+    steps: int
+    whole_count: int
+    furthest: Stuck
+
+    def __str__(self) -> str:
+        lines = [
+            f"undecided: {self.key!r} was given up after {self.steps} steps; the furthest order placed "
+            f"{len(self.furthest.placed)} of {self.whole_count} operations, then the state was "
+            f"{self.furthest.state!r}, and none of these could follow:",
+            *(f"    {operation}" for operation in self.furthest.waiting),
+        ]
+        return "\n".join(lines)
 
 
 class Violation(Struct, frozen=True):
@@ -97,7 +109,8 @@ class Violation(Struct, frozen=True):
         ]
         for operation in self.stuck.waiting:
             output, _ = self.model.apply(state, operation.input)
-            lines.append(f"    {operation}, but would have been told {output!r}")
+            if not self.model.agrees(operation.output, output):
+                lines.append(f"    {operation}, but would have been told {output!r}")
         taken = set(map(id, placed))
         unused = [op for op in self.prefix if not op.is_known and id(op) not in taken]
         if unused:
@@ -146,14 +159,15 @@ def check(
     undecided: Undecided | None = None
     for key, operations in model.parts(history).items():
         budget = Budget(steps_max, expired)
+        search = Search(operations, model, budget)
         try:
-            found = Search(operations, model, budget).run()
+            found = search.run()
             if isinstance(found, Stuck):
                 prefix, stuck = shortest(operations, model, budget, found)
                 return Violation(key, prefix, len(operations), stuck, model)
             orders[key] = found
         except Exhausted:
-            undecided = undecided or Undecided(key, budget.steps)
+            undecided = undecided or Undecided(key, budget.steps, len(operations), search.furthest())
     return undecided or Linearizable(orders)
 
 
@@ -216,6 +230,9 @@ class Search:
         self.low = self.window = self.used = 0
         self.state: Any = model.start
         self.seen: dict[Hashable, list[int]] = {}
+        self.way: Way | None = None
+        self.far_at = -1
+        self.far: tuple[Way | None, Any, list[int]] = (None, self.state, [])
 
     def _link(self) -> None:
         events = []
@@ -259,27 +276,32 @@ class Search:
         """An order that explains the history, or the furthest that any came."""
         path: list[tuple[int, int, int, Any, Way | None]] = []
         stack = [self._followers()]
-        way: Way | None = None
-        furthest, far_way, far_state, far_waiting = -1, way, self.state, list[int]()
         while self.next[0] != self.end:
             step = next(stack[-1], None)
             if step is not None:
                 number, state, used, helpers = step
-                before = (self.low, self.window, self.used, self.state, way)
+                before = (self.low, self.window, self.used, self.state, self.way)
                 if self._place(number, state, used):
                     path.append(before)
-                    way = Way(way, number, helpers)
+                    self.way = Way(self.way, number, helpers)
                     stack.append(self._followers())
                 continue
             waiting, blocked_at = self._waiting()
-            if blocked_at > furthest:
-                furthest, far_way, far_state, far_waiting = blocked_at, way, self.state, waiting
+            if blocked_at > self.far_at:
+                self.far_at, self.far = blocked_at, (self.way, self.state, waiting)
             stack.pop()
-            if way is None:
-                return Stuck(self._order(far_way), far_state, [self.known[number] for number in far_waiting])
-            self._put_back(way.number)
-            self.low, self.window, self.used, self.state, way = path.pop()
-        return self._order(way)
+            if self.way is None:
+                return self.furthest()
+            self._put_back(self.way.number)
+            self.low, self.window, self.used, self.state, self.way = path.pop()
+        return self._order(self.way)
+
+    def furthest(self) -> Stuck:
+        waiting, blocked_at = self._waiting()
+        if blocked_at > self.far_at:  # given up on the way
+            self.far_at, self.far = blocked_at, (self.way, self.state, waiting)
+        way, state, waiting = self.far
+        return Stuck(self._order(way), state, [self.known[number] for number in waiting])
 
     def _order(self, way: Way | None) -> list[Operation]:
         order = []

@@ -1,0 +1,328 @@
+"""One client's conversation with one group, told by messages and moments alone."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.channel import (
+    BATCH_BYTES_MAX,
+    LINGER_MS,
+    PAUSE_MS,
+    REQUESTS_MAX,
+    SILENCE_MS,
+    WINDOW_MAX,
+    Call,
+    Channel,
+)
+from fleet.actors.mail import ClientReply, ClientRequest, ErrorRecord, Refusal
+from fleet.errors import (
+    DeadlineExceededBeforeSend,
+    FleetError,
+    NoSuchGroup,
+    OutcomeUnknown,
+    Overloaded,
+    SessionExpired,
+    TooLarge,
+    Unavailable,
+)
+from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
+
+ME = remote_address("client:1", "me")
+SESSION = 77
+
+
+@dataclass
+class Talk:
+    """A channel and what its callers were told, by the payload of their call."""
+
+    channel: Channel = field(default_factory=lambda: Channel("g", "client"))
+    told: dict[bytes, list[Any]] = field(default_factory=dict)
+    now: int = 1000
+
+    def submit(self, *payloads: bytes, is_query: bool = False, timeout_ms: int = 10_000) -> None:
+        for payload in payloads:
+            self.channel.add(Call("g", is_query, payload, self.now + timeout_ms, self._finish))
+
+    def _finish(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+        self.told.setdefault(call.payload, []).append(error if error is not None else value)
+
+    def request(self) -> ClientRequest | None:
+        return self.channel.next_request(self.now, ME)
+
+    def sent(self) -> list[tuple[int, bytes]]:
+        request = self.request()
+        return [] if request is None else list(request.commands)
+
+    def resent(self) -> list[tuple[int, bytes]]:
+        """What leaves when the pause of another try is over."""
+        assert self.channel.resend_at is not None
+        self.now = max(self.now, self.channel.resend_at)
+        return [one for request in self.channel.whole_requests(self.now, ME) for one in request.commands]
+
+    def reply(self, *results: tuple[int, str, bytes], session: int = 0, opened: int = 0) -> None:
+        records = tuple((session or SESSION, seq, status, 5, value) for seq, status, value in results)
+        self.channel.on_reply(ClientReply("g", opened, records, (), ()), self.now)
+
+    def answer(self, *answers: tuple[int, bytes]) -> None:
+        self.channel.on_reply(ClientReply("g", 0, (), answers, ()), self.now)
+
+    def refuse(self, error: FleetError, *seqs: int, lost: bool = False, **fields: Any) -> None:
+        given = {"opens": False, "session": SESSION, "queries": (), **fields}
+        refusal = Refusal(ErrorRecord.of(error), lost, "", "", seqs=seqs, **given)
+        self.channel.on_reply(ClientReply("g", 0, (), (), (refusal,)), self.now)
+
+    def pass_time(self, period_ms: int) -> None:
+        self.now += period_ms
+        self.channel.expire_calls(self.now)
+
+    def kinds(self) -> dict[bytes, list[type]]:
+        return {payload: [type(one) for one in told] for payload, told in self.told.items()}
+
+
+@pytest.fixture
+def talk() -> Talk:
+    """With a session that is open."""
+    talk = Talk()
+    talk.channel.session = SESSION
+    return talk
+
+
+def test_a_session_is_opened_before_the_first_command_and_only_once() -> None:
+    talk = Talk()
+    talk.submit(b"a", b"b")
+    request = talk.request()
+    assert request is not None and request.opens and request.commands == ()
+    talk.submit(b"c")
+    assert talk.request() is None
+    talk.reply(opened=SESSION)
+    request = talk.request()
+    assert request is not None and not request.opens
+    assert (request.session, request.commands) == (SESSION, ((1, b"a"), (2, b"b"), (3, b"c")))
+
+
+def test_queries_need_no_session() -> None:
+    talk = Talk()
+    talk.submit(b"q", is_query=True)
+    request = talk.request()
+    assert request is not None and not request.opens and request.queries == ((1, b"q"),)
+    talk.answer((1, b"value"), (1, b"twice"))
+    assert talk.told == {b"q": [b"value"]}
+
+
+def test_what_comes_while_requests_are_under_way_shares_the_next(talk: Talk) -> None:
+    for number in range(REQUESTS_MAX):
+        talk.submit(b"%d" % number)
+        assert len(talk.sent()) == 1
+    talk.submit(*(b"x%d" % number for number in range(50)))
+    assert talk.request() is None
+    talk.reply((1, DONE, b"r"))
+    assert len(talk.sent()) == 50
+
+
+def test_a_request_is_bounded_in_bytes_and_the_window_in_commands(talk: Talk) -> None:
+    big = bytes(BATCH_BYTES_MAX // 2)
+    talk.submit(big + b"1", big + b"2", big + b"3")
+    assert len(talk.sent()) == 2
+    talk.submit(*(b"%d" % number for number in range(2 * WINDOW_MAX)))
+    talk.sent()
+    assert len(talk.channel.inflight) == WINDOW_MAX
+
+
+def test_everything_that_is_acknowledged_is_told_with_the_next_request(talk: Talk) -> None:
+    talk.submit(b"a", b"b", b"c")
+    talk.sent()
+    talk.reply((1, DONE, b"1"), (3, DONE, b"3"))
+    talk.submit(b"d")
+    request = talk.request()
+    assert request is not None and request.acked == 1
+    talk.reply((2, DONE, b"2"))
+    assert talk.channel.acked == 3
+
+
+def test_s42_what_is_under_way_is_sent_again_in_order_under_its_old_numbers(talk: Talk) -> None:
+    talk.submit(b"a", b"b", b"c")
+    sent = talk.sent()
+    talk.refuse(Unavailable("no leader"), 1, 2, 3)
+    assert talk.request() is None
+    assert talk.resent() == sent
+    talk.reply((1, DONE, b"1"), (1, DONE, b"again"), (2, DONE, b"2"))
+    talk.refuse(Unavailable("the leadership was lost"), 3, lost=True)
+    assert talk.resent() == [(3, b"c")]
+    talk.reply((3, DONE, b"3"))
+    assert talk.told == {b"a": [b"1"], b"b": [b"2"], b"c": [b"3"]}
+
+
+def test_a_whole_window_of_large_commands_is_sent_again_in_messages_that_fit(talk: Talk) -> None:
+    for number in range(REQUESTS_MAX):
+        talk.submit(bytes(BATCH_BYTES_MAX) + b"%d" % number)
+        talk.request()
+    talk.refuse(Unavailable("no leader"), 1)
+    talk.now += PAUSE_MS[1]
+    requests = list(talk.channel.whole_requests(talk.now, ME))
+    assert [[seq for seq, _ in request.commands] for request in requests] == [[1], [2], [3]]
+
+
+def test_pauses_between_tries_grow_and_end_with_an_answer(talk: Talk) -> None:
+    talk.submit(b"a", b"b")
+    talk.sent()
+    pauses = []
+    for _ in range(10):
+        begin = talk.now
+        talk.refuse(Unavailable("no leader"), 1, 2)
+        talk.resent()
+        pauses.append(talk.now - begin)
+    assert pauses[0] == 0 and pauses == sorted(pauses) and pauses[-1] == PAUSE_MS[1]
+    talk.reply((1, DONE, b""))
+    talk.refuse(Unavailable("no leader"), 2)
+    assert talk.channel.resend_at == talk.now
+
+
+def test_a_gap_in_the_order_is_filled_by_sending_all_again(talk: Talk) -> None:
+    talk.submit(b"a", b"b")
+    talk.sent()
+    talk.reply((2, OUT_OF_ORDER, b""))
+    assert talk.resent() == [(1, b"a"), (2, b"b")]
+    talk.reply((1, DONE, b"1"), (2, DONE, b"2"))
+    assert talk.told == {b"a": [b"1"], b"b": [b"2"]}
+
+
+def test_s44_what_was_sent_once_to_an_expired_session_goes_on_in_a_new_one(talk: Talk) -> None:
+    talk.submit(b"a", b"b")
+    talk.sent()
+    talk.reply((1, EXPIRED, b""))
+    request = talk.request()
+    assert request is not None and request.opens
+    talk.reply(opened=SESSION + 1)
+    request = talk.request()
+    assert request is not None
+    assert (request.session, request.commands) == (SESSION + 1, ((1, b"a"), (2, b"b")))
+    assert talk.told == {}
+
+
+def test_s44_what_was_sent_twice_may_have_been_executed_in_the_expired_session(talk: Talk) -> None:
+    talk.submit(b"a")
+    talk.sent()
+    talk.refuse(Unavailable("lost"), 1, lost=True)
+    talk.resent()
+    talk.submit(b"b")
+    talk.sent()
+    talk.reply((1, EXPIRED, b""))
+    assert talk.kinds() == {b"a": [SessionExpired]}
+    talk.reply(opened=SESSION + 1)
+    assert talk.sent() == [(1, b"b")]
+
+
+def test_results_of_an_earlier_session_are_nobodys(talk: Talk) -> None:
+    talk.submit(b"a")
+    talk.sent()
+    talk.reply((1, DONE, b"old"), session=SESSION - 1)
+    assert talk.told == {}
+
+
+def test_a_result_that_was_forgotten_is_an_unknown_outcome(talk: Talk) -> None:
+    talk.submit(b"a")
+    talk.sent()
+    talk.reply((1, STALE, b""))
+    assert talk.kinds() == {b"a": [OutcomeUnknown]}
+
+
+@pytest.mark.parametrize("error", [Overloaded("much"), TooLarge("big")])
+def test_a_command_refused_as_often_as_it_was_sent_is_not_done(talk: Talk, error: FleetError) -> None:
+    talk.submit(b"a", b"b")
+    talk.sent()
+    talk.reply((2, OUT_OF_ORDER, b""))
+    talk.resent()
+    talk.refuse(error, 1)
+    assert talk.told == {}
+    talk.refuse(error, 1)
+    assert talk.kinds() == {b"a": [type(error)]}
+
+
+def test_s45_one_refused_that_was_sent_before_is_never_told_as_not_done(talk: Talk) -> None:
+    talk.submit(b"a", b"b")
+    talk.sent()
+    talk.refuse(Unavailable("lost"), 1, 2, lost=True)
+    talk.resent()
+    talk.refuse(TooLarge("for the new leader"), 1)
+    talk.refuse(Unavailable("lost"), 2)
+    assert talk.resent() == [(2, b"b")]
+    talk.pass_time(SILENCE_MS)
+    assert talk.kinds() == {b"a": [OutcomeUnknown]}
+
+
+def test_a_query_is_refused_for_what_it_is_and_asked_again_for_what_the_node_is(talk: Talk) -> None:
+    talk.submit(b"q", b"r", is_query=True)
+    talk.request()
+    talk.refuse(TooLarge("a result"), queries=(1,))
+    talk.refuse(Unavailable("no leader"), queries=(2,))
+    assert talk.kinds() == {b"q": [TooLarge]}
+    (request,) = talk.channel.whole_requests(talk.now, ME)
+    assert request.queries == ((2, b"r"),)
+
+
+def test_an_opening_that_was_refused_is_tried_again() -> None:
+    talk = Talk()
+    talk.submit(b"a")
+    talk.request()
+    talk.refuse(Overloaded("much"), opens=True, session=0)
+    assert talk.channel.resend_at is not None
+    (request,) = talk.channel.whole_requests(talk.now, ME)
+    assert request.opens
+
+
+# -- deadlines ---------------------------------------------------------------------------------------
+
+
+def test_a_call_that_never_left_is_told_so() -> None:
+    talk = Talk()
+    talk.submit(b"a", b"q", timeout_ms=100)
+    talk.pass_time(100)
+    assert talk.kinds() == {b"a": [DeadlineExceededBeforeSend], b"q": [DeadlineExceededBeforeSend]}
+
+
+def test_a_query_and_a_command_that_waits_for_its_session_are_unavailable_in_time() -> None:
+    talk = Talk()
+    talk.submit(b"a", timeout_ms=100)
+    talk.submit(b"q", is_query=True, timeout_ms=100)
+    talk.request()
+    talk.pass_time(99)
+    assert talk.told == {}
+    talk.pass_time(1)
+    assert talk.kinds() == {b"a": [Unavailable], b"q": [Unavailable]}
+
+
+def test_an_unknown_group_is_the_reason_when_that_is_all_that_was_heard() -> None:
+    talk = Talk()
+    talk.submit(b"q", is_query=True, timeout_ms=100)
+    talk.request()
+    talk.refuse(NoSuchGroup("none"), queries=(1,))
+    talk.pass_time(100)
+    assert talk.kinds() == {b"q": [NoSuchGroup]}
+
+
+def test_s45_a_command_that_left_is_unknown_and_asked_for_on(talk: Talk) -> None:
+    """Its caller may ask again: a late answer settles it, and silence ends it at last."""
+    talk.submit(b"a", b"b", timeout_ms=100)
+    talk.sent()
+    talk.pass_time(100)
+    assert talk.kinds() == {b"a": [OutcomeUnknown], b"b": [OutcomeUnknown]}
+    talk.refuse(Unavailable("lost"), 1, 2, lost=True)
+    assert talk.resent() == [(1, b"a"), (2, b"b")]
+    talk.reply((1, DONE, b"late"))
+    talk.pass_time(LINGER_MS)
+    assert talk.told[b"a"][1:] == [b"late"]
+    assert talk.kinds()[b"b"] == [OutcomeUnknown, OutcomeUnknown]
+    assert not talk.channel.inflight
+
+
+def test_when_nothing_can_succeed_what_was_sent_is_told_apart_from_what_was_not(talk: Talk) -> None:
+    talk.submit(b"a")
+    talk.sent()
+    talk.channel.requests = REQUESTS_MAX
+    talk.submit(b"b")
+    talk.submit(b"q", is_query=True)
+    talk.channel.fail_all(Unavailable("closed"))
+    assert talk.kinds() == {b"a": [OutcomeUnknown], b"b": [Unavailable], b"q": [Unavailable]}
+    assert not talk.channel.is_waiting

@@ -1,0 +1,97 @@
+from typing import Any
+
+import pytest
+
+from fleet.actors.base import Address
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.mail import (
+    ClientReply,
+    ClientRequest,
+    GetStatus,
+    GroupRequest,
+    MemberGone,
+    MemberHere,
+    OpReply,
+    PeerAddresses,
+    PeerMail,
+    Routes,
+    StartRegistry,
+)
+from fleet.actors.registry import REGISTRY, Registry
+from fleet.raft.ids import MemberId, NodeName, member_id
+from tests.actors.base.helpers import Bench, Recorder
+
+N1, N2 = NodeName("n1"), NodeName("n2")
+HERE = member_id(N1, "aaaa", 1)
+THERE = member_id(N2, "bbbb", 1)
+
+
+class RegistryBench(Bench):
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry = self.create(Registry)
+        self.member = self.create(Recorder)
+        self.ask(self.registry, StartRegistry(N1))
+
+    def seen(self, actor: Address) -> list[Any]:
+        return self.ask(actor, "what?")[0]
+
+    def request(self, group: str) -> ClientRequest:
+        return ClientRequest(group, "client", self.me, 7, 3, False, ((4, b"c"), (5, b"d")), ((9, b"q"),))
+
+
+@pytest.fixture
+def bench() -> RegistryBench:
+    return RegistryBench()
+
+
+def test_mail_goes_to_the_member_here_and_by_the_registry_of_its_node_there(bench: RegistryBench) -> None:
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
+    bench.tell(bench.registry, Routes({N2: remote_address("there:2", REGISTRY)}))
+    bench.ask(bench.registry, PeerMail(HERE, b"in"), PeerMail(THERE, b"out"))
+    assert bench.seen(bench.member) == [PeerMail(HERE, b"in")]
+    ((ident, _, message),) = bench.transport.sent
+    assert (ident.endpoint, ident.local, message) == ("there:2", REGISTRY, PeerMail(THERE, b"out"))
+
+
+def test_mail_for_nobody_is_dropped(bench: RegistryBench) -> None:
+    """Of this node's earlier disks, of a node never heard of: a network would lose it too."""
+    wiped = member_id(N1, "old", 1)
+    assert bench.ask(bench.registry, PeerMail(wiped, b""), PeerMail(MemberId("n9@x.1"), b"")) == []
+    assert bench.transport.sent == []
+
+
+def test_what_a_node_says_itself_is_newer_than_what_a_log_says(bench: RegistryBench) -> None:
+    bench.tell(bench.registry, PeerAddresses({N2: "old:1", N1: "me:1", NodeName("n3"): ""}))
+    bench.ask(bench.registry, PeerMail(THERE, b""))
+    bench.tell(bench.registry, Routes({N2: remote_address("new:1", REGISTRY)}))
+    bench.tell(bench.registry, PeerAddresses({N2: "old:1"}))
+    bench.ask(bench.registry, PeerMail(THERE, b""), PeerMail(member_id(NodeName("n3"), "c", 1), b""))
+    assert [ident.endpoint for ident, _, _ in bench.transport.sent] == ["old:1", "new:1"]
+
+
+def test_a_member_that_was_started_again_has_another_address(bench: RegistryBench) -> None:
+    again = bench.create(Recorder)
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.member), MemberGone("g", HERE))
+    bench.tell(bench.registry, MemberHere("g", HERE, again))
+    bench.ask(bench.registry, PeerMail(HERE, b""), bench.request("g"))
+    assert bench.seen(bench.member) == []
+    assert bench.seen(again) == [PeerMail(HERE, b""), bench.request("g")]
+
+
+def test_a_group_without_a_member_here_is_refused_with_all_that_was_asked(bench: RegistryBench) -> None:
+    (reply,) = bench.ask(bench.registry, bench.request("nobody"))
+    assert isinstance(reply, ClientReply)
+    (refusal,) = reply.refusals
+    assert (refusal.error.kind, refusal.error.facts["node"]) == ("NoSuchGroup", "n1")
+    assert (refusal.session, refusal.seqs, refusal.queries) == (7, (4, 5), (9,))
+    (answer,) = bench.ask(bench.registry, GroupRequest(3, bench.me, "nobody", GetStatus()))
+    assert isinstance(answer, OpReply) and answer.error is not None
+    assert (answer.token, answer.error.kind) == (3, "NoSuchGroup")
+
+
+def test_an_old_member_that_leaves_does_not_take_the_new_one_of_its_group_along(bench: RegistryBench) -> None:
+    new = member_id(N1, "aaaa", 2)
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.me), MemberHere("g", new, bench.member))
+    bench.ask(bench.registry, MemberGone("g", HERE), bench.request("g"))
+    assert bench.seen(bench.member) == [bench.request("g")]

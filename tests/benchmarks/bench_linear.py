@@ -1,0 +1,45 @@
+"""What judging a history costs: `python tests/benchmarks/bench_linear.py [operations]`, from the checkout."""
+
+import platform
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from fleet.sim.linear import check  # noqa: E402
+from fleet.sim.models import Get, Read  # noqa: E402
+from msgspec.structs import replace  # noqa: E402
+from tests.sim.workloads import WORKLOADS, simulate  # noqa: E402
+
+STEPS_MAX = 1_000_000
+HARD = ("queue", "queue, few values", "keys and values, scanned")
+"""These are judged in histories of a tenth of the length."""
+
+
+def judge(what: str, history, model) -> None:
+    start = time.perf_counter()
+    verdict = check(history, model, steps_max=STEPS_MAX)
+    seconds = time.perf_counter() - start
+    print(f"{what:<64}{seconds:8.2f} s  {type(verdict).__name__}", flush=True)
+
+
+def main(count: int) -> None:
+    print(f"Python {platform.python_version()}, {platform.machine()}; {count} operations of one object")
+    for name, (model, pick) in WORKLOADS.items():
+        for clients in (5, 10):
+            for lost in (0.0, 0.01, 0.05):
+                some = count // 10 if name in HARD else count
+                history = simulate(model, pick, some, clients, seed=1, lost=lost)
+                judge(f"{name}, {some}, {clients} clients, {lost:.0%} unknown", history, model)
+    for name in ("register, unique writes", "register, few values", "counter"):
+        model, pick = WORKLOADS[name]
+        history = simulate(model, pick, count, 10, seed=2, lost=0.01)
+        late = range(len(history) * 9 // 10, len(history))
+        at = next(n for n in late if history[n].is_known and type(history[n].input) in (Read, Get))
+        history[at] = replace(history[at], output=-1)
+        judge(f"{name}, 10 clients, 1% unknown, one impossible read", history, model)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
