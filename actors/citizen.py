@@ -53,7 +53,7 @@ class Citizen:
         self.requests.learn(start.address or start.name, manager.registry)
         for address in (*start.join, *start.seeds):
             self.requests.learn(address)
-        if self.own() is None and not start.join and not start.seeds and not start.peers:
+        if self.own() is None and not (start.join or start.seeds or start.peers):
             self.found([(start.name, manager.store.identity.incarnation, start.address)])
 
     def own(self) -> Hosting | None:
@@ -67,6 +67,8 @@ class Citizen:
     def found(self, founders: list[tuple[NodeName, str, str]]) -> None:
         """Become one of the founders: (name, incarnation, address), in the same order on each."""
         manager = self.manager
+        if self.own() is not None:
+            return
         members = [(member_id(name, disk, CLUSTER_LIFE), address) for name, disk, address in founders]
         (first, address), others = members[0], tuple(members[1:])
         digest = blake2b(" ".join(member for member, _ in members).encode(), digest_size=7).digest()
@@ -136,7 +138,7 @@ class Citizen:
         manager, start = self.manager, self.manager.start
         me = self.view.nodes.get(start.name)
         incarnation = manager.store.identity.incarnation
-        if me is not None and me.state == LEAVING:
+        if self.manager.seeding.is_open or (me is not None and me.state == LEAVING):
             return
         is_known = me is not None and (me.incarnation, me.address, me.zone, me.weight) == (
             incarnation,

@@ -23,7 +23,7 @@ class GuardedActor(Actor):
 
     def receiveMessage(self, message: Any, sender: Any) -> Any:
         handler = self.handlers.get(type(message))
-        if handler is None or self.failed:
+        if handler is None or (self.failed and type(message) is not ActorExitRequest):
             return None
         try:
             return handler(self, message, sender)

@@ -48,6 +48,7 @@ from fleet.actors.mail import (
 from fleet.actors.nodes import KnownNodes
 from fleet.actors.registry import REGISTRY, Registry
 from fleet.actors.requests import MANAGER
+from fleet.actors.seeding import MESSAGES, Seeding
 from fleet.cluster import CLUSTER_GROUP, NodeRecord
 from fleet.errors import BadArguments, CleanupOngoing, DataClassUnavailable, FleetError, StorageFault
 from fleet.machine import DataMachine
@@ -75,6 +76,7 @@ class NodeManager(GuardedActor):
         self.hostings = Hostings(self)
         self.healer = Healer(self)
         self.citizen = Citizen(self)
+        self.seeding = Seeding(self)
         self.token = 0
         self.is_stopping = False
 
@@ -98,6 +100,7 @@ class NodeManager(GuardedActor):
         self.notifyOnSystemRegistrationChanges(True)
         self.hostings.load()
         self.citizen.begin()
+        self.seeding.begin()
         self._say_hello_to_everyone()
         self.citizen.round()
         self.wake_in(ROUND_MS, "round")
@@ -129,6 +132,8 @@ class NodeManager(GuardedActor):
                 self.healer.round()
             case "heal":
                 self.healer.go_on()
+            case "founding":
+                self.seeding.on_time()
             case ("start", int(number)):
                 self.hostings.on_start_due(number)
             case _:
@@ -264,6 +269,9 @@ class NodeManager(GuardedActor):
     def on_op_reply(self, m: OpReply, sender: Any) -> None:
         self.healer.on_reply(m)
 
+    def on_founding(self, m: Any, sender: Any) -> None:
+        self.seeding.on_message(m)
+
     # -- the cluster -------------------------------------------------------------------------------
 
     def on_applied(self, m: Applied, sender: Any) -> None:
@@ -295,6 +303,7 @@ class NodeManager(GuardedActor):
         ChildActorExited: on_child_exited,
         Leading: on_leading,
         NodeRequest: on_request,
+        **dict.fromkeys(MESSAGES, on_founding),
         OpReply: on_op_reply,
         Applied: on_applied,
         LocalAnswer: on_local_answer,

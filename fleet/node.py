@@ -95,17 +95,17 @@ class Node:
 
     def start(self) -> Self:
         """Returns when every member that lives here has been started."""
-        self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
+        self._system = start_system(
+            listen=self.listen,
+            advertise=self.advertise,
+            cluster=self.cluster,
+            secret=self.secret,
+            insecure=self.insecure,
+        )
         try:
-            self._system = start_system(
-                listen=self.listen,
-                advertise=self.advertise,
-                cluster=self.cluster,
-                secret=self.secret,
-                insecure=self.insecure,
-            )
+            self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
         except BaseException:
-            self._store.close()
+            self.stop()
             raise
         self.address = self._system.base.endpoint
         self._manager = self._system.createActor(NodeManager, globalName=MANAGER)
