@@ -82,6 +82,12 @@ class NodeManager(GuardedActor):
 
     # -- start -------------------------------------------------------------------------------------
 
+    def receiveMessage(self, message: Any, sender: Any) -> Any:
+        """The port is open before this node knows itself; what comes so early is asked again."""
+        if not hasattr(self, "start") and type(message) is not StartNode:
+            return None
+        return super().receiveMessage(message, sender)
+
     def on_start(self, m: StartNode, sender: Any) -> None:
         if hasattr(self, "start"):
             return

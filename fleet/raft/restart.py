@@ -29,7 +29,8 @@ def start_core(
     `entries` may begin before the snapshot's end. Nothing at all: a newcomer, which learns everything
     from the leader that added it.
     """
-    core = Core(member, GroupConfig(), rng, now=now, started_at=now, term=hard.term, vote=hard.vote, durable_hard=hard)
+    core = Core(member, GroupConfig(), rng, now=now, started_at=now)
+    core.term, core.vote, core.durable_hard = hard.term, hard.vote, hard
     log = core.log
     if snapshot is not None:
         core.snapshot, core.config = snapshot, snapshot.config
