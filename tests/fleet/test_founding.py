@@ -85,7 +85,11 @@ class Host:
         self.part: Founding | Asking | None = None
         self.alarm = (0, 0)
         self.written_at = 0
+        self.ahead_ms = 0
         self.is_lost = False
+
+    def now(self) -> int:
+        return self.world.now + self.ahead_ms
 
     def start(self) -> None:
         if self.part is not None or self.is_lost:
@@ -94,9 +98,9 @@ class Host:
         world = self.world
         record = from_bytes(self.disk) if self.disk else None
         if self.me.address in world.seeds:
-            self.part = Founding(self.me, world.seeds, world.now, random.Random(world.rng.random()), record)
+            self.part = Founding(self.me, world.seeds, self.now(), random.Random(world.rng.random()), record)
         else:
-            self.part = Asking(self.me, world.seeds, world.now)
+            self.part = Asking(self.me, world.seeds, self.now())
         self.carry_out()
 
     def stop(self) -> None:
@@ -114,7 +118,7 @@ class Host:
 
     def step(self, event: FoundingMessage | Tick | Persisted) -> None:
         if self.part is not None:
-            self.part.step(self.world.now, event)
+            self.part.step(self.now(), event)
             self.carry_out()
 
     def carry_out(self) -> None:
@@ -125,10 +129,10 @@ class Host:
                 self.put_into_effect(ready)
         except Lost:
             return
-        alarm = (self.life, max(part.deadline, world.now + 1))
+        alarm = (self.life, max(part.deadline, self.now() + 1))
         if part.deadline < NEVER and alarm != self.alarm:
             self.alarm = alarm
-            world.at(alarm[1], lambda: self.alarm == alarm and self.life == alarm[0] and self.step(Tick()))
+            world.wake(self, *alarm)
 
     def put_into_effect(self, ready: Ready) -> None:
         world, life = self.world, self.life
@@ -181,10 +185,14 @@ class World:
 
     def run(self, until: int, is_enough: Callable[[], bool] = lambda: False) -> None:
         while self.queue and self.queue[0][0] <= until and not is_enough():
-            self.now, _, what = heapq.heappop(self.queue)
+            when, _, what = heapq.heappop(self.queue)
+            self.now = max(self.now, when)
             what()
         if not is_enough():
             self.now = max(self.now, until)
+
+    def wake(self, host: Host, life: int, at: int) -> None:
+        self.at(at, lambda: host.alarm == (life, at) and host.life == life and host.step(Tick()))
 
     def transmit(self, address: str, message: FoundingMessage) -> None:
         copies = (self.rng.random() >= self.loss) + (self.rng.random() < self.twice)
@@ -312,6 +320,52 @@ def test_deaths_at_chosen_moments_do_not_divide_the_seeds(
         host.start()
     world.run(5000)
     world.settle()
+
+
+class Pool(World):
+    """Any message that was ever sent may arrive next, any clock may run ahead, anybody may die."""
+
+    def __init__(self, seed: int, seeds: int) -> None:
+        super().__init__(seed, seeds)
+        self.sent: list[tuple[str, bytes]] = []
+
+    def transmit(self, address: str, message: FoundingMessage) -> None:
+        if not isinstance(message, (SeedHello, Decided)):
+            self.sent.append((address, msgspec.msgpack.encode(message)))
+
+    def wake(self, host: Host, life: int, at: int) -> None:
+        pass
+
+    def turn(self) -> None:
+        host = self.hosts[self.rng.choice(self.seeds)]
+        part, dice = host.part, self.rng.random()
+        if not isinstance(part, Founding):
+            host.start()
+        elif dice < 0.01:
+            host.stop()
+        elif dice < 0.08:
+            host.ahead_ms += self.rng.choice((10, 300, 1000))
+            for other in self.hosts.values():
+                host.step(SeedHello(other.me, fingerprint(self.seeds), ()))
+            host.step(Tick())
+        elif dice < 0.4 and self.queue:
+            self.run(self.queue[0][0])
+        elif self.sent:
+            newest = self.rng.random() < 0.8
+            late = self.sent[-12:] if newest else self.sent
+            self.deliver(*self.rng.choice(late))
+
+
+@pytest.mark.parametrize("first", range(0, 300, 50))
+def test_no_order_of_anything_makes_two_decisions(first: int) -> None:
+    decided = 0
+    for seed in range(first, first + 50):
+        world = Pool(seed, 3 if seed % 3 else 5)
+        with haste(random.Random(seed)):
+            for _ in range(600):
+                world.turn()
+        decided += len(world.decisions)
+    assert decided > 5, "else it says nothing"
 
 
 def test_a_storm_is_one_history() -> None:

@@ -1,0 +1,212 @@
+"""Three node managers, their members and a client on Thespian's own base, where every actor is a process.
+
+Run by `test_stock_base.py`. Each line on stdin is an expression, its value
+is answered in one line on stdout; the end of stdin is the end.
+"""
+
+import ast
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from thespian.actors import Actor, ActorSystem, WakeupMessage
+
+from fleet.actors.channel import Call
+from fleet.actors.clock import SystemClock
+from fleet.actors.mail import (
+    ClientReply,
+    CreateGroup,
+    EndTurn,
+    GetStatus,
+    GroupSpec,
+    Hello,
+    ListMembers,
+    MemberStatus,
+    NodeInfo,
+    NodeRequest,
+    OpReply,
+    StartNode,
+)
+from fleet.actors.node_manager import NodeManager
+from fleet.actors.requests import Question, Requests
+from fleet.errors import FleetError
+from fleet.payload import decode_result, encode_call, encode_class
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import NodeName
+from tests.processes.classes import Counter
+from tests.processes.nodes import free_port
+
+NAMES = ("n1", "n2", "n3")
+GROUP = "visits"
+CONFIG = GroupConfig(heartbeat_ms=200, election_ms=1000)
+WAIT_S = 15.0
+
+
+class Driver(Actor):
+    """A client as a plain Thespian actor. It learns of the registries by introducing itself to the
+    managers, as a node that hosts nothing."""
+
+    def __init__(self) -> None:
+        self.requests: Requests | None = None
+        self.asker: Any = None
+        self.results: list[Any] = []
+        self.wanted = 0
+
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        requests = self.requests
+        if isinstance(message, tuple):
+            self.asker, self.results = sender, []
+            getattr(self, message[0])(*message[1:])
+        elif requests is None:
+            return
+        elif isinstance(message, Hello):
+            requests.learn(message.me.name, message.registry)
+            if self.wanted == -1 and len(requests.registries) == len(NAMES):
+                self.wanted = 0
+                self.send(self.asker, "introduced")
+        elif isinstance(message, ClientReply):
+            requests.on_reply(message)
+        elif isinstance(message, OpReply):
+            requests.on_op_reply(message)
+        elif isinstance(message, EndTurn):
+            requests.on_end_turn()
+        elif isinstance(message, WakeupMessage):
+            requests.on_wakeup(message)
+
+    def introduce(self, *managers: Any) -> None:
+        self.requests = Requests(self, SystemClock(), "driver", 1, [])
+        self.wanted = -1
+        me = NodeInfo(NodeName("driver"), "", "", "", SystemClock().wall_ms())
+        for manager in managers:
+            self.send(manager, Hello(me, self.myAddress, self.myAddress, (), True))
+
+    def call(self, kind: str, method: str, count: int, *args: Any) -> None:
+        assert self.requests is not None
+        self.wanted = count
+        for _ in range(count):
+            deadline = SystemClock().now_ms() + round(WAIT_S * 1000)
+            payload = encode_call(method, args, {})
+            self.requests.submit(Call(GROUP, kind == "query", payload, deadline, self.finish))
+
+    def finish(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+        self.note(decode_result(value) if value is not None else str(error))
+
+    def note(self, result: Any) -> None:
+        self.results.append(result)
+        if len(self.results) == self.wanted:
+            self.send(self.asker, self.results)
+
+    def status(self) -> None:
+        """As each member tells it, in the order of the nodes' names."""
+        assert self.requests is not None
+        self.wanted = len(NAMES)
+        deadline = SystemClock().now_ms() + 1000
+        for name in NAMES:
+            self.requests.ask(Question(GetStatus(), GROUP, name, deadline, self.note_status))
+
+    def note_status(self, value: Any, error: FleetError | None) -> None:
+        self.note(value if isinstance(value, MemberStatus) else None)
+
+
+class World:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        settings = {"Admin Port": free_port(), "Convention Address.IPv4": ("127.0.0.1", 0)}
+        self.system = ActorSystem("multiprocTCPBase", settings, transientUnique=True)
+        self.managers = [self.system.createActor(NodeManager) for _ in NAMES]
+        self.driver = self.system.createActor(Driver)
+        for seed, (name, manager) in enumerate(zip(NAMES, self.managers)):
+            start = StartNode(
+                name=NodeName(name),
+                address="",
+                zone="",
+                cluster="stock",
+                clock=SystemClock(),
+                seed=seed,
+                seeds=(),
+                store=None,
+                writer=None,
+                directory=str(home / name),
+                peers=tuple(self.managers),
+            )
+            self.system.tell(manager, start)
+
+    def ask(self, target: Any, message: Any, wait_s: float = WAIT_S) -> Any:
+        return self.system.ask(target, message, timedelta(seconds=wait_s))
+
+    def introduce(self) -> Any:
+        return self.ask(self.driver, ("introduce", *self.managers))
+
+    def create(self) -> str:
+        """Repeated until the manager has heard of the other nodes."""
+        spec = GroupSpec(GROUP, encode_class(Counter), tuple(map(NodeName, NAMES)), CONFIG)
+
+        def create() -> Any:
+            reply = self.ask(self.managers[0], NodeRequest(0, None, CreateGroup(spec)))
+            return reply.value
+
+        return str(self.until(create).member)
+
+    def until(self, condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + WAIT_S
+        while not (value := condition()) and time.monotonic() < deadline:
+            time.sleep(0.1)  # an actor's answer, in another process: there is nothing to wait on
+        return value
+
+    def call(self, kind: str, method: str, count: int = 1, *args: Any) -> Any:
+        return self.ask(self.driver, ("call", kind, method, count, *args), 2 * WAIT_S)
+
+    def leader(self) -> MemberStatus | None:
+        """None until every member votes."""
+        for status in self.ask(self.driver, ("status",)) or ():
+            if status is not None and status.role == "leader":
+                return status if len(status.voters) == len(NAMES) else None
+        return None
+
+    def await_leader(self) -> str:
+        status = self.until(self.leader)
+        return str(status.member) if status else ""
+
+    def process_of(self, member: str) -> int:
+        """Whoever holds the member's directory."""
+        name, number = member.split("@")[0], member.rsplit(".", 1)[1]
+        return int((self.home / name / "members" / number / "lock").read_text())
+
+    def kill(self, member: str) -> int:
+        process = self.process_of(member)
+        os.kill(process, signal.SIGKILL)
+        return process
+
+    def await_back(self, member: str, was: int) -> bool:
+        """Another process serves it, and it has applied what the leader had committed."""
+
+        def is_back() -> bool:
+            statuses = [status for status in self.ask(self.driver, ("status",)) or () if status is not None]
+            commit = max((status.commit for status in statuses if status.role == "leader"), default=0)
+            mine = [status for status in statuses if status.member == member]
+            return bool(commit and mine) and mine[0].applied >= commit and self.process_of(member) != was
+
+        return bool(self.until(is_back))
+
+    def members(self) -> list[str]:
+        replies = [self.ask(manager, NodeRequest(0, None, ListMembers())) for manager in self.managers]
+        return [member.state for reply in replies for member in reply.value.members]
+
+
+def main() -> None:
+    world = World(Path(sys.argv[1]))
+    try:
+        for line in sys.stdin:
+            method, *args = ast.literal_eval(line)
+            print(repr(getattr(world, method)(*args)), flush=True)
+    finally:
+        world.system.shutdown()
+
+
+if __name__ == "__main__":
+    main()
