@@ -157,7 +157,7 @@ class Hello(Struct, frozen=True, array_like=True, tag=4):
     known: tuple[NodeInfo, ...]
     answer: bool
     """Say hello back."""
-    cluster: int
+    cluster: int = 0
     """The uid of the cluster group; 0 for a node that belongs to none yet."""
 
 

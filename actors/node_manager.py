@@ -50,7 +50,14 @@ from fleet.actors.registry import REGISTRY, Registry
 from fleet.actors.requests import MANAGER
 from fleet.actors.seeding import MESSAGES, Seeding
 from fleet.cluster import CLUSTER_GROUP, NodeRecord
-from fleet.errors import BadArguments, CleanupOngoing, DataClassUnavailable, FleetError, StorageFault
+from fleet.errors import (
+    BadArguments,
+    CleanupOngoing,
+    DataClassUnavailable,
+    FleetError,
+    NoSuchGroup,
+    StorageFault,
+)
 from fleet.machine import DataMachine
 from fleet.payload import class_name, decode_class
 from fleet.ports import Durable
@@ -260,9 +267,12 @@ class NodeManager(GuardedActor):
         """The one that is here, unless the group has let go of it already."""
         spec = m.spec
         hosting = self.hostings.by_name.get(spec.name)
-        if hosting is not None and (hosting.spec.uid != spec.uid or hosting.member in m.removed):
-            if spec.name == CLUSTER_GROUP and hosting.spec.uid != spec.uid:
+        if hosting is not None and hosting.spec.uid != spec.uid:
+            if spec.name == CLUSTER_GROUP:
                 raise BadArguments("this node belongs to another cluster", node=self.start.name)
+            if spec.uid < hosting.spec.uid:
+                raise NoSuchGroup("that group was removed, and another one has its name", group=spec.name)
+        if hosting is not None and (hosting.spec.uid != spec.uid or hosting.member in m.removed):
             self.hostings.drop(hosting)
             hosting = None
         if hosting is not None:

@@ -2,8 +2,21 @@
 
 import pytest
 
-from fleet.healing import CAUGHT_UP_MAX, Host, Promote, Remove, Seat, Seen, Step, Transfer, Wanted, World
-from fleet.healing import living_members, next_step
+from fleet.healing import (
+    CAUGHT_UP_MAX,
+    Demote,
+    Host,
+    Promote,
+    Remove,
+    Seat,
+    Seen,
+    Step,
+    Transfer,
+    Wanted,
+    World,
+    living_members,
+    next_step,
+)
 from fleet.raft.ids import MemberId, NodeName, member_id
 
 COMMIT = 5000
@@ -101,4 +114,4 @@ def test_s57_no_leadership_goes_to_a_node_that_leaves() -> None:
 def test_a_learner_that_is_wanted_stays_one() -> None:
     assert decide("1", "1+ 2", learners="2") is None
     assert decide("1", "1+", learners="2") == Host(NodeName("2"))
-    assert decide("1", "1+ 2+", learners="2") == Remove(member("2"))
+    assert decide("1", "1+ 2+", learners="2") == Demote(member("2"))

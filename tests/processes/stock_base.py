@@ -20,10 +20,8 @@ from fleet.actors.channel import Call
 from fleet.actors.clock import SystemClock
 from fleet.actors.mail import (
     ClientReply,
-    CreateGroup,
     EndTurn,
     GetStatus,
-    GroupSpec,
     Hello,
     ListMembers,
     MemberStatus,
@@ -34,6 +32,7 @@ from fleet.actors.mail import (
 )
 from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import Question, Requests
+from fleet.cluster import CLUSTER_GROUP
 from fleet.errors import FleetError
 from fleet.payload import decode_result, encode_call, encode_class
 from fleet.raft.config import GroupConfig
@@ -86,12 +85,23 @@ class Driver(Actor):
             self.send(manager, Hello(me, self.myAddress, self.myAddress, (), True))
 
     def call(self, kind: str, method: str, count: int, *args: Any) -> None:
-        assert self.requests is not None
         self.wanted = count
         for _ in range(count):
-            deadline = SystemClock().now_ms() + round(WAIT_S * 1000)
-            payload = encode_call(method, args, {})
-            self.requests.submit(Call(GROUP, kind == "query", payload, deadline, self.finish))
+            self.submit(GROUP, kind == "query", encode_call(method, args, {}))
+
+    def submit(self, group: str, is_query: bool, payload: bytes) -> None:
+        assert self.requests is not None
+        deadline = SystemClock().now_ms() + round(WAIT_S * 1000)
+        self.requests.submit(Call(group, is_query, payload, deadline, self.finish))
+
+    def create(self) -> None:
+        self.wanted = 1
+        args = (GROUP, len(NAMES), encode_class(Counter), CONFIG)
+        self.submit(CLUSTER_GROUP, False, encode_call("add_group", args, {}))
+
+    def nodes(self) -> None:
+        self.wanted = 1
+        self.submit(CLUSTER_GROUP, True, encode_call("view", (0,), {}))
 
     def finish(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
         self.note(decode_result(value) if value is not None else str(error))
@@ -128,11 +138,15 @@ class World:
                 cluster="stock",
                 clock=SystemClock(),
                 seed=seed,
+                join=(),
                 seeds=(),
+                active=True,
+                weight=1.0,
+                purge_after_ms=600_000,
                 store=None,
                 writer=None,
                 directory=str(home / name),
-                peers=tuple(self.managers),
+                peers=tuple(self.managers[:1]) if seed else (),
             )
             self.system.tell(manager, start)
 
@@ -143,14 +157,15 @@ class World:
         return self.ask(self.driver, ("introduce", *self.managers))
 
     def create(self) -> str:
-        """Repeated until the manager has heard of the other nodes."""
-        spec = GroupSpec(GROUP, encode_class(Counter), tuple(map(NodeName, NAMES)), CONFIG)
+        """When the cluster has every node."""
 
-        def create() -> Any:
-            reply = self.ask(self.managers[0], NodeRequest(0, None, CreateGroup(spec)))
-            return reply.value
+        def have_joined() -> bool:
+            (view,) = self.ask(self.driver, ("nodes",)) or ("",)
+            return len(getattr(view, "nodes", ())) == len(NAMES)
 
-        return str(self.until(create).member)
+        self.until(have_joined)
+        (group,) = self.ask(self.driver, ("create",))
+        return str(group.initial[0][0])
 
     def until(self, condition: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + WAIT_S
@@ -174,8 +189,9 @@ class World:
 
     def process_of(self, member: str) -> int:
         """Whoever holds the member's directory."""
-        name, number = member.split("@")[0], member.rsplit(".", 1)[1]
-        return int((self.home / name / "members" / number / "lock").read_text())
+        homes = (self.home / member.split("@")[0] / "members").iterdir()
+        newest = max(homes, key=lambda path: int(path.name))  # the cluster group's came before
+        return int((newest / "lock").read_text())
 
     def kill(self, member: str) -> int:
         process = self.process_of(member)
