@@ -710,6 +710,30 @@ def test_a_vote_from_no_seed_is_no_vote() -> None:
     assert not any(isinstance(message, Accept) for _, message in bench.wait(2000))
 
 
+def test_an_answer_to_an_older_ballot_counts_for_nothing() -> None:
+    bench, ballot = proposing()
+    older = Ballot(0, ballot.address, ballot.incarnation)
+    bench.step(bench.said(B, Promise, older, None))
+    assert not any(isinstance(message, Accept) for _, message in bench.wait(700))
+    bench.step(bench.said(B, Promise, ballot, None))
+    bench.wait(1400)
+    bench.step(bench.said(B, Accepted, older))
+    assert not bench.outcomes
+    bench.step(bench.said(B, Accepted, ballot))
+    assert bench.outcomes
+
+
+def test_accepting_is_a_promise_too() -> None:
+    bench = Bench(A)
+    bench.step(bench.said(B, Prepare, OF_B))
+    bench.step(bench.said(C, Accept, OF_C, (A, C)))
+    again = Bench(A, record=bench.written[-1])
+    for late in (bench.said(B, Prepare, OF_B), bench.said(B, Accept, OF_B, (A, B))):
+        answers = {type(message) for _, message in again.step(late)} - {Prepare}
+        assert answers == {Refused}
+    assert again.part.record.accepted == Vote(OF_C, (A, C))
+
+
 def test_a_higher_ballot_ends_ones_own() -> None:
     bench, ballot = proposing()
     bench.step(bench.said(C, Prepare, OF_C))
