@@ -74,6 +74,7 @@ class PeerStatus(Struct, frozen=True, array_like=True):
     votes: bool
     match: Index
     responsive: bool
+    """Whether it answered this leader, and lately: a new leader has not been answered yet."""
 
 
 class MemberStatus(Struct, frozen=True, array_like=True, tag=1):

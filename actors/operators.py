@@ -107,7 +107,7 @@ def status_of(member: "Member") -> MemberStatus:
                 peer,
                 peer in members.voters,
                 progress.match,
-                progress.is_responsive(core.now, core.config.election_ms),
+                progress.match > 0 and progress.is_responsive(core.now, core.config.election_ms),
             )
             for peer, progress in role.progress.items()
         )

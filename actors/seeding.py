@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fleet.actors.node_manager import NodeManager
 
 FOUNDING_KEY = "founding"
+GRACE_MS = 2000
+"""Two founders of three would be a group that cannot lose one: the third is given this long to appear."""
 MESSAGES: tuple[type, ...] = get_args(FoundingMessage)
 register(*MESSAGES)
 
@@ -54,7 +56,9 @@ class Seeding:
             start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight
         )
         record = from_bytes(data) if data is not None else None
-        self.founding = Founding(me, start.seeds, manager.now(), random.Random(start.seed), record)
+        self.founding = Founding(
+            me, start.seeds, manager.now(), random.Random(start.seed), record, grace_ms=GRACE_MS
+        )
         self._carry_out()
 
     def on_message(self, m: Any) -> None:

@@ -15,6 +15,7 @@ from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, Sta
 from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import MANAGER
 from fleet.errors import ConfigError, Unavailable
+from fleet.founding import check_seeds
 from fleet.ports import Clock
 from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
@@ -103,11 +104,18 @@ class Node:
             insecure=self.insecure,
         )
         try:
-            self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
+            self._begin()
         except BaseException:
             self.stop()
             raise
+        return self
+
+    def _begin(self) -> None:
+        """Everything but the port, which is taken already."""
         self.address = self._system.base.endpoint
+        if self.address in self.seeds:
+            check_seeds(self.seeds, self.address)
+        self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
         self._manager = self._system.createActor(NodeManager, globalName=MANAGER)
         self._hooks = ThreadRunner()
         start = StartNode(
@@ -128,12 +136,7 @@ class Node:
             hooks=self._hooks,
         )
         self._system.tell(self._manager, start)
-        try:
-            self.members()
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        self.members()
 
     def members(self) -> MemberList:
         """The members of this node and how they are."""

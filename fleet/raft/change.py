@@ -41,11 +41,22 @@ def reset_election_deadline(core: CoreState) -> None:
     if core.term == 1 and core.membership.current.voters[:1] == (core.id,):
         waited = core.now - core.started_at
         core.deadline = core.now + min(core.config.election_ms, max(core.config.heartbeat_ms // 4, waited))
+    elif type(core.role) is Candidate:
+        patience = campaign_patience(core)
+        core.deadline = core.now + patience + core.rng.randrange(patience)
     elif core.removed or not core.membership.current.voters:
         core.deadline = NEVER
     else:
         patience = core.config.election_ms * (1 if core.is_voter else LEARNER_PATIENCE)
         core.deadline = core.now + patience + core.rng.randrange(patience)
+
+
+def campaign_patience(core: CoreState) -> Millis:
+    """How long a campaign may take at least before the next one: a fraction of the election timeout at
+    first, since everybody without a leader is ready to vote; longer each time, for slow disks and links.
+    """
+    config = core.config
+    return max(2 * config.heartbeat_ms, min(config.election_ms, config.election_ms // 4 << min(core.tries, 8)))
 
 
 def next_on_grid(now: Millis, step: Millis) -> Millis:
@@ -92,6 +103,7 @@ def follow(core: CoreState, leader: MemberId) -> None:
     assert core.leader in (None, leader), f"two leaders in term {core.term}: {core.leader} and {leader}"
     core.leader = leader
     core.heard_at = core.now
+    core.tries = 0
     reset_election_deadline(core)
     if core.handed_over is not None:
         settle_handover(core, core.handed_over, leader)
@@ -111,6 +123,7 @@ def become_pre_candidate(core: CoreState) -> None:
     core.role = Candidate(pre=True, granted={core.id})
     core.leader = None
     reset_election_deadline(core)
+    core.tries += 1
     if has_quorum({core.id}, core.membership.current.voters):
         become_candidate(core, transfer=False)
         return
@@ -144,6 +157,7 @@ def become_leader(core: CoreState) -> None:
         uncommitted_bytes=core.log.bytes_after(core.log.commit),
     )
     core.leader = core.id
+    core.tries = 0
     core.deadline = core.role.next_heartbeat
     core.handed_over = None
     core.incoming = None

@@ -161,5 +161,7 @@ def transfer_objection(core: CoreState, role: Leader, target: MemberId) -> str |
         return NOT_MEMBER
     if target == core.id:
         return None
-    responsive = role.progress[target].is_responsive(core.now, core.config.election_ms)
+    progress = role.progress[target]
+    follows = progress.match >= role.first_index  # it has answered in this term
+    responsive = follows and progress.is_responsive(core.now, core.config.election_ms)
     return None if target in members.voters and responsive else TARGET_UNRESPONSIVE

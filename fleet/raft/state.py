@@ -107,6 +107,8 @@ class CoreState:
     """When a leader of the current term was last heard: its followers are loyal for a while."""
     now: Millis = 0
     started_at: Millis = 0
+    tries: int = 0
+    """Campaigns since a leader was heard."""
     deadline: Millis = NEVER
     """Step a Tick when this is reached."""
     snapshot: SnapshotMeta | None = None

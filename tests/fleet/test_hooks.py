@@ -142,7 +142,7 @@ def meet(client: fleet.Fleet, nodes: list[fleet.Node]) -> None:
     """Until each node knows all."""
 
     def know_all(one: fleet.Node) -> bool:
-        value = client._ask_node(one.address, ListNodes())
+        value = client._ask(ListNodes(), address=one.address)
         return isinstance(value, Nodes) and len(value.nodes) == len(nodes)
 
     wait_for(lambda: all(map(know_all, nodes)))
@@ -234,7 +234,7 @@ def test_a_member_that_is_removed_is_told(client: fleet.Fleet) -> None:
     client.create_group("shrunk", Book)
     status = client.status("shrunk")
     target = next(voter for voter in status.voters if voter != status.leader)
-    client._ask_group("shrunk", RemoveMember(target))
+    client._ask(RemoveMember(target), "shrunk")
     (told,) = wait_for(lambda: seen("shrunk", "removed"))
     assert told == ("removed", status.leader, target)
 

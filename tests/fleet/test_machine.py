@@ -154,12 +154,20 @@ def test_a_type_error_of_the_users_code_is_not_taken_for_a_bad_call() -> None:
         box.apply("run", lambda _: raise_(TypeError("missing a required argument")))
 
 
-def test_bytes_that_are_no_call_are_answered() -> None:
+def test_bytes_that_are_no_call_are_refused_before_they_are_proposed() -> None:
     machine = DataMachine(Box)
-    for result, clean in (machine.apply(CONTEXT, b"junk"), machine.query(b"junk")):
-        assert clean
+    refusal = machine.check(b"junk")
+    answer, clean = machine.query(b"junk")
+    assert refusal is not None and clean
+    for result in (refusal, answer):
         with pytest.raises(BadArguments):
             decode_result(result)
+    assert machine.check(encode_call("anything", (), {})) is None
+
+
+def test_s47_a_member_that_cannot_decode_what_its_leader_could_halts() -> None:
+    with pytest.raises(MemberMustHalt):
+        DataMachine(Box).apply(CONTEXT, b"junk")
 
 
 # -- commands that do not go through ----------------------------------------------------------------

@@ -245,7 +245,7 @@ def member_status(cluster: Cluster, client: fleet.Fleet, group: str, node: NodeP
     """The group as its member on that node sees it."""
     from fleet.actors.mail import GetStatus
 
-    value = client._ask_group(group, GetStatus(), address=node.address, timeout=1.0)
+    value = client._ask(GetStatus(), group, node.address, timeout=1.0)
     assert isinstance(value, MemberStatus)
     return value
 

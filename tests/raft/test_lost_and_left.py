@@ -1,10 +1,10 @@
 """Members that missed something: a removal, or what they had acknowledged."""
 
 from fleet.raft.entries import Members
-from fleet.raft.events import Tick
+from fleet.raft.events import Tick, Transfer
 from fleet.raft.messages import AppendEntries, AppendReply, PreVote
-from fleet.raft.ready import TailLost
-from tests.raft.cores import N1, N2, N3, N4, follower, settle, settled
+from fleet.raft.ready import TARGET_UNRESPONSIVE, TailLost
+from tests.raft.cores import N1, N2, N3, N4, accept, answered, follower, leader, settle, settled, step
 
 
 def test_s25_a_learner_that_hears_nothing_asks_whether_it_was_removed() -> None:
@@ -42,3 +42,12 @@ def test_s36_a_late_refusal_from_before_the_acknowledgement_accuses_nobody() -> 
     core.step(core.now + 10, AppendReply(core.term, N2, N1, False, last, 1, 1, 0, core.now - 10))
     settle(core)
     assert role.progress[N2].match == last  # type: ignore[union-attr]
+
+
+def test_s15_the_leadership_is_not_handed_to_who_has_not_answered_in_this_term() -> None:
+    """A new leader takes everybody for alive at first; waiting for a dead target it would serve nobody."""
+    core = leader()
+    assert answered(step(core, Transfer(7, N2))) == {7: TARGET_UNRESPONSIVE}
+    accept(core, N2)
+    core.step(core.now, Transfer(8, N2))
+    assert 8 not in answered(settle(core)), "it is under way"

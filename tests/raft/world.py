@@ -351,6 +351,8 @@ class World:
         if leader is None:
             host.core.deadline = max(host.core.now, host.core.heard_at + host.core.config.election_ms)
         else:
+            role = leader.core.role
+            assert self.run(1000, lambda: role.progress[id].match >= role.first_index)  # type: ignore
             self.ask(leader.id, lambda token: Transfer(token, id))
         log = host.core.log
         assert self.run(3000, lambda: self.leader is host and log.commit == log.last_index)
