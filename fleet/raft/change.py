@@ -56,7 +56,8 @@ def campaign_patience(core: CoreState) -> Millis:
     first, since everybody without a leader is ready to vote; longer each time, for slow disks and links.
     """
     config = core.config
-    return max(2 * config.heartbeat_ms, min(config.election_ms, config.election_ms // 4 << min(core.tries, 8)))
+    patience = config.election_ms // 4 << min(core.tries, 8)
+    return max(2 * config.heartbeat_ms, min(config.election_ms, patience))
 
 
 def next_on_grid(now: Millis, step: Millis) -> Millis:
