@@ -13,7 +13,7 @@ from fleet.actors.mail import MemberStatus
 from fleet.cli.demo_data import Counter
 from fleet.cli.demo_load import Load, connect_all
 from fleet.cli.demo_nodes import CLUSTER, DemoFailed, DemoNodes
-from fleet.errors import FleetError, NoSuchNode
+from fleet.errors import FleetError, Unavailable
 from fleet.raft.ids import node_of
 
 GROUP = "demo"
@@ -93,6 +93,14 @@ class Watcher(threading.Thread):
             pass  # between two leaders there is no value to be had; the next round asks again
 
 
+def node_count(connection: fleet.Fleet) -> int:
+    """0 while there is no cluster yet."""
+    try:
+        return len(connection.nodes())
+    except Unavailable:
+        return 0
+
+
 def leader_among(statuses: dict[str, MemberStatus]) -> str:
     """The node whose member leads in the newest term, "" for none."""
     leaders = [(status.term, name) for name, status in statuses.items() if status.role == "leader"]
@@ -109,7 +117,7 @@ class Story:
         self.result = Result()
         self.connections: list[fleet.Fleet] = []
         self.watcher: Watcher | None = None
-        self.nodes = DemoNodes(directory, REPLICAS)
+        self.nodes = DemoNodes(directory, ["here"] * REPLICAS)
         self.picture = Picture(self.nodes)
         self.log_path = directory / "clients.log"
         self.handler = logging.FileHandler(self.log_path)
@@ -135,21 +143,13 @@ class Story:
         addresses, secret = self.nodes.addresses, self.nodes.secret
         self.connections = connect_all(addresses, secret, CLUSTER, CONNECTIONS + 1)
         first = self.connections[0]
-        self._until("the nodes to find each other", lambda: len(first.nodes()) == REPLICAS)
-        self._until("the group to be founded", self._has_founded)
+        self._until("the nodes to found a cluster", lambda: node_count(first) == REPLICAS)
+        first.create_group(GROUP, Counter, replicas=REPLICAS)
         self.watcher = Watcher(self.connections[-1], self.picture)
         self.watcher.start()
         self._until("the group to have a leader", lambda: bool(self.picture.leader))
         self._say(f"group {GROUP!r} has {REPLICAS} durable replicas, led from {self.picture.leader}")
         self.picture.load = Load(self.connections[:CONNECTIONS], GROUP, self.client_count)
-
-    def _has_founded(self) -> bool:
-        """False while the founder has not heard of all the others; nothing was done then."""
-        try:
-            self.connections[0].create_group(GROUP, Counter, replicas=REPLICAS)
-        except NoSuchNode:
-            return False
-        return True
 
     def _count_with_three(self, load: Load) -> None:
         load.start()
