@@ -125,6 +125,8 @@ class DemoNodes:
         self.directory = directory
         self.purge_after = purge_after
         self.nodes: dict[str, NodeProcess] = {}
+        self.retired: set[str] = set()
+        """Killed or drained for good."""
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("FLEET_")},
             "FLEET_SECRET": self.secret,
@@ -161,7 +163,14 @@ class DemoNodes:
         node.begin([*options, f"--purge-after={self.purge_after}"], self._environment)
 
     def all_serve(self) -> bool:
-        return all([node.look() for node in self.nodes.values()])
+        return all([node.look() for name, node in self.nodes.items() if name not in self.retired])
+
+    def retire(self, name: str) -> None:
+        """Stop it for good."""
+        self.retired.add(name)
+        self.nodes[name].terminate()
+        if self.nodes[name].finish(monotonic() + STOP_S_MAX) != 0:
+            raise DemoFailed(f"{name} did not stop in order")
 
     def check(self) -> None:
         for node in self.nodes.values():

@@ -110,7 +110,7 @@ def _no_leader(survey: Survey, groups: list[str], voters: Mapping[str, str]) -> 
     what = f"{count(len(groups), 'group')} {has} no leader: {names}. Voters: {where}."
     if len(well) >= needed:
         why = f"{len(well)} of {len(voters)} voters run: they elect, or do not hear each other."
-        then = "nothing yet; look again in a few seconds with `fleet doctor`, then at `fleet unreachable`."
+        then = "nothing yet; look again in a few seconds, then at `fleet unreachable`."
     else:
         why = f"{len(well)} of {len(voters)} voters run; {needed} are needed."
         then = _bring_back(survey, {node: state for node, state in voters.items() if state != RUNNING})
@@ -145,8 +145,8 @@ def _bring_back(survey: Survey, missing: Mapping[str, str]) -> str:
             "start these nodes again with their old disks, if they exist; nothing that the cluster can do by "
             "itself is safe: with a majority of the disks, what they had acknowledged may be gone."
         )
-    starts = "; ".join(f"`{_start_command(survey, node)}` (disk {node.record.incarnation})" for node in silent)
-    return f"bring back {starts}. Do not purge: that gives the disks up. Nothing else to do."
+    starts = [f"`{_start_command(survey, node)}` (disk {node.record.incarnation})" for node in silent]
+    return f"bring back {'; '.join(starts)}. Do not purge: that gives the disks up. Nothing else to do."
 
 
 def _start_command(survey: Survey, node: NodeSeen) -> str:
@@ -155,7 +155,7 @@ def _start_command(survey: Survey, node: NodeSeen) -> str:
     others = [one.record.address for one in survey.nodes.values() if one.record.name != record.name]
     answering = [one.record.address for one in survey.nodes.values() if one.answers]
     join = f" --join {(answering or others)[0]}" if answering or others else ""
-    return f"fleet start --name {record.name} --listen {record.address} --data-dir ITS-DIRECTORY{join}"
+    return f"fleet start --name {record.name} --listen {record.address} --data-dir ITS-OWN{join}"
 
 
 # -- nodes ---------------------------------------------------------------------------------------------
