@@ -182,4 +182,4 @@ class Hostings:
 
 def info_of(hosting: Hosting) -> MemberInfo:
     state = "running" if hosting.address is not None else hosting.trouble or "waiting"
-    return MemberInfo(hosting.spec.name, hosting.member, state)
+    return MemberInfo(hosting.spec.name, hosting.member, state, hosting.leads)

@@ -249,6 +249,7 @@ class MemberInfo(Struct, frozen=True, array_like=True):
     member: MemberId
     state: str
     """running, waiting (for its next start), or why it cannot start."""
+    leads: bool = False
 
 
 class MemberList(Struct, frozen=True, array_like=True, tag=3):

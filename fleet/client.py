@@ -57,6 +57,7 @@ class Fleet(Operations):
     def __init__(self, addresses: list[str], cluster: str, secret: bytes, timeout: float) -> None:
         if not timeout > 0:
             raise ConfigError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        self.name = cluster
         self.timeout = timeout
         self._clock = SystemClock()
         self._inbox = Inbox()
@@ -120,6 +121,13 @@ class Fleet(Operations):
 
     def _addresses(self) -> list[str]:
         return list(self._run(lambda requests: list(requests.registries)))
+
+    def _learn(self, addresses: Sequence[str]) -> None:
+        def learn(requests: Requests) -> None:
+            for address in addresses:
+                requests.learn(address)
+
+        self._put(learn)
 
     def _ask_soon(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None

@@ -1,10 +1,13 @@
 """One node in this process: its store, its actor system and its node manager."""
 
+import logging
 import os
 import secrets
 import signal
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, Self
 
 from fleet.actors.base.base import start_system
@@ -14,14 +17,17 @@ from fleet.actors.hook_threads import ThreadRunner
 from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, StartNode
 from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import MANAGER
-from fleet.errors import ConfigError, Unavailable
+from fleet.client import Fleet, connect
+from fleet.errors import ConfigError, FleetError, Unavailable
 from fleet.founding import check_seeds
 from fleet.ports import Clock
 from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
 from fleet.storage import LmdbStore, Writer
 
+log = logging.getLogger(__name__)
 START_S = 30.0
+LOOK_S = 0.1
 FORK_ABOVE_BYTES = 1 << 20
 """Encoding less than this takes less time than an election timeout, and not much more than a fork."""
 
@@ -71,8 +77,16 @@ class Node:
         clock: Clock | None = None,
     ) -> None:
         check_name(name)
-        for address in (listen, *join):
+        for address in (listen, *join, *seeds):
             split_endpoint(address)
+        if join and seeds:
+            raise ConfigError("a node joins a cluster or founds one with its seeds: join or seeds, not both")
+        if seeds:
+            check_seeds(seeds, advertise or listen)
+        if not 0 <= weight < float("inf"):
+            raise ConfigError(f"weight must be 0 or more, not {weight}")
+        if not purge_after >= 1:
+            raise ConfigError(f"purge_after must be at least a second, not {purge_after} s")
         self.name = name
         self.listen = listen
         self.data_dir = data_dir if data_dir is not None else f"fleet-{name}"
@@ -161,14 +175,50 @@ class Node:
             self._store.close()
             self._store = None
 
-    def run_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT, then stop. Call it in the main thread."""
+    def run_until_signal(self, drain_s: float = 0.0) -> None:
+        """Serve until SIGTERM or SIGINT, then stop. Call it in the main thread.
+
+        `drain_s`: after SIGTERM leave the cluster first, for so long at most; a second signal cuts it short.
+        """
+        numbers: list[int] = []
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            numbers.append(number)
+            self._signalled.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._signalled.set())
+            signal.signal(number, on_signal)
         while not self._signalled.wait(1.0):
             if not self._system.base.is_running():
                 raise Unavailable("the actor system ended by itself", node=self.name)
+        if drain_s and numbers[0] == signal.SIGTERM:
+            self.leave(drain_s, lambda: len(numbers) > 1)
         self.stop()
+
+    def leave(self, within_s: float, is_enough: Callable[[], bool] = lambda: False) -> bool:
+        """Hand over what leads here, move the members away, leave the cluster. Stop it afterwards.
+
+        False: not done within `within_s` or before `is_enough()`. The node goes on leaving when it is started
+        again, unless it is activated.
+        """
+        until = time.monotonic() + within_s
+        try:
+            with connect(self.address, cluster=self.cluster, secret=self.secret, timeout=within_s) as fleet:
+                fleet.cluster()
+                fleet.drain(self.name)
+                while time.monotonic() < until and not is_enough():
+                    if self._has_left(fleet):
+                        return True
+                    time.sleep(LOOK_S)
+        except FleetError as error:
+            log.warning("node=%s cannot leave: %s", self.name, error)
+        return False
+
+    def _has_left(self, fleet: Fleet) -> bool:
+        try:
+            return all(record.name != self.name for record in fleet.nodes())
+        except Unavailable:
+            return False
 
     def __enter__(self) -> Self:
         return self.start()

@@ -36,6 +36,7 @@ from fleet.errors import (
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName, node_of
+from fleet.survey import Survey, survey_of
 
 D = TypeVar("D")
 POLL_S = 0.02
@@ -58,6 +59,9 @@ class Operations:
         raise NotImplementedError
 
     def _addresses(self) -> list[str]:
+        raise NotImplementedError
+
+    def _learn(self, addresses: Sequence[str]) -> None:
         raise NotImplementedError
 
     def _ask(
@@ -163,10 +167,24 @@ class Operations:
     # -- nodes -------------------------------------------------------------------------------------
 
     def cluster(self) -> ClusterSeen:
-        """The cluster as the first node sees it that answers and belongs to one."""
+        """The cluster as the first node sees it that answers and belongs to one. From then on this client
+        knows all of its nodes."""
         seen = self._first_node(GetCluster(), lambda value: cast(ClusterSeen, value).view is not None)
-        assert isinstance(seen, ClusterSeen)
+        assert isinstance(seen, ClusterSeen) and seen.view is not None
+        self._learn([node.address for node in seen.view.nodes])
         return seen
+
+    def survey(self, timeout: float = 1.0) -> Survey:
+        """Every node asked what it holds and whom it misses; who does not answer in time is said so."""
+        view = self.cluster().view
+        assert view is not None
+        at = {node.name: node.address for node in view.nodes}
+        held = {name: self._ask_soon(ListMembers(), "", at[name], True, timeout) for name in at}
+        seen = {name: self._ask_soon(GetCluster(), "", at[name], True, timeout) for name in at}
+        wait([*held.values(), *seen.values()], timeout + GRACE_S)
+        lists = {name: cast(MemberList | None, _value_or_none(future)) for name, future in held.items()}
+        views = {name: cast(ClusterSeen | None, _value_or_none(future)) for name, future in seen.items()}
+        return survey_of(view, lists, views)
 
     def nodes(self) -> list[NodeRecord]:
         """The cluster's nodes, by name."""
@@ -198,10 +216,13 @@ class Operations:
         with unwrapped():
             self._cluster.set_state(node, ACTIVE)
 
-    def drain(self, node: str, *, wait_s: float | None = None) -> None:
+    def drain(
+        self, node: str, *, wait_s: float | None = None, progress: Callable[[int], None] | None = None
+    ) -> None:
         """Move everything off the node and let it leave the cluster.
 
-        `wait_s`: so long at most until it is gone; None returns when the leaving has begun.
+        `wait_s`: so long at most until it is gone; None returns when the leaving has begun. `progress` is
+        told now and then how many members are left on it.
 
         Raises: NoSuchNode; Unavailable: there is no other active node, or it takes longer.
         """
@@ -210,10 +231,24 @@ class Operations:
         if wait_s is None:
             return
         until = time.monotonic() + wait_s
-        while any(record.name == node for record in self.nodes()):
+        while (left := self._members_left(node)) is not None:
+            if progress is not None and left >= 0:
+                progress(left)
             if time.monotonic() > until:
                 raise Unavailable("the node has not left yet; it goes on leaving", node=node)
             time.sleep(0.1)
+
+    def _members_left(self, node: str) -> int | None:
+        """None: it is no node of the cluster any more. -1: not known now; nothing is lost by asking again."""
+        try:
+            (record,) = [record for record in self.nodes() if record.name == node] or (None,)
+            if record is None:
+                return None
+            value = self._ask(ListMembers(), address=record.address, timeout=NODE_S)
+        except Unavailable:
+            return -1
+        assert isinstance(value, MemberList)
+        return sum(member.group != CLUSTER_GROUP for member in value.members)
 
     def purge(self, node: str) -> None:
         """Declare that the node will not come back as it was: its members are replaced.
@@ -301,6 +336,10 @@ class Operations:
     def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> None:
         """Returns when the change is committed."""
         self._ask(ChangeConfig(config), group, timeout=timeout)
+
+
+def _value_or_none(future: Future[OpValue]) -> OpValue | None:
+    return future.result() if future.done() and future.exception() is None else None
 
 
 @contextmanager

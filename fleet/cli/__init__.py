@@ -1,10 +1,18 @@
-"""The `fleet` command. One module a command; this one gathers them."""
+"""The `fleet` command. One module a command or family; this one gathers them."""
 
 import click
 
 from fleet import __version__
+from fleet.cli.call import call, query
 from fleet.cli.demo import demo
+from fleet.cli.doctor import doctor
+from fleet.cli.group import group
+from fleet.cli.member import leader, member
 from fleet.cli.node import node
+from fleet.cli.outcome import CODES
+from fleet.cli.settings import config
+from fleet.cli.start import start
+from fleet.cli.status import status, unreachable
 
 SETTINGS = {
     "help_option_names": ["-h", "--help"],
@@ -12,16 +20,19 @@ SETTINGS = {
 }
 
 
-@click.group(context_settings=SETTINGS)
+@click.group(
+    context_settings=SETTINGS,
+    help=f"""Keep Python objects alive on several hosts at once.
+
+    Run nodes with `fleet start`; every other command asks a cluster, the one at --connect or $FLEET_CONNECT.
+
+    {CODES}
+    """,
+)
 @click.version_option(__version__, prog_name="fleet")
 def main() -> None:
-    """Keep Python objects alive on several hosts at once.
-
-    Every option may come from the environment: --data-dir of `fleet node` from FLEET_NODE_DATA_DIR.
-
-    Exit codes: 0 well done, 1 it did not work (stderr says why), 2 it was asked for wrongly.
-    """
+    pass
 
 
-main.add_command(node)
-main.add_command(demo)
+for command in (start, status, node, group, leader, member, config, call, query, unreachable, doctor, demo):
+    main.add_command(command)

@@ -29,8 +29,9 @@ class Client(threading.Thread):
     Invariant: after its end without `failure`, every increment it sent is in `acks` or was not done.
     """
 
-    def __init__(self, counter: Counter, stop: threading.Event) -> None:
+    def __init__(self, counter: Counter, stop: threading.Event, pause_s: float) -> None:
         super().__init__(daemon=True)
+        self.pause_s = pause_s
         self.counter = counter
         self.stop = stop
         self.acks: list[Ack] = []
@@ -46,6 +47,8 @@ class Client(threading.Thread):
                 self._increment()
                 if len(self.acks) % READ_EVERY == 0:
                     self._read()
+                if self.pause_s:
+                    self.stop.wait(self.pause_s)
         except Exception as error:  # told by check(), in the thread that can end the demo
             self.failure = error
 
@@ -93,10 +96,12 @@ class Client(threading.Thread):
 class Load:
     """Several clients over several connections, and what they saw together."""
 
-    def __init__(self, connections: list[fleet.Fleet], group: str, clients: int) -> None:
+    def __init__(
+        self, connections: list[fleet.Fleet], group: str, clients: int, pause_s: float = 0.0
+    ) -> None:
         self._stop = threading.Event()
         self.clients = [
-            Client(connections[number % len(connections)].group(group, Counter), self._stop)
+            Client(connections[number % len(connections)].group(group, Counter), self._stop, pause_s)
             for number in range(clients)
         ]
 

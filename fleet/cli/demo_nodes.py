@@ -1,4 +1,4 @@
-"""Three nodes as processes of their own, for `fleet demo`. None outlives the demo, however it ends."""
+"""Nodes as processes of their own, for `fleet demo`. None outlives the demo, however it ends."""
 
 import os
 import random
@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -30,22 +31,21 @@ class NodeProcess:
     Invariant: `process` is None, or was started and not yet waited for; when it is None, `serves` is false.
     """
 
-    def __init__(self, name: str, address: str, directory: Path) -> None:
+    def __init__(self, name: str, address: str, zone: str, directory: Path) -> None:
         self.name = name
         self.address = address
+        self.zone = zone
         self.directory = directory
         self.process: subprocess.Popen[bytes] | None = None
         self.serves = False
         self.log_path = directory.with_suffix(".log")
 
-    def begin(self, join: list[str], environment: dict[str, str]) -> None:
+    def begin(self, options: list[str], environment: dict[str, str]) -> None:
         """Start it; `look` tells when it serves."""
         assert self.process is None
-        command = [sys.executable, "-m", "fleet.cli", "node", "--until-eof"]
-        command += ["--name", self.name, "--listen", self.address]
-        command += ["--data-dir", str(self.directory), "--cluster", CLUSTER]
-        for address in join:
-            command += ["--join", address]
+        command = [sys.executable, "-m", "fleet.cli", "start", "--until-eof"]
+        command += ["--name", self.name, "--listen", self.address, "--zone", self.zone]
+        command += ["--data-dir", str(self.directory), "--cluster", CLUSTER, *options]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -115,15 +115,18 @@ class NodeProcess:
 
 
 class DemoNodes:
-    """The nodes of one demo, by name. The secret is made for it and handed on in the environment."""
+    """The nodes of one demo, by name. The secret is made for it and handed on in the environment.
 
-    def __init__(self, directory: Path, count: int = 3) -> None:
+    The first ones, an odd number, are the seeds: they found the cluster together. The others join them.
+    """
+
+    def __init__(self, directory: Path, zones: Sequence[str], purge_after: str = "10m") -> None:
         self.secret = secrets.token_hex(32)
-        ports = free_ports(count)
-        self.nodes = {
-            f"n{number}": NodeProcess(f"n{number}", f"127.0.0.1:{port}", directory / f"n{number}")
-            for number, port in enumerate(ports, 1)
-        }
+        self.directory = directory
+        self.purge_after = purge_after
+        self.nodes: dict[str, NodeProcess] = {}
+        self.retired: set[str] = set()
+        """Killed or drained for good."""
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("FLEET_")},
             "FLEET_SECRET": self.secret,
@@ -131,6 +134,19 @@ class DemoNodes:
             "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
             "PYTHONSAFEPATH": "1",
         }
+        for zone, port in zip(zones, free_ports(len(zones)), strict=True):
+            self._add(zone, port)
+        self.seeds = tuple(self.addresses[: len(zones) - (len(zones) + 1) % 2])
+
+    def _add(self, zone: str, port: int) -> NodeProcess:
+        name = f"n{len(self.nodes) + 1}"
+        node = NodeProcess(name, f"127.0.0.1:{port}", zone, self.directory / name)
+        self.nodes[name] = node
+        return node
+
+    def add(self, zone: str) -> NodeProcess:
+        """One more, which `begin` lets join."""
+        return self._add(zone, free_ports(1)[0])
 
     @property
     def addresses(self) -> list[str]:
@@ -142,10 +158,19 @@ class DemoNodes:
 
     def begin(self, name: str) -> None:
         node = self.nodes[name]
-        node.begin([other for other in self.addresses if other != node.address], self._environment)
+        role = "--seed" if node.address in self.seeds else "--join"
+        options = [f"{role}={address}" for address in self.seeds]
+        node.begin([*options, f"--purge-after={self.purge_after}"], self._environment)
 
     def all_serve(self) -> bool:
-        return all([node.look() for node in self.nodes.values()])
+        return all([node.look() for name, node in self.nodes.items() if name not in self.retired])
+
+    def retire(self, name: str) -> None:
+        """Stop it for good."""
+        self.retired.add(name)
+        self.nodes[name].terminate()
+        if self.nodes[name].finish(monotonic() + STOP_S_MAX) != 0:
+            raise DemoFailed(f"{name} did not stop in order")
 
     def check(self) -> None:
         for node in self.nodes.values():

@@ -1,29 +1,25 @@
-"""The story that `fleet demo` tells: count, kill the leader, count on, bring it back, count up."""
+"""The story that `fleet demo --one` tells: count, kill the leader, count on, bring it back, count up."""
 
-import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Protocol
 
 import fleet
 from fleet.actors.mail import MemberStatus
 from fleet.cli.demo_data import Counter
 from fleet.cli.demo_load import Load, connect_all
-from fleet.cli.demo_nodes import CLUSTER, DemoFailed, DemoNodes
-from fleet.errors import FleetError, NoSuchNode
+from fleet.cli.demo_nodes import CLUSTER, DemoNodes
+from fleet.cli.demo_stage import Stage, node_count
+from fleet.errors import FleetError
 from fleet.raft.ids import node_of
 
 GROUP = "demo"
 REPLICAS = 3
 CONNECTIONS = 2
-TICK_S = 0.05
 WATCH_S = 0.1
 ANSWER_S_MAX = 0.4
-STEP_S_MAX = 12.0
-"""Longer than any step takes on a busy machine; what takes longer has failed."""
 COUNTED, COUNTED_WITHOUT, COUNTED_AGAIN = 0.35, 0.2, 0.25
 """Shares of --seconds for counting with three nodes, with two, and with three again."""
 
@@ -33,7 +29,7 @@ class Picture:
     """What there is to see. The story and the watcher write it, the view reads it."""
 
     nodes: DemoNodes
-    began_at: float = field(default_factory=monotonic)
+    began_at: float
     load: Load | None = None
     statuses: dict[str, MemberStatus] = field(default_factory=dict)
     """By node; of a dead one what it said last."""
@@ -99,21 +95,17 @@ def leader_among(statuses: dict[str, MemberStatus]) -> str:
     return max(leaders, default=(0, ""))[1]
 
 
-class Story:
-    """One run in an empty directory. Whoever lets it `tell` lets it `clean_up` too, however that ended."""
+class Story(Stage):
+    """One group on three nodes."""
 
     def __init__(self, view: View, directory: Path, seconds: float, clients: int) -> None:
+        super().__init__(directory, ["here"] * REPLICAS)
         self.view = view
         self.seconds = seconds
         self.client_count = clients
         self.result = Result()
-        self.connections: list[fleet.Fleet] = []
         self.watcher: Watcher | None = None
-        self.nodes = DemoNodes(directory, REPLICAS)
-        self.picture = Picture(self.nodes)
-        self.log_path = directory / "clients.log"
-        self.handler = logging.FileHandler(self.log_path)
-        logging.getLogger().addHandler(self.handler)
+        self.picture = Picture(self.nodes, self.began_at)
 
     def tell(self) -> Result:
         self._set_up()
@@ -123,39 +115,31 @@ class Story:
         self._kill_leader(load)
         self._bring_back(load)
         self._count_up(load)
-        self._stop_nodes()
+        self.stop_nodes()
         return self.result
 
     # -- the steps ---------------------------------------------------------------------------------
 
     def _set_up(self) -> None:
-        self._say(f"starting {REPLICAS} nodes, each a process with a directory of its own")
+        self.say(f"starting {REPLICAS} nodes, each a process with a directory of its own")
         self.nodes.begin_all()
-        self._until("the nodes to serve", self.nodes.all_serve)
+        self.until("the nodes to serve", self.nodes.all_serve)
         addresses, secret = self.nodes.addresses, self.nodes.secret
         self.connections = connect_all(addresses, secret, CLUSTER, CONNECTIONS + 1)
         first = self.connections[0]
-        self._until("the nodes to find each other", lambda: len(first.nodes()) == REPLICAS)
-        self._until("the group to be founded", self._has_founded)
+        self.until("the nodes to found a cluster", lambda: node_count(first) == REPLICAS)
+        first.create_group(GROUP, Counter, replicas=REPLICAS)
         self.watcher = Watcher(self.connections[-1], self.picture)
         self.watcher.start()
-        self._until("the group to have a leader", lambda: bool(self.picture.leader))
-        self._say(f"group {GROUP!r} has {REPLICAS} durable replicas, led from {self.picture.leader}")
-        self.picture.load = Load(self.connections[:CONNECTIONS], GROUP, self.client_count)
-
-    def _has_founded(self) -> bool:
-        """False while the founder has not heard of all the others; nothing was done then."""
-        try:
-            self.connections[0].create_group(GROUP, Counter, replicas=REPLICAS)
-        except NoSuchNode:
-            return False
-        return True
+        self.until("the group to have a leader", lambda: bool(self.picture.leader))
+        self.say(f"group {GROUP!r} has {REPLICAS} durable replicas, led from {self.picture.leader}")
+        self.picture.load = self.loads[GROUP] = Load(self.connections[:CONNECTIONS], GROUP, self.client_count)
 
     def _count_with_three(self, load: Load) -> None:
         load.start()
         began_at = monotonic()
-        self._say(f"{self.client_count} clients increment and read")
-        self._for(self.seconds * COUNTED)
+        self.say(f"{self.client_count} clients increment and read")
+        self.pass_time(self.seconds * COUNTED)
         self.result.rate_before = load.rate(began_at, monotonic())
 
     def _kill_leader(self, load: Load) -> None:
@@ -163,55 +147,48 @@ class Story:
         asked_at = monotonic()
         self.nodes.nodes[leader].kill()
         killed_at = monotonic()
-        self._say(f"killed {leader}, the leader, with SIGKILL")
+        self.say(f"killed {leader}, the leader, with SIGKILL")
         # What was sent after the process was gone cannot have been answered by it.
-        self._until(
+        self.until(
             "a command to be acknowledged without the old leader",
             lambda: load.first_ack_sent_after(killed_at) is not None,
         )
         acked_at = load.first_ack_sent_after(killed_at)
         assert acked_at is not None
         self.result.failover_s = acked_at - asked_at
-        self._say(f"commands are acknowledged again after {self.result.failover_s:.2f} s")
-        self._until("the new leader to show", lambda: self.picture.leader not in ("", leader))
-        self._say(f"{self.picture.leader} leads now, in term {self._leader_status().term}")
+        self.say(f"commands are acknowledged again after {self.result.failover_s:.2f} s")
+        self.until("the new leader to show", lambda: self.picture.leader not in ("", leader))
+        self.say(f"{self.picture.leader} leads now, in term {self._leader_status().term}")
         counted_at = monotonic()
-        self._for(self.seconds * COUNTED_WITHOUT)
+        self.pass_time(self.seconds * COUNTED_WITHOUT)
         self.result.rate_without = load.rate(counted_at, monotonic())
 
     def _bring_back(self, load: Load) -> None:
         name = self.result.killed
-        self._say(f"starting {name} again from its directory")
+        self.say(f"starting {name} again from its directory")
         began_at = monotonic()
         self.picture.statuses.pop(name, None)  # of its former life
         self.nodes.begin(name)
-        self._until(f"{name} to serve", self.nodes.all_serve)
+        self.until(f"{name} to serve", self.nodes.all_serve)
         target = self._leader_status().last_index
-        self._until(f"{name} to catch up", lambda: self._has_caught_up(name, target))
+        self.until(f"{name} to catch up", lambda: self._has_caught_up(name, target))
         self.result.catch_up_s = monotonic() - began_at
-        self._say(f"{name} has caught up, {self.result.catch_up_s:.2f} s after its start")
+        self.say(f"{name} has caught up, {self.result.catch_up_s:.2f} s after its start")
         counted_at = monotonic()
-        self._for(self.seconds * COUNTED_AGAIN)
+        self.pass_time(self.seconds * COUNTED_AGAIN)
         self.result.rate_after = load.rate(counted_at, monotonic())
 
     def _count_up(self, load: Load) -> None:
-        load.stop()
-        self._until("the clients to settle their last calls", lambda: not load.is_running)
-        load.check()
+        self.stop_loads()
         result = self.result
         result.value = self.picture.value = self.connections[0].group(GROUP, Counter).get()
         result.acked = load.acked
         result.reads, result.unknown = load.total("reads"), load.total("unknown")
         result.refused = load.total("refused")
         load.verify(result.value)
-        self._say(f"the counter stands at {result.value}: each acknowledged increment is there, once")
-        self._until("the members to have applied the same", self._members_agree)
-        self._say(f"all {REPLICAS} members have applied their log up to {result.applied}")
-
-    def _stop_nodes(self) -> None:
-        codes = self.nodes.stop()
-        if any(codes.values()) or None in codes.values():
-            raise DemoFailed(f"the nodes did not stop in order; exit codes: {codes}")
+        self.say(f"the counter stands at {result.value}: each acknowledged increment is there, once")
+        self.until("the members to have applied the same", self._members_agree)
+        self.say(f"all {REPLICAS} members have applied their log up to {result.applied}")
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -223,7 +200,7 @@ class Story:
             found.append(leader_among(self.connections[0].statuses(GROUP)))
             return bool(found[-1])
 
-        self._until("the group to have a leader", look)
+        self.until("the group to have a leader", look)
         return found[-1]
 
     def _leader_status(self) -> MemberStatus:
@@ -249,46 +226,16 @@ class Story:
         self.result.applied = max(applied, default=0)
         return len(statuses) == REPLICAS and len(applied) == 1 and self.result.applied >= self.result.value
 
-    # -- passing time ------------------------------------------------------------------------------
+    # -- telling -----------------------------------------------------------------------------------
 
-    def _for(self, seconds: float) -> None:
-        end = monotonic() + seconds
-        while monotonic() < end:
-            self._tick()
-
-    def _until(self, what: str, holds: Callable[[], bool]) -> None:
-        deadline = monotonic() + STEP_S_MAX
-        while not holds():
-            if monotonic() > deadline:
-                raise DemoFailed(f"waited {STEP_S_MAX:.0f} s in vain for {what}")
-            self._tick()
-
-    def _tick(self) -> None:
-        """A moment passes; whatever went wrong in it ends the demo."""
-        sleep(TICK_S)
-        self.nodes.check()
-        if self.picture.load is not None:
-            self.picture.load.check()
+    def draw(self) -> None:
         self.view.draw(self.picture)
 
-    def _say(self, text: str) -> None:
-        self.picture.events.append((monotonic() - self.picture.began_at, text))
+    def say(self, text: str) -> None:
+        self.picture.events.append((self.now_s, text))
         self.view.event(self.picture, text)
 
-    # -- the end -----------------------------------------------------------------------------------
-
-    def log_tails(self) -> list[str]:
-        """What the nodes said last, for whoever looks into a failure."""
-        return [f"{node.name}: {line}" for node in self.nodes.nodes.values() for line in node.log_tail()]
-
     def clean_up(self) -> None:
-        """No process and no connection is left."""
-        if self.picture.load is not None:
-            self.picture.load.stop()
         if self.watcher is not None:
             self.watcher.stop.set()
-        for connection in self.connections:
-            connection.close()  # whoever waits for an answer is told
-        self.nodes.stop()
-        logging.getLogger().removeHandler(self.handler)
-        self.handler.close()
+        super().clean_up()

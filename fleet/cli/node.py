@@ -1,87 +1,120 @@
-"""`fleet node`: one node in this process."""
+"""`fleet node`: the nodes of the cluster. With options and no command it is `fleet start`."""
 
-import logging
-import os
-import signal
-import sys
-import threading
-from typing import Any, NoReturn
+from time import monotonic
+from typing import Any
 
 import click
 
-from fleet.errors import ConfigError, FleetError
-from fleet.node import Node
-
-FAILED, USAGE = 1, 2
-STOP_S_MAX = 5.0
-EPILOG = """
-Examples, three nodes on one host (each in its own terminal):
-
-\b
-  fleet node --name n1 --listen 127.0.0.1:7401 --join 127.0.0.1:7402
-  fleet node --name n2 --listen 127.0.0.1:7402 --join 127.0.0.1:7401
-  fleet node --name n3 --listen 127.0.0.1:7403 --join 127.0.0.1:7401
-
-The secret is that of --secret-file, else of $FLEET_SECRET, else of the file that $FLEET_SECRET_FILE names,
-else ~/.config/fleet/secret, which is made when it is missing. Every option may come from the environment:
-FLEET_NODE_NAME, FLEET_NODE_DATA_DIR, FLEET_NODE_JOIN="host:port host:port" and so on.
-"""
+from fleet.cli.desk import Desk, client, count
+from fleet.cli.outcome import FAILED
+from fleet.cli.start import DURATION, EPILOG, node_options, run_node
+from fleet.cli.status import node_record, node_rows
+from fleet.cluster import ACTIVE, LEAVING, NodeRecord
+from fleet.errors import ConfigError, NoSuchNode, Unavailable
 
 
-@click.command(epilog=EPILOG)
-@click.option("--name", required=True, help="Unique in the cluster; always the same for one directory.")
-@click.option("--listen", default="127.0.0.1:7400", show_default=True, help="host:port; port 0 picks one.")
-@click.option("--data-dir", type=click.Path(file_okay=False), help="This node's own.  [default: fleet-NAME]")
-@click.option("--advertise", help="host:port where others reach this node, if not --listen.")
-@click.option("--join", multiple=True, help="host:port of a node of the cluster; may be given several times.")
-@click.option("--zone", default="default", show_default=True, help="What fails together with this node.")
-@click.option("--cluster", default="fleet", show_default=True, help="Cluster id, the same on all.")
-@click.option("--secret-file", type=click.Path(dir_okay=False), help="Cluster secret, the same on all.")
-@click.option("--insecure", is_flag=True, help="Listen beyond loopback without encryption.")
-@click.option("--until-eof", is_flag=True, help="Stop when stdin ends, as it does when the parent dies.")
-@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what happens.")
-def node(
-    name: str, listen: str, data_dir: str | None, until_eof: bool, verbose: bool, **options: Any
-) -> None:
-    """Run one node until SIGTERM or SIGINT.
+@click.group(invoke_without_command=True, epilog=EPILOG)
+@node_options
+@click.pass_context
+def node(ctx: click.Context, /, **options: Any) -> None:
+    """Look at the nodes and change them; without a command, run one, as `fleet start` does."""
+    if ctx.invoked_subcommand is None:
+        run_node(**options)
 
-    It says on stdout where it serves, in one line, when it does. Everything that it acknowledged is in its
-    data directory: started again with the same name and directory, it goes on where it was.
+
+@node.command(name="list")
+@client
+def list_nodes(desk: Desk) -> None:
+    """The nodes of the cluster, and how they are."""
+    survey = desk.fleet.survey()
+    desk.show([node_record(survey, one) for one in survey.nodes.values()])
+    desk.table(*node_rows(survey))
+
+
+@node.command()
+@click.argument("name")
+@client
+def activate(desk: Desk, name: str) -> None:
+    """Let node NAME host members, also one that is leaving."""
+    before = _find(desk, name)
+    desk.fleet.activate(name)
+    was = "was active already" if before.state == ACTIVE else f"is active, it was {before.state}"
+    desk.show({"node": name, "state": ACTIVE, "was": before.state}, f"{name} {was}")
+
+
+@node.command()
+@click.argument("name")
+@click.option("--wait", "waits", is_flag=True, help="Return when it has left the cluster.")
+@click.option("--within", type=DURATION, default="10m", show_default=True, help="For --wait.")
+@client
+def drain(desk: Desk, name: str, waits: bool, within: float) -> int | None:
+    """Move everything off node NAME, and let it leave the cluster.
+
+    It hands over the leaderships, then its members move to other nodes. Nothing is lost if it is killed
+    meanwhile. `fleet node activate` takes it back while it is still leaving.
     """
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    sys.setswitchinterval(0.0005)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))  # until the node serves, and stops in order
-    if until_eof:
-        threading.Thread(target=_end_with_stdin, name="until-eof", daemon=True).start()
+    before = _find(desk, name)
+    desk.fleet.drain(name)
+    already = before.state == LEAVING
+    if not waits:
+        was = "is leaving already" if already else "is leaving; `fleet node list` shows how far it is"
+        desk.show({"node": name, "state": LEAVING, "was": before.state, "left": False}, f"{name} {was}")
+        return None
+    progress = _Progress(desk, name)
     try:
-        one = Node(name, listen, data_dir, **options)
-        try:
-            one.start()
-        except OSError as error:
-            why = error.strerror or str(error)
-            _fail(FAILED, f"cannot listen at {listen}: {why} - choose another, or stop what is there")
-        click.echo(f"node {name} serves at {one.address}")
-        one.run_until_signal()
-    except ConfigError as error:
-        _fail(USAGE, f"{error} - see fleet node --help")
-    except FleetError as error:
-        _fail(FAILED, str(error))
+        desk.fleet.drain(name, wait_s=within, progress=progress)
+    except Unavailable:
+        if progress.members is None:
+            raise
+        members = progress.members
+        desk.show(
+            {"node": name, "state": LEAVING, "was": before.state, "left": False, "members": members},
+            f"{name} still has {count(members, 'member')} after {within:g} s; it goes on leaving",
+        )
+        return FAILED
+    done = {"node": name, "state": "left", "was": before.state, "left": True}
+    desk.show(done, f"{name} has left the cluster")
+    return None
 
 
-def _fail(code: int, what: str) -> NoReturn:
-    click.echo(f"fleet node: {what}", err=True)
-    sys.exit(code)
+class _Progress:
+    """Says how many members are left, now and then."""
+
+    def __init__(self, desk: Desk, name: str) -> None:
+        self.desk = desk
+        self.name = name
+        self.members: int | None = None
+        self.said_at = 0.0
+
+    def __call__(self, members: int) -> None:
+        if members != self.members and monotonic() - self.said_at >= 1.0:
+            self.said_at = monotonic()
+            self.desk.note(f"{self.name}: {count(members, 'member')} left")
+        self.members = members
 
 
-def _end_with_stdin() -> None:
-    """The parent holds the other end of a pipe: when it is gone, however it went, so is this node."""
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(STOP_S_MAX)
-    os._exit(FAILED)
+@node.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Also a node that answers.")
+@client
+def purge(desk: Desk, name: str, force: bool) -> None:
+    """Declare that node NAME will not come back as it was: its members are replaced from the others.
+
+    For a node whose disk is lost. One that still runs joins again, as new; let it drain instead.
+    """
+    survey = desk.fleet.survey()
+    seen = next((one for one in survey.nodes.values() if one.record.name == name), None)
+    if seen is None:
+        raise NoSuchNode(f"the cluster has no node {name!r}", known=", ".join(survey.nodes))
+    if seen.answers and not force:
+        raise ConfigError(f"node {name} answers: `fleet node drain {name}` moves its members away, "
+                          "`--force` purges it all the same")  # fmt: skip
+    desk.fleet.purge(name)
+    desk.show({"node": name, "state": "purged"}, f"{name} is purged: its members are replaced on other nodes")
+
+
+def _find(desk: Desk, name: str) -> NodeRecord:
+    nodes = {str(one.name): one for one in desk.fleet.nodes()}
+    if name not in nodes:
+        raise NoSuchNode(f"the cluster has no node {name!r}", known=", ".join(nodes))
+    return nodes[name]

@@ -1,0 +1,202 @@
+"""`fleet group`: which groups there are, and how they are."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+import cloudpickle
+from msgspec.structs import asdict
+
+from fleet.actors.mail import MemberStatus
+from fleet.cli.desk import Desk, client, count
+from fleet.cli.outcome import DEGRADED
+from fleet.cli.settings import changed
+from fleet.data import Data
+from fleet.errors import ConfigError, NoSuchGroup
+from fleet.payload import class_name
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import node_of
+from fleet.survey import Survey
+
+
+@click.group()
+def group() -> None:
+    """Add, remove, list and show groups."""
+
+
+@group.command()
+@click.argument("name")
+@click.argument("data_class", metavar="MODULE:CLASS")
+@click.option("--replicas", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
+@click.option("--node", "nodes", multiple=True, help="On this node, the first one leading; may be repeated.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting; see `fleet config`.")
+@click.option("--by-value", is_flag=True, help="Send the class itself: the nodes need not have its module.")
+@click.option("--exist-ok", is_flag=True, help="It may be there already.")
+@client
+def add(
+    desk: Desk,
+    name: str,
+    data_class: str,
+    replicas: int,
+    nodes: tuple[str, ...],
+    settings: tuple[str, ...],
+    by_value: bool,
+    exist_ok: bool,
+) -> None:
+    """Add group NAME, whose data is a MODULE:CLASS, found here and on the nodes.
+
+    With fewer nodes than replicas the others come when nodes do.
+    """
+    cls = load_class(data_class, by_value)
+    config = changed(GroupConfig(), settings) if settings else None
+    where = nodes or None
+    desk.fleet.create_group(name, cls, replicas=replicas, nodes=where, config=config, exist_ok=exist_ok)
+    survey = desk.fleet.survey()
+    record = group_record(survey, name)
+    members = ", ".join(record["members"])
+    few = record["replicas"] - len(record["wanted"])
+    desk.show(
+        record,
+        f"{name} has {count(len(record['members']), 'member')}: {members}; "
+        f"{record['leader'] or 'nobody'} leads"
+        + (f"; {count(few, 'replica')} more when there are nodes for it" if few > 0 else ""),
+    )
+
+
+@group.command()
+@click.argument("name")
+@client
+def remove(desk: Desk, name: str) -> None:
+    """Remove group NAME and its data, on every node, for good."""
+    desk.fleet.remove_group(name)
+    desk.show({"group": name, "removed": True}, f"{name} is removed; its data is being deleted on every node")
+
+
+@group.command(name="list")
+@client
+def list_groups(desk: Desk) -> None:
+    """All groups: class, replicas, leader, and where the members are."""
+    survey = desk.fleet.survey()
+    records = group_records(survey)
+    desk.show(records)
+    rows = [
+        (
+            one["group"],
+            one["data_class"],
+            f"{len(one['members'])}/{one['replicas']}",
+            one["leader"] or "-",
+            ", ".join(one["members"]),
+        )
+        for one in records
+    ]
+    desk.table(("GROUP", "CLASS", "REPLICAS", "LEADER", "MEMBERS"), rows)
+
+
+@group.command()
+@click.argument("name")
+@client
+def show(desk: Desk, name: str) -> int | None:
+    """Group NAME as its leader sees it. Ends with 4 when there is no leader."""
+    survey = desk.fleet.survey()
+    record = group_record(survey, name)
+    status = desk.fleet.status(name)
+    has_leader = status.role == "leader"
+    seats = seats_of(status)
+    desk.show(
+        {
+            **record,
+            "leader": node_of(status.member) if has_leader else None,
+            "term": status.term,
+            "commit": status.commit,
+            "snapshot_index": status.snapshot_index,
+            "seats": seats,
+            "config": asdict(status.config),
+        },
+        f"{name}  {status.data_class}   replicas {record['replicas']}   "
+        + (f"leader {node_of(status.member)}" if has_leader else "no leader")
+        + f" (term {status.term})   revision {status.commit}   snapshot @{status.snapshot_index}",
+    )
+    rows = [
+        (
+            seat["node"],
+            seat["role"],
+            _or_dash(seat["match"]),
+            _or_dash(seat["lag"]),
+            {True: "yes", False: "no", None: "-"}[seat["answers"]],
+        )
+        for seat in seats
+    ]
+    desk.table(("NODE", "ROLE", "MATCH", "LAG", "ANSWERS"), rows)
+    return None if has_leader else DEGRADED
+
+
+def _or_dash(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
+def seats_of(status: MemberStatus) -> list[dict[str, Any]]:
+    """The members, the one that says this first; what only a leader knows is None of another."""
+    known = {peer.member: peer for peer in status.peers}
+    seats = []
+    for member in sorted((*status.voters, *status.learners), key=lambda one: (one != status.member, one)):
+        peer = known.get(member)
+        is_own = member == status.member
+        match = status.last_index if is_own else peer.match if peer is not None else None
+        role = "voter" if member in status.voters else "learner"
+        seats.append({
+            "node": node_of(member),
+            "member": member,
+            "role": status.role if is_own else role,
+            "match": match,
+            "lag": None if match is None else max(0, status.last_index - match),
+            "answers": True if is_own else peer.responsive if peer is not None else None,
+        })  # fmt: skip
+    return seats
+
+
+def group_records(survey: Survey) -> list[dict[str, Any]]:
+    leaders, wanted = survey.leaders, survey.wanted()
+    held: dict[str, list[str]] = {}
+    for node, seen in survey.nodes.items():
+        for member in seen.members or ():
+            held.setdefault(member.group, []).append(node)
+    return [
+        {
+            "group": one.name,
+            "data_class": class_name(one.data_class),
+            "replicas": one.replicas,
+            "leader": leaders.get(one.name),
+            "members": held.get(one.name, []),
+            "wanted": list(wanted[one.name]),
+            "pinned": list(one.pinned),
+        }
+        for one in sorted(survey.view.groups, key=lambda group: group.name)
+    ]
+
+
+def group_record(survey: Survey, name: str) -> dict[str, Any]:
+    for record in group_records(survey):
+        if record["group"] == name:
+            return record
+    raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
+
+
+def load_class(where: str, by_value: bool) -> type[Data]:
+    """Also from the working directory, as `python -m` would find it."""
+    module_name, _, class_path = where.partition(":")
+    if not module_name or not class_path:
+        raise ConfigError(f"{where!r} is not module:Class, like shop.state:Account")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+        found: Any = module
+        for part in class_path.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # the module is the user's: anything may come of it
+        raise ConfigError(f"{where} cannot be loaded here: {type(error).__name__}: {error}") from error
+    if by_value:
+        cloudpickle.register_pickle_by_value(module)
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,47 @@
+"""`fleet config`: the settings of a group, by name."""
+
+from typing import Any
+
+import click
+import msgspec
+from msgspec.structs import asdict
+
+from fleet.cli.desk import Desk, client
+from fleet.errors import ConfigError
+from fleet.raft.config import GroupConfig
+
+
+@click.group()
+def config() -> None:
+    """Change the settings of a group."""
+
+
+@config.command()
+@click.argument("name", metavar="GROUP")
+@click.argument("settings", metavar="KEY=VALUE...", nargs=-1, required=True)
+@client
+def change(desk: Desk, name: str, settings: tuple[str, ...]) -> None:
+    """Set KEY=VALUE... of GROUP on all of its members; `fleet group show --json` has what is set."""
+    desk.know_group(name)
+    before = desk.fleet.status(name).config
+    after = changed(before, settings)
+    desk.fleet.change_config(name, after)
+    old, new = asdict(before), asdict(after)
+    changes = {key: [old[key], new[key]] for key in new if old[key] != new[key]}
+    lines = [f"{name}: {key} {was} -> {now}" for key, (was, now) in changes.items()]
+    value = {"group": name, "changed": changes, "config": new}
+    desk.show(value, *(lines or [f"{name}: all of that is set already"]))
+
+
+def changed(config: GroupConfig, settings: tuple[str, ...]) -> GroupConfig:
+    """Raises ConfigError naming what is wrong."""
+    values: dict[str, Any] = asdict(config)
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or key not in values:
+            raise ConfigError(f"{setting!r} is no KEY=VALUE; keys: {', '.join(sorted(values))}")
+        values[key] = value
+    try:
+        return msgspec.convert(values, GroupConfig, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from None

@@ -1,0 +1,118 @@
+"""`fleet status` and `fleet unreachable`: the cluster at a glance."""
+
+from typing import Any
+
+import click
+
+from fleet.cli.desk import Desk, client, count, span
+from fleet.cli.outcome import DEGRADED
+from fleet.cluster import CLUSTER_GROUP
+from fleet.survey import DRAINING, NodeSeen, Survey
+
+HEADINGS = ("NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "LAST SEEN", "")
+
+
+@click.command()
+@client
+def status(desk: Desk) -> int | None:
+    """The cluster in one line, its nodes in a table. Ends with 4 when it is degraded."""
+    survey = desk.fleet.survey()
+    leaderless = [group for group in survey.leaderless if group != CLUSTER_GROUP]
+    is_led = CLUSTER_GROUP in survey.leaders
+    zones = {one.zone for one in survey.view.nodes}
+    groups = len(survey.view.groups)
+    health = "healthy" if survey.is_healthy else "degraded"
+    name = desk.fleet.name
+    desk.show(
+        {
+            "cluster": name,
+            "health": health,
+            "zones": len(zones),
+            "groups": groups,
+            "leaderless": leaderless,
+            "cluster_led": is_led,
+            "failed_members": len(survey.failed),
+            "purge_after_ms": survey.view.purge_after_ms,
+            "nodes": [node_record(survey, one) for one in survey.nodes.values()],
+        },
+        f"CLUSTER {name}   {health}    {count(len(survey.nodes), 'node')} · {count(len(zones), 'zone')} · "
+        f"{count(groups, 'group')} · {len(leaderless)} without leader"
+        + (f" · {count(len(survey.failed), 'member')} not running" if survey.failed else "")
+        + ("" if is_led else " · no majority: nothing can be added, moved or purged"),
+    )
+    desk.table(*node_rows(survey))
+    if not survey.is_healthy:
+        desk.note("`fleet doctor` says why, and what is safe to do")
+    return None if survey.is_healthy else DEGRADED
+
+
+@click.command()
+@client
+def unreachable(desk: Desk) -> int | None:
+    """Nodes that do not answer or are not heard of, since when, and by whom. Ends with 4 if there are any."""
+    survey = desk.fleet.survey()
+    desk.show([node_record(survey, one) for one in survey.silent])
+    if not survey.silent:
+        if not desk.as_json:
+            click.echo("every node answers and is heard of by every other")
+        return None
+    rows = [
+        (
+            str(one.record.name),
+            one.record.address,
+            "yes" if one.answers else "no",
+            ", ".join(f"{by} for {span(ms)}" for by, ms in sorted(one.silent_ms.items())) or "nobody yet",
+            _purge(survey, one),
+        )
+        for one in survey.silent
+    ]
+    desk.table(("NODE", "ADDRESS", "ANSWERS HERE", "NOT HEARD OF BY", ""), rows)
+    return DEGRADED
+
+
+def node_record(survey: Survey, one: NodeSeen) -> dict[str, Any]:
+    record = one.record
+    return {
+        "name": record.name,
+        "zone": record.zone,
+        "address": record.address,
+        "weight": record.weight,
+        "incarnation": record.incarnation,
+        "state": one.state,
+        "wanted_state": record.state,
+        "answers": one.answers,
+        "leads": one.leads if one.answers else None,
+        "members": len(one.hosted) if one.answers else None,
+        "silent_ms": dict(one.silent_ms),
+        "unheard_ms": one.unheard_ms,
+        "purge_in_ms": survey.purge_in_ms(one),
+    }
+
+
+def node_rows(survey: Survey) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = []
+    for one in survey.nodes.values():
+        leads, members = (str(one.leads), str(len(one.hosted))) if one.answers else ("-", "-")
+        record = one.record
+        cells = (record.name, record.zone, one.state, leads, members, _last_seen(one), _remark(survey, one))
+        rows.append(cells)
+    return HEADINGS, rows
+
+
+def _last_seen(one: NodeSeen) -> str:
+    if one.answers:
+        return "now"
+    return "just now" if one.unheard_ms is None else f"{span(one.unheard_ms)} ago"
+
+
+def _remark(survey: Survey, one: NodeSeen) -> str:
+    if one.answers and one.silent_ms:
+        return f"not heard of by {', '.join(sorted(one.silent_ms))}"
+    if one.state == DRAINING:
+        return f"{count(len(one.hosted), 'member')} left"
+    return _purge(survey, one)
+
+
+def _purge(survey: Survey, one: NodeSeen) -> str:
+    left = survey.purge_in_ms(one)
+    return "" if left is None or one.answers else f"purge in {span(left)} if a majority agrees"

@@ -1,0 +1,140 @@
+"""A cluster as it is now: its state, and what each node that answers says of itself and of the others."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View, sites
+from fleet.placement import Placement
+from fleet.raft.ids import GroupName, Millis, NodeName
+
+RUNNING = "running"
+UNREACHABLE = "unreachable"
+DRAINING = "draining"
+
+
+class NodeSeen(Struct, frozen=True):
+    record: NodeRecord
+    members: tuple[MemberInfo, ...] | None
+    """None: it did not answer."""
+    silent_ms: dict[NodeName, Millis]
+    """Nodes that have not heard of it, and for how long."""
+
+    @property
+    def answers(self) -> bool:
+        return self.members is not None
+
+    @property
+    def state(self) -> str:
+        if not self.answers:
+            return UNREACHABLE
+        return DRAINING if self.record.state == LEAVING else self.record.state
+
+    @property
+    def leads(self) -> int:
+        return sum(member.leads for member in self.hosted)
+
+    @property
+    def hosted(self) -> tuple[MemberInfo, ...]:
+        """Members of groups; every node has its replica of the cluster's state besides."""
+        return tuple(member for member in self.members or () if member.group != CLUSTER_GROUP)
+
+    @property
+    def unheard_ms(self) -> Millis | None:
+        """Since somebody last heard of it; None while everybody does who answers."""
+        return min(self.silent_ms.values(), default=None)
+
+
+class Survey(Struct, frozen=True):
+    view: View
+    nodes: dict[NodeName, NodeSeen]
+
+    @property
+    def group_names(self) -> list[str]:
+        """Of all groups, the cluster's own one first."""
+        return [CLUSTER_GROUP, *sorted(group.name for group in self.view.groups)]
+
+    @property
+    def leaders(self) -> dict[str, NodeName]:
+        """Groups whose leader answers."""
+        return {
+            member.group: name
+            for name, node in self.nodes.items()
+            for member in node.members or ()
+            if member.leads
+        }
+
+    @property
+    def leaderless(self) -> list[str]:
+        leaders = self.leaders
+        return [name for name in self.group_names if name not in leaders]
+
+    @property
+    def silent(self) -> list[NodeSeen]:
+        """Nodes that do not answer, or that others have not heard of."""
+        return [node for node in self.nodes.values() if not node.answers or node.silent_ms]
+
+    @property
+    def member_counts(self) -> Counter[str]:
+        """Running members by group, on nodes that answer."""
+        return Counter(
+            member.group
+            for node in self.nodes.values()
+            for member in node.members or ()
+            if member.state == RUNNING
+        )
+
+    @property
+    def failed(self) -> list[tuple[NodeName, MemberInfo]]:
+        """Members that do not run."""
+        return [
+            (name, member)
+            for name, node in self.nodes.items()
+            for member in node.members or ()
+            if member.state != RUNNING
+        ]
+
+    @property
+    def active(self) -> int:
+        return sum(node.record.state == ACTIVE for node in self.nodes.values())
+
+    @property
+    def is_healthy(self) -> bool:
+        return not (self.leaderless or self.silent or self.failed)
+
+    def purge_in_ms(self, node: NodeSeen) -> Millis | None:
+        """How long until it may be purged, if a majority goes on not to hear of it."""
+        if node.unheard_ms is None:
+            return None
+        return max(0, self.view.purge_after_ms - node.unheard_ms)
+
+    def wanted(self) -> dict[str, tuple[NodeName, ...]]:
+        """Where each group should be, the node that should lead it first."""
+        placement = Placement(sites(self.view.nodes))
+        active = {node.name for node in self.view.nodes if node.state == ACTIVE}
+        return {
+            group.name: tuple(node for node in group.pinned if node in active)
+            if group.pinned
+            else placement.members(GroupName(group.name), group.replicas)
+            for group in self.view.groups
+        }
+
+
+def survey_of(
+    view: View, lists: Mapping[NodeName, MemberList | None], seen: Mapping[NodeName, ClusterSeen | None]
+) -> Survey:
+    """Of the views of the cluster's state the newest one counts."""
+    views = [one.view for one in seen.values() if one is not None and one.view is not None]
+    newest = max([view, *views], key=lambda one: one.rev)
+    nodes = {}
+    for record in sorted(newest.nodes, key=lambda node: node.name):
+        held = lists.get(record.name)
+        silent_ms = {
+            name: one.unreachable_ms[record.name]
+            for name, one in seen.items()
+            if one is not None and record.name in one.unreachable_ms
+        }
+        nodes[record.name] = NodeSeen(record, held.members if held is not None else None, silent_ms)
+    return Survey(newest, nodes)
