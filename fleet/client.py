@@ -121,6 +121,10 @@ class Fleet(Operations):
     def _addresses(self) -> list[str]:
         return list(self._run(lambda requests: list(requests.registries)))
 
+    def _learn(self, addresses: Sequence[str]) -> None:
+        for address in addresses:
+            self._put(lambda requests, address=address: requests.learn(address))  # type: ignore[misc]
+
     def _ask_soon(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
     ) -> Future[OpValue]:
