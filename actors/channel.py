@@ -221,14 +221,14 @@ class Channel:
                 self._settle(call, None, 0, OutcomeUnknown("its result was forgotten", group=self.group))
 
     def _expire(self, seq: int) -> None:
-        """The group forgot the session. What was sent only once, now, was not executed: it goes on in
-        a new session, unnoticed. What was sent before may have been."""
+        """The group forgot the session. What was sent only now, or refused before, was not executed: it
+        goes on in a new session, unnoticed. What else was sent before may have been."""
         calls = list(self.inflight.items())
         self.inflight.clear()
         self.session, self.opening = 0, False
         fresh = []
         for number, call in calls:
-            if call.sends == 1 and number >= seq and not call.gave_up:
+            if call.sends - call.refusals == 1 and number >= seq and not call.gave_up:
                 self._leave_batch(call)
                 call.sends = call.refusals = 0
                 fresh.append(call)
@@ -241,6 +241,9 @@ class Channel:
         error = m.error.to_error()
         self.last_error = error
         if m.lost or isinstance(error, Unavailable | NoSuchGroup):
+            for seq in () if m.lost or m.session != self.session else m.seqs:
+                if seq in self.inflight:
+                    self.inflight[seq].refusals += 1
             self._try_again(now)
             return
         for query in m.queries:

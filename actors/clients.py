@@ -190,6 +190,7 @@ class ClientDesk:
             opens=proposal.opens,
             session=proposal.session,
             seqs=proposal.seqs,
+            lost=answer.error == LOST,
         )
         return True
 

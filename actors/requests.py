@@ -256,8 +256,9 @@ class Requests:
         question.asked_at = self.clock.now_ms()
         me = self.actor.myAddress
         if question.group:
+            self.learn(question.address)
             if question.address not in self.registries:
-                question.roams = question.roams or not question.address
+                question.roams = True
                 question.address = self.rng.choice(list(self.registries))
             request = GroupRequest(token, me, question.group, question.op)  # type: ignore[arg-type]
             self.actor.send(self.registries[question.address], request)

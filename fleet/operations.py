@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 from fleet.actors.mail import (
@@ -277,14 +277,24 @@ class Operations:
         Raises: Unavailable: no member of it answers; NoSuchGroup: no node knows it.
         """
         seconds = timeout or min(2.0, self.timeout)
+        best = self._best_status(group, seconds)
+        if best is None or best.role != "leader":
+            known = len(self._addresses())
+            with suppress(Unavailable):
+                self.cluster()
+            if len(self._addresses()) > known:  # a node that came later may lead
+                best = self._best_status(group, seconds) or best
+        if best is None:
+            raise Unavailable("no member of the group answers", group=group)
+        return best
+
+    def _best_status(self, group: str, seconds: float) -> MemberStatus | None:
         best: MemberStatus | None = None
         for status in self._each_status(group, seconds):
             if status.role == "leader" and (best is None or status.term >= best.term):
                 return status
             if best is None or status.term > best.term:
                 best = status
-        if best is None:
-            raise Unavailable("no member of the group answers", group=group)
         return best
 
     def _each_status(self, group: str, seconds: float) -> Iterator[MemberStatus]:

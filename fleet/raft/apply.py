@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, SessionOpened
+from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionOpened
 from fleet.raft.ids import Index, SessionId
 from fleet.raft.sessions import DONE, EXECUTE, Result, SessionTable
 
@@ -106,6 +106,8 @@ class Applier:
             return Opened(body.client, self.sessions.open(entry.index, body))
         if type(body) is ConfigChanged:
             self.config = body.config
+        elif type(body) is Noop:
+            self.sessions.is_other_clock = True
         elif type(body) is Founded:
             self.config = body.config
             self.sessions.salt = crc32(body.member.encode())

@@ -51,9 +51,16 @@ class SessionTable(Struct, array_like=True):
     """Log time: the largest wall clock that any leader stamped. It never goes back (S44)."""
     salt: int = 0
     """Tells this group's sessions from those of an earlier group of the same name."""
+    is_other_clock: bool = False
+    """The next moment is the first one that a new leader stamps."""
 
     def advance(self, wall_ms: Millis, ttl_ms: Millis, count_max: int) -> None:
-        """Move log time on, and forget the sessions that this expires."""
+        """Move log time on, and forget the sessions that this expires. What lies between the clocks of two
+        leaders ages none: it may be years."""
+        if self.is_other_clock:
+            self.is_other_clock = False
+            for session in self.sessions.values():
+                session.used_ms += max(0, wall_ms - self.log_ms)
         self.log_ms = max(self.log_ms, wall_ms)
         while self.sessions:
             oldest = next(iter(self.sessions.values()))

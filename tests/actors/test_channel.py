@@ -214,6 +214,19 @@ def test_s44_what_was_sent_twice_may_have_been_executed_in_the_expired_session(t
     assert talk.sent() == [(1, b"b")]
 
 
+def test_s58_what_nobody_took_goes_on_in_a_new_session_when_the_group_is_another(talk: Talk) -> None:
+    """A group that was removed and added again knows no session; until it has a leader it refuses."""
+    talk.submit(b"a")
+    talk.sent()
+    for error in (NoSuchGroup("not here"), Unavailable("no leader is known")):
+        talk.refuse(error, 1)
+        talk.resent()
+    talk.reply((1, EXPIRED, b""))
+    talk.reply(opened=SESSION + 1)
+    assert talk.sent() == [(1, b"a")]
+    assert talk.told == {}
+
+
 def test_results_of_an_earlier_session_are_nobodys(talk: Talk) -> None:
     talk.submit(b"a")
     talk.sent()

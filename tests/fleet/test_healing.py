@@ -1,6 +1,9 @@
 """What a group needs next, as a table: seats are written "node[+ votes][! silent][< lags]"."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fleet.healing import (
     CAUGHT_UP_MAX,
@@ -114,4 +117,122 @@ def test_s57_no_leadership_goes_to_a_node_that_leaves() -> None:
 def test_a_learner_that_is_wanted_stays_one() -> None:
     assert decide("1", "1+ 2", learners="2") is None
     assert decide("1", "1+", learners="2") == Host(NodeName("2"))
+
+
+def test_a_voter_that_should_only_learn_is_demoted_when_all_that_should_vote_do() -> None:
     assert decide("1", "1+ 2+", learners="2") == Demote(member("2"))
+    assert decide("1 3", "1+ 2+ 3", learners="2") == Promote(member("3"))
+    assert decide("1 3", "1+ 2+ 3<", learners="2") is None
+    assert decide("2 3", "1+ 2+ 3+", learners="1") == Transfer(member("2"))
+
+
+@pytest.mark.parametrize(
+    "wanted, seats, dead, away, step",
+    [
+        # RF14: it is gone from the group first, and comes again after that
+        ("1 2 3", "1+ 2+ 3+!", "3", "", Remove(member("3"))),
+        ("1 2 3", "1+ 2+", "", "", Host(NodeName("3"))),
+        # RF15: a member on a node that has vanished, and is not wanted any more
+        ("1 2", "1+ 2+ 4+!", "4", "4", Remove(member("4"))),
+        # RF17: two of three are dead: one after the other, down to the leader alone
+        ("1 2 3", "1+ 2+! 3+!", "2 3", "2 3", Remove(member("2"))),
+        ("1 2 3", "1+ 3+!", "2 3", "2 3", Remove(member("3"))),
+        ("1 2 3", "1+", "", "2 3", None),
+        # RF18, W10: nobody is dead only because everybody is silent, and no step removes a group
+        ("1 2 3", "1+ 2+! 3+!", "", "2 3", None),
+        ("1 2 3", "1+ 2+! 3+!", "", "", None),
+        # W3: silent and away is not dead, whether it is wanted or not
+        ("1 2 4", "1+ 2+ 3+!", "", "3 4", None),
+        ("1 2", "1+ 2! 3+!", "", "2 3", None),
+        # a dead learner goes too, also while another one learns
+        ("1 2 3", "1+ 2+ 3!", "3", "", Remove(member("3"))),
+        ("1 2 3", "1+ 2< 3!", "3", "", Remove(member("3"))),
+        # whoever is brought in is not waited for when it died
+        ("1 2 3", "1+ 2+ 3!", "", "3", None),
+    ],
+)
+def test_the_dead_are_let_go_one_by_one_and_the_silent_are_not(
+    wanted: str, seats: str, dead: str, away: str, step: Step | None
+) -> None:
+    assert decide(wanted, seats, dead=dead, away=away) == step
+
+
+@pytest.mark.parametrize(
+    "wanted, seats, leaving, away, step",
+    [
+        ("2 3 4", "1+ 2+ 3+", "1", "", Host(NodeName("4"))),
+        ("2 3 4", "1+ 2+ 3+ 4", "1", "", Promote(member("4"))),
+        ("2 3 4", "1+ 2+ 3+ 4+", "1", "", Transfer(member("2"))),
+        ("2 3 4", "2+ 1+ 3+ 4+", "1", "", Remove(member("1"))),
+        # a wanted node that is away does not hold up the one that leaves, and holds up the one that stays
+        ("2 3 4", "2+ 1+ 3+", "1", "4", Remove(member("1"))),
+        ("2 3 4", "2+ 1+ 3+", "", "4", None),
+        # nobody else can take it over yet
+        ("2", "1+", "1", "2", None),
+        ("2", "1+ 2", "1", "", Promote(member("2"))),
+        # both leave at once
+        ("3", "1+ 2+ 3+", "1 2", "", Transfer(member("3"))),
+        ("3", "3+ 1+ 2+", "1 2", "", Remove(member("1"))),
+        # nothing is wanted: no node is active, so nothing is let go
+        ("", "1+ 2+", "1 2", "", None),
+    ],
+)
+def test_s57_members_move_off_nodes_that_leave(
+    wanted: str, seats: str, leaving: str, away: str, step: Step | None
+) -> None:
+    assert decide(wanted, seats, leaving=leaving, away=away) == step
+
+
+# -- where the steps lead ----------------------------------------------------------------------------------
+
+
+def carry_out(seen: Seen, step: Step) -> Seen:
+    """As a healthy group does."""
+    seats = {seat.member: seat for seat in seen.seats}
+    match step:
+        case Host(node):
+            seats[member(node)] = Seat(member(node), False, True, seen.commit)
+        case Promote(name):
+            assert not seats[name].votes
+            seats[name] = replace(seats[name], votes=True)
+        case Demote(name):
+            assert seats[name].votes and name != seen.leader
+            seats[name] = replace(seats[name], votes=False)
+        case Remove(name):
+            assert name != seen.leader
+            del seats[name]
+        case Transfer(name):
+            assert seats[name].votes and name != seen.leader
+            return replace(seen, leader=name)
+    return replace(seen, seats=tuple(seats.values()))
+
+
+places = st.lists(st.sampled_from("123456789"), min_size=1, max_size=5, unique=True)
+
+
+@given(places, places, places, st.sets(st.sampled_from("123456789")))
+def test_steps_end_where_the_members_are_wanted_and_nobody_comes_twice(
+    start: list[str], voters: list[str], others: list[str], leaving: set[str]
+) -> None:
+    """From any group to any other, with learners or without. Never fewer votes than at the start, or than
+    wanted; whoever is wanted and there is not let go."""
+    wanted = Wanted(nodes(" ".join(voters)), nodes(" ".join(node for node in others if node not in voters)))
+    seats = tuple(Seat(member(node), True, True, COMMIT) for node in start)
+    everyone = frozenset(nodes("1 2 3 4 5 6 7 8 9"))
+    world = World(frozenset(map(member, everyone)), everyone, everyone - frozenset(map(NodeName, leaving - {*voters})))
+    seen, came = Seen(seats[0].member, COMMIT, seats), set[NodeName]()
+    while (step := next_step(wanted, seen, world)) is not None:
+        if isinstance(step, Host):
+            assert step.node not in came
+            came.add(step.node)
+        elif isinstance(step, Remove):
+            node = NodeName(step.member.partition("@")[0])
+            assert node not in wanted.voters and node not in wanted.learners and node not in came
+        seen = carry_out(seen, step)
+        assert sum(seat.votes for seat in seen.seats) >= min(len(start), len(voters))
+    votes = {seat.member for seat in seen.seats if seat.votes}
+    learn = {seat.member for seat in seen.seats if not seat.votes}
+    assert votes == set(map(member, wanted.voters))
+    assert learn == set(map(member, wanted.learners))
+    assert seen.leader == member(wanted.voters[0])
+    assert len(came) == len({*wanted.voters, *wanted.learners} - {*start})

@@ -64,6 +64,19 @@ def test_s44_a_command_of_an_expired_session_is_never_executed() -> None:
     assert [host.applier.machine.lines for host in world.hosts.values()] == [[b"once"]] * 3
 
 
+def test_s44_a_new_leader_whose_clock_is_years_ahead_expires_no_session() -> None:
+    config = GroupConfig(heartbeat_ms=50, election_ms=300, session_ttl_ms=1000)
+    world = World.of(3, config=config)
+    session = open_session(world)
+    first = do(world, session, 1, b"once", wall_ms=500)
+    world.kill(world.elect().id)
+    year_ms = 365 * 86_400_000
+    open_session(world, "other", wall_ms=year_ms)
+    assert do(world, session, 1, b"once", wall_ms=year_ms) == first
+    open_session(world, "third", wall_ms=year_ms + 2000)
+    assert do(world, session, 1, b"once", wall_ms=year_ms).status == "session expired"
+
+
 def test_s45_what_was_appended_is_never_refused_for_certain() -> None:
     """A change in flight ends as lost; commands are unknown, as the hook says."""
     core = settled()

@@ -1,0 +1,285 @@
+"""Nodes that come, go, die and return, while every group counts on (RF5-RF9, RF20, S57, S59, S65)."""
+
+import threading
+
+import pytest
+
+from fleet.raft.ids import node_of
+
+from .fleet_nodes import NodeFleet, add_all, counting, group_names, incarnation, refused
+from .nodes import eventually
+
+SIZES = pytest.mark.parametrize("count", [24, pytest.param(60, marks=pytest.mark.long)])
+ELECTION_S = 2.0
+"""A follower campaigns after one to two times the election timeout."""
+
+
+def moved(before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]) -> int:
+    """Members that are new."""
+    return sum(len(after[name] - members) for name, members in before.items())
+
+
+@pytest.mark.parametrize("nodes, zones", [(3, 3), pytest.param(4, 2, marks=pytest.mark.long)])
+@SIZES
+def test_rf5_rf20_nodes_come_one_by_one_and_go_under_load(
+    yard: NodeFleet, nodes: int, zones: int, count: int
+) -> None:
+    yard.start("n0", zone="z0")
+    for number in range(1, nodes):
+        yard.start(f"n{number}", zone=f"z{number % zones}")
+    names = yard.create(group_names(count))
+    with counting(yard, names) as load:
+        load.await_more()
+        for number in range(nodes, 2 * nodes):
+            yard.start(f"n{number}", zone=f"z{number % zones}")
+            yard.await_settled(names)
+        load.await_more()
+        for number in range(nodes):
+            yard.client.drain(f"n{number}", wait_s=30)
+            assert yard.hosted(f"n{number}") == {}
+            yard.drop(f"n{number}")
+            yard.await_settled(names)
+        load.await_more()
+        assert load.longest_s < ELECTION_S
+    assert {name for name in yard.records()} == {f"n{number}" for number in range(nodes, 2 * nodes)}
+
+
+@SIZES
+def test_rf6_rf8_a_dead_node_is_purged_by_the_majority_and_its_members_are_replaced(
+    yard: NodeFleet, count: int
+) -> None:
+    yard.start("n1", "n2", "n3", "n4")
+    names = yard.create(group_names(count))
+    with counting(yard, names) as load:
+        load.await_more()
+        yard["n4"].kill()
+        unreachable = eventually(lambda: yard.client.cluster().unreachable_ms.get("n4"))
+        assert unreachable >= 1000
+        assert "n4" in yard.records()
+        yard.await_nodes("n1", "n2", "n3")
+        yard.await_settled(names)
+        load.await_more()
+    for name in ("n1", "n2", "n3"):
+        assert all(info.state == "running" for info in yard.hosted(name).values())
+
+
+def test_rf8_a_node_that_dies_right_after_it_joined_is_purged(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3")
+    node = yard.add("n4", zone="n4").start()
+    eventually(lambda: "n4" in yard.records())
+    node.kill()
+    yard.await_nodes("n1", "n2", "n3")
+    assert refused(lambda: yard.client.purge("n4")) == "NoSuchNode"
+
+
+def test_rf7_a_member_of_the_cluster_group_that_is_removed_is_replaced(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3")
+    before = yard.client.status("fleet:cluster")
+    victim = next(member for member in before.voters if member != before.member)
+    yard.client.remove_member("fleet:cluster", node_of(victim))
+
+    def is_replaced() -> bool:
+        status = yard.client.status("fleet:cluster")
+        answering = all(peer.responsive and peer.votes for peer in status.peers)
+        return len(status.peers) == 2 and answering and victim not in status.voters
+
+    eventually(is_replaced)
+    assert yard.create(["g"]) == ["g"]
+
+
+def test_rf9_of_five_nodes_three_are_lost_one_after_the_other(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", "n4", "n5")
+    names = yard.create(group_names(10))
+    with counting(yard, names) as load:
+        for count, name in enumerate(("n5", "n1", "n3"), 1):
+            load.await_more()
+            yard[name].kill()
+            del yard.nodes[name]
+            yard.await_nodes(*yard.nodes)
+            yard.await_settled(names)
+            assert len(yard.nodes) == 5 - count
+        load.await_more()
+    assert set(yard.nodes) == {"n2", "n4"}
+
+
+def test_a_wiped_disk_is_another_node_and_its_old_members_are_replaced(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", purge_after=600.0)
+    names = yard.create(group_names(12))
+    before, disk = yard.places(names), incarnation(yard, "n3")
+    with counting(yard, names) as load:
+        load.await_more()
+        yard["n3"].kill()
+        yard["n3"].wipe()
+        yard["n3"].start()
+        eventually(lambda: incarnation(yard, "n3") != disk)
+        yard.await_nodes("n1", "n2", "n3")
+        yard.await_settled(names)
+        load.await_more()
+    after = yard.places(names)
+    assert moved(before, after) == len(names)
+    assert not any(disk in member for members in after.values() for member in members)
+
+
+def test_a_node_that_moved_to_another_address_is_found_again(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", purge_after=600.0)
+    names = yard.create(group_names(12))
+    before = yard.places(names)
+    with counting(yard, names) as load:
+        yard["n2"].kill()
+        yard["n2"].move()
+        yard["n2"].start()
+        eventually(lambda: yard.records()["n2"].address == yard["n2"].address)
+        yard.await_settled(names)
+        load.await_more()
+    assert yard.places(names) == before
+
+
+def test_a_purged_node_that_returns_is_new_and_lives_again(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", "n4")
+    names = yard.create(group_names(16))
+    with counting(yard, names) as load:
+        load.await_more()
+        yard["n4"].pause()
+        yard.await_nodes("n1", "n2", "n3")
+        yard.await_settled(names)
+        yard["n4"].resume()
+        yard.await_nodes("n1", "n2", "n3", "n4")
+        yard.await_settled(names)
+        load.await_more()
+    for name in yard.nodes:
+        expected = {group for group, members in yard.places(names).items() if name in map(node_of, members)}
+        eventually(lambda: set(yard.hosted(name)) == expected, what=f"{name} to hold what it should")
+
+
+def test_clocks_that_are_years_apart_break_nothing(yard: NodeFleet) -> None:
+    year_ms = 365 * 86_400_000
+    yard.start("n1")
+    yard.start("n2", offset_ms=year_ms)
+    yard.start("n3", offset_ms=-year_ms)
+    yard.start("n4", offset_ms=3 * year_ms)
+    names = yard.create(group_names(12))
+    with counting(yard, names) as load:
+        load.await_more(3)
+        yard.client.drain("n2", wait_s=30)
+        yard.drop("n2")
+        yard.await_settled(names)
+        yard["n4"].kill()
+        yard.await_nodes("n1", "n3")
+        load.await_more(3)
+        yard["n4"].start()
+        yard.await_nodes("n1", "n3", "n4")
+        yard.await_settled(names)
+
+
+# -- S57 ------------------------------------------------------------------------------------------------
+
+
+def test_s57_two_nodes_drain_at_once_and_no_leader_goes_to_either(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", "n4", "n5")
+    names = yard.create(group_names(24))
+    with counting(yard, names) as load:
+        load.await_more()
+        yard.client.drain("n1")
+        yard.client.drain("n2")
+        led_at = yard.leads(names)
+        while {"n1", "n2"} & set(yard.records()):
+            leads = yard.leads(names)
+            assert all(leads[name] <= max(led_at[name], 0) for name in ("n1", "n2")), (led_at, leads)
+            led_at = leads
+        yard.drop("n1")
+        yard.drop("n2")
+        yard.await_nodes("n3", "n4", "n5")
+        yard.await_settled(names)
+        load.await_more()
+        assert load.longest_s < ELECTION_S
+
+
+def test_s57_a_draining_node_is_killed_and_goes_on_leaving_when_it_is_back(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", "n4", purge_after=600.0)
+    names = yard.create(group_names(24))
+    with counting(yard, names) as load:
+        load.await_more()
+        yard.client.drain("n1")
+        yard["n1"].kill()
+        load.await_more()
+        yard["n1"].start()
+        yard.await_nodes("n2", "n3", "n4")
+        yard.await_settled(names)
+        load.await_more()
+
+
+def test_s57_a_draining_node_that_never_comes_back_is_purged(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", "n4")
+    names = yard.create(group_names(12))
+    with counting(yard, names) as load:
+        yard.client.drain("n1")
+        yard["n1"].kill()
+        del yard.nodes["n1"]
+        yard.await_nodes("n2", "n3", "n4")
+        yard.await_settled(names)
+        load.await_more()
+
+
+# -- S59, S65 -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.long)])
+def test_s59_a_new_node_gets_its_share_and_nobody_waits_for_long(yard: NodeFleet, count: int) -> None:
+    yard.start("n1", "n2", "n3")
+    names = yard.create(group_names(count))
+    before = yard.places(names)
+    with counting(yard, names) as load:
+        load.await_more()
+        load.longest_s = 0.0
+        yard.start("n4")
+        optimum = sum("n4" in yard.view().wanted(group) for group in yard.view().groups.values())
+        took_s = yard.await_settled(names)
+        load.await_more()
+        assert load.longest_s < ELECTION_S
+    assert took_s < 60
+    assert moved(before, yard.places(names)) <= 1.05 * optimum
+
+
+def test_s65_an_operator_and_the_healer_at_once_end_where_things_belong(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", "n4")
+    names = yard.create(group_names(16))
+    stop = threading.Event()
+    refusals: set[str] = set()
+
+    def meddle() -> None:
+        """As fast as it is answered."""
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            name, node = names[turn % len(names)], f"n{turn % 4 + 1}"
+            act = yard.client.transfer_leader if turn % 3 else yard.client.remove_member
+            refusals.add(refused(lambda: act(name, node, 2.0)))
+
+    operator = threading.Thread(target=meddle)
+    with counting(yard, names) as load:
+        operator.start()
+        try:
+            load.await_more(3)
+            yard.client.drain("n4", wait_s=30)
+            yard.await_nodes("n1", "n2", "n3")
+            load.await_more(3)
+        finally:
+            stop.set()
+            operator.join(30)
+        yard.await_settled(names)
+        load.await_more()
+    assert refusals <= {
+        "",
+        "CannotRemoveLeader",
+        "ChangeInProgress",
+        "NoSuchNode",
+        "NotMember",
+        "TargetUnresponsive",
+        "Unavailable",
+        "WouldBreakQuorum",
+    }
+    terms = {name: status.term for name, status in yard.statuses(names).items()}
+    add_all(yard, [], 0)
+    with counting(yard, names, load.counted) as load:
+        load.await_more(10)
+    assert terms == {name: status.term for name, status in yard.statuses(names).items()}, "it does not settle"
