@@ -8,11 +8,11 @@ from fleet.actors.base.wire import register
 from fleet.actors.guard import log
 from fleet.actors.requests import MANAGER
 from fleet.errors import StorageFault
-from fleet.founding import (
+from fleet.founding import Founding
+from fleet.seed_words import (
     Exists,
     Found,
     Founder,
-    Founding,
     FoundingMessage,
     Join,
     Persisted,

@@ -7,7 +7,8 @@ Write a class (`Data`, `command`, `query`), run nodes (`fleet node`, `Node`), an
 import logging
 
 from fleet.client import Fleet, connect
-from fleet.data import Data, command, ctx, query
+from fleet.context import ctx
+from fleet.data import Data, command, query
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Reject, Rejected
 from fleet.hooks import Committed, LeaderHooks
 from fleet.node import Node

@@ -16,7 +16,7 @@ from fleet.actors.client import Client, Inbox, StartClient
 from fleet.actors.clock import SystemClock
 from fleet.actors.mail import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.requests import Question, Requests
-from fleet.data import CallOptions, Kind, Reply
+from fleet.calls import CallOptions, Kind, Reply
 from fleet.errors import ConfigError, FleetError, OutcomeUnknown, Unavailable, WouldDeadlock
 from fleet.operations import GRACE_S, Operations
 from fleet.secret import find_secret

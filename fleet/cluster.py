@@ -10,7 +10,8 @@ from typing import Final, NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fleet.data import Data, command, ctx, query
+from fleet.context import ctx
+from fleet.data import Data, command, query
 from fleet.errors import (
     BadArguments,
     CleanupOngoing,

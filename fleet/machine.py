@@ -10,7 +10,9 @@ import pickle
 from operator import is_
 from typing import Any
 
-from fleet.data import QUERYING, RUNNING, Data, Function, Kind, shape_of
+from fleet.calls import Function, Kind
+from fleet.context import QUERYING, RUNNING
+from fleet.data import Data, shape_of
 from fleet.errors import BadArguments, ConfigError, DataClassUnavailable, FleetError, NotEncodable, Reject
 from fleet.payload import (
     FATAL,

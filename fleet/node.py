@@ -19,7 +19,7 @@ from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import MANAGER
 from fleet.client import Fleet, connect
 from fleet.errors import ConfigError, FleetError, Unavailable
-from fleet.founding import check_seeds
+from fleet.seed_words import check_seeds
 from fleet.ports import Clock
 from fleet.raft.ids import NodeName
 from fleet.secret import find_secret

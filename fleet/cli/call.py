@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fleet.cli.desk import Desk, client
-from fleet.data import CallOptions, Kind
+from fleet.calls import CallOptions, Kind
 from fleet.errors import NotDecodable
 from fleet.payload import decode_result, encode_call
 

@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Final
 
 import pytest
 
-from fleet.data import RESERVED, CallOptions, Data, Kind, Reply
-from fleet.data import bind, command, ctx, executing, group_of, query
+from fleet.calls import CallOptions, Kind, Reply
+from fleet.data import RESERVED, Data
+from fleet.context import ctx, executing
+from fleet.data import bind, command, group_of, query
 from fleet.errors import (
     BadArguments,
     CommandFailed,

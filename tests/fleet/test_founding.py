@@ -15,21 +15,16 @@ from hypothesis import strategies as st
 
 import fleet.founding
 from fleet.errors import ConfigError, Damaged, WrongDirectory
-from fleet.founding import (
-    BALLOT_MS,
-    HELLO_MS,
-    JOIN_AFTER_MS,
-    NEVER,
+from fleet.founding import BALLOT_MS, HELLO_MS, JOIN_AFTER_MS, NEVER, Asking, Founding
+from fleet.seed_words import (
     NO_BALLOT,
     Accept,
     Accepted,
-    Asking,
     Ballot,
     Decided,
     Exists,
     Found,
     Founder,
-    Founding,
     FoundingMessage,
     Join,
     Outcome,

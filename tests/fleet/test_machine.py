@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.data import Data, command, ctx, query
+from fleet.context import ctx
+from fleet.data import Data, command, query
 from fleet.errors import (
     BadArguments,
     CommandFailed,
@@ -460,7 +461,8 @@ def test_getstate_and_setstate_say_what_the_state_is() -> None:
 
 
 SCRIPT = """
-from fleet.data import Data, command, ctx, query
+from fleet.context import ctx
+from fleet.data import Data, command, query
 from fleet.payload import encode_call, encode_class
 class Item:
     def __init__(self, n): self.n = n

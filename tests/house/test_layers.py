@@ -12,9 +12,9 @@ FOLDERS = {"fleet": ROOT / "fleet", "fleet.actors": ROOT / "actors", "fleet.stor
 FOLDERS["fleet.sim"] = ROOT / "sim"
 CORE_STDLIB = {"collections", "dataclasses", "random", "typing", "zlib"}
 PURE = ("fleet.errors", "fleet.raft", "fleet.ports", "fleet.placement", "fleet.healing")
-HOST = (
-    *PURE, "fleet.payload", "fleet.hooks", "fleet.machine", "fleet.data", "fleet.cluster", "fleet.founding"
-)  # fmt: skip
+DATA = ("fleet.payload", "fleet.context", "fleet.calls", "fleet.hooks", "fleet.data", "fleet.machine")
+FLEET = ("fleet.cluster", "fleet.founding", "fleet.seed_words")
+HOST = (*PURE, *DATA, *FLEET)
 
 # package or module -> what of ours it may import, and which other packages
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
@@ -25,9 +25,13 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.healing": (("fleet.raft",), {"msgspec"}),
     "fleet.payload": (("fleet.errors",), {"cloudpickle", "msgspec"}),
     "fleet.hooks": (("fleet.errors", "fleet.payload", "fleet.ports"), {"msgspec"}),
-    "fleet.data": (("fleet.errors", "fleet.hooks", "fleet.payload", "fleet.ports"), {"msgspec"}),
-    "fleet.machine": (("fleet.errors", "fleet.payload", "fleet.ports", "fleet.data"), {"msgspec"}),
+    "fleet.context": (("fleet.errors", "fleet.ports"), set()),
+    "fleet.calls": (("fleet.context", "fleet.errors", "fleet.payload"), {"msgspec"}),
+    "fleet.data": (("fleet.calls", "fleet.context", "fleet.errors", "fleet.hooks"), {"msgspec"}),
+    "fleet.machine": (("fleet.errors", "fleet.ports", *DATA), {"msgspec"}),
     "fleet.cluster": (HOST, {"msgspec"}),
+    "fleet.seed_words": (("fleet.errors", "fleet.raft"), {"msgspec"}),
+    "fleet.founding": (("fleet.errors", "fleet.raft", "fleet.seed_words"), {"msgspec"}),
     "fleet.secret": (("fleet.errors",), set()),
     "fleet.storage": (("fleet.storage", "fleet.raft", "fleet.ports", "fleet.errors"), {"lmdb", "msgspec"}),
     "fleet.actors.base": (("fleet.actors.base", "fleet.errors"), {"thespian", "msgspec", "cloudpickle"}),

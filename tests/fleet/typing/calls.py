@@ -4,7 +4,9 @@ from collections.abc import Awaitable
 from concurrent.futures import Future
 from typing import assert_type
 
-from fleet.data import Caller, Data, bind, command, ctx, query
+from fleet.calls import Caller
+from fleet.context import ctx
+from fleet.data import Data, bind, command, query
 
 
 class Counter(Data, version=2, codec="cloudpickle"):
