@@ -20,7 +20,7 @@ def left_behind(directory: Path) -> list[str]:
 
 def test_the_demo_shows_a_failover_that_loses_nothing_within_30_s(tmp_path: Path) -> None:
     began_at = monotonic()
-    demo = run(tmp_path, "demo", "--plain", "--seconds", "4")
+    demo = run(tmp_path, "demo", "--one", "--plain", "--seconds", "4")
     assert (demo.returncode, demo.stderr) == (0, ""), demo.stdout + demo.stderr
     assert monotonic() - began_at < 30
     for line in (
@@ -41,7 +41,7 @@ def test_the_demo_shows_a_failover_that_loses_nothing_within_30_s(tmp_path: Path
 
 
 def test_when_nodes_die_by_themselves_the_demo_says_so_and_fails(tmp_path: Path) -> None:
-    with started(tmp_path, "demo", "--plain") as demo:
+    with started(tmp_path, "demo", "--one", "--plain") as demo:
         read_until(demo, "clients increment")
         for victim in processes_with(str(tmp_path))[:2]:
             os.kill(victim, signal.SIGKILL)
@@ -54,7 +54,7 @@ def test_when_nodes_die_by_themselves_the_demo_says_so_and_fails(tmp_path: Path)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: int) -> None:
-    with started(tmp_path, "demo", "--plain") as demo:
+    with started(tmp_path, "demo", "--one", "--plain") as demo:
         read_until(demo, "clients increment")
         demo.send_signal(number)
         _, said = demo.communicate(timeout=30)
