@@ -19,6 +19,8 @@ from .processes import FLEET, PATIENCE_S, environment
 
 SECRET = "s" * 64
 SHOP = '''
+import time
+
 import fleet
 
 class Account(fleet.Data):
@@ -30,6 +32,13 @@ class Account(fleet.Data):
             raise fleet.Reject("nothing to deposit")
         self.balance += amount
         return self.balance
+
+    @fleet.command
+    def slowly(self, amount: int) -> int:
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            pass
+        return self.deposit(amount)
 
     @fleet.command
     def fail(self) -> None:
