@@ -303,8 +303,8 @@ def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("group",), ("group", "add"), ("group", "show"), ("node", "drain"), ("leader", "move", "g"),
-        ("call", "g"), ("config", "change", "g"), ("status", "--timeout", "0"), ("status", "--speed", "9"), ("nothing",),
+        ("group", "add"), ("group", "show"), ("node", "drain"), ("leader", "move", "g"), ("nothing",),
+        ("call", "g"), ("config", "change", "g"), ("status", "--timeout", "0"), ("status", "--speed", "9"),
         ("call", "g", "m", "--kwarg", "novalue"),
     ],
     ids=" ".join,

@@ -1,4 +1,4 @@
-"""`fleet node`: how it starts, what it refuses, how it ends."""
+"""`fleet start`, and `fleet node` with options: how it starts, what it refuses, how it ends."""
 
 import signal
 from pathlib import Path
