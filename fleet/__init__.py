@@ -1,6 +1,6 @@
 """fleet keeps a Python object alive on several hosts at once.
 
-Write a class (`Data`, `command`, `query`), run nodes (`fleet node`, `Node`), and call it by name
+Write a class (`Data`, `command`, `query`), run nodes (`fleet start`, `Node`), and call it by name
 (`connect`). Errors are in `fleet.errors`: `NotDone` was not executed, `OutcomeUnknown` may have been.
 """
 

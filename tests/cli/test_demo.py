@@ -20,7 +20,7 @@ def left_behind(directory: Path) -> list[str]:
 
 def test_the_demo_shows_a_failover_that_loses_nothing_within_30_s(tmp_path: Path) -> None:
     began_at = monotonic()
-    demo = run(tmp_path, "demo", "--plain", "--seconds", "4")
+    demo = run(tmp_path, "demo", "--one", "--plain", "--seconds", "2")
     assert (demo.returncode, demo.stderr) == (0, ""), demo.stdout + demo.stderr
     assert monotonic() - began_at < 30
     for line in (
@@ -40,8 +40,29 @@ def test_the_demo_shows_a_failover_that_loses_nothing_within_30_s(tmp_path: Path
     assert not (tmp_path / "config").exists(), "it has a secret of its own"
 
 
+def test_the_fleet_loses_a_node_and_gets_another_and_loses_no_command(tmp_path: Path) -> None:
+    demo = run(tmp_path, "demo")
+    assert (demo.returncode, demo.stderr) == (0, ""), demo.stdout + demo.stderr
+    for line in (
+        r"30 groups with 3 replicas",
+        r"killed n2, which led \d+ groups, with SIGKILL",
+        r"all 30 groups acknowledge again after \d+\.\d\d s",
+        r"n2 is purged and its members are replaced",
+        r"n5 has its share after \S+ s; (\d+) members moved, \1 is the least",
+        r"n1 has left after",
+        r"\d+ acknowledged increments = the sum of 30 counters, group by group",
+    ):
+        assert re.search(line, demo.stdout), f"no {line!r} in:\n{demo.stdout}"
+    tables = re.findall(r"node +zone +state +leads +members\n((?: +n\d .*\n)+)", demo.stdout)
+    assert len(tables) == 5
+    for table in tables[:1] + tables[2:]:
+        rows = [row.split() for row in table.splitlines()]
+        assert sum(int(row[3]) for row in rows) == 30 and sum(int(row[4]) for row in rows) == 90
+    assert left_behind(tmp_path) == []
+
+
 def test_when_nodes_die_by_themselves_the_demo_says_so_and_fails(tmp_path: Path) -> None:
-    with started(tmp_path, "demo", "--plain") as demo:
+    with started(tmp_path, "demo", "--one", "--plain") as demo:
         read_until(demo, "clients increment")
         for victim in processes_with(str(tmp_path))[:2]:
             os.kill(victim, signal.SIGKILL)
@@ -52,9 +73,11 @@ def test_when_nodes_die_by_themselves_the_demo_says_so_and_fails(tmp_path: Path)
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: int) -> None:
-    with started(tmp_path, "demo", "--plain") as demo:
+@pytest.mark.parametrize(
+    "number, options", [(signal.SIGINT, ["--one", "--plain"]), (signal.SIGTERM, [])], ids=["one", "fleet"]
+)
+def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: int, options: list[str]) -> None:
+    with started(tmp_path, "demo", *options) as demo:
         read_until(demo, "clients increment")
         demo.send_signal(number)
         _, said = demo.communicate(timeout=30)

@@ -1,4 +1,4 @@
-"""`fleet node`: how it starts, what it refuses, how it ends."""
+"""`fleet start`, and `fleet node` with options: how it starts, what it refuses, how it ends."""
 
 import signal
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_a_directory_that_cannot_be_made_ends_with_1(tmp_path: Path) -> None:
 
 
 def test_the_demo_killed_with_9_leaves_no_node_behind(tmp_path: Path) -> None:
-    with started(tmp_path, "demo", "--plain") as demo:
+    with started(tmp_path, "demo", "--one", "--plain") as demo:
         read_until(demo, "clients increment")
         assert len(processes_with(str(tmp_path))) == 3
         demo.kill()

@@ -1,0 +1,150 @@
+"""The commands of an operator while nodes come, leave and die."""
+
+from pathlib import Path
+
+from fleet.cli.demo_nodes import free_ports
+
+from .fleets import Fleet, Said, fleet_of, inside
+from .processes import run
+
+QUICK = ("--set", "heartbeat_ms=50", "--set", "election_ms=300")
+
+
+def add(one: Fleet, name: str, *options: str) -> None:
+    said = one.say("group", "add", name, "shop:Account", *QUICK, *options)
+    assert said.code == 0, said
+
+
+def state_of(nodes: list[dict[str, str]]) -> dict[str, str]:
+    return {node["name"]: node["state"] for node in nodes}
+
+
+def test_a_node_dies_and_comes_back_and_another_is_lost_for_good(tmp_path: Path) -> None:
+    with fleet_of(tmp_path, "n1", "n2", "n3") as one, inside(tmp_path):
+        for name in ("a", "b"):
+            add(one, name)
+            assert one.ask("call", name, "deposit", "7")["value"] == 7
+
+        one.kill("n2")
+        found = one.until_json("doctor", holds=lambda d: "for 3s" in " ".join(f["what"] for f in d["findings"]))
+        (finding,) = found["findings"]
+        assert (finding["kind"], finding["subjects"]) == ("unreachable", ["n2"])
+        assert "2 groups should have a member there" in finding["what"]
+        assert "fleet start --name n2" in finding["next"] and "`fleet node purge n2`" in finding["next"]
+        status = one.ask("status", code=4)
+        assert (status["health"], status["leaderless"], status["cluster_led"]) == ("degraded", [], True)
+        assert state_of(status["nodes"]) == {"n1": "active", "n2": "unreachable", "n3": "active"}
+        plain = one.say("status")
+        assert plain.code == 4 and "degraded" in plain.out and "fleet doctor" in plain.err
+        assert "purge in 9m5" in plain.out
+        (silent,) = one.ask("unreachable", code=4)
+        assert silent["name"] == "n2" and set(silent["silent_ms"]) == {"n1", "n3"}
+        assert "n1 for" in one.say("unreachable").out
+
+        one.kill("n3")
+        found = one.until_json("doctor", holds=lambda d: d["findings"][0]["subjects"][1:] == ["a", "b"])
+        lost, *nodes = found["findings"]
+        assert lost["kind"] == "no-leader" and lost["subjects"] == ["fleet:cluster", "a", "b"]
+        assert lost["why"] == "1 of 3 voters run; 2 are needed."
+        assert "Do not purge" in lost["next"] and "--name n2" in lost["next"] and "--name n3" in lost["next"]
+        assert [node["subjects"] for node in nodes] == [["n2"], ["n3"]]
+        assert not any("node purge" in node["next"] for node in nodes), "that would give up the majority"
+        assert one.ask("group", "show", "a", code=4)["leader"] is None
+        status = one.say("status")
+        assert status.code == 4 and "2 without leader · no majority" in status.out
+        refused = one.say("group", "add", "c", "shop:Account", "--timeout", "1", "--json")
+        assert refused.code in (1, 3) and refused.error["exit_code"] == refused.code
+
+        one.start("n3")
+        one.until_json("status", holds=lambda s: s["cluster_led"] and not s["leaderless"])
+        assert [one.ask("query", name, "available")["value"] for name in ("a", "b")] == [7, 7]
+
+        few = "few-replicas"
+        assert one.ask("node", "purge", "n2") == {"node": "n2", "state": "purged"}
+        found = one.until_json("doctor", holds=lambda d: [f["kind"] for f in d["findings"]] == [few])
+        assert found["findings"][0]["subjects"] == ["a", "b"]
+        assert len(one.ask("node", "list")) == 2
+
+
+def test_a_command_that_may_have_been_done_ends_with_3(tmp_path: Path) -> None:
+    with fleet_of(tmp_path, "n1") as one, inside(tmp_path):
+        add(one, "a", "--replicas", "1")
+        said = one.say("call", "a", "slowly", "5", "--timeout", "0.5", "--json")
+        assert (said.code, said.out, said.error["exit_code"]) == (3, "", 3)
+        assert "it may have been done" in said.error["hint"]
+        one.until_json("query", "a", "available", holds=lambda answer: answer["value"] == 5)
+
+
+def test_nodes_leave_and_come(tmp_path: Path) -> None:
+    with fleet_of(tmp_path, "n1", "n2") as one, inside(tmp_path):
+        add(one, "a", "--replicas", "2")
+        assert one.say("call", "a", "deposit", "1").code == 0
+
+        one.start("n3", "--inactive", "--weight", "2")
+        nodes = one.until_json("node", "list", holds=lambda nodes: len(nodes) == 3)
+        assert state_of(nodes)["n3"] == "inactive" and nodes[2]["weight"] == 2.0
+        assert one.say("node", "activate", "n3").out == "n3 is active, it was inactive\n"
+
+        said = one.say("node", "drain", "n2", "--wait", "--within", "60s")
+        assert (said.code, said.out) == (0, "n2 has left the cluster\n"), said
+        shown = one.until_json("group", "show", "a", holds=lambda shown: shown["members"] == ["n1", "n3"])
+        assert shown["leader"] in ("n1", "n3")
+        assert one.say("node", "drain", "n2").code == 1, "it is no node of the cluster any more"
+        assert one.say("call", "a", "deposit", "1").out == "2\n"
+
+        one.kill("n3")
+        leaving = one.ask("node", "drain", "n3")
+        assert leaving == {"node": "n3", "state": "leaving", "was": "active", "left": False}
+        assert one.say("node", "drain", "n3").out == "n3 is leaving already\n"
+        assert one.ask("node", "activate", "n3")["was"] == "leaving"
+
+
+def test_the_last_node_does_not_go(tmp_path: Path) -> None:
+    with fleet_of(tmp_path, "n1") as one, inside(tmp_path):
+        add(one, "a", "--replicas", "1")
+        for arguments in (("drain", "n1"), ("purge", "n1", "--force")):
+            said = one.say("node", *arguments)
+            assert said.code == 1 and "no other active node" in said.err
+        assert state_of(one.ask("node", "list")) == {"n1": "active"}
+        assert one.say("call", "a", "deposit", "1").out == "1\n"
+
+
+def test_sigterm_drains_where_that_is_wanted(tmp_path: Path) -> None:
+    with fleet_of(tmp_path, "n1", "n2", options=("--drain-on-term", "30s")) as one, inside(tmp_path):
+        for name in "abcd":
+            add(one, name, "--replicas", "1")
+        one.processes["n2"].terminate()
+        assert one.processes["n2"].wait(30) == 0
+        assert [node["name"] for node in one.ask("node", "list")] == ["n1"]
+        assert [group["members"] for group in one.ask("group", "list")] == [["n1"]] * 4
+        one.processes["n1"].terminate()
+        assert one.processes["n1"].wait(40) == 0, "the last one cannot leave: it stops where it is"
+
+
+def test_seeds_found_one_cluster_together(tmp_path: Path) -> None:
+    one = Fleet(tmp_path)
+    with one.stack:
+        names = ("n1", "n2", "n3")
+        one.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(names, free_ports(3))}
+        seeds = [f"--seed={address}" for address in one.addresses.values()]
+        for name in names:
+            one.begin(name, *seeds, "--purge-after", "90s")
+        as_told = {"zones": 3, "purge_after_ms": 90_000}
+        status = one.until_json("status", holds=lambda s: as_told.items() <= s.items())
+        assert state_of(status["nodes"]) == dict.fromkeys(names, "active")
+
+
+def test_a_start_that_cannot_be(tmp_path: Path) -> None:
+    def start(*options: str) -> Said:
+        said = run(tmp_path, "start", "--name", "n1", "--listen", "127.0.0.1:0", *options)
+        return Said(said.returncode, said.stdout, said.stderr)
+
+    for options, says in (
+        (("--join", "127.0.0.1:1", "--seed", "127.0.0.1:2"), "not both"),
+        (("--seed", "127.0.0.1:1"), "not among them"),
+        (("--weight", "-1"), "weight must be 0 or more"),
+        (("--purge-after", "soon"), "'soon' is no duration"),
+        (("--purge-after", "10ms"), "at least a second"),
+    ):
+        said = start(*options)
+        assert (said.code, said.out) == (2, "") and says in said.err, said
