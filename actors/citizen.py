@@ -41,6 +41,8 @@ class Citizen:
         self.asked: set[str] = set()
         """Commands under way, by what they are about."""
         self.has_left = False
+        self.is_founding = False
+        """This process founded the cluster, and has not told it its settings yet."""
         self.reported: set[NodeName] = set()
         self.told_whereabouts: dict[str, str] = {}
 
@@ -83,6 +85,7 @@ class Citizen:
             founded=founded,
         )
         manager.hostings.create(spec)
+        self.is_founding = True
         log.info("node=%s founds a cluster with %s", manager.start.name, [name for name, _, _ in founders])
 
     # -- commands ----------------------------------------------------------------------------------
@@ -124,6 +127,7 @@ class Citizen:
                 self.requests.learn(info.address or info.name, registry)
         if not self.has_left:
             self._register()
+        self._tell_settings()
         self._leave_if_empty()
         self._report()
         self._clean()
@@ -151,8 +155,14 @@ class Citizen:
         state = ACTIVE if start.active else INACTIVE
         about = f"joining as {start.name}"
         self.command(about, "join", start.name, incarnation, start.zone, start.address, start.weight, state)
-        if start.purge_after_ms and self.own() is not None and self.view.rev == 0:
-            self.command("purge window", "set_purge_after", start.purge_after_ms)
+
+    def _tell_settings(self) -> None:
+        if self.is_founding and self.manager.start.purge_after_ms:
+            window_ms = self.manager.start.purge_after_ms
+            self.command("purge window", "set_purge_after", window_ms, done=self._on_settings_told)
+
+    def _on_settings_told(self) -> None:
+        self.is_founding = False
 
     def _leave_if_empty(self) -> None:
         start = self.manager.start

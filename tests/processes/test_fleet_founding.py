@@ -4,6 +4,7 @@ import pytest
 
 from fleet.errors import FleetError
 
+from .classes import Counter
 from .fleet_nodes import FleetNode, NodeFleet, add_all, group_names
 from .nodes import eventually
 
@@ -27,8 +28,8 @@ def await_one_cluster(yard: NodeFleet) -> None:
     names = tuple(sorted(node.name for node in yard.running()))
 
     def is_one() -> bool:
-        statuses = yard.client.statuses("fleet:cluster")
-        if set(statuses) != set(names) or set(yard.records()) != set(yard.nodes):
+        records, statuses = set(yard.records()), yard.client.statuses("fleet:cluster")
+        if set(statuses) != set(names) or records != set(yard.nodes):
             return False
         return len({status.leader for status in statuses.values()}) == 1 and yard.is_whole()
 
@@ -47,6 +48,8 @@ def founded(node: FleetNode) -> set[str]:
 def test_s55_all_start_at_once(yard: NodeFleet, count: int, seeds: int) -> None:
     launch(*seeded(yard, count, seeds))
     await_one_cluster(yard)
+    for node in yard.nodes.values():
+        assert "lets go of" not in node.log.read_text(), "a founder was taken for a stranger"
     names = yard.create(group_names(6))
     add_all(yard, names, 1)
 
@@ -106,3 +109,17 @@ def test_s55_a_node_that_is_told_to_join_founds_nothing(yard: NodeFleet) -> None
     with pytest.raises(FleetError):
         yard.client.cluster()
     assert "founds a cluster" not in node.log.read_text()
+
+
+def test_the_purge_window_is_the_founders_until_an_operator_changes_it(yard: NodeFleet) -> None:
+    yard.start("n1", purge_after=600.0)
+    yard.start("n2", "n3", purge_after=3.0)
+    assert yard.view().purge_after_ms == 600_000
+    yard.client.set_purge_after(500)
+    for name in ("n1", "n2"):
+        yard[name].stop()
+        yard[name].start()
+        yard.client.create_group(name, Counter).add(1)
+        eventually(lambda: yard.client.members(yard[name].address))
+    yard.await_settled(["n1", "n2"])
+    assert yard.view().purge_after_ms == 500_000
