@@ -51,6 +51,8 @@ MOVES_MAX = 8
 """Groups that bring somebody in at a time: catching up costs disk and network."""
 EVERY_ROUNDS = 10
 """So often every group is looked at even if nothing seems to have changed."""
+FOUNDERS_MS: Millis = 10_000
+"""A founder of the cluster may take so long to say that it is there before it is taken for a stranger."""
 
 
 @dataclass(slots=True)
@@ -178,7 +180,7 @@ class Healer:
 
     def _decide(self, hosting: Hosting, status: MemberStatus) -> None:
         wanted = self.wanted(hosting)
-        if status.role != "leader" or wanted is None:
+        if status.role != "leader" or wanted is None or self._is_founding(hosting, status):
             return
         seen = seen_in(status)
         step = next_step(wanted, seen, self.world(hosting, seen))
@@ -195,6 +197,13 @@ class Healer:
             self._ask_member(hosting, TransferLeader(step.member))
         elif any(not seat.votes and node_of(seat.member) in wanted.voters for seat in seen.seats):
             self._again(hosting)
+
+    def _is_founding(self, hosting: Hosting, status: MemberStatus) -> bool:
+        """The members of the cluster's own group are the founders still, and one has not joined yet."""
+        if hosting.spec.name != CLUSTER_GROUP or status.changed_at > 1:
+            return False
+        has_time = self.manager.now() - hosting.started_at < FOUNDERS_MS
+        return has_time and any(node_of(member) not in self.manager.view.nodes for member in status.voters)
 
     def _host(self, hosting: Hosting, status: MemberStatus, step: Host) -> None:
         manager = self.manager
