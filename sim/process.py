@@ -77,6 +77,11 @@ class Process:
             self.wakes_at = None
             self.do(_nothing)
 
+    def clock_moved(self) -> None:
+        """Timers are due at another time now."""
+        self.wakes_at = None
+        self._arm()
+
     def is_readable(self, fileno: int) -> bool:
         assert fileno == TOKEN and self.writer is not None
         return self.writer.is_readable
