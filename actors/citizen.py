@@ -82,6 +82,9 @@ class Citizen:
             member=me,
             founded=founded,
         )
+        if spec.uid in manager.hostings.left:
+            log.info("node=%s founded a cluster and left it: it has to join one", manager.start.name)
+            return
         manager.hostings.create(spec)
         log.info("node=%s founds a cluster with %s", manager.start.name, [name for name, _, _ in founders])
 

@@ -81,6 +81,7 @@ class Invariants:
             return
         seen = process.seen
         for hosting in manager.hostings.by_number.values():
+            process.homes[hosting.record.number] = hosting
             address = hosting.address
             cell = kernel.cells.get(address.ident.local) if address is not None else None
             member = cell.instance if cell is not None else None
@@ -130,11 +131,13 @@ class Invariants:
         """Acknowledged implies durable: what a leader commits is on a majority's disks by then."""
         index = core.log.commit
         term = core.log.term_at(index)
-        voters = core.membership.current.voters
-        holding = [voter for voter in voters if self._holds(voter, index, term)]
-        self.world.need(
-            has_quorum(holding, voters),
-            f"{past.name}: {core.id} commits {index} of term {term}, held by {holding} of {voters}",
+        for members in (core.membership.current, core.membership.at(index)):
+            voters = members.voters
+            holding = [voter for voter in voters if self._holds(voter, index, term)]
+            if has_quorum(holding, voters):
+                return  # a change may have been appended in the same turn, after the commit
+        self.world.violated(
+            f"{past.name}: {core.id} commits {index} of term {term}, held by {holding} of {voters}"
         )
 
     def _holds(self, member: MemberId, index: Index, term: Term) -> bool:
@@ -153,11 +156,8 @@ class Invariants:
 
     def written(self, process: "Process", writes: Sequence[Write]) -> None:
         """These are durable now."""
-        manager = process.kernel.instance(process.manager)
         for write in writes:
-            hosting = manager.hostings.by_number.get(write.group) if manager is not None else None
-            if hosting is None:
-                continue  # it was dropped meanwhile
+            hosting = process.homes[write.group]
             self._note(self.past(hosting.spec), hosting.member, write)
 
     def _note(self, past: GroupPast, member: MemberId, write: Write) -> None:

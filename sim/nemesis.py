@@ -201,7 +201,7 @@ class Nemesis:
         node = self.any()
         if not self._may_spoil(node):
             return "not"
-        key = node.disk.flip(self.rng, own=self.rng.random() < 0.1)
+        key = node.disk.flip(self.rng, own=not node.is_up and self.rng.random() < 0.3)
         return f"{node.name} {key}"
 
     def wipe(self) -> str:

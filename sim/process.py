@@ -33,6 +33,8 @@ class Process:
         self.is_paused = False
         self.backlog: list[Callable[[], None]] = []
         self.wakes_at: int | None = None
+        self.homes: dict[int, Any] = {}
+        """Its members' hostings by number in the store, those that are gone too."""
         self.seen: dict[str, Any] = {}
         """What the invariants remember of its members."""
 

@@ -64,9 +64,10 @@ class Story:
         for number in range(1, count + 1):
             world.add_node(f"n{number}", f"z{number % rng.choice([1, 2, 3])}")
         endpoints = tuple(node.endpoint for node in world.nodes.values())
+        seeds = endpoints[: count - (count + 1) % 2]
         for node in world.nodes.values():
-            if by_seeds:
-                node.seeds = endpoints
+            if by_seeds and node.endpoint in seeds:
+                node.seeds = seeds
             elif node.endpoint != endpoints[0]:
                 node.join = endpoints[:1]
 
@@ -129,6 +130,7 @@ class Story:
         world.need(self.is_settled(), f"it does not come right: {self.troubles()}")
         for group, kind in self.groups.items():
             self.read(group, kind)
+        world.need(world.run(SETTLE_US, self.is_settled), f"it does not stay right: {self.troubles()}")
 
     def is_settled(self) -> bool:
         if self.world.now % (5 * S) < 100 * MS:
