@@ -56,7 +56,8 @@ class Nemesis:
             node.disk.sync_us = sync_us
         self.spoiled: str | None = None
         """The one node whose disk may be damaged or lost."""
-        self.extra = 0
+        self.has_drained = False
+        """Then groups may be down to two members, and no disk may be lost."""
         self.is_over = False
         self.deeds: list[str] = []
 
@@ -192,7 +193,7 @@ class Nemesis:
         return node.name
 
     def _may_spoil(self, node: NodeHost) -> bool:
-        if self.spoiled is None:
+        if self.spoiled is None and not self.has_drained:
             self.spoiled = node.name
         return self.spoiled == node.name
 
@@ -207,9 +208,8 @@ class Nemesis:
     def wipe(self) -> str:
         """Once, as a second one might come before the first has healed."""
         node = self.any()
-        if self.spoiled is not None:
+        if self.spoiled is not None or not self._may_spoil(node):
             return "not"
-        self.spoiled = node.name
         node.kill()
         self.replace_disk(node)
         self.world.after(self.rng.randint(1, 2000 * MS), self._start, node)
@@ -265,14 +265,14 @@ class Nemesis:
     def drain(self) -> str:
         """One node at a time leaves, or is called back."""
         node = self.any()
-        if any(other.has_left and other is not node for other in self.world.nodes.values()):
+        others = [other for other in self.world.nodes.values() if other is not node]
+        if self.spoiled is not None or any(other.has_left for other in others):
             return "not"
-        node.has_left = True
+        self.has_drained = node.has_left = True
         self.command("set_state", node.name, self.rng.choice([LEAVING, LEAVING, ACTIVE]))
         return node.name
 
     def add_group(self) -> str:
-        self.extra += 1
         name = f"x{self.rng.randint(1, 3)}"
         self.command("add_group", name, 3, encode_class(Counter), GroupConfig(), ())
         return name
