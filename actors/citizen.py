@@ -84,6 +84,9 @@ class Citizen:
             member=me,
             founded=founded,
         )
+        if spec.uid in manager.hostings.left:
+            log.info("node=%s founded a cluster and left it: it has to join one", manager.start.name)
+            return
         manager.hostings.create(spec)
         self.window_is_due = manager.start.purge_after_ms > 0
         log.info("node=%s founds a cluster with %s", manager.start.name, [name for name, _, _ in founders])

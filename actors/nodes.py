@@ -15,7 +15,8 @@ _decode = msgspec.msgpack.Decoder(tuple[NodeInfo, ...]).decode
 
 @dataclass(slots=True)
 class KnownNodes:
-    """Newer word wins: of two infos of one node, the one that started later says where it is."""
+    """A node's own word wins, then the newer: of two infos of one node that others pass on, the one that
+    started later says where it is."""
 
     me: NodeInfo
     infos: dict[NodeName, NodeInfo] = field(default_factory=dict)
@@ -34,11 +35,10 @@ class KnownNodes:
         return True
 
     def meet(self, info: NodeInfo, manager: ActorAddress, registry: ActorAddress, now: Millis) -> bool:
-        """The node itself said this. True: this is news."""
-        is_news = self.learn(info) or info.name not in self.managers
-        known = self.infos.get(info.name)
-        if known is None or info.started_ms < known.started_ms:
-            return False
+        """The node itself said this, so it holds even if its wall clock went back since its last life.
+        True: this is news."""
+        is_news = self.infos.get(info.name) != info or info.name not in self.managers
+        self.infos[info.name] = info
         self.managers[info.name], self.registries[info.name] = manager, registry
         self.heard_at[info.name] = now
         return is_news

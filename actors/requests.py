@@ -315,7 +315,8 @@ class Requests:
         if busy:
             self._knock(now)
         if busy or self.questions:
-            resends = [c.resend_at for c in self.channels.values() if c.resend_at is not None]
+            waiting = [c for c in self.channels.values() if c.is_waiting]
+            resends = [c.resend_at for c in waiting if c.resend_at is not None]
             self._wake(min([now + BEAT_MS, *resends]))
 
     def _beat_question(self, token: int, question: Question, now: Millis) -> None:

@@ -1,0 +1,164 @@
+"""A disk in virtual time: what was synced survives, what was not is lost or not, and anything may go wrong.
+
+The records are real ones (`MemoryStore`), so a flipped bit is found by its checksum; a transaction is
+whole or absent, as LMDB keeps it: a torn last write is one that never was.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.errors import StorageFault, StoreFull
+from fleet.ports import Completion, Write
+from fleet.storage.keys import number_of
+from fleet.storage.memory_store import Changes, Image, MemoryStore
+from fleet.storage.writer import Writer, _Broken, _Submitted
+
+TOKEN = 1
+"""What stands for the writer's descriptor."""
+
+
+@dataclass(slots=True)
+class SimDisk:
+    """What outlives a process, and how the disk is today. A wipe makes a new incarnation."""
+
+    image: Image = field(default_factory=dict)
+    incarnation: str = ""
+    sync_us: tuple[int, int] = (300, 2_000)
+    errs: float = 0.0
+    """How likely a transaction fails."""
+    is_full: bool = False
+    hangs_until: int = 0
+
+    def flip(self, rng: random.Random, own: bool) -> str:
+        """Turn one bit of one record over; `own`: not of a group. Says which, "" when there is none."""
+        numbers = sorted(number for number in self.image if (number == 0) == own)
+        if not numbers:
+            return ""
+        part = self.image[rng.choice(numbers)]
+        key = rng.choice(sorted(part))
+        record = bytearray(part[key])
+        record[rng.randrange(len(record))] ^= 1 << rng.randrange(8)
+        part[key] = bytes(record)
+        return key.hex()
+
+
+class DiskStore(MemoryStore):
+    """The shipping store over a simulated disk: what it does at once (not by the writer) takes no time."""
+
+    def __init__(self, disk: SimDisk, cluster: str, node: str, rng: random.Random) -> None:
+        self.disk = disk
+        self.rng = rng
+        super().__init__(cluster, node, image=disk.image, incarnation=disk.incarnation)
+        disk.image = self.image
+
+    def commit(self, changes: Changes) -> None:
+        disk = self.disk
+        if disk.is_full and any(value is not None and number_of(key) for key, value in changes.items()):
+            raise StoreFull("no space left on the simulated disk")
+        if disk.errs and self.rng.random() < disk.errs:
+            raise StorageFault("the simulated disk erred (EIO)")
+        super().commit(changes)
+
+
+class SimWriter(Writer):
+    """The shipping writer with virtual time in the place of its thread.
+
+    Everything that was submitted when a sync begins shares it; `later(us, action)` carries on when the
+    sync is over, `written(writes)` hears of each batch that is durable.
+    """
+
+    def __init__(
+        self,
+        store: DiskStore,
+        now: Callable[[], int],
+        later: Callable[[int, Callable[[], None]], None],
+        readable: Callable[[], None],
+        written: Callable[[Sequence[Write]], None],
+    ) -> None:
+        self._store: Any = store
+        self._disk = store.disk
+        self._done: deque[Completion] = deque()
+        self._told = 0
+        self._failures = 0
+        self._broken: dict[int, _Broken] = {}
+        self._now, self._later, self._readable, self._written = now, later, readable, written
+        self._waiting: list[Any] = []
+        self._syncing: list[Any] = []
+        self._is_busy = False
+        self.is_open = True
+
+    def submit(self, write: Write) -> None:
+        if not self.is_open:
+            raise StorageFault("the writer is closed", group=write.group)
+        self._waiting.append(_Submitted(write, self._told))
+        if not self._is_busy:
+            self._is_busy = True
+            self._later(0, self._begin)
+
+    def fileno(self) -> int:
+        return TOKEN
+
+    @property
+    def is_readable(self) -> bool:
+        return bool(self._done)
+
+    def completed(self) -> list[Completion]:
+        done = list(self._done)
+        self._done.clear()
+        self._told += sum(completion.error is not None for completion in done)
+        return done
+
+    def close(self) -> None:
+        """What was submitted is done, as the real one's contract says."""
+        if self.is_open:
+            self._commit([*self._syncing, *self._waiting])
+            self._drop()
+
+    def lose(self, survives: bool) -> None:
+        """The process died. The transaction under way made it to the disk as a whole, or not at all."""
+        if self.is_open and self._syncing and survives:
+            try:
+                self._commit(self._syncing)
+            except StorageFault:
+                pass
+        self._drop()
+
+    def _drop(self) -> None:
+        self.is_open = False
+        self._waiting, self._syncing = [], []
+
+    def _begin(self) -> None:
+        if not self.is_open:
+            return
+        self._syncing, self._waiting = self._waiting, []
+        least, most = self._disk.sync_us
+        takes = least + int(self._store.rng.random() * (most - least + 1))
+        hangs = max(0, self._disk.hangs_until - self._now())
+        self._later(takes + hangs, self._end)
+
+    def _end(self) -> None:
+        if not self.is_open:
+            return
+        if self._disk.hangs_until > self._now():
+            self._later(self._disk.hangs_until - self._now(), self._end)
+            return
+        syncing, self._syncing = self._syncing, []
+        self._commit(syncing)
+        if self._waiting:
+            self._begin()
+        else:
+            self._is_busy = False
+        self._readable()
+
+    def _finish(self, writes: list[Write], error: Exception | None) -> None:
+        if error is None:
+            self._written(writes)
+        else:
+            self._failures += 1
+            for write in writes:
+                self._broken[write.group] = _Broken(self._failures, error)
+        self._done.append(Completion(tuple(writes), error))
+

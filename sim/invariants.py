@@ -1,0 +1,199 @@
+"""What must hold after every turn of every node, whatever befell it.
+
+It sees everything and forgets nothing: what a member once promised binds it beyond its restarts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from fleet.ports import Write
+from fleet.raft.entries import Entry
+from fleet.raft.ids import Index, MemberId, Term, node_of
+from fleet.raft.quorum import has_quorum
+
+if TYPE_CHECKING:
+    from fleet.sim.process import Process
+    from fleet.sim.world import World
+
+STATES_EVERY = 8
+"""The state is compared at each index that is a multiple of this."""
+
+
+@dataclass(slots=True)
+class GroupPast:
+    """Everything that is known of one group."""
+
+    name: str
+    leaders: dict[Term, MemberId] = field(default_factory=dict)
+    known: dict[tuple[Term, Index], tuple[Term, Entry]] = field(default_factory=dict)
+    """By term and index: the term before it, and the entry."""
+    committed: dict[Index, Entry] = field(default_factory=dict)
+    states: dict[Index, tuple[int, MemberId]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class OnDisk:
+    """What a member has made durable."""
+
+    term: Term = 0
+    vote: MemberId | None = None
+    base: Index = 0
+    """Of its snapshot."""
+    terms: dict[Index, Term] = field(default_factory=dict)
+
+    def holds(self, index: Index, term: Term) -> bool:
+        return index <= self.base or self.terms.get(index) == term
+
+
+@dataclass(slots=True)
+class Seen:
+    """A member as it was after the last turn in which it changed."""
+
+    member: Any
+    commit: Index
+    applied: Index
+    term: Term
+    is_leader: bool
+
+
+class Invariants:
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.groups: dict[int, GroupPast] = {}
+        self.disks: dict[MemberId, OnDisk] = {}
+        self.cluster_uids: set[int] = set()
+        self.commits = 0
+
+    def past(self, spec: Any) -> GroupPast:
+        found = self.groups.get(spec.uid)
+        if found is None:
+            found = self.groups[spec.uid] = GroupPast(spec.name)
+        return found
+
+    # -- after a turn ------------------------------------------------------------------------------
+
+    def look_at(self, process: "Process") -> None:
+        kernel = process.kernel
+        manager = kernel.instance(process.manager)
+        if manager is None or not hasattr(manager, "nodes"):
+            return
+        seen = process.seen
+        for hosting in manager.hostings.by_number.values():
+            process.homes[hosting.record.number] = hosting
+            address = hosting.address
+            cell = kernel.cells.get(address.ident.local) if address is not None else None
+            member = cell.instance if cell is not None else None
+            core = getattr(member, "core", None)
+            if core is None or member is None or member.failed:
+                continue
+            log = core.log
+            last = seen.get(hosting.member)
+            if last is None or last.member is not member:
+                last = seen[hosting.member] = Seen(member, log.commit, 0, 0, False)
+                self._begins(member)
+            elif (last.commit, last.applied, last.term, last.is_leader) == (
+                log.commit, log.applied, core.term, core.is_leader,
+            ):  # fmt: skip
+                continue
+            self._changed(member, core, last)
+
+    def _begins(self, member: Any) -> None:
+        if member.spec.name == "fleet:cluster":
+            self.cluster_uids.add(member.spec.uid)
+            self.world.need(len(self.cluster_uids) == 1, f"two clusters: {sorted(self.cluster_uids)}")
+
+    def _changed(self, member: Any, core: Any, last: Seen) -> None:
+        past, log, need = self.past(member.spec), core.log, self.world.need
+        who = f"{past.name}: {core.id}"
+        need(core.term >= last.term, f"{who}: term falls from {last.term} to {core.term}")
+        need(log.base_index <= log.applied <= log.commit <= log.last_index, f"{who}: {log}")
+        need(log.durable <= log.last_index, f"{who}: durable beyond the log")
+        need(log.commit >= last.commit, f"{who}: commit falls from {last.commit} to {log.commit}")
+        if core.is_leader:
+            first = past.leaders.setdefault(core.term, core.id)
+            need(first == core.id, f"{past.name}: {first} and {core.id} lead in term {core.term}")
+        if log.commit > last.commit:
+            self.commits += 1
+            for entry in log.slice(max(log.base_index, last.commit) + 1, log.commit):
+                before = past.committed.setdefault(entry.index, entry)
+                need(before is entry or before == entry, f"{who} commits {entry}, {before} was committed")
+            self.world.trace("commit", past.name, core.id, core.term, log.commit)
+            if core.is_leader:
+                self._is_safe(past, core)
+        if member.applier.index != last.applied:
+            self._compare_state(past, member)
+        last.commit, last.applied, last.term = log.commit, member.applier.index, core.term
+        last.is_leader = core.is_leader
+
+    def _is_safe(self, past: GroupPast, core: Any) -> None:
+        """Acknowledged implies durable: what a leader commits is on a majority's disks by then."""
+        index = core.log.commit
+        term = core.log.term_at(index)
+        for members in (core.membership.current, core.membership.at(index)):
+            voters = members.voters
+            holding = [voter for voter in voters if self._holds(voter, index, term)]
+            if has_quorum(holding, voters):
+                return  # a change may have been appended in the same turn, after the commit
+        self.world.violated(
+            f"{past.name}: {core.id} commits {index} of term {term}, held by {holding} of {voters}"
+        )
+
+    def _holds(self, member: MemberId, index: Index, term: Term) -> bool:
+        disk = self.disks.get(member)
+        return disk is not None and disk.holds(index, term)
+
+    def _compare_state(self, past: GroupPast, member: Any) -> None:
+        index = member.applier.index
+        if index % STATES_EVERY:
+            return
+        state = crc32(member.applier.dump())
+        first, who = past.states.setdefault(index, (state, member.core.id))
+        self.world.need(first == state, f"{past.name}: {who} and {member.core.id} differ at {index}")
+
+    # -- after a write -----------------------------------------------------------------------------
+
+    def written(self, process: "Process", writes: Sequence[Write]) -> None:
+        """These are durable now."""
+        for write in writes:
+            hosting = process.homes[write.group]
+            self._note(self.past(hosting.spec), hosting.member, write)
+
+    def _note(self, past: GroupPast, member: MemberId, write: Write) -> None:
+        need = self.world.need
+        disk = self.disks.get(member)
+        if disk is None:
+            disk = self.disks[member] = OnDisk()
+        if write.hard is not None:
+            term, vote = write.hard.term, write.hard.vote
+            need(term >= disk.term, f"{past.name}: {member}: term {disk.term} becomes {term} on disk")
+            kept = term > disk.term or disk.vote in (None, vote)
+            need(kept, f"{past.name}: {member}: vote {disk.vote} of term {term} becomes {vote}")
+            disk.term, disk.vote = term, vote
+        if write.snapshot is not None:
+            disk.base = max(disk.base, write.snapshot.meta.index)
+        if write.reset:
+            disk.terms.clear()
+        if write.entries:
+            self._note_entries(past, member, disk, write.entries)
+
+    def _note_entries(
+        self, past: GroupPast, member: MemberId, disk: OnDisk, entries: Sequence[Entry]
+    ) -> None:
+        """Log matching: a term and an index name one entry and, with it, everything before."""
+        terms = disk.terms
+        first = entries[0].index
+        before = terms.get(first - 1, -1)
+        for index in range(entries[-1].index + 1, max(terms, default=0) + 1):
+            terms.pop(index, None)
+        for entry in entries:
+            known, other = past.known.setdefault((entry.term, entry.index), (before, entry))
+            same = (other is entry or other == entry) and (known == before or -1 in (known, before))
+            self.world.need(same, f"{past.name}: {member} has another {entry.index} of term {entry.term}")
+            terms[entry.index] = entry.term
+            before = entry.term
+
+    def lost(self, node: str, disk: str) -> None:
+        """A disk is gone for good; what it had promised was promised all the same."""
+        self.world.trace("lost", node, disk, sum(node_of(member) == node for member in self.disks))

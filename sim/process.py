@@ -1,0 +1,118 @@
+"""One simulated process: a kernel, its links, and whether it runs."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fleet.actors.base.kernel import Kernel
+from fleet.sim.clock import SimClock
+from fleet.sim.disk import TOKEN, SimWriter
+from fleet.sim.network import Wire
+
+if TYPE_CHECKING:
+    from fleet.sim.host import Host
+    from fleet.sim.world import World
+
+MESSAGES_MAX = 500_000
+"""More messages in one turn than this are a loop without end."""
+
+
+class Process:
+    """Lives once: a restart of its host is another one, with another boot id."""
+
+    def __init__(self, world: "World", host: "Host", endpoint: str) -> None:
+        self.world = world
+        self.host = host
+        self.endpoint = endpoint
+        self.boot = world.rng.getrandbits(62) + 1
+        self.wire = Wire(world.network, self)
+        self.kernel = Kernel(self.wire, self.boot, endpoint)
+        self.writer: SimWriter | None = None
+        self.manager: Any = None
+        """The address of its node manager; None for a client."""
+        self.is_alive = True
+        self.is_paused = False
+        self.backlog: list[Callable[[], None]] = []
+        self.wakes_at: int | None = None
+        self.homes: dict[int, Any] = {}
+        """Its members' hostings by number in the store, those that are gone too."""
+        self.seen: dict[str, Any] = {}
+        """What the invariants remember of its members."""
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    @property
+    def clock(self) -> SimClock:
+        return self.host.clock
+
+    def do(self, action: Callable[[], None]) -> None:
+        """Something arrives: it is handled with everything that follows from it, in no time."""
+        if self.is_paused:
+            self.backlog.append(action)
+        elif self.is_alive:
+            action()
+            self.turn()
+
+    def turn(self) -> None:
+        kernel, clock = self.kernel, self.clock
+        turns = 0
+        while kernel.run(clock.seconds()):
+            turns += 1
+            if turns > MESSAGES_MAX // 1000:
+                self.world.violated(f"{self.name} never comes to the end of a turn")
+        self.wire.flush()
+        self.world.after_turn(self)
+        self._arm()
+
+    def _arm(self) -> None:
+        timer = self.kernel.next_timer()
+        if timer is None:
+            return
+        at = max(self.world.now, self.clock.when(timer))
+        if self.wakes_at is None or at < self.wakes_at:
+            self.wakes_at = at
+            self.world.at(at, self._wake, at)
+
+    def _wake(self, at: int) -> None:
+        if at == self.wakes_at and self.is_alive:
+            self.wakes_at = None
+            self.do(_nothing)
+
+    def clock_moved(self) -> None:
+        """Timers are due at another time now."""
+        self.wakes_at = None
+        self._arm()
+
+    def is_readable(self, fileno: int) -> bool:
+        assert fileno == TOKEN and self.writer is not None
+        return self.writer.is_readable
+
+    def pause(self) -> None:
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Everything that came meanwhile is handled in one turn."""
+        if not self.is_paused:
+            return
+        self.is_paused = False
+        missed, self.backlog = self.backlog, []
+        if self.is_alive:
+            for action in missed:
+                action()
+            self.wakes_at = None
+            self.turn()
+
+    def die(self, with_notice: bool) -> None:
+        if not self.is_alive:
+            return
+        self.is_alive = False
+        self.backlog.clear()
+        network = self.world.network
+        if network.listening.get(self.endpoint) is self:
+            del network.listening[self.endpoint]
+        network.died(self, with_notice)
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,269 @@
+"""Clients of the simulated world: the shipping request machinery in a small actor, and what it is used for."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec import Struct
+from thespian.actors import ActorSystemConventionUpdate, WakeupMessage
+
+from fleet.actors.base.transport import LinkRefused
+from fleet.actors.channel import Call
+from fleet.actors.guard import GuardedActor
+from fleet.actors.mail import ClientReply, EndTurn, GroupOp, NodeOp, OpReply, OpValue
+from fleet.actors.requests import Question, Requests
+from fleet.data import Data, command, query
+from fleet.errors import FleetError, NotDone, OutcomeUnknown
+from fleet.payload import decode_result, encode_call
+from fleet.ports import Clock
+from fleet.sim import models
+from fleet.sim.history import Call as Asked
+from fleet.sim.history import History
+
+if TYPE_CHECKING:
+    from fleet.sim.process import Process
+    from fleet.sim.world import World
+
+NEXT = "next"
+Told = Callable[[Any, FleetError | None], None]
+
+
+# -- what the groups hold ----------------------------------------------------------------------------
+
+
+class Counter(Data):
+    value: int = 0
+
+    @command
+    def add(self, n: int = 1) -> int:
+        self.value += n
+        return self.value
+
+    @query
+    def get(self) -> int:
+        return self.value
+
+
+class Register(Data):
+    value: int = 0
+
+    @command
+    def write(self, value: int) -> None:
+        self.value = value
+
+    @command
+    def cas(self, old: int, new: int) -> bool:
+        if self.value != old:
+            return False
+        self.value = new
+        return True
+
+    @query
+    def read(self) -> int:
+        return self.value
+
+
+class Listed(Data):
+    values: list[int] = []
+
+    @command
+    def append(self, value: int) -> None:
+        self.values.append(value)
+
+    @query
+    def all(self) -> tuple[int, ...]:
+        return tuple(self.values)
+
+
+KINDS: dict[str, type[Data]] = {"counter": Counter, "register": Register, "list": Listed}
+MODELS: dict[str, models.Model] = {
+    "counter": models.Counter(),
+    "register": models.Register(0),
+    "list": models.ListAppend(),
+}
+
+
+# -- a client ----------------------------------------------------------------------------------------
+
+
+class StartClient(Struct, frozen=True):
+    clock: Clock
+    name: str
+    seed: int
+    addresses: tuple[str, ...]
+
+
+class SimClient(GuardedActor):
+    """As the client actor of a real process, told what to do by the world in place of threads."""
+
+    requests: Requests
+    process: "Process"
+
+    def on_start(self, m: StartClient, sender: Any) -> None:
+        self.requests = Requests(self, m.clock, m.name, m.seed, list(m.addresses))
+        self.on_time: Callable[[], None] = lambda: None
+        self.notifyOnSystemRegistrationChanges(True)
+        self.requests.refresh_nodes()
+
+    # From outside, between turns or within one:
+
+    def call(
+        self, group: str, method: str, args: tuple[Any, ...], is_query: bool, within_ms: int, told: Told
+    ) -> None:
+        """`told(value, error)` once, whatever becomes of it."""
+        open_calls = [True]
+
+        def finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+            if not open_calls:
+                return
+            open_calls.clear()
+            result = None
+            if error is None:
+                assert value is not None
+                try:
+                    result = decode_result(value)
+                except FleetError as refusal:
+                    error = refusal
+            told(result, error)
+
+        deadline = self.requests.clock.now_ms() + within_ms
+        self.requests.submit(Call(group, is_query, encode_call(method, args, {}), deadline, finish))
+
+    def ask(
+        self,
+        op: NodeOp | GroupOp,
+        group: str,
+        address: str,
+        told: Callable[[OpValue | None, FleetError | None], None],
+        within_ms: int = 5000,
+    ) -> None:
+        deadline = self.requests.clock.now_ms() + within_ms
+        self.requests.ask(Question(op, group, address, deadline, told))
+
+    def in_turn(self, action: Callable[[], None]) -> None:
+        self.process.do(action)
+
+    def wake_in(self, us: int) -> None:
+        self.wakeupAfter(timedelta(microseconds=us), payload=NEXT)
+
+    # What arrives:
+
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
+        if m.payload == NEXT:
+            self.on_time()
+        else:
+            self.requests.on_wakeup(m)
+
+    def on_reply(self, m: ClientReply, sender: Any) -> None:
+        self.requests.on_reply(m)
+
+    def on_op_reply(self, m: OpReply, sender: Any) -> None:
+        self.requests.on_op_reply(m)
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.requests.on_end_turn()
+
+    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
+        self.requests.on_link(m)
+
+    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
+        self.requests.on_link_refused(m)
+
+    handlers: ClassVar[dict[type, Callable[[Any, Any, Any], Any]]] = {
+        StartClient: on_start,
+        WakeupMessage: on_wakeup,
+        ClientReply: on_reply,
+        OpReply: on_op_reply,
+        EndTurn: on_end_turn,
+        ActorSystemConventionUpdate: on_link,
+        LinkRefused: on_link_refused,
+    }
+
+
+# -- load --------------------------------------------------------------------------------------------
+
+
+class Load:
+    """One client that calls now this group, now that one, one call at a time, and writes down what it saw."""
+
+    def __init__(
+        self,
+        world: "World",
+        name: str,
+        groups: dict[str, str],
+        histories: dict[str, History],
+        pause_us: int,
+        timeout_ms: int = 4000,
+        reads: float = 0.4,
+    ) -> None:
+        self.world = world
+        self.name = name
+        self.groups = groups
+        self.histories = histories
+        self.pause_us = pause_us
+        self.timeout_ms = timeout_ms
+        self.reads = reads
+        self.rng = random.Random(world.rng.getrandbits(64))
+        self.number = 0
+        self.done = 0
+        self.failed = 0
+        self.is_busy = False
+        self.is_stopping = False
+        self.client = world.add_client(name)
+        self.client.on_time = self.next
+        self.client.in_turn(self._pause)
+
+    def _pause(self) -> None:
+        self.client.wake_in(1 + int(self.rng.random() * 2 * self.pause_us))
+
+    def next(self) -> None:
+        if self.is_stopping or not self.groups:
+            if not self.is_stopping:
+                self._pause()
+            return
+        group = self.rng.choice(list(self.groups))
+        asked, method, args, is_query = self._draw(self.groups[group])
+        history = self.histories[group]
+        call = history.call(self.name, group, asked, self.world.now)
+        self.is_busy = True
+
+        def told(value: Any, error: FleetError | None) -> None:
+            self.is_busy = False
+            self._note(history, call, is_query, value, error)
+            self._pause()
+
+        self.client.call(group, method, args, is_query, self.timeout_ms, told)
+
+    def _draw(self, kind: str) -> tuple[models.Input, str, tuple[Any, ...], bool]:
+        rng = self.rng
+        self.number += 1
+        unique = int(self.name[1:]) * 1_000_000 + self.number
+        if rng.random() < self.reads:
+            question: models.Input = {"counter": models.Get, "register": models.Read, "list": models.All}[kind]()
+            return question, {"counter": "get", "register": "read", "list": "all"}[kind], (), True
+        if kind == "counter":
+            n = rng.randint(1, 3)
+            return models.Add(n), "add", (n,), False
+        if kind == "list":
+            return models.Append(unique), "append", (unique,), False
+        if rng.random() < 0.3:
+            old, new = rng.randint(0, 4), rng.randint(0, 4)
+            return models.Cas(old, new), "cas", (old, new), False
+        value = rng.choice([unique, rng.randint(0, 4)])
+        return models.Write(value), "write", (value,), False
+
+    def _note(
+        self, history: History, call: Asked, is_query: bool, value: Any, error: FleetError | None
+    ) -> None:
+        if error is None:
+            self.done += 1
+            history.done(call, value, self.world.now)
+            return
+        self.failed += 1
+        if is_query or isinstance(error, NotDone):
+            history.failed(call)
+        elif isinstance(error, OutcomeUnknown):
+            history.lost(call)
+        else:
+            self.world.violated(f"{self.name} was told {error!r} for {call.input}")

@@ -1,0 +1,176 @@
+"""The simulated world: many nodes in one thread, on virtual time, seeded from first to last.
+
+The actors and the kernel are the shipping ones; time, links and disks are the world's. Nothing here reads
+a real clock or an unseeded source of chance, so one seed is one history, byte for byte.
+"""
+
+import heapq
+import logging
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+from zlib import crc32
+
+from fleet.ports import Write
+from fleet.sim.host import Host, NodeHost
+from fleet.sim.invariants import Invariants
+from fleet.sim.network import End, Network
+from fleet.sim.process import Process
+from fleet.sim.workload import SimClient, StartClient
+
+MS = 1000
+S = 1_000_000
+
+
+class Broken(AssertionError):
+    """An invariant does not hold: the seed and the moment tell how to see it again."""
+
+
+class World:
+    """Time is in microseconds. `tracing`: keep every frame, fault and commit as a line."""
+
+    def __init__(self, seed: int = 0, tracing: bool = False) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.now = 0
+        self.network = Network(self)
+        self.nodes: dict[str, NodeHost] = {}
+        self.clients: dict[str, SimClient] = {}
+        self.invariants = Invariants(self)
+        self.lines: list[str] | None = [] if tracing else None
+        self.alarms: list[str] = []
+        self.turns = 0
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._count = 0
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def at(self, when: int, action: Callable[..., None], *args: Any) -> None:
+        """What is asked for first happens first within a microsecond."""
+        self._count += 1
+        heapq.heappush(self._heap, (when, self._count, action, args))
+
+    def after(self, delay: int, action: Callable[..., None], *args: Any) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (self.now + delay, self._count, action, args))
+
+    def run(
+        self, duration: int, until: Callable[[], bool] | None = None, every: int = 20 * MS
+    ) -> bool:
+        """Let time pass; True as soon as `until` holds, which is asked `every` so often."""
+        end = self.now + duration
+        ask_at = self.now
+        heap, pop = self._heap, heapq.heappop
+        with self._listening():
+            while True:
+                at = heap[0][0] if heap else end + 1
+                if until is not None and (at > ask_at or at > end):
+                    self.now = max(self.now, min(ask_at, end))
+                    if until():
+                        return True
+                    if self.now >= end:
+                        return False
+                    ask_at = min(self.now + every, end)
+                elif at > end:
+                    self.now = end
+                    return True
+                else:
+                    when, _, action, args = pop(heap)
+                    self.now = when
+                    action(*args)
+                if self.alarms:
+                    self.violated("an actor failed: " + self.alarms[0])
+
+    # -- who there is ------------------------------------------------------------------------------
+
+    def add_node(self, name: str, zone: str = "z", rate: int = 1000) -> NodeHost:
+        node = self.nodes[name] = NodeHost(self, name, zone, rate)
+        self.network.places[node.endpoint] = name
+        return node
+
+    def add_client(self, name: str) -> SimClient:
+        """A client's process, started at once; it knows every node there is now."""
+        host = Host(self, name)
+        self.network.powered.add(name)
+        process = host.process = Process(self, host, "")
+        addresses = tuple(node.endpoint for node in self.nodes.values())
+        start = StartClient(host.clock, f"{name}/{self.seed:x}", self.rng.getrandbits(32), addresses)
+        where = process.kernel.create_primary(SimClient)
+        process.do(lambda: process.kernel.send(where, process.kernel.system_address, start))
+        client = process.kernel.instance(where)
+        assert isinstance(client, SimClient)
+        client.process = process
+        self.clients[name] = client
+        return client
+
+    def members(self) -> Iterator[tuple[NodeHost, Any]]:
+        """Every member that runs: its node and the actor's object."""
+        for node in self.nodes.values():
+            manager = node.manager
+            if manager is None or not hasattr(manager, "start"):
+                continue
+            kernel = manager._myRef.kernel
+            for hosting in manager.hostings.by_number.values():
+                if hosting.address is not None:
+                    member = kernel.instance(hosting.address)
+                    if member is not None and hasattr(member, "core"):
+                        yield node, member
+
+    def members_of(self, group: str) -> list[Any]:
+        return [member for _, member in self.members() if member.spec.name == group]
+
+    # -- watching ----------------------------------------------------------------------------------
+
+    def after_turn(self, process: Process) -> None:
+        self.turns += 1
+        if process.kernel.handler_failures:
+            self.violated(f"a handler raised at {process.name}: {' / '.join(self.alarms)}")
+        if process.manager is not None:
+            self.invariants.look_at(process)
+
+    def written(self, process: Process, writes: Sequence[Write]) -> None:
+        self.invariants.written(process, writes)
+
+    def trace(self, kind: str, *facts: object) -> None:
+        if self.lines is not None:
+            self.lines.append(f"{self.now} {kind} {' '.join(map(str, facts))}")
+
+    def trace_frame(self, end: End, frames: bytes) -> None:
+        if self.lines is not None:
+            other = end.other.process
+            self.trace("frame", other.name, end.process.name, len(frames), f"{crc32(frames):08x}")
+
+    def violated(self, sentence: str) -> NoReturn:
+        raise Broken(f"seed {self.seed}, t={self.now / S:.6f}: {sentence}")
+
+    def need(self, holds: bool, sentence: str) -> None:
+        if not holds:
+            self.violated(sentence)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """What actors log as critical is a bug that was met; the rest is kept with the trace."""
+        log = logging.getLogger("fleet")
+        ear = _Ear(self)
+        before = log.level, log.propagate
+        log.setLevel(logging.INFO if self.lines is not None else logging.ERROR)
+        log.propagate = False
+        log.addHandler(ear)
+        try:
+            yield
+        finally:
+            log.removeHandler(ear)
+            log.level, log.propagate = before
+            log.setLevel(before[0])
+
+
+class _Ear(logging.Handler):
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.CRITICAL or "raised" in str(record.msg):
+            self.world.alarms.append(self.format(record))
+        self.world.trace("log", record.getMessage())
