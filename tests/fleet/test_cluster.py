@@ -11,7 +11,7 @@ from msgspec.structs import replace
 import fleet.cluster
 from fleet.actors.cluster_view import ClusterView
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, NodeRecord, cluster_voters
-from fleet.data import executing
+from fleet.context import executing
 from fleet.errors import (
     BadArguments,
     CleanupOngoing,
