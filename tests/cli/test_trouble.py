@@ -31,15 +31,12 @@ def test_a_node_dies_and_comes_back_and_another_is_lost_for_good(tmp_path: Path)
         assert (finding["kind"], finding["subjects"]) == ("unreachable", ["n2"])
         assert "2 groups should have a member there" in finding["what"]
         assert "fleet start --name n2" in finding["next"] and "`fleet node purge n2`" in finding["next"]
-        status = one.ask("status", code=4)
-        assert (status["health"], status["leaderless"], status["cluster_led"]) == ("degraded", [], True)
-        assert state_of(status["nodes"]) == {"n1": "active", "n2": "unreachable", "n3": "active"}
         plain = one.say("status")
         assert plain.code == 4 and "degraded" in plain.out and "fleet doctor" in plain.err
         assert "purge in 9m5" in plain.out
+        assert [line.split()[2] for line in plain.out.splitlines()[2:]] == ["active", "unreachable", "active"]
         (silent,) = one.ask("unreachable", code=4)
         assert silent["name"] == "n2" and set(silent["silent_ms"]) == {"n1", "n3"}
-        assert "n1 for" in one.say("unreachable").out
 
         one.kill("n3")
         found = one.until_json("doctor", holds=lambda d: d["findings"][0]["subjects"][1:] == ["a", "b"])

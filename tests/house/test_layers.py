@@ -12,7 +12,9 @@ FOLDERS = {"fleet": ROOT / "fleet", "fleet.actors": ROOT / "actors", "fleet.stor
 FOLDERS["fleet.sim"] = ROOT / "sim"
 CORE_STDLIB = {"collections", "dataclasses", "random", "typing", "zlib"}
 PURE = ("fleet.errors", "fleet.raft", "fleet.ports", "fleet.placement", "fleet.healing")
-HOST = (*PURE, "fleet.payload", "fleet.hooks", "fleet.machine", "fleet.data", "fleet.cluster", "fleet.founding")
+HOST = (
+    *PURE, "fleet.payload", "fleet.hooks", "fleet.machine", "fleet.data", "fleet.cluster", "fleet.founding"
+)  # fmt: skip
 
 # package or module -> what of ours it may import, and which other packages
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
