@@ -55,7 +55,9 @@ class Citizen:
         self.requests.learn(start.address or start.name, manager.registry)
         for address in (*start.join, *start.seeds):
             self.requests.learn(address)
-        if self.own() is None and not (start.join or start.seeds or start.peers):
+        # Whoever knows other nodes was in a cluster and left it: it joins again, it does not found another.
+        is_empty = self.own() is None and not manager.nodes.infos
+        if is_empty and not (start.join or start.seeds or start.peers):
             self.found([(start.name, manager.store.identity.incarnation, start.address)])
 
     def own(self) -> Hosting | None:

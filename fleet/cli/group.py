@@ -21,6 +21,9 @@ from fleet.raft.ids import node_of
 from fleet.survey import Survey
 
 
+ASKED_S = 1.0
+
+
 @click.group()
 def group() -> None:
     """Add, remove, list and show groups."""
@@ -101,7 +104,7 @@ def show(desk: Desk, name: str) -> int | None:
     """Group NAME as its leader sees it. Ends with 4 when there is no leader."""
     survey = desk.fleet.survey()
     record = group_record(survey, name)
-    status = desk.fleet.status(name)
+    status = desk.fleet.status(name, timeout=ASKED_S)
     has_leader = status.role == "leader"
     seats = seats_of(status)
     desk.show(

@@ -287,7 +287,8 @@ def test_a_node_that_answers_is_not_purged_by_mistake(three: Fleet) -> None:
 # -- asking wrongly ------------------------------------------------------------------------------------
 
 
-def test_nobody_is_there(three: Fleet) -> None:
+def test_nobody_is_there(three: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.client.CONNECT_S", 0.5)
     said = three.say("status", "--json", connect=NOWHERE)
     assert (said.code, said.out, said.error["error"]) == (1, "", "Unavailable")
 

@@ -1,0 +1,130 @@
+"""What the doctor makes of a cluster, as a table; what real nodes show is in test_trouble."""
+
+from typing import Any
+
+from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList, MemberStatus, NodeInfo
+from fleet.cli.doctor import findings, notes_on
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
+from fleet.payload import encode_class
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import MemberId, NodeName, member_id
+from fleet.survey import Survey, survey_of
+
+N1, N2, N3 = NODES = tuple(map(NodeName, ("n1", "n2", "n3")))
+CLASS = encode_class(dict)
+
+
+def member_of(node: NodeName, disk: str = "d", life: int | str = 1) -> MemberId:
+    return member_id(node, disk, life)
+
+
+def a_view(groups: tuple[str, ...] = ("g",), replicas: int = 3, **changed: Any) -> View:
+    records = tuple(
+        NodeRecord(node, "d", f"z-{node}", f"{node}:1", 1.0, changed.get(node, ACTIVE)) for node in NODES
+    )
+    infos = tuple(GroupInfo(name, 5, replicas, CLASS, GroupConfig(), ()) for name in groups)
+    return View(9, records, infos, changed.get("removed", ()), (), (), (), 600_000, True)
+
+
+def a_survey(
+    view: View,
+    states: dict[tuple[NodeName, str], str] | None = None,
+    leaders: dict[str, NodeName] | None = None,
+    dead: tuple[NodeName, ...] = (),
+    missed: dict[NodeName, dict[NodeName, int]] | None = None,
+) -> Survey:
+    """Everyone hosts everything and runs it, but for `states`; "" is no member. `missed`: by whom whom."""
+    leaders = leaders if leaders is not None else {group.name: N1 for group in view.groups}
+    leaders = {CLUSTER_GROUP: N1, **leaders}
+    lists: dict[NodeName, MemberList | None] = {}
+    seen: dict[NodeName, ClusterSeen | None] = {}
+    for node in NODES:
+        me = NodeInfo(node, f"{node}:1", f"z-{node}", "d", 1)
+        infos = []
+        for group in (CLUSTER_GROUP, *(one.name for one in view.groups)):
+            state = (states or {}).get((node, group), "running")
+            if state:
+                infos.append(MemberInfo(group, member_of(node), state, leaders.get(group) == node))
+        is_dead = node in dead
+        lists[node] = None if is_dead else MemberList(me, tuple(infos))
+        seen[node] = None if is_dead else ClusterSeen(me, view, (missed or {}).get(node, {}))
+    return survey_of(view, lists, seen)
+
+
+def a_status(group: str, voters: tuple[MemberId, ...], role: str = "follower") -> MemberStatus:
+    return MemberStatus(
+        group, voters[0], role, 4, None, 9, 9, 9, 0, voters, (), (), 1, "dict", GroupConfig(), ()
+    )
+
+
+def test_nothing_is_wrong() -> None:
+    survey = a_survey(a_view())
+    assert survey.is_healthy
+    assert (findings(survey, {}), notes_on(survey)) == ([], [])
+
+
+def test_a_member_that_cannot_start_says_why_and_what_to_do() -> None:
+    broken = "checksum of entry 7 is wrong"
+    states = {(N2, "g"): broken, (N2, "h"): broken, (N3, "g"): "waiting"}
+    found = findings(a_survey(a_view(("g", "h")), states), {})
+    assert [(one.kind, one.subjects, one.why) for one in found] == [
+        ("not-running", ("g", "h"), broken),
+        ("not-running", ("g",), "waiting"),
+    ]
+    assert "fleet member remove g n2" in found[0].next
+
+
+def test_a_group_that_lost_two_of_three_disks_is_not_told_to_purge() -> None:
+    voters = (member_of(N1), member_of(N2, disk="old"), member_of(NodeName("n7")))
+    survey = a_survey(a_view(), leaders={})
+    (found,) = findings(survey, {"g": {"n1": a_status("g", voters)}})
+    assert (found.kind, found.subjects) == ("no-leader", ("g",))
+    assert "n1 (running)" in found.what and "n7 (purged or left)" in found.what
+    assert "n2 (its disk old is gone, the node has another now)" in found.what
+    assert found.why == "1 of 3 voters run; 2 are needed." and "old disks" in found.next
+    assert "purge" not in found.next
+
+
+def test_a_majority_that_runs_is_left_to_elect() -> None:
+    voters = tuple(map(member_of, NODES))
+    survey = a_survey(a_view(), leaders={})
+    (found,) = findings(survey, {"g": {"n1": a_status("g", voters)}})
+    assert "they elect" in found.why and found.next.startswith("nothing yet")
+    assert findings(survey, {"g": {"n1": a_status("g", voters, "leader")}}) == [], "elected meanwhile"
+
+
+def test_groups_that_fare_alike_are_one_finding() -> None:
+    survey = a_survey(a_view(("g", "h", "i")), leaders={"i": N1}, dead=(N2, N3))
+    voters = tuple(map(member_of, NODES))
+    found = findings(survey, {name: {"n1": a_status(name, voters)} for name in ("g", "h")})
+    assert [(one.kind, one.subjects) for one in found] == [
+        ("no-leader", ("g", "h")), ("unreachable", ("n2",)), ("unreachable", ("n3",))
+    ]  # fmt: skip
+    assert not any("node purge" in one.next for one in found)
+
+
+def test_a_one_way_cut_is_told_from_a_dead_node() -> None:
+    survey = a_survey(a_view(), missed={N1: {N3: 131_000}})
+    (found,) = findings(survey, {})
+    assert found.what == "node n3 answers here, and is not heard of by n1 for 2m11s."
+    assert "mend the network" in found.next
+    dead = a_survey(a_view(), dead=(N3,), missed={N1: {N3: 131_000}, N2: {N3: 130_000}})
+    (found,) = findings(dead, {})
+    assert "unreachable for 2m10s" in found.what and "purged in 7m50s" in found.next
+    assert "--join n1:1" in found.next, "it must not found a cluster of its own"
+
+
+def test_missing_members_are_being_brought_in_or_have_no_room() -> None:
+    (found,) = findings(a_survey(a_view(), {(N3, "g"): ""}), {})
+    assert found.kind == "few-replicas" and "brought in" in found.why
+    (found,) = findings(a_survey(a_view(replicas=5)), {})
+    assert "room for 3: 3 active nodes" in found.why
+
+
+def test_what_goes_on_is_noted_and_no_fault() -> None:
+    removed = (RemovedGroup("old", 3, (N3,)),)
+    survey = a_survey(a_view(n2=LEAVING, removed=removed, replicas=2), {(N2, "g"): ""}, dead=(N3,))
+    assert notes_on(survey) == [
+        "node n2 is leaving: 0 members left on it.",
+        "group old was removed; its name is free again when n3 is back or purged.",
+    ]
