@@ -26,6 +26,8 @@ CONNECT_US = 1_000_000
 """An attempt that nobody answers ends after this."""
 DEAD_AFTER_US = 5_000_000
 """A peer that acknowledges nothing for so long is given up."""
+RESENT_US = 200_000
+"""What was stuck comes within so long of the way being open again."""
 RETRY_US = (20_000, 1_000_000)
 
 
@@ -375,6 +377,7 @@ class Network:
                 src, dst = end.process.host.name, end.other.process.host.name
                 if not end.stuck or not self.is_open(src, dst):
                     continue
-                end.arrives_at = self.world.now + self.delay(src, dst) + int(self.world.rng.random() * 200_000)
+                resent = int(self.world.rng.random() * RESENT_US)
+                end.arrives_at = self.world.now + self.delay(src, dst) + resent
                 while end.stuck:
                     self.world.at(end.arrives_at, self._arrive, end.other, end.stuck.popleft())

@@ -1,4 +1,4 @@
-"""One seed from beginning to end: a cluster is founded, clients call, faults come, all heals, all is judged."""
+"""One seed from beginning to end: founding, calls, faults, healing, judgement."""
 
 import random
 from typing import Any
@@ -9,15 +9,13 @@ from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.sim.history import History
 from fleet.sim.linear import Violation, check
-from fleet.sim.models import All, Get, Read
 from fleet.sim.nemesis import Nemesis
-from fleet.sim.workload import KINDS, MODELS, Load
+from fleet.sim.workload import KINDS, MODELS, QUESTIONS, Load
 from fleet.sim.world import MS, S, World
 
 FOUND_US = 30 * S
 SETTLE_US = 180 * S
 """So long may it take, without faults, until everything is as it should be."""
-QUESTIONS = {"counter": (Get(), "get"), "register": (Read(), "read"), "list": (All(), "all")}
 
 
 def draw_config(rng: random.Random) -> GroupConfig:
@@ -140,7 +138,8 @@ class Story:
     def troubles(self) -> list[str]:
         world = self.world
         found = [f"{load.name} waits" for load in self.loads if load.is_busy]
-        found += [f"{node.name} does not run: {node.trouble}" for node in world.nodes.values() if not node.is_up]
+        down = [node for node in world.nodes.values() if not node.is_up]
+        found += [f"{node.name} does not run: {node.trouble}" for node in down]
         found += [trouble for group in (CLUSTER_GROUP, *self.groups) if (trouble := self.trouble_of(group))]
         return found
 
