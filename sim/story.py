@@ -140,6 +140,9 @@ class Story:
         found = [f"{load.name} waits" for load in self.loads if load.is_busy]
         down = [node for node in world.nodes.values() if not node.is_up]
         found += [f"{node.name} does not run: {node.trouble}" for node in down]
+        managers = [node.manager for node in world.nodes.values() if node.manager is not None]
+        hostings = [hosting for manager in managers for hosting in manager.hostings.by_number.values()]
+        found += [f"{one.member} does not run: {one.trouble}" for one in hostings if one.trouble]
         found += [trouble for group in (CLUSTER_GROUP, *self.groups) if (trouble := self.trouble_of(group))]
         return found
 
@@ -151,7 +154,7 @@ class Story:
             return f"{group} has no leader among {[member.core.id for member in members]}"
         leader = max(leaders, key=lambda member: int(member.core.term)).core
         membership = leader.membership.current
-        here = {member.core.id for member in members}
+        here = {member.core.id for member in members if member.core.log.last_index}  # was ever added
         wanted = len(self.world.nodes) if group == CLUSTER_GROUP else min(3, len(self.world.nodes))
         if here != set(membership.everyone):
             return f"{group} should live as {sorted(membership.everyone)}, there are {sorted(here)}"
