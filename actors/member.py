@@ -196,6 +196,12 @@ class Member(GuardedActor):
             self.base_index = snapshot.index
             self.applier.rebase(snapshot.index, self._base_of(snapshot))
 
+    def _lose_disk(self, error: FleetError) -> None:
+        """What was written cannot be read any more."""
+        self.clients.lose_all(None)
+        self.clients.flush()
+        self._stop(removed=False, error=str(error), restart=error.retry)
+
     def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
         """The disk refused: start again from what it holds. What was not written was never promised."""
         self.clients.lose_all(None)
@@ -233,6 +239,8 @@ class Member(GuardedActor):
             self._post(message)
         for chunk in ready.chunks:
             self._post_chunk(chunk)
+            if self.stopped:
+                return
         if ready.write is not None:
             self._flush()
             self._write(ready.write)
@@ -320,9 +328,13 @@ class Member(GuardedActor):
 
     def _post_chunk(self, chunk: Any) -> None:
         config = self.core.config
-        data = self.store.read_snapshot(
-            self.number, chunk.meta.index, chunk.offset, config.snapshot_chunk_bytes
-        )
+        try:
+            data = self.store.read_snapshot(
+                self.number, chunk.meta.index, chunk.offset, config.snapshot_chunk_bytes
+            )
+        except FleetError as error:
+            self._lose_disk(error)
+            return
         if not data and chunk.meta.size:
             self.step(SnapshotLost(chunk.dst))
         else:

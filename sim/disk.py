@@ -161,4 +161,3 @@ class SimWriter(Writer):
             for write in writes:
                 self._broken[write.group] = _Broken(self._failures, error)
         self._done.append(Completion(tuple(writes), error))
-

@@ -1,4 +1,4 @@
-"""A simulated machine: its clock, its disk, and the fleet node that runs on it, put together as a real one."""
+"""A simulated machine: its clock, its disk, and the node on it, put together as a real one."""
 
 import random
 from functools import partial

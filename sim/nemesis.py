@@ -318,16 +318,21 @@ class Nemesis:
             elif not node.is_up and not node.start():
                 self._tell("replace the disk of", node.name)
                 self.replace_disk(node)
-            elif manager is not None and node.has_left and manager.citizen.has_left:
+            elif manager is not None and manager.citizen.has_left and not self._is_known(node):
                 node.stop()
                 if not node.seeds:
                     node.join = tuple(o.endpoint for o in self.world.nodes.values() if o is not node)
-            elif node.has_left and not (manager is not None and manager.citizen.has_left):
+            elif node.has_left and self._is_known(node):
                 self.command("set_state", node.name, ACTIVE)
-                continue
             if not node.is_up:
-                node.has_left = False
                 node.start()
+
+    def _is_known(self, node: NodeHost) -> bool:
+        """Whether the cluster has the node, as far as any other node knows."""
+        managers = [other.manager for other in self.world.nodes.values() if other is not node]
+        views = [manager.view for manager in managers if manager is not None and hasattr(manager, "nodes")]
+        newest = max(views, key=lambda view: int(view.rev), default=None)
+        return newest is not None and node.name in newest.nodes
 
 
 def is_damaged(manager: Any) -> bool:

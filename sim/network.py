@@ -26,6 +26,8 @@ CONNECT_US = 1_000_000
 """An attempt that nobody answers ends after this."""
 DEAD_AFTER_US = 5_000_000
 """A peer that acknowledges nothing for so long is given up."""
+RESENT_US = 200_000
+"""What was stuck comes within so long of the way being open again."""
 RETRY_US = (20_000, 1_000_000)
 
 
@@ -40,7 +42,8 @@ class Weather:
     breaks: float = 0.0
     """How likely a frame is lost, and its link with it."""
     twice: float = 0.0
-    """How likely a frame comes again later: no TCP does this, but protocols should not mind."""
+    """How likely a frame between nodes comes again later. No TCP does this, but Raft does not mind. Clients
+    do: they count how often they asked, to tell what was certainly not done."""
     reorder: float = 0.0
     """How likely a frame overtakes those before it, as over a new link beside a dying one."""
     cut: set[tuple[str, str]] = field(default_factory=set)
@@ -277,12 +280,13 @@ class Network:
             self.break_link(end)
             return
         at = world.now + self.delay(src, dst)
-        if weather.reorder and world.rng.random() < weather.reorder:
+        is_between_nodes = end.endpoint and end.process.endpoint
+        if weather.reorder and is_between_nodes and world.rng.random() < weather.reorder:
             at += int(world.rng.random() * weather.late_us)
         else:
             at = end.arrives_at = max(at, end.arrives_at)
         world.at(at, self._arrive, end.other, frames)
-        if weather.twice and world.rng.random() < weather.twice:
+        if weather.twice and is_between_nodes and world.rng.random() < weather.twice:
             world.after(self.delay(src, dst) + int(world.rng.random() * weather.late_us),
                         self._arrive, end.other, frames)  # fmt: skip
 
@@ -375,6 +379,7 @@ class Network:
                 src, dst = end.process.host.name, end.other.process.host.name
                 if not end.stuck or not self.is_open(src, dst):
                     continue
-                end.arrives_at = self.world.now + self.delay(src, dst) + int(self.world.rng.random() * 200_000)
+                resent = int(self.world.rng.random() * RESENT_US)
+                end.arrives_at = self.world.now + self.delay(src, dst) + resent
                 while end.stuck:
                     self.world.at(end.arrives_at, self._arrive, end.other, end.stuck.popleft())

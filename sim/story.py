@@ -1,4 +1,4 @@
-"""One seed from beginning to end: a cluster is founded, clients call, faults come, all heals, all is judged."""
+"""One seed from beginning to end: founding, calls, faults, healing, judgement."""
 
 import random
 from typing import Any
@@ -9,15 +9,13 @@ from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.sim.history import History
 from fleet.sim.linear import Violation, check
-from fleet.sim.models import All, Get, Read
 from fleet.sim.nemesis import Nemesis
-from fleet.sim.workload import KINDS, MODELS, Load
+from fleet.sim.workload import KINDS, MODELS, QUESTIONS, Load
 from fleet.sim.world import MS, S, World
 
 FOUND_US = 30 * S
 SETTLE_US = 180 * S
 """So long may it take, without faults, until everything is as it should be."""
-QUESTIONS = {"counter": (Get(), "get"), "register": (Read(), "read"), "list": (All(), "all")}
 
 
 def draw_config(rng: random.Random) -> GroupConfig:
@@ -140,7 +138,11 @@ class Story:
     def troubles(self) -> list[str]:
         world = self.world
         found = [f"{load.name} waits" for load in self.loads if load.is_busy]
-        found += [f"{node.name} does not run: {node.trouble}" for node in world.nodes.values() if not node.is_up]
+        down = [node for node in world.nodes.values() if not node.is_up]
+        found += [f"{node.name} does not run: {node.trouble}" for node in down]
+        managers = [node.manager for node in world.nodes.values() if node.manager is not None]
+        hostings = [hosting for manager in managers for hosting in manager.hostings.by_number.values()]
+        found += [f"{one.member} does not run: {one.trouble}" for one in hostings if one.trouble]
         found += [trouble for group in (CLUSTER_GROUP, *self.groups) if (trouble := self.trouble_of(group))]
         return found
 
@@ -152,7 +154,7 @@ class Story:
             return f"{group} has no leader among {[member.core.id for member in members]}"
         leader = max(leaders, key=lambda member: int(member.core.term)).core
         membership = leader.membership.current
-        here = {member.core.id for member in members}
+        here = {member.core.id for member in members if member.core.log.last_index}  # was ever added
         wanted = len(self.world.nodes) if group == CLUSTER_GROUP else min(3, len(self.world.nodes))
         if here != set(membership.everyone):
             return f"{group} should live as {sorted(membership.everyone)}, there are {sorted(here)}"

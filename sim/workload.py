@@ -1,4 +1,4 @@
-"""Clients of the simulated world: the shipping request machinery in a small actor, and what it is used for."""
+"""Clients of the simulated world: the shipping request machinery in a small actor, and its use."""
 
 import random
 from collections.abc import Callable
@@ -81,6 +81,11 @@ MODELS: dict[str, models.Model] = {
     "counter": models.Counter(),
     "register": models.Register(0),
     "list": models.ListAppend(),
+}
+QUESTIONS: dict[str, tuple[models.Input, str]] = {
+    "counter": (models.Get(), "get"),
+    "register": (models.Read(), "read"),
+    "list": (models.All(), "all"),
 }
 
 
@@ -240,8 +245,8 @@ class Load:
         self.number += 1
         unique = int(self.name[1:]) * 1_000_000 + self.number
         if rng.random() < self.reads:
-            question: models.Input = {"counter": models.Get, "register": models.Read, "list": models.All}[kind]()
-            return question, {"counter": "get", "register": "read", "list": "all"}[kind], (), True
+            question, method = QUESTIONS[kind]
+            return question, method, (), True
         if kind == "counter":
             n = rng.randint(1, 3)
             return models.Add(n), "add", (n,), False

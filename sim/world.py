@@ -41,17 +41,17 @@ class World:
         self.lines: list[str] | None = [] if tracing else None
         self.alarms: list[str] = []
         self.turns = 0
-        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._count = 0
 
     # -- time --------------------------------------------------------------------------------------
 
-    def at(self, when: int, action: Callable[..., None], *args: Any) -> None:
+    def at(self, when: int, action: Callable[..., object], *args: Any) -> None:
         """What is asked for first happens first within a microsecond."""
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, action, args))
 
-    def after(self, delay: int, action: Callable[..., None], *args: Any) -> None:
+    def after(self, delay: int, action: Callable[..., object], *args: Any) -> None:
         self._count += 1
         heapq.heappush(self._heap, (self.now + delay, self._count, action, args))
 

@@ -1,0 +1,134 @@
+"""The simulated world itself: whole nodes on it work as on a real host, and a seed is a history."""
+
+import os
+import subprocess
+import sys
+from hashlib import blake2b
+
+import pytest
+
+from fleet.cluster import CLUSTER_GROUP
+from fleet.sim.clock import SimClock
+from fleet.sim.story import Story
+from fleet.sim.world import MS, Broken, S, World
+
+TRACE = """
+from hashlib import blake2b
+from fleet.sim.story import Story
+story = Story({seed}, tracing=True)
+story.run()
+print(blake2b("\\n".join(story.world.lines).encode()).hexdigest())
+"""
+
+
+def quiet(seed: int = 1) -> Story:
+    """Served groups, clients, and nothing that goes wrong."""
+    story = Story(seed)
+    story.nemesis.is_over = True
+    story.found()
+    story.begin_load()
+    return story
+
+
+def test_a_fleet_on_virtual_time_serves_its_clients() -> None:
+    story = quiet()
+    story.world.run(10 * S)
+    story.settle()
+    story.judge()
+    assert story.done > 100
+    assert not any(load.failed for load in story.loads)
+    assert len(story.world.members_of(CLUSTER_GROUP)) == len(story.world.nodes)
+
+
+def test_a_majority_goes_on_when_a_node_dies_and_the_node_catches_up() -> None:
+    story = quiet(2)
+    world = story.world
+    world.run(2 * S)
+    leader = next(node for node, member in world.members() if member.core.is_leader)
+    leader.kill(power=True)
+    before = story.done
+    world.run(10 * S)
+    assert story.done > before
+    leader.start()
+    story.settle()
+    story.judge()
+
+
+def test_everything_acknowledged_is_there_after_all_lost_their_power() -> None:
+    story = quiet(3)
+    world = story.world
+    world.run(3 * S)
+    for node in world.nodes.values():
+        node.kill(power=True)
+    world.run(1 * S)
+    for node in reversed(world.nodes.values()):
+        node.start()
+    story.settle()
+    story.judge()
+
+
+def test_a_minority_acknowledges_nothing() -> None:
+    story = quiet(4)
+    world = story.world
+    names = list(world.nodes)
+    cut = world.network.weather.cut
+    cut.update((a, b) for a in names for b in names if a != b)
+    world.run(8 * S)
+    before = story.done
+    world.run(5 * S)
+    assert story.done == before
+    cut.clear()
+    world.network.heal()
+    story.settle()
+    story.judge()
+
+
+def test_two_leaders_of_a_term_are_told_with_seed_and_moment() -> None:
+    story = quiet(5)
+    group = next(iter(story.groups))
+    leader = next(member for member in story.world.members_of(group) if member.core.is_leader)
+    story.world.invariants.past(leader.spec).leaders[leader.core.term + 1] = leader.core.id
+    other = next(member for member in story.world.members_of(group) if not member.core.is_leader)
+    with pytest.raises(Broken, match=r"seed 5, t=\d+\.\d+: g0: .* lead in term"):
+        other.core.term += 1
+        other.core.role = leader.core.role
+        story.world.run(5 * S)
+
+
+def test_a_clock_that_is_wrong_knows_when_its_timers_are_due() -> None:
+    world = World()
+    clock = SimClock(world, 5_000_000, 0, rate=960)
+    world.now += 1_000_000
+    assert clock.micros() == 5_960_000
+    due = clock.when(7.0)
+    world.now = due
+    assert clock.micros() > 7_000_000
+    world.now = due - 2
+    assert clock.micros() <= 7_000_000
+    clock.jump(10 * S)
+    assert clock.now_ms() == 16_999
+    assert clock.wall_ms() == clock.now_ms()
+
+
+@pytest.mark.parametrize("seed", [7, 19])
+def test_one_seed_is_one_trace_byte_for_byte(seed: int) -> None:
+    """In other processes, whatever their hash seeds."""
+    found = set()
+    for hash_seed in ("1", "4711"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-c", TRACE.format(seed=seed)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found.add(done.stdout.strip())
+    story = Story(seed, tracing=True)
+    story.run()
+    assert story.world.lines is not None
+    found.add(blake2b("\n".join(story.world.lines).encode()).hexdigest())
+    assert len(found) == 1
+
+
+def test_virtual_time_passes_by_itself_only_in_run() -> None:
+    world = World()
+    assert world.run(3 * MS)
+    assert world.now == 3 * MS
+    assert not world.run(MS, lambda: False)
+    assert world.now == 4 * MS
