@@ -103,9 +103,7 @@ class Citizen:
         log.info("node=%s asks: %s", self.manager.start.name, about)
 
         def finish(call: Call, value: bytes | None, revision: Index, error: FleetError | None) -> None:
-            if call.gave_up:
-                return
-            self.asked.discard(about)
+            self.asked.discard(about)  # with an unknown outcome too: it may be asked again
             try:
                 if error is not None:
                     raise error

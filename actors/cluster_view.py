@@ -67,8 +67,9 @@ class ClusterView:
 
     def wanted(self, group: GroupInfo) -> tuple[NodeName, ...]:
         """As `fleet.cluster.wanted_nodes`, with the nodes hashed once for all groups."""
-        if group.pinned:
-            return tuple(node for node in group.pinned if node in self.nodes and self.is_active(node))
+        pinned = tuple(node for node in group.pinned if node in self.nodes and self.is_active(node))
+        if pinned:
+            return pinned
         if self._placement is None:
             self._placement = Placement(sites(self.nodes.values()))
         return self._placement.members(GroupName(group.name), group.replicas)

@@ -11,10 +11,14 @@ from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.channel import PAYLOAD_BYTES_MAX, SILENCE_MS, Call, Channel
 from fleet.actors.mail import (
+    CheckClass,
     ClientReply,
     EndTurn,
+    GetCluster,
+    GetStatus,
     GroupOp,
     GroupRequest,
+    ListMembers,
     ListNodes,
     NodeInfo,
     NodeOp,
@@ -25,11 +29,21 @@ from fleet.actors.mail import (
 )
 from fleet.actors.registry import REGISTRY
 from fleet.actors.timer import Timer
-from fleet.errors import FleetError, NoSuchGroup, TooLarge, Unavailable, WrongCluster, WrongSecret
+from fleet.errors import (
+    FleetError,
+    NoSuchGroup,
+    OutcomeUnknown,
+    TooLarge,
+    Unavailable,
+    WrongCluster,
+    WrongSecret,
+)
 from fleet.ports import Clock
 from fleet.raft.ids import Millis
 
 MANAGER = "node"
+LOOKS = (ListNodes, ListMembers, GetCluster, GetStatus, CheckClass)
+"""Questions that change nothing."""
 BEAT_MS: Millis = 50
 """How often deadlines and silence are looked at, while something is under way."""
 ASK_AGAIN_MS: Millis = 250
@@ -57,8 +71,17 @@ class Question:
     roams: bool = False
     """Any node will do: each try asks another."""
     sends: int = 0
+    refusals: int = 0
     asked_at: Millis = 0
     last_error: FleetError | None = None
+
+    def too_late(self) -> FleetError:
+        """A change that was sent and not refused each time may have been made."""
+        where = self.address or None
+        if self.refusals < self.sends and not isinstance(self.op, LOOKS):
+            reason = str(self.last_error) if self.last_error is not None else None
+            return OutcomeUnknown("asked, and not answered in time", node=where, reason=reason)
+        return self.last_error or Unavailable("no answer in time", node=where)
 
 
 class Requests:
@@ -276,6 +299,7 @@ class Requests:
             return
         error = m.error.to_error()
         question.last_error = error
+        question.refusals += 1
         if question.group and isinstance(error, Unavailable | NoSuchGroup):
             leader = self._where(m.leader, m.leader_address)
             self.learn(leader)
@@ -322,8 +346,7 @@ class Requests:
     def _beat_question(self, token: int, question: Question, now: Millis) -> None:
         if question.deadline <= now:
             del self.questions[token]
-            error = question.last_error or Unavailable("no answer in time", node=question.address or None)
-            question.finish(None, error)
+            question.finish(None, question.too_late())
         elif question.repeats and now - question.asked_at >= ASK_AGAIN_MS:
             if question.roams:
                 question.address = ""

@@ -95,11 +95,13 @@ def sites(nodes: Iterable[NodeRecord]) -> list[Site]:
 
 
 def wanted_nodes(group: GroupInfo, nodes: Iterable[NodeRecord]) -> tuple[NodeName, ...]:
-    """Where the group's members should be, the desired leader first."""
+    """Where the group's members should be, the desired leader first. A group whose own nodes are all gone
+    or leaving is placed like any other: it must live somewhere."""
     known = list(nodes)
-    if group.pinned:
-        active = {node.name for node in known if node.state == ACTIVE}
-        return tuple(node for node in group.pinned if node in active)
+    active = {node.name for node in known if node.state == ACTIVE}
+    pinned = tuple(node for node in group.pinned if node in active)
+    if pinned:
+        return pinned
     return members_for(GroupName(group.name), sites(known), group.replicas)
 
 
@@ -152,8 +154,8 @@ class Cluster(Data):
         node = self._node(name)
         if state not in (ACTIVE, INACTIVE, LEAVING):
             refuse(BadArguments(f"no such state of a node: {state!r}"))
-        if state == LEAVING and not self._others_active(node.name) and self.groups:
-            refuse(Unavailable("no other active node could take the groups over", node=name))
+        if state == LEAVING and not self._others_active(node.name):
+            refuse(Unavailable("there is no other active node: the cluster would end", node=name))
         if state != node.state:
             self.nodes[node.name] = replace(node, state=state, rev=ctx.index)
 
@@ -196,8 +198,8 @@ class Cluster(Data):
     def purge(self, name: str) -> None:
         """An operator's word that the node will not come back as it was."""
         node = self._node(name)
-        if not self._others_active(node.name) and self.groups:
-            refuse(Unavailable("no other active node could take the groups over", node=name))
+        if not self._others_active(node.name):
+            refuse(Unavailable("there is no other active node: the cluster would end", node=name))
         self._forget_node(node.name)
 
     def _node(self, name: str) -> NodeRecord:

@@ -10,7 +10,16 @@ from msgspec.structs import replace
 
 import fleet.cluster
 from fleet.actors.cluster_view import ClusterView
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, NodeRecord, cluster_voters
+from fleet.cluster import (
+    ACTIVE,
+    CLUSTER_GROUP,
+    INACTIVE,
+    LEAVING,
+    Cluster,
+    NodeRecord,
+    cluster_voters,
+    wanted_nodes,
+)
 from fleet.context import executing
 from fleet.errors import (
     BadArguments,
@@ -118,15 +127,21 @@ def test_what_is_no_node_and_no_state_is_refused(three: Run) -> None:
     assert isinstance(refusal(lambda: three("purge", "n9")), NoSuchNode)
 
 
-def test_the_last_active_node_neither_leaves_nor_is_purged_while_there_are_groups(three: Run) -> None:
-    three.add("g")
+def test_the_last_active_node_neither_leaves_nor_is_purged(three: Run) -> None:
     three("set_state", "n1", LEAVING)
     three("set_state", "n2", LEAVING)
     for method, args in (("set_state", ("n3", LEAVING)), ("purge", ("n3",))):
         assert isinstance(refusal(lambda: three(method, *args)), Unavailable)
-    three("remove_group", "g")
-    three("set_state", "n3", LEAVING)
-    assert set(three.states().values()) == {LEAVING}
+    assert three.states()["n3"] == ACTIVE
+
+
+def test_a_group_whose_own_nodes_all_leave_is_placed_like_any_other(three: Run) -> None:
+    three("add_group", "g", 1, b"class", GroupConfig(), ("n1",))
+    records = three.cluster.nodes
+    assert wanted_nodes(three.cluster.groups["g"], records.values()) == ("n1",)
+    three("set_state", "n1", LEAVING)
+    (elsewhere,) = wanted_nodes(three.cluster.groups["g"], records.values())
+    assert elsewhere in {"n2", "n3"}
 
 
 def test_only_a_leaving_node_has_left_and_only_with_the_disk_that_left(three: Run) -> None:
