@@ -219,7 +219,8 @@ def test_steps_end_where_the_members_are_wanted_and_nobody_comes_twice(
     wanted = Wanted(nodes(" ".join(voters)), nodes(" ".join(node for node in others if node not in voters)))
     seats = tuple(Seat(member(node), True, True, COMMIT) for node in start)
     everyone = frozenset(nodes("1 2 3 4 5 6 7 8 9"))
-    world = World(frozenset(map(member, everyone)), everyone, everyone - frozenset(map(NodeName, leaving - {*voters})))
+    staying = everyone - frozenset(map(NodeName, leaving - {*voters}))
+    world = World(frozenset(map(member, everyone)), everyone, staying)
     seen, came = Seen(seats[0].member, COMMIT, seats), set[NodeName]()
     while (step := next_step(wanted, seen, world)) is not None:
         if isinstance(step, Host):
