@@ -4,6 +4,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -28,6 +29,8 @@ class Inbox:
 
     def __init__(self) -> None:
         self.work: deque[Callable[[Requests], None]] = deque()
+        self.is_deaf = False
+        """Nobody will look any more."""
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.is_rung = False
         self._lock = threading.Lock()
@@ -38,14 +41,16 @@ class Inbox:
         if self.is_rung:
             return self.fd >= 0
         with self._lock:
-            if self.fd < 0:
+            if self.fd < 0 or self.is_deaf:
                 return False
             self.is_rung = True
             os.eventfd_write(self.fd, 1)
         return True
 
     def take(self) -> list[Callable[[Requests], None]]:
-        os.eventfd_read(self.fd)
+        """Perhaps nothing: the fd may be reported once more before the first report was handled."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.fd)
         self.is_rung = False
         taken = []
         while self.work:
@@ -115,6 +120,8 @@ class Client(GuardedActor):
         self._fail_all(Unavailable("the client was closed"))
 
     def on_failure(self, why: str) -> None:
+        """Calls from now on are refused, not kept waiting."""
+        self.inbox.is_deaf = True
         self._fail_all(Unavailable(f"the client failed: {why}"))
 
     def _fail_all(self, error: Unavailable) -> None:

@@ -381,10 +381,13 @@ def test_a_view_is_as_big_as_what_changed(three: Run) -> None:
     assert ([group.name for group in view.groups], view.nodes, view.gone_groups) == (["g7"], (), ())
 
 
-@pytest.mark.parametrize("count, zones, expected", [(1, 1, 1), (2, 2, 1), (3, 3, 3), (4, 4, 3), (9, 3, 5), (20, 5, 5)])
+@pytest.mark.parametrize(
+    "count, zones, expected", [(1, 1, 1), (2, 2, 1), (3, 3, 3), (4, 4, 3), (9, 3, 5), (20, 5, 5)]
+)
 def test_voters_are_few_odd_and_spread_over_zones(count: int, zones: int, expected: int) -> None:
     nodes = [
-        NodeRecord(NodeName(f"n{number}"), "d", f"z{number % zones}", "", 0.0, ACTIVE) for number in range(count)
+        NodeRecord(NodeName(f"n{number}"), "d", f"z{number % zones}", "", 0.0, ACTIVE)
+        for number in range(count)
     ]
     voters = cluster_voters(nodes)
     assert len(voters) == expected

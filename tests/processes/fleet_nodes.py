@@ -251,7 +251,9 @@ class CountingLoad:
     """One command at a time in each of many groups, from one thread: each answer is one more than the
     one before. `longest_s` is the longest that a command took."""
 
-    def __init__(self, client: fleet.Fleet, names: Iterable[str], counted: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, client: fleet.Fleet, names: Iterable[str], counted: dict[str, int] | None = None
+    ) -> None:
         self.client = client
         self.counters = {name: client.group(name, Counter) for name in names}
         self.counted = counted if counted is not None else {}
@@ -300,7 +302,7 @@ class CountingLoad:
         try:
             value = reply.result()
         except FleetError as error:
-            self.failures.append(f"{name} after {took_s:.1f} s: {error!r}")
+            self.failures.append(f"{name} after {took_s:.1f} s: {type(error).__name__}: {error}")
             return
         if value != self.counted.get(name, 0) + 1:
             self.failures.append(f"{name} said {value} after {self.counted.get(name, 0)}")
@@ -335,7 +337,8 @@ def counting(
 
 def add_all(fleet_of: NodeFleet, names: Iterable[str], expected: int) -> None:
     """One more in each group, and that it is so many then."""
-    for name, reply in [(name, fleet_of.counter(name).add.submit(1)) for name in names]:  # type: ignore[attr-defined]
+    adds: dict[str, Any] = {name: fleet_of.counter(name).add for name in names}
+    for name, reply in [(name, add.submit(1)) for name, add in adds.items()]:
         assert reply.result() == expected, name
 
 

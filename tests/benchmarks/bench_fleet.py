@@ -1,0 +1,97 @@
+"""What a fleet costs: node processes with default timers, clients in this one. Run it from the checkout:
+
+    python tests/benchmarks/bench_fleet.py                  everything
+    python tests/benchmarks/bench_fleet.py create grow      some parts: create grow lose
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from fleet.raft.config import GroupConfig  # noqa: E402
+from tests.processes.classes import Counter  # noqa: E402
+from tests.processes.fleet_nodes import CountingLoad, NodeFleet, add_all, group_names  # noqa: E402
+from tests.processes.test_fleet_life import moved  # noqa: E402
+
+ELECTION_S = 2 * GroupConfig().election_ms / 1000
+"""The longest that a follower waits before it campaigns."""
+
+
+@contextmanager
+def nodes(count: int) -> Iterator[NodeFleet]:
+    with tempfile.TemporaryDirectory(prefix="fleet-bench-") as directory:
+        yard = NodeFleet(Path(directory))
+        try:
+            yard.start(*(f"n{number}" for number in range(1, count + 1)), purge_after=600.0)
+            yield yard
+        finally:
+            yard.close()
+
+
+def show(what: str, figure: float, limit: float | None = None, unit: str = "s") -> None:
+    verdict = "" if limit is None else f"   {'ok' if figure <= limit else 'MISSED'}, at most {limit:g}"
+    print(f"{what:<64}{figure:8.2f} {unit}{verdict}", flush=True)
+
+
+def bench_create() -> None:
+    """60 groups, until every member answers its leader where it should be."""
+    names = group_names(60)
+    with nodes(3) as yard:
+        began = time.monotonic()
+        yard.create(names)
+        show("60 groups x 3 on 3 nodes, asked for at once", time.monotonic() - began, 10)
+    with nodes(3) as yard:
+        began = time.monotonic()
+        for name in names:
+            yard.client.create_group(name, Counter)
+        yard.await_settled(names)
+        show("60 groups x 3 on 3 nodes, one create_group after the other", time.monotonic() - began, 10)
+
+
+def bench_grow() -> None:
+    """A fourth node for 300 groups under load."""
+    names = group_names(300)
+    with nodes(3) as yard:
+        began = time.monotonic()
+        yard.create(names)
+        show("300 groups x 3 on 3 nodes, asked for at once", time.monotonic() - began)
+        before = yard.places(names)
+        with CountingLoad(yard.client, names) as load:
+            load.await_more(3)
+            show("longest command before", load.longest_s)
+            load.longest_s, answers, began = 0.0, load.total(), time.monotonic()
+            yard.start("n4", purge_after=600.0)
+            yard.await_settled(names)
+            took_s = time.monotonic() - began
+            load.await_more()
+            longest_s, answers = load.longest_s, load.total() - answers
+        optimum = sum("n4" in yard.view().wanted(group) for group in yard.view().groups.values())
+        show("a fourth node: settled, from the start of its process", took_s, 60)
+        show("members moved / optimum", moved(before, yard.places(names)) / optimum, 1.05, "")
+        show("longest command meanwhile", longest_s, ELECTION_S)
+        show("commands answered a second meanwhile", answers / took_s, unit="")
+
+
+def bench_lose() -> None:
+    """kill -9 of one of four nodes: until the last group has answered again, asked from the kill on."""
+    names = group_names(60)
+    with nodes(4) as yard:
+        yard.create(names)
+        add_all(yard, names, 1)
+        led = yard.leads(names)["n1"]
+        yard["n1"].kill()
+        began = time.monotonic()
+        add_all(yard, names, 2)
+        show(f"a node lost that led {led} of 60 groups: all answer again", time.monotonic() - began, 3 + ELECTION_S)
+
+
+PARTS = {"create": bench_create, "grow": bench_grow, "lose": bench_lose}
+
+if __name__ == "__main__":
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()
