@@ -200,6 +200,8 @@ class Citizen:
             spec = hosting.spec
             if spec.name == CLUSTER_GROUP or hosting.is_dropped or spec.uid > view.rev:
                 continue
+            if spec.cluster != self.cluster_uid():
+                continue
             group = view.groups.get(spec.name)
             if group is None or group.uid != spec.uid:
                 log.info("group=%s was removed", spec.name)
@@ -255,7 +257,8 @@ class Citizen:
                 continue
             (first, address), others = group.initial[0], group.initial[1:]
             founded = Founded(first, address, group.config, others)
-            spec = GroupSpec(name, group.data_class, group.config, group.uid, mine[0], founded)
+            cluster = self.cluster_uid()
+            spec = GroupSpec(name, group.data_class, group.config, group.uid, mine[0], founded, cluster)
             try:
                 hostings.create(spec)
             except StorageFault as error:

@@ -47,6 +47,8 @@ class GroupSpec(Struct, frozen=True, array_like=True):
     """This member, where it was named in advance; else its name is made from its number in the store."""
     founded: Founded | None = None
     """Not None: it is one of the members that the group begins with."""
+    cluster: int = 0
+    """The uid of the cluster group that knows this one: no other cluster may say that it was removed."""
 
 
 class ErrorRecord(Struct, frozen=True, array_like=True):

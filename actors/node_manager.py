@@ -268,7 +268,7 @@ class NodeManager(GuardedActor):
         spec = m.spec
         hosting = self.hostings.by_name.get(spec.name)
         if hosting is not None and hosting.spec.uid != spec.uid:
-            if spec.name == CLUSTER_GROUP:
+            if spec.name == CLUSTER_GROUP or spec.cluster != hosting.spec.cluster:
                 raise BadArguments("this node belongs to another cluster", node=self.start.name)
             if spec.uid < hosting.spec.uid:
                 raise NoSuchGroup("that group was removed, and another one has its name", group=spec.name)

@@ -236,6 +236,14 @@ def test_rf1_a_request_for_a_group_that_was_removed_does_not_touch_its_successor
     assert len(bench.members()) == 1
 
 
+def test_a_request_of_another_cluster_does_not_touch_a_member(bench: NodeBench) -> None:
+    bench.host(uid=7)
+    spec = GroupSpec("g", encode_class(Counter), GroupConfig(), 9, cluster=5)
+    error = bench.request(HostMember(spec, ())).error
+    assert error is not None and error.kind == "BadArguments"
+    assert len(bench.members()) == 1
+
+
 def test_rf1_a_member_of_a_removed_group_makes_room_for_one_of_its_successor(bench: NodeBench) -> None:
     bench.host(uid=7)
     error = bench.host(uid=9).error
