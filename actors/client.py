@@ -39,7 +39,7 @@ class Inbox:
         """False: closed, and nobody will see it."""
         self.work.append(action)
         if self.is_rung:
-            return self.fd >= 0
+            return self.fd >= 0 and not self.is_deaf
         with self._lock:
             if self.fd < 0 or self.is_deaf:
                 return False

@@ -24,6 +24,7 @@ def test_a_report_that_comes_twice_finds_nothing_the_second_time(inbox: Inbox) -
 
 
 def test_nothing_is_taken_in_by_a_client_that_failed_or_was_closed(inbox: Inbox) -> None:
+    assert inbox.put(lambda requests: None)
     inbox.is_deaf = True
     assert not inbox.put(lambda requests: None)
     inbox.is_deaf = False

@@ -61,7 +61,8 @@ def bench_grow() -> None:
         yard.create(names)
         show("300 groups x 3 on 3 nodes, asked for at once", time.monotonic() - began)
         before = yard.places(names)
-        with CountingLoad(yard.client, names) as load:
+        terms = {name: status.term for name, status in yard.statuses(names).items()}
+        with CountingLoad(yard.client, names, pace_s=1.0) as load:
             load.await_more(3)
             show("longest command before", load.longest_s)
             load.longest_s, answers, began = 0.0, load.total(), time.monotonic()
@@ -74,6 +75,8 @@ def bench_grow() -> None:
         show("a fourth node: settled, from the start of its process", took_s, 60)
         show("members moved / optimum", moved(before, yard.places(names)) / optimum, 1.05, "")
         show("longest command meanwhile", longest_s, ELECTION_S)
+        after = {name: status.term for name, status in yard.statuses(names).items()}
+        show("elections meanwhile, also those that handed over", sum(after.values()) - sum(terms.values()), unit="")
         show("commands answered a second meanwhile", answers / took_s, unit="")
 
 

@@ -28,7 +28,7 @@ from .nodes import CLUSTER, ROOT, NodeProcess, eventually
 PURGE_S = 3.0
 SETTLE_S = 60.0
 PACE_S = 0.1
-"""Between an answer and the next command of the same group."""
+"""Between an answer and the next command of the same group, unless it is told otherwise."""
 
 # The node dies with the test process, however that ends.
 PROGRAM = """
@@ -252,9 +252,14 @@ class CountingLoad:
     one before. `longest_s` is the longest that a command took."""
 
     def __init__(
-        self, client: fleet.Fleet, names: Iterable[str], counted: dict[str, int] | None = None
+        self,
+        client: fleet.Fleet,
+        names: Iterable[str],
+        counted: dict[str, int] | None = None,
+        pace_s: float = PACE_S,
     ) -> None:
         self.client = client
+        self.pace_s = pace_s
         self.counters = {name: client.group(name, Counter) for name in names}
         self.counted = counted if counted is not None else {}
         self.longest_s = 0.0
@@ -308,7 +313,7 @@ class CountingLoad:
             self.failures.append(f"{name} said {value} after {self.counted.get(name, 0)}")
         self.counted[name] = value
         if not self.stopping.is_set():
-            self.due.append((now + PACE_S, name))
+            self.due.append((now + self.pace_s, name))
 
     def total(self) -> int:
         return sum(self.counted.values())
