@@ -102,8 +102,15 @@ class Citizen:
         self.asked.add(about)
         log.info("node=%s asks: %s", self.manager.start.name, about)
 
+        is_over = False
+
         def finish(call: Call, value: bytes | None, revision: Index, error: FleetError | None) -> None:
-            self.asked.discard(about)  # with an unknown outcome too: it may be asked again
+            """Called again when the outcome shows after the time was over."""
+            nonlocal is_over
+            if is_over:
+                return
+            is_over = True
+            self.asked.discard(about)
             try:
                 if error is not None:
                     raise error
@@ -244,7 +251,7 @@ class Citizen:
         """Be a founding member of new groups that name this node."""
         hostings, start = self.manager.hostings, self.manager.start
         prefix = f"{start.name}@{self.manager.store.identity.incarnation}."
-        for name in groups:
+        for name in sorted(groups):
             group = self.view.groups.get(name)
             if group is None:
                 continue
@@ -267,7 +274,7 @@ class Citizen:
     def _tell_whereabouts(self, groups: set[str]) -> None:
         """Let clients that ask here for a group that lives elsewhere find it."""
         addresses = {}
-        for name in groups:
+        for name in sorted(groups):
             group = self.view.groups.get(name)
             wanted = self.view.wanted(group) if group is not None else ()
             address = self.view.nodes[wanted[0]].address if wanted else ""

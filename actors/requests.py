@@ -119,7 +119,7 @@ class Requests:
     def learn(self, address: str, registry: ActorAddress | None = None) -> None:
         if registry is not None:
             self.given.add(address)
-        if address and address not in self.registries:
+        if address and (registry is not None or address not in self.registries):
             self.registries[address] = registry or remote_address(address, REGISTRY)
 
     def _learn_node(self, info: NodeInfo) -> None:

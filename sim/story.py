@@ -161,7 +161,7 @@ class Story:
         if len(membership.everyone) != wanted or (group != CLUSTER_GROUP and membership.learners):
             return f"{group} has {membership.voters} and learners {membership.learners}, not {wanted}"
         last = leader.log.last_index
-        late = [str(member.core.id) for member in members if member.applier.index != last]
+        late = [m.core.id for m in members if m.core.id in here and m.applier.index != last]
         return f"{group}: {late} have not applied {last}" if late else ""
 
     def read(self, group: str, kind: str) -> None:
@@ -185,7 +185,7 @@ class Story:
         world = self.world
         for group, kind in self.groups.items():
             members = world.members_of(group)
-            dumps = {member.applier.dump() for member in members}
+            dumps = {member.applier.dump() for member in members if member.core.log.last_index}
             world.need(len(dumps) == 1, f"members of {group} differ in the end")
             verdict = check(self.histories[group].operations(), MODELS[kind], steps_max=500_000)
             world.need(not isinstance(verdict, Violation), f"group {group}: {verdict}")

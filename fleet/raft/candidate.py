@@ -13,7 +13,7 @@ def on_tick(core: CoreState, role: Candidate, m: Tick) -> None:
     """No decision within an election timeout: ask again, from the start."""
     if core.now < core.deadline:
         return
-    if core.is_voter and not core.storage_hangs():
+    if core.may_lead and not core.storage_hangs():
         become_pre_candidate(core)
     else:
         become_follower(core)

@@ -117,7 +117,7 @@ def settle_handover(core: CoreState, handover: Handover, leader: MemberId | None
 
 def become_pre_candidate(core: CoreState) -> None:
     """Ask first whether an election could be won: nobody's term moves (Raft thesis 9.6)."""
-    assert core.is_voter
+    assert core.may_lead
     if core.handed_over is not None:
         settle_handover(core, core.handed_over, None)
     become_follower(core)
@@ -134,7 +134,7 @@ def become_pre_candidate(core: CoreState) -> None:
 
 def become_candidate(core: CoreState, transfer: bool) -> None:
     """The own vote counts when it is durable, and nobody is asked before that (S09)."""
-    assert core.is_voter and type(core.role) is not Leader
+    assert core.may_lead and type(core.role) is not Leader
     core.term += 1
     core.vote = core.id
     core.leader = None
@@ -193,6 +193,9 @@ def note_committed(core: CoreState, entry: Entry) -> None:
         token = core.role.waiting.pop(entry.index, None)
         if token is not None:
             core.answer(token, None, entry.index)
+        if kind is MemberDemoted and not core.is_voter:
+            become_follower(core)  # it led only until this was committed
+            reset_election_deadline(core)
 
 
 def adopt_config(core: CoreState, config: GroupConfig) -> None:

@@ -44,7 +44,7 @@ def ask_whether_removed(core: CoreState) -> None:
 def may_campaign(core: CoreState) -> bool:
     """A loyal member does not either: its deadline is from before a restart or a change of the
     configuration when it comes this early. A sole voter owes loyalty to nobody else."""
-    if not core.is_voter or core.removed or core.storage_hangs():
+    if not core.may_lead or core.removed or core.storage_hangs():
         return False
     return not is_loyal(core) or core.membership.current.voters == (core.id,)
 

@@ -85,6 +85,12 @@ class Membership:
                 return members
         raise AssertionError(f"members as of {index} are forgotten: {self.history[0][0]} is the oldest")
 
+    def votes_since(self, index: Index, who: MemberId) -> bool:
+        """Whether `who` votes as of a log index or after any later change."""
+        return who in self.at(index).voters or any(
+            who in members.voters for changed_at, members in self.history if changed_at > index
+        )
+
     def append(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             body = entry.body

@@ -138,6 +138,12 @@ class CoreState:
         return self.id in self.membership.current.voters
 
     @property
+    def may_lead(self) -> bool:
+        """A voter, or one whose leaving is not known to be committed: if its leader lost that entry, no
+        other member may have a log that wins (Raft thesis 4.2.2). Its own vote does not count."""
+        return self.is_voter or self.membership.votes_since(self.log.commit, self.id)
+
+    @property
     def hard(self) -> HardState:
         return HardState(self.term, self.vote)
 

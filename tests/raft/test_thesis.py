@@ -1,6 +1,6 @@
 """One test a rule of the Raft thesis that goes beyond the paper."""
 
-from fleet.raft.entries import MemberAdded, MemberPromoted, MemberRemoved
+from fleet.raft.entries import Entry, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
 from fleet.raft.events import Change, Propose, Query, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
@@ -12,7 +12,7 @@ from fleet.raft.messages import (
     VoteRequest,
 )
 from fleet.raft.ready import CHANGE_IN_PROGRESS
-from fleet.raft.state import Follower
+from fleet.raft.state import Candidate, Follower
 from tests.raft.cores import (
     FIVE,
     LEASES,
@@ -249,3 +249,14 @@ def test_a_learner_never_campaigns() -> None:
     for asked in said(settle(core), PreVote):  # whether it was removed, which any answer leaves at that
         core.step(core.now, PreVoteReply(asked.term, asked.dst, N1, True))
     assert type(core.role) is Follower and core.term == 1 and settle(core) == []
+
+
+def test_a_voter_whose_demotion_is_not_committed_may_still_lead() -> None:
+    """Thesis 4.2.2. The leader lost the entry that demoted the other voter: only that one has the log that
+    wins. Seed 1269 of the simulator: two members, for ever without a leader."""
+    core = follower(voters=(N1, N2))
+    append(core, (1, 1))
+    core.merge((Entry(1, core.log.last_index + 1, MemberDemoted(N1)),))
+    settle(core)
+    core.step(10**9, Tick())
+    assert type(core.role) is Candidate and core.membership.current.voters == (N2,)
