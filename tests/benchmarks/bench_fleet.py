@@ -76,7 +76,8 @@ def bench_grow() -> None:
         show("members moved / optimum", moved(before, yard.places(names)) / optimum, 1.05, "")
         show("longest command meanwhile", longest_s, ELECTION_S)
         after = {name: status.term for name, status in yard.statuses(names).items()}
-        show("elections meanwhile, also those that handed over", sum(after.values()) - sum(terms.values()), unit="")
+        elections = sum(after.values()) - sum(terms.values())
+        show("elections meanwhile, also those that handed over", elections, unit="")
         show("commands answered a second meanwhile", answers / took_s, unit="")
 
 
