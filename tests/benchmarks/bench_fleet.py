@@ -76,7 +76,8 @@ def bench_grow() -> None:
         show("members moved / optimum", moved(before, yard.places(names)) / optimum, 1.05, "")
         show("longest command meanwhile", longest_s, ELECTION_S)
         after = {name: status.term for name, status in yard.statuses(names).items()}
-        show("elections meanwhile, also those that handed over", sum(after.values()) - sum(terms.values()), unit="")
+        elections = sum(after.values()) - sum(terms.values())
+        show("elections meanwhile, also those that handed over", elections, unit="")
         show("commands answered a second meanwhile", answers / took_s, unit="")
 
 
@@ -90,7 +91,8 @@ def bench_lose() -> None:
         yard["n1"].kill()
         began = time.monotonic()
         add_all(yard, names, 2)
-        show(f"a node lost that led {led} of 60 groups: all answer again", time.monotonic() - began, 3 + ELECTION_S)
+        took_s = time.monotonic() - began
+        show(f"a node lost that led {led} of 60 groups: all answer again", took_s, 3 + ELECTION_S)
 
 
 PARTS = {"create": bench_create, "grow": bench_grow, "lose": bench_lose}
