@@ -213,6 +213,9 @@ class Citizen:
             if group is None or group.uid != spec.uid:
                 log.info("group=%s was removed", spec.name)
                 hostings.drop(hosting)
+        if hostings.left:
+            here = {group.uid for group in view.groups.values()}
+            hostings.forget_left({uid for uid in hostings.left if uid <= view.rev} - here)
         held = {hosting.spec.uid for hosting in hostings.by_number.values()}
         waiting = [uid for uid, removal in view.removed.items() if me in removal.waiting and uid not in held]
         if waiting:

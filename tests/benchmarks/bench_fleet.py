@@ -91,8 +91,8 @@ def bench_lose() -> None:
         yard["n1"].kill()
         began = time.monotonic()
         add_all(yard, names, 2)
-        took = time.monotonic() - began
-        show(f"a node lost that led {led} of 60 groups: all answer again", took, 3 + ELECTION_S)
+        took_s = time.monotonic() - began
+        show(f"a node lost that led {led} of 60 groups: all answer again", took_s, 3 + ELECTION_S)
 
 
 PARTS = {"create": bench_create, "grow": bench_grow, "lose": bench_lose}

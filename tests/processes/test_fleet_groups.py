@@ -4,9 +4,11 @@ import importlib
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import fleet
+from fleet.actors.hostings import LEFT_KEY
 from fleet.errors import CleanupOngoing
 from fleet.payload import encode_class
 from fleet.storage import LmdbStore
@@ -30,11 +32,12 @@ class Basket(fleet.Data):
 """
 
 
-def groups_on_disk(home: Path, name: str) -> set[str]:
-    """Of a node that does not run."""
+def on_disk(home: Path, name: str) -> tuple[set[str], list[int]]:
+    """The groups of a node that does not run, and the ids of those that it remembers to have left."""
     store = LmdbStore(home / name, cluster=CLUSTER, node=name)
     try:
-        return {record.name for record in store.groups()}
+        left = store.get_meta(LEFT_KEY)
+        return {record.name for record in store.groups()}, msgspec.msgpack.decode(left) if left else []
     finally:
         store.close()
 
@@ -74,7 +77,7 @@ def test_rf1_rf2_removed_groups_are_gone_soon_with_their_data_and_may_be_added_a
     assert yard.counter("g0").add(1) == 1
     for node in yard.nodes.values():
         node.stop()
-        assert groups_on_disk(yard.home, node.name) == {"fleet:cluster", "g0"}
+        assert on_disk(yard.home, node.name) == ({"fleet:cluster", "g0"}, [])
 
 
 def test_rf1_s58_a_name_is_not_given_again_while_a_node_that_is_away_may_hold_it(yard: NodeFleet) -> None:

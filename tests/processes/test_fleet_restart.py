@@ -1,4 +1,4 @@
-"""All nodes stopped and started: what was acknowledged is there, what was removed is not (RF21, S56)."""
+"""All nodes stopped and started: nothing acknowledged is lost, nothing removed is back (RF21, S56)."""
 
 import time
 

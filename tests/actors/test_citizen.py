@@ -1,0 +1,140 @@
+"""A node in its groups, by what it sees of the cluster: founded once, dropped when removed, told where."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fleet.actors.citizen import Citizen
+from fleet.actors.mail import GroupSpec, Whereabouts
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, GroupInfo, NodeRecord, RemovedGroup
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import MemberId, NodeName
+
+N1, N2 = NodeName("n1"), NodeName("n2")
+
+
+class Hosts:
+    """Hostings without members."""
+
+    def __init__(self) -> None:
+        self.by_number: dict[int, Any] = {}
+        self.by_name: dict[str, Any] = {}
+        self.left: set[int] = set()
+        self.dropped: list[str] = []
+
+    def create(self, spec: GroupSpec) -> None:
+        hosting = SimpleNamespace(spec=spec, is_dropped=False)
+        self.by_number[len(self.by_number) + 1] = self.by_name[spec.name] = hosting
+
+    def drop(self, hosting: Any) -> None:
+        hosting.is_dropped = True
+        del self.by_name[hosting.spec.name]
+        self.dropped.append(hosting.spec.name)
+
+    def forget_left(self, uids: set[int]) -> None:
+        self.left -= uids
+
+
+class Desk(Citizen):
+    """A citizen of node n1 whose commands are kept."""
+
+    def __init__(self) -> None:
+        self.hosts = Hosts()
+        self.sent: list[Any] = []
+        self.commands: list[tuple[Any, ...]] = []
+        identity = SimpleNamespace(incarnation="a")
+        manager: Any = SimpleNamespace(
+            hostings=self.hosts,
+            start=SimpleNamespace(name=N1),
+            store=SimpleNamespace(identity=identity),
+            healer=SimpleNamespace(notice=lambda hosting: None),
+            registry="registry",
+            send=lambda address, message: self.sent.append(message),
+        )
+        super().__init__(manager)
+        for name in (N1, N2):
+            self.view.nodes[name] = NodeRecord(name, "a", name, f"{name}:1", 1.0, ACTIVE)
+        self.view.rev = 100
+
+    def command(self, about: str, method: str, *args: Any, **rest: Any) -> None:
+        self.commands.append((method, *args))
+
+    def add(self, name: str, uid: int, *members: str, pinned: tuple[NodeName, ...] = ()) -> None:
+        initial = tuple((MemberId(f"{member}.g{uid}"), "") for member in members)
+        self.view.groups[name] = GroupInfo(name, uid, 1, b"class", GroupConfig(), initial, pinned)
+
+    def hosted(self) -> dict[str, int]:
+        return {name: hosting.spec.uid for name, hosting in self.hosts.by_name.items()}
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_a_node_founds_the_groups_that_name_its_disk_and_no_others(desk: Desk) -> None:
+    desk.add("mine", 5, "n2@b", "n1@a")
+    desk.add("former disk's", 6, "n1@old")
+    desk.add("other's", 7, "n2@b")
+    desk._take_part({*desk.view.groups, "unknown"})
+    assert desk.hosted() == {"mine": 5}
+    spec = desk.hosts.by_name["mine"].spec
+    assert spec.member == "n1@a.g5" and spec.founded.member == "n2@b.g5"
+    desk._take_part({"mine"})
+    assert len(desk.hosts.by_number) == 1
+
+
+def test_a_group_that_this_disk_left_is_not_founded_again(desk: Desk) -> None:
+    """Its member's promises are gone with its data."""
+    desk.hosts.left = {5}
+    desk.add("mine", 5, "n1@a")
+    desk._take_part({"mine"})
+    assert desk.hosted() == {}
+    desk.add("mine", 9, "n1@a")
+    desk._take_part({"mine"})
+    assert desk.hosted() == {"mine": 9}
+
+
+def test_members_of_removed_groups_are_dropped_and_reported_when_they_are_gone(desk: Desk) -> None:
+    for uid, name in ((5, "removed"), (6, "replaced"), (7, "kept"), (200, "newer"), (8, CLUSTER_GROUP)):
+        desk.hosts.create(GroupSpec(name, b"class", GroupConfig(), uid))
+    desk.add("replaced", 60)
+    desk.add("kept", 7)
+    desk.view.removed = {
+        5: RemovedGroup("removed", 5, (N1, N2)),
+        6: RemovedGroup("replaced", 6, (N1,)),
+        3: RemovedGroup("never here", 3, (N1,)),
+        4: RemovedGroup("other's", 4, (N2,)),
+    }
+    desk._clean()
+    assert desk.hosts.dropped == ["removed", "replaced"]
+    assert desk.commands == [("cleaned", (3,), N1)]
+    for number in (1, 2):
+        del desk.hosts.by_number[number]
+    desk._clean()
+    assert desk.commands[-1] == ("cleaned", (5, 6, 3), N1)
+
+
+def test_a_node_that_sees_no_cluster_drops_nothing(desk: Desk) -> None:
+    desk.hosts.create(GroupSpec("g", b"class", GroupConfig(), 5))
+    desk.view.rev = 0
+    desk._clean()
+    assert desk.hosts.dropped == [] and desk.commands == []
+
+
+def test_what_was_left_is_forgotten_when_the_group_is_removed_and_not_before(desk: Desk) -> None:
+    desk.hosts.left = {5, 6, 200}
+    desk.add("g", 6)
+    desk._clean()
+    assert desk.hosts.left == {6, 200}
+
+
+def test_whoever_asks_here_is_told_where_a_group_lives_once(desk: Desk) -> None:
+    desk.add("g", 5, pinned=(N2, N1))
+    desk._tell_whereabouts({"g"})
+    desk._tell_whereabouts({"g"})
+    assert desk.sent == [Whereabouts({"g": "n2:1"})]
+    del desk.view.groups["g"]
+    desk._tell_whereabouts({"g"})
+    assert desk.sent[1:] == [Whereabouts({"g": ""})]
