@@ -108,6 +108,8 @@ class Requests:
         """Names of registries that were handed in as actors: their nodes have no address to ask at."""
         self.down: dict[str, Millis] = {}
         """Nodes whose link was lost, and when they were last tried: a hint to one is not followed yet."""
+        self.boots: dict[str, int] = {}
+        """The life of each endpoint to which a link was made last."""
         self.infos: dict[str, NodeInfo] = {}
         """Nodes by name, as of their latest start: where they are now."""
         self.refresh_at: Millis = 0
@@ -147,16 +149,18 @@ class Requests:
 
     def on_link(self, m: ActorSystemConventionUpdate) -> None:
         """A node's process is gone: whoever waits for it asks another at once."""
-        endpoint = getattr(m.remoteAdminAddress.addressDetails, "endpoint", "")
+        where = m.remoteAdminAddress.addressDetails
+        endpoint, boot = getattr(where, "endpoint", ""), getattr(where, "boot", 0)
         now = self.clock.now_ms()
         lost = self.registries.get(endpoint)
         if m.remoteAdded:
+            self.boots[endpoint] = boot
             self.refused.pop(endpoint, None)
             self.down.pop(endpoint, None)
             self._ask_at_once(endpoint, now)
             return
-        if lost is None:
-            return
+        if lost is None or self.boots.get(endpoint, boot) != boot:
+            return  # the link of an earlier life, which was noticed late: the process of now is reached
         self.down[endpoint] = now
         for channel in self.channels.values():
             if channel.target == lost:
