@@ -334,9 +334,12 @@ class CountingLoad:
 
 @contextmanager
 def counting(
-    fleet_of: NodeFleet, names: Iterable[str], counted: dict[str, int] | None = None
+    fleet_of: NodeFleet,
+    names: Iterable[str],
+    counted: dict[str, int] | None = None,
+    pace_s: float = PACE_S,
 ) -> Iterator[CountingLoad]:
-    with CountingLoad(fleet_of.client, names, counted) as load:
+    with CountingLoad(fleet_of.client, names, counted, pace_s) as load:
         yield load
 
 

@@ -228,7 +228,7 @@ def test_s59_a_new_node_gets_its_share_and_nobody_waits_for_long(yard: NodeFleet
     yard.start("n1", "n2", "n3")
     names = yard.create(group_names(count))
     before = yard.places(names)
-    with counting(yard, names) as load:
+    with counting(yard, names, pace_s=count / 300) as load:  # 300 commands a second: room to move
         load.await_more()
         load.longest_s = 0.0
         yard.start("n4")
