@@ -19,10 +19,10 @@ from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import MANAGER
 from fleet.client import Fleet, connect
 from fleet.errors import ConfigError, FleetError, Unavailable
-from fleet.seed_words import check_seeds
 from fleet.ports import Clock
 from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
+from fleet.seed_words import check_seeds
 from fleet.storage import LmdbStore, Writer
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Node:
         if join and seeds:
             raise ConfigError("a node joins a cluster or founds one with its seeds: join or seeds, not both")
         if seeds:
-            check_seeds(seeds, advertise or listen)
+            check_seeds(seeds, seeds[0])  # a node that is none of them joins what they found
         if not 0 <= weight < float("inf"):
             raise ConfigError(f"weight must be 0 or more, not {weight}")
         if not purge_after >= 1:
@@ -127,8 +127,6 @@ class Node:
     def _begin(self) -> None:
         """Everything but the port, which is taken already."""
         self.address = self._system.base.endpoint
-        if self.address in self.seeds:
-            check_seeds(self.seeds, self.address)
         self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
         self._manager = self._system.createActor(NodeManager, globalName=MANAGER)
         self._hooks = ThreadRunner()

@@ -151,7 +151,7 @@ def test_a_start_that_cannot_be(tmp_path: Path) -> None:
 
     for options, says in (
         (("--join", "127.0.0.1:1", "--seed", "127.0.0.1:2"), "not both"),
-        (("--seed", "127.0.0.1:1"), "not among them"),
+        (("--seed", "127.0.0.1:1", "--seed", "127.0.0.1:1"), "twice"),
         (("--weight", "-1"), "weight must be 0 or more"),
         (("--purge-after", "soon"), "'soon' is no duration"),
         (("--purge-after", "10ms"), "at least a second"),

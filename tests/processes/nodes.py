@@ -34,7 +34,7 @@ import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9)
 if os.getppid() == int(sys.argv.pop(1)):
     from fleet.cli import main
-    main()
+    main(prog_name="fleet")
 """
 
 
