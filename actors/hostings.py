@@ -99,6 +99,8 @@ class Hostings:
         """Stop the member and forget its data. It is gone from here at once."""
         manager = self.manager
         hosting.is_dropped = True
+        if hosting.spec.founded is not None:
+            self.left.add(hosting.spec.uid)  # from here on: it must not be founded again while it stops
         manager.send(manager.registry, MemberGone(hosting.spec.name, hosting.member))
         if self.by_name.get(hosting.spec.name) is hosting:
             del self.by_name[hosting.spec.name]

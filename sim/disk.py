@@ -12,8 +12,9 @@ from typing import Any
 
 from fleet.errors import StorageFault, StoreFull
 from fleet.ports import Completion, Write
-from fleet.storage.keys import number_of
+from fleet.storage.keys import META, counter_key, kind_range, number_of
 from fleet.storage.memory_store import Changes, Image, MemoryStore
+from fleet.storage.records import unpack, unseal
 from fleet.storage.writer import Writer, _Broken, _Submitted
 
 TOKEN = 1
@@ -53,6 +54,12 @@ class DiskStore(MemoryStore):
         self.rng = rng
         super().__init__(cluster, node, image=disk.image, incarnation=disk.incarnation)
         disk.image = self.image
+
+    def check_own(self) -> None:
+        """Read what is the node's own and no group's. Raises Damaged."""
+        self.groups()
+        self._view(lambda txn: unpack(counter_key, txn.get(counter_key), int))
+        self._view(lambda txn: [unseal(key, record) for key, record in txn.scan(*kind_range(0, META))])
 
     def commit(self, changes: Changes) -> None:
         disk = self.disk

@@ -51,8 +51,11 @@ def explore(
     """Run those seeds that the report does not have, and add each to it at once; answers all of them."""
     results = {}
     if report is not None and report.exists():
-        known = [Result.parse(line) for line in report.read_text().splitlines() if line.count(" ") >= 3]
-        results = {result.seed: result for result in known}
+        text = report.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            report.write_text(whole)  # it was stopped while it wrote the last line
+        results = {result.seed: result for result in map(Result.parse, whole.splitlines())}
     wanted = list(seeds)
     for seed in wanted:
         if seed in results:

@@ -4,11 +4,9 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet.actors.hostings import LEFT_KEY
 from fleet.actors.mail import StartNode
-from fleet.actors.node_manager import NODES_KEY, NodeManager
+from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import MANAGER
-from fleet.actors.seeding import FOUNDING_KEY
 from fleet.errors import Damaged, StorageFault
 from fleet.hooks import InlineRunner
 from fleet.raft.ids import NodeName
@@ -74,9 +72,7 @@ class NodeHost(Host):
         rng = random.Random(world.rng.getrandbits(64))
         try:
             store = DiskStore(self.disk, CLUSTER, self.name, rng)
-            store.groups()
-            for key in (NODES_KEY, FOUNDING_KEY, LEFT_KEY):
-                store.get_meta(key)
+            store.check_own()
         except (Damaged, StorageFault) as error:
             self.trouble = str(error)
             return False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.actors.mail import TransferLeader
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING
-from fleet.errors import FleetError
+from fleet.errors import Damaged, FleetError
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.sim.host import NodeHost
@@ -337,6 +337,10 @@ class Nemesis:
 
 def is_damaged(manager: Any) -> bool:
     """Whether a member found on the disk what was not written."""
+    try:
+        manager.store.check_own()
+    except Damaged:
+        return True
     hostings = manager.hostings.by_number.values()
     return any(hosting.address is None and hosting.trouble and "again" not in hosting.trouble
                and not hosting.trouble.startswith("storage:") for hosting in hostings)  # fmt: skip
