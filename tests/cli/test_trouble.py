@@ -126,8 +126,8 @@ def test_a_founder_that_left_joins_again_and_founds_no_other_cluster(tmp_path: P
         assert one.processes["n1"].wait(10) == 0
         one.begin("n1")
         one.await_serving("n1")
-        nodes = one.until_json("node", "list", holds=lambda nodes: len(nodes) == 2)
-        assert state_of(nodes) == {"n1": "active", "n2": "active"}
+        both = {"n1": "active", "n2": "active"}
+        one.until_json("node", "list", holds=lambda nodes: state_of(nodes) == both)
         one.until_json("group", "show", "a", holds=lambda shown: shown["members"] == ["n1", "n2"])
 
 
