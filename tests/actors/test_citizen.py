@@ -98,7 +98,7 @@ def test_a_group_that_this_disk_left_is_not_founded_again(desk: Desk) -> None:
 
 def test_members_of_removed_groups_are_dropped_and_reported_when_they_are_gone(desk: Desk) -> None:
     for uid, name in ((5, "removed"), (6, "replaced"), (7, "kept"), (200, "newer"), (8, CLUSTER_GROUP)):
-        desk.hosts.create(GroupSpec(name, b"class", GroupConfig(), uid))
+        desk.hosts.create(GroupSpec(name, b"class", GroupConfig(), uid, cluster=8))
     desk.add("replaced", 60)
     desk.add("kept", 7)
     desk.view.removed = {

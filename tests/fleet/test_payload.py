@@ -142,6 +142,7 @@ def test_an_argument_nested_without_end_is_not_encodable() -> None:
         encode_call("put", (nested,), {})
 
 
+@example(b"\x8e\x00\x00\x00\x00\x00\x00\x00\x01")
 @given(st.binary())
 def test_bytes_that_are_no_call_are_refused(junk: bytes) -> None:
     with pytest.raises(BadArguments):
