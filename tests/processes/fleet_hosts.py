@@ -34,7 +34,7 @@ class HostFleet(NodeFleet):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.net = f"10.{random.randrange(64, 128)}.{random.randrange(256)}"
-        self.tag = f"f{os.getpid() % 100_000}"
+        self.tag = f"f{random.randrange(16**6):06x}"  # the last fleet's links may take a moment to go
         self.hosts: list[str] = []
         self.cuts: set[tuple[str, str]] = set()
         ip("link", "add", self.tag, "type", "bridge")
