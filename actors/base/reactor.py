@@ -25,6 +25,11 @@ TURN_S_MAX = 0.005
 _SLICE = 64
 """Messages between two looks at the clock."""
 _EVENTS_MAX = 256
+_SPIN_S = 0.000_05
+"""To be woken on an idle core costs about as much as this, and twice that in each round trip."""
+_SHORT_WAIT_S = 0.000_2
+_SHORT_WAITS = 32
+"""So many short waits in a row make a short one likely: then looking is cheaper than sleeping."""
 _POLL_S_MAX = 3600.0
 
 
@@ -51,6 +56,7 @@ class Reactor:
         self._watched: dict[LocalId, dict[int, Callable[[int], None]]] = {}
         self._asleep = False
         self._ending = False
+        self._short_waits = 0
         self._thread: threading.Thread | None = None
         self._on_end: Callable[[], None] = lambda: None
 
@@ -163,7 +169,7 @@ class Reactor:
     def _turn(self, more: bool) -> bool:
         self._asleep = True
         timeout = 0.0 if more or self._inbox else self._timeout()
-        events = self._epoll.poll(timeout, _EVENTS_MAX)
+        events = self._wait(timeout) if timeout else self._epoll.poll(0, _EVENTS_MAX)
         self._asleep = False
         for fd, mask in events:
             handler = self._handlers.get(fd)
@@ -184,6 +190,24 @@ class Reactor:
                 more = kernel.run(now, _SLICE)
         self.links.flush()
         return bool(kernel.queue)  # a link that broke in the flush has left something to tell
+
+    def _wait(self, timeout: float) -> list[tuple[int, int]]:
+        """Until something comes; after a row of short waits it looks for a moment before it sleeps."""
+        poll, begun = self._epoll.poll, monotonic()
+        events: list[tuple[int, int]] = []
+        if self._short_waits >= _SHORT_WAITS:
+            until = begun + min(timeout, _SPIN_S)
+            while not events and monotonic() < until:
+                events = poll(0, _EVENTS_MAX)
+            if not events:
+                self._short_waits = 0
+        else:
+            self._short_waits += 1
+        if not events:
+            events = poll(timeout, _EVENTS_MAX)
+            if monotonic() - begun > _SHORT_WAIT_S:
+                self._short_waits = 0
+        return events
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

@@ -1,0 +1,55 @@
+"""The loop's waiting: quick after a row of short waits, and never a burnt core."""
+
+import os
+import select
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fleet.actors.base.reactor import _SHORT_WAITS, _SPIN_S, Reactor
+
+
+@pytest.fixture
+def bell() -> Iterator[tuple[Reactor, int]]:
+    reactor = Reactor()
+    fd = os.eventfd(0, os.EFD_NONBLOCK)
+    reactor.add(fd, select.EPOLLIN, lambda mask: None)
+    yield reactor, fd
+    reactor.remove(fd)
+    os.close(fd)
+    reactor._epoll.close()
+    os.close(reactor._wake_fd)
+
+
+def after_short_waits(reactor: Reactor, fd: int) -> None:
+    os.eventfd_write(fd, 1)
+    for _ in range(_SHORT_WAITS):
+        assert reactor._wait(1.0) == [(fd, select.EPOLLIN)]
+
+
+def test_what_comes_while_it_looks_is_found_and_it_looks_again(bell: tuple[Reactor, int]) -> None:
+    reactor, fd = bell
+    after_short_waits(reactor, fd)
+    assert reactor._wait(1.0) == [(fd, select.EPOLLIN)]
+    assert reactor._short_waits == _SHORT_WAITS
+
+
+def test_where_looking_finds_nothing_it_sleeps_and_then_sleeps_at_once(bell: tuple[Reactor, int]) -> None:
+    reactor, fd = bell
+    after_short_waits(reactor, fd)
+    os.eventfd_read(fd)
+    before = time.thread_time()
+    for _ in range(20):
+        assert reactor._wait(0.005) == []
+    assert time.thread_time() - before < 20 * 0.005 / 2, "it spins through its waits"
+    assert reactor._short_waits == 0
+
+
+def test_a_timer_is_not_missed_for_looking(bell: tuple[Reactor, int]) -> None:
+    reactor, fd = bell
+    after_short_waits(reactor, fd)
+    os.eventfd_read(fd)
+    begun = time.monotonic()
+    assert reactor._wait(_SPIN_S / 10) == []
+    assert time.monotonic() - begun < 1.0
