@@ -9,6 +9,7 @@ import os
 import platform
 import secrets
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -225,22 +226,32 @@ def all_caught_up(client: fleet.Fleet) -> bool:
 
 
 def bench_followers() -> None:
-    """A follower that is stopped, then dead: what the commands of the other two feel."""
-    with group() as (cluster, client, counter):
-        timed(counter.add, 500)
-        for number, what in ((signal.SIGSTOP, "stopped"), (signal.SIGKILL, "dead")):
+    """A follower that is stopped, dead, or a port that answers nobody: what the other two's commands feel."""
+    for what in ("stopped", "dead", "black-holed"):
+        with group() as (cluster, client, counter):
+            timed(counter.add, 500)
             status = client.status("bench")
             follower = next(node_of(voter) for voter in status.voters if voter != status.member)
             before = timed(counter.add, 2 * ROUNDS)
-            cluster.signal(follower, number)
-            time.sleep(2.0)
-            after = timed(counter.add, 2 * ROUNDS)
-            if number == signal.SIGSTOP:
-                cluster.signal(follower, signal.SIGCONT)
-                wait_for(lambda: all_caught_up(client))
+            with silenced(cluster, follower, what):
+                time.sleep(2.0)
+                after = timed(counter.add, 2 * ROUNDS)
             show_times("one caller, all three up", before)
             show_times(f"one caller, a follower {what}", after)
             show("  wanted: p99 less than 1.2 x", f"{at(after, 0.99) / at(before, 0.99):.2f} x")
+
+
+@contextmanager
+def silenced(cluster: Cluster, node: str, what: str) -> Iterator[None]:
+    """A stopped one takes bytes and connections; a black hole connections; a dead one refuses."""
+    cluster.signal(node, signal.SIGSTOP if what == "stopped" else signal.SIGKILL)
+    if what != "black-holed":
+        yield
+        return
+    cluster.processes[node].wait()
+    host, port = cluster.addresses[node].split(":")
+    with socket.create_server((host, int(port)), backlog=64):
+        yield
 
 
 PARTS = {
