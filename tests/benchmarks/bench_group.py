@@ -1,7 +1,7 @@
 """What one group costs: three node processes, a client in a fourth. Run it from the checkout:
 
     python tests/benchmarks/bench_group.py            everything
-    python tests/benchmarks/bench_group.py one many   some parts: one many reads failover followers
+    python tests/benchmarks/bench_group.py one many   some parts: one many reads payloads failover followers
 """
 
 import argparse
@@ -44,6 +44,15 @@ class Counter(fleet.Data):
     @fleet.query
     def get(self) -> int:
         return self.value
+
+
+class Box(fleet.Data):
+    body: bytes = b""
+
+    @fleet.command
+    def put(self, body: bytes) -> int:
+        self.body = body
+        return len(body)
 
 
 class Cluster:
@@ -198,6 +207,16 @@ def bench_reads() -> None:
         show_times(f"{CALLERS} callers, linearizable reads: {rate:,.0f}/s", times)
 
 
+def bench_payloads() -> None:
+    """Larger arguments, by many callers at once."""
+    with group() as (_, client, _):
+        box = client.create_group("box", Box)
+        for size in (1024, 64 * 1024):
+            body = os.urandom(size)
+            rate, times = pressed(lambda: box.put(body), CALLERS, SECONDS)
+            show_times(f"{CALLERS} callers, {size // 1024} KiB: {rate:,.0f}/s", times)
+
+
 def bench_failover(kills: int = 10) -> None:
     """From SIGKILL of the leader's node to the next command that succeeds."""
     with group() as (cluster, client, counter):
@@ -258,6 +277,7 @@ PARTS = {
     "one": bench_one,
     "many": bench_many,
     "reads": bench_reads,
+    "payloads": bench_payloads,
     "failover": bench_failover,
     "followers": bench_followers,
 }
