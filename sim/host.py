@@ -146,7 +146,8 @@ def _later_in(process: Process, delay_us: int, action: Any) -> None:
 def _disk_step(process: Process, action: Any) -> None:
     if process.is_alive:
         action()
-        process.do(_nothing)
+        if process.kernel.queue:
+            process.do(_nothing)
 
 
 def _nothing() -> None:

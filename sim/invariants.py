@@ -42,6 +42,8 @@ class OnDisk:
     base: Index = 0
     """Of its snapshot."""
     terms: dict[Index, Term] = field(default_factory=dict)
+    last: Index = 0
+    """The highest of `terms`."""
 
     def holds(self, index: Index, term: Term) -> bool:
         return index <= self.base or self.terms.get(index) == term
@@ -52,10 +54,12 @@ class Seen:
     """A member as it was after the last turn in which it changed."""
 
     member: Any
+    core: Any
+    log: Any
     commit: Index
-    applied: Index
-    term: Term
-    is_leader: bool
+    applied: Index = 0
+    term: Term = 0
+    is_leader: bool = False
 
 
 class Invariants:
@@ -75,29 +79,37 @@ class Invariants:
     # -- after a turn ------------------------------------------------------------------------------
 
     def look_at(self, process: "Process") -> None:
+        if process.kernel.created != process.created:
+            self._find_members(process)
+        for last in process.seen:
+            log, core = last.log, last.core
+            if (
+                last.commit != log.commit
+                or last.applied != log.applied
+                or last.term != core.term
+                or last.is_leader != core.is_leader
+            ) and not last.member.failed:
+                self._changed(last.member, core, last)
+
+    def _find_members(self, process: "Process") -> None:
+        """Actors were created: some may be members, perhaps in the place of others."""
         kernel = process.kernel
         manager = kernel.instance(process.manager)
         if manager is None or not hasattr(manager, "nodes"):
             return
-        seen = process.seen
+        process.created = kernel.created
+        before, process.seen = {id(last.member): last for last in process.seen}, []
         for hosting in manager.hostings.by_number.values():
             process.homes[hosting.record.number] = hosting
-            address = hosting.address
-            cell = kernel.cells.get(address.ident.local) if address is not None else None
-            member = cell.instance if cell is not None else None
-            core = getattr(member, "core", None)
-            if core is None or member is None or member.failed:
+            member = kernel.instance(hosting.address) if hosting.address is not None else None
+            if member is None or member.failed or not hasattr(member, "core"):
                 continue
-            log = core.log
-            last = seen.get(hosting.member)
-            if last is None or last.member is not member:
-                last = seen[hosting.member] = Seen(member, log.commit, 0, 0, False)
+            last = before.get(id(member))
+            if last is None:
+                last = Seen(member, member.core, member.core.log, member.core.log.commit)
                 self._begins(member)
-            elif (last.commit, last.applied, last.term, last.is_leader) == (
-                log.commit, log.applied, core.term, core.is_leader,
-            ):  # fmt: skip
-                continue
-            self._changed(member, core, last)
+                self._changed(member, last.core, last)
+            process.seen.append(last)
 
     def _begins(self, member: Any) -> None:
         if member.spec.name == "fleet:cluster":
@@ -177,6 +189,7 @@ class Invariants:
             disk.base = max(disk.base, write.snapshot.meta.index)
         if write.reset:
             disk.terms.clear()
+            disk.last = 0
         if write.entries:
             self._note_entries(past, member, disk, write.entries)
 
@@ -187,8 +200,9 @@ class Invariants:
         terms = disk.terms
         first = entries[0].index
         before = terms.get(first - 1, -1)
-        for index in range(entries[-1].index + 1, max(terms, default=0) + 1):
+        for index in range(entries[-1].index + 1, disk.last + 1):
             terms.pop(index, None)
+        disk.last = entries[-1].index
         for entry in entries:
             known, other = past.known.setdefault((entry.term, entry.index), (before, entry))
             same = (other is entry or other == entry) and (known == before or -1 in (known, before))

@@ -162,6 +162,8 @@ class Wire:
 
     def flush(self) -> None:
         """The end of a turn: one frame for each peer."""
+        if not self.dirty:
+            return
         dirty, self.dirty = self.dirty, []
         for end in dirty:
             end.is_dirty = False
@@ -296,23 +298,23 @@ class Network:
             if process.host.name in self.powered:
                 self._tell_closed(end)
             return
-        process.do(partial(self._receive, end, frames))
+        process.receive(end, frames)
 
-    def _receive(self, end: End, frames: bytes) -> None:
+    def deliver(self, end: End, frames: bytes) -> None:
+        """Put what came into the mailboxes of the process."""
         if not end.is_open:
             return
         self.frames += 1
         self.bytes += len(frames)
-        world, process = self.world, end.process
-        world.trace_frame(end, frames)
-        deliver = process.kernel.deliver
+        self.world.trace_frame(end, frames)
+        deliver, sender = end.process.kernel.deliver, end.sender
         view = memoryview(frames)
         start = 0
         while start < len(frames):
             (size,) = LENGTH.unpack_from(frames, start)
             start += LENGTH.size
             for dst, src, tag, body in decode_frame(view[start : start + size]):
-                deliver(dst, end.sender(src), decode_body(tag, body))
+                deliver(dst, sender(src), decode_body(tag, body))
             start += size
 
     # -- ends of links -----------------------------------------------------------------------------

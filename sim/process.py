@@ -1,12 +1,14 @@
 """One simulated process: a kernel, its links, and whether it runs."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleet.actors.base.kernel import Kernel
 from fleet.sim.clock import SimClock
 from fleet.sim.disk import TOKEN, SimWriter
-from fleet.sim.network import Wire
+from fleet.sim.invariants import Seen
+from fleet.sim.network import End, Wire
 
 if TYPE_CHECKING:
     from fleet.sim.host import Host
@@ -22,6 +24,7 @@ class Process:
     def __init__(self, world: "World", host: "Host", endpoint: str) -> None:
         self.world = world
         self.host = host
+        self.clock: SimClock = host.clock
         self.endpoint = endpoint
         self.boot = world.rng.getrandbits(62) + 1
         self.wire = Wire(world.network, self)
@@ -33,18 +36,18 @@ class Process:
         self.is_paused = False
         self.backlog: list[Callable[[], None]] = []
         self.wakes_at: int | None = None
+        self.armed_for = 0.0
+        """By its own clock."""
         self.homes: dict[int, Any] = {}
         """Its members' hostings by number in the store, those that are gone too."""
-        self.seen: dict[str, Any] = {}
+        self.seen: list[Seen] = []
         """What the invariants remember of its members."""
+        self.created = 0
+        """How many actors there were when its members were looked for."""
 
     @property
     def name(self) -> str:
         return self.host.name
-
-    @property
-    def clock(self) -> SimClock:
-        return self.host.clock
 
     def do(self, action: Callable[[], None]) -> None:
         """Something arrives: it is handled with everything that follows from it, in no time."""
@@ -52,6 +55,14 @@ class Process:
             self.backlog.append(action)
         elif self.is_alive:
             action()
+            self.turn()
+
+    def receive(self, end: End, frames: bytes) -> None:
+        """As `do`, and what comes most often."""
+        if self.is_paused:
+            self.backlog.append(partial(self.world.network.deliver, end, frames))
+        elif self.is_alive:
+            self.world.network.deliver(end, frames)
             self.turn()
 
     def turn(self) -> None:
@@ -67,8 +78,9 @@ class Process:
 
     def _arm(self) -> None:
         timer = self.kernel.next_timer()
-        if timer is None:
+        if timer is None or (timer == self.armed_for and self.wakes_at is not None):
             return
+        self.armed_for = timer
         at = max(self.world.now, self.clock.when(timer))
         if self.wakes_at is None or at < self.wakes_at:
             self.wakes_at = at

@@ -26,6 +26,7 @@ class Cell:
         "children",
         "leaving",
         "watching",
+        "armed",
         "requirements",
     )
 
@@ -39,6 +40,8 @@ class Cell:
         self.children: dict[LocalId, Cell] | None = None
         self.leaving: Any = None
         self.watching = False
+        self.armed: Any = None
+        """The answer whose descriptors are watched and have not fired."""
         self.requirements = requirements
 
     @property
@@ -49,7 +52,7 @@ class Cell:
     def actor_send(self, target: Any, message: Any) -> None:
         """The hot path: one dictionary and one queue when the target is in this kernel."""
         kernel = self.kernel
-        ident = target.addressDetails
+        ident = target._aaddr if type(target) is Address else target.addressDetails
         if type(ident) is ActorId and ident.boot == kernel.boot:
             cell = kernel.cells.get(ident.local)
             if cell is not None:

@@ -63,7 +63,8 @@ class Kernel:
         self.dead_letters = 0
         self._timers: list[tuple[float, int, Cell, Any, Any]] = []
         self._timers_set = 0
-        self._last_local = 0
+        self.created = 0
+        """Actors and mailboxes so far."""
         self._dead_letter_handler: Cell | None = None
         self._link_watchers: dict[LocalId, Cell] = {}
         self._peers: dict[tuple[str, int], int] = {}
@@ -133,6 +134,7 @@ class Kernel:
     def ready(self, local: LocalId, filenos: Sequence[int]) -> None:
         cell = self.cells.get(local)
         if cell is not None and cell.watching:
+            cell.armed = None
             self.queue.append((cell, WatchMessage(list(filenos)), cell.address))
 
     def open_mailbox(self, put: Callable[[Any, Address], None]) -> Address:
@@ -216,10 +218,10 @@ class Kernel:
         self.cells[cell.address.ident.local] = cell
 
     def _next_address(self, name: str | None) -> Address:
+        self.created += 1
         if name:
             return Address(ActorId(self.endpoint, self.boot, name))
-        self._last_local += 1
-        return Address(ActorId(self.endpoint, self.boot, self._last_local))
+        return Address(ActorId(self.endpoint, self.boot, self.created))
 
     # -- delivery beside the usual -----------------------------------------------------------------
 
@@ -278,10 +280,12 @@ class Kernel:
     def _watch(self, cell: Cell, result: Any) -> None:
         """Thespian's rule: only an actor whose last message was answered by a ThespianWatch watches."""
         if isinstance(result, ThespianWatch):
-            cell.watching = True
+            if result is cell.armed:
+                return
+            cell.watching, cell.armed = True, result
             self.transport.watch(cell.address.ident.local, list(result.filenos))
         elif cell.watching:
-            cell.watching = False
+            cell.watching, cell.armed = False, None
             self.transport.watch(cell.address.ident.local, ())
 
     def _status(self, cell: Cell) -> Any:
