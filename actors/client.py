@@ -77,46 +77,37 @@ class Client(GuardedActor):
     requests: Requests
     inbox: Inbox
 
-    def on_start(self, m: StartClient, sender: Any) -> ThespianWatch:
+    def on_start(self, m: StartClient, sender: Any) -> None:
         self.inbox = m.inbox
+        self.watching = ThespianWatch([m.inbox.fd])
         self.requests = Requests(self, m.clock, m.name, m.seed, list(m.addresses))
         self.notifyOnSystemRegistrationChanges(True)
         self.requests.refresh_nodes()
-        return self._watch()
 
-    def _watch(self) -> ThespianWatch:
-        return ThespianWatch([self.inbox.fd])
-
-    def on_watch(self, m: WatchMessage, sender: Any) -> ThespianWatch:
+    def on_watch(self, m: WatchMessage, sender: Any) -> None:
         for action in self.inbox.take():
             action(self.requests)
-        return self._watch()
 
-    def on_reply(self, m: ClientReply, sender: Any) -> ThespianWatch:
+    def on_reply(self, m: ClientReply, sender: Any) -> None:
         self.requests.on_reply(m)
-        return self._watch()
 
-    def on_op_reply(self, m: OpReply, sender: Any) -> ThespianWatch:
+    def on_op_reply(self, m: OpReply, sender: Any) -> None:
         self.requests.on_op_reply(m)
-        return self._watch()
 
-    def on_end_turn(self, m: EndTurn, sender: Any) -> ThespianWatch:
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
         self.requests.on_end_turn()
-        return self._watch()
 
-    def on_wakeup(self, m: WakeupMessage, sender: Any) -> ThespianWatch:
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
         self.requests.on_wakeup(m)
-        return self._watch()
 
-    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> ThespianWatch:
+    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
         self.requests.on_link(m)
-        return self._watch()
 
-    def on_link_refused(self, m: LinkRefused, sender: Any) -> ThespianWatch:
+    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
         self.requests.on_link_refused(m)
-        return self._watch()
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        self.watching = None
         self._fail_all(Unavailable("the client was closed"))
 
     def on_failure(self, why: str) -> None:

@@ -27,36 +27,29 @@ class Disk(GuardedActor):
         self.failed_members: dict[int, Any] = {}
         """Members whose write failed and that may not know it yet: nothing is written after it."""
 
-    def on_start(self, m: StartDisk, sender: Any) -> ThespianWatch:
+    def on_start(self, m: StartDisk, sender: Any) -> None:
         self.writer = m.writer
-        return self._watch()
+        self.watching = ThespianWatch([m.writer.fileno()])
 
-    def _watch(self) -> ThespianWatch:
-        assert self.writer is not None
-        return ThespianWatch([self.writer.fileno()])
-
-    def on_write(self, m: Write, sender: Any) -> ThespianWatch:
+    def on_write(self, m: Write, sender: Any) -> None:
         if self.failed_members.get(m.group) == sender:
-            return self._watch()
+            return
         self.failed_members.pop(m.group, None)
         if not self.gathered:
             self.send(self.myAddress, EndTurn())
         self.gathered.append((sender, m))
-        return self._watch()
 
-    def on_end_turn(self, m: EndTurn, sender: Any) -> ThespianWatch:
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
         assert self.writer is not None
         for sender, write in self.gathered:
             self.waiting.setdefault(write.group, deque()).append(sender)
             self.writer.submit(write)
         self.gathered.clear()
-        return self._watch()
 
-    def on_watch(self, m: WatchMessage, sender: Any) -> ThespianWatch:
+    def on_watch(self, m: WatchMessage, sender: Any) -> None:
         assert self.writer is not None
         for completion in self.writer.completed():
             self._tell(completion)
-        return self._watch()
 
     def _tell(self, completion: Completion) -> None:
         newest: dict[int, list[tuple[Any, int]]] = {}
@@ -91,6 +84,7 @@ class Disk(GuardedActor):
         self.send(member, WriteFailed(group, str(error)))
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        self.watching = None
         if self.writer is not None:
             self.writer.close()
             self.writer = None

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from thespian.actors import Actor, ActorExitRequest
+from thespian.actors import Actor, ActorExitRequest, ThespianWatch
 
 log = logging.getLogger("fleet.actors")
 
@@ -16,24 +16,30 @@ class GuardedActor(Actor):
     a promise, calls `on_failure` and leaves. Thespian would deliver the message to it again.
     """
 
-    handlers: ClassVar[dict[type, Callable[[Any, Any, Any], Any]]] = {}
+    handlers: ClassVar[dict[type, Callable[[Any, Any, Any], None]]] = {}
+    watching: ThespianWatch | None = None
+    """Descriptors that are watched for it; by Thespian's rule this is the answer to every message."""
 
     def __init__(self) -> None:
         self.failed = False
 
     def receiveMessage(self, message: Any, sender: Any) -> Any:
         handler = self.handlers.get(type(message))
-        if handler is None or (self.failed and type(message) is not ActorExitRequest):
-            return None
-        try:
-            return handler(self, message, sender)
-        except Exception as error:
-            self.fail(f"{type(error).__name__}: {error}", message)
-            return None
+        if handler is not None and not (self.failed and type(message) is not ActorExitRequest):
+            try:
+                handler(self, message, sender)
+            except Exception as error:
+                self.fail(f"{type(error).__name__}: {error}", message)
+        return self.watching
+
+    def send(self, target: Any, message: Any) -> None:
+        """Thespian's own looks at the address once more."""
+        self._myRef.actor_send(target, message)
 
     def fail(self, why: str, message: Any) -> None:
         log.critical("%s stops, on %s: %s", self, type(message).__name__, why, exc_info=True)
         self.failed = True
+        self.watching = None
         try:
             self.on_failure(why)
         finally:

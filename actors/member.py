@@ -152,7 +152,7 @@ class Member(GuardedActor):
         self.stopped = self.failed = True
         if self.dumping is not None:
             self.dumping[1].cancel()
-            self.dumping = None
+            self.dumping = self.watching = None
         if self.hooks is not None:
             self.hooks.end()
         if hasattr(self, "store") and self.start.store is None:
@@ -298,6 +298,7 @@ class Member(GuardedActor):
         core, limit = self.core, self.start.fork_above_bytes
         if limit and core.snapshot is not None and core.snapshot.size > limit:
             self.dumping = (index, ForkedDump(self.applier.dump))
+            self.watching = ThespianWatch([self.dumping[1].fileno()])
             return
         try:
             data = self.applier.dump()
@@ -310,13 +311,9 @@ class Member(GuardedActor):
     def on_watch(self, m: WatchMessage, sender: Any) -> None:
         assert self.dumping is not None
         index, dump = self.dumping
-        self.dumping = None
+        self.dumping = self.watching = None
         data = dump.take()
         self.step(SnapshotFailed() if data is None else SnapshotTaken(index, data))
-
-    def receiveMessage(self, message: Any, sender: Any) -> Any:
-        super().receiveMessage(message, sender)
-        return ThespianWatch([self.dumping[1].fileno()]) if self.dumping is not None else None
 
     # -- sending -----------------------------------------------------------------------------------
 
