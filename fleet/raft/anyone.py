@@ -26,12 +26,16 @@ from fleet.raft.messages import (
 from fleet.raft.state import CoreState, PendingWrite, Role
 
 
+OF_A_TERM = frozenset((AppendEntries, AppendReply))
+"""In the current term nothing speaks against these, the most frequent ones."""
+
+
 def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
     """The rules about terms (Raft 5.1). False: the message has been dealt with, or is for nobody here."""
     if message.dst != core.id or message.src == core.id or core.removed:
         return False
     kind = type(message)
-    if kind is Removed:
+    if kind is Removed or (message.term == core.term and kind in OF_A_TERM):
         return True
     if (kind is PreVote or kind is VoteRequest) and is_proven_removed(core, message):
         core.send(Removed(core.term, core.id, message.src))

@@ -43,12 +43,12 @@ def reset_election_deadline(core: CoreState) -> None:
         core.deadline = core.now + min(core.config.election_ms, max(core.config.heartbeat_ms // 4, waited))
     elif type(core.role) is Candidate:
         patience = campaign_patience(core)
-        core.deadline = core.now + patience + core.rng.randrange(patience)
+        core.deadline = core.now + patience + int(core.rng.random() * patience)
     elif core.removed or not core.membership.current.voters:
         core.deadline = NEVER
     else:
         patience = core.config.election_ms * (1 if core.is_voter else LEARNER_PATIENCE)
-        core.deadline = core.now + patience + core.rng.randrange(patience)
+        core.deadline = core.now + patience + int(core.rng.random() * patience)
 
 
 def campaign_patience(core: CoreState) -> Millis:

@@ -26,20 +26,31 @@ APPLY_MAX: Final = 4096
 class Core(CoreState):
     """One member's consensus, as its driver sees it."""
 
+    is_settled: bool = False
+    """Nothing happened since `take_ready` had looked at everything."""
+
     def step(self, now: Millis, event: PeerMessage | LocalEvent) -> None:
         """Take one event. `now` is milliseconds on a clock that never goes back."""
         assert now >= self.now, f"time goes back from {self.now} to {now}"
         self.now = now
+        self.is_settled = False
         dispatch(self, event)
 
     def take_ready(self) -> Ready | None:
         """What is to be done since the last call, None for nothing. See `Ready` for the order."""
+        if self.is_settled:
+            return None
         if type(self.role) is Leader:
             replicate(self, self.role)
         self.finish_write()
         ready = self.ready
-        ready.apply = self.log.take_committed(APPLY_MAX)
-        self._note_applied(ready)
+        if self.has_more():
+            ready.apply = self.log.take_committed(APPLY_MAX)
+            for entry in ready.apply:
+                note_committed(self, entry)
+        self.is_settled = not ready.apply
+        if self._snapshot_is_due():
+            self._ask_for_snapshot(ready)
         settle_reads(self)
         if not ready.asks_for_anything():
             return None
@@ -62,15 +73,12 @@ class Core(CoreState):
 
     # -- applying ----------------------------------------------------------------------------------
 
-    def _note_applied(self, ready: Ready) -> None:
-        for entry in ready.apply:
-            note_committed(self, entry)
-        if self._snapshot_is_due():
-            index = self.log.applied
-            term = self.log.term_at(index)
-            assert term is not None
-            self.taking = SnapshotMeta(index, term, self.membership.at(index), self.config, 0, 0)
-            ready.take_snapshot = index
+    def _ask_for_snapshot(self, ready: Ready) -> None:
+        index = self.log.applied
+        term = self.log.term_at(index)
+        assert term is not None
+        self.taking = SnapshotMeta(index, term, self.membership.at(index), self.config, 0, 0)
+        ready.take_snapshot = index
 
     def _snapshot_is_under_way(self) -> bool:
         """One at a time, until it is durable."""

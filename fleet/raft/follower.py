@@ -55,12 +55,14 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
     log = core.log
     prev_index, entries = m.prev_index, m.entries
     if prev_index < log.commit:
-        entries = tuple(entry for entry in entries if entry.index > log.commit)
+        if entries:
+            entries = tuple(entry for entry in entries if entry.index > log.commit)
         prev_index = log.commit
     elif log.term_at(prev_index) != m.prev_term:
         refuse_append(core, m)
         return
-    core.merge(entries)
+    if entries:
+        core.merge(entries)
     verified = prev_index + len(entries)
     log.commit_to(min(m.commit, verified))
     if core.deadline == NEVER:

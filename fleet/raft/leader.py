@@ -173,7 +173,8 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
     assert m.index <= core.log.last_index, f"{m.src} confirms {m.index} beyond {core.log.last_index}"
     confirm(role, progress, m)
     progress.accepted(m.index)
-    advance_commit(core, role)
+    if m.index > core.log.commit:
+        advance_commit(core, role)
     try_handover(core, role)
 
 

@@ -194,10 +194,11 @@ class CoreState:
 
     def finish_write(self) -> None:
         """Gather everything that must be durable into one write."""
-        hard = None if self.hard == self._last_hard() else self.hard
-        snapshot, data = self.installing or self.saving or (None, b"")
-        if hard is None and not self.unwritten and snapshot is None:
+        last = self._last_hard()
+        hard = None if self.term == last.term and self.vote == last.vote else self.hard
+        if hard is None and not self.unwritten and self.installing is None and self.saving is None:
             return
+        snapshot, data = self.installing or self.saving or (None, b"")
         keep_after = 0
         if self.saving and not self.installing:
             keep_after = max(self.log.base_index, self.saving[0].index - self.config.log_tail)

@@ -89,6 +89,7 @@ def state_of(core: Core) -> object:
     for base in Core.__mro__[1:-1]:
         fields |= {name: getattr(core, name) for name in getattr(base, "__slots__", ())}
     fields.pop("rng")
+    fields.pop("is_settled")
     return copy.deepcopy(fields)
 
 
