@@ -30,6 +30,7 @@ SILENCE_MS: Millis = 500
 """A node that answers nothing for so long is not asked on."""
 PAUSE_MS: tuple[Millis, Millis] = (5, 200)
 """Between tries at nodes that refused."""
+NEVER: Millis = 1 << 62
 LINGER_MS: Millis = 30_000
 """How long a command whose caller gave up is still asked for, so that the caller may ask again."""
 
@@ -89,6 +90,8 @@ class Channel:
     """Nodes that know no such group."""
     nowhere_since: Millis = 0
     last_error: FleetError | None = None
+    expires_at: Millis = NEVER
+    """No call's time is over before this."""
 
     # -- state -------------------------------------------------------------------------------------
 
@@ -105,7 +108,14 @@ class Channel:
         """Every sequence number up to here is settled."""
         return next(iter(self.inflight)) - 1 if self.inflight else self.next_seq - 1
 
+    def due_at(self) -> Millis:
+        """When time alone asks for something, at the earliest."""
+        if self.resend_at is not None:
+            return min(self.expires_at, self.resend_at)
+        return min(self.expires_at, self.asked_at + SILENCE_MS) if self.has_asked else self.expires_at
+
     def add(self, call: Call) -> None:
+        self.expires_at = min(self.expires_at, call.deadline)
         (self.query_queue if call.is_query else self.queue).append(call)
 
     # -- sending -----------------------------------------------------------------------------------
@@ -270,6 +280,7 @@ class Channel:
         else:
             call.is_hopeless = True
             call.deadline = min(call.deadline, now + SILENCE_MS)
+            self.expires_at = min(self.expires_at, call.deadline)
 
     def _try_again(self, now: Millis) -> None:
         if self.resend_at is None:
@@ -291,6 +302,8 @@ class Channel:
 
     def expire_calls(self, now: Millis) -> None:
         """Tell the callers whose time is over what is known: never a guess."""
+        if now < self.expires_at:
+            return
         for queue in (self.queue, self.query_queue):
             if any(call.deadline <= now for call in queue):
                 late = [call for call in queue if call.deadline <= now]
@@ -308,6 +321,8 @@ class Channel:
             else:
                 call.gave_up, call.deadline = True, now + LINGER_MS
                 call.finish(call, None, 0, self._unknown())
+        calls = (*self.queue, *self.query_queue, *self.queries.values(), *self.inflight.values())
+        self.expires_at = min((call.deadline for call in calls), default=NEVER)
 
     def _late(self, calls: dict[int, Call], now: Millis) -> list[int]:
         return [number for number, call in calls.items() if call.deadline <= now]

@@ -12,7 +12,7 @@ from fleet.actors.guard import log
 from fleet.actors.hostings import Hosting
 from fleet.actors.mail import GroupSpec, LocalAnswer, LocalRead, Whereabouts
 from fleet.actors.requests import Requests
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, View, cluster_voters
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, View
 from fleet.errors import FleetError, Rejected, StorageFault
 from fleet.payload import decode_result, encode_call, encode_class
 from fleet.raft.config import GroupConfig
@@ -186,7 +186,7 @@ class Citizen:
         """Only voters of the cluster group are heard; a minority's report is never committed (W3)."""
         manager, view = self.manager, self.view
         me = manager.start.name
-        if me not in cluster_voters(view.nodes.values()):
+        if me not in view.voters():
             return
         for node in view.nodes.values():
             if node.name == me:

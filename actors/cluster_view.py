@@ -28,6 +28,7 @@ class ClusterView:
     removed: dict[Index, RemovedGroup] = field(default_factory=dict)
     purge_after_ms: int = 0
     _placement: Placement | None = None
+    _voters: tuple[NodeName, ...] | None = None
 
     def update(self, view: View) -> tuple[bool, set[str]]:
         """Whether nodes changed, and the groups that did or are gone."""
@@ -49,7 +50,7 @@ class ClusterView:
         self.rev = view.rev
         nodes_changed = self.nodes != nodes_before
         if nodes_changed:
-            self._placement = None
+            self._placement = self._voters = None
         return nodes_changed, changed
 
     def whole(self) -> View:
@@ -74,9 +75,15 @@ class ClusterView:
             self._placement = Placement(sites(self.nodes.values()))
         return self._placement.members(GroupName(group.name), group.replicas)
 
+    def voters(self) -> tuple[NodeName, ...]:
+        """Of the cluster group."""
+        if self._voters is None:
+            self._voters = cluster_voters(self.nodes.values())
+        return self._voters
+
     def cluster_wanted(self) -> Wanted:
         """Every node has a replica of the cluster group; the voters among them lead and decide."""
-        voters = cluster_voters(self.nodes.values())
+        voters = self.voters()
         return Wanted(voters, tuple(node for node in self.nodes if node not in voters))
 
     def is_active(self, node: NodeName) -> bool:

@@ -183,8 +183,13 @@ class Member(GuardedActor):
         self.operators.take(m)
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
-        if self.timer.is_due(m.payload):
+        if not self.timer.is_due(m.payload):
+            return
+        now, deadline = self.start.clock.now_ms(), self.core.deadline
+        if now >= deadline:
             self.step(Tick())
+        elif deadline != NEVER:
+            self.timer.arm(now, deadline)  # it was moved away meanwhile
 
     def on_persisted(self, m: Persisted, sender: Any) -> None:
         self.step(m)

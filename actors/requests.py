@@ -1,7 +1,7 @@
 """Everything a client does, for whatever actor does it: channels to groups, questions to operators' desks."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from thespian.actors import ActorAddress, ActorSystemConventionUpdate, WakeupMes
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
-from fleet.actors.channel import PAYLOAD_BYTES_MAX, SILENCE_MS, Call, Channel
+from fleet.actors.channel import NEVER, PAYLOAD_BYTES_MAX, SILENCE_MS, Call, Channel
 from fleet.actors.mail import (
     CheckClass,
     ClientReply,
@@ -44,8 +44,6 @@ from fleet.raft.ids import Millis
 MANAGER = "node"
 LOOKS = (ListNodes, ListMembers, GetCluster, GetStatus, CheckClass)
 """Questions that change nothing."""
-BEAT_MS: Millis = 50
-"""How often deadlines and silence are looked at, while something is under way."""
 ASK_AGAIN_MS: Millis = 250
 KNOCK_MS: Millis = 100
 REFRESH_MS: Millis = 100
@@ -74,6 +72,9 @@ class Question:
     refusals: int = 0
     asked_at: Millis = 0
     last_error: FleetError | None = None
+
+    def due_at(self) -> Millis:
+        return min(self.deadline, self.asked_at + ASK_AGAIN_MS) if self.repeats else self.deadline
 
     def too_late(self) -> FleetError:
         """A change that was sent and not refused each time may have been made."""
@@ -219,9 +220,8 @@ class Requests:
         now = self.clock.now_ms()
         for channel in self.dirty.values():
             self._send(channel, channel.next_request(now, self.actor.myAddress))
+        self._wake_for(self.dirty.values(), now)
         self.dirty.clear()
-        if self.channels or self.questions:
-            self._wake(now + BEAT_MS)
 
     def _send(self, channel: Channel, request: Any) -> None:
         if request is None:
@@ -239,10 +239,11 @@ class Requests:
         for refusal in m.refusals:
             leader = self._where(refusal.leader, refusal.leader_address)
             self._follow_hint(channel, leader, refusal.error.kind, refusal.error.facts, now)
-        if channel.resend_at is not None:
-            self._wake(channel.resend_at)
-        self.dirty[m.group] = channel
-        self._end_turn_soon()
+        if m.refusals and channel.is_waiting:
+            self._wake(channel.due_at())
+        if channel.queue or channel.query_queue:
+            self.dirty[m.group] = channel
+            self._end_turn_soon()
 
     def _follow_hint(
         self, channel: Channel, leader: str, kind: str, facts: dict[str, str], now: Millis
@@ -276,7 +277,7 @@ class Requests:
         self.token += 1
         self.questions[self.token] = question
         self._put(self.token, question)
-        self._wake(self.clock.now_ms() + BEAT_MS)
+        self._wake(question.due_at())
 
     def _put(self, token: int, question: Question) -> None:
         question.sends += 1
@@ -318,6 +319,19 @@ class Requests:
     def _wake(self, at: Millis) -> None:
         self.timer.arm(self.clock.now_ms(), at)
 
+    def _wake_for(self, channels: Iterable[Channel], now: Millis) -> None:
+        """When the first of these has something to do although nothing arrives."""
+        due = NEVER
+        for channel in channels:
+            if channel.is_waiting:
+                due = min(due, channel.due_at())
+        if due < NEVER and self.down:
+            due = min(due, min(self.down.values()) + KNOCK_MS)
+        for question in self.questions.values():
+            due = min(due, question.due_at())
+        if due < NEVER:
+            self._wake(max(due, now + 1))
+
     def on_wakeup(self, m: WakeupMessage) -> None:
         if not self.timer.is_due(m.payload):
             return
@@ -342,10 +356,7 @@ class Requests:
             self._end_turn_soon()
         if busy:
             self._knock(now)
-        if busy or self.questions:
-            waiting = [c for c in self.channels.values() if c.is_waiting]
-            resends = [c.resend_at for c in waiting if c.resend_at is not None]
-            self._wake(min([now + BEAT_MS, *resends]))
+        self._wake_for(self.channels.values(), now)
 
     def _beat_question(self, token: int, question: Question, now: Millis) -> None:
         if question.deadline <= now:

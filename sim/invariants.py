@@ -59,7 +59,7 @@ class Seen:
     commit: Index
     applied: Index = 0
     term: Term = 0
-    is_leader: bool = False
+    role: Any = None
 
 
 class Invariants:
@@ -87,7 +87,7 @@ class Invariants:
                 last.commit != log.commit
                 or last.applied != log.applied
                 or last.term != core.term
-                or last.is_leader != core.is_leader
+                or last.role is not core.role
             ) and not last.member.failed:
                 self._changed(last.member, core, last)
 
@@ -139,7 +139,7 @@ class Invariants:
         if member.applier.index != last.applied:
             self._compare_state(past, member)
         last.commit, last.applied, last.term = log.commit, member.applier.index, core.term
-        last.is_leader = core.is_leader
+        last.role = core.role
 
     def _is_safe(self, past: GroupPast, core: Any) -> None:
         """Acknowledged implies durable: what a leader commits is on a majority's disks by then."""

@@ -63,6 +63,11 @@ class World:
         ask_at = self.now
         heap, pop = self._heap, heapq.heappop
         with self._listening():
+            while until is None and heap and heap[0][0] <= end:
+                self.now, _, action, args = pop(heap)
+                action(*args)
+                if self.alarms:
+                    self.violated("an actor failed: " + self.alarms[0])
             while True:
                 at = heap[0][0] if heap else end + 1
                 if until is not None and (at > ask_at or at > end):

@@ -18,6 +18,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from math import ceil
 from typing import Any
 
 from thespian.actors import (
@@ -341,9 +342,12 @@ class Kernel:
     # -- timers and capabilities -------------------------------------------------------------------
 
     def wake_after(self, cell: Cell, delay: Any, payload: Any) -> None:
+        """Timers are due at whole milliseconds, as epoll waits: what is due in the same one shares a turn,
+        and so do the heartbeats of a node's groups."""
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        at = ceil((self.transport.now() + seconds) * 1000) / 1000
         self._timers_set += 1
-        heapq.heappush(self._timers, (self.transport.now() + seconds, self._timers_set, cell, delay, payload))
+        heapq.heappush(self._timers, (at, self._timers_set, cell, delay, payload))
 
     def _fire_timers(self, now: float) -> None:
         timers = self._timers

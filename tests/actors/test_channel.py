@@ -111,6 +111,19 @@ def test_queries_need_no_session() -> None:
     assert talk.told == {b"q": [b"value"]}
 
 
+def test_time_asks_for_something_at_the_first_deadline_or_after_a_silence(talk: Talk) -> None:
+    assert talk.channel.due_at() > talk.now + 10**9
+    talk.submit(b"a", timeout_ms=10_000)
+    talk.submit(b"b", timeout_ms=300)
+    assert talk.channel.due_at() == talk.now + 300
+    talk.sent()
+    talk.pass_time(300)
+    assert talk.kinds()[b"b"] == [OutcomeUnknown]
+    assert talk.channel.due_at() == talk.now - 300 + SILENCE_MS
+    talk.refuse(Unavailable("not here"), 1, 2)
+    assert talk.channel.due_at() == talk.channel.resend_at == talk.now
+
+
 def test_what_comes_while_requests_are_under_way_shares_the_next(talk: Talk) -> None:
     for number in range(REQUESTS_MAX):
         talk.submit(b"%d" % number)

@@ -370,6 +370,16 @@ def test_wakeups_come_in_time_order_with_their_payload() -> None:
     assert bench.advance(5) == [(None, timedelta(seconds=1.5)), ("late", timedelta(seconds=2))]
 
 
+def test_timers_of_one_millisecond_fire_together_and_none_too_early() -> None:
+    bench = Bench()
+    timed = bench.create(Timed)
+    for moment in (5.0002, 5.0007):
+        bench.transport.time = moment
+        bench.ask(timed, (0.1, moment))
+    assert bench.kernel.next_timer() == 5.101
+    assert len(bench.advance(5.101 - bench.transport.time)) == 2
+
+
 def test_many_timers_of_one_moment_fire_in_the_order_they_were_set() -> None:
     bench = Bench()
     timed = bench.create(Timed)
@@ -378,6 +388,25 @@ def test_many_timers_of_one_moment_fire_in_the_order_they_were_set() -> None:
 
 
 # -- descriptors -----------------------------------------------------------------------------------
+
+
+def test_what_is_watched_is_armed_again_only_after_it_fired() -> None:
+    class Watcher(Actor):
+        answer = ThespianWatch([7])
+
+        def receiveMessage(self, message: Any, sender: Any) -> Any:
+            return self.answer
+
+    bench = Bench()
+    watcher = bench.create(Watcher)
+    local = watcher.ident.local
+    bench.ask(watcher, "watch")
+    del bench.transport.watched[local]
+    bench.ask(watcher, "anything")
+    assert local not in bench.transport.watched
+    bench.kernel.ready(local, [7])
+    bench.settle()
+    assert bench.transport.watched[local] == (7,)
 
 
 def test_an_actor_watches_as_long_as_its_answers_say_so() -> None:
