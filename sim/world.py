@@ -7,6 +7,7 @@ a real clock or an unseeded source of chance, so one seed is one history, byte f
 import heapq
 import logging
 import random
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -41,6 +42,8 @@ class World:
         self.lines: list[str] | None = [] if tracing else None
         self.alarms: list[str] = []
         self.turns = 0
+        self.turns_max = sys.maxsize
+        """A world that takes more than these does not end."""
         self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._count = 0
 
@@ -129,6 +132,8 @@ class World:
 
     def after_turn(self, process: Process) -> None:
         self.turns += 1
+        if self.turns > self.turns_max:
+            self.violated(f"no end after {self.turns_max} turns")
         if process.kernel.handler_failures:
             self.violated(f"a handler raised at {process.name}: {' / '.join(self.alarms)}")
         if process.manager is not None:

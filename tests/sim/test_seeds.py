@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.sim.explore import OK, Result, explore, parse_seeds, run_seed
+from fleet.sim.explore import CODE, OK, Result, code_digest, explore, parse_seeds, run_seed
 
 FOUND = [
     int(line.split()[0])
@@ -37,9 +37,35 @@ def test_fresh_seeds_hold_too() -> None:
 
 def test_a_report_is_gone_on_with(tmp_path: Path) -> None:
     report = tmp_path / "report.txt"
-    report.write_text("5 12 34000 Broken: seed 5: as it was\n6 cut sho")
+    old = "4 1 2 3 ok\n"
+    known = "5 12 34000 900 Broken: seed 5: as it was\n"
+    report.write_text(f"{CODE}other\n{old}{CODE}{code_digest()}\n{known}6 cut sho")
     told: list[Result] = []
     results = explore(parse_seeds("4-5"), report, told.append)
     assert [result.seed for result in told] == [4]
-    assert results[1] == Result(5, "Broken: seed 5: as it was", 12, 34_000)
+    assert results[1] == Result(5, "Broken: seed 5: as it was", 12, 34_000, 900)
     assert explore(parse_seeds("4"), report, told.append) == [results[0]]
+    assert report.read_text().startswith(f"{CODE}other\n{old}")
+
+
+def test_workers_find_the_same_as_one_process() -> None:
+    told: list[Result] = []
+    results = explore(range(10, 14), tell=told.append, jobs=2)
+    assert results == [run_seed(seed) for seed in range(10, 14)]
+    assert {result.seed for result in told} == {10, 11, 12, 13}
+
+
+def test_a_world_without_end_is_told_of() -> None:
+    (result,) = explore([3], turns_max=500)
+    assert result.turns == 501
+    assert "seed 3, t=" in result.verdict and "no end after 500 turns" in result.verdict
+
+
+def test_a_seed_that_takes_too_long_is_named_and_the_others_go_on() -> None:
+    results = explore([3, 4], jobs=1, seconds_max=0.05)
+    assert [result.seed for result in results] == [3, 4]
+    assert all("no end after" in result.verdict for result in results)
+
+
+def test_time_that_is_over_begins_no_seed() -> None:
+    assert explore(parse_seeds("1-"), minutes=0) == []
