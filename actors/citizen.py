@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fleet.actors.node_manager import NodeManager
 
 COMMAND_MS: Millis = 5000
+FOUND_AGAIN_MS: Millis = 1000
 CLUSTER_CONFIG = GroupConfig(announce_commits=True)
 CLUSTER_LIFE = "c"
 """A disk founds one cluster in its life, so this names its member of it."""
@@ -89,7 +90,12 @@ class Citizen:
         if spec.uid in manager.hostings.left:
             log.info("node=%s founded a cluster and left it: it has to join one", manager.start.name)
             return
-        manager.hostings.create(spec)
+        try:
+            manager.hostings.create(spec)
+        except StorageFault as error:
+            log.error("node=%s cannot found its cluster yet: %s", manager.start.name, error)
+            manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
+            return
         self.window_is_due = manager.start.purge_after_ms > 0
         log.info("node=%s founds a cluster with %s", manager.start.name, [name for name, _, _ in founders])
 

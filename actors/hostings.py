@@ -118,7 +118,7 @@ class Hostings:
         try:
             if spec.founded is not None:
                 self.left.add(spec.uid)
-                self._remember_left()
+                self._remember_left(self.left)
             manager.store.drop_group(hosting.record.number)
         except StorageFault as error:
             log.error("group=%s %s: its data stays for now: %s", spec.name, hosting.member, error)
@@ -126,12 +126,17 @@ class Hostings:
         manager.citizen.on_dropped(hosting)
 
     def forget_left(self, uids: set[int]) -> None:
-        if self.left & uids:
-            self.left -= uids
-            self._remember_left()
+        """Asked for again, as long as they are there: no harm if the disk errs."""
+        if not self.left & uids:
+            return
+        try:
+            self._remember_left(self.left - uids)
+        except StorageFault as error:
+            log.error("node=%s cannot forget the groups it left: %s", self.manager.start.name, error)
 
-    def _remember_left(self) -> None:
-        self.manager.store.put_meta(LEFT_KEY, msgspec.msgpack.encode(sorted(self.left)))
+    def _remember_left(self, left: set[int]) -> None:
+        self.manager.store.put_meta(LEFT_KEY, msgspec.msgpack.encode(sorted(left)))
+        self.left = left
 
     def on_member_stopped(self, m: MemberStopped) -> None:
         hosting = self.by_member.get(m.member)

@@ -147,6 +147,8 @@ class NodeManager(GuardedActor):
                 self.healer.go_on()
             case "founding":
                 self.seeding.on_time()
+            case ("found", founders):
+                self.citizen.found(founders)
             case ("start", int(number)):
                 self.hostings.on_start_due(number)
             case _:

@@ -197,3 +197,23 @@ def test_a_disk_that_errs_leaves_the_data_and_says_so(
     hostings.drop(hosting)
     hostings.on_child_exited(hosting.address)
     assert "its data stays" in caplog.text and manager.dropped == [hosting]
+
+
+def test_a_disk_that_errs_while_forgetting_forgets_later(
+    manager: Manager, hostings: Hostings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The node went on without its manager. Found by seed 110309 of the simulator."""
+    founder = hostings.create(spec("g", 7, member_id(NodeName("n1"), "a", "g7"), founded=True))
+    hostings.on_member_stopped(MemberStopped(founder.member, True, "", False))
+
+    def fail(key: str, value: bytes) -> None:
+        raise StorageFault("it errs")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(manager.store, "put_meta", fail)
+        hostings.forget_left({7})
+    assert hostings.left == {7} and "it errs" in caplog.text
+    hostings.forget_left({7})
+    again = Hostings(manager)  # type: ignore[arg-type]
+    again.load()
+    assert again.left == hostings.left == set()

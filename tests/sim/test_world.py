@@ -83,6 +83,19 @@ def test_a_minority_acknowledges_nothing() -> None:
     story.judge()
 
 
+@pytest.mark.parametrize("by_seeds", [False, True])
+def test_a_founder_whose_disk_is_full_founds_when_there_is_room(by_seeds: bool) -> None:
+    world = World(7)
+    node = world.add_node("n1")
+    node.seeds = (node.endpoint,) if by_seeds else ()
+    node.disk.is_full = True
+    node.start()
+    world.run(3 * S)
+    assert node.manager is not None and not world.members_of(CLUSTER_GROUP)
+    node.disk.is_full = False
+    assert world.run(3 * S, lambda: any(one.core.is_leader for one in world.members_of(CLUSTER_GROUP)))
+
+
 def test_two_leaders_of_a_term_are_told_with_seed_and_moment() -> None:
     story = quiet(5)
     group = next(iter(story.groups))
