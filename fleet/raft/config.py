@@ -1,6 +1,6 @@
 """What a group's members agree on besides its data: timing, limits, lease. Replicated, changed by commit."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
@@ -46,28 +46,38 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     command_bytes_max: int = 1 << 20
 
     def __post_init__(self) -> None:
-        def need(holds: bool, sentence: str) -> None:
-            if not holds:
-                raise ValueError(f"GroupConfig: {sentence}")
-
-        for name in self.__struct_fields__:
-            value: Any = getattr(self, name)
-            need(isinstance(value, bool) or value >= 0, f"{name} is negative: {value}")
-        need(self.heartbeat_ms >= 1, "heartbeat_ms must be at least 1")
-        need(
-            self.election_ms >= 3 * self.heartbeat_ms,
-            f"election_ms={self.election_ms} must be at least 3 x heartbeat_ms={self.heartbeat_ms}: "
-            "one lost heartbeat must not start an election",
-        )
-        need(
-            not self.lease_reads or self.clock_drift_margin_ms < self.election_ms,
-            f"clock_drift_margin_ms={self.clock_drift_margin_ms} leaves no lease "
-            f"within election_ms={self.election_ms}",
-        )
-        for name in ("batch_entries_max", "batch_bytes_max", "window_max", "uncommitted_max", "sessions_max"):
-            need(getattr(self, name) >= 1, f"{name} must be at least 1")
-        need(self.snapshot_chunk_bytes >= 1024, "snapshot_chunk_bytes must be at least 1024")
-        need(self.command_bytes_max >= 1024, "command_bytes_max must be at least 1024")
-        need(self.snapshot_factor >= 1, "snapshot_factor must be at least 1")
+        problem = next(self._problems(), None)
+        if problem is not None:
+            raise ValueError(f"GroupConfig: {problem}")
         # An int would come back from the wire as a float: equal members, unequal snapshot bytes.
         msgspec.structs.force_setattr(self, "snapshot_factor", float(self.snapshot_factor))
+
+    def _problems(self) -> Iterator[str]:
+        for name in self.__struct_fields__:
+            value, least = getattr(self, name), LEAST.get(name, 0)
+            if not value >= least:  # NaN is not either
+                yield f"{name} is negative: {value}" if value < 0 else f"{name} must be at least {least}"
+        if self.election_ms < 3 * self.heartbeat_ms:
+            yield (
+                f"election_ms={self.election_ms} must be at least 3 x heartbeat_ms={self.heartbeat_ms}: "
+                "one lost heartbeat must not start an election"
+            )
+        if self.lease_reads and self.clock_drift_margin_ms >= self.election_ms:
+            yield (
+                f"clock_drift_margin_ms={self.clock_drift_margin_ms} leaves no lease "
+                f"within election_ms={self.election_ms}"
+            )
+
+
+LEAST = {
+    "heartbeat_ms": 1,
+    "batch_entries_max": 1,
+    "batch_bytes_max": 1,
+    "window_max": 1,
+    "uncommitted_max": 1,
+    "sessions_max": 1,
+    "snapshot_chunk_bytes": 1024,
+    "command_bytes_max": 1024,
+    "snapshot_factor": 1,
+}
+"""What is not here may be 0."""

@@ -1,6 +1,5 @@
 """What a step of the core asks its driver to do. Effects are data; the order of the fields is the law."""
 
-from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec import Struct
@@ -79,8 +78,7 @@ class PersistRequest(Struct, frozen=True):
     reset: bool
 
 
-@dataclass(slots=True)
-class Ready:
+class Ready(Struct):
     """The outputs since the last one, to be carried out in this order.
 
     1. `send_now` may leave before anything is durable (Raft thesis 10.2.1), `chunks` after their data
@@ -94,18 +92,18 @@ class Ready:
        `core.lease_holds` still, else `Query(token, lease=False)`; 8. `answers` and `hooks` go out.
     """
 
-    send_now: list[PeerMessage] = field(default_factory=list)
-    chunks: list[InstallSnapshot] = field(default_factory=list)
+    send_now: list[PeerMessage] = []
+    chunks: list[InstallSnapshot] = []
     write: PersistRequest | None = None
-    send_after: list[PeerMessage] = field(default_factory=list)
+    send_after: list[PeerMessage] = []
     after_seq: int = 0
     restore: tuple[SnapshotMeta, bytes] | None = None
-    apply: list[Entry] = field(default_factory=list)
+    apply: list[Entry] = []
     take_snapshot: Index = 0
-    reads: list[int] = field(default_factory=list)
-    lease_reads: list[int] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
-    hooks: list[Hook] = field(default_factory=list)
+    reads: list[int] = []
+    lease_reads: list[int] = []
+    answers: list[Answer] = []
+    hooks: list[Hook] = []
     removed: bool = False
     """This member left the group by a committed change: stop it, and its data may go."""
 
