@@ -14,7 +14,7 @@ from fleet.actors.guard import GuardedActor
 from fleet.actors.mail import ClientReply, EndTurn, GroupOp, NodeOp, OpReply, OpValue
 from fleet.actors.requests import Question, Requests
 from fleet.data import Data, command, query
-from fleet.errors import FleetError, NotDone, OutcomeUnknown
+from fleet.errors import CommandFailed, FleetError, ImpureQuery, NotDone, OutcomeUnknown
 from fleet.payload import decode_result, encode_call
 from fleet.ports import Clock
 from fleet.sim import models
@@ -30,10 +30,21 @@ Told = Callable[[Any, FleetError | None], None]
 
 
 # -- what the groups hold ----------------------------------------------------------------------------
+# `spoil` is a command that fails after it changed the object, `taint` a query that changes it: nobody may
+# ever see what they did.
 
 
 class Counter(Data):
     value: int = 0
+
+    @command
+    def spoil(self, value: int) -> None:
+        self.value += value
+        raise ValueError(value)
+
+    @query
+    def taint(self, value: int) -> None:
+        self.value += value
 
     @command
     def add(self, n: int = 1) -> int:
@@ -47,6 +58,15 @@ class Counter(Data):
 
 class Register(Data):
     value: int = 0
+
+    @command
+    def spoil(self, value: int) -> None:
+        self.value = value
+        raise ValueError(value)
+
+    @query
+    def taint(self, value: int) -> None:
+        self.value = value
 
     @command
     def write(self, value: int) -> None:
@@ -66,6 +86,11 @@ class Register(Data):
 
 class Listed(Data):
     values: list[int] = []
+
+    @command
+    def spoil(self, value: int) -> None:
+        self.values.append(value)
+        raise ValueError(value)
 
     @command
     def append(self, value: int) -> None:
@@ -210,6 +235,8 @@ class Load:
         self.timeout_ms = timeout_ms
         self.reads = reads
         self.rng = random.Random(world.rng.getrandbits(64))
+        self.spoils = self.rng.choice([0, 0, 0.05, 0.2])
+        """How likely a call is one that fails after it changed the object."""
         self.number = 0
         self.done = 0
         self.failed = 0
@@ -228,6 +255,9 @@ class Load:
                 self._pause()
             return
         group = self.rng.choice(list(self.groups))
+        if self.rng.random() < self.spoils:
+            self._spoil(group)
+            return
         asked, method, args, is_query = self._draw(self.groups[group])
         history = self.histories[group]
         call = history.call(self.name, group, asked, self.world.now)
@@ -240,10 +270,27 @@ class Load:
 
         self.client.call(group, method, args, is_query, self.timeout_ms, told)
 
-    def _draw(self, kind: str) -> tuple[models.Input, str, tuple[Any, ...], bool]:
-        rng = self.rng
+    def _spoil(self, group: str) -> None:
+        """Its place in the history is nowhere."""
+        is_query = self.groups[group] != "list" and self.rng.random() < 0.3
+        self.is_busy = True
+
+        def told(value: Any, error: FleetError | None) -> None:
+            self.is_busy = False
+            expected = ImpureQuery if is_query else CommandFailed
+            if not isinstance(error, (expected, NotDone, OutcomeUnknown)):
+                self.world.violated(f"{self.name} spoiled {group} and was told {error!r}")
+            self._pause()
+
+        method, args = "taint" if is_query else "spoil", (self._unique(),)
+        self.client.call(group, method, args, is_query, self.timeout_ms, told)
+
+    def _unique(self) -> int:
         self.number += 1
-        unique = int(self.name[1:]) * 1_000_000 + self.number
+        return int(self.name[1:]) * 1_000_000 + self.number
+
+    def _draw(self, kind: str) -> tuple[models.Input, str, tuple[Any, ...], bool]:
+        rng, unique = self.rng, self._unique()
         if rng.random() < self.reads:
             question, method = QUESTIONS[kind]
             return question, method, (), True

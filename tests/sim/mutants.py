@@ -150,6 +150,10 @@ def any_vote_reply_counts() -> Patches:
     return [_handler(candidate.on_vote_reply, take)]
 
 
+def half_of_a_failed_command_stays() -> Patches:
+    return [patch.object(Applier, "roll_back", lambda self: None)]
+
+
 MUTANTS: dict[str, tuple[Callable[[], Patches], int]] = {
     "ack before fsync": (ack_before_fsync, 60),
     "vote not persisted": (vote_not_persisted, 60),
@@ -159,6 +163,7 @@ MUTANTS: dict[str, tuple[Callable[[], Patches], int]] = {
     "sessions not in snapshots": (sessions_not_in_snapshots, 60),
     "read without round": (read_without_round, 60),
     "own write not waited for": (own_write_not_waited_for, 60),
+    "half of a failed command stays": (half_of_a_failed_command_stays, 60),
     "older term by counting": (older_term_by_counting, 3000),
     "suffix is kept": (suffix_is_kept, 3000),
     "stale snapshot accepted": (stale_snapshot_accepted, 3000),
