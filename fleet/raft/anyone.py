@@ -7,6 +7,7 @@ from fleet.raft.change import (
     become_follower,
     is_loyal,
     is_proven_removed,
+    is_stranger,
     leave_group,
     reset_election_deadline,
 )
@@ -39,6 +40,9 @@ def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
         return True
     if (kind is PreVote or kind is VoteRequest) and is_proven_removed(core, message):
         core.send(Removed(core.term, core.id, message.src))
+        return False
+    if kind is PreVote and is_stranger(core, message.src):
+        core.send(Removed(core.term, core.id, message.src, is_final=False))
         return False
     if message.term < core.term:
         answer_old_term(core, message)
@@ -73,7 +77,9 @@ def on_pre_vote(core: CoreState, role: Role, m: PreVote) -> None:
 
 
 def on_removed(core: CoreState, role: Role, m: Removed) -> None:
-    leave_group(core)
+    """Whoever a leader speaks to, or a later one spoke to, is no stranger any more."""
+    if m.is_final or (m.term >= core.term and not is_loyal(core)):
+        leave_group(core)
 
 
 def on_persisted(core: CoreState, role: Role, m: Persisted) -> None:

@@ -235,5 +235,14 @@ def is_loyal(core: CoreState) -> bool:
     return type(core.role) is Leader or core.now - core.heard_at < core.config.election_ms
 
 
+def is_stranger(core: CoreState, member: MemberId) -> bool:
+    """Whether a leader that knows all that is committed has never heard of it: the leader that was adding
+    it lost the change. It cannot be removed, so it has to be told to go (S25)."""
+    role = core.role
+    if type(role) is not Leader or core.log.commit < role.first_index:
+        return False
+    return not core.membership.knows_since(core.log.commit, member)
+
+
 def is_proven_removed(core: CoreState, message: Message) -> bool:
     return message.src in core.membership.at(core.log.commit).removed

@@ -91,6 +91,12 @@ class Membership:
             who in members.voters for changed_at, members in self.history if changed_at > index
         )
 
+    def knows_since(self, index: Index, who: MemberId) -> bool:
+        """Whether `who` belongs to the group as of a log index or after any later change."""
+        return who in self.at(index).everyone or any(
+            who in members.everyone for changed_at, members in self.history if changed_at > index
+        )
+
     def append(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             body = entry.body

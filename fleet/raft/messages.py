@@ -96,7 +96,13 @@ class TimeoutNow(Message, frozen=True, array_like=True, tag=18, gc=False):
 
 
 class Removed(Message, frozen=True, array_like=True, tag=19, gc=False):
-    """`dst` was removed from the group by a change that is committed here."""
+    """`dst` was removed from the group by a change that is committed here.
+
+    Not `is_final`: no change that is committed or under way at this leader has `dst` in the group. A later
+    leader may still add it.
+    """
+
+    is_final: bool = True
 
 
 PeerMessage: TypeAlias = (

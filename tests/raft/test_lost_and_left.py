@@ -1,10 +1,25 @@
 """Members that missed something: a removal, or what they had acknowledged."""
 
-from fleet.raft.entries import Members
-from fleet.raft.events import Tick, Transfer
-from fleet.raft.messages import AppendEntries, AppendReply, PreVote
+from fleet.raft.core import Core
+from fleet.raft.entries import MemberAdded, Members
+from fleet.raft.events import Change, Tick, Transfer
+from fleet.raft.messages import AppendEntries, AppendReply, PreVote, Removed
 from fleet.raft.ready import TARGET_UNRESPONSIVE, TailLost
-from tests.raft.cores import N1, N2, N3, N4, accept, answered, follower, leader, settle, settled, step
+from tests.raft.cores import (
+    N1,
+    N2,
+    N3,
+    N4,
+    accept,
+    answered,
+    append,
+    follower,
+    leader,
+    said,
+    settle,
+    settled,
+    step,
+)
 
 
 def test_s25_a_learner_that_hears_nothing_asks_whether_it_was_removed() -> None:
@@ -51,3 +66,45 @@ def test_s15_the_leadership_is_not_handed_to_who_has_not_answered_in_this_term()
     accept(core, N2)
     core.step(core.now, Transfer(8, N2))
     assert 8 not in answered(settle(core)), "it is under way"
+
+
+def asking(core: Core) -> PreVote:
+    """What a member that nobody leads says to N1 in the end."""
+    core.step(core.deadline, Tick())
+    (asked,) = [m for m in said(settle(core), PreVote) if m.dst == N1]
+    return asked
+
+
+def test_s25_a_member_whose_addition_was_lost_with_its_leader_leaves() -> None:
+    """Its leader was deposed before the addition was committed: nobody would ever remove it, either. Found by
+    seed 101826 of the simulator, as a member that stayed on a node for good."""
+    added = {2: MemberAdded(N4, "n4:1")}
+    stranger = follower(terms=(1, 1), me=N4, bodies=added)
+    for lead in (settled(term=3), settled(term=2)):
+        (told,) = said(step(lead, asking(stranger)), Removed)
+        assert told == Removed(lead.term, N1, N4, is_final=False)
+    step(stranger, told)
+    assert stranger.removed
+
+
+def test_s25_only_a_leader_that_knows_what_is_committed_calls_a_member_a_stranger() -> None:
+    stranger = follower(terms=(1, 1), me=N4, bodies={2: MemberAdded(N4, "n4:1")})
+    asked = asking(stranger)
+    assert said(step(follower(), asked), Removed) == []
+    assert said(step(leader(), asked), Removed) == []
+    adding = settled()
+    step(adding, Change(7, MemberAdded(N4, "n4:1")))
+    assert said(step(adding, asked), Removed) == []
+
+
+def test_s25_a_member_that_has_a_newer_leader_is_no_stranger() -> None:
+    said_once = Removed(2, N1, N4, is_final=False)
+    newer = follower(term=3, terms=(1, 1), me=N4, bodies={2: MemberAdded(N4, "n4:1")})
+    step(newer, said_once)
+    assert not newer.removed
+    led = follower(term=2, terms=(1, 1), me=N4, bodies={2: MemberAdded(N4, "n4:1")})
+    append(led, (2, 1), term=2)
+    step(led, said_once)
+    assert not led.removed
+    step(led, Removed(2, N1, N4))
+    assert led.removed
