@@ -33,17 +33,25 @@ class SimDisk:
     is_full: bool = False
     hangs_until: int = 0
 
-    def flip(self, rng: random.Random, own: bool) -> str:
-        """Turn one bit of one record over; `own`: not of a group. Says which, "" when there is none."""
+    def draw_bit(self, rng: random.Random, own: bool) -> tuple[str, int, int] | None:
+        """A record's key, a byte of it and a bit. `own`: of a record of no group. None: there is none."""
         numbers = sorted(number for number in self.image if (number == 0) == own)
         if not numbers:
-            return ""
+            return None
         part = self.image[rng.choice(numbers)]
         key = rng.choice(sorted(part))
-        record = bytearray(part[key])
-        record[rng.randrange(len(record))] ^= 1 << rng.randrange(8)
-        part[key] = bytes(record)
-        return key.hex()
+        return key.hex(), rng.randrange(len(part[key])), rng.randrange(8)
+
+    def flip(self, key: bytes, byte: int, bit: int) -> bool:
+        """Turn one bit over, in the next record where there is none of that key; False: there is none."""
+        part = self.image.get(number_of(key), {})
+        found = min((other for other in part if other >= key), default=None)
+        if found is None:
+            return False
+        record = bytearray(part[found])
+        record[byte % len(record)] ^= 1 << bit
+        part[found] = bytes(record)
+        return True
 
 
 class DiskStore(MemoryStore):

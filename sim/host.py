@@ -13,6 +13,7 @@ from fleet.raft.ids import NodeName
 from fleet.sim.clock import SimClock
 from fleet.sim.disk import TOKEN, DiskStore, SimDisk, SimWriter
 from fleet.sim.process import Process
+from fleet.sim.trace import LIFE
 
 if TYPE_CHECKING:
     from fleet.sim.world import World
@@ -86,7 +87,7 @@ class NodeHost(Host):
         )
         world.network.listening[self.endpoint] = process
         world.network.powered.add(self.name)
-        world.trace("start", self.name, self.disk.incarnation)
+        world.trace(LIFE, self.name, "starts")
         process.manager = process.kernel.create_primary(NodeManager, name=MANAGER)
         start = StartNode(
             name=NodeName(self.name),
@@ -112,7 +113,7 @@ class NodeHost(Host):
         process = self.process
         if process is None or not process.is_alive:
             return
-        self.world.trace("power" if power else "kill", self.name)
+        self.world.trace(LIFE, self.name, "loses power" if power else "is killed")
         if power:
             self.world.network.powered.discard(self.name)
         process.die(with_notice=not power)
@@ -123,6 +124,7 @@ class NodeHost(Host):
         """In good order."""
         process = self.process
         if process is not None and process.is_alive:
+            self.world.trace(LIFE, self.name, "stops")
             process.resume()
             process.do(process.kernel.stop_actors)
             process.die(with_notice=True)

@@ -12,6 +12,7 @@ from fleet.ports import Write
 from fleet.raft.entries import Entry
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
+from fleet.sim.trace import LIFE
 
 if TYPE_CHECKING:
     from fleet.sim.process import Process
@@ -118,6 +119,8 @@ class Invariants:
 
     def _changed(self, member: Any, core: Any, last: Seen) -> None:
         past, log, need = self.past(member.spec), core.log, self.world.need
+        if self.world.events is not None:
+            self.world.events.changed(self.world.now, member, last)
         who = f"{past.name}: {core.id}"
         need(core.term >= last.term, f"{who}: term falls from {last.term} to {core.term}")
         if not log.base_index <= log.applied <= log.commit <= log.last_index:
@@ -133,7 +136,6 @@ class Invariants:
                 before = past.committed.setdefault(entry.index, entry)
                 if before is not entry and before != entry:
                     self.world.violated(f"{who} commits {entry}, {before} was committed")
-            self.world.trace("commit", past.name, core.id, core.term, log.commit)
             if core.is_leader:
                 self._is_safe(past, core)
         if member.applier.index != last.applied:
@@ -212,4 +214,5 @@ class Invariants:
 
     def lost(self, node: str, disk: str) -> None:
         """A disk is gone for good; what it had promised was promised all the same."""
-        self.world.trace("lost", node, disk, sum(node_of(member) == node for member in self.disks))
+        members = sum(node_of(member) == node for member in self.disks)
+        self.world.trace(LIFE, node, f"its disk {disk} is gone for good, with {members} members")

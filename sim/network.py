@@ -251,7 +251,6 @@ class Network:
             theirs = End(other, one.endpoint, one.boot, None)
             mine.other, theirs.other = theirs, mine
             self.links[mine] = None
-            self.world.trace("link", one.name, other.name)
             one.do(partial(self._up, mine))
             other.do(partial(self._up, theirs))
 
@@ -273,6 +272,8 @@ class Network:
     def transmit(self, end: End, frames: bytes) -> None:
         world, weather = self.world, self.weather
         src, dst = end.process.host.name, end.other.process.host.name
+        if world.events is not None:
+            world.events.sent(world.now, end, frames)
         if end.stuck or (src, dst) in weather.cut:
             if not end.stuck:
                 world.after(DEAD_AFTER_US, self._give_up, end, frames)
@@ -306,7 +307,8 @@ class Network:
             return
         self.frames += 1
         self.bytes += len(frames)
-        self.world.trace_frame(end, frames)
+        if self.world.events is not None:
+            self.world.events.arrived(self.world.now, frames)
         deliver, sender = end.process.kernel.deliver, end.sender
         view = memoryview(frames)
         start = 0

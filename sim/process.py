@@ -9,6 +9,7 @@ from fleet.sim.clock import SimClock
 from fleet.sim.disk import TOKEN, SimWriter
 from fleet.sim.invariants import Seen
 from fleet.sim.network import End, Wire
+from fleet.sim.trace import LIFE
 
 if TYPE_CHECKING:
     from fleet.sim.host import Host
@@ -102,12 +103,14 @@ class Process:
 
     def pause(self) -> None:
         self.is_paused = True
+        self.world.trace(LIFE, self.name, "stands still")
 
     def resume(self) -> None:
         """Everything that came meanwhile is handled in one turn."""
         if not self.is_paused:
             return
         self.is_paused = False
+        self.world.trace(LIFE, self.name, "goes on")
         missed, self.backlog = self.backlog, []
         if self.is_alive:
             for action in missed:

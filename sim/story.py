@@ -3,13 +3,16 @@
 import random
 from typing import Any
 
+from msgspec.structs import replace
+
 from fleet.cluster import CLUSTER_GROUP
 from fleet.errors import FleetError
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.sim.history import History
 from fleet.sim.linear import Violation, check
-from fleet.sim.nemesis import Nemesis
+from fleet.sim.nemesis import FAIR_WEATHER_US, Nemesis
+from fleet.sim.schedule import Plan
 from fleet.sim.workload import KINDS, MODELS, QUESTIONS, Load
 from fleet.sim.world import MS, S, World
 
@@ -39,21 +42,23 @@ def draw_config(rng: random.Random) -> GroupConfig:
 
 
 class Story:
-    """`run` is everything; what it finds broken comes out as `Broken`."""
+    """`run` is everything; what it finds broken comes out as `Broken`. A plan may be no more than a seed."""
 
-    def __init__(self, seed: int, tracing: bool = False, duration: int = 15 * S) -> None:
-        self.world = World(seed, tracing)
-        self.duration = duration
+    def __init__(self, plan: Plan | int, tracing: bool = False) -> None:
+        self.plan = plan = Plan(plan) if isinstance(plan, int) else plan
+        self.world = World(plan.seed, tracing)
         rng = self.world.rng
         self.rng = random.Random(rng.getrandbits(64))
-        self._add_nodes(rng.choice([3, 3, 4, 5]))
+        drawn = rng.choice([3, 3, 4, 5])
+        self._add_nodes(plan.nodes or drawn)
         self.admin = self.world.add_client("admin")
         names = rng.sample(list(KINDS), rng.randint(1, 3))
-        self.groups = {f"g{number}": kind for number, kind in enumerate(names)}
+        groups = {f"g{number}": kind for number, kind in enumerate(names)}
+        self.groups = {name: kind for name, kind in groups.items() if name in (plan.groups or groups)}
         self.config = draw_config(self.rng)
         self.histories = {group: History() for group in self.groups}
         self.loads: list[Load] = []
-        self.nemesis = Nemesis(self.world, self.admin, self.groups)
+        self.nemesis = Nemesis(self.world, self.admin, self.groups, plan)
 
     def _add_nodes(self, count: int) -> None:
         """Some clusters are founded by one node, others by all at once."""
@@ -73,10 +78,12 @@ class Story:
 
     def run(self) -> "Story":
         self.found()
-        self.world.network.weather.delay_us = (50, 500)
+        self.world.network.weather.delay_us = FAIR_WEATHER_US
+        if self.plan.salt:
+            self.world.rng.seed(f"{self.plan.seed}/{self.plan.salt}")
         self.begin_load()
         self.nemesis.begin()
-        self.world.run(self.duration)
+        self.world.run(self.plan.duration_us)
         self.settle()
         self.judge()
         return self
@@ -111,7 +118,8 @@ class Story:
         self.world.need(told == [None], f"group {group} was not added: {told}")
 
     def begin_load(self) -> None:
-        for number in range(1, self.rng.randint(3, 6)):
+        drawn = self.rng.randint(3, 6) - 1
+        for number in range(1, 1 + min(drawn, drawn if self.plan.clients is None else self.plan.clients)):
             pause = self.rng.choice([5, 50, 200]) * MS
             self.loads.append(Load(self.world, f"c{number}", self.groups, self.histories, pause))
 
@@ -192,6 +200,10 @@ class Story:
             if kind == "list":
                 values = members[0].applier.machine._object.values
                 world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
+
+    def as_done(self) -> Plan:
+        """The same story with its deeds written out: run again, it is the same."""
+        return replace(self.plan, deeds=tuple(self.nemesis.done))
 
     @property
     def done(self) -> int:

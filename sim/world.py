@@ -11,13 +11,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
-from zlib import crc32
 
 from fleet.ports import Write
 from fleet.sim.host import Host, NodeHost
 from fleet.sim.invariants import Invariants
-from fleet.sim.network import End, Network
+from fleet.sim.network import Network
 from fleet.sim.process import Process
+from fleet.sim.trace import Event, Trace, lines
 from fleet.sim.workload import SimClient, StartClient
 
 MS = 1000
@@ -29,7 +29,7 @@ class Broken(AssertionError):
 
 
 class World:
-    """Time is in microseconds. `tracing`: keep every frame, fault and commit as a line."""
+    """Time is in microseconds. `tracing`: keep every message, fault and commit as an event."""
 
     def __init__(self, seed: int = 0, tracing: bool = False) -> None:
         self.seed = seed
@@ -39,7 +39,7 @@ class World:
         self.nodes: dict[str, NodeHost] = {}
         self.clients: dict[str, SimClient] = {}
         self.invariants = Invariants(self)
-        self.lines: list[str] | None = [] if tracing else None
+        self.events: Trace | None = Trace() if tracing else None
         self.alarms: list[str] = []
         self.turns = 0
         self.turns_max = sys.maxsize
@@ -140,16 +140,18 @@ class World:
             self.invariants.look_at(process)
 
     def written(self, process: Process, writes: Sequence[Write]) -> None:
+        if self.events is not None:
+            self.events.written(self.now, process, writes)
         self.invariants.written(process, writes)
 
-    def trace(self, kind: str, *facts: object) -> None:
-        if self.lines is not None:
-            self.lines.append(f"{self.now} {kind} {' '.join(map(str, facts))}")
+    def trace(self, kind: str, node: str = "", say: str = "", until: int | None = None) -> None:
+        if self.events is not None:
+            self.events.events.append(Event(self.now, kind, node, say=say, until=until))
 
-    def trace_frame(self, end: End, frames: bytes) -> None:
-        if self.lines is not None:
-            other = end.other.process
-            self.trace("frame", other.name, end.process.name, len(frames), f"{crc32(frames):08x}")
+    @property
+    def lines(self) -> list[str]:
+        """The trace; two runs of one seed have the same."""
+        return [] if self.events is None else lines(self.events.finished())
 
     def violated(self, sentence: str) -> NoReturn:
         raise Broken(f"seed {self.seed}, t={self.now / S:.6f}: {sentence}")
@@ -164,7 +166,7 @@ class World:
         log = logging.getLogger("fleet")
         ear = _Ear(self)
         before = log.level, log.propagate
-        log.setLevel(logging.INFO if self.lines is not None else logging.ERROR)
+        log.setLevel(logging.INFO if self.events is not None else logging.ERROR)
         log.propagate = False
         log.addHandler(ear)
         try:
@@ -183,4 +185,4 @@ class _Ear(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.CRITICAL or "raised" in str(record.msg):
             self.world.alarms.append(self.format(record))
-        self.world.trace("log", record.getMessage())
+        self.world.trace("log", say=record.getMessage())

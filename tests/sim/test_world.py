@@ -24,7 +24,6 @@ print(blake2b("\\n".join(story.world.lines).encode()).hexdigest())
 def quiet(seed: int = 1) -> Story:
     """Served groups, clients, and nothing that goes wrong."""
     story = Story(seed)
-    story.nemesis.is_over = True
     story.found()
     story.begin_load()
     return story

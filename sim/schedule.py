@@ -1,0 +1,191 @@
+"""What befalls a simulated fleet, as plain values: drawn from a seed, kept, made smaller, done again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+MS = 1000
+S = 1_000_000
+
+
+class Deed(Struct, frozen=True, array_like=True):
+    """One thing that is done to the world; `DEEDS` names the arguments of each kind."""
+
+    at: int
+    """Microseconds since the faults began."""
+    what: str
+    args: tuple[Any, ...] = ()
+
+
+class Plan(Struct, frozen=True):
+    """What a story is made of. Of what is None as much is drawn as the seed gives."""
+
+    seed: int
+    duration_us: int = 15 * S
+    nodes: int | None = None
+    groups: tuple[str, ...] | None = None
+    """Those to keep of the drawn ones."""
+    clients: int | None = None
+    has_weather: bool = True
+    """Slow disks, and what the network does by itself to messages."""
+    deeds: tuple[Deed, ...] | None = None
+    salt: int = 0
+    """Another draw of everything that is left to chance once the faults begin: the same days, other luck."""
+
+    def to_json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def of_json(cls, text: str | bytes) -> "Plan":
+        """Raises `msgspec.MsgspecError` for anything else."""
+        plan = msgspec.json.decode(text, type=cls)
+        for deed in plan.deeds or ():
+            if deed.what not in DEEDS or len(deed.args) != len(DEEDS[deed.what]):
+                raise msgspec.ValidationError(f"no such deed: {deed}")
+        return plan
+
+
+DEEDS: dict[str, tuple[str, ...]] = {
+    "split": ("names",),
+    "one_way": ("node", "inward"),
+    "partial": ("node", "other"),
+    "slow": ("node", "us"),
+    "break_links": ("node", "sides"),
+    "kill": ("node", "back_us"),
+    "power": ("node", "back_us"),
+    "kill_all": ("power", "steps"),
+    "rolling": ("steps",),
+    "pause": ("node", "us"),
+    "err": ("node", "chance"),
+    "full": ("node",),
+    "hang": ("node", "us"),
+    "flip": ("node", "key", "byte", "bit"),
+    "wipe": ("node", "back_us"),
+    "rate": ("node", "per_mille"),
+    "jump": ("node", "us"),
+    "jump_wall": ("node", "signed_us"),
+    "transfer": ("group", "other"),
+    "drain": ("node", "state"),
+    "add_group": ("group",),
+    "remove_group": ("group",),
+    "calm": (),
+}  # fmt: skip
+"""`us` is a duration, `back_us` when it is back (None: not before the calm), `steps` are (node, after us)."""
+
+
+def argument(deed: Deed, name: str) -> Any:
+    """None where the deed has no such argument."""
+    names = DEEDS[deed.what]
+    return deed.args[names.index(name)] if name in names else None
+
+
+def milder(deed: Deed) -> Iterator[Deed]:
+    """The same with a shorter duration, the shortest first."""
+    for place, name in enumerate(DEEDS[deed.what]):
+        value = deed.args[place]
+        if name in ("us", "back_us", "signed_us") and value is not None:
+            for less in (value // 16, value // 4, value // 2):
+                less -= less % MS
+                if 0 < abs(less) < abs(value):
+                    yield replace(deed, args=(*deed.args[:place], less, *deed.args[place + 1 :]))
+
+
+# -- in words ----------------------------------------------------------------------------------------
+
+
+def moment(at: int) -> str:
+    return f"{at / S:.3f} s"
+
+
+def span(us: int) -> str:
+    return f"{us / MS:.0f} ms" if abs(us) < S else f"{us / S:.3f} s"
+
+
+def in_words(deed: Deed, began: int = 0) -> str:
+    """A sentence; times count from the world's first moment if `began` says when the faults did."""
+    return f"at {moment(began + deed.at)} {what_happens(deed, began)}"
+
+
+def what_happens(deed: Deed, began: int = 0) -> str:
+    now = began + deed.at
+    values = dict(zip(DEEDS[deed.what], deed.args))
+    node = values.get("node")
+    back = values.get("back_us")
+    comes_back = "it stays away" if back is None else f"it is back at {moment(now + back)}"
+    match deed.what:
+        case "split":
+            return f"{listed(values['names'])} are cut off from everybody else"
+        case "one_way":
+            return f"node {node} {'hears no other' if values['inward'] else 'is not heard by the others'}"
+        case "partial":
+            return f"nodes {node} and {values['other']} are cut off from each other"
+        case "slow":
+            return f"every message from and to node {node} takes {span(values['us'])} longer"
+        case "break_links":
+            return f"the links of node {node} break"
+        case "kill":
+            return f"the process of node {node} is killed; {comes_back}"
+        case "power":
+            return f"node {node} loses power; {comes_back}"
+        case "kill_all":
+            how = "lose power" if values["power"] else "are killed"
+            return f"all nodes {how}; back are {_steps(now, values['steps'])}"
+        case "rolling":
+            return f"the nodes are restarted in good order: {_steps(now, values['steps'])}"
+        case "pause":
+            return f"node {node} stands still until {moment(now + values['us'])}"
+        case "err":
+            return f"the disk of node {node} fails {values['chance']:.0%} of all writes"
+        case "full":
+            return f"the disk of node {node} is full"
+        case "hang":
+            return f"the disk of node {node} hangs until {moment(now + values['us'])}"
+        case "flip":
+            return f"a bit of a record on the disk of node {node} turns over"
+        case "wipe":
+            return f"node {node} loses its disk; {comes_back} with an empty one"
+        case "rate":
+            return f"the clock of node {node} runs at {values['per_mille'] / 1000:.1%} of true speed"
+        case "jump":
+            return f"the clock of node {node} jumps ahead by {span(values['us'])}"
+        case "jump_wall":
+            return f"the wall clock of node {node} is set off by {span(values['signed_us'])}"
+        case "transfer":
+            return f"an operator moves the leadership of {values['group']} to {values['other']}"
+        case "drain":
+            return f"an operator sets node {node} to {values['state']}"
+        case "add_group":
+            return f"an operator adds group {values['group']}"
+        case "remove_group":
+            return f"an operator removes group {values['group']}"
+    assert deed.what == "calm", deed
+    return "calm: everything runs and is connected again"
+
+
+def _steps(now: int, steps: tuple[Any, ...]) -> str:
+    return ", ".join(f"{step[0]} at {moment(now + step[1])}" for step in steps)
+
+
+def listed(names: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def settings_in_words(plan: Plan) -> list[str]:
+    """What of the plan is not as the seed gives it."""
+    says = []
+    if plan.duration_us != Plan.__struct_defaults__[0]:
+        says.append(f"faults for {moment(plan.duration_us)} only")
+    if plan.nodes is not None:
+        says.append(f"{plan.nodes} nodes")
+    if plan.groups is not None:
+        says.append(f"of the drawn groups only {listed(plan.groups)}")
+    if plan.clients is not None:
+        says.append(f"{plan.clients} client{'s' * (plan.clients != 1)}")
+    if not plan.has_weather:
+        says.append("a quick network that loses nothing by itself, and quick disks")
+    if plan.salt:
+        says.append(f"another draw of chance ({plan.salt})")
+    return says
