@@ -1,6 +1,6 @@
 """What befalls a simulated fleet, as plain values: drawn from a seed, kept, made smaller, done again."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import msgspec
@@ -91,6 +91,17 @@ def milder(deed: Deed) -> Iterator[Deed]:
                 less -= less % MS
                 if 0 < abs(less) < abs(value):
                     yield replace(deed, args=(*deed.args[:place], less, *deed.args[place + 1 :]))
+
+
+def among(deeds: tuple[Deed, ...], nodes: Container[str]) -> Iterator[Deed]:
+    """What is left of them in a fleet of these nodes."""
+    for deed in deeds:
+        args = tuple(
+            tuple(step for step in value if step[0] in nodes) if name == "steps" else value
+            for name, value in zip(DEEDS[deed.what], deed.args)
+        )
+        if all(node is None or node in nodes for node in (argument(deed, "node"), argument(deed, "other"))):
+            yield replace(deed, args=args)
 
 
 # -- in words ----------------------------------------------------------------------------------------

@@ -1,0 +1,97 @@
+"""A failing story becomes a short one that fails for the same reason."""
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+
+from fleet.sim.schedule import Deed, Plan, S, in_words
+from fleet.sim.shrink import Failure, failure_of, rule_of, shrink
+from tests.sim.mutants import planted
+from tests.sim.schedules import plans
+
+RUNS_MAX = 60
+
+
+def broken(name: str, seed: int) -> Failure:
+    with planted(name):
+        failure = failure_of(Plan(seed))
+    assert failure is not None
+    return failure
+
+
+def test_a_planted_bug_is_left_with_few_deeds_and_the_same_rule_broken() -> None:
+    failure = broken("majority off by one", 5)
+    with planted("majority off by one"):
+        least = shrink(failure, RUNS_MAX)
+        again = failure_of(least.plan)
+    assert again == least
+    assert least.rule == failure.rule == "and lead in term"
+    assert failure.plan.deeds is not None and len(failure.plan.deeds) == 30
+    assert least.plan.deeds is not None and len(least.plan.deeds) <= 3, least.plan
+    assert least.plan.duration_us < failure.plan.duration_us
+
+
+def test_a_bug_that_needs_no_fault_is_left_with_none() -> None:
+    failure = broken("ack before fsync", 2)
+    with planted("ack before fsync"):
+        least = shrink(failure, RUNS_MAX)
+    assert least.plan.deeds == () and least.plan.clients == 0 and not least.plan.has_weather
+
+
+def test_shrinking_ends_after_its_runs_or_when_it_is_late() -> None:
+    failure = broken("vote not persisted", 2)
+    runs: list[int] = []
+    with planted("vote not persisted"):
+        shrink(failure, 3, tell=lambda number, plan: runs.append(number))
+        late = shrink(failure, is_late=lambda: True)
+    assert runs == [1, 2, 3]
+    assert late == failure
+
+
+@pytest.mark.parametrize("name", ["vote not persisted", "majority off by one"])
+def test_hypothesis_finds_a_planted_bug_and_shrinks_it_to_few_deeds(name: str) -> None:
+    """A schedule of its own making."""
+
+    def breaks(plan: Plan) -> bool:
+        return failure_of(plan) is not None
+
+    with planted(name):
+        least = find(
+            plans(),
+            breaks,
+            settings=settings(
+                max_examples=40,
+                derandomize=True,
+                database=None,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                phases=(Phase.generate, Phase.shrink),
+            ),
+            random=random.Random(1),
+        )
+    assert least.deeds is not None and 1 <= len(least.deeds) <= 2, [in_words(deed) for deed in least.deeds]
+
+
+@given(plans())
+@settings(max_examples=10, derandomize=True, database=None, deadline=None)
+def test_whatever_is_done_to_a_fleet_nothing_breaks(plan: Plan) -> None:
+    failure = failure_of(plan)
+    assert failure is None, f"{failure.sentence}: {plan.to_json()}"
+
+
+def test_a_rule_is_the_sentence_without_names_and_numbers() -> None:
+    one = "g0: n1@n1d1.c commits 12 of term 4, held by ['n1@n1d1.c'] of ('n1@n1d1.c', 'n2@n2d1.1')"
+    other = "fleet:cluster: n2@n2d1.c commits 2 of term 2, held by [] of ('n2@n2d1.c',)"
+    assert rule_of(one) == rule_of(other) == "commits of term held by of"
+    assert rule_of("g0: n1 and n3 lead in term 4") != rule_of(one)
+    failed = "an actor failed: {A:Member @ n1:7400/2~3} stops, on Tick: AssertionError: a.c is no newcomer"
+    assert rule_of(failed + "\nTraceback") == "an actor failed AssertionError is no newcomer"
+
+
+def test_deeds_after_the_violation_are_not_kept() -> None:
+    failure = broken("majority off by one", 5)
+    done = failure.plan.deeds
+    assert done is not None and all(isinstance(deed, Deed) for deed in done)
+    assert all(failure.began + deed.at <= failure.at for deed in done)
+    assert failure.at - failure.began < 15 * S
