@@ -185,16 +185,10 @@ def listed(names: tuple[str, ...]) -> str:
 
 
 def settings_in_words(plan: Plan) -> list[str]:
-    """What of the plan is not as the seed gives it."""
+    """What of the plan is not as the seed gives it, apart from who takes part."""
     says = []
     if plan.duration_us != Plan.__struct_defaults__[0]:
         says.append(f"faults for {moment(plan.duration_us)} only")
-    if plan.nodes is not None:
-        says.append(f"{plan.nodes} nodes")
-    if plan.groups is not None:
-        says.append(f"of the drawn groups only {listed(plan.groups)}")
-    if plan.clients is not None:
-        says.append(f"{plan.clients} client{'s' * (plan.clients != 1)}")
     if not plan.has_weather:
         says.append("a quick network that loses nothing by itself, and quick disks")
     if plan.salt:

@@ -45,11 +45,17 @@ def run(plan: Plan | int, tracing: bool = False) -> tuple[Story, Failure | None]
         story.run()
     except Exception as error:
         named = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        sentence = re.sub(r"^seed \d+, t=[\d.]+: ", "", named)
+        sentence = everywhere_the_same(re.sub(r"^seed \d+, t=[\d.]+: ", "", named))
         return story, Failure(
             story.as_done(), rule_of(sentence), sentence, story.world.now, story.nemesis.began
         )
     return story, None
+
+
+def everywhere_the_same(sentence: str) -> str:
+    """A traceback without the folders of this machine, and without a newer Python's underlining."""
+    lines = [line for line in sentence.splitlines() if line.strip(" ~^") or not line]
+    return re.sub(r'File "[^"]*/((?:fleet|tests)/[^"]*)"', r'File "\1"', "\n".join(lines))
 
 
 def rule_of(sentence: str) -> str:

@@ -1,0 +1,165 @@
+"""A failing seed is told in words, and as a page that needs nothing but a browser."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from hashlib import blake2b
+from html.parser import HTMLParser
+from itertools import accumulate
+from typing import Any
+
+from fleet.sim.diagram import page
+from fleet.sim.explain import Told, event_in_words, group_of, merged, tell, text
+from fleet.sim.schedule import Deed, Plan, S
+from fleet.sim.shrink import Failure, everywhere_the_same, run
+from fleet.sim.trace import COMMIT, MESSAGES, VOTE, Event
+from tests.sim.mutants import planted
+
+TWO_LEADERS = Plan(
+    5, duration_us=S, nodes=3, groups=("g0",), clients=0, has_weather=False, salt=3,
+    deeds=(Deed(0, "kill_all", (True, (("n1", 1_971_000), ("n2", 1_709_000), ("n3", 166_000)))),),
+)  # fmt: skip
+"""What is left of a seed under a majority that is too small by one."""
+PAGE = """
+from hashlib import blake2b
+from fleet.sim.diagram import page
+from fleet.sim.explain import tell
+from fleet.sim.shrink import run
+print(blake2b(page(tell(*run(7, tracing=True))).encode()).hexdigest())
+"""
+
+
+@cache
+def two_leaders() -> tuple[Told, Failure]:
+    with planted("majority off by one"):
+        story, failure = run(TWO_LEADERS, tracing=True)
+    assert failure is not None
+    return tell(story, failure), failure
+
+
+@cache
+def peace() -> Told:
+    story, failure = run(7, tracing=True)
+    assert failure is None
+    return tell(story, None)
+
+
+class Reader(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.attributes: list[str] = []
+        self.inside = ""
+        self.data = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [name for name, _ in attrs]
+        self.inside = "data" if ("id", "data") in attrs else tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside == "data":
+            self.data += data
+
+
+def data_of(told: Told) -> dict[str, Any]:
+    found = json.loads(Reader(page(told)).data)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_words_say_what_broke_what_befell_the_fleet_and_who_led() -> None:
+    told, failure = two_leaders()
+    said = "\n".join(text(told))
+    assert told.group == "g0"
+    assert said.startswith(f"seed 5: {failure.sentence}\n")
+    assert "3 nodes, 0 clients, groups g0" in said
+    assert "all nodes lose power; back are n1 at" in said
+    assert re.search(r"Leaders of g0: n\d in term 2, ", said)
+    assert re.search(r"n\d is leader in term \d: its log ends at", said)
+    assert re.search(r"g0: n\d to n\d in term \d: vote for me! .*\(arrives at .* s\)", said)
+    assert said.count(" is leader in term ") == 2
+
+
+def test_the_page_is_of_one_piece() -> None:
+    """Nothing is fetched: it opens on a machine without a network."""
+    whole = page(two_leaders()[0])
+    assert not {"src", "href", "srcset", "action"} & set(Reader(whole).attributes)
+    assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttp|WebSocket|import\(", whole)
+    assert not re.search(r"@[A-Z]+@", whole)
+
+
+def test_the_page_holds_every_event() -> None:
+    told = peace()
+    data = data_of(told)
+    columns = ("at", "lasts", "kind", "lane", "to", "term", "index", "group", "say")
+    assert {len(data[name]) for name in columns} == {len(told.events)}
+    assert len(told.events) > 5000
+    moments = list(accumulate(data["at"]))
+    for place in range(0, len(told.events), 97):
+        event = told.events[place]
+        assert moments[place] == event.at
+        assert data["kinds"][data["kind"][place]] == event.kind
+        assert data["strings"][data["say"][place]] == event.say
+        assert data["groups"][data["group"][place]] == event.group
+        assert data["lanes"][data["lane"][place]] == event.node
+        assert data["lasts"][place] == (-1 if event.until is None else event.until - event.at)
+
+
+def test_every_message_has_its_way_and_those_of_members_their_group() -> None:
+    messages = [event for event in peace().events if event.kind in MESSAGES]
+    arrived = [event for event in messages if event.until is not None]
+    assert len(arrived) > 0.9 * len(messages)
+    assert all(event.until is not None and event.until > event.at for event in arrived)
+    assert all(event.node and event.to and event.node != event.to for event in messages)
+    assert all(event.group and event.term for event in messages if event.kind == VOTE)
+
+
+def test_a_seed_is_one_page_byte_for_byte() -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    other = subprocess.run(
+        [sys.executable, "-c", PAGE], env=environment, capture_output=True, text=True, check=True
+    )
+    assert other.stdout.strip() == blake2b(page(peace()).encode()).hexdigest()
+
+
+def test_nodes_that_are_not_well_have_bands() -> None:
+    told, _ = two_leaders()
+    down = [band for band in told.bands if band.sort == "down"]
+    assert {band.node for band in down} == {"n1", "n2", "n3"}
+    assert all(band.at < band.until <= told.ended for band in down)
+
+
+def test_what_a_user_wrote_stays_data() -> None:
+    told, _ = two_leaders()
+    told.events.append(Event(told.ended, "log", say="</script><b>&"))
+    try:
+        assert data_of(told)["strings"][-1] == "</script><b>&"
+    finally:
+        told.events.pop()
+
+
+def test_commits_one_after_the_other_are_told_once() -> None:
+    commits = [Event(at, COMMIT, "n1", "g0", 2, at) for at in range(1, 5)]
+    other = Event(3, COMMIT, "n2", "g0", 2, 9)
+    vote = Event(6, VOTE, "n1", "g0", 3, 0, "vote for me!", "n2")
+    assert merged([*commits, other, vote, commits[0]]) == [commits[3], other, vote, commits[0]]
+    assert event_in_words(vote) == "   0.000 s  g0: n1 to n2 in term 3: vote for me! (never arrives)"
+
+
+def test_the_group_concerned_is_the_first_that_is_named() -> None:
+    assert group_of("members of g1 differ, not those of g0", ["g0", "g1"]) == "g1"
+    assert group_of("g10 has no leader", ["g1"]) == ""
+
+
+def test_a_traceback_names_no_folder_of_this_machine() -> None:
+    place = 'File "/home/me/fleet/fleet/raft/log.py", line 3, in f'
+    raised = f"x\n  {place}\n    a + b\n    ~~^~~\nAssertionError"
+    assert everywhere_the_same(raised) == (
+        'x\n  File "fleet/raft/log.py", line 3, in f\n    a + b\nAssertionError'
+    )
