@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fleet.sim.explore import TURNS_MAX
 from fleet.sim.schedule import DEEDS, MS, Plan, S, among, milder
 from fleet.sim.story import Story
 
@@ -41,6 +42,7 @@ def failure_of(plan: Plan) -> Failure | None:
 def run(plan: Plan | int, tracing: bool = False) -> tuple[Story, Failure | None]:
     """Whatever goes wrong is what was found, an error in the simulator too."""
     story = Story(plan, tracing)
+    story.world.turns_max = TURNS_MAX
     try:
         story.run()
     except Exception as error:

@@ -13,34 +13,36 @@ from tests.sim.schedules import plans
 RUNS_MAX = 60
 
 
-def broken(name: str, seed: int) -> Failure:
+def broken(name: str, deeds_min: int = 1) -> Failure:
+    """The first seed that finds the bug, after so many deeds."""
     with planted(name):
-        failure = failure_of(Plan(seed))
-    assert failure is not None
-    return failure
+        for seed in range(1, 60):
+            failure = failure_of(Plan(seed))
+            if failure is not None and len(failure.plan.deeds or ()) >= deeds_min:
+                return failure
+    raise AssertionError(f"{name} was not found")
 
 
 def test_a_planted_bug_is_left_with_few_deeds_and_the_same_rule_broken() -> None:
-    failure = broken("majority off by one", 5)
+    failure = broken("majority off by one", 20)
     with planted("majority off by one"):
         least = shrink(failure, RUNS_MAX)
         again = failure_of(least.plan)
     assert again == least
-    assert least.rule == failure.rule == "and lead in term"
-    assert failure.plan.deeds is not None and len(failure.plan.deeds) == 30
+    assert least.rule == failure.rule
     assert least.plan.deeds is not None and len(least.plan.deeds) <= 3, least.plan
     assert least.plan.duration_us < failure.plan.duration_us
 
 
 def test_a_bug_that_needs_no_fault_is_left_with_none() -> None:
-    failure = broken("ack before fsync", 2)
+    failure = broken("ack before fsync", 0)
     with planted("ack before fsync"):
         least = shrink(failure, RUNS_MAX)
     assert least.plan.deeds == () and least.plan.clients == 0 and not least.plan.has_weather
 
 
 def test_shrinking_ends_after_its_runs_or_when_it_is_late() -> None:
-    failure = broken("vote not persisted", 2)
+    failure = broken("vote not persisted")
     runs: list[int] = []
     with planted("vote not persisted"):
         shrink(failure, 3, tell=lambda number, plan: runs.append(number))
@@ -90,7 +92,7 @@ def test_a_rule_is_the_sentence_without_names_and_numbers() -> None:
 
 
 def test_deeds_after_the_violation_are_not_kept() -> None:
-    failure = broken("majority off by one", 5)
+    failure = broken("majority off by one")
     done = failure.plan.deeds
     assert done is not None and all(isinstance(deed, Deed) for deed in done)
     assert all(failure.began + deed.at <= failure.at for deed in done)
