@@ -9,12 +9,14 @@ from fleet.cluster import (
     NodeRecord,
     RemovedGroup,
     View,
+    choose_nodes,
     cluster_voters,
+    led_from,
     sites,
 )
 from fleet.healing import Wanted
 from fleet.placement import Placement
-from fleet.raft.ids import GroupName, Index, NodeName
+from fleet.raft.ids import Index, NodeName
 
 
 @dataclass(slots=True)
@@ -27,11 +29,12 @@ class ClusterView:
     groups: dict[str, GroupInfo] = field(default_factory=dict)
     removed: dict[Index, RemovedGroup] = field(default_factory=dict)
     purge_after_ms: int = 0
+    cluster_leader: NodeName = NodeName("")
     _placement: Placement | None = None
     _voters: tuple[NodeName, ...] | None = None
 
     def update(self, view: View) -> tuple[bool, set[str]]:
-        """Whether nodes changed, and the groups that did or are gone."""
+        """Whether nodes or the cluster's own leader changed, and the groups that did or are gone."""
         changed = {group.name for group in view.groups} | set(view.gone_groups)
         if view.whole:
             changed |= set(self.groups)
@@ -51,7 +54,8 @@ class ClusterView:
         nodes_changed = self.nodes != nodes_before
         if nodes_changed:
             self._placement = self._voters = None
-        return nodes_changed, changed
+        leader_before, self.cluster_leader = self.cluster_leader, view.cluster_leader
+        return nodes_changed or self.cluster_leader != leader_before, changed
 
     def whole(self) -> View:
         return View(
@@ -64,16 +68,15 @@ class ClusterView:
             (),
             self.purge_after_ms,
             True,
+            self.cluster_leader,
         )
 
     def wanted(self, group: GroupInfo) -> tuple[NodeName, ...]:
         """As `fleet.cluster.wanted_nodes`, with the nodes hashed once for all groups."""
-        pinned = tuple(node for node in group.pinned if node in self.nodes and self.is_active(node))
-        if pinned:
-            return pinned
         if self._placement is None:
             self._placement = Placement(sites(self.nodes.values()))
-        return self._placement.members(GroupName(group.name), group.replicas)
+        active = {node.name for node in self.nodes.values() if node.state == ACTIVE} if group.pinned else ()
+        return choose_nodes(group, active, self._placement.members)
 
     def voters(self) -> tuple[NodeName, ...]:
         """Of the cluster group."""
@@ -83,17 +86,11 @@ class ClusterView:
 
     def cluster_wanted(self) -> Wanted:
         """Every node has a replica of the cluster group; the voters among them lead and decide."""
-        voters = self.voters()
+        voters = led_from(self.cluster_leader, self.voters())
         return Wanted(voters, tuple(node for node in self.nodes if node not in voters))
-
-    def is_active(self, node: NodeName) -> bool:
-        return self.nodes[node].state == ACTIVE
 
     def staying(self) -> frozenset[NodeName]:
         return frozenset(name for name, node in self.nodes.items() if node.state != LEAVING)
 
     def disks(self) -> dict[NodeName, str]:
         return {name: node.incarnation for name, node in self.nodes.items()}
-
-    def by_uid(self, uid: Index) -> GroupInfo | None:
-        return next((group for group in self.groups.values() if group.uid == uid), None)

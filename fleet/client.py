@@ -18,7 +18,8 @@ from fleet.actors.mail import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.requests import Question, Requests
 from fleet.calls import CallOptions, Kind, Reply
 from fleet.errors import ConfigError, FleetError, OutcomeUnknown, Unavailable, WouldDeadlock
-from fleet.operations import GRACE_S, Operations
+from fleet.member_operations import GRACE_S
+from fleet.operations import Operations
 from fleet.secret import find_secret
 
 TIMEOUT_S = 10.0

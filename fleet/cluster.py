@@ -4,7 +4,7 @@ The single source of truth of a fleet, itself one replicated group (raft_fleet's
 Commands refuse with an error of `fleet.errors` as the value of a Reject; nothing here reads a clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, NoReturn
 
 from msgspec import Struct
@@ -64,6 +64,8 @@ class GroupInfo(Struct, frozen=True, array_like=True):
     pinned: tuple[NodeName, ...] = ()
     """Where its members live by order; () for where the placement says."""
     rev: Index = 0
+    leader: NodeName = NodeName("")
+    """Where an operator wants it led, as long as a member is wanted there; "" for the first node."""
 
 
 class RemovedGroup(Struct, frozen=True, array_like=True):
@@ -87,6 +89,8 @@ class View(Struct, frozen=True, array_like=True):
     purge_after_ms: int
     whole: bool
     """Everything, not only what changed: forget what is not in it."""
+    cluster_leader: NodeName = NodeName("")
+    """As `GroupInfo.leader`, of the cluster's own group."""
 
 
 def sites(nodes: Iterable[NodeRecord]) -> list[Site]:
@@ -94,15 +98,27 @@ def sites(nodes: Iterable[NodeRecord]) -> list[Site]:
     return [Site(node.name, node.zone, node.weight) for node in nodes if node.state == ACTIVE]
 
 
-def wanted_nodes(group: GroupInfo, nodes: Iterable[NodeRecord]) -> tuple[NodeName, ...]:
+def led_from(leader: NodeName, nodes: tuple[NodeName, ...]) -> tuple[NodeName, ...]:
+    """The same nodes, the preferred one first if it is one of them."""
+    if leader not in nodes:
+        return nodes
+    return (leader, *(node for node in nodes if node != leader))
+
+
+def choose_nodes(
+    group: GroupInfo,
+    active: Collection[NodeName],
+    place: Callable[[GroupName, int], tuple[NodeName, ...]],
+) -> tuple[NodeName, ...]:
     """Where the group's members should be, the desired leader first. A group whose own nodes are all gone
     or leaving is placed like any other: it must live somewhere."""
-    known = list(nodes)
-    active = {node.name for node in known if node.state == ACTIVE}
     pinned = tuple(node for node in group.pinned if node in active)
-    if pinned:
-        return pinned
-    return members_for(GroupName(group.name), sites(known), group.replicas)
+    return led_from(group.leader, pinned or place(GroupName(group.name), group.replicas))
+
+
+def wanted_nodes(group: GroupInfo, nodes: Iterable[NodeRecord]) -> tuple[NodeName, ...]:
+    able = sites(nodes)
+    return choose_nodes(group, {site.name for site in able}, lambda name, n: members_for(name, able, n))
 
 
 def cluster_voters(nodes: Iterable[NodeRecord]) -> tuple[NodeName, ...]:
@@ -128,6 +144,7 @@ class Cluster(Data):
     settled: dict[Index, Index] = {}
     """Removals that every node has carried out, and the revision of that."""
     purge_after_ms: int = 600_000
+    cluster_leader: NodeName = NodeName("")
     oldest_rev: Index = 0
     """Changes before this were forgotten: an older view gets everything."""
 
@@ -216,6 +233,11 @@ class Cluster(Data):
         self.gone_nodes[name] = ctx.index
         for uid in list(self.removed):
             self._cleaned(uid, name)
+        if self.cluster_leader == name:
+            self.cluster_leader = NodeName("")
+        for group in list(self.groups.values()):
+            if group.leader == name:
+                self.groups[group.name] = replace(group, leader=NodeName(""), rev=ctx.index)
         for other in list(self.nodes.values()):
             if name in other.reports:
                 reports = {who: since for who, since in other.reports.items() if who != name}
@@ -292,7 +314,39 @@ class Cluster(Data):
         group = self._group(name)
         if replicas < 1:
             refuse(BadArguments(f"replicas must be at least 1, not {replicas}", group=name))
+        if group.pinned:
+            nodes = ", ".join(group.pinned)
+            refuse(BadArguments("the group is pinned: its nodes say how many", group=name, nodes=nodes))
         self.groups[name] = replace(group, replicas=replicas, rev=ctx.index)
+
+    @command
+    def pin_group(self, name: str, nodes: tuple[str, ...]) -> GroupInfo:
+        """Let it live on these nodes, the first one leading; on none: as many as now, placed like any other.
+        What was said before of who leads it no longer holds."""
+        group = self._group(name)
+        names = tuple(dict.fromkeys(self._node(node).name for node in nodes))
+        replicas = len(names) or group.replicas
+        self.groups[name] = replace(
+            group, pinned=names, replicas=replicas, leader=NodeName(""), rev=ctx.index
+        )
+        return self.groups[name]
+
+    @command
+    def prefer_leader(self, name: str, node: str) -> str:
+        """Let the group be led from `node` as long as a member is wanted there and answers; from "": from
+        where the placement says. Answers what held before."""
+        wish = self._node(node).name if node else NodeName("")
+        nodes, is_own = self.nodes.values(), name == CLUSTER_GROUP
+        wanted = cluster_voters(nodes) if is_own else wanted_nodes(self._group(name), nodes)
+        if wish and wish not in wanted:
+            what = "no voter of the group is wanted on that node"
+            refuse(BadArguments(what, group=name, node=node, wanted=", ".join(wanted)))
+        if is_own:
+            before, self.cluster_leader = self.cluster_leader, wish
+            return before
+        group = self._group(name)
+        self.groups[name] = replace(group, leader=wish, rev=ctx.index)
+        return group.leader
 
     @command
     def set_purge_after(self, milliseconds: int) -> None:
@@ -329,4 +383,5 @@ class Cluster(Data):
             settled_removals=tuple(uid for uid, gone in self.settled.items() if gone > seen),
             purge_after_ms=self.purge_after_ms,
             whole=whole,
+            cluster_leader=self.cluster_leader,
         )

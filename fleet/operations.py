@@ -1,27 +1,21 @@
 """What is asked of a cluster besides calling its groups: about nodes, groups, members and leaders."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 from fleet.actors.mail import (
-    ChangeConfig,
     CheckClass,
     ClusterSeen,
     GetCluster,
-    GetStatus,
-    GroupOp,
     ListMembers,
     MemberList,
     MemberStatus,
     NodeOp,
     OpValue,
-    RemoveMember,
-    TransferLeader,
 )
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, Cluster, GroupInfo, NodeRecord
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord
 from fleet.data import Data, bind
 from fleet.errors import (
     BadArguments,
@@ -29,50 +23,22 @@ from fleet.errors import (
     FleetError,
     GroupExists,
     NoSuchGroup,
-    NoSuchNode,
     Rejected,
     Unavailable,
 )
+from fleet.member_operations import GRACE_S, POLL_S, MemberOperations, unwrapped
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName, node_of
 from fleet.survey import Survey, survey_of
 
 D = TypeVar("D")
-POLL_S = 0.02
 NODE_S = 2.0
 """How long one node may take to answer before another is asked."""
-GRACE_S = 5.0
-"""A blocking caller waits this much longer than the loop should need to tell it."""
 
 
-class Operations:
+class Operations(MemberOperations):
     """The part of `fleet.Fleet` that is about the cluster as a whole. All calls block."""
-
-    timeout: float
-
-    # -- what the client lends ---------------------------------------------------------------------
-
-    def _ask_soon(
-        self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
-    ) -> Future[OpValue]:
-        raise NotImplementedError
-
-    def _addresses(self) -> list[str]:
-        raise NotImplementedError
-
-    def _learn(self, addresses: Sequence[str]) -> None:
-        raise NotImplementedError
-
-    def _ask(
-        self, op: NodeOp | GroupOp, group: str = "", address: str = "", timeout: float | None = None
-    ) -> OpValue:
-        future = self._ask_soon(op, group, address, True, timeout)
-        return future.result((timeout or self.timeout) + GRACE_S)
-
-    @property
-    def _cluster(self) -> Cluster:
-        return bind(Cluster, CLUSTER_GROUP, cast(Any, self))
 
     # -- groups ------------------------------------------------------------------------------------
 
@@ -157,6 +123,23 @@ class Operations:
         """
         with unwrapped():
             self._cluster.remove_group(name)
+
+    def pin_group(self, name: str, nodes: Sequence[str]) -> None:
+        """Let the group live on these nodes, the first one leading; on none of its own: placed like any
+        other, on as many as now. Committed when this returns; then its members move, one by one.
+
+        Raises: NoSuchGroup, NoSuchNode.
+        """
+        with unwrapped():
+            self._cluster.pin_group(name, tuple(nodes))
+
+    def set_replicas(self, name: str, replicas: int) -> None:
+        """On so many nodes. Committed when this returns; then members come or go, one by one.
+
+        Raises: NoSuchGroup; BadArguments: less than one, or the group is pinned to nodes.
+        """
+        with unwrapped():
+            self._cluster.set_replicas(name, replicas)
 
     def groups(self) -> list[GroupInfo]:
         """All groups of the cluster, by name."""
@@ -263,104 +246,9 @@ class Operations:
         with unwrapped():
             self._cluster.set_purge_after(round(seconds * 1000))
 
-    # -- members -----------------------------------------------------------------------------------
-
-    def members(self, address: str) -> MemberList:
-        """What lives on the node at this address."""
-        value = self._ask(ListMembers(), address=address)
-        assert isinstance(value, MemberList)
-        return value
-
-    def status(self, group: str, timeout: float | None = None) -> MemberStatus:
-        """The group as its leader sees it, or as some member does when there is no leader.
-
-        Raises: Unavailable: no member of it answers; NoSuchGroup: no node knows it.
-        """
-        seconds = timeout or min(2.0, self.timeout)
-        best = self._best_status(group, seconds)
-        if best is None or best.role != "leader":
-            known = len(self._addresses())
-            with suppress(Unavailable):
-                self.cluster()
-            if len(self._addresses()) > known:  # a node that came later may lead
-                best = self._best_status(group, seconds) or best
-        if best is None:
-            raise Unavailable("no member of the group answers", group=group)
-        return best
-
-    def _best_status(self, group: str, seconds: float) -> MemberStatus | None:
-        best: MemberStatus | None = None
-        for status in self._each_status(group, seconds):
-            if status.role == "leader" and (best is None or status.term >= best.term):
-                return status
-            if best is None or status.term > best.term:
-                best = status
-        return best
-
-    def _each_status(self, group: str, seconds: float) -> Iterator[MemberStatus]:
-        """As they come in; raises NoSuchGroup when every node says so."""
-        addresses = self._addresses()
-        pending = {self._ask_soon(GetStatus(), group, at, True, seconds) for at in addresses}
-        unknown = 0
-        until = time.monotonic() + seconds + GRACE_S
-        while pending and time.monotonic() < until:
-            done, pending = wait(pending, until - time.monotonic(), FIRST_COMPLETED)
-            for future in done:
-                error = future.exception()
-                unknown += isinstance(error, NoSuchGroup)
-                if error is None:
-                    yield cast(MemberStatus, future.result())
-        if unknown == len(addresses):
-            raise NoSuchGroup(f"no node knows a group {group!r}", group=group)
-
-    def statuses(self, group: str, timeout: float = 1.0) -> dict[str, MemberStatus]:
-        """Each member as it sees itself, by its node; who does not answer in time is left out."""
-        return {str(node_of(status.member)): status for status in self._each_status(group, timeout)}
-
-    def transfer_leader(self, group: str, node: str, timeout: float | None = None) -> None:
-        """Hand the group's leadership to its member on `node`.
-
-        The cluster hands it back to where the placement wants it, sooner or later.
-
-        Raises: TargetUnresponsive, NotMember, NoSuchNode, Unavailable.
-        """
-        status = self.status(group, timeout)
-        for member in (*status.voters, *status.learners):
-            if node_of(member) == node:
-                self._ask(TransferLeader(member), group, timeout=timeout)
-                return
-        raise NoSuchNode(f"group {group!r} has no member on {node!r}", group=group, node=node)
-
-    def remove_member(self, group: str, node: str, timeout: float | None = None) -> None:
-        """Let go of the group's member on `node`. If it is wanted there, another one is brought in.
-
-        Raises: WouldBreakQuorum, CannotRemoveLeader, ChangeInProgress, NoSuchNode, Unavailable.
-        """
-        status = self.status(group, timeout)
-        for member in (*status.voters, *status.learners):
-            if node_of(member) == node:
-                self._ask(RemoveMember(member), group, timeout=timeout)
-                return
-        raise NoSuchNode(f"group {group!r} has no member on {node!r}", group=group, node=node)
-
-    def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> None:
-        """Returns when the change is committed."""
-        self._ask(ChangeConfig(config), group, timeout=timeout)
-
 
 def _value_or_none(future: Future[OpValue]) -> OpValue | None:
     return future.result() if future.done() and future.exception() is None else None
-
-
-@contextmanager
-def unwrapped() -> Iterator[None]:
-    """The cluster group refuses with an error as the value: that is the error."""
-    try:
-        yield
-    except Rejected as rejected:
-        if isinstance(rejected.value, FleetError):
-            raise rejected.value from None
-        raise
 
 
 def check_group_name(name: str) -> None:

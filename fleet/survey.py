@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View, sites
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View, choose_nodes, sites
 from fleet.placement import Placement
-from fleet.raft.ids import GroupName, Millis, NodeName
+from fleet.raft.ids import Millis, NodeName
 
 RUNNING = "running"
 UNREACHABLE = "unreachable"
@@ -114,12 +114,7 @@ class Survey(Struct, frozen=True):
         """Where each group should be, the node that should lead it first."""
         placement = Placement(sites(self.view.nodes))
         active = {node.name for node in self.view.nodes if node.state == ACTIVE}
-        return {
-            group.name: tuple(node for node in group.pinned if node in active)
-            if group.pinned
-            else placement.members(GroupName(group.name), group.replicas)
-            for group in self.view.groups
-        }
+        return {group.name: choose_nodes(group, active, placement.members) for group in self.view.groups}
 
 
 def survey_of(

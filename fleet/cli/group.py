@@ -26,7 +26,7 @@ ASKED_S = 1.0
 
 @click.group()
 def group() -> None:
-    """Add, remove, list and show groups."""
+    """Add, remove, list, show and place groups."""
 
 
 @group.command()
@@ -75,6 +75,42 @@ def remove(desk: Desk, name: str) -> None:
     """Remove group NAME and its data, on every node, for good."""
     desk.fleet.remove_group(name)
     desk.show({"group": name, "removed": True}, f"{name} is removed; its data is being deleted on every node")
+
+
+@group.command()
+@click.argument("name")
+@click.argument("nodes", metavar="NODE...", nargs=-1, required=True)
+@client
+def pin(desk: Desk, name: str, nodes: tuple[str, ...]) -> None:
+    """Let group NAME live on these nodes, the first one leading. Its members move there one by one."""
+    desk.fleet.pin_group(name, nodes)
+    _show_places(desk, name)
+
+
+@group.command()
+@click.argument("name")
+@client
+def unpin(desk: Desk, name: str) -> None:
+    """Let group NAME be placed like any other, on as many nodes as now."""
+    desk.fleet.pin_group(name, ())
+    _show_places(desk, name)
+
+
+@group.command()
+@click.argument("name")
+@click.argument("number", type=click.IntRange(min=1))
+@client
+def replicas(desk: Desk, name: str, number: int) -> None:
+    """Keep group NAME on NUMBER nodes. A pinned group is on the nodes that it is pinned to."""
+    desk.fleet.set_replicas(name, number)
+    _show_places(desk, name)
+
+
+def _show_places(desk: Desk, name: str) -> None:
+    record = group_record(desk.fleet.survey(), name)
+    how = "is pinned to" if record["pinned"] else "belongs on"
+    where = ", ".join(record["wanted"])
+    desk.show(record, f"{name} {how} {where}; `fleet group show {name}` tells who is there")
 
 
 @group.command(name="list")
@@ -174,6 +210,7 @@ def group_records(survey: Survey) -> list[dict[str, Any]]:
             "members": held.get(one.name, []),
             "wanted": list(wanted[one.name]),
             "pinned": list(one.pinned),
+            "preferred_leader": one.leader or None,
         }
         for one in sorted(survey.view.groups, key=lambda group: group.name)
     ]

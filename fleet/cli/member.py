@@ -15,16 +15,27 @@ def leader() -> None:
 @click.argument("node")
 @client
 def move(desk: Desk, name: str, node: str) -> None:
-    """Hand the leadership of GROUP to its member on NODE.
+    """Hand the leadership of GROUP to its member on NODE, where it stays.
 
-    The cluster hands it back to the node where the placement wants it.
+    When NODE is away another member leads until it is back. `fleet leader release` lets the placement
+    choose again.
     """
-    survey = desk.know_group(name)
+    desk.know_group(name)
     desk.fleet.transfer_leader(name, node)
-    wanted = survey.wanted().get(name, ())[:1]
-    elsewhere = bool(wanted) and wanted[0] != node
-    back = f"; the placement wants it on {wanted[0]}, which gets it back" if elsewhere else ""
-    desk.show({"group": name, "leader": node, "wanted": [*wanted]}, f"{name} is led from {node}{back}")
+    desk.show(
+        {"group": name, "leader": node},
+        f"{name} is led from {node} and stays there; `fleet leader release {name}` ends that",
+    )
+
+
+@leader.command()
+@click.argument("name", metavar="GROUP")
+@client
+def release(desk: Desk, name: str) -> None:
+    """Let GROUP be led from where the placement says, or from the first node that it is pinned to."""
+    desk.know_group(name)
+    desk.fleet.release_leader(name)
+    desk.show({"group": name, "released": True}, f"{name} is led from where the placement wants it")
 
 
 @click.group()

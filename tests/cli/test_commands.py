@@ -92,6 +92,18 @@ def test_a_group_lives_where_it_is_told_to(three: Fleet) -> None:
     assert three.say("group", "remove", "pinned").code == 0
 
 
+def test_a_group_is_pinned_elsewhere_and_placed_again(three: Fleet, name: str) -> None:
+    said = three.say("group", "pin", name, "n2", "n1")
+    assert said.code == 0 and said.out.startswith(f"{name} is pinned to n2, n1; ")
+    three.until_json(
+        "group", "show", name, holds=lambda shown: (shown["leader"], shown["members"]) == ("n2", ["n1", "n2"])
+    )
+    assert "the group is pinned" in three.say("group", "replicas", name, "3").err
+    assert three.say("group", "unpin", name).out.startswith(f"{name} belongs on ")
+    assert len(three.ask("group", "replicas", name, "3")["wanted"]) == 3
+    three.until_json("group", "show", name, holds=lambda shown: len(shown["members"]) == 3)
+
+
 def test_more_replicas_than_nodes_are_allowed_and_the_doctor_says_so(three: Fleet) -> None:
     said = three.say("group", "add", "five", "shop:Account", "--replicas", "5")
     assert said.code == 0 and "2 replicas more when there are nodes for it" in said.out
@@ -153,6 +165,10 @@ def test_a_name_twice_is_refused_unless_it_may_be(three: Fleet, name: str) -> No
         ("call", "none", "deposit", "1"),
         ("query", "none", "available"),
         ("leader", "move", "none", "n1"),
+        ("leader", "release", "none"),
+        ("group", "pin", "none", "n1"),
+        ("group", "unpin", "none"),
+        ("group", "replicas", "none", "2"),
         ("member", "remove", "none", "n1"),
         ("config", "change", "none", "heartbeat_ms=50"),
     ],
@@ -219,6 +235,10 @@ def test_a_leadership_is_moved(three: Fleet, name: str) -> None:
     other = min({"n1", "n2", "n3"} - {leader})
     moved = three.ask("leader", "move", name, other)
     assert (moved["group"], moved["leader"]) == (name, other)
+    shown = three.ask("group", "show", name)
+    assert (shown["leader"], shown["preferred_leader"]) == (other, other)
+    assert three.ask("leader", "release", name) == {"group": name, "released": True}
+    three.until_json("group", "show", name, holds=lambda shown: shown["leader"] == leader)
     said = three.say("leader", "move", name, "n9")
     assert said.code == 1 and "no member on 'n9'" in said.err
 

@@ -44,7 +44,7 @@ class Run:
 
     def __init__(self) -> None:
         self.cluster = Cluster()
-        self.index = 0
+        self.index = 1  # of the founding
 
     def __call__(self, method: str, *args: Any, now_ms: int = 0) -> Any:
         self.index += 1
@@ -70,6 +70,10 @@ class Run:
         return {node.name: node.state for node in self.cluster.nodes.values()}
 
 
+def places(run: Run, group: str) -> tuple[NodeName, ...]:
+    return wanted_nodes(run.cluster.groups[group], run.cluster.nodes.values())
+
+
 @pytest.fixture
 def run() -> Run:
     return Run()
@@ -93,8 +97,8 @@ def refusal(call: Callable[[], Any]) -> FleetError:
 
 def test_a_node_that_joins_again_as_it_was_changes_nothing(run: Run) -> None:
     run.join("n1")
-    assert run("join", "n1", "n1d1", "zone of n1", "n1:1", 1.0, ACTIVE) == 1
-    assert run("join", "n1", "n1d1", "zone of n1", "elsewhere:2", 1.0, ACTIVE) == 3
+    assert run("join", "n1", "n1d1", "zone of n1", "n1:1", 1.0, ACTIVE) == 2
+    assert run("join", "n1", "n1d1", "zone of n1", "elsewhere:2", 1.0, ACTIVE) == 4
     assert run.cluster.nodes[NodeName("n1")].address == "elsewhere:2"
 
 
@@ -242,6 +246,53 @@ def test_pinned_nodes_are_taken_in_their_order(three: Run) -> None:
     assert view.wanted(view.groups["g"]) == ("n1",)
 
 
+def test_an_operators_choice_of_leader_holds_while_a_voter_is_wanted_there(three: Run) -> None:
+    three.add("g")
+    first, second, third = places(three, "g")
+    assert three("prefer_leader", "g", third) == ""
+    assert places(three, "g") == (third, first, second)
+    assert three("prefer_leader", "g", second) == third
+    three("set_state", second, LEAVING)
+    assert places(three, "g")[0] == first
+    three("set_state", second, ACTIVE)
+    assert places(three, "g")[0] == second
+    three("prefer_leader", "g", "")
+    assert places(three, "g") == (first, second, third)
+
+
+def test_a_choice_of_leader_ends_with_the_node(three: Run) -> None:
+    three.add("g")
+    choice = places(three, "g")[2]
+    three("prefer_leader", "g", choice)
+    three("prefer_leader", CLUSTER_GROUP, choice)
+    assert seen(three.cluster, 0, ClusterView()).cluster_wanted().voters[0] == choice
+    three("purge", choice)
+    assert three.cluster.groups["g"].leader == three.cluster.cluster_leader == ""
+
+
+def test_no_leader_is_wanted_where_no_voter_is(three: Run) -> None:
+    three.add("one", replicas=1)
+    (home,) = places(three, "one")
+    other = min({"n1", "n2", "n3"} - {home})
+    assert isinstance(refusal(lambda: three("prefer_leader", "one", other)), BadArguments)
+    assert isinstance(refusal(lambda: three("prefer_leader", "one", "n9")), NoSuchNode)
+    assert isinstance(refusal(lambda: three("prefer_leader", "none", "n1")), NoSuchGroup)
+
+
+def test_a_group_is_pinned_and_placed_again(three: Run) -> None:
+    three.add("g", replicas=2)
+    before = places(three, "g")
+    three("prefer_leader", "g", before[1])
+    three("pin_group", "g", ("n3", "n1", "n2", "n3"))
+    assert places(three, "g") == ("n3", "n1", "n2")
+    assert three.cluster.groups["g"].replicas == 3
+    assert isinstance(refusal(lambda: three("set_replicas", "g", 2)), BadArguments)
+    assert isinstance(refusal(lambda: three("pin_group", "g", ("n9",))), NoSuchNode)
+    three("pin_group", "g", ())
+    three("set_replicas", "g", 2)
+    assert places(three, "g") == before
+
+
 @pytest.mark.parametrize("name, replicas", [("", 3), (CLUSTER_GROUP, 3), ("g", 0), ("g", -1)])
 def test_a_group_that_cannot_be_is_refused(three: Run, name: str, replicas: int) -> None:
     assert isinstance(refusal(lambda: three.add(name, replicas=replicas)), BadArguments)
@@ -299,7 +350,7 @@ def seen(cluster: Cluster, since: int, view: ClusterView, rev: int = 1) -> Clust
 
 
 def content(view: ClusterView) -> tuple[Any, ...]:
-    return view.nodes, view.groups, view.removed, view.purge_after_ms
+    return view.nodes, view.groups, view.removed, view.purge_after_ms, view.cluster_leader
 
 
 NODES = ("n1", "n2", "n3", "n4")
@@ -316,6 +367,8 @@ operations = st.one_of(
     st.tuples(st.just("remove_group"), groups),
     st.tuples(st.just("cleaned"), st.integers(0, 3), node_names),
     st.tuples(st.just("set_replicas"), groups, st.integers(0, 4)),
+    st.tuples(st.just("prefer_leader"), st.sampled_from(["a", "b", CLUSTER_GROUP]), node_names),
+    st.tuples(st.just("pin_group"), groups, st.lists(node_names, max_size=2).map(tuple)),
     st.tuples(st.just("set_purge_after"), st.sampled_from([10, 1000, 5000])),
     st.tuples(st.just("look")),
 )
@@ -365,6 +418,8 @@ def test_what_always_holds(history: list[tuple[Any, ...]], kept_max: int) -> Non
             assert all(set(node.reports) <= set(cluster.nodes) for node in cluster.nodes.values())
             assert not set(cluster.gone_nodes) & set(cluster.nodes)
             assert not set(cluster.gone_groups) & set(cluster.groups)
+            preferred = {cluster.cluster_leader, *(group.leader for group in cluster.groups.values())}
+            assert preferred <= {"", *cluster.nodes}
         seen(run.cluster, view.rev, view, run.index)
         assert content(view) == content(seen(run.cluster, 0, ClusterView()))
     finally:

@@ -240,6 +240,61 @@ def test_s59_a_new_node_gets_its_share_and_nobody_waits_for_long(yard: NodeFleet
     assert moved(before, yard.places(names)) <= 1.05 * optimum
 
 
+def test_a_leadership_that_an_operator_moved_stays_there(yard: NodeFleet) -> None:
+    """Not only until the next look of the healer: also after its node was away, and until it is released."""
+    yard.start("n1", "n2", "n3", purge_after=600.0)
+    (name,) = yard.create(["g"])
+    first, *_, other = yard.view().wanted(yard.view().groups[name])
+    yard.client.transfer_leader(name, other)
+    assert node_of(yard.client.status(name).member) == other
+    term = yard.client.status(name).term
+    with counting(yard, [name]) as load:
+        load.await_more(30)
+        assert (yard.client.status(name).term, yard.leads([name])) == (term, {other: 1}), "it was handed back"
+        yard[other].kill()
+        load.await_more()
+        yard[other].start()
+        yard.await_settled([name])
+        assert yard.leads([name]) == {other: 1}
+        yard.client.release_leader(name)
+        yard.await_settled([name])
+        assert yard.leads([name]) == {first: 1}
+        load.await_more()
+
+
+def test_the_leadership_of_the_clusters_own_group_stays_where_it_was_moved(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", purge_after=600.0)
+    before = yard.client.status("fleet:cluster")
+    other = next(node_of(member) for member in before.voters if member != before.member)
+    yard.client.transfer_leader("fleet:cluster", other)
+    term = yard.client.status("fleet:cluster").term
+    yard.create(group_names(10))
+    after = yard.client.status("fleet:cluster")
+    assert (node_of(after.member), after.term) == (other, term)
+
+
+def test_a_group_is_pinned_to_other_nodes_under_load_and_placed_again(yard: NodeFleet) -> None:
+    yard.start("n1", "n2", "n3", "n4", purge_after=600.0)
+    names = yard.create(group_names(4), replicas=2)
+    before = yard.places(names)
+    with counting(yard, names) as load:
+        load.await_more()
+        for name in names:
+            yard.client.pin_group(name, ["n4", "n2", "n1"])
+        yard.await_settled(names)
+        assert yard.leads(names) == {"n4": len(names)}
+        assert refused(lambda: yard.client.pin_group(names[0], ["n9"])) == "NoSuchNode"
+        assert refused(lambda: yard.client.set_replicas(names[0], 2)) == "BadArguments"
+        for name in names:
+            yard.client.pin_group(name, [])
+            yard.client.set_replicas(name, 2)
+        yard.await_settled(names)
+        load.await_more()
+    assert {name: {*map(node_of, members)} for name, members in yard.places(names).items()} == {
+        name: {*map(node_of, members)} for name, members in before.items()
+    }
+
+
 def test_s65_an_operator_and_the_healer_at_once_end_where_things_belong(yard: NodeFleet) -> None:
     yard.start("n1", "n2", "n3", "n4")
     names = yard.create(group_names(16))
@@ -270,6 +325,7 @@ def test_s65_an_operator_and_the_healer_at_once_end_where_things_belong(yard: No
         load.await_more()
     assert refusals <= {
         "",
+        "BadArguments",
         "CannotRemoveLeader",
         "ChangeInProgress",
         "NoSuchNode",
