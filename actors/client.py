@@ -108,6 +108,7 @@ class Client(GuardedActor):
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.watching = None
+        self.inbox.is_deaf = True
         self._fail_all(Unavailable("the client was closed"))
 
     def on_failure(self, why: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from thespian.actors import ActorAddress, ActorExitRequest
 
+from fleet.actors.facts import read_fact
 from fleet.actors.guard import log
 from fleet.actors.mail import GroupSpec, MemberGone, MemberInfo, MemberStopped, StartMember
 from fleet.actors.member import Member
@@ -52,7 +53,7 @@ class Hostings:
         """Everything that the disk holds, as it was."""
         left = self.manager.store.get_meta(LEFT_KEY)
         if left:
-            self.left = set(msgspec.msgpack.decode(left, type=list[int]))
+            self.left = set(read_fact(left, list[int], LEFT_KEY))
         for record in self.manager.store.groups():
             self._add(record)
 
@@ -63,7 +64,7 @@ class Hostings:
 
     def _add(self, record: GroupRecord) -> Hosting:
         manager = self.manager
-        spec = msgspec.msgpack.decode(record.spec, type=GroupSpec)
+        spec: GroupSpec = read_fact(record.spec, GroupSpec, "group record", group=record.name)
         incarnation = manager.store.identity.incarnation
         member = spec.member or member_id(manager.start.name, incarnation, record.number)
         hosting = Hosting(record, spec, member)

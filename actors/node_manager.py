@@ -53,8 +53,10 @@ from fleet.cluster import CLUSTER_GROUP, NodeRecord
 from fleet.errors import (
     BadArguments,
     CleanupOngoing,
+    Damaged,
     DataClassUnavailable,
     FleetError,
+    NodeDamaged,
     NoSuchGroup,
     StorageFault,
 )
@@ -77,6 +79,8 @@ class NodeManager(GuardedActor):
     nodes: KnownNodes
     registry: ActorAddress
     disk: ActorAddress | None = None
+    refusal: FleetError | None = None
+    """Why this node cannot start. It then does nothing but say so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +95,12 @@ class NodeManager(GuardedActor):
 
     def receiveMessage(self, message: Any, sender: Any) -> Any:
         """The port is open before this node knows itself; what comes so early is asked again."""
-        if not hasattr(self, "start") and type(message) is not StartNode:
+        if self.refusal is not None and type(message) is not ActorExitRequest:
+            if type(message) is NodeRequest:
+                refused = OpReply(message.token, None, ErrorRecord.of(self.refusal))
+                self.send(message.reply_to or sender, refused)
+            return None
+        if not hasattr(self, "start") and type(message) not in (StartNode, ActorExitRequest):
             return None
         return super().receiveMessage(message, sender)
 
@@ -99,6 +108,14 @@ class NodeManager(GuardedActor):
         if hasattr(self, "start"):
             return
         self.start = m
+        try:
+            self._begin()
+        except FleetError as error:
+            self.refusal = NodeDamaged(error.what, **error.facts) if type(error) is Damaged else error
+            log.critical("node=%s cannot start: %s", m.name, self.refusal)
+
+    def _begin(self) -> None:
+        m = self.start
         self.store = m.store or LmdbStore(m.directory, cluster=m.cluster, node=m.name)
         me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, m.clock.wall_ms())
         self.nodes = KnownNodes(me)
@@ -225,8 +242,17 @@ class NodeManager(GuardedActor):
         self.hostings.on_member_stopped(m)
 
     def on_child_exited(self, m: ChildActorExited, sender: Any) -> None:
-        if not self.is_stopping:
-            self.hostings.on_child_exited(m.childAddress)
+        """Members start again by themselves. Without its registry or its disk this node would only look
+        alive: it stops, with everything on it, and says so."""
+        if self.is_stopping:
+            return
+        vital = {"registry": self.registry, "disk writer": self.disk}
+        for what, address in vital.items():
+            if address == m.childAddress:
+                log.critical("node=%s stops: its %s died", self.start.name, what)
+                self.send(self.myAddress, ActorExitRequest())
+                return
+        self.hostings.on_child_exited(m.childAddress)
 
     def on_leading(self, m: Leading, sender: Any) -> None:
         hosting = self.hostings.by_member.get(m.member)
@@ -309,9 +335,15 @@ class NodeManager(GuardedActor):
             self.citizen.requests.on_link(m)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        """However it ends: a process whose node is gone does not stay. A base with several nodes in one
+        system has other work."""
         self.is_stopping = True
-        if hasattr(self, "start") and self.start.store is None:
+        if not hasattr(self, "start"):
+            return
+        if self.start.store is None and hasattr(self, "store"):
             self.store.close()
+        if self.start.address:
+            self.actorSystemShutdown()
 
     handlers = {
         StartNode: on_start,

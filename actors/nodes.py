@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import msgspec
 from thespian.actors import ActorAddress
 
+from fleet.actors.facts import read_fact
 from fleet.actors.mail import NodeInfo
 from fleet.raft.ids import Millis, NodeName
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[NodeInfo, ...]).decode
 
 
 @dataclass(slots=True)
@@ -69,5 +69,6 @@ class KnownNodes:
         return _encode(tuple(self.infos.values()))
 
     def add_from(self, data: bytes) -> None:
-        for info in _decode(data):
+        infos: tuple[NodeInfo, ...] = read_fact(data, tuple[NodeInfo, ...], "nodes")
+        for info in infos:
             self.learn(info)

@@ -262,6 +262,15 @@ class Damaged(FleetError):
     hint = "the member will not vote; let the quorum repair it"
 
 
+class NodeDamaged(Damaged):
+    """A record that the whole node hangs on is not what was written; nothing was changed."""
+
+    hint = (
+        "keep the directory aside and start the node with an empty one and --join: "
+        "the nodes that hold the other members bring its members back"
+    )
+
+
 class WrongDirectory(FleetError):
     """The data directory belongs to another node or cluster."""
 
@@ -269,6 +278,7 @@ class WrongDirectory(FleetError):
 
 
 class DirectoryInUse(FleetError):
+    retry = True
     hint = "another process holds this data directory; stop it first"
 
 

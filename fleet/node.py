@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Self
 
+from thespian.actors import ActorSystemFailure
+
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import split_endpoint
 from fleet.actors.clock import SystemClock
@@ -18,7 +20,7 @@ from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, Sta
 from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import MANAGER
 from fleet.client import Fleet, connect
-from fleet.errors import ConfigError, FleetError, Unavailable
+from fleet.errors import ConfigError, Damaged, FleetError, NodeDamaged, Unavailable
 from fleet.ports import Clock
 from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
@@ -53,7 +55,7 @@ class Node:
 
     Raises (from start):
         ConfigError: a setting that cannot be.
-        DirectoryInUse, WrongDirectory, Damaged: the data directory; nothing was changed.
+        DirectoryInUse, WrongDirectory, NodeDamaged: the data directory; nothing was changed.
         OSError: the port cannot be had.
     """
 
@@ -127,7 +129,10 @@ class Node:
     def _begin(self) -> None:
         """Everything but the port, which is taken already."""
         self.address = self._system.base.endpoint
-        self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
+        try:
+            self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
+        except Damaged as error:
+            raise NodeDamaged(error.what, **error.facts) from error
         self._manager = self._system.createActor(NodeManager, globalName=MANAGER)
         self._hooks = ThreadRunner()
         start = StartNode(
@@ -152,10 +157,15 @@ class Node:
 
     def members(self) -> MemberList:
         """The members of this node and how they are."""
-        with self._system.private() as endpoint:
-            reply = endpoint.ask(self._manager, NodeRequest(0, None, ListMembers()), START_S)
+        try:
+            with self._system.private() as endpoint:
+                reply = endpoint.ask(self._manager, NodeRequest(0, None, ListMembers()), START_S)
+        except ActorSystemFailure:
+            reply = None
+        if isinstance(reply, OpReply) and reply.error is not None:
+            raise reply.error.to_error()
         if not isinstance(reply, OpReply) or not isinstance(reply.value, MemberList):
-            raise Unavailable("the node manager does not answer", node=self.name)
+            raise Unavailable("the node does not answer; its log says why", node=self.name)
         return reply.value
 
     def stop(self) -> None:
@@ -188,7 +198,7 @@ class Node:
             signal.signal(number, on_signal)
         while not self._signalled.wait(1.0):
             if not self._system.base.is_running():
-                raise Unavailable("the actor system ended by itself", node=self.name)
+                raise Unavailable("the node ended by itself; its log says why", node=self.name)
         if drain_s and numbers[0] == signal.SIGTERM:
             self.leave(drain_s, lambda: len(numbers) > 1)
         self.stop()

@@ -23,7 +23,6 @@ from fleet.errors import (
     FleetError,
     GroupExists,
     NoSuchGroup,
-    Rejected,
     Unavailable,
 )
 from fleet.member_operations import GRACE_S, POLL_S, MemberOperations, unwrapped
@@ -33,6 +32,8 @@ from fleet.raft.ids import NodeName, node_of
 from fleet.survey import Survey, survey_of
 
 D = TypeVar("D")
+JOINING_S = 2.0
+"""A node that has just started takes no longer to join."""
 NODE_S = 2.0
 """How long one node may take to answer before another is asked."""
 
@@ -79,16 +80,28 @@ class Operations(MemberOperations):
         encoded = encode_class(data_class)
         deadline = time.monotonic() + (timeout or self.timeout)
         self._first_node(CheckClass(encoded))
-        with unwrapped():
-            try:
-                add = self._cluster.add_group.options(timeout=timeout)
-                info = add(name, len(pinned) or replicas, encoded, config or GroupConfig(), pinned)
-            except Rejected as rejected:
-                if not (exist_ok and isinstance(rejected.value, GroupExists)):
-                    raise
-                info = self._group_info(name)
+        add = self._cluster.add_group.options(timeout=timeout)
+        wanted = (name, len(pinned) or replicas, encoded, config or GroupConfig(), pinned)
+        try:
+            info = self._with_a_node(lambda: add(*wanted), deadline)
+        except GroupExists:
+            if not exist_ok:
+                raise
+            info = self._group_info(name)
         self._await_members(name, [node_of(member) for member, _ in info.initial], deadline)
         return self.group(name, data_class)
+
+    def _with_a_node(self, act: Callable[[], GroupInfo], deadline: float) -> GroupInfo:
+        """A cluster that was founded a moment ago has no node in its state yet, and then it has."""
+        until = min(deadline, time.monotonic() + JOINING_S)
+        while True:
+            try:
+                with unwrapped():
+                    return act()
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(POLL_S)
 
     def _group_info(self, name: str) -> GroupInfo:
         for group in self.groups():

@@ -1,6 +1,7 @@
 """The node manager with real members on a kernel whose time is the test's: a node in one thread."""
 
 from collections import Counter as Tally
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from fleet.actors.mail import (
     NodeRequest,
     Nodes,
     OpReply,
+    Routes,
     StartNode,
 )
 from fleet.actors.hostings import BACK_OFF_MS, STABLE_MS
@@ -29,7 +31,7 @@ from fleet.errors import Damaged, FleetError, StorageFault
 from fleet.payload import encode_class
 from fleet.ports import Loaded
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import MemberId, NodeName, member_id
+from fleet.raft.ids import GroupName, MemberId, NodeName, member_id
 from fleet.storage.memory_store import MemoryStore
 from tests.actors.base.helpers import Bench
 from tests.processes.classes import Counter
@@ -71,7 +73,7 @@ class NodeBench(Bench):
         self.store = store or TestStore()
         self.manager = self.create(NodeManager, name="node")
 
-    def start(self) -> None:
+    def start(self, seeds: tuple[str, ...] = ()) -> None:
         start = StartNode(
             name=N1,
             address=self.kernel.endpoint,
@@ -80,7 +82,7 @@ class NodeBench(Bench):
             clock=BenchClock(self),
             seed=1,
             join=(),
-            seeds=(),
+            seeds=seeds,
             active=True,
             weight=1.0,
             purge_after_ms=0,
@@ -155,6 +157,36 @@ def test_nodes_that_were_met_are_known_after_a_restart() -> None:
     assert {ident.endpoint for ident, _, _ in again.transport.sent} == {"there:3"}
 
 
+def a_group_record(store: TestStore, data: bytes) -> None:
+    store.create_group(GroupName("g"), data)
+
+
+@pytest.mark.parametrize(
+    "spoil, place",
+    [
+        (lambda store: store.put_meta("nodes", b"\x91\xa1n"), "nodes"),
+        (lambda store: store.put_meta("left", b"\xa4text"), "left"),
+        (lambda store: store.put_meta("founding", b"?"), "founding"),
+        (lambda store: a_group_record(store, b"\x93\x01"), "group record"),
+    ],
+)
+def test_a_node_whose_own_record_rotted_does_nothing_but_say_so(
+    spoil: Callable[[TestStore], None], place: str
+) -> None:
+    """Without its record of other nodes it might found a second cluster."""
+    bench = NodeBench()
+    spoil(bench.store)
+    bench.start(seeds=(bench.kernel.endpoint, "there:2", "there:3"))
+    for op in (ListMembers(), ListNodes()):
+        error = bench.request(op).error
+        assert error is not None and error.kind == "NodeDamaged"
+        assert error.facts["place"] == place
+        assert "--join" in str(error.to_error())
+    assert bench.advance(20) == [] and bench.transport.sent == []
+    bench.ask(bench.manager, ActorExitRequest())
+    assert bench.transport.stopped
+
+
 # -- supervision ------------------------------------------------------------------------------------------
 
 
@@ -196,6 +228,14 @@ def test_s63_a_member_that_dies_without_a_word_comes_back_as_the_same_member(ben
     bench.advance(BACK_OFF_MS[0] / 1000)
     assert bench.members() == (before,)
     assert bench.store.loads[1] == 2
+
+
+@pytest.mark.parametrize("blow", [ActorExitRequest(), Routes(None)])  # type: ignore[arg-type]
+def test_a_node_without_its_registry_stops_and_does_not_only_look_alive(bench: NodeBench, blow: Any) -> None:
+    bench.host()
+    bench.ask(bench.kernel.cells["registry"].address, blow)
+    assert bench.transport.stopped
+    assert bench.kernel.actor_count() == 0
 
 
 def test_a_member_that_ran_for_long_is_forgiven(bench: NodeBench) -> None:

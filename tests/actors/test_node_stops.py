@@ -1,0 +1,96 @@
+"""A node in this process whose vital actors die: it stops, says so, and starts again with all it had."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from thespian.actors import ActorExitRequest
+
+import fleet
+from fleet.actors.base.addresses import Address
+from fleet.actors.disk import Disk
+from fleet.actors.mail import EndTurn, Routes, StartDisk
+from fleet.actors.node_manager import NodeManager
+from fleet.actors.registry import Registry
+from fleet.errors import NodeDamaged, Unavailable
+from fleet.storage import LmdbStore
+from tests.actors.base.helpers import eventually
+from tests.processes.classes import Counter
+
+SECRET = "a secret of the tests"
+
+
+def a_node(home: Path) -> fleet.Node:
+    return fleet.Node("n1", "127.0.0.1:0", home / "n1", secret=SECRET)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[fleet.Node]:
+    node = a_node(tmp_path)
+    yield node.start()
+    node.stop()
+
+
+def visits(node: fleet.Node, use: Callable[[Any], Any]) -> Any:
+    with fleet.connect(node.address, secret=SECRET) as client:
+        return use(client.create_group("visits", Counter, replicas=1, exist_ok=True))
+
+
+def address_of(node: fleet.Node, kind: type) -> Address:
+    base = node._system.base
+    cells = base.run_in_loop(lambda: list(base.kernel.cells.values()))
+    (address,) = [cell.address for cell in cells if type(cell.instance) is kind]
+    assert isinstance(address, Address)
+    return address
+
+
+@pytest.mark.parametrize(
+    "kind, blow",
+    [
+        (Registry, ActorExitRequest()),
+        (Registry, Routes(None)),  # type: ignore[arg-type]
+        (Disk, ActorExitRequest()),
+        (Disk, StartDisk(None)),  # type: ignore[arg-type]
+        (NodeManager, ActorExitRequest()),
+    ],
+    ids=["registry-exit", "registry-raises", "disk-exit", "disk-raises", "manager-exit"],
+)
+def test_a_node_that_lost_a_vital_actor_stops_and_can_be_started_again(
+    node: fleet.Node, tmp_path: Path, kind: type, blow: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    assert visits(node, lambda counter: counter.add(1)) == 1
+    node._system.tell(address_of(node, kind), blow)
+    eventually(lambda: not node._system.base.is_running())
+    assert kind is NodeManager or "node=n1 stops" in caplog.text
+    with pytest.raises(Unavailable):
+        node.members()
+    with pytest.raises(Unavailable, match="its log says why"):
+        node.run_until_signal()
+    node.stop()
+    with a_node(tmp_path) as again:
+        assert visits(again, lambda counter: counter.add(1)) == 2
+
+
+def test_a_node_whose_directory_rotted_says_which_record_and_what_to_do(tmp_path: Path) -> None:
+    with a_node(tmp_path) as node:
+        visits(node, lambda counter: counter.add(1))
+    store = LmdbStore(tmp_path / "n1", cluster="fleet", node="n1")
+    store.put_meta("left", b"\xa4text")
+    store.close()
+    with pytest.raises(NodeDamaged, match="left.*--join"):
+        a_node(tmp_path).start()
+    (tmp_path / "n1" / "env" / "data.mdb").write_bytes(b"rotten" * 4096)
+    with pytest.raises(NodeDamaged, match="data file.*--join"):
+        a_node(tmp_path).start()
+
+
+def test_the_turn_that_a_disk_dies_in_is_its_last(node: fleet.Node) -> None:
+    """What it had not written was promised to nobody."""
+    visits(node, lambda counter: counter.add(1))
+    disk = address_of(node, Disk)
+    for message in (ActorExitRequest(), EndTurn()):
+        node._system.tell(disk, message)
+    eventually(lambda: not node._system.base.is_running())
