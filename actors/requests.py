@@ -51,6 +51,8 @@ REFRESH_MS: Millis = 100
 NOWHERE_MS: Millis = 500
 """How long a group may be unknown to every node asked: a node that has just started, or a client that
 has not heard of a new node, will know better by then."""
+PASSING = ("timeout", "closed")
+"""What may be another answer a moment later, from a node that is there."""
 REFUSALS: dict[str, type[FleetError]] = {"wrong secret": WrongSecret, "wrong cluster id": WrongCluster}
 
 
@@ -68,6 +70,8 @@ class Question:
     """Whether asking twice does no harm."""
     roams: bool = False
     """Any node will do: each try asks another."""
+    is_patient: bool = True
+    """Whether to go on asking at an address where nobody listens."""
     sends: int = 0
     refusals: int = 0
     asked_at: Millis = 0
@@ -188,6 +192,8 @@ class Requests:
     def on_link_refused(self, m: LinkRefused) -> None:
         self.refused[m.endpoint] = m.reason
         self._refresh_soon()
+        if m.reason not in PASSING:
+            self._give_up(m.endpoint, REFUSALS.get(m.reason, Unavailable)(m.reason, node=m.endpoint))
         if m.reason in REFUSALS and all(self.refused.get(at) in REFUSALS for at in self.registries):
             kind = REFUSALS[m.reason]
             error = kind(f"{m.endpoint} refuses the link: {m.reason}", node=m.endpoint)
@@ -195,6 +201,12 @@ class Requests:
                 channel.fail_all(error)
             for token in list(self.questions):
                 self.questions.pop(token).finish(None, error)
+
+    def _give_up(self, address: str, error: FleetError) -> None:
+        for token, question in list(self.questions.items()):
+            if question.address == address and not question.is_patient:
+                del self.questions[token]
+                question.finish(None, error)
 
     # -- calls -------------------------------------------------------------------------------------
 
@@ -374,7 +386,7 @@ class Requests:
             self.refresh_at = now + REFRESH_MS
             self.refresh_nodes()
 
-    def refresh_nodes(self, done: Callable[[], None] | None = None) -> None:
+    def refresh_nodes(self) -> None:
         """Ask whoever answers which nodes there are."""
 
         def learn(value: OpValue | None, error: FleetError | None) -> None:

@@ -17,7 +17,7 @@ from fleet.actors.clock import SystemClock
 from fleet.actors.mail import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.requests import Question, Requests
 from fleet.calls import CallOptions, Kind, Reply
-from fleet.errors import ConfigError, FleetError, OutcomeUnknown, Unavailable, WouldDeadlock
+from fleet.errors import ConfigError, FleetError, NoNode, OutcomeUnknown, Unavailable, WouldDeadlock
 from fleet.member_operations import GRACE_S
 from fleet.operations import Operations
 from fleet.secret import find_secret
@@ -33,15 +33,18 @@ def connect(
     secret: bytes | str | None = None,
     secret_file: str | os.PathLike[str] | None = None,
     timeout: float = TIMEOUT_S,
+    wait: float = 0.0,
 ) -> "Fleet":
     """A client of the cluster whose nodes listen at "host:port,host:port"; one that answers is enough.
 
-    `timeout`: seconds that a call may take unless its own options say otherwise.
+    `timeout`: seconds that a call may take unless its own options say otherwise. `wait`: seconds to go on
+    trying while nobody listens at any of the addresses, for nodes that are about to start.
 
     Raises:
         ConfigError: an address or a secret that cannot be.
         WrongSecret, WrongCluster: the nodes refuse this client.
-        Unavailable: no node answered within 5 s.
+        NoNode: nobody listens at any of them, which is told at once, or who does did not answer
+            within 5 s; says what was wrong with each.
     """
     parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
     cleaned = [part.strip() for part in parts if part.strip()]
@@ -49,13 +52,17 @@ def connect(
         raise ConfigError("connect needs at least one host:port")
     for address in cleaned:
         split_endpoint(address)
-    return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout)
+    return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout, wait)
 
 
 class Fleet(Operations):
     """A connection to a cluster. Threads may share it; close it or use it with `with`."""
 
-    def __init__(self, addresses: list[str], cluster: str, secret: bytes, timeout: float) -> None:
+    def __init__(
+        self, addresses: list[str], cluster: str, secret: bytes, timeout: float, wait: float
+    ) -> None:
+        if not 0 <= wait < float("inf"):
+            raise ConfigError(f"wait must be 0 or more seconds, not {wait!r}")
         if not timeout > 0:
             raise ConfigError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self.name = cluster
@@ -70,7 +77,7 @@ class Fleet(Operations):
             name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(8)}"
             start = StartClient(self._inbox, self._clock, name, secrets.randbits(32), tuple(addresses))
             self._system.tell(actor, start)
-            self._first_answer(addresses)
+            self._first_answer(list(dict.fromkeys(addresses)), wait)
         except BaseException:
             self.close()
             raise
@@ -146,28 +153,38 @@ class Fleet(Operations):
         self._put(lambda r: r.ask(Question(op, group, address, deadline, finish, repeats)))
         return future
 
-    def _first_answer(self, addresses: list[str]) -> None:
+    def _first_answer(self, addresses: list[str], wait: float) -> None:
         """Whether anybody is there, and lets this client in."""
         first: Future[None] = Future()
-        left = len(addresses)
+        errors: dict[str, FleetError] = {}
         lock = threading.Lock()
 
-        def finish(value: OpValue | None, error: FleetError | None) -> None:
-            nonlocal left
+        def finish(address: str, value: OpValue | None, error: FleetError | None) -> None:
             with lock:
-                left -= 1
                 if first.done():
                     return
                 if error is None:
                     first.set_result(None)
-                elif not left:
-                    first.set_exception(error)
+                    return
+                errors[address] = error
+                if len(errors) == len(addresses):
+                    first.set_exception(_nobody(errors))
 
-        deadline = self._clock.now_ms() + round(CONNECT_S * 1000)
+        deadline = self._clock.now_ms() + round(max(CONNECT_S, wait) * 1000)
         for address in addresses:
-            question = Question(ListNodes(), "", address, deadline, finish)
+            told = partial(finish, address)
+            question = Question(ListNodes(), "", address, deadline, told, is_patient=wait > 0)
             self._put(lambda r, question=question: r.ask(question))  # type: ignore[misc]
-        first.result(CONNECT_S + GRACE_S)
+        first.result(max(CONNECT_S, wait) + GRACE_S)
+
+
+def _nobody(errors: dict[str, FleetError]) -> FleetError:
+    """Whoever refuses this client is there; else what is wrong at each address."""
+    for error in errors.values():
+        if not isinstance(error, Unavailable):
+            return error
+    what = ", ".join(f"{address}: {error.what}" for address, error in errors.items())
+    return NoNode(f"no node answers: {what}")
 
 
 def _finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:

@@ -105,6 +105,12 @@ class Unavailable(NotDone):
     hint = "try again; if it stays, look which members are down"
 
 
+class NoNode(Unavailable):
+    """No node answers at any address that the client was given."""
+
+    hint = "check the addresses, and that the nodes run; connect(wait=...) waits for those that start"
+
+
 class Overloaded(NotDone):
     retry = True
     hint = "more is under way than the limits allow; slow down and try again"

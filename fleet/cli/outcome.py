@@ -20,6 +20,7 @@ HINTS = {
     "NotEncodable": "say --by-value, or install the module on the nodes",
     "DataClassUnavailable": "install the module on the nodes, or say --by-value",
     "CannotRemoveLeader": "`fleet leader move` it first",
+    "NoNode": "check --connect, and that the nodes run",
     "Unavailable": "`fleet doctor` says what is missing",
 }
 """What to do next at a shell, where the errors' own hints speak to programs."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -307,10 +308,17 @@ def test_a_node_that_answers_is_not_purged_by_mistake(three: Fleet) -> None:
 # -- asking wrongly ------------------------------------------------------------------------------------
 
 
-def test_nobody_is_there(three: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.client.CONNECT_S", 0.5)
-    said = three.say("status", "--json", connect=NOWHERE)
-    assert (said.code, said.out, said.error["error"]) == (1, "", "Unavailable")
+def test_nobody_is_there(three: Fleet) -> None:
+    """Told at once, and of each address."""
+    began = monotonic()
+    said = three.say("status", connect=f"{NOWHERE},127.0.0.1:2")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == (
+        "fleet status: no node answers: 127.0.0.1:1: refused, 127.0.0.1:2: refused"
+        " - check --connect, and that the nodes run\n"
+    )
+    assert monotonic() - began < 2
+    assert three.say("status", "--json", connect=NOWHERE).error["error"] == "NoNode"
 
 
 def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What a client finds when nodes come, go and move."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import fleet
-from fleet.errors import FleetError, NoSuchGroup, NotDone, Unavailable
+from fleet.errors import ConfigError, FleetError, NoNode, NoSuchGroup, NotDone, Unavailable
 from tests.processes.classes import Counter
 from tests.processes.nodes import CLUSTER, QUICK, Cluster, eventually, leader_node
 
@@ -80,8 +82,24 @@ def test_calls_fail_when_no_node_is_left_and_go_on_when_one_is_back(cluster: Clu
     cluster.nodes[0].start()
     assert counter.get() == 1
     cluster.nodes[0].kill()
-    with pytest.raises(Unavailable):
+    with pytest.raises(NoNode, match="refused"):
         fleet.connect(cluster.nodes[0].address, cluster=CLUSTER, secret_file=cluster.secret_file)
+
+
+def test_a_client_may_wait_for_nodes_that_are_about_to_start(cluster: Cluster) -> None:
+    first, second = cluster.add(2)
+    began = time.monotonic()
+    with pytest.raises(NoNode, match=f"{first.address}: refused, {second.address}: refused"):
+        cluster.connect()
+    assert time.monotonic() - began < 2
+    addresses, own = [first.address, second.address], {"cluster": CLUSTER, "secret_file": cluster.secret_file}
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(fleet.connect, addresses, wait=20, **own)
+        first.start()
+        with late.result() as client:
+            assert client.create_group("visits", Counter, replicas=1).add(1) == 1
+    with pytest.raises(ConfigError):
+        fleet.connect(addresses, wait=-1, **own)
 
 
 def test_a_closed_client_says_so(cluster: Cluster) -> None:
