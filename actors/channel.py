@@ -16,13 +16,14 @@ from fleet.errors import (
     SessionExpired,
     Unavailable,
 )
+from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.ids import Index, Millis, SessionId
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER
 
 WINDOW_MAX = 1024
 """Commands under way in one group."""
 BATCH_BYTES_MAX = 1 << 20
-PAYLOAD_BYTES_MAX = 32 << 20
+PAYLOAD_BYTES_MAX = CARRIED_BYTES_MAX
 """Arguments of one call. With a batch beside it, it still fits a frame of a link."""
 REQUESTS_MAX = 3
 """Requests under way in one group: whatever comes meanwhile shares the next."""

@@ -39,6 +39,7 @@ from fleet.ports import Durable, SnapshotWrite, Write
 from fleet.raft.apply import Applier, Opened, Outcome, machine_state
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.core import Core
+from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotTaken, Tick
 from fleet.raft.ids import Index, MemberId, NodeName, node_of
@@ -49,7 +50,9 @@ from fleet.raft.state import NEVER
 from fleet.storage.lmdb_store import LmdbStore
 
 MESSAGES_MAX = 256
-"""Messages in one PeerMail; appends are bounded in bytes already."""
+"""Messages in one PeerMail."""
+MAIL_BYTES_MAX = CARRIED_BYTES_MAX // 2
+"""A PeerMail that is longer is parted: a window full of large appends would not fit a frame of a link."""
 
 
 class Member(GuardedActor):
@@ -345,9 +348,17 @@ class Member(GuardedActor):
     def _flush(self) -> None:
         for peer, messages in self.outgoing.items():
             for first in range(0, len(messages), MESSAGES_MAX):
-                body = encode_messages(messages[first : first + MESSAGES_MAX])
-                self.send(self.start.registry, PeerMail(peer, body))
+                self._mail(peer, messages[first : first + MESSAGES_MAX])
         self.outgoing.clear()
+
+    def _mail(self, peer: MemberId, messages: list[PeerMessage]) -> None:
+        body = encode_messages(messages)
+        half = len(messages) // 2
+        if len(body) > MAIL_BYTES_MAX and half:
+            self._mail(peer, messages[:half])
+            self._mail(peer, messages[half:])
+        else:
+            self.send(self.start.registry, PeerMail(peer, body))
 
     # -- what changed ------------------------------------------------------------------------------
 

@@ -21,7 +21,6 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from fleet.errors import ConfigError
 from fleet.raft.ids import Millis
 from fleet.seed_words import (
     NO_BALLOT,
@@ -47,7 +46,6 @@ from fleet.seed_words import (
     Tick,
     Vote,
     cluster_id,
-    fingerprint,
     outcome_of,
     restored,
 )
@@ -418,34 +416,3 @@ class Founding:
         elif self._elsewhere is None:
             times.append(self._propose_at)
         return min(times)
-
-
-class Asking:
-    """A node that founds nothing: it asks the seeds until one of them knows a cluster."""
-
-    def __init__(self, me: Founder, seeds: Sequence[str], now: Millis) -> None:
-        if not seeds:
-            raise ConfigError("no address to join through", node=me.name)
-        self.seeds = tuple(seeds)
-        self.hello = SeedHello(me, fingerprint(seeds), ())
-        self.deadline = now
-        self.outcome: Join | None = None
-        self._ready = Ready()
-
-    def step(self, now: Millis, event: FoundingMessage | Tick | Persisted) -> None:
-        if self.outcome is not None:
-            return
-        if isinstance(event, (Decided, Exists)):
-            if isinstance(event, Exists):
-                self.outcome = Join(event.cluster, event.addresses)
-            else:
-                addresses = tuple(founder.address for founder in event.founders)
-                self.outcome = Join(cluster_id(event.founders), addresses)
-            self._ready.outcome, self.deadline = self.outcome, NEVER
-        elif now >= self.deadline:
-            self.deadline = now + HELLO_MS
-            self._ready.send.extend((seed, self.hello) for seed in self.seeds)
-
-    def take_ready(self) -> Ready | None:
-        ready, self._ready = self._ready, Ready()
-        return ready if ready.send or ready.outcome else None

@@ -28,12 +28,7 @@ def on_persisted(core: CoreState, role: Candidate, m: Persisted) -> None:
 
 
 def on_pre_vote_reply(core: CoreState, role: Candidate, m: PreVoteReply) -> None:
-    if not role.pre:
-        return
-    if not m.granted:
-        role.refused.add(m.src)
-        return
-    if m.term != core.term + 1:
+    if not role.pre or not m.granted or m.term != core.term + 1:
         return
     role.granted.add(m.src)
     if has_quorum(role.granted, core.membership.current.voters):
@@ -41,10 +36,7 @@ def on_pre_vote_reply(core: CoreState, role: Candidate, m: PreVoteReply) -> None
 
 
 def on_vote_reply(core: CoreState, role: Candidate, m: VoteReply) -> None:
-    if role.pre:
-        return
-    if not m.granted:
-        role.refused.add(m.src)
+    if role.pre or not m.granted:
         return
     role.granted.add(m.src)
     win_if_elected(core, role)

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 
 import msgspec
 
+from fleet.errors import ConfigError
 from fleet.raft.ids import Millis
+
+CARRIED_BYTES_MAX = 32 << 20
+"""What one message may carry: with all that is around it, it still fits a frame of a link."""
 
 
 class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Settings of one group, the same on every member from the log index where they were committed.
 
-    Raises `ValueError` on construction when two of them contradict each other.
+    Raises ConfigError on construction for what cannot be, or when two of them contradict each other.
     """
 
     heartbeat_ms: Millis = 100
@@ -48,7 +52,7 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __post_init__(self) -> None:
         problem = next(self._problems(), None)
         if problem is not None:
-            raise ValueError(f"GroupConfig: {problem}")
+            raise ConfigError(f"GroupConfig: {problem}")
         # An int would come back from the wire as a float: equal members, unequal snapshot bytes.
         msgspec.structs.force_setattr(self, "snapshot_factor", float(self.snapshot_factor))
 
@@ -57,6 +61,9 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             value, least = getattr(self, name), LEAST.get(name, 0)
             if not value >= least:  # NaN is not either
                 yield f"{name} is negative: {value}" if value < 0 else f"{name} must be at least {least}"
+        for name in ("command_bytes_max", "batch_bytes_max", "snapshot_chunk_bytes"):
+            if (size := getattr(self, name)) > CARRIED_BYTES_MAX:
+                yield f"{name}={size} is more than a message carries: {CARRIED_BYTES_MAX}"
         if self.election_ms < 3 * self.heartbeat_ms:
             yield (
                 f"election_ms={self.election_ms} must be at least 3 x heartbeat_ms={self.heartbeat_ms}: "

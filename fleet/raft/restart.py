@@ -11,11 +11,6 @@ from fleet.raft.ids import MemberId, Millis
 from fleet.raft.membership import Membership
 
 
-def founding(member: MemberId, address: str, config: GroupConfig) -> tuple[HardState, Entry]:
-    """What the founder of a group writes before it starts: itself as the only voter, in term 1."""
-    return HardState(1, member), Entry(1, 1, Founded(member, address, config))
-
-
 def start_core(
     member: MemberId,
     now: Millis,
@@ -74,12 +69,3 @@ def join_founding(core: Core, founded: Founded) -> None:
     reset_election_deadline(core)
     if core.id == founded.member:
         core.deadline = core.now
-
-
-def found_group(core: Core, address: str, config: GroupConfig) -> None:
-    """Make a newcomer the founder of its group. It leads when that is durable."""
-    assert core.log.last_index == 0 and core.term == 0, f"{core.id} is no newcomer"
-    hard, entry = founding(core.id, address, config)
-    core.term, core.vote = hard.term, hard.vote
-    core.merge((entry,))
-    core.deadline = core.now

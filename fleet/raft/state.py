@@ -30,7 +30,6 @@ class Candidate:
     """Only asking (pre-vote): the term is still the old one."""
     transfer: bool = False
     granted: set[MemberId] = field(default_factory=set)
-    refused: set[MemberId] = field(default_factory=set)
 
 
 @dataclass(slots=True)

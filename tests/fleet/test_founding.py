@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import fleet.founding
 from fleet.errors import ConfigError, Damaged, WrongDirectory
-from fleet.founding import BALLOT_MS, HELLO_MS, JOIN_AFTER_MS, NEVER, Asking, Founding
+from fleet.founding import BALLOT_MS, JOIN_AFTER_MS, NEVER, Founding
 from fleet.seed_words import (
     NO_BALLOT,
     Accept,
@@ -44,6 +44,7 @@ from fleet.seed_words import (
     to_bytes,
 )
 from fleet.raft.ids import NodeName
+from tests.fleet.asking import Asking
 
 decode_message = msgspec.msgpack.Decoder(FoundingMessage).decode
 FIRST, _, LAST = os.environ.get("FLEET_SEEDS", "0:300").partition(":")
@@ -797,20 +798,6 @@ def test_a_decision_of_another_list_is_a_cluster_to_join() -> None:
     bench = Bench(A)
     bench.step(Decided(D, fingerprint(FIVE), (), (C, D, E)))
     assert bench.outcomes == [Join(cluster_id((C, D, E)), ("c:1", "d:1", "e:1"))]
-
-
-def test_a_node_that_is_no_seed_asks_until_it_is_told() -> None:
-    part = Asking(node("x"), THREE, 0)
-    part.step(0, Tick())
-    ready = part.take_ready()
-    assert ready is not None and [address for address, _ in ready.send] == list(THREE)
-    assert part.deadline == HELLO_MS
-    part.step(10, Decided(B, fingerprint(THREE), (), (A, B)))
-    ready = part.take_ready()
-    assert ready is not None and ready.outcome == Join(cluster_id((A, B)), ("a:1", "b:1"))
-    assert part.deadline == NEVER
-    with pytest.raises(ConfigError):
-        Asking(node("x"), (), 0)
 
 
 # -- the record ------------------------------------------------------------------------------------

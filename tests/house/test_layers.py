@@ -19,7 +19,7 @@ HOST = (*PURE, *DATA, *FLEET)
 # package or module -> what of ours it may import, and which other packages
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.errors": ((), set()),
-    "fleet.raft": (("fleet.raft",), {"msgspec"}),
+    "fleet.raft": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.ports": (("fleet.raft",), {"msgspec"}),
     "fleet.placement": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.healing": (("fleet.raft",), {"msgspec"}),

@@ -27,7 +27,7 @@ from fleet.errors import (
     WrongSecret,
 )
 from tests.processes.classes import Counter
-from tests.processes.nodes import CLUSTER, QUICK, Cluster, eventually
+from tests.processes.nodes import CLUSTER, QUICK, Cluster, await_all_caught_up, eventually
 
 MIB = 1 << 20
 
@@ -290,6 +290,22 @@ def test_s49_a_query_that_changes_the_object_is_found_out(counter: Any) -> None:
 def test_a_query_that_raises(counter: Any) -> None:
     with pytest.raises(QueryFailed):
         counter.zeros(-1)
+
+
+def test_a_group_with_the_largest_batches_that_there_are_replicates_them(shared: Cluster) -> None:
+    """A window full of them would fit no frame, were it one message."""
+    most = 32 * MIB
+    client = shared.connect(timeout=60.0)
+    large = fleet.GroupConfig(command_bytes_max=most, batch_bytes_max=most)
+    large_counter = client.create_group("large", Counter, config=large)
+    size = most // 2 - 1000
+    calls = [large_counter.swallow.submit(bytes(size)) for _ in range(5)]  # type: ignore[attr-defined]
+    assert [call.result() for call in calls] == [size] * 5
+    await_all_caught_up(shared, client, "large")
+    assert not any("the peer reads" in node.log.read_text() for node in shared.nodes), "a frame was too large"
+    with pytest.raises(ConfigError, match="more than a message carries"):
+        client.change_config("large", fleet.GroupConfig(command_bytes_max=most + 1))
+    client.remove_group("large")
 
 
 # -- directories and ports ---------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from fleet.errors import ConfigError
 from fleet.raft.config import GroupConfig
 
 
@@ -20,6 +21,9 @@ from fleet.raft.config import GroupConfig
         ({"sessions_max": 0}, "sessions_max must be at least 1"),
         ({"snapshot_chunk_bytes": 1023}, "snapshot_chunk_bytes must be at least 1024"),
         ({"command_bytes_max": 10}, "command_bytes_max must be at least 1024"),
+        ({"command_bytes_max": (32 << 20) + 1}, "command_bytes_max=33554433 is more than a message carries"),
+        ({"batch_bytes_max": 1 << 30}, "batch_bytes_max=.* is more than a message carries"),
+        ({"snapshot_chunk_bytes": 1 << 30}, "snapshot_chunk_bytes=.* is more than a message carries"),
         ({"snapshot_factor": 0.5}, "snapshot_factor must be at least 1"),
         ({"snapshot_factor": float("nan")}, "snapshot_factor"),
         ({"log_tail": -1}, "log_tail is negative"),
@@ -27,7 +31,7 @@ from fleet.raft.config import GroupConfig
     ],
 )
 def test_a_bad_setting_is_refused_by_name(settings: dict, words: str) -> None:
-    with pytest.raises(ValueError, match="GroupConfig: .*" + words):
+    with pytest.raises(ConfigError, match="GroupConfig: .*" + words):
         GroupConfig(**settings)
 
 

@@ -17,7 +17,7 @@ from fleet.raft.entries import (
 )
 from fleet.raft.events import Tick
 from fleet.raft.messages import AppendReply
-from fleet.raft.restart import found_group, founding, join_founding, start_core
+from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
 from tests.raft.asking import do, open_session
 from tests.raft.cores import CONFIG, N1, N2, N3, N4, THREE, append, entries, follower, said, settle, step
@@ -30,21 +30,16 @@ def restarted(hard: HardState = HardState(3, N2), snapshot=META, log=()) -> Core
     return start_core(N1, 50, follower().rng, hard, snapshot, log)
 
 
-def test_a_founder_is_its_groups_only_voter_and_leads_at_once() -> None:
-    hard, entry = founding(N1, "a1", CONFIG)
-    core = start_core(N1, 0, follower().rng, hard, None, [entry])
-    step(core, Tick())
-    assert core.is_leader and core.term == 2 and core.log.commit == core.log.last_index == 2
-
-
-def test_a_newcomer_that_founds_leads_when_that_is_durable() -> None:
+def test_a_founder_alone_is_its_groups_only_voter_and_leads_when_that_is_durable() -> None:
     core = start_core(N1, 0, follower().rng)
-    found_group(core, "a1", CONFIG)
+    founded = Founded(N1, "a1", CONFIG)
+    join_founding(core, founded)
     settle(core)
     step(core, Tick())
-    assert core.is_leader and core.membership.current.voters == (N1,)
+    assert core.is_leader and core.term == 2 and core.log.commit == core.log.last_index == 2
+    assert core.membership.current.voters == (N1,)
     with pytest.raises(AssertionError, match="no newcomer"):
-        found_group(core, "a1", CONFIG)
+        join_founding(core, founded)
 
 
 def test_a_newcomer_keeps_quiet_until_a_leader_adds_it() -> None:
