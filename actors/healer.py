@@ -135,9 +135,10 @@ class Healer:
         request = GroupRequest(self._open(hosting, moves), self.manager.myAddress, hosting.spec.name, op)
         self.manager.send(hosting.address, request)
 
-    def on_reply(self, reply: OpReply) -> None:
+    def on_reply(self, reply: OpReply) -> bool:
+        """False: it answers no question of this."""
         if reply.token not in self.cases:
-            return
+            return False
         hosting, value = self._close(reply.token).hosting, reply.value
         if isinstance(value, MemberStatus):
             self._decide(hosting, value)
@@ -149,6 +150,7 @@ class Healer:
             self._ask_member(hosting, GetStatus())
         elif reply.error is not None:
             self._on_refusal(hosting, reply.error.to_error())
+        return True
 
     def _on_refusal(self, hosting: "Hosting", error: FleetError) -> None:
         """Soon again if that may help, else with the next round: an operator has to act first."""

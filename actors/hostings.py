@@ -36,6 +36,8 @@ class Hosting:
     started_at: Millis = 0
     trouble: str = ""
     """Why it does not run."""
+    is_seated: bool = False
+    """Known to have heard of its group."""
     is_dropped: bool = False
     """Its data goes as soon as it has stopped."""
 

@@ -193,6 +193,8 @@ class GetStatus(Struct, frozen=True, array_like=True, tag=5):
 class AddMember(Struct, frozen=True, array_like=True, tag=6):
     member: MemberId
     address: str
+    uid: int = 0
+    """Of the group that is meant, where another one might have the name by now."""
 
 
 class PromoteMember(Struct, frozen=True, array_like=True, tag=7):

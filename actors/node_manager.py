@@ -49,6 +49,7 @@ from fleet.actors.nodes import KnownNodes
 from fleet.actors.registry import REGISTRY, Registry
 from fleet.actors.requests import MANAGER
 from fleet.actors.seeding import MESSAGES, Seeding
+from fleet.actors.strays import Strays
 from fleet.cluster import CLUSTER_GROUP, NodeRecord
 from fleet.errors import (
     BadArguments,
@@ -88,7 +89,9 @@ class NodeManager(GuardedActor):
         self.healer = Healer(self)
         self.citizen = Citizen(self)
         self.seeding = Seeding(self)
-        self.token = 0
+        self.strays = Strays(self)
+        self.token = 1 << 32
+        """Beyond those of the questions that `requests` asks: all of them are answered to this actor."""
         self.is_stopping = False
 
     # -- start -------------------------------------------------------------------------------------
@@ -160,6 +163,7 @@ class NodeManager(GuardedActor):
                 self._say_hello_to_everyone()
                 self.citizen.slow_round()
                 self.healer.round()
+                self.strays.round()
             case "heal":
                 self.healer.go_on()
             case "founding":
@@ -311,7 +315,9 @@ class NodeManager(GuardedActor):
         return self.hostings.create(spec)
 
     def on_op_reply(self, m: OpReply, sender: Any) -> None:
-        self.healer.on_reply(m)
+        """To a step of healing, to a look at a member, or to a question of this node as a client."""
+        if not (self.strays.on_reply(m) or self.healer.on_reply(m)):
+            self.citizen.requests.on_op_reply(m)
 
     def on_founding(self, m: Any, sender: Any) -> None:
         self.seeding.on_message(m)

@@ -22,6 +22,7 @@ from fleet.errors import (
     CannotRemoveLeader,
     ChangeInProgress,
     FleetError,
+    NoSuchGroup,
     NotMember,
     OutcomeUnknown,
     TargetUnresponsive,
@@ -65,6 +66,10 @@ class OperatorDesk:
         op = m.op
         if isinstance(op, GetStatus):
             self.member.send(m.reply_to, OpReply(m.token, status_of(self.member)))
+            return
+        if isinstance(op, AddMember) and op.uid not in (0, self.member.spec.uid):
+            error = NoSuchGroup("that group was removed, and another one has its name", group=m.group)
+            self.member.send(m.reply_to, OpReply(m.token, None, ErrorRecord.of(error)))
             return
         token = self.member.clients.next_token()
         self.waiting[token] = m

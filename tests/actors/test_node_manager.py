@@ -8,7 +8,9 @@ import pytest
 from thespian.actors import ActorExitRequest
 
 from fleet.actors.mail import (
+    AddMember,
     CheckClass,
+    GroupRequest,
     GroupSpec,
     Hello,
     Hosted,
@@ -21,17 +23,22 @@ from fleet.actors.mail import (
     NodeRequest,
     Nodes,
     OpReply,
+    PeerMail,
     Routes,
     StartNode,
 )
 from fleet.actors.hostings import BACK_OFF_MS, STABLE_MS
 from fleet.actors.node_manager import REACHABLE_MS, ROUND_MS, NodeManager
 from fleet.actors.requests import MANAGER
+from fleet.actors.strays import STRAY_MS
 from fleet.errors import Damaged, FleetError, StorageFault
 from fleet.payload import encode_class
 from fleet.ports import Loaded
+from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Entry, Founded, MemberAdded
 from fleet.raft.ids import GroupName, MemberId, NodeName, member_id
+from fleet.raft.messages import AppendEntries
 from fleet.storage.memory_store import MemoryStore
 from tests.actors.base.helpers import Bench
 from tests.processes.classes import Counter
@@ -304,6 +311,32 @@ def test_a_repeated_request_for_a_member_gives_the_same_one(bench: NodeBench) ->
     first, second = bench.host(), bench.host()
     assert first == second and first.value == Hosted(member_id(N1, "aaaa", 1))
     assert len(bench.store.groups()) == 1
+
+
+def asked_of_groups(got: list[Any]) -> list[Any]:
+    return [one.op for one in got if type(one) is GroupRequest]
+
+
+def test_a_member_that_was_never_brought_in_asks_its_group_to_be(bench: NodeBench) -> None:
+    """Whoever asked for room died: the member may not go by a guess, since it may be asked for again. Once in
+    the group it is made a voter or let go of, by its leader, which is a committed fact."""
+    bench.host()
+    bench.hello(N2)
+    assert asked_of_groups(bench.advance(STRAY_MS / 1000 - 1)) == []
+    (asked, *_) = asked_of_groups(bench.advance(3))
+    assert asked == AddMember(member_id(N1, "aaaa", 1), bench.kernel.endpoint, 7)
+    assert len(bench.members()) == 1
+
+
+def test_a_member_that_heard_of_its_group_asks_for_nothing(bench: NodeBench) -> None:
+    bench.host()
+    me = member_id(N1, "aaaa", 1)
+    founder = MemberId("n2@bbbb.1")
+    log = Entry(1, 1, Founded(founder, "there:2", GroupConfig())), Entry(1, 2, MemberAdded(me, "here:1"))
+    mail = encode_messages([AppendEntries(1, founder, me, 0, 0, log, 0, 0, 0)])
+    bench.ask(bench.kernel.cells["registry"].address, PeerMail(me, mail))
+    bench.hello(N2)
+    assert asked_of_groups(bench.advance(3 * STRAY_MS / 1000)) == []
 
 
 # -- other nodes --------------------------------------------------------------------------------------------
