@@ -25,16 +25,13 @@ CHANGE_NAMES = {
     MemberRemoved: "removed",
 }
 
-LEARNER_PATIENCE = 5
-"""A learner that heard nothing for so many election timeouts asks whether it still belongs."""
-
 
 # -- time ------------------------------------------------------------------------------------------
 
 
 def reset_election_deadline(core: CoreState) -> None:
-    """A random time in [1x, 2x) of the election timeout. Who does not vote wakes too, less often: it may
-    have been removed and not been told.
+    """A random time in [1x, 2x) of the election timeout. Who does not vote wakes too: it may have been
+    removed and not been told.
 
     The first founder of a group that never had a leader asks again soon: the others are just starting.
     """
@@ -47,7 +44,7 @@ def reset_election_deadline(core: CoreState) -> None:
     elif core.removed or not core.membership.current.voters:
         core.deadline = NEVER
     else:
-        patience = core.config.election_ms * (1 if core.is_voter else LEARNER_PATIENCE)
+        patience = core.config.election_ms
         core.deadline = core.now + patience + int(core.rng.random() * patience)
 
 

@@ -1,9 +1,11 @@
 """Nodes that come, go, die and return, while every group counts on (RF5-RF9, RF20, S57, S59, S65)."""
 
 import threading
+import time
 
 import pytest
 
+from fleet.actors.mail import GroupSpec, Hosted, HostMember
 from fleet.raft.ids import node_of
 
 from .fleet_nodes import NodeFleet, add_all, counting, group_names, incarnation, refused
@@ -12,6 +14,8 @@ from .nodes import eventually
 SIZES = pytest.mark.parametrize("count", [24, pytest.param(60, marks=pytest.mark.long)])
 ELECTION_S = 2.0
 """A follower campaigns after one to two times the election timeout."""
+BACK_S = 2 * ELECTION_S
+"""A node that was purged hears of it within an election timeout; then it joins."""
 
 
 def moved(before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]) -> int:
@@ -151,6 +155,25 @@ def test_a_purged_node_that_returns_is_new_and_lives_again(yard: NodeFleet) -> N
         eventually(lambda: set(yard.hosted(name)) == expected, what=f"{name} to hold what it should")
 
 
+def test_a_node_that_was_purged_while_it_was_down_is_back_soon_after_its_start(yard: NodeFleet) -> None:
+    """Each in turn: a voter of the cluster's own group is told that it was removed when it campaigns, and a
+    learner, which never does, when it asks."""
+    yard.start("n1", "n2", "n3", "n4", purge_after=600.0)
+    names = yard.create(group_names(8))
+    add_all(yard, names, 1)
+    for name in list(yard.nodes):
+        yard[name].kill()
+        eventually(lambda: yard.client.purge(name) is None)
+        yard.await_nodes(*(set(yard.nodes) - {name}))
+        yard.await_settled(names)
+        yard[name].start()
+        began = time.monotonic()
+        yard.await_nodes(*yard.nodes)
+        yard.await_settled(names)
+        assert time.monotonic() - began < BACK_S
+    add_all(yard, names, 2)
+
+
 def test_clocks_that_are_years_apart_break_nothing(yard: NodeFleet) -> None:
     year_ms = 365 * 86_400_000
     yard.start("n1")
@@ -238,6 +261,24 @@ def test_s59_a_new_node_gets_its_share_and_nobody_waits_for_long(yard: NodeFleet
         assert load.longest_s < ELECTION_S
     assert took_s < 60
     assert moved(before, yard.places(names)) <= 1.05 * optimum
+
+
+def test_a_member_whose_creation_was_abandoned_halfway_goes_on_committed_proof(yard: NodeFleet) -> None:
+    """As when the leader died between asking for room and adding the member, and another one wants none."""
+    yard.start("n1", "n2", "n3", "n4", purge_after=600.0)
+    (name,) = yard.create(["g"])
+    add_all(yard, [name], 1)
+    group = yard.view().groups[name]
+    (stranger,) = set(yard.nodes) - set(yard.view().wanted(group))
+    spec = GroupSpec(name, group.data_class, group.config, group.uid)
+    hosted = yard.client._ask(HostMember(spec, ()), address=yard[stranger].address)
+    assert isinstance(hosted, Hosted) and set(yard.hosted(stranger)) == {name}
+    eventually(lambda: not yard.hosted(stranger), what="the stray to be gone")
+    status = yard.client.status(name)
+    assert hosted.member in status.removed, "it left by a commit"
+    assert hosted.member not in (*status.voters, *status.learners)
+    yard.await_settled([name])
+    add_all(yard, [name], 2)
 
 
 def test_a_leadership_that_an_operator_moved_stays_there(yard: NodeFleet) -> None:
