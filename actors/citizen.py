@@ -1,6 +1,5 @@
 """A node's part in the cluster: founding or joining it, following its state, leaving it."""
 
-from collections.abc import Callable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +41,6 @@ class Citizen:
         self.asked: set[str] = set()
         """Commands under way, by what they are about."""
         self.has_left = False
-        self.window_is_due = False
-        """This node has just founded the cluster, which does not know its purge window yet."""
         self.reported: set[NodeName] = set()
         self.told_whereabouts: dict[str, str] = {}
 
@@ -96,12 +93,11 @@ class Citizen:
             log.error("node=%s cannot found its cluster yet: %s", manager.start.name, error)
             manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
             return
-        self.window_is_due = manager.start.purge_after_ms > 0
         log.info("node=%s founds a cluster with %s", manager.start.name, [name for name, _, _ in founders])
 
     # -- commands ----------------------------------------------------------------------------------
 
-    def command(self, about: str, method: str, *args: Any, done: Callable[[], None] | None = None) -> None:
+    def command(self, about: str, method: str, *args: Any) -> None:
         """Ask the cluster group, unless that is under way; what it refuses is logged."""
         if about in self.asked:
             return
@@ -126,9 +122,6 @@ class Citizen:
                 log.warning("%s refused: %s", about, refusal.value)
             except FleetError as trouble:
                 log.info("%s not done yet: %s", about, trouble)
-            else:
-                if done is not None:
-                    done()
 
         deadline = self.manager.now() + COMMAND_MS
         payload = encode_call(method, args, {})
@@ -173,12 +166,11 @@ class Citizen:
         self.command(about, "join", start.name, incarnation, start.zone, start.address, start.weight, state)
 
     def _set_purge_window(self) -> None:
-        def done() -> None:
-            self.window_is_due = False
-
-        if self.window_is_due:
-            window_ms = self.manager.start.purge_after_ms
-            self.command("purge window", "set_purge_after", window_ms, done=done)
+        """A founder says it until it is in the cluster's state, also when it crashed in between."""
+        own, window_ms = self.own(), self.manager.start.purge_after_ms
+        is_founder = own is not None and own.spec.founded is not None
+        if is_founder and window_ms > 0 and self.view.rev and not self.view.purge_after_rev:
+            self.command("purge window", "set_purge_after", window_ms, True)
 
     def _leave_if_empty(self) -> None:
         start = self.manager.start

@@ -29,6 +29,7 @@ class ClusterView:
     groups: dict[str, GroupInfo] = field(default_factory=dict)
     removed: dict[Index, RemovedGroup] = field(default_factory=dict)
     purge_after_ms: int = 0
+    purge_after_rev: Index = 0
     cluster_leader: NodeName = NodeName("")
     _placement: Placement | None = None
     _voters: tuple[NodeName, ...] | None = None
@@ -49,7 +50,7 @@ class ClusterView:
         self.nodes.update({node.name: node for node in view.nodes})
         self.groups.update({group.name: group for group in view.groups})
         self.removed.update({removal.uid: removal for removal in view.removed})
-        self.purge_after_ms = view.purge_after_ms
+        self.purge_after_ms, self.purge_after_rev = view.purge_after_ms, view.purge_after_rev
         self.rev = view.rev
         nodes_changed = self.nodes != nodes_before
         if nodes_changed:
@@ -69,6 +70,7 @@ class ClusterView:
             self.purge_after_ms,
             True,
             self.cluster_leader,
+            self.purge_after_rev,
         )
 
     def wanted(self, group: GroupInfo) -> tuple[NodeName, ...]:

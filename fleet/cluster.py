@@ -91,6 +91,8 @@ class View(Struct, frozen=True, array_like=True):
     """Everything, not only what changed: forget what is not in it."""
     cluster_leader: NodeName = NodeName("")
     """As `GroupInfo.leader`, of the cluster's own group."""
+    purge_after_rev: Index = 0
+    """When `purge_after_ms` was said; 0: never."""
 
 
 def sites(nodes: Iterable[NodeRecord]) -> list[Site]:
@@ -144,6 +146,7 @@ class Cluster(Data):
     settled: dict[Index, Index] = {}
     """Removals that every node has carried out, and the revision of that."""
     purge_after_ms: int = 600_000
+    purge_after_rev: Index = 0
     cluster_leader: NodeName = NodeName("")
     oldest_rev: Index = 0
     """Changes before this were forgotten: an older view gets everything."""
@@ -349,10 +352,13 @@ class Cluster(Data):
         return group.leader
 
     @command
-    def set_purge_after(self, milliseconds: int) -> None:
+    def set_purge_after(self, milliseconds: int, as_founder: bool = False) -> None:
+        """How long a node may be unreachable. What a founder says counts only while nobody has said it."""
+        if as_founder and self.purge_after_rev:
+            return
         if milliseconds < 1000:
             refuse(BadArguments(f"purging after less than a second: {milliseconds} ms"))
-        self.purge_after_ms = milliseconds
+        self.purge_after_ms, self.purge_after_rev = milliseconds, ctx.index
 
     def _group(self, name: str) -> GroupInfo:
         group = self.groups.get(name)
@@ -384,4 +390,5 @@ class Cluster(Data):
             purge_after_ms=self.purge_after_ms,
             whole=whole,
             cluster_leader=self.cluster_leader,
+            purge_after_rev=self.purge_after_rev,
         )

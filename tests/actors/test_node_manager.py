@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from thespian.actors import ActorExitRequest
 
 from fleet.actors.mail import (
@@ -80,8 +81,11 @@ class NodeBench(Bench):
         self.store = store or TestStore()
         self.manager = self.create(NodeManager, name="node")
 
-    def start(self, seeds: tuple[str, ...] = ()) -> None:
-        start = StartNode(
+    def start(self, seeds: tuple[str, ...] = (), **how: Any) -> None:
+        self.ask(self.manager, replace(self.settings(seeds), **how))
+
+    def settings(self, seeds: tuple[str, ...] = ()) -> StartNode:
+        return StartNode(
             name=N1,
             address=self.kernel.endpoint,
             zone="z",
@@ -97,7 +101,6 @@ class NodeBench(Bench):
             writer=None,
             peers=(self.me,),  # with somebody to join it founds no cluster of its own
         )
-        self.ask(self.manager, start)
 
     def request(self, op: Any) -> OpReply:
         got = self.ask(self.manager, NodeRequest(5, self.me, op))
@@ -192,6 +195,17 @@ def test_a_node_whose_own_record_rotted_does_nothing_but_say_so(
     assert bench.advance(20) == [] and bench.transport.sent == []
     bench.ask(bench.manager, ActorExitRequest())
     assert bench.transport.stopped
+
+
+def test_a_founder_that_crashed_at_once_still_says_how_long_a_node_may_be_away() -> None:
+    first = NodeBench()
+    first.tell(first.manager, replace(first.settings(), peers=(), purge_after_ms=7000))
+    while not first.store.groups():
+        first.kernel.run(0, 1)
+    again = NodeBench(first.store)
+    again.start(peers=(), purge_after_ms=7000)
+    again.advance(5)
+    assert again.kernel.instance(again.manager).view.purge_after_ms == 7000
 
 
 # -- supervision ------------------------------------------------------------------------------------------

@@ -341,6 +341,15 @@ def test_rf3_a_node_that_is_gone_is_not_waited_for(three: Run) -> None:
     assert three.cluster.removed == {}
 
 
+def test_what_a_founder_says_of_the_purge_window_counts_while_nobody_else_has(run: Run) -> None:
+    run("set_purge_after", 7000, True)
+    run("set_purge_after", 8000, True)
+    assert run.cluster.purge_after_ms == 7000
+    run("set_purge_after", 9000)
+    run("set_purge_after", 8000, True)
+    assert run.cluster.purge_after_ms == 9000
+
+
 # -- the view ----------------------------------------------------------------------------------------------
 
 
@@ -350,7 +359,8 @@ def seen(cluster: Cluster, since: int, view: ClusterView, rev: int = 1) -> Clust
 
 
 def content(view: ClusterView) -> tuple[Any, ...]:
-    return view.nodes, view.groups, view.removed, view.purge_after_ms, view.cluster_leader
+    own = view.purge_after_ms, view.purge_after_rev, view.cluster_leader
+    return view.nodes, view.groups, view.removed, own
 
 
 NODES = ("n1", "n2", "n3", "n4")
