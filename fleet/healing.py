@@ -130,7 +130,7 @@ def _let_go(wanted: Wanted, seen: Seen, world: World) -> Step | None:
     missing = [node for node in wanted.voters if node not in voting]
     if not wanted.voters or any(node in world.reachable for node in missing):
         return None
-    for seat in seen.seats:
+    for seat in _least_use_first(seen, world):
         node = node_of(seat.member)
         if not seat.votes or node in wanted.voters or (missing and node in world.staying):
             continue
@@ -138,6 +138,17 @@ def _let_go(wanted: Wanted, seen: Seen, world: World) -> Step | None:
             return _hand_to_first(wanted.voters, seen, world)
         return Demote(seat.member) if node in wanted.learners else Remove(seat.member)
     return None
+
+
+def _least_use_first(seen: Seen, world: World) -> list[Seat]:
+    """Voters that are gone leave before voters that are well: with those gone first, a group that must
+    still lose a voter to a crash keeps its majority."""
+    living = world.living
+
+    def use(seat: Seat) -> tuple[bool, bool]:
+        return living is None or seat.member in living, seat.responsive
+
+    return sorted(seen.seats, key=use)
 
 
 def _lead(wanted: Wanted, seen: Seen, world: World) -> Step | None:

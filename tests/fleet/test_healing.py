@@ -114,6 +114,13 @@ def test_s57_no_leadership_goes_to_a_node_that_leaves() -> None:
     assert decide("2 3", "1+ 2+ 3+", leaving="1 2") == Transfer(member("3"))
 
 
+def test_voters_that_are_gone_leave_before_voters_that_are_well() -> None:
+    """The well one went first: when another node crashed then, two of four voters were left."""
+    assert decide("1 2 5", "1+ 2+ 3+ 4+ 5+", dead="4", learners="3") == Remove(member("4"))
+    assert decide("1 2 5", "1+ 2+ 3+ 4+! 5+", learners="3 4") == Demote(member("4"))
+    assert decide("1 2 5", "1+ 2+ 3+ 5+", learners="3") == Demote(member("3"))
+
+
 def test_a_learner_that_is_wanted_stays_one() -> None:
     assert decide("1", "1+ 2", learners="2") is None
     assert decide("1", "1+", learners="2") == Host(NodeName("2"))

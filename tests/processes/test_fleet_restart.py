@@ -1,6 +1,7 @@
 """All nodes stopped and started: nothing acknowledged is lost, nothing removed is back (RF21, S56)."""
 
 import time
+from itertools import permutations
 
 import pytest
 
@@ -36,6 +37,25 @@ def test_s56_the_whole_fleet_is_killed_under_load_and_started_in_any_order(
         load.await_more(2)
         yard.await_settled(names)
     assert yard.places(names) == before
+
+
+def test_s56_three_nodes_are_stopped_and_started_in_each_of_the_six_orders(yard: NodeFleet) -> None:
+    """Stopped in good order or killed, in turn; everything that was acknowledged is there each time."""
+    yard.start("n1", "n2", "n3", purge_after=600.0)
+    names = yard.create(group_names(10))
+    before, counted = yard.places(names), dict[str, int]()
+    for turn, order in enumerate(permutations(("n1", "n2", "n3"))):
+        with counting(yard, names, counted) as load:
+            load.await_more(2)
+        for node in yard.nodes.values():
+            node.kill() if turn % 2 else node.stop()
+        for name in order:
+            yard[name].start()
+        with counting(yard, names, counted) as load:
+            load.await_more()
+        yard.await_settled(names)
+        assert yard.places(names) == before
+        assert {name: yard.counter(name).get() for name in names} == counted
 
 
 @pytest.mark.parametrize(
