@@ -16,6 +16,8 @@ from fleet.actors.mail import (
     GroupRequest,
     Hosted,
     HostMember,
+    ListMembers,
+    MemberList,
     MemberStatus,
     NodeRequest,
     OpReply,
@@ -38,7 +40,7 @@ from fleet.healing import (
     living_members,
     next_step,
 )
-from fleet.raft.ids import Millis, node_of
+from fleet.raft.ids import MemberId, Millis, disk_of, node_of
 
 if TYPE_CHECKING:
     from fleet.actors.node_manager import NodeManager
@@ -76,6 +78,10 @@ class Healer:
         """Groups that may need a step, by number, the longest waiting first."""
         self.rounds = 0
         self.again_is_due = False
+        self.looked_for: dict[int, int] = {}
+        """Group number to the round in which a silent learner's node was asked."""
+        self.silent: dict[int, MemberId] = {}
+        """Group number to the learner that its node is being asked about."""
         self.refused: dict[int, str] = {}
         """Group number to why its last step was refused for good, so that it is logged once."""
 
@@ -146,6 +152,8 @@ class Healer:
             info = self.manager.nodes.infos.get(node_of(value.member))
             if info is not None:
                 self._ask_member(hosting, AddMember(value.member, info.address))
+        elif isinstance(value, MemberList):
+            self._on_members(hosting, value)
         elif isinstance(value, Done):
             self._ask_member(hosting, GetStatus())
         elif reply.error is not None:
@@ -197,7 +205,34 @@ class Healer:
             self._ask_member(hosting, RemoveMember(step.member))
         elif isinstance(step, Transfer):
             self._ask_member(hosting, TransferLeader(step.member))
-        elif any(not seat.votes and node_of(seat.member) in wanted.voters for seat in seen.seats):
+        elif not self._look_for(hosting, seen):
+            if any(not seat.votes and node_of(seat.member) in wanted.voters for seat in seen.seats):
+                self._again(hosting)
+
+    def _look_for(self, hosting: Hosting, seen: Seen) -> bool:
+        """A learner that says nothing, on a node that answers, may have been told to go by a leader that knew
+        nothing of it: its node knows. Once a round at most; True: it is asked."""
+        manager, number = self.manager, hosting.record.number
+        for seat in seen.seats:
+            node = node_of(seat.member)
+            address = manager.nodes.managers.get(node)
+            if seat.votes or seat.responsive or address is None or not manager.is_reachable(node):
+                continue
+            if self.looked_for.get(number) != self.rounds:
+                self.looked_for[number] = self.rounds
+                manager.send(address, NodeRequest(self._open(hosting), manager.myAddress, ListMembers()))
+                self.silent[number] = seat.member
+                return True
+        return False
+
+    def _on_members(self, hosting: Hosting, there: MemberList) -> None:
+        """The disk that it lives on does not hold it, and never gives its name again: it is gone for good."""
+        member = self.silent.pop(hosting.record.number)
+        is_there = any(one.member == member for one in there.members)
+        if there.node.incarnation == disk_of(member) and not is_there:
+            log.info("group=%s lets go of %s, which its node does not hold", hosting.spec.name, member)
+            self._ask_member(hosting, RemoveMember(member))
+        else:
             self._again(hosting)
 
     def _is_founding(self, hosting: Hosting, status: MemberStatus) -> bool:

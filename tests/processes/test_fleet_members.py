@@ -5,12 +5,13 @@ import importlib
 import pytest
 
 import fleet
+from fleet.actors.mail import AddMember
 from fleet.errors import FleetError
 from fleet.payload import encode_class
-from fleet.raft.ids import node_of
+from fleet.raft.ids import NodeName, member_id, node_of
 
 from .classes import Counter
-from .fleet_nodes import NodeFleet, add_all, counting, group_names, refused
+from .fleet_nodes import NodeFleet, add_all, counting, group_names, incarnation, refused
 from .nodes import eventually
 
 LATER_S = 30.0
@@ -153,6 +154,24 @@ def test_rf17_of_three_voters_two_are_purged_one_after_the_other_and_the_third_l
         assert group.add(1) == count
     yard.await_nodes("n1", "n2", "n3")
     yard.await_settled(["g"])
+
+
+def test_a_learner_that_its_node_does_not_hold_is_let_go_and_another_comes(yard: NodeFleet) -> None:
+    """Left behind when a member was told to go, by a leader that did not know it, while another added it."""
+    yard.start("n1", "n2", "n3", "n4", purge_after=600.0)
+    group = yard.client.create_group("g", Counter, nodes=["n1", "n2", "n4"])
+    assert group.add(1) == 1
+    yard.client.pin_group("g", ["n1", "n2"])
+    yard.await_settled(["g"])
+    with counting(yard, ["g"], {"g": 1}) as load:
+        ghost = member_id(NodeName("n4"), incarnation(yard, "n4"), 999)
+        yard["n4"].pause()
+        yard.client.pin_group("g", ["n1", "n2", "n4"])
+        yard.client._ask(AddMember(ghost, yard["n4"].address), "g")
+        yard["n4"].resume()
+        yard.await_settled(["g"])
+        load.await_more()
+    assert ghost in yard.client.status("g").removed
 
 
 def test_rf12_a_removed_group_that_is_added_again_begins_anew_on_every_node(yard: NodeFleet) -> None:
