@@ -273,12 +273,15 @@ class Citizen:
                 log.error("group=%s has no member here: %s", name, error)
 
     def _tell_whereabouts(self, groups: set[str]) -> None:
-        """Let clients that ask here for a group that lives elsewhere find it."""
+        """Let clients that ask here for a group that lives elsewhere find it: also while the member that
+        should be here does not run, so that nobody is sent back to where it asked."""
+        me = self.manager.start.name
         addresses = {}
         for name in sorted(groups):
             group = self.view.groups.get(name)
             wanted = self.view.wanted(group) if group is not None else ()
-            address = self.view.nodes[wanted[0]].address if wanted else ""
+            others = [node for node in wanted if node != me] or wanted
+            address = self.view.nodes[others[0]].address if others else ""
             if self.told_whereabouts.get(name, "") != address:
                 addresses[name] = self.told_whereabouts[name] = address
         if addresses:

@@ -138,3 +138,11 @@ def test_whoever_asks_here_is_told_where_a_group_lives_once(desk: Desk) -> None:
     del desk.view.groups["g"]
     desk._tell_whereabouts({"g"})
     assert desk.sent[1:] == [Whereabouts({"g": ""})]
+
+
+def test_nobody_is_sent_back_to_where_it_asked(desk: Desk) -> None:
+    """A member whose disk is damaged does not run; the group does, on the other nodes."""
+    desk.add("g", 5, pinned=(N1, N2))
+    desk.add("alone", 6, pinned=(N1,))
+    desk._tell_whereabouts({"g", "alone"})
+    assert desk.sent == [Whereabouts({"alone": "n1:1", "g": "n2:1"})]
