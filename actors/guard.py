@@ -29,14 +29,15 @@ class GuardedActor(Actor):
             try:
                 handler(self, message, sender)
             except Exception as error:
-                self.fail(f"{type(error).__name__}: {error}", message)
+                self.fail(error, message)
         return self.watching
 
     def send(self, target: Any, message: Any) -> None:
         """Thespian's own looks at the address once more."""
         self._myRef.actor_send(target, message)
 
-    def fail(self, why: str, message: Any) -> None:
+    def fail(self, error: Exception, message: Any) -> None:
+        why = f"{type(error).__name__}: {error}"
         log.critical("%s stops, on %s: %s", self, type(message).__name__, why, exc_info=True)
         self.failed = True
         self.watching = None

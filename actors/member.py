@@ -32,7 +32,7 @@ from fleet.actors.mail import (
 from fleet.actors.operators import OperatorDesk
 from fleet.actors.timer import Timer
 from fleet.cluster import CLUSTER_GROUP
-from fleet.errors import Damaged, FleetError
+from fleet.errors import Damaged, FleetError, StorageFault
 from fleet.machine import DataMachine
 from fleet.payload import decode_class
 from fleet.ports import Durable, SnapshotWrite, Write
@@ -145,11 +145,14 @@ class Member(GuardedActor):
         self.send(self.myAddress, ActorExitRequest())
 
     def on_failure(self, why: str) -> None:
+        self._give_up(why, restart=True)
+
+    def _give_up(self, why: str, restart: bool) -> None:
         if hasattr(self, "clients"):
             self.clients.lose_all(None)
             self.clients.flush()
         if hasattr(self, "start"):
-            self._stop(removed=False, error=why, restart=True)
+            self._stop(removed=False, error=why, restart=restart)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.stopped = self.failed = True
@@ -204,17 +207,16 @@ class Member(GuardedActor):
             self.base_index = snapshot.index
             self.applier.rebase(snapshot.index, self._base_of(snapshot))
 
-    def _lose_disk(self, error: FleetError) -> None:
-        """What was written cannot be read any more."""
-        self.clients.lose_all(None)
-        self.clients.flush()
-        self._stop(removed=False, error=str(error), restart=error.retry)
+    def fail(self, error: Exception, message: Any) -> None:
+        """What was written cannot be read any more: that is the disk's fault and no bug."""
+        if isinstance(error, Damaged | StorageFault):
+            self._give_up(str(error), error.retry)
+        else:
+            super().fail(error, message)
 
     def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
         """The disk refused: start again from what it holds. What was not written was never promised."""
-        self.clients.lose_all(None)
-        self.clients.flush()
-        self._stop(removed=False, error=f"storage: {m.error}", restart=True)
+        self._give_up(f"storage: {m.error}", restart=True)
 
     # -- the end of a turn -------------------------------------------------------------------------
 
@@ -247,8 +249,6 @@ class Member(GuardedActor):
             self._post(message)
         for chunk in ready.chunks:
             self._post_chunk(chunk)
-            if self.stopped:
-                return
         if ready.write is not None:
             self._flush()
             self._write(ready.write)
@@ -333,13 +333,9 @@ class Member(GuardedActor):
 
     def _post_chunk(self, chunk: Any) -> None:
         config = self.core.config
-        try:
-            data = self.store.read_snapshot(
-                self.number, chunk.meta.index, chunk.offset, config.snapshot_chunk_bytes
-            )
-        except FleetError as error:
-            self._lose_disk(error)
-            return
+        data = self.store.read_snapshot(
+            self.number, chunk.meta.index, chunk.offset, config.snapshot_chunk_bytes
+        )
         if not data and chunk.meta.size:
             self.step(SnapshotLost(chunk.dst))
         else:

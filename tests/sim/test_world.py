@@ -8,8 +8,12 @@ from hashlib import blake2b
 import pytest
 
 from fleet.cluster import CLUSTER_GROUP
+from fleet.payload import encode_class
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import node_of
 from fleet.sim.clock import SimClock
 from fleet.sim.story import Story
+from fleet.sim.workload import Counter
 from fleet.sim.world import MS, Broken, S, World
 
 TRACE = """
@@ -80,6 +84,40 @@ def test_a_minority_acknowledges_nothing() -> None:
     world.network.heal()
     story.settle()
     story.judge()
+
+
+@pytest.mark.parametrize(("method", "is_query"), [("spoil", False), ("taint", True)])
+def test_a_rotten_snapshot_met_while_taking_a_change_back_is_no_bug(method: str, is_query: bool) -> None:
+    """The member tells that its disk is damaged, and the others go on."""
+    world = World(9)
+    for number in (1, 2, 3):
+        node = world.add_node(f"n{number}")
+        node.join = ("n1:7400",) if number > 1 else ()
+        node.start()
+    client = world.add_client("c1")
+
+    def call(group: str, method: str, *args: object, is_query: bool = False) -> object:
+        told: list[object] = []
+        client.in_turn(
+            lambda: client.call(group, method, args, is_query, 10_000, lambda *of: told.extend(of))
+        )
+        assert world.run(15 * S, lambda: bool(told))
+        return told
+
+    assert world.run(30 * S, lambda: len(world.members_of(CLUSTER_GROUP)) == 3)
+    config = GroupConfig(snapshot_floor_bytes=300, snapshot_factor=1)
+    call(CLUSTER_GROUP, "add_group", "g", 3, encode_class(Counter), config, ())
+    for _ in range(20):
+        call("g", "add", 1)
+    leader = next(member for member in world.members_of("g") if member.core.is_leader)
+    assert leader.base_index
+    part = world.nodes[node_of(leader.core.id)].disk.image[leader.number]
+    for key, record in part.items():
+        part[key] = record[:-1] + bytes([record[-1] ^ 1])
+    call("g", method, 5, is_query=is_query)
+    assert call("g", "get", is_query=True) == [20, None]
+    hostings = world.nodes[node_of(leader.core.id)].manager.hostings
+    assert "checksum" in hostings.by_name["g"].trouble
 
 
 @pytest.mark.parametrize("by_seeds", [False, True])
