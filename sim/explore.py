@@ -9,7 +9,8 @@ import itertools
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
 from multiprocessing import get_context
@@ -28,7 +29,6 @@ TURNS_MAX = 400_000
 """Of a world; the longest of thousands of seeds had a tenth of it. The same on every machine."""
 SECONDS_MAX = 300.0
 """Of real time for one seed, where something holds it up that no turn is counted for."""
-SEEDS_OF_A_WORKER = 1000
 TELL_EVERY_S = 10.0
 CODE = "# code "
 
@@ -146,13 +146,15 @@ def explore(
             if seed not in kept.results:
                 yield seed
 
+    found: Generator[Result, None, None]
     if jobs:
         found = in_workers(fresh(), jobs, turns_max, seconds_max)
     else:
         found = (run_seed(seed, turns_max) for seed in fresh())
-    for result in found:
-        kept.add(result)
-        tell(result)
+    with closing(found):
+        for result in found:
+            kept.add(result)
+            tell(result)
     return [kept.results[seed] for seed in asked]
 
 
@@ -162,10 +164,11 @@ class Worker:
     pipe: Connection
     seed: int = 0
     since: float = 0.0
-    count: int = 0
 
 
-def in_workers(seeds: Iterator[int], jobs: int, turns_max: int, seconds_max: float) -> Iterator[Result]:
+def in_workers(
+    seeds: Iterator[int], jobs: int, turns_max: int, seconds_max: float
+) -> Generator[Result, None, None]:
     """A worker that holds a seed for too long is ended, and one that dies has told of its seed thereby."""
     workers: list[Worker] = []
     try:
@@ -188,8 +191,7 @@ def in_workers(seeds: Iterator[int], jobs: int, turns_max: int, seconds_max: flo
                     yield Result(worker.seed, f"Lost: {why}", 0, 0)
                     continue
                 yield result
-                seed = next(seeds, None) if worker.count < SEEDS_OF_A_WORKER else None
-                if seed is None:
+                if (seed := next(seeds, None)) is None:
                     end(worker)
                     workers.remove(worker)
                 else:
@@ -212,7 +214,6 @@ def begin(seed: int, turns_max: int) -> Worker:
 
 def give(worker: Worker, seed: int) -> None:
     worker.seed, worker.since = seed, time.monotonic()
-    worker.count += 1
     worker.pipe.send(seed)
 
 
