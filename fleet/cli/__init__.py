@@ -11,6 +11,7 @@ from fleet.cli.member import leader, member
 from fleet.cli.node import node
 from fleet.cli.outcome import CODES
 from fleet.cli.settings import config
+from fleet.cli.sim import sim
 from fleet.cli.start import start
 from fleet.cli.status import status, unreachable
 
@@ -34,5 +35,8 @@ def main() -> None:
     pass
 
 
-for command in (start, status, node, group, leader, member, config, call, query, unreachable, doctor, demo):
+COMMANDS = (
+    start, status, node, group, leader, member, config, call, query, unreachable, doctor, demo, sim,
+)  # fmt: skip
+for command in COMMANDS:
     main.add_command(command)

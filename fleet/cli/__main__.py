@@ -2,4 +2,5 @@
 
 from fleet.cli import main
 
-main(prog_name="fleet")
+if __name__ == "__main__":  # a process that is spawned from here reads this module, too
+    main(prog_name="fleet")
