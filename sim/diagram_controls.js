@@ -25,9 +25,9 @@ function facts(i) {
   if (where) rows.push([isMessage[kind[i]] ? "from" : "node", where]);
   if (isMessage[kind[i]]) {
     rows.push(["to", lanes[to[i]]]);
-    rows.push(["arrives", until[i] < 0 ? "never" : `${seconds(until[i])} (${((until[i] - at[i]) / 1000).toFixed(3)} ms)`]);
+    rows.push(["arrives", until[i] < 0 ? "not before the end" : `${seconds(until[i])} (${((until[i] - at[i]) / 1000).toFixed(3)} ms)`]);
   } else if (kind[i] === K.call) {
-    rows.push(["answered", until[i] < 0 ? "never" : `${seconds(until[i])} (${((until[i] - at[i]) / 1000).toFixed(3)} ms)`]);
+    rows.push(["answered", until[i] < 0 ? "the outcome is not known" : `${seconds(until[i])} (${((until[i] - at[i]) / 1000).toFixed(3)} ms)`]);
   }
   if (groups[group[i]]) rows.push(["group", groups[group[i]]]);
   if (term[i]) rows.push(["term", term[i]]);

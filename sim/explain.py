@@ -207,7 +207,7 @@ def _deed_of(event: Event) -> str:
             return f"has on disk: {event.say}"
         case "fault" | "life" | "log" | "call":
             return event.say
-    arrives = f"arrives at {moment(event.until)}" if event.until is not None else "never arrives"
+    arrives = f"arrives at {moment(event.until)}" if event.until is not None else "has not arrived"
     return f"to {event.to}{term}: {event.say} ({arrives})"
 
 

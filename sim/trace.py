@@ -35,8 +35,9 @@ CALL = "call"
 
 
 class Event(Struct):
-    """`at` and `until` in microseconds. A message leaves at `at` and arrives at `until`, None for never;
-    what lasts ends at `until`."""
+    """`at` and `until` in microseconds. A message leaves at `at` and arrives at `until`, and what lasts ends
+    then; None: it had not when the story ended.
+    """
 
     at: int
     kind: str

@@ -80,7 +80,7 @@ def test_the_words_say_what_broke_what_befell_the_fleet_and_who_led() -> None:
     assert told.deeds and all(in_words(deed, told.began) in said for deed in told.deeds)
     assert re.search(rf"Leaders of {told.group}: n\d in term 2, ", said)
     assert re.search(r"n\d is leader in term \d: its log ends at", said)
-    assert re.search(rf"{told.group}: n\d to n\d in term \d: vote for me! .*\((arrives at|never)", said)
+    assert re.search(rf"{told.group}: n\d to n\d in term \d: vote for me! .*\((arrives at|has not)", said)
 
 
 def test_the_page_is_of_one_piece() -> None:
@@ -115,6 +115,13 @@ def test_every_message_has_its_way_and_those_of_members_their_group() -> None:
     assert all(event.until is not None and event.until > event.at for event in arrived)
     assert all(event.node and event.to and event.node != event.to for event in messages)
     assert all(event.group and event.term for event in messages if event.kind == VOTE)
+
+
+def test_looking_changes_nothing() -> None:
+    seen, unseen = run(7, tracing=True)[0].world, run(7)[0].world
+    assert unseen.events is None and seen.lines
+    assert (seen.now, seen.turns, seen.network.bytes) == (unseen.now, unseen.turns, unseen.network.bytes)
+    assert seen.rng.random() == unseen.rng.random()
 
 
 def test_a_seed_is_one_page_byte_for_byte() -> None:
@@ -152,7 +159,7 @@ def test_commits_one_after_the_other_are_told_once() -> None:
     other = Event(3, COMMIT, "n2", "g0", 2, 9)
     vote = Event(6, VOTE, "n1", "g0", 3, 0, "vote for me!", "n2")
     assert merged([*commits, other, vote, commits[0]]) == [commits[3], other, vote, commits[0]]
-    assert event_in_words(vote) == "   0.000 s  g0: n1 to n2 in term 3: vote for me! (never arrives)"
+    assert event_in_words(vote) == "   0.000 s  g0: n1 to n2 in term 3: vote for me! (has not arrived)"
 
 
 def test_the_group_concerned_is_the_first_that_is_named() -> None:
