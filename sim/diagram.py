@@ -11,6 +11,8 @@ from fleet.sim.schedule import in_words
 from fleet.sim.trace import APPEND, CALL, HEARTBEAT, MESSAGES, Event
 
 KINDS = (*MESSAGES, "role", "commit", "apply", "disk", CALL, "fault", "life", "log")
+SCRIPTS = ("diagram_data.js", "diagram_draw.js", "diagram_controls.js")
+"""One script in the page, with nothing global but `diagram`."""
 
 
 def page(told: Told) -> str:
@@ -21,7 +23,7 @@ def page(told: Told) -> str:
         "SENTENCE": html.escape(told.sentence.partition("\n")[0]),
         "TEXT": html.escape("\n".join(text(told))),
         "DATA": json.dumps(data(told), separators=(",", ":")).replace("<", "\\u003c"),
-        "SCRIPT": _part("diagram.js").replace("@CONTROLS@", _part("diagram_controls.js")),
+        "SCRIPT": "\n".join(map(_part, SCRIPTS)),
     }
     filled = _part("diagram.html")
     for name, value in values.items():

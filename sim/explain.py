@@ -209,8 +209,3 @@ def _deed_of(event: Event) -> str:
             return event.say
     arrives = f"arrives at {moment(event.until)}" if event.until is not None else "has not arrived"
     return f"to {event.to}{term}: {event.say} ({arrives})"
-
-
-def all_events(told: Told) -> list[str]:
-    """Everything but heartbeats' housekeeping, one a line: the diagram for those without a browser."""
-    return [event_in_words(event) for event in told.events]
