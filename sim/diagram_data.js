@@ -100,6 +100,7 @@ function readColours() {
 
 function fit() {
   const box = picture.parentElement.getBoundingClientRect(), ratio = devicePixelRatio || 1;
+  if (box.width <= LABEL_WIDTH) return;  // nobody sees it
   size = { width: box.width, height: Math.max(120, box.height - OVERVIEW_HEIGHT) };
   for (const [canvas, height, often] of [[picture, size.height, false], [overview, OVERVIEW_HEIGHT, true]]) {
     canvas.width = Math.round(size.width * ratio);
