@@ -34,6 +34,8 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, node_of
 
 POLL_S = 0.02
+HAND_OVER_S = 2.0
+"""A member that cannot lead by then is not going to."""
 GRACE_S = 5.0
 """A blocking caller waits this much longer than the loop should need to tell it."""
 
@@ -165,8 +167,9 @@ class MemberOperations:
 
     def _hand_over(self, group: str, member: MemberId, timeout: float | None) -> None:
         """The leader's own node has heard of the wish, too, and may ask for it at the same time: of two
-        requests the later one counts, and the earlier one is refused."""
-        until = time.monotonic() + (timeout or self.timeout)
+        requests the later one counts, and the earlier one is refused. A leader that has just been elected
+        has not heard of anybody yet."""
+        until = time.monotonic() + min(HAND_OVER_S, timeout or self.timeout)
         while True:
             try:
                 self._ask(TransferLeader(member), group, timeout=timeout)
@@ -175,8 +178,7 @@ class MemberOperations:
                 status = self.status(group, timeout)
                 if status.member == member and status.role == "leader":
                     return
-                answers = any(peer.member == member and peer.responsive for peer in status.peers)
-                if not answers or time.monotonic() > until:
+                if time.monotonic() > until:
                     raise
             time.sleep(POLL_S)
 
