@@ -53,6 +53,8 @@ MOVES_MAX = 8
 """Groups that bring somebody in at a time: catching up costs disk and network."""
 EVERY_ROUNDS = 10
 """So often every group is looked at even if nothing seems to have changed."""
+SILENT_ROUNDS = 3
+"""A learner that says nothing for so long is looked for; one that was just added has had no time."""
 FOUNDERS_MS: Millis = 10_000
 """A founder of the cluster may take so long to say that it is there before it is taken for a stranger."""
 
@@ -78,10 +80,8 @@ class Healer:
         """Groups that may need a step, by number, the longest waiting first."""
         self.rounds = 0
         self.again_is_due = False
-        self.looked_for: dict[int, int] = {}
-        """Group number to the round in which a silent learner's node was asked."""
-        self.silent: dict[int, MemberId] = {}
-        """Group number to the learner that its node is being asked about."""
+        self.silent: dict[int, tuple[MemberId, int]] = {}
+        """Group number to a learner that says nothing, and since which round, or when its node was asked."""
         self.refused: dict[int, str] = {}
         """Group number to why its last step was refused for good, so that it is logged once."""
 
@@ -210,24 +210,27 @@ class Healer:
                 self._again(hosting)
 
     def _look_for(self, hosting: Hosting, seen: Seen) -> bool:
-        """A learner that says nothing, on a node that answers, may have been told to go by a leader that knew
-        nothing of it: its node knows. Once a round at most; True: it is asked."""
+        """A learner that goes on saying nothing, on a node that answers, may have been told to go by a leader
+        that knew nothing of it: its node knows. True: that is asked."""
         manager, number = self.manager, hosting.record.number
         for seat in seen.seats:
             node = node_of(seat.member)
             address = manager.nodes.managers.get(node)
             if seat.votes or seat.responsive or address is None or not manager.is_reachable(node):
                 continue
-            if self.looked_for.get(number) != self.rounds:
-                self.looked_for[number] = self.rounds
-                manager.send(address, NodeRequest(self._open(hosting), manager.myAddress, ListMembers()))
-                self.silent[number] = seat.member
-                return True
+            member, since = self.silent.get(number, (seat.member, self.rounds))
+            if member != seat.member or self.rounds - since < SILENT_ROUNDS:
+                self.silent[number] = (seat.member, since if member == seat.member else self.rounds)
+                return False
+            self.silent[number] = (seat.member, self.rounds)
+            manager.send(address, NodeRequest(self._open(hosting), manager.myAddress, ListMembers()))
+            return True
+        self.silent.pop(number, None)
         return False
 
     def _on_members(self, hosting: Hosting, there: MemberList) -> None:
         """The disk that it lives on does not hold it, and never gives its name again: it is gone for good."""
-        member = self.silent.pop(hosting.record.number)
+        member, _ = self.silent.pop(hosting.record.number)
         is_there = any(one.member == member for one in there.members)
         if there.node.incarnation == disk_of(member) and not is_there:
             log.info("group=%s lets go of %s, which its node does not hold", hosting.spec.name, member)
