@@ -21,6 +21,7 @@ from fleet.raft.messages import (
     PreVote,
     PreVoteReply,
     Removed,
+    Stranger,
     VoteReply,
     VoteRequest,
 )
@@ -41,8 +42,8 @@ def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
     if (kind is PreVote or kind is VoteRequest) and is_proven_removed(core, message):
         core.send(Removed(core.term, core.id, message.src))
         return False
-    if kind is PreVote and is_stranger(core, message.src):
-        core.send(Removed(core.term, core.id, message.src, is_final=False))
+    if type(message) is PreVote and is_stranger(core, message.src):
+        core.send(Stranger(core.term, core.id, message.src, message.last_index, message.last_term))
         return False
     if message.term < core.term:
         answer_old_term(core, message)
@@ -77,8 +78,14 @@ def on_pre_vote(core: CoreState, role: Role, m: PreVote) -> None:
 
 
 def on_removed(core: CoreState, role: Role, m: Removed) -> None:
-    """Whoever a leader speaks to, or a later one spoke to, is no stranger any more."""
-    if m.is_final or (m.term >= core.term and not is_loyal(core)):
+    leave_group(core)
+
+
+def on_stranger(core: CoreState, role: Role, m: Stranger) -> None:
+    """What it promised, it promised to leaders whose changes were lost. Whoever heard from one that knows
+    it is no stranger any more, however late this arrives."""
+    is_as_it_was = (m.last_index, m.last_term) == (core.log.last_index, core.log.last_term)
+    if is_as_it_was and not is_loyal(core):
         leave_group(core)
 
 

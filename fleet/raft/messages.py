@@ -96,13 +96,18 @@ class TimeoutNow(Message, frozen=True, array_like=True, tag=18, gc=False):
 
 
 class Removed(Message, frozen=True, array_like=True, tag=19, gc=False):
-    """`dst` was removed from the group by a change that is committed here.
+    """`dst` was removed from the group by a change that is committed here."""
 
-    Not `is_final`: no change that is committed or under way at this leader has `dst` in the group. A later
-    leader may still add it.
+
+class Stranger(Message, frozen=True, array_like=True, tag=20, gc=False):
+    """This leader knows all that is committed, and no change that has `dst` in the group.
+
+    It may be added again at any time: this is worth something only while its log ends as it did when it
+    asked, with `last_term` at `last_index`. Who counts for anything has received more by then.
     """
 
-    is_final: bool = True
+    last_index: Index
+    last_term: Term
 
 
 PeerMessage: TypeAlias = (
@@ -116,4 +121,5 @@ PeerMessage: TypeAlias = (
     | SnapshotReply
     | TimeoutNow
     | Removed
+    | Stranger
 )

@@ -26,6 +26,7 @@ from fleet.raft.messages import (
     PreVoteReply,
     Removed,
     SnapshotReply,
+    Stranger,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -47,6 +48,7 @@ ANYONE: Final[dict[type, Handler]] = {
     PreVote: anyone.on_pre_vote,
     VoteRequest: anyone.on_vote_request,
     Removed: anyone.on_removed,
+    Stranger: anyone.on_stranger,
     SnapshotTaken: anyone.on_snapshot_taken,
     SnapshotFailed: anyone.on_snapshot_failed,
 }

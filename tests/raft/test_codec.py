@@ -28,6 +28,7 @@ from fleet.raft.messages import (
     PreVoteReply,
     Removed,
     SnapshotReply,
+    Stranger,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -52,7 +53,8 @@ MESSAGES = [
     (InstallSnapshot(2, N2, N1, META, 4, b"abc", 5, 6), f"91991002{ID2}{ID1}{META_HEX}04c4036162630506"),
     (SnapshotReply(2, N2, N1, 9, 4, True, 5, 6), f"91991102{ID2}{ID1}0904c30506"),
     (TimeoutNow(2, N2, N1), f"91941202{ID2}{ID1}"),
-    (Removed(2, N2, N1), f"91951302{ID2}{ID1}c3"),
+    (Removed(2, N2, N1), f"91941302{ID2}{ID1}"),
+    (Stranger(2, N2, N1, 9, 8), f"91961402{ID2}{ID1}0908"),
 ]
 
 BODIES = [

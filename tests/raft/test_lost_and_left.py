@@ -1,9 +1,9 @@
 """Members that missed something: a removal, or what they had acknowledged."""
 
 from fleet.raft.core import Core
-from fleet.raft.entries import MemberAdded, Members
+from fleet.raft.entries import Entry, MemberAdded, Members
 from fleet.raft.events import Change, Tick, Transfer
-from fleet.raft.messages import AppendEntries, AppendReply, PreVote, Removed
+from fleet.raft.messages import AppendEntries, AppendReply, PreVote, Removed, Stranger
 from fleet.raft.ready import TARGET_UNRESPONSIVE, TailLost
 from tests.raft.cores import (
     N1,
@@ -81,8 +81,8 @@ def test_s25_a_member_whose_addition_was_lost_with_its_leader_leaves() -> None:
     added = {2: MemberAdded(N4, "n4:1")}
     stranger = follower(terms=(1, 1), me=N4, bodies=added)
     for lead in (settled(term=3), settled(term=2)):
-        (told,) = said(step(lead, asking(stranger)), Removed)
-        assert told == Removed(lead.term, N1, N4, is_final=False)
+        (told,) = said(step(lead, asking(stranger)), Stranger)
+        assert told == Stranger(lead.term, N1, N4, last_index=2, last_term=1)
     step(stranger, told)
     assert stranger.removed
 
@@ -90,21 +90,31 @@ def test_s25_a_member_whose_addition_was_lost_with_its_leader_leaves() -> None:
 def test_s25_only_a_leader_that_knows_what_is_committed_calls_a_member_a_stranger() -> None:
     stranger = follower(terms=(1, 1), me=N4, bodies={2: MemberAdded(N4, "n4:1")})
     asked = asking(stranger)
-    assert said(step(follower(), asked), Removed) == []
-    assert said(step(leader(), asked), Removed) == []
+    assert said(step(follower(), asked), Stranger) == []
+    assert said(step(leader(), asked), Stranger) == []
     adding = settled()
     step(adding, Change(7, MemberAdded(N4, "n4:1")))
-    assert said(step(adding, asked), Removed) == []
+    assert said(step(adding, asked), Stranger) == []
 
 
 def test_s25_a_member_that_has_a_newer_leader_is_no_stranger() -> None:
-    said_once = Removed(2, N1, N4, is_final=False)
+    told = Stranger(2, N1, N4, last_index=2, last_term=1)
     newer = follower(term=3, terms=(1, 1), me=N4, bodies={2: MemberAdded(N4, "n4:1")})
-    step(newer, said_once)
+    step(newer, told)
     assert not newer.removed
     led = follower(term=2, terms=(1, 1), me=N4, bodies={2: MemberAdded(N4, "n4:1")})
     append(led, (2, 1), term=2)
-    step(led, said_once)
+    step(led, told)
     assert not led.removed
     step(led, Removed(2, N1, N4))
     assert led.removed
+
+
+def test_s25_a_member_that_was_added_after_all_is_not_sent_away_by_a_late_word() -> None:
+    """The very leader that knew nothing of it added it since, and then fell silent."""
+    told = Stranger(2, N1, N4, last_index=2, last_term=1)
+    member = follower(term=2, terms=(1, 1), me=N4, bodies={2: MemberAdded(N4, "n4:1")})
+    append(member, (2, 1), [Entry(2, 3, MemberAdded(N4, "n4:1"))], term=2)
+    member.step(member.deadline, Tick())
+    step(member, told)
+    assert not member.removed
