@@ -79,7 +79,7 @@ class DataMachine:
 
         Raises MemberMustHalt: the object is half changed and this member may not go on.
         """
-        RUNNING.context = context
+        RUNNING.context, RUNNING.seeded = context, None  # a replay has the very context of the first run
         try:
             return self._apply(payload)
         except BaseException as error:

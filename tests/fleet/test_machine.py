@@ -504,3 +504,27 @@ def test_a_class_of_main_lives_on_other_hosts_and_its_state_moves_between_them()
     assert decode_result(machine.query(bytes.fromhex(total))[0]) == 27
     assert machine.dump()[:4] == b"\0\0\0\2"
     assert run_python(HOST, cls, machine.dump().hex(), total) == "27\n"
+
+
+class Dice(Data):
+    drawn: list[float] = []
+
+    @command
+    def roll(self) -> float:
+        self.drawn.append(ctx.random.random())
+        return self.drawn[-1]
+
+    @command
+    def fail(self) -> None:
+        self.drawn.append(0.0)
+        raise ValueError("half done")
+
+
+def test_a_command_that_is_replayed_after_a_failure_draws_what_it_drew() -> None:
+    """The draw went on where the first run had ended, and the state was another one than the result said;
+    on a member with a longer journal it was not."""
+    machine = DataMachine(Dice)
+    drawn, _ = machine.apply(CONTEXT, encode_call("roll", (), {}))
+    machine.load(None)
+    again, _ = machine.apply(CONTEXT, encode_call("roll", (), {}))
+    assert again == drawn
