@@ -22,6 +22,7 @@ class SimClock:
         self._local = at_us
         self._wall = wall_us
         self.rate = rate
+        self.has_jumped = False
 
     def micros(self) -> int:
         return self._local + (self._world.now - self._since) * self.rate // EVEN
@@ -47,6 +48,7 @@ class SimClock:
     def jump(self, forward_us: int) -> None:
         """As after the sleep of a virtual machine."""
         assert forward_us >= 0
+        self.has_jumped = True
         self._local += forward_us
 
     def jump_wall(self, by_us: int) -> None:

@@ -138,6 +138,9 @@ class Invariants:
                     self.world.violated(f"{who} commits {entry}, {before} was committed")
             if core.is_leader:
                 self._is_safe(past, core)
+                self._is_of_own_term(past, core, last)
+                if last.commit < core.role.first_index <= log.commit:
+                    self._no_lease_is_left(past, core)
         if member.applier.index != last.applied:
             self._compare_state(past, member)
         last.commit, last.applied, last.term = log.commit, member.applier.index, core.term
@@ -155,6 +158,27 @@ class Invariants:
         self.world.violated(
             f"{past.name}: {core.id} commits {index} of term {term}, held by {holding} of {voters}"
         )
+
+    def _is_of_own_term(self, past: GroupPast, core: Any, last: Seen) -> None:
+        """What a leader commits, it commits by an entry of its own term (Raft 5.4.2, figure 8)."""
+        if last.role is core.role and core.log.commit < core.role.first_index:
+            self.world.violated(
+                f"{past.name}: {core.id} of term {core.term} commits {core.log.commit} by counting, "
+                f"before its own {core.role.first_index}"
+            )
+
+    def _no_lease_is_left(self, past: GroupPast, core: Any) -> None:
+        """When a leader settles in, no earlier one may still believe its lease: it would answer what was
+        true once. Only where no clock was ever wrong by more than its rate."""
+        if any(node.clock.has_jumped for node in self.world.nodes.values()):
+            return
+        for other in self.world.members_of(past.name):
+            if other.core is not core and other.spec.uid == self._uid_of(past):
+                holds = other.core.lease_holds(max(other.core.now, other.start.clock.now_ms()))
+                self.world.need(not holds, f"{past.name}: {other.core.id} has a lease, {core.id} leads")
+
+    def _uid_of(self, past: GroupPast) -> int:
+        return next(uid for uid, known in self.groups.items() if known is past)
 
     def _holds(self, member: MemberId, index: Index, term: Term) -> bool:
         disk = self.disks.get(member)

@@ -38,6 +38,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.actors": ((*HOST, "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.sim": ((*HOST, "fleet.sim", "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.sim.explore": (("fleet.raft", "fleet.sim"), {"msgspec", "rich"}),
+    "fleet.testing": (("fleet",), {"msgspec", "cloudpickle", "hypothesis"}),
     "fleet": (("fleet",), {"thespian", "msgspec", "cloudpickle", "click", "rich"}),
 }
 OUTSIDE_OF_WORLDS = {"fleet.sim.explore"}

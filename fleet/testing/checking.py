@@ -1,0 +1,259 @@
+"""`check`: whether a data class is fit to be replicated. No fleet is run: see `Sim` and `DataMachine`."""
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import cloudpickle
+
+from fleet.context import executing
+from fleet.data import shape_of
+from fleet.errors import ConfigError, Reject
+from fleet.machine import DataMachine
+from fleet.payload import decode_call
+from fleet.testing.arguments import Calls, Drawer
+from fleet.testing.canonical import canonical
+from fleet.testing.scripts import Script, Step
+
+HASH_SEEDS = (0, 1, 2, 3)
+PROCESS_S = 300
+
+
+class CheckFailed(AssertionError):
+    """The class is not fit; the message has the seed, the calls that led there, and how to see it again."""
+
+
+def check(
+    cls: type[Any],
+    seeds: int | Iterable[int] = 100,
+    *,
+    calls: Calls | None = None,
+    hash_seeds: Sequence[int] = HASH_SEEDS,
+) -> None:
+    """Run scripts of 20 calls each, one a seed, and raise CheckFailed at the first that shows one of these:
+
+    - replicas differ: a result or a state depends on the process (`hash()`, the order of a set, `id()`,
+      time, an unseeded `random`, the environment), shown by processes with other hash seeds;
+    - a state cannot be encoded, or comes back from its bytes as another one;
+    - the object goes on differently from a snapshot than without, at any step: something of its state lies
+      outside of the object, or is lost on the way;
+    - a query changes the object;
+    - a command raises `Reject` after it has changed the object;
+    - the object keeps an argument itself, so that whoever passed it could change the state later.
+
+    Arguments are drawn by annotation; where that cannot be, `calls` maps a method's name to a function of a
+    `random.Random` that returns a tuple of arguments. `hash_seeds`: () leaves the other processes out.
+    """
+    wanted = list(range(1, seeds + 1)) if isinstance(seeds, int) else list(seeds)
+    drawer = Drawer(cls, calls or {})
+    if not drawer.commands and not drawer.queries:
+        raise ConfigError(f"{cls.__qualname__} has no @fleet.command and no @fleet.query to check")
+    if hash_seeds and wanted:
+        _compare_processes(cls, calls or {}, wanted, hash_seeds)
+    for seed in wanted:
+        _Trial(Script(cls, drawer, seed)).run()
+
+
+class _Trial:
+    """One script in this process."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.cls = script.cls
+        self.queries = shape_of(script.cls).queries
+        self.done: list[Step] = []
+
+    def run(self) -> None:
+        """`kept` lives on, `reborn` is made anew from its snapshot before each call."""
+        kept = DataMachine(self.cls)
+        for number, (is_query, payload, context) in enumerate(self.script.calls):
+            snapshot = self._dump(kept)
+            reborn = DataMachine(self.cls)
+            reborn.load(snapshot)
+            if canonical(reborn._state()) != canonical(kept._state()):
+                self._fail(
+                    "the state comes back from its bytes as another one",
+                    f"before: {canonical(kept._state())}", f"after:  {canonical(reborn._state())}",
+                )  # fmt: skip
+            if is_query:
+                self._is_pure(snapshot, number)
+            else:
+                self._refuses_cleanly(snapshot, number)
+                self._keeps_no_argument(snapshot, number)
+            step, other = self.script.step(kept, number), self.script.step(reborn, number)
+            self.done.append(step)
+            if step != other:
+                self._fail(
+                    f"{step.call} goes on differently from a snapshot than without",
+                    f"without:       {step.answer} {step.state}",
+                    f"from snapshot: {other.answer} {other.state}",
+                )
+            if step.answer.startswith("halts"):
+                self._fail(f"{step.call} {step.answer}")
+        self._dump(kept)
+
+    def _dump(self, machine: DataMachine) -> bytes:
+        try:
+            return machine.dump()
+        except Exception as error:  # told with the script that led there
+            self._fail(str(error))
+
+    def _is_pure(self, snapshot: bytes, number: int) -> None:
+        machine = DataMachine(self.cls)
+        machine.load(snapshot)
+        before = canonical(machine._state())
+        machine.query(self.script.calls[number][1])
+        after = canonical(machine._state())
+        if before != after:
+            self._fail(
+                f"the query {self.script.called(number)} changes the object",
+                f"before: {before}", f"after:  {after}",
+            )  # fmt: skip
+
+    def _refuses_cleanly(self, snapshot: bytes, number: int) -> None:
+        instance, function, args, kwargs = self._plain(snapshot, number)
+        before = canonical(_state_of(instance))
+        with executing(copy.copy(self.script.calls[number][2])):
+            try:
+                function(instance, *args, **kwargs)
+            except Reject:
+                after = canonical(_state_of(instance))
+                if before != after:
+                    self._fail(
+                        f"{self.script.called(number)} raises Reject after it has changed the object; "
+                        "members undo that, at a price, a plain instance does not: check, then change",
+                        f"before: {before}", f"after:  {after}",
+                    )  # fmt: skip
+            except Exception:  # of any kind: members undo what it did, and so the next step is compared
+                return
+
+    def _keeps_no_argument(self, snapshot: bytes, number: int) -> None:
+        instance, function, args, kwargs = self._plain(snapshot, number)
+        with executing(copy.copy(self.script.calls[number][2])):
+            try:
+                function(instance, *args, **kwargs)
+            except Exception:  # as above
+                return
+        before = canonical(_state_of(instance))
+        for place, arg in enumerate(args, start=1):
+            if _disturb(arg) and canonical(_state_of(instance)) != before:
+                self._fail(
+                    f"{self.script.called(number)} keeps argument {place} itself: whoever passed it can "
+                    "change the state of a plain instance later; keep a copy",
+                )
+
+    def _plain(self, snapshot: bytes, number: int) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]]:
+        """As a unit test calls it: the object itself, with nothing between."""
+        method, args, kwargs = decode_call(self.script.calls[number][1])
+        instance = DataMachine(self.cls).copy_from(snapshot)
+        return instance, shape_of(self.cls).commands[method], copy.deepcopy(args), copy.deepcopy(kwargs)
+
+    def _fail(self, what: str, *more: str) -> NoReturn:
+        raise CheckFailed(_report(self.cls, self.script.seed, what, more, [str(step) for step in self.done]))
+
+
+def _state_of(instance: Any) -> Any:
+    return instance.__dict__
+
+
+def _disturb(value: Any) -> bool:
+    """Change it in place, where it can be changed."""
+    if isinstance(value, list):
+        value.append("changed by the caller")
+    elif isinstance(value, dict):
+        value["changed by the caller"] = 1
+    elif isinstance(value, set):
+        value.add("changed by the caller")
+    elif isinstance(value, bytearray):
+        value += b"changed by the caller"
+    elif hasattr(value, "__dict__") and not isinstance(value, type):
+        value.__dict__["changed_by_the_caller"] = 1
+    else:
+        return False
+    return True
+
+
+def _report(cls: type[Any], seed: int, what: str, more: Sequence[str], steps: Sequence[str]) -> str:
+    lines = [f"{cls.__qualname__}: {what}", *(f"  {line}" for line in more)]
+    if steps:
+        lines += ["after", *(f"  {step}" for step in steps)]
+    return "\n".join([*lines, f"seed {seed}; again: check({cls.__name__}, seeds=[{seed}])"])
+
+
+# -- other processes -------------------------------------------------------------------------------
+
+
+def _compare_processes(
+    cls: type[Any], calls: Calls, seeds: list[int], hash_seeds: Sequence[int]
+) -> None:
+    """Replicas are processes with hash seeds of their own: each runs all scripts."""
+    found = [_run_elsewhere(cls, calls, seeds, hash_seed) for hash_seed in hash_seeds]
+    first, *others = found
+    for hash_seed, other in zip(hash_seeds[1:], others):
+        for seed in seeds:
+            _compare(cls, seed, (hash_seeds[0], first[seed]), (hash_seed, other[seed]))
+
+
+def _compare(cls: type[Any], seed: int, one: tuple[int, Any], other: tuple[int, Any]) -> None:
+    done: list[str] = []
+    for mine, theirs in zip(one[1], other[1]):
+        if mine != theirs:
+            raise CheckFailed(
+                _report(
+                    cls,
+                    seed,
+                    f"{mine[0]} differs from process to process: it reads what is not the same everywhere",
+                    [
+                        f"PYTHONHASHSEED={hash_seed}: -> {step[1]}, state {step[2]}"
+                        for hash_seed, step in ((one[0], mine), (other[0], theirs))
+                    ],
+                    done,
+                )
+            )
+        done.append(f"{mine[0]} -> {mine[1]}")
+
+
+def _run_elsewhere(
+    cls: type[Any], calls: Calls, seeds: list[int], hash_seed: int
+) -> dict[int, list[tuple[str, str, str]]]:
+    with tempfile.NamedTemporaryFile(prefix="fleet-check-") as file:
+        file.write(pickle.dumps((sys.path, _portable((cls, calls, seeds), cls))))
+        file.flush()
+        command = [sys.executable, "-m", "fleet.testing.replica", file.name]
+        ours = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = {**os.environ, **ours}
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=PROCESS_S)
+    if done.returncode:
+        said = done.stderr.decode()[-2000:]
+        raise CheckFailed(f"{cls.__qualname__} fails in a process of its own:\n{said}")
+    steps: dict[int, list[tuple[str, str, str]]] = pickle.loads(done.stdout)
+    return steps
+
+
+def _portable(value: Any, cls: type[Any]) -> bytes:
+    """By value what another process could not import: a test's own module, whatever its name is here."""
+    module = sys.modules.get(cls.__module__)
+    if module is None or cls.__module__ == "__main__" or _is_importable(cls.__module__, module):
+        body: bytes = cloudpickle.dumps(value)
+        return body
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        body = cloudpickle.dumps(value)
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+    return body
+
+
+def _is_importable(name: str, module: Any) -> bool:
+    """Whether another process with this `sys.path` would find this very file under that name."""
+    path = getattr(module, "__file__", None)
+    if path is None:
+        return True
+    inside = name.replace(".", os.sep)
+    places = [os.path.join(entry, inside) for entry in sys.path]
+    return any(path in (f"{place}.py", os.path.join(place, "__init__.py")) for place in places)

@@ -1,0 +1,94 @@
+"""Which bad things happen to a simulated fleet, and how often."""
+
+import random
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from fleet.actors.mail import TransferLeader
+from fleet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fleet.testing.sim import Sim
+
+KINDS = ("partition", "kill", "power", "pause", "slow", "hang", "transfer", "restart", "heal")
+MS = 1000
+
+
+class Faults(Struct, frozen=True):
+    """`weight` is how likely something happens before a step, `kinds` what.
+
+    partition: some nodes are cut off from the others. kill, power: a node dies, or its host. pause: a
+    process stands still for up to 3 s. slow: its links take up to 500 ms more. hang: its disk does for up
+    to 3 s. transfer: the leadership moves. restart: a node stops in good order and starts. heal: all is
+    well again. A majority of the nodes always has power.
+    """
+
+    kinds: tuple[str, ...] = ()
+    weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown:
+            raise ConfigError(f"no fault is called {unknown[0]!r}; there are {', '.join(KINDS)}")
+        if not 0 <= self.weight <= 1:
+            raise ConfigError(f"weight is a probability from 0 to 1, not {self.weight!r}")
+
+    @classmethod
+    def none(cls) -> "Faults":
+        return cls()
+
+    @classmethod
+    def all(cls, weight: float = 0.1) -> "Faults":
+        return cls(KINDS, weight)
+
+    @classmethod
+    def only(cls, *kinds: str, weight: float = 0.1) -> "Faults":
+        return cls(kinds, weight)
+
+    def strike(self, sim: "Sim", rng: random.Random) -> str | None:
+        """Perhaps do something; says what."""
+        if not self.kinds or rng.random() >= self.weight:
+            return None
+        kind = rng.choice(self.kinds)
+        return f"{kind} {_deed(kind, sim, rng)}".strip()
+
+
+def _deed(kind: str, sim: "Sim", rng: random.Random) -> str:
+    names = list(sim.nodes)
+    name = rng.choice(names)
+    match kind:
+        case "partition":
+            side = sorted(rng.sample(names, rng.randint(1, max(1, len(names) // 2))))
+            sim.partition(*side)
+            return " ".join(side)
+        case "kill" | "power":
+            if 2 * (sum(map(sim.is_up, names)) - sim.is_up(name)) <= len(names):
+                return "nobody: too few would be left"
+            sim.kill(name, power=kind == "power")
+        case "pause":
+            sim.pause(name, rng.randint(1, 3000) / 1000)
+        case "slow":
+            sim.slow(name, rng.randint(1, 500) / 1000)
+        case "hang":
+            sim.hang(name, rng.randint(1, 3000) / 1000)
+        case "transfer":
+            return _transfer(sim, rng)
+        case "restart":
+            if sim.is_up(name):
+                sim.stop(name)
+            sim.restart(name)
+        case "heal":
+            sim.heal()
+            return ""
+    return name
+
+
+def _transfer(sim: "Sim", rng: random.Random) -> str:
+    members = [member for group in sim.groups for member in sim.world.members_of(group)]
+    if not members:
+        return "nobody"
+    chosen = rng.choice(members)
+    group, target = chosen.spec.name, chosen.core.id
+    sim.client.in_turn(lambda: sim.client.ask(TransferLeader(target), group, "", lambda value, error: None))
+    return f"{group} to {target}"

@@ -1,0 +1,98 @@
+"""What was called on one group and what it answered, judged with the class itself as the model."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from fleet.calls import Kind
+from fleet.errors import FleetError, NotDone, OutcomeUnknown, Rejected
+from fleet.machine import DataMachine
+from fleet.payload import decode_call, decode_result
+from fleet.ports import Context
+from fleet.sim.history import History
+from fleet.sim.linear import Violation, check
+from fleet.sim.models import Model
+
+STEPS_MAX = 200_000
+ANY = Context(index=1, now_ms=0, session=1, seq=1, client="model")
+
+
+class Called(Struct, frozen=True):
+    kind: Kind
+    payload: bytes
+
+    def __str__(self) -> str:
+        method, args, kwargs = decode_call(self.payload)
+        shown = [repr(arg) for arg in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
+        return f"{method}({', '.join(shown)})"
+
+
+class Calls:
+    """Of one group."""
+
+    def __init__(self, group: str, cls: type[Any]) -> None:
+        self.group = group
+        self.cls = cls
+        self.history = History()
+        self.lines: list[str] = []
+
+    def begins(
+        self, client: str, kind: Kind, method: str, payload: bytes, now: int
+    ) -> Callable[[bytes | None, FleetError | None, int], None]:
+        """To be called once with the outcome."""
+        called = Called(kind, payload)
+        call = self.history.call(client, self.group, called, now)
+
+        def ends(value: bytes | None, error: FleetError | None, at: int) -> None:
+            if value is not None:
+                self.history.done(call, answer_of(value), at)
+            elif isinstance(error, OutcomeUnknown) and kind == "command":
+                self.history.lost(call)
+            else:
+                assert kind == "query" or isinstance(error, NotDone), f"{called} was told {error!r}"
+                self.history.failed(call)
+
+        return ends
+
+    def violation(self) -> str | None:
+        verdict = check(self.history.operations(), ClassModel(self.cls), steps_max=STEPS_MAX)
+        return str(verdict) if isinstance(verdict, Violation) else None
+
+
+def answer_of(record: bytes) -> Any:
+    """A result as something that can be compared: the value, or which error it stands for."""
+    try:
+        return ("value", decode_result(record))
+    except Rejected as refusal:
+        return ("rejected", refusal.value)
+    except FleetError as error:
+        return (type(error).__name__, getattr(error, "error", None), error.what)
+
+
+class ClassModel(Model):
+    """The state is the encoded object."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        self.machine = DataMachine(cls)
+        self.noun = cls.__name__
+        self.start = self.machine.dump()
+        self._known: dict[tuple[bytes, bytes], tuple[Any, bytes]] = {}
+
+    def apply(self, state: Any, input: Any) -> tuple[Any, Any]:
+        known = self._known.get((state, input.payload))
+        if known is None:
+            known = self._known[state, input.payload] = self._apply(state, input)
+        return known
+
+    def _apply(self, state: bytes, input: Called) -> tuple[Any, bytes]:
+        machine = self.machine
+        machine.load(state)
+        if input.kind == "query":
+            record, is_clean = machine.query(input.payload)
+            return answer_of(record), state
+        record, is_clean = machine.apply(ANY, input.payload)
+        return answer_of(record), machine.dump() if is_clean and record[0] == 0x80 else state
+
+    def reads(self, input: Any, told: Any) -> bool:
+        return bool(input.kind == "query")

@@ -1,0 +1,323 @@
+"""A whole fleet in one thread, on virtual time: the shipping code on simulated links, disks and clocks."""
+
+import random
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from fleet.actors.channel import Call
+from fleet.calls import CallOptions, Kind, Reply
+from fleet.cluster import CLUSTER_GROUP
+from fleet.data import bind
+from fleet.errors import ConfigError, FleetError, NoSuchGroup, NoSuchNode, OutcomeUnknown, WouldDeadlock
+from fleet.payload import encode_class
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import node_of
+from fleet.sim.host import NodeHost
+from fleet.sim.network import Weather
+from fleet.sim.workload import SimClient
+from fleet.sim.world import MS, S, World
+from fleet.testing.faults import Faults
+from fleet.testing.histories import Calls
+
+D = TypeVar("D")
+TIMEOUT_S: Final = 10.0
+PATIENCE_US: Final = 120 * S
+"""So long, in virtual time, may it take until what was asked for in good weather is there."""
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)\s*")
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+class Sim:
+    """`Sim(seed=7, nodes=3)` is a cluster that has been founded, with nodes n1, n2, n3 and one client.
+
+    Time stands still unless `run` is called or a call waits for its answer. Whatever goes wrong in the
+    fleet itself (a failed actor, two leaders, a lost command) raises `fleet.sim.world.Broken`, with the seed.
+    The same seed and the same calls give the same run, whatever PYTHONHASHSEED is.
+    """
+
+    def __init__(
+        self, seed: int = 0, nodes: int = 3, *, faults: Faults = Faults(), tracing: bool = False
+    ) -> None:
+        if nodes < 1:
+            raise ConfigError(f"nodes must be at least 1, not {nodes}")
+        self.seed = seed
+        self.faults = faults
+        self.timeout = TIMEOUT_S
+        self.world = World(seed, tracing)
+        self.rng = random.Random(f"{seed}/faults")
+        self.groups: dict[str, type[Any]] = {}
+        self.told: list[str] = []
+        """The faults so far, each with its time."""
+        self._is_running = False
+        self._calls: dict[str, Calls] = {}
+        self._clients: dict[str, SimClient] = {}
+        self._found(nodes)
+
+    def _found(self, count: int) -> None:
+        for number in range(1, count + 1):
+            self.world.add_node(f"n{number}", f"z{number}")
+        first, *others = self.nodes.values()
+        for node in others:
+            node.join = (first.endpoint,)
+        for node in self.nodes.values():
+            node.start()
+        self.client = self._client("c1")
+        self._until(lambda: self._nodes_known() == count, "the nodes did not become one cluster")
+
+    def _nodes_known(self) -> int:
+        managers = [node.manager for node in self.nodes.values()]
+        return min((len(m.view.nodes) if m is not None and hasattr(m, "nodes") else 0) for m in managers)
+
+    def __repr__(self) -> str:
+        return f"Sim(seed={self.seed}, nodes={len(self.nodes)}) at {self.now:.3f} s"
+
+    # -- groups and calls --------------------------------------------------------------------------
+
+    def group(
+        self,
+        name: str,
+        cls: type[D],
+        *,
+        replicas: int = 3,
+        config: GroupConfig = GroupConfig(),
+        client: str = "c1",
+    ) -> D:
+        """A handle as `Fleet.group` gives it; the group is made when there is none of that name.
+
+        Calls block in virtual time; `.submit` returns a future, which `run` brings on. `client`: who
+        calls; each has a session of its own.
+        """
+        caller = _Caller(self, self._client(client), client)
+        if name not in self.groups:
+            args = (name, replicas, encode_class(cls), config, ())
+            self._ask_cluster("add_group", args)
+            self.groups[name] = cls
+            self._calls[name] = Calls(name, cls)
+            self._until(lambda: self.leader(name) is not None, f"group {name} is not served")
+        return bind(cls, name, caller)
+
+    def _client(self, name: str) -> SimClient:
+        if name not in self._clients:
+            self._clients[name] = self.world.add_client(name)
+        return self._clients[name]
+
+    def _ask_cluster(self, method: str, args: tuple[Any, ...]) -> None:
+        told: list[FleetError | None] = []
+
+        def finish(value: Any, error: FleetError | None) -> None:
+            told.append(error)
+
+        def ask() -> None:
+            self.client.call(CLUSTER_GROUP, method, args, False, 30_000, finish)
+
+        self.client.in_turn(ask)
+        self._until(lambda: bool(told), f"the cluster does not answer {method}")
+        if told[0] is not None:
+            raise told[0]
+
+    # -- time --------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the beginning."""
+        return self.world.now / S
+
+    def run(self, duration: str | float, until: Callable[[], bool] | None = None) -> bool:
+        """Let time pass: "30s", "500ms", "2min", or seconds. True as soon as `until` holds."""
+        return self._advance(round(seconds(duration) * S), until)
+
+    def _advance(self, us: int, until: Callable[[], bool] | None, every: int = 20 * MS) -> bool:
+        if self._is_running:
+            raise WouldDeadlock("time is passing already: this was called from inside the simulated fleet")
+        self._is_running = True
+        try:
+            return self.world.run(us, until, every)
+        finally:
+            self._is_running = False
+
+    def _until(self, holds: Callable[[], bool], otherwise: str) -> None:
+        self.world.need(self._advance(PATIENCE_US, holds), otherwise)
+
+    # -- faults ------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> dict[str, NodeHost]:
+        return self.world.nodes
+
+    def _node(self, name: str) -> NodeHost:
+        if name not in self.nodes:
+            raise NoSuchNode(f"there is no node {name!r}", nodes=", ".join(self.nodes))
+        return self.nodes[name]
+
+    def is_up(self, name: str) -> bool:
+        return self._node(name).is_up
+
+    def partition(self, *side: str) -> None:
+        """Cut these nodes, and clients if named, off from all other nodes; an earlier cut stays. A client
+        that was never named reaches everybody."""
+        clients = {name for name in side if name in self._clients}
+        inside = {self._node(name).name for name in side if name not in clients}
+        outside = [name for name in self.nodes if name not in inside]
+        cut = self.world.network.weather.cut
+        for one in inside | clients:
+            for other in outside:
+                cut.update(((one, other), (other, one)))
+
+    def heal(self) -> None:
+        """Every node runs, hears and is heard, and its disk works."""
+        weather = self.world.network.weather
+        weather.cut.clear()
+        weather.slow_us.clear()
+        self.world.network.heal()
+        for node in self.nodes.values():
+            node.disk.errs, node.disk.is_full, node.disk.hangs_until = 0.0, False, 0
+            if node.process is not None:
+                node.process.resume()
+            node.start()
+
+    def kill(self, name: str, power: bool = False) -> None:
+        """As by kill -9, or with `power` the power of the host; what was synced to its disk stays."""
+        self._node(name).kill(power)
+
+    def stop(self, name: str) -> None:
+        """In good order."""
+        self._node(name).stop()
+
+    def restart(self, name: str) -> None:
+        """Start it again, killed or not."""
+        node = self._node(name)
+        node.kill()
+        node.start()
+
+    def pause(self, name: str, duration: str | float) -> None:
+        """Its process stands still, as under SIGSTOP."""
+        process = self._node(name).process
+        if process is not None:
+            process.pause()
+            self.world.after(round(seconds(duration) * S), process.resume)
+
+    def slow(self, name: str, extra: str | float) -> None:
+        """Whatever goes to or from the node takes so much longer, until `heal`."""
+        slow_us = self.world.network.weather.slow_us
+        for other in (*self.nodes, *self.world.clients):
+            slow_us[self._node(name).name, other] = slow_us[other, name] = round(seconds(extra) * S)
+
+    def hang(self, name: str, duration: str | float) -> None:
+        """Nothing that its disk is given is done for so long."""
+        self._node(name).disk.hangs_until = self.world.now + round(seconds(duration) * S)
+
+    def weather(self, **settings: Any) -> None:
+        """What the network does to every frame, for example `late=0.05, reorder=0.02`: see
+        `fleet.sim.network.Weather`. Cuts stay."""
+        now = self.world.network.weather
+        self.world.network.weather = Weather(**settings, cut=now.cut, slow_us=now.slow_us)
+
+    def maybe_fault(self) -> str | None:
+        """What `faults` wants to happen now, if anything."""
+        what = self.faults.strike(self, self.rng)
+        if what is not None:
+            self.told.append(f"{self.now:.3f} {what}")
+        return what
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def leader(self, group: str) -> str | None:
+        """The node that leads in the highest term, as far as anybody that runs knows."""
+        if group not in self.groups and group != CLUSTER_GROUP:
+            raise NoSuchGroup(f"there is no group {group!r} in this simulation")
+        leading = [member.core for member in self.world.members_of(group) if member.core.is_leader]
+        return node_of(max(leading, key=lambda core: int(core.term)).id) if leading else None
+
+    def states_equal(self, group: str) -> bool:
+        """Wait until all members that run have applied the same, at most two virtual minutes; whether
+        they then hold the same, byte for byte."""
+
+        def is_even() -> bool:
+            members = self.world.members_of(group)
+            return len({m.applier.index for m in members}) == 1 and self.leader(group) is not None
+
+        self._until(is_even, f"the members of {group} do not come to the same index")
+        return len({member.applier.machine.dump() for member in self.world.members_of(group)}) == 1
+
+    def linearizable(self, group: str) -> bool:
+        """Whether one order of all calls so far explains every answer. The class itself is the model, so
+        it may not use `fleet.ctx`. `explain` says why not."""
+        return self.explain(group) is None
+
+    def explain(self, group: str) -> str | None:
+        """Why the calls of a group are not linearizable; None when they are."""
+        if group not in self._calls:
+            raise NoSuchGroup(f"there is no group {group!r} in this simulation")
+        return self._calls[group].violation()
+
+    def calls(self, group: str) -> Calls:
+        return self._calls[group]
+
+
+class _Caller:
+    """What a handle needs of a client (`fleet.calls.Caller`)."""
+
+    def __init__(self, sim: Sim, client: SimClient, name: str) -> None:
+        self.sim, self.client, self.name = sim, client, name
+
+    def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
+        sim, requests = self.sim, self.client.requests
+        reply: Reply[Any] = Reply()
+        note = sim.calls(group).begins(self.name, kind, method, payload, sim.world.now)
+
+        def finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+            if reply.done():
+                _later(reply, value, revision, error)
+                return
+            note(value, error, sim.world.now)
+            if error is not None:
+                if isinstance(error, OutcomeUnknown):
+                    reply.later = Reply()
+                    error._again = lambda timeout=None: self._again(reply, error, timeout)
+                reply.set_exception(error)
+                return
+            assert value is not None
+            reply.revision = revision
+            reply.set_result(value)
+
+        timeout_ms = round((options.timeout or sim.timeout) * 1000)
+        deadline = requests.clock.now_ms() + timeout_ms
+        call = Call(group, kind == "query", payload, deadline, finish)
+        self.client.in_turn(lambda: requests.submit(call))
+        return reply
+
+    def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
+        within = round((options.timeout or self.sim.timeout) * S) + 5 * S
+        self.sim._advance(within, reply.done, every=MS)
+        if not reply.done():
+            raise OutcomeUnknown("the simulated client does not answer")
+        return reply.raw(0)
+
+    def _again(self, reply: Reply[Any], unknown: FleetError, timeout: float | None) -> Any:
+        self.sim._advance(round((timeout or TIMEOUT_S) * S), reply.later.done, every=MS)
+        if not reply.later.done():
+            raise unknown
+        return reply.later.result(0)
+
+
+def _later(reply: Reply[Any], value: bytes | None, revision: int, error: FleetError | None) -> None:
+    """The outcome of what was not known."""
+    later = getattr(reply, "later", None)
+    if later is None or later.done():
+        return
+    if error is not None:
+        later.set_exception(error)
+    else:
+        assert value is not None
+        later.revision = revision
+        later.set_result(value)
+
+
+def seconds(duration: str | float) -> float:
+    if not isinstance(duration, str):
+        return float(duration)
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise ConfigError(f'no duration: {duration!r}; say "500ms", "30s", "2min" or a number of seconds')
+    return float(match[1]) * _UNITS[match[2]]

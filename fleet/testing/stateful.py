@@ -1,0 +1,126 @@
+"""hypothesis drives a data class on a simulated fleet, and shrinks what it finds."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+from fleet.errors import ConfigError, OutcomeUnknown, Unavailable
+from fleet.testing.faults import Faults
+from fleet.testing.sim import Sim
+
+try:
+    from hypothesis import note
+    from hypothesis import stateful as hypothesis_stateful
+    from hypothesis import strategies as st
+except ImportError as error:
+    raise ImportError(
+        "DataMachine and rule of fleet.testing need hypothesis: python -m pip install 'hypothesis>=6.100'"
+    ) from error
+
+D = TypeVar("D")
+F = TypeVar("F", bound=Callable[..., Any])
+TRIES = 5
+PATIENCE_S = 60.0
+
+
+def rule(**strategies: Any) -> Callable[[F], F]:
+    """As hypothesis' `rule`; before it runs, a fault may strike."""
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def under_faults(self: Any, **kwargs: Any) -> Any:
+            self.sim.maybe_fault()
+            return function(self, **kwargs)
+
+        make: Any = hypothesis_stateful.rule
+        decorated: F = make(**strategies)(under_faults)
+        return decorated
+
+    return decorate
+
+
+class DataMachine(hypothesis_stateful.RuleBasedStateMachine, Generic[D]):
+    """Subclass `DataMachine[YourClass]`, write `@rule` methods that call `self.group` and compare, and give
+    the `TestCase` to pytest: `TestYours = YourMachine.TestCase`.
+
+    `self.group` is a handle of a group on `nodes` simulated nodes. Its calls always come to an answer: when
+    faults stand in the way, they are healed, and the same call is waited for; so a rule never sees
+    `Unavailable` or `OutcomeUnknown`, and each command was executed exactly once. In the end everything is
+    healed, `finally_` is called, all members must hold the same, and `linearizable` is asked if the class
+    attribute of that name is true. A failure prints hypothesis' steps, the seed, and the faults so far.
+    """
+
+    nodes: ClassVar[int] = 5
+    replicas: ClassVar[int] = 3
+    faults: ClassVar[Faults] = Faults.all(weight=0.1)
+    linearizable: ClassVar[bool] = False
+    data_class: ClassVar[type[Any]]
+    sim: Sim
+    group: D
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        for base in getattr(cls, "__orig_bases__", ()):
+            origin, parts = get_origin(base), get_args(base)
+            if isinstance(origin, type) and issubclass(origin, DataMachine) and isinstance(parts[0], type):
+                cls.data_class = parts[0]
+
+    def __init__(self) -> None:
+        super().__init__()
+        if not hasattr(type(self), "data_class"):
+            raise ConfigError(f"say what {type(self).__name__} is about: class X(DataMachine[YourClass])")
+
+    @hypothesis_stateful.initialize(seed=st.integers(0, 2**32 - 1))
+    def simulate(self, seed: int) -> None:
+        self.sim = Sim(seed, self.nodes, faults=self.faults)
+        handle: Any = self.sim.group("group", self.data_class, replicas=self.replicas)
+        self.group = _patient(handle, self.sim)
+
+    def finally_(self) -> None:
+        """What must hold when everything is well again. Override it."""
+
+    def teardown(self) -> None:
+        sim = getattr(self, "sim", None)
+        if sim is None:
+            return
+        note(f"simulated with seed {sim.seed}; faults: {'; '.join(sim.told) or 'none'}")
+        sim.heal()
+        self.finally_()
+        assert sim.states_equal("group"), f"seed {sim.seed}: members hold different states in the end"
+        if self.linearizable:
+            why = sim.explain("group")
+            assert why is None, f"seed {sim.seed}: {why}"
+
+
+class _Patient:
+    """A method of a handle that heals what stands in its way."""
+
+    def __init__(self, call: Any, sim: Sim) -> None:
+        self._call, self._sim = call, sim
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for _ in range(TRIES):
+            try:
+                return self._call(*args, **kwargs)
+            except Unavailable:
+                self._sim.heal()
+                self._sim.run("2s")
+            except OutcomeUnknown as unknown:
+                self._sim.heal()
+                return unknown.again(PATIENCE_S)
+        raise AssertionError(f"{self._sim!r}: {self._call!r} is not served though everything is healed")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+
+class _Group:
+    """A handle whose calls are patient."""
+
+
+def _patient(handle: Any, sim: Sim) -> Any:
+    group = _Group()
+    for name, call in vars(handle).items():
+        if not name.startswith("_fleet"):
+            setattr(group, name, _Patient(call, sim))
+    return group
