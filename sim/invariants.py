@@ -3,13 +3,13 @@
 It sees everything and forgets nothing: what a member once promised binds it beyond its restarts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from fleet.ports import Write
-from fleet.raft.entries import Entry
+from fleet.raft.entries import Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
 from fleet.sim.trace import LIFE
@@ -32,6 +32,8 @@ class GroupPast:
     """By term and index: the term before it, and the entry."""
     committed: dict[Index, Entry] = field(default_factory=dict)
     states: dict[Index, tuple[int, MemberId]] = field(default_factory=dict)
+    members: dict[Index, Members] = field(default_factory=dict)
+    """As of the same indexes."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,8 @@ class Seen:
     applied: Index = 0
     term: Term = 0
     role: Any = None
+    change: Any = None
+    """The newest change of the members, committed or not."""
 
 
 class Invariants:
@@ -89,6 +93,7 @@ class Invariants:
                 or last.applied != log.applied
                 or last.term != core.term
                 or last.role is not core.role
+                or last.change is not core.membership.history[-1]
             ) and not last.member.failed:
                 self._changed(last.member, core, last)
 
@@ -141,10 +146,12 @@ class Invariants:
                 self._is_of_own_term(past, core, last)
                 if last.commit < core.role.first_index <= log.commit:
                     self._no_lease_is_left(past, core)
+        if core.is_leader and last.role is core.role and core.membership.history[-1] is not last.change:
+            self._may_change(past, core)
         if member.applier.index != last.applied:
             self._compare_state(past, member)
         last.commit, last.applied, last.term = log.commit, member.applier.index, core.term
-        last.role = core.role
+        last.role, last.change = core.role, core.membership.history[-1]
 
     def _is_safe(self, past: GroupPast, core: Any) -> None:
         """Acknowledged implies durable: what a leader commits is on a majority's disks by then."""
@@ -165,6 +172,17 @@ class Invariants:
             self.world.violated(
                 f"{past.name}: {core.id} of term {core.term} commits {core.log.commit} by counting, "
                 f"before its own {core.role.first_index}"
+            )
+
+    def _may_change(self, past: GroupPast, core: Any) -> None:
+        """One change of the members at a time, and none before the leader has committed in its own term:
+        otherwise two majorities need not meet (raft-dev 2015)."""
+        before = [index for index, _ in core.membership.history[:-1]]
+        wanted = max(core.role.first_index, *before, 0)
+        if core.log.commit < wanted:
+            self.world.violated(
+                f"{past.name}: {core.id} changes the members at {core.membership.changed_at}, "
+                f"and {wanted} is not committed"
             )
 
     def _no_lease_is_left(self, past: GroupPast, core: Any) -> None:
@@ -191,6 +209,10 @@ class Invariants:
         state = crc32(member.applier.dump())
         first, who = past.states.setdefault(index, (state, member.core.id))
         self.world.need(first == state, f"{past.name}: {who} and {member.core.id} differ at {index}")
+        members = member.core.membership.at(index)
+        known = past.members.setdefault(index, members)
+        if known is not members and known != members:
+            self.world.violated(f"{past.name}: at {index} {member.core.id} has {members}, there was {known}")
 
     # -- after a write -----------------------------------------------------------------------------
 
@@ -214,6 +236,7 @@ class Invariants:
         if write.snapshot is not None:
             disk.base = max(disk.base, write.snapshot.meta.index)
         if write.reset:
+            self._forgets(past, member, disk, disk.terms)
             disk.terms.clear()
             disk.last = 0
         if write.entries:
@@ -235,6 +258,13 @@ class Invariants:
             self.world.need(same, f"{past.name}: {member} has another {entry.index} of term {entry.term}")
             terms[entry.index] = entry.term
             before = entry.term
+
+    def _forgets(self, past: GroupPast, member: MemberId, disk: OnDisk, indexes: Iterable[Index]) -> None:
+        """What is committed and on a disk stays there, as an entry or in a snapshot."""
+        for index in indexes:
+            entry = past.committed.get(index)
+            if index > disk.base and entry is not None and entry.term == disk.terms[index]:
+                self.world.violated(f"{past.name}: {member} forgets {index}, which is committed")
 
     def lost(self, node: str, disk: str) -> None:
         """A disk is gone for good; what it had promised was promised all the same."""

@@ -123,9 +123,12 @@ class Sim:
         """Virtual seconds since the beginning."""
         return self.world.now / S
 
-    def run(self, duration: str | float, until: Callable[[], bool] | None = None) -> bool:
-        """Let time pass: "30s", "500ms", "2min", or seconds. True as soon as `until` holds."""
-        return self._advance(round(seconds(duration) * S), until)
+    def run(
+        self, duration: str | float, until: Callable[[], bool] | None = None, every: str | float = 0.02
+    ) -> bool:
+        """Let time pass: "30s", "500ms", "2min", or seconds. True as soon as `until` holds, which is asked
+        `every` so often."""
+        return self._advance(round(seconds(duration) * S), until, max(1, round(seconds(every) * S)))
 
     def _advance(self, us: int, until: Callable[[], bool] | None, every: int = 20 * MS) -> bool:
         if self._is_running:
@@ -164,12 +167,16 @@ class Sim:
             for other in outside:
                 cut.update(((one, other), (other, one)))
 
-    def heal(self) -> None:
-        """Every node runs, hears and is heard, and its disk works."""
+    def heal_links(self) -> None:
+        """Everybody hears and is heard, at the usual speed. What is down stays down."""
         weather = self.world.network.weather
         weather.cut.clear()
         weather.slow_us.clear()
         self.world.network.heal()
+
+    def heal(self) -> None:
+        """Every node runs, hears and is heard, and its disk works."""
+        self.heal_links()
         for node in self.nodes.values():
             node.disk.errs, node.disk.is_full, node.disk.hangs_until = 0.0, False, 0
             if node.process is not None:

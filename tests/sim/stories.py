@@ -1,0 +1,25 @@
+"""Whole stories with one kind of bad day: what `fleet.sim.story` draws, with the nemesis' weights given."""
+
+from fleet.sim.nemesis import DEEDS
+from fleet.sim.story import Story
+
+TURNS_MAX = 100_000
+"""No seed that ends well comes near."""
+
+DAYS: dict[str, dict[str, int]] = {
+    "leaving": {"drain": 3, "rolling": 3, "kill": 2, "calm": 3, "transfer": 1},
+    "new disks": {"wipe": 3, "jump_wall": 3, "kill": 2, "calm": 2},
+    "rot": {"flip": 4, "kill": 2, "power": 1, "calm": 3, "split": 2},
+    "power": {"power": 4, "split": 1, "calm": 4, "break_links": 1, "kill_all": 1},
+    "groups": {"add_group": 4, "remove_group": 4, "kill": 2, "full": 1, "calm": 3},
+    "full disks": {"full": 4, "drain": 2, "wipe": 1, "transfer": 2, "calm": 3, "kill": 1},
+}
+
+
+def run_story(day: str, seed: int) -> None:
+    """Raises what is wrong."""
+    story = Story(seed)
+    story.nemesis.weights = [DAYS[day].get(deed, 0) for deed in DEEDS]
+    story.nemesis.pace = min(story.nemesis.pace, 400_000)
+    story.world.turns_max = TURNS_MAX
+    story.run()

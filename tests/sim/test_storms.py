@@ -1,0 +1,33 @@
+"""One group under one kind of weather: a few seeds each time, many when asked for."""
+
+import pytest
+
+from tests.sim.stories import DAYS, run_story
+from tests.sim.storms import PROFILES, run_storm
+
+MANY = range(1000, 1060)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_storm_leaves_nothing_broken(profile: str, seed: int) -> None:
+    run_storm(profile, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("profile", PROFILES)
+def test_many_storms_leave_nothing_broken(profile: str) -> None:
+    for seed in MANY:
+        run_storm(profile, seed)
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_a_day_of_one_kind_of_trouble_comes_right(day: str) -> None:
+    run_story(day, 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("day", DAYS)
+def test_many_days_of_one_kind_of_trouble_come_right(day: str) -> None:
+    for seed in MANY:
+        run_story(day, seed)
