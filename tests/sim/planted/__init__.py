@@ -1,0 +1,1 @@
+"""Bugs that others had, and some of our own, as patches at run time. The list is `tests.sim.mutants`."""

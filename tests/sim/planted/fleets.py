@@ -1,0 +1,119 @@
+"""Bugs of our own that the simulator found, planted again. Each names the seed that found it then."""
+
+from typing import Any
+from unittest.mock import patch
+
+from fleet.actors.citizen import Citizen
+from fleet.actors.guard import GuardedActor
+from fleet.actors.hostings import Hostings
+from fleet.actors.member import Member
+from fleet.actors.nodes import KnownNodes
+from fleet.actors.requests import Requests
+from tests.sim.planted.patches import Patches
+
+
+def retry_nobody_waits_for() -> Patches:
+    """Seed 1: a channel without calls kept its time for another try, and the client woke without end."""
+    wake_for = Requests._wake_for
+
+    def spin(self: Requests, channels: Any, now: int) -> None:
+        channels = tuple(channels)
+        wake_for(self, channels, now)
+        resends = [c.resend_at for c in self.channels.values() if c.resend_at is not None]
+        if resends and any(c.is_waiting for c in channels):
+            self._wake(min(resends))
+
+    return [patch.object(Requests, "_wake_for", spin)]
+
+
+def founder_founds_again() -> Patches:
+    """Seed 20: a drained founder that was restarted founded its cluster again, as the member it had been."""
+    found = Citizen.found
+
+    def begin(self: Citizen) -> None:
+        true_begin(self)
+        start = self.manager.start
+        if self.own() is None and not (start.join or start.seeds or start.peers):
+            self.found([(start.name, self.manager.store.identity.incarnation, start.address)])
+
+    def again(self: Citizen, founders: Any) -> None:
+        left, self.manager.hostings.left = self.manager.hostings.left, set()
+        found(self, founders)
+        self.manager.hostings.left |= left
+
+    true_begin = Citizen.begin
+    return [patch.object(Citizen, "found", again), patch.object(Citizen, "begin", begin)]
+
+
+def wall_clock_went_back() -> Patches:
+    """Seed 66: a node whose wall clock had gone back since its last start was not believed to be alive."""
+
+    def meet(self: KnownNodes, info: Any, manager: Any, registry: Any, now: Any) -> bool:
+        is_news = self.learn(info) or info.name not in self.managers
+        known = self.infos.get(info.name)
+        if known is None or info.started_ms < known.started_ms:
+            return False
+        self.managers[info.name], self.registries[info.name] = manager, registry
+        self.heard_at[info.name] = now
+        return is_news
+
+    return [patch.object(KnownNodes, "meet", meet)]
+
+
+def rotten_snapshot_while_sending() -> Patches:
+    """Seed 1064: a member met a snapshot that could not be read, while it sent it, as a bug of its own."""
+    return [patch.object(Member, "fail", GuardedActor.fail)]
+
+
+def former_lifes_link() -> Patches:
+    """Seed 2066: the link of a node's former life, noticed late to be dead, took the node for gone."""
+    on_link = Requests.on_link
+
+    def believe(self: Requests, m: Any) -> None:
+        self.boots.clear()
+        on_link(self, m)
+
+    return [patch.object(Requests, "on_link", believe)]
+
+
+def command_given_up() -> Patches:
+    """Seed 2095: what a node asked the cluster, and gave up waiting for, it never asked again."""
+    submit = Requests.submit
+
+    def once(self: Requests, call: Any) -> None:
+        finish = call.finish
+        if getattr(finish, "__qualname__", "").startswith("Citizen.command"):
+
+            def not_if_given_up(call: Any, *outcome: Any) -> None:
+                if not call.gave_up:
+                    finish(call, *outcome)
+
+            call.finish = not_if_given_up
+        submit(self, call)
+
+    return [patch.object(Requests, "submit", once)]
+
+
+def registries_of_former_lives() -> Patches:
+    """Seed 2124: a node kept the registries of other nodes' former lives."""
+    learn = Requests.learn
+
+    def keep(self: Requests, address: str, registry: Any = None) -> None:
+        if registry is not None:
+            self.given.add(address)
+        learn(self, address, None if address in self.registries else registry)
+
+    return [patch.object(Requests, "learn", keep)]
+
+
+def founded_while_it_stops() -> Patches:
+    """Seed 3375: a founding member that was just being dropped was founded again, under its former id."""
+    drop = Hostings.drop
+
+    def forget(self: Hostings, hosting: Any) -> None:
+        before = set(self.left)
+        drop(self, hosting)
+        if hosting.address is not None:
+            self.left = before
+
+    return [patch.object(Hostings, "drop", forget)]
