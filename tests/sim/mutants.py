@@ -91,7 +91,7 @@ MUTANTS = [
     Mutant(states.results_in_one_queue, "storm elections", 10),
     Mutant(states.sessions_not_in_snapshots, "story", 10),
     Mutant(states.sessions_expire_by_own_clock, "story", 10),
-    Mutant(states.loss_is_a_refusal, "storm isolated", 60),
+    Mutant(states.loss_is_a_refusal, "storm isolated", 200, is_long=True),
     Mutant(states.refused_command_leaves_traces, "storm elections", 10),
     Mutant(states.stale_snapshot_accepted, "storm snapshots", 60),
     Mutant(states.snapshot_installed_unchecked, "storm snapshots", 40),
