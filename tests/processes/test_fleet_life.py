@@ -80,7 +80,7 @@ def test_rf7_a_member_of_the_cluster_group_that_is_removed_is_replaced(yard: Nod
     yard.start("n1", "n2", "n3")
     before = yard.client.status("fleet:cluster")
     victim = next(member for member in before.voters if member != before.member)
-    yard.client.remove_member("fleet:cluster", node_of(victim))
+    eventually(lambda: yard.client.remove_member("fleet:cluster", node_of(victim)) is None)
 
     def is_replaced() -> bool:
         status = yard.client.status("fleet:cluster")

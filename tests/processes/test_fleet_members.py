@@ -167,7 +167,7 @@ def test_a_learner_that_its_node_does_not_hold_is_let_go_and_another_comes(yard:
         ghost = member_id(NodeName("n4"), incarnation(yard, "n4"), 999)
         yard["n4"].pause()
         yard.client.pin_group("g", ["n1", "n2", "n4"])
-        yard.client._ask(AddMember(ghost, yard["n4"].address), "g")
+        eventually(lambda: yard.client._ask(AddMember(ghost, yard["n4"].address), "g"))
         yard["n4"].resume()
         yard.await_settled(["g"])
         load.await_more()
