@@ -12,11 +12,32 @@ from contextlib import ExitStack, contextmanager
 from msgspec import Struct
 
 from fleet.sim.explore import OK, run_seed
-from tests.sim import test_scenarios
+from tests.sim import (
+    test_scenarios_commands,
+    test_scenarios_fleet,
+    test_scenarios_log,
+    test_scenarios_members,
+    test_scenarios_reads,
+    test_scenarios_storage,
+)
 from tests.sim.planted import elections, fleets, logs, members, reads, states
 from tests.sim.planted.patches import Patches
 from tests.sim.stories import run_story
 from tests.sim.storms import run_storm
+
+SCENARIOS: dict[str, Callable[..., None]] = {
+    name: test
+    for module in (
+        test_scenarios_commands,
+        test_scenarios_fleet,
+        test_scenarios_log,
+        test_scenarios_members,
+        test_scenarios_reads,
+        test_scenarios_storage,
+    )
+    for name, test in vars(module).items()
+    if name.startswith("test_")
+}
 
 
 class Mutant(Struct, frozen=True):
@@ -161,7 +182,7 @@ def run_one(how: str, seed: int) -> str:
 
 def _run_test(name: str) -> None:
     name, _, parameter = name.partition("[")
-    test = getattr(test_scenarios, name)
+    test = SCENARIOS[name]
     if parameter:
         test(parameter == "True]")
     else:

@@ -1,0 +1,69 @@
+"""A group on simulated nodes: what scenarios and their helpers have in common."""
+
+from typing import Any
+
+import fleet
+from fleet.raft.ids import node_of
+from fleet.testing import Sim
+
+FAST = {"heartbeat_ms": 30, "election_ms": 300, "storage_timeout_ms": 600, "clock_drift_margin_ms": 60}
+
+
+class Log(fleet.Data):
+    values: list[int] = []
+
+    @fleet.command
+    def append(self, value: int) -> int:
+        self.values.append(value)
+        return len(self.values)
+
+    @fleet.command
+    def put(self, value: bytes) -> None:
+        self.big = value
+
+    @fleet.query
+    def all(self) -> tuple[int, ...]:
+        return tuple(self.values)
+
+
+def config(**settings: Any) -> fleet.GroupConfig:
+    return fleet.GroupConfig(**(FAST | settings))
+
+
+def member(sim: Sim, node: str, group: str = "g") -> Any:
+    return next(m for m in sim.world.members_of(group) if node_of(m.core.id) == node)
+
+
+def terms(sim: Sim, group: str = "g") -> set[int]:
+    return {m.core.term for m in sim.world.members_of(group)}
+
+
+def others(sim: Sim, *nodes: str | None) -> list[str]:
+    return [name for name in sim.nodes if name not in nodes]
+
+
+def leader_of(sim: Sim) -> str:
+    assert sim.run("10s", lambda: sim.leader("g") is not None)
+    leader = sim.leader("g")
+    assert leader is not None
+    return leader
+
+
+def wait_for_leader_but(sim: Sim, old: str) -> str:
+    assert sim.run("10s", lambda: sim.leader("g") not in (None, old)), "nobody else is elected"
+    return leader_of(sim)
+
+
+def agree(sim: Sim) -> None:
+    sim.heal()
+    assert sim.states_equal("g")
+    assert sim.explain("g") is None
+
+
+def ask(sim: Sim, op: Any) -> None:
+    sim.client.in_turn(lambda: sim.client.ask(op, "g", "", lambda value, error: None))
+
+
+def voters(sim: Sim) -> tuple[str, ...]:
+    leader = sim.leader("g")
+    return member(sim, leader).core.membership.current.voters if leader is not None else ()
