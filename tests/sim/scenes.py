@@ -3,6 +3,7 @@
 from typing import Any
 
 import fleet
+from fleet.actors.mail import TransferLeader
 from fleet.raft.ids import node_of
 from fleet.testing import Sim
 
@@ -42,9 +43,9 @@ def others(sim: Sim, *nodes: str | None) -> list[str]:
     return [name for name in sim.nodes if name not in nodes]
 
 
-def leader_of(sim: Sim) -> str:
-    assert sim.run("10s", lambda: sim.leader("g") is not None)
-    leader = sim.leader("g")
+def leader_of(sim: Sim, group: str = "g") -> str:
+    assert sim.run("10s", lambda: sim.leader(group) is not None)
+    leader = sim.leader(group)
     assert leader is not None
     return leader
 
@@ -60,8 +61,15 @@ def agree(sim: Sim) -> None:
     assert sim.explain("g") is None
 
 
-def ask(sim: Sim, op: Any) -> None:
-    sim.client.in_turn(lambda: sim.client.ask(op, "g", "", lambda value, error: None))
+def ask(sim: Sim, op: Any, group: str = "g", address: str = "") -> None:
+    """An operator's request; without a group it is for the node at `address`."""
+    sim.client.in_turn(lambda: sim.client.ask(op, group, address, lambda value, error: None))
+
+
+def hand_over(sim: Sim, node: str, group: str = "g") -> None:
+    if leader_of(sim, group) != node:
+        ask(sim, TransferLeader(member(sim, node, group).core.id), group)
+        assert sim.run("10s", lambda: sim.leader(group) == node)
 
 
 def voters(sim: Sim) -> tuple[str, ...]:

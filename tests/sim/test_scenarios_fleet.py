@@ -1,10 +1,12 @@
 """Scenarios of nodes that come, go and come back, with all their groups."""
 
-from fleet.actors.mail import TransferLeader
+from msgspec.structs import replace
+
+from fleet.actors.mail import HostMember, RemoveMember
 from fleet.cluster import CLUSTER_GROUP, LEAVING
 from fleet.raft.ids import node_of
 from fleet.testing import Sim
-from tests.sim.scenes import Log, ask, config, leader_of, member, others
+from tests.sim.scenes import Log, agree, ask, config, hand_over, leader_of, member, others, voters
 
 
 def test_s31_two_of_five_are_split_off_for_longer_than_the_purge_window() -> None:
@@ -37,22 +39,73 @@ def test_a_founder_that_left_does_not_found_again() -> None:
     sim.run("20s")  # the invariants know of one cluster and what each disk has promised
 
 
+def is_cleaned_up(sim: Sim) -> bool:
+    """Each node has said that it holds nothing of removed groups, and the cluster heard it."""
+    managers = [node.manager for node in sim.nodes.values()]
+    return not any(manager.view.groups or manager.view.removed for manager in managers)
+
+
 def test_a_node_that_was_back_soon_is_asked_although_its_former_link_dies_late() -> None:
+    """The cluster's leader: the others want something of it, and nobody else can say yes."""
     sim = Sim(seed=2066)
-    group = sim.group("g", Log, config=config())
-    group.append(0)
-    sim.run("1s")
-    leader = leader_of(sim)
+    sim.group("g", Log, config=config())
+    leader = leader_of(sim, CLUSTER_GROUP)
     sim.kill(leader, power=True)
     sim.run("200ms")
     sim.restart(leader)
     sim.run("10s")
-    if sim.leader("g") != leader:
-        ask(sim, TransferLeader(member(sim, leader).core.id))
-        assert sim.run("10s", lambda: sim.leader("g") == leader)
-    for name in others(sim, leader):
-        sim.world.network.weather.cut.update((("c1", name), (name, "c1")))
-    assert group.append.options(timeout=10.0)(1) == 2
+    hand_over(sim, leader, CLUSTER_GROUP)
+    sim._ask_cluster("remove_group", ("g",))
+    assert sim.run("15s", lambda: is_cleaned_up(sim))
+
+
+def test_a_node_that_gave_up_waiting_for_the_cluster_asks_again() -> None:
+    """It hears of a removal and is not heard when it says that it has done its part; of the next it is."""
+    sim = Sim(seed=2095)
+    for name in ("g", "h"):
+        sim.group(name, Log, config=config())
+    node = others(sim, leader_of(sim, CLUSTER_GROUP))[0]
+    sim.world.network.weather.cut.update((node, name) for name in others(sim, node))
+    sim._ask_cluster("remove_group", ("g",))
+    sim.run("8s")  # longer than it waits for an answer
+    sim.heal_links()
+    sim._ask_cluster("remove_group", ("h",))
+    assert sim.run("15s", lambda: is_cleaned_up(sim))
+
+
+def test_a_node_leaves_whose_others_were_all_restarted_since_it_met_them() -> None:
+    """The founder joined nobody: it knows the others by their own words only, and the first are void."""
+    sim = Sim(seed=2124)
+    sim.group("g", Log, config=config())
+    for name in ("n2", "n3"):
+        sim.restart(name)
+        sim.run("2s")
+    sim._ask_cluster("set_state", ("n1", LEAVING))
+    assert sim.run("30s", lambda: "n1" not in sim.nodes["n2"].manager.view.nodes)
+
+
+def test_a_founding_member_is_not_founded_again_while_it_stops() -> None:
+    """Its node has not heard of its removal. In one turn it is asked to make room for a successor, and looks
+    which groups name it a founder."""
+    sim = Sim(seed=3375)
+    sim.group("g", Log, config=config())
+    sim.run("1s")
+    leader = leader_of(sim)
+    node = others(sim, leader)[0]
+    hand_over(sim, others(sim, leader, node)[0])
+    sim.run("1s")
+    gone = member(sim, node)
+    sim.partition(node)
+    ask(sim, RemoveMember(gone.core.id))
+    sim.run("1s")
+    sim.pause(node, "2s")
+    successor = replace(gone.spec, member="", founded=None)
+    ask(sim, HostMember(successor, (gone.core.id,)), "", sim.nodes[node].endpoint)
+    sim.run("4s")
+    sim.heal()
+    assert sim.run("30s", lambda: node in {node_of(voter) for voter in voters(sim)})
+    assert gone.core.id not in voters(sim)
+    agree(sim)
 
 
 def test_s56_everything_acknowledged_is_there_after_all_lost_power_and_one_stays_away() -> None:
