@@ -57,7 +57,7 @@ class Mutant(Struct, frozen=True):
 
     @property
     def about(self) -> str:
-        return " ".join((self.plant.__doc__ or self.name + ".").split())
+        return " ".join((self.plant.__doc__ or "").split())
 
 
 MUTANTS = [

@@ -27,6 +27,6 @@ def test_a_planted_bug_is_gone_when_its_hunt_is_over() -> None:
 
 
 def test_the_document_lists_exactly_the_bugs_that_are_planted() -> None:
-    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^`]+)`( \(long\))? \| (\d+) \|", DOC.read_text(), re.M)
-    listed = [(name, how, bool(is_long), int(budget)) for name, how, is_long, budget in rows]
-    assert listed == [(m.name, m.hunt, m.is_long, m.budget) for m in MUTANTS]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `([^`]+)`( \(long\))? \| (\d+) \|", DOC.read_text(), re.M)
+    listed = [(name, what, how, bool(is_long), int(budget)) for name, what, how, is_long, budget in rows]
+    assert listed == [(m.name, m.about, m.hunt, m.is_long, m.budget) for m in MUTANTS]

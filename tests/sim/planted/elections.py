@@ -16,6 +16,7 @@ from tests.sim.planted.patches import Handler, Patches, in_modules
 
 
 def vote_not_persisted() -> Patches:
+    """Neither term nor vote reaches the disk: whoever was restarted may vote again."""
     write = Member._write
 
     def forget(self: Any, request: PersistRequest) -> None:
@@ -25,6 +26,8 @@ def vote_not_persisted() -> Patches:
 
 
 def majority_off_by_one() -> Patches:
+    """Half of the voters, rounded down, is a majority: one of three."""
+
     def half(count: int) -> int:
         return max(1, count // 2)
 
@@ -32,6 +35,7 @@ def majority_off_by_one() -> Patches:
 
 
 def any_vote_reply_counts() -> Patches:
+    """A candidate takes a vote that was refused for one that was granted."""
     reply = candidate.on_vote_reply
 
     def take(core: Any, role: Any, m: Any) -> None:
@@ -41,6 +45,8 @@ def any_vote_reply_counts() -> Patches:
 
 
 def second_vote_in_a_term() -> Patches:
+    """A member votes for whoever has as complete a log, also if it voted for another in this term."""
+
     def vote(core: CoreState, role: Any, m: VoteRequest) -> None:
         granted = core.log.is_behind(m.last_index, m.last_term) and not core.is_leader
         if granted:
@@ -53,6 +59,7 @@ def second_vote_in_a_term() -> Patches:
 
 
 def vote_for_a_shorter_log() -> Patches:
+    """A vote is granted without asking whose log is more complete."""
     return [patch.object(Log, "is_behind", lambda self, last_index, last_term: True)]
 
 
@@ -62,6 +69,8 @@ def longest_log_wins() -> Patches:
 
 
 def learners_votes_count() -> Patches:
+    """Learners are asked for their votes, and these count."""
+
     def has_quorum(yes: Any, voters: Any) -> bool:
         return len(yes) >= quorum.majority(len(voters)) if voters else False
 

@@ -18,6 +18,8 @@ from tests.sim.planted.patches import Handler, InHandlers, Patches, in_modules
 
 
 def older_term_by_counting() -> Patches:
+    """S04, figure 8: entries of earlier terms are committed by counting their copies."""
+
     def advance(core: Any, role: Any) -> None:
         log = core.log
         match = {peer: progress.match for peer, progress in role.progress.items()}

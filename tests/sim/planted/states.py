@@ -52,6 +52,7 @@ def results_in_one_queue() -> Patches:
 
 
 def sessions_not_in_snapshots() -> Patches:
+    """Whoever restores a snapshot forgets the sessions of all clients."""
     restore = Applier.restore
 
     def forget(self: Any, *args: Any, **kwargs: Any) -> None:
