@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.mutants import MUTANTS, Mutant, hunt, planted, run_one
+from tests.sim.mutants import MUTANTS, SCENARIOS, Mutant, hunt, planted, run_one
+from tests.sim.stories import DAYS
+from tests.sim.storms import PROFILES
 
 DOC = Path(__file__).parents[2] / "fleet" / "docs" / "mutants.md"
 CASES = [
@@ -24,6 +26,12 @@ def test_a_planted_bug_is_gone_when_its_hunt_is_over() -> None:
         with planted(mutant):
             pass
     assert not run_one("storm elections", 1)
+
+
+def test_what_a_bug_is_hunted_with_exists() -> None:
+    """A name that is nowhere would raise, and whatever raises counts as a find."""
+    hunts = {f"storm {name}" for name in PROFILES} | {f"day {name}" for name in DAYS} | {"story", *SCENARIOS}
+    assert {mutant.hunt.partition("[")[0] for mutant in MUTANTS} <= hunts
 
 
 def test_the_document_lists_exactly_the_bugs_that_are_planted() -> None:
