@@ -147,6 +147,11 @@ class Find(Struct, frozen=True):
     seconds: float
 
 
+def named(name: str) -> Mutant:
+    (found,) = (mutant for mutant in MUTANTS if mutant.name == name)
+    return found
+
+
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
     with ExitStack() as stack:

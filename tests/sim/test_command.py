@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from fleet.cli import main
 from fleet.sim.schedule import Plan
 from fleet.sim.shrink import failure_of
-from tests.sim.mutants import planted
+from tests.sim.mutants import named, planted
 
 BUG = "vote not persisted"
 
@@ -21,7 +21,7 @@ def say(*words: str) -> Result:
 @pytest.fixture(scope="module")
 def seed() -> str:
     """The first that finds the bug."""
-    with planted(BUG):
+    with planted(named(BUG)):
         return next(str(seed) for seed in range(1, 60) if failure_of(Plan(seed)) is not None)
 
 
@@ -34,7 +34,7 @@ def test_a_seed_that_holds_is_a_line_and_0() -> None:
 
 def test_a_seed_that_breaks_is_told_shrunk_and_ends_with_1(seed: str, tmp_path: Path) -> None:
     page, plan = tmp_path / "story.html", tmp_path / "plan.json"
-    with planted(BUG):
+    with planted(named(BUG)):
         said = say("run", "--seed", seed, "--html", str(page), "--save", str(plan), "--runs", "20")
         again = say("run", "--plan", str(plan), "--no-shrink")
     assert said.exit_code == again.exit_code == 1
@@ -46,7 +46,7 @@ def test_a_seed_that_breaks_is_told_shrunk_and_ends_with_1(seed: str, tmp_path: 
 
 
 def test_as_json_it_has_the_rule_the_plan_and_the_words(seed: str) -> None:
-    with planted(BUG):
+    with planted(named(BUG)):
         said = say("run", "--seed", seed, "--no-shrink", "--json")
     assert said.exit_code == 1
     record = json.loads(said.stdout)
@@ -64,7 +64,7 @@ def test_as_text_it_has_every_event() -> None:
 
 def test_explore_names_the_line_to_paste(seed: str, tmp_path: Path) -> None:
     report = tmp_path / "report.txt"
-    with planted(BUG):
+    with planted(named(BUG)):
         said = say("explore", "--seeds", f"{seed}-{seed}", "--jobs", "0", "--report", str(report))
         as_json = json.loads(say("explore", "--seeds", seed, "--jobs", "0", "--json").stdout)
     assert said.exit_code == 1

@@ -16,7 +16,7 @@ from fleet.sim.explain import Told, event_in_words, group_of, merged, tell, text
 from fleet.sim.schedule import Deed, Plan, S, in_words
 from fleet.sim.shrink import Failure, everywhere_the_same, run
 from fleet.sim.trace import COMMIT, MESSAGES, VOTE, Event
-from tests.sim.mutants import planted
+from tests.sim.mutants import named, planted
 
 PAGE = """
 from hashlib import blake2b
@@ -30,7 +30,7 @@ print(blake2b(page(tell(*run(7, tracing=True))).encode()).hexdigest())
 @cache
 def two_leaders() -> tuple[Told, Failure]:
     """The first such seed under a majority that is too small by one."""
-    with planted("majority off by one"):
+    with planted(named("majority off by one")):
         for seed in range(1, 60):
             story, failure = run(seed, tracing=True)
             if failure is not None and failure.rule == "and lead in term" and failure.sentence[0] == "g":

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 
 from fleet.sim.schedule import Deed, Plan, S, in_words
 from fleet.sim.shrink import Failure, failure_of, rule_of, shrink
-from tests.sim.mutants import planted
+from tests.sim.mutants import named, planted
 from tests.sim.schedules import plans
 
 RUNS_MAX = 60
@@ -15,7 +15,7 @@ RUNS_MAX = 60
 
 def broken(name: str, deeds_min: int = 1) -> Failure:
     """The first seed that finds the bug, after so many deeds."""
-    with planted(name):
+    with planted(named(name)):
         for seed in range(1, 60):
             failure = failure_of(Plan(seed))
             if failure is not None and len(failure.plan.deeds or ()) >= deeds_min:
@@ -25,7 +25,7 @@ def broken(name: str, deeds_min: int = 1) -> Failure:
 
 def test_a_planted_bug_is_left_with_few_deeds_and_the_same_rule_broken() -> None:
     failure = broken("majority off by one", 20)
-    with planted("majority off by one"):
+    with planted(named("majority off by one")):
         least = shrink(failure, RUNS_MAX)
         again = failure_of(least.plan)
     assert again == least
@@ -36,7 +36,7 @@ def test_a_planted_bug_is_left_with_few_deeds_and_the_same_rule_broken() -> None
 
 def test_a_bug_that_needs_no_fault_is_left_with_none() -> None:
     failure = broken("ack before fsync", 0)
-    with planted("ack before fsync"):
+    with planted(named("ack before fsync")):
         least = shrink(failure, RUNS_MAX)
     assert least.plan.deeds == () and least.plan.clients == 0 and not least.plan.has_weather
 
@@ -44,7 +44,7 @@ def test_a_bug_that_needs_no_fault_is_left_with_none() -> None:
 def test_shrinking_ends_after_its_runs_or_when_it_is_late() -> None:
     failure = broken("vote not persisted")
     runs: list[int] = []
-    with planted("vote not persisted"):
+    with planted(named("vote not persisted")):
         shrink(failure, 3, tell=lambda number, plan: runs.append(number))
         late = shrink(failure, is_late=lambda: True)
     assert runs == [1, 2, 3]
@@ -58,7 +58,7 @@ def test_hypothesis_finds_a_planted_bug_and_shrinks_it_to_few_deeds(name: str) -
     def breaks(plan: Plan) -> bool:
         return failure_of(plan) is not None
 
-    with planted(name):
+    with planted(named(name)):
         least = find(
             plans(),
             breaks,
