@@ -1,18 +1,13 @@
 """Which bad things happen to a simulated fleet, and how often."""
 
 import random
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from fleet.actors.mail import TransferLeader
 from fleet.errors import ConfigError
-
-if TYPE_CHECKING:
-    from fleet.testing.sim import Sim
+from fleet.testing.stage import Stage
 
 KINDS = ("partition", "kill", "power", "pause", "slow", "hang", "transfer", "restart", "heal")
-MS = 1000
 
 
 class Faults(Struct, frozen=True):
@@ -46,49 +41,39 @@ class Faults(Struct, frozen=True):
     def only(cls, *kinds: str, weight: float = 0.1) -> "Faults":
         return cls(kinds, weight)
 
-    def strike(self, sim: "Sim", rng: random.Random) -> str | None:
+    def strike(self, stage: Stage, rng: random.Random) -> str | None:
         """Perhaps do something; says what."""
         if not self.kinds or rng.random() >= self.weight:
             return None
         kind = rng.choice(self.kinds)
-        return f"{kind} {_deed(kind, sim, rng)}".strip()
+        return f"{kind} {_deed(kind, stage, rng)}".strip()
 
 
-def _deed(kind: str, sim: "Sim", rng: random.Random) -> str:
-    names = list(sim.nodes)
+def _deed(kind: str, stage: Stage, rng: random.Random) -> str:
+    names = list(stage.nodes)
     name = rng.choice(names)
     match kind:
         case "partition":
             side = sorted(rng.sample(names, rng.randint(1, max(1, len(names) // 2))))
-            sim.partition(*side)
+            stage.partition(*side)
             return " ".join(side)
         case "kill" | "power":
-            if 2 * (sum(map(sim.is_up, names)) - sim.is_up(name)) <= len(names):
+            if 2 * (sum(map(stage.is_up, names)) - stage.is_up(name)) <= len(names):
                 return "nobody: too few would be left"
-            sim.kill(name, power=kind == "power")
+            stage.kill(name, power=kind == "power")
         case "pause":
-            sim.pause(name, rng.randint(1, 3000) / 1000)
+            stage.pause(name, rng.randint(1, 3000) / 1000)
         case "slow":
-            sim.slow(name, rng.randint(1, 500) / 1000)
+            stage.slow(name, rng.randint(1, 500) / 1000)
         case "hang":
-            sim.hang(name, rng.randint(1, 3000) / 1000)
+            stage.hang(name, rng.randint(1, 3000) / 1000)
         case "transfer":
-            return _transfer(sim, rng)
+            return stage.hand_over(rng)
         case "restart":
-            if sim.is_up(name):
-                sim.stop(name)
-            sim.restart(name)
+            if stage.is_up(name):
+                stage.stop(name)
+            stage.restart(name)
         case "heal":
-            sim.heal()
+            stage.heal()
             return ""
     return name
-
-
-def _transfer(sim: "Sim", rng: random.Random) -> str:
-    members = [member for group in sim.groups for member in sim.world.members_of(group)]
-    if not members:
-        return "nobody"
-    chosen = rng.choice(members)
-    group, target = chosen.spec.name, chosen.core.id
-    sim.client.in_turn(lambda: sim.client.ask(TransferLeader(target), group, "", lambda value, error: None))
-    return f"{group} to {target}"

@@ -1,7 +1,6 @@
 """A whole fleet in one thread, on virtual time: the shipping code on simulated links, disks and clocks."""
 
 import random
-import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -9,26 +8,23 @@ from fleet.actors.channel import Call
 from fleet.calls import CallOptions, Kind, Reply
 from fleet.cluster import CLUSTER_GROUP
 from fleet.data import bind
-from fleet.errors import ConfigError, FleetError, NoSuchGroup, NoSuchNode, OutcomeUnknown, WouldDeadlock
+from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
-from fleet.sim.host import NodeHost
-from fleet.sim.network import Weather
 from fleet.sim.workload import SimClient
 from fleet.sim.world import MS, S, World
 from fleet.testing.faults import Faults
 from fleet.testing.histories import Calls
+from fleet.testing.stage import Stage, seconds
 
 D = TypeVar("D")
 TIMEOUT_S: Final = 10.0
 PATIENCE_US: Final = 120 * S
 """So long, in virtual time, may it take until what was asked for in good weather is there."""
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)\s*")
-_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-class Sim:
+class Sim(Stage):
     """`Sim(seed=7, nodes=3)` is a cluster that has been founded, with nodes n1, n2, n3 and one client.
 
     Time stands still unless `run` is called or a call waits for its answer. Whatever goes wrong in the
@@ -142,83 +138,7 @@ class Sim:
     def _until(self, holds: Callable[[], bool], otherwise: str) -> None:
         self.world.need(self._advance(PATIENCE_US, holds), otherwise)
 
-    # -- faults ------------------------------------------------------------------------------------
-
-    @property
-    def nodes(self) -> dict[str, NodeHost]:
-        return self.world.nodes
-
-    def _node(self, name: str) -> NodeHost:
-        if name not in self.nodes:
-            raise NoSuchNode(f"there is no node {name!r}", nodes=", ".join(self.nodes))
-        return self.nodes[name]
-
-    def is_up(self, name: str) -> bool:
-        return self._node(name).is_up
-
-    def partition(self, *side: str) -> None:
-        """Cut these nodes, and clients if named, off from all other nodes; an earlier cut stays. A client
-        that was never named reaches everybody."""
-        clients = {name for name in side if name in self._clients}
-        inside = {self._node(name).name for name in side if name not in clients}
-        outside = [name for name in self.nodes if name not in inside]
-        cut = self.world.network.weather.cut
-        for one in inside | clients:
-            for other in outside:
-                cut.update(((one, other), (other, one)))
-
-    def heal_links(self) -> None:
-        """Everybody hears and is heard, at the usual speed. What is down stays down."""
-        weather = self.world.network.weather
-        weather.cut.clear()
-        weather.slow_us.clear()
-        self.world.network.heal()
-
-    def heal(self) -> None:
-        """Every node runs, hears and is heard, and its disk works."""
-        self.heal_links()
-        for node in self.nodes.values():
-            node.disk.errs, node.disk.is_full, node.disk.hangs_until = 0.0, False, 0
-            if node.process is not None:
-                node.process.resume()
-            node.start()
-
-    def kill(self, name: str, power: bool = False) -> None:
-        """As by kill -9, or with `power` the power of the host; what was synced to its disk stays."""
-        self._node(name).kill(power)
-
-    def stop(self, name: str) -> None:
-        """In good order."""
-        self._node(name).stop()
-
-    def restart(self, name: str) -> None:
-        """Start it again, killed or not."""
-        node = self._node(name)
-        node.kill()
-        node.start()
-
-    def pause(self, name: str, duration: str | float) -> None:
-        """Its process stands still, as under SIGSTOP."""
-        process = self._node(name).process
-        if process is not None:
-            process.pause()
-            self.world.after(round(seconds(duration) * S), process.resume)
-
-    def slow(self, name: str, extra: str | float) -> None:
-        """Whatever goes to or from the node takes so much longer, until `heal`."""
-        slow_us = self.world.network.weather.slow_us
-        for other in (*self.nodes, *self.world.clients):
-            slow_us[self._node(name).name, other] = slow_us[other, name] = round(seconds(extra) * S)
-
-    def hang(self, name: str, duration: str | float) -> None:
-        """Nothing that its disk is given is done for so long."""
-        self._node(name).disk.hangs_until = self.world.now + round(seconds(duration) * S)
-
-    def weather(self, **settings: Any) -> None:
-        """What the network does to every frame, for example `late=0.05, reorder=0.02`: see
-        `fleet.sim.network.Weather`. Cuts stay."""
-        now = self.world.network.weather
-        self.world.network.weather = Weather(**settings, cut=now.cut, slow_us=now.slow_us)
+    # -- faults --------------------------------------------------------------------------------------
 
     def maybe_fault(self) -> str | None:
         """What `faults` wants to happen now, if anything."""
@@ -319,12 +239,3 @@ def _later(reply: Reply[Any], value: bytes | None, revision: int, error: FleetEr
         assert value is not None
         later.revision = revision
         later.set_result(value)
-
-
-def seconds(duration: str | float) -> float:
-    if not isinstance(duration, str):
-        return float(duration)
-    match = _DURATION.fullmatch(duration)
-    if match is None:
-        raise ConfigError(f'no duration: {duration!r}; say "500ms", "30s", "2min" or a number of seconds')
-    return float(match[1]) * _UNITS[match[2]]
