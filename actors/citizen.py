@@ -9,7 +9,7 @@ from fleet.actors.channel import Call
 from fleet.actors.cluster_view import ClusterView
 from fleet.actors.guard import log
 from fleet.actors.hostings import Hosting
-from fleet.actors.mail import GroupSpec, LocalAnswer, LocalRead, Whereabouts
+from fleet.actors.mail import Applied, GroupSpec, LocalAnswer, LocalRead, Whereabouts
 from fleet.actors.requests import Requests
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, View
 from fleet.errors import FleetError, Rejected, StorageFault
@@ -38,6 +38,10 @@ class Citizen:
         self.requests: Requests
         self.is_reading = False
         self.applied: Index = 0
+        self.snapshot: Index = 0
+        """What this node sees of the cluster is never older than this, also after a restart."""
+        self.gone_at: dict[Index, Index] = {}
+        """Groups that this disk left and that were removed, and by when."""
         self.asked: set[str] = set()
         """Commands under way, by what they are about."""
         self.has_left = False
@@ -211,18 +215,26 @@ class Citizen:
             if group is None or group.uid != spec.uid:
                 log.info("group=%s was removed", spec.name)
                 hostings.drop(hosting)
-        if hostings.left:
-            here = {group.uid for group in view.groups.values()}
-            hostings.forget_left({uid for uid in hostings.left if uid <= view.rev} - here)
+        self._forget_left()
         held = {hosting.spec.uid for hosting in hostings.by_number.values()}
         waiting = [uid for uid, removal in view.removed.items() if me in removal.waiting and uid not in held]
         if waiting:
             self.command("cleaning", "cleaned", tuple(waiting), me)
 
+    def _forget_left(self) -> None:
+        """Not as soon as a group is seen to be removed: after a restart this node may see it again for a
+        moment, as it was in the snapshot, and would found it anew."""
+        hostings, view = self.manager.hostings, self.view
+        here = {group.uid for group in view.groups.values()}
+        gone = {uid for uid in hostings.left if uid <= view.rev} - here
+        self.gone_at = {uid: self.gone_at.get(uid, view.rev) for uid in gone}
+        hostings.forget_left({uid for uid, rev in self.gone_at.items() if rev <= self.snapshot})
+
     # -- the cluster's state -----------------------------------------------------------------------
 
-    def on_applied(self, index: Index) -> None:
-        self.applied = max(self.applied, index)
+    def on_applied(self, m: Applied) -> None:
+        self.applied = max(self.applied, m.index)
+        self.snapshot = max(self.snapshot, m.snapshot)
         self._read()
 
     def _read(self) -> None:

@@ -382,9 +382,10 @@ class Leading(Struct, frozen=True):
 
 
 class Applied(Struct, frozen=True):
-    """The cluster group's state changed here."""
+    """The cluster group's state changed here. After a restart it may first be as old as `snapshot`."""
 
     index: Index
+    snapshot: Index
 
 
 class LocalRead(Struct, frozen=True):

@@ -239,7 +239,7 @@ class Member(GuardedActor):
         self._flush()
         if self.is_watched and self.applier.index > self.told_index:
             self.told_index = self.applier.index
-            self.send(self.start.manager, Applied(self.told_index))
+            self.send(self.start.manager, Applied(self.told_index, core.durable_snapshot))
         if core.deadline != NEVER:
             self.timer.arm(core.now, core.deadline)
 

@@ -325,7 +325,7 @@ class NodeManager(GuardedActor):
     # -- the cluster -------------------------------------------------------------------------------
 
     def on_applied(self, m: Applied, sender: Any) -> None:
-        self.citizen.on_applied(m.index)
+        self.citizen.on_applied(m)
 
     def on_local_answer(self, m: LocalAnswer, sender: Any) -> None:
         self.citizen.on_local_answer(m)

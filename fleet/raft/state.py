@@ -137,6 +137,13 @@ class CoreState:
         return self.id in self.membership.current.voters
 
     @property
+    def durable_snapshot(self) -> Index:
+        """A restart begins with a snapshot that is at least as new; 0 while one is being written."""
+        if self.installing is not None or any(write.snapshot is not None for write in self.writes):
+            return 0
+        return self.snapshot.index if self.snapshot is not None else 0
+
+    @property
     def may_lead(self) -> bool:
         """A voter, or one whose leaving is not known to be committed: if its leader lost that entry, no
         other member may have a log that wins (Raft thesis 4.2.2). Its own vote does not count."""

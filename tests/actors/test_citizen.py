@@ -126,8 +126,23 @@ def test_a_node_that_sees_no_cluster_drops_nothing(desk: Desk) -> None:
 def test_what_was_left_is_forgotten_when_the_group_is_removed_and_not_before(desk: Desk) -> None:
     desk.hosts.left = {5, 6, 200}
     desk.add("g", 6)
+    desk.snapshot = 150
     desk._clean()
     assert desk.hosts.left == {6, 200}
+
+
+def test_what_was_left_is_remembered_until_no_restart_shows_the_group_again(desk: Desk) -> None:
+    """The removal was known here before it was on this disk, which was full; restarted, the node saw the
+    group as it had been and founded it again, under the id that its member had had. Seed 1007610."""
+    desk.hosts.left = {5}
+    desk._clean()
+    assert desk.hosts.left == {5}
+    desk.view.rev, desk.snapshot = 120, 99
+    desk._clean()
+    assert desk.hosts.left == {5}
+    desk.snapshot = 100
+    desk._clean()
+    assert desk.hosts.left == set()
 
 
 def test_whoever_asks_here_is_told_where_a_group_lives_once(desk: Desk) -> None:
