@@ -20,8 +20,12 @@ from fleet.actors.base.kernel import Kernel
 
 log = logging.getLogger("fleet.base")
 
-TURN_S_MAX = 0.005
-"""How long messages may be handled before the links have their turn; a single handler may take longer."""
+TURN_S_MAX = 0.010
+"""How long messages may be handled before the links have their turn; a single handler may take longer.
+
+Longer than the interpreter's switch interval (5 ms): a thread that waits for the interpreter is given it by
+force after so long, but begins to wait anew whenever the loop lets go of it between two turns.
+"""
 _SLICE = 64
 """Messages between two looks at the clock."""
 _EVENTS_MAX = 256
