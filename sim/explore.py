@@ -1,10 +1,9 @@
-"""Many seeds, one line each: `python -m fleet.sim.explore --seeds A-B --jobs J --report FILE`.
+"""Many seeds, one line each: what `fleet sim explore` does.
 
 A report that exists is gone on with: seeds that this very code has run are not run again. The worlds know
 no real time; who drives them from here does, to stop, and to name a seed that does not end.
 """
 
-import argparse
 import itertools
 import signal
 import sys
@@ -240,7 +239,7 @@ def work(pipe: Connection, turns_max: int) -> None:
         pass
 
 
-# -- the command -------------------------------------------------------------------------------------
+# -- for whoever looks on ----------------------------------------------------------------------------
 
 
 def parse_seeds(text: str) -> Iterable[int]:
@@ -292,31 +291,3 @@ class Shown:
         if self.bar.disable and time.monotonic() - self.told_at >= TELL_EVERY_S:
             self.told_at = time.monotonic()
             print(f"{self.tally}; last {result.seed}", flush=True)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="fleet.sim.explore", description=__doc__)
-    parser.add_argument("--seeds", required=True, type=parse_seeds, help="A, A-B or A- without end")
-    parser.add_argument("--report", type=Path, help="one line a seed; gone on with if it exists")
-    parser.add_argument("--jobs", type=int, default=1, help="processes; 0: this one")
-    parser.add_argument("--minutes", type=float, help="begin no seed after so long")
-    parser.add_argument("--turns", type=int, default=TURNS_MAX, help="a world that takes more is broken")
-    options = parser.parse_args(arguments)
-    shown = Shown(len(options.seeds) if isinstance(options.seeds, range) else None)
-    results: list[Result] = []
-    try:
-        with shown.bar:
-            results = explore(
-                options.seeds, options.report, shown, options.jobs, options.minutes, options.turns
-            )
-    except KeyboardInterrupt:
-        print("stopped; the report is whole")
-    broken = [result for result in results or shown.tally.broken if result.verdict != OK]
-    print(shown.tally)
-    for result in broken:
-        print(result)
-    return 1 if broken else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
