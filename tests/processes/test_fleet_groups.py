@@ -33,7 +33,8 @@ class Basket(fleet.Data):
 
 
 def on_disk(home: Path, name: str) -> tuple[set[str], list[int]]:
-    """The groups of a node that does not run, and the ids of those that it remembers to have left."""
+    """The groups of a node that does not run, and the ids of those that it remembers to have left: until no
+    restart can show them to it again."""
     store = LmdbStore(home / name, cluster=CLUSTER, node=name)
     try:
         left = store.get_meta(LEFT_KEY)
@@ -67,6 +68,7 @@ def test_rf1_rf2_removed_groups_are_gone_soon_with_their_data_and_may_be_added_a
     yard.start("n1", "n2", "n3")
     names = yard.create(group_names(100))
     add_all(yard, names, 1)
+    removed = {group.uid for group in yard.view().groups.values()}
     began = time.monotonic()
     for reply in [yard.client._cluster.remove_group.submit(name) for name in names]:
         reply.result()
@@ -77,7 +79,14 @@ def test_rf1_rf2_removed_groups_are_gone_soon_with_their_data_and_may_be_added_a
     assert yard.counter("g0").add(1) == 1
     for node in yard.nodes.values():
         node.stop()
-        assert on_disk(yard.home, node.name) == ({"fleet:cluster", "g0"}, [])
+        groups, left = on_disk(yard.home, node.name)
+        assert groups == {"fleet:cluster", "g0"}
+        assert removed.issuperset(left)
+    for node in yard.nodes.values():
+        node.launch()
+    yard.await_settled(["g0"])
+    assert yard.counter("g0").add(1) == 2
+    assert all(set(yard.hosted(name)) == {"g0"} for name in yard.nodes)
 
 
 def test_rf1_s58_a_name_is_not_given_again_while_a_node_that_is_away_may_hold_it(yard: NodeFleet) -> None:
