@@ -1,88 +1,26 @@
-import os
-import subprocess
-import sys
+"""A user's object behind the port of a machine: its calls, what they may not do, and how they fail."""
+
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fleet.context import ctx
-from fleet.data import Data, command, query
+from fleet.data import Data, command
 from fleet.errors import (
     BadArguments,
     CommandFailed,
     ConfigError,
-    DataClassUnavailable,
     ImpureQuery,
-    NotEncodable,
     QueryFailed,
     Reject,
     Rejected,
 )
 from fleet.machine import CHECKED_EVERY, CHECKED_FIRST, DataMachine, MemberMustHalt
-from fleet.payload import decode_class, decode_result, encode_call
-from fleet.ports import Context, Machine
-
-ROOT = Path(__file__).parents[2]
-CONTEXT = Context(index=9, now_ms=5000, session=2, seq=1, client="c1")
-
-
-class Box(Data):
-    """Has every way to go wrong."""
-
-    items: dict[str, Any] = {}
-    ballast: bytes = b""
-    count: int = 0
-
-    @command
-    def put(self, key: str, value: Any = None, *, refuse: bool = False) -> int:
-        if refuse:
-            raise Reject({"taken": key})
-        self.items[key] = value
-        self.count += 1
-        return self.count
-
-    @command
-    def load_with(self, size: int) -> None:
-        self.ballast = bytes(size)
-
-    @command
-    def run(self, how: Callable[["Box"], Any]) -> Any:
-        return how(self)
-
-    @query
-    def get(self, key: str) -> Any:
-        return self.items[key]
-
-    @query
-    def ask(self, how: Callable[["Box"], Any]) -> Any:
-        return how(self)
-
-    def helper(self) -> None: ...
-
-
-class Caller:
-    """Calls a machine and decodes; keeps `clean` of the last call."""
-
-    def __init__(self, cls: type = Box) -> None:
-        self.machine = DataMachine(cls)
-        self.clean = True
-
-    def apply(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        result, self.clean = self.machine.apply(CONTEXT, encode_call(method, args, kwargs))
-        return decode_result(result)
-
-    def query(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        result, self.clean = self.machine.query(encode_call(method, args, kwargs))
-        return decode_result(result)
-
-
-def raise_(error: BaseException) -> Any:
-    raise error
+from fleet.payload import decode_result, encode_call
+from fleet.ports import Machine
+from tests.fleet.boxes import CONTEXT, Box, Caller, raise_
 
 
 def test_a_data_machine_is_a_machine() -> None:
@@ -359,151 +297,6 @@ class Restless:
     def __reduce__(self) -> Any:
         Restless.ticks += 1
         return Restless, (), {"tick": Restless.ticks}
-
-
-# -- state ----------------------------------------------------------------------------------------
-
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
-
-
-@given(st.dictionaries(st.text(), SCALARS | st.lists(SCALARS) | st.sets(st.integers())))
-def test_a_loaded_object_is_the_dumped_one(items: dict[str, Any]) -> None:
-    box = Caller()
-    for key, value in items.items():
-        box.apply("put", key, value)
-    other = Caller()
-    other.machine.load(box.machine.dump())
-    assert other.query("ask", lambda box: (box.items, box.count)) == (items, len(items))
-    assert box.machine.dump() == box.machine.dump()
-
-
-def test_load_of_nothing_is_a_new_object() -> None:
-    box = Caller()
-    box.apply("put", "a")
-    box.machine.load(None)
-    assert box.machine.dump() == DataMachine(Box).dump()
-
-
-def test_a_state_that_cannot_be_encoded_names_the_field() -> None:
-    box = Caller()
-    box.apply("run", lambda box: setattr(box, "guard", threading.Lock()))
-    with pytest.raises(NotEncodable) as caught:
-        box.machine.dump()
-    assert caught.value.field == "guard"
-
-
-@pytest.mark.parametrize("state", [b"", b"\0\0\0\1", b"\0\0\0\1junk"])
-def test_a_state_that_cannot_be_read_leaves_the_object(state: bytes) -> None:
-    box = Caller()
-    box.apply("put", "a", 1)
-    with pytest.raises(DataClassUnavailable, match="cannot be loaded"):
-        box.machine.load(state)
-    assert box.query("get", "a") == 1
-
-
-def versions() -> tuple[type[Data], type[Data]]:
-    class Old(Data):
-        cents: int = 5
-
-    class New(Data, version=3):
-        euros: float = 0.0
-        currency: str = "EUR"
-
-        @classmethod
-        def migrate(cls, from_version: int, raw: Any) -> Any:
-            return {"euros": raw["cents"] / 100, "was": from_version}
-
-        @query
-        def told(self) -> dict[str, Any]:
-            return self.__dict__
-
-    return Old, New
-
-
-def test_an_older_state_is_migrated_and_new_fields_get_their_defaults() -> None:
-    old, new = versions()
-    caller = Caller(new)
-    caller.machine.load(DataMachine(old).dump())
-    assert caller.query("told") == {"euros": 0.05, "currency": "EUR", "was": 1}
-    assert caller.machine.dump()[:4] == b"\0\0\0\3"
-
-
-def test_a_newer_state_is_refused() -> None:
-    old, new = versions()
-    with pytest.raises(DataClassUnavailable, match="version 3, the class here only 1"):
-        DataMachine(old).load(DataMachine(new).dump())
-
-
-class Cached(Data):
-    """Keeps what can be computed again out of its state."""
-
-    total: int = 3
-    cache: dict[str, int] = {}
-
-    def __getstate__(self) -> int:
-        return self.total
-
-    def __setstate__(self, total: int) -> None:
-        self.total = total
-
-    @query
-    def doubled(self) -> int:
-        self.cache["doubled"] = 2 * self.total
-        return self.cache["doubled"]
-
-
-def test_getstate_and_setstate_say_what_the_state_is() -> None:
-    caller = Caller(Cached)
-    assert caller.query("doubled") == 6
-    assert caller.clean
-    caller.machine.load(caller.machine.dump())
-    assert caller.query("doubled") == 6
-
-
-SCRIPT = """
-from fleet.context import ctx
-from fleet.data import Data, command, query
-from fleet.payload import encode_call, encode_class
-class Item:
-    def __init__(self, n): self.n = n
-class Shop(Data, version=2):
-    items: list[Item] = []
-    @command
-    def put(self, n):
-        self.items.append(Item(n * ctx.index))
-        return len(self.items)
-    @query
-    def total(self):
-        assert all(isinstance(item, Item) for item in self.items)
-        return sum(item.n for item in self.items)
-print(encode_class(Shop).hex(), encode_call("put", (3,), {}).hex(), encode_call("total", (), {}).hex())
-"""
-HOST = """
-import sys
-from fleet.machine import DataMachine
-from fleet.payload import decode_class, decode_result
-cls, state, query = map(bytes.fromhex, sys.argv[1:])
-machine = DataMachine(decode_class(cls))
-machine.load(state)
-print(decode_result(machine.query(query)[0]))
-"""
-
-
-def run_python(code: str, *args: str) -> str:
-    """What a process of its own prints, so that its classes are those of another `__main__`."""
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code, *args]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-
-
-def test_a_class_of_main_lives_on_other_hosts_and_its_state_moves_between_them() -> None:
-    cls, put, total = run_python(SCRIPT).split()
-    machine = DataMachine(decode_class(bytes.fromhex(cls)))
-    result, _ = machine.apply(CONTEXT, bytes.fromhex(put))
-    assert decode_result(result) == 1
-    assert decode_result(machine.query(bytes.fromhex(total))[0]) == 27
-    assert machine.dump()[:4] == b"\0\0\0\2"
-    assert run_python(HOST, cls, machine.dump().hex(), total) == "27\n"
 
 
 class Dice(Data):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from thespian.actors import Actor, ActorSystemMessage
+from thespian.actors import Actor, ActorExitRequest, ActorSystemMessage, ChildActorExited
 
 from fleet.actors.base import ActorId, Address, Kernel
 
@@ -135,3 +135,44 @@ class Relay(Actor):
             self.send(message[1], message[2])
         elif self.asker is not None and not isinstance(message, ActorSystemMessage):
             self.send(self.asker, message)
+
+
+class Parent(Actor):
+    """Creates children by request and keeps what it is told about them."""
+
+    def __init__(self) -> None:
+        self.exits: list[Any] = []
+
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        if isinstance(message, ChildActorExited):
+            self.exits.append(message.childAddress)
+        elif message == "exits?":
+            self.send(sender, self.exits)
+        elif isinstance(message, tuple) and message[0] == "create":
+            self.send(sender, self.createActor(message[1], **message[2]))
+
+
+class Fragile(Actor):
+    def __init__(self) -> None:
+        self.handled = 0
+
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        self.handled += 1
+        if message == "handled?":
+            self.send(sender, self.handled)
+        elif message == "sys.exit":
+            raise SystemExit(0)
+        elif not isinstance(message, ActorSystemMessage) or isinstance(message, ActorExitRequest):
+            raise ValueError("cannot stand it")
+
+
+class NonStarter(Actor):
+    def __init__(self) -> None:
+        raise ValueError("will not live")
+
+
+def family(bench: Bench) -> tuple[Address, Address, Address]:
+    grandparent = bench.create(Parent)
+    (parent,) = bench.ask(grandparent, ("create", Parent, {}))
+    (child,) = bench.ask(parent, ("create", Echo, {}))
+    return grandparent, parent, child
