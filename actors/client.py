@@ -8,17 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
-from thespian.actors import (
-    ActorExitRequest,
-    ActorSystemConventionUpdate,
-    ThespianWatch,
-    WakeupMessage,
-    WatchMessage,
-)
+from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 
-from fleet.actors.base.transport import LinkRefused
-from fleet.actors.guard import GuardedActor
-from fleet.actors.mail import ClientReply, EndTurn, OpReply
+from fleet.actors.asker import Asker
 from fleet.actors.requests import Requests
 from fleet.errors import Unavailable
 from fleet.ports import Clock
@@ -68,43 +60,21 @@ class StartClient(Struct, frozen=True):
     inbox: Inbox
     clock: Clock
     name: str
-    """Unlike any other client's: it names its sessions."""
     seed: int
     addresses: tuple[str, ...]
 
 
-class Client(GuardedActor):
-    requests: Requests
+class Client(Asker):
     inbox: Inbox
 
     def on_start(self, m: StartClient, sender: Any) -> None:
         self.inbox = m.inbox
         self.watching = ThespianWatch([m.inbox.fd])
-        self.requests = Requests(self, m.clock, m.name, m.seed, list(m.addresses))
-        self.notifyOnSystemRegistrationChanges(True)
-        self.requests.refresh_nodes()
+        self.begin(m.clock, m.name, m.seed, m.addresses)
 
     def on_watch(self, m: WatchMessage, sender: Any) -> None:
         for action in self.inbox.take():
             action(self.requests)
-
-    def on_reply(self, m: ClientReply, sender: Any) -> None:
-        self.requests.on_reply(m)
-
-    def on_op_reply(self, m: OpReply, sender: Any) -> None:
-        self.requests.on_op_reply(m)
-
-    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
-        self.requests.on_end_turn()
-
-    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
-        self.requests.on_wakeup(m)
-
-    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
-        self.requests.on_link(m)
-
-    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
-        self.requests.on_link_refused(m)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.watching = None
@@ -123,14 +93,8 @@ class Client(GuardedActor):
             for question in self.requests.questions.values():
                 question.finish(None, error)
 
-    handlers = {
+    handlers = Asker.handlers | {
         StartClient: on_start,
         WatchMessage: on_watch,
-        ClientReply: on_reply,
-        OpReply: on_op_reply,
-        EndTurn: on_end_turn,
-        WakeupMessage: on_wakeup,
-        ActorSystemConventionUpdate: on_link,
-        LinkRefused: on_link_refused,
         ActorExitRequest: on_exit,
     }

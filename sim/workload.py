@@ -3,16 +3,15 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from thespian.actors import ActorSystemConventionUpdate, WakeupMessage
+from thespian.actors import WakeupMessage
 
-from fleet.actors.base.transport import LinkRefused
+from fleet.actors.asker import Asker
 from fleet.actors.channel import Call
-from fleet.actors.guard import GuardedActor
-from fleet.actors.mail import ClientReply, EndTurn, GroupOp, NodeOp, OpReply, OpValue
-from fleet.actors.requests import Question, Requests
+from fleet.actors.mail import GroupOp, NodeOp, OpValue
+from fleet.actors.requests import Question
 from fleet.data import Data, command, query
 from fleet.errors import CommandFailed, FleetError, ImpureQuery, NotDone, OutcomeUnknown
 from fleet.payload import decode_result, encode_call
@@ -124,17 +123,14 @@ class StartClient(Struct, frozen=True):
     addresses: tuple[str, ...]
 
 
-class SimClient(GuardedActor):
+class SimClient(Asker):
     """As the client actor of a real process, told what to do by the world in place of threads."""
 
-    requests: Requests
     process: "Process"
 
     def on_start(self, m: StartClient, sender: Any) -> None:
-        self.requests = Requests(self, m.clock, m.name, m.seed, list(m.addresses))
         self.on_time: Callable[[], None] = lambda: None
-        self.notifyOnSystemRegistrationChanges(True)
-        self.requests.refresh_nodes()
+        self.begin(m.clock, m.name, m.seed, m.addresses)
 
     # From outside, between turns or within one:
 
@@ -183,32 +179,9 @@ class SimClient(GuardedActor):
         if m.payload == NEXT:
             self.on_time()
         else:
-            self.requests.on_wakeup(m)
+            super().on_wakeup(m, sender)
 
-    def on_reply(self, m: ClientReply, sender: Any) -> None:
-        self.requests.on_reply(m)
-
-    def on_op_reply(self, m: OpReply, sender: Any) -> None:
-        self.requests.on_op_reply(m)
-
-    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
-        self.requests.on_end_turn()
-
-    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
-        self.requests.on_link(m)
-
-    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
-        self.requests.on_link_refused(m)
-
-    handlers: ClassVar[dict[type, Callable[[Any, Any, Any], Any]]] = {
-        StartClient: on_start,
-        WakeupMessage: on_wakeup,
-        ClientReply: on_reply,
-        OpReply: on_op_reply,
-        EndTurn: on_end_turn,
-        ActorSystemConventionUpdate: on_link,
-        LinkRefused: on_link_refused,
-    }
+    handlers = Asker.handlers | {StartClient: on_start, WakeupMessage: on_wakeup}
 
 
 # -- load --------------------------------------------------------------------------------------------
