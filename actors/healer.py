@@ -66,6 +66,8 @@ class Case:
     hosting: Hosting
     since: Millis
     moves: bool
+    about: MemberId
+    """Whom its node is asked for, "" where that is not the question."""
 
 
 class Healer:
@@ -80,8 +82,9 @@ class Healer:
         """Groups that may need a step, by number, the longest waiting first."""
         self.rounds = 0
         self.again_is_due = False
-        self.silent: dict[int, tuple[MemberId, int]] = {}
-        """Group number to a learner that says nothing, and since which round, or when its node was asked."""
+        self.silent: dict[int, dict[MemberId, int]] = {}
+        """Group number to the learners that say nothing, each with the round since when, or in which its node
+        was asked."""
         self.refused: dict[int, str] = {}
         """Group number to why its last step was refused for good, so that it is logged once."""
 
@@ -123,9 +126,9 @@ class Healer:
 
     # -- questions ---------------------------------------------------------------------------------
 
-    def _open(self, hosting: Hosting, moves: bool = False) -> int:
+    def _open(self, hosting: Hosting, moves: bool = False, about: MemberId = MemberId("")) -> int:
         token = self.manager.next_token()
-        self.cases[token] = Case(hosting, self.manager.now(), moves)
+        self.cases[token] = Case(hosting, self.manager.now(), moves, about)
         self.by_group[hosting.record.number] = token
         return token
 
@@ -145,7 +148,8 @@ class Healer:
         """False: it answers no question of this."""
         if reply.token not in self.cases:
             return False
-        hosting, value = self._close(reply.token).hosting, reply.value
+        case, value = self._close(reply.token), reply.value
+        hosting = case.hosting
         if isinstance(value, MemberStatus):
             self._decide(hosting, value)
         elif isinstance(value, Hosted):
@@ -153,7 +157,7 @@ class Healer:
             if info is not None:
                 self._ask_member(hosting, AddMember(value.member, info.address))
         elif isinstance(value, MemberList):
-            self._on_members(hosting, value)
+            self._on_members(hosting, case.about, value)
         elif isinstance(value, Done):
             self._ask_member(hosting, GetStatus())
         elif reply.error is not None:
@@ -213,24 +217,26 @@ class Healer:
         """A learner that goes on saying nothing, on a node that answers, may have been told to go by a leader
         that knew nothing of it: its node knows. True: that is asked."""
         manager, number = self.manager, hosting.record.number
-        for seat in seen.seats:
-            node = node_of(seat.member)
-            address = manager.nodes.managers.get(node)
-            if seat.votes or seat.responsive or address is None or not manager.is_reachable(node):
-                continue
-            member, since = self.silent.get(number, (seat.member, self.rounds))
-            if member != seat.member or self.rounds - since < SILENT_ROUNDS:
-                self.silent[number] = (seat.member, since if member == seat.member else self.rounds)
-                return False
-            self.silent[number] = (seat.member, self.rounds)
-            manager.send(address, NodeRequest(self._open(hosting), manager.myAddress, ListMembers()))
-            return True
-        self.silent.pop(number, None)
+        learners = [seat.member for seat in seen.seats if not seat.votes and not seat.responsive]
+        before = self.silent.pop(number, {})
+        silent = {
+            member: before.get(member, self.rounds)
+            for member in learners
+            if manager.is_reachable(node_of(member))
+        }
+        if silent:
+            self.silent[number] = silent
+        for member, since in silent.items():
+            address = manager.nodes.managers.get(node_of(member))
+            if address is not None and self.rounds - since >= SILENT_ROUNDS:
+                silent[member] = self.rounds
+                token = self._open(hosting, about=member)
+                manager.send(address, NodeRequest(token, manager.myAddress, ListMembers()))
+                return True
         return False
 
-    def _on_members(self, hosting: Hosting, there: MemberList) -> None:
+    def _on_members(self, hosting: Hosting, member: MemberId, there: MemberList) -> None:
         """The disk that it lives on does not hold it, and never gives its name again: it is gone for good."""
-        member, _ = self.silent.pop(hosting.record.number)
         is_there = any(one.member == member for one in there.members)
         if there.node.incarnation == disk_of(member) and not is_there:
             log.info("group=%s lets go of %s, which its node does not hold", hosting.spec.name, member)
