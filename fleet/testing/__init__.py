@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.testing.checking import CheckFailed, check
 from fleet.testing.faults import Faults
+from fleet.testing.histories import NotDecided
 from fleet.testing.sim import Sim
 
 if TYPE_CHECKING:
     from fleet.testing.stateful import DataMachine, rule
 
-__all__ = ["CheckFailed", "DataMachine", "Faults", "Sim", "check", "rule"]
+__all__ = ["CheckFailed", "DataMachine", "Faults", "NotDecided", "Sim", "check", "rule"]
 
 
 def __getattr__(name: str) -> Any:

@@ -227,7 +227,11 @@ def _run_elsewhere(
         command = [sys.executable, "-m", "fleet.testing.replica", file.name]
         ours = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(sys.path)}
         environment = {**os.environ, **ours}
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=PROCESS_S)
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, timeout=PROCESS_S)
+        except subprocess.TimeoutExpired:
+            what = f"its scripts take longer than {PROCESS_S} s: does every call end? If so, use fewer seeds"
+            raise CheckFailed(f"{cls.__qualname__}: {what}") from None
     if done.returncode:
         said = done.stderr.decode()[-2000:]
         raise CheckFailed(f"{cls.__qualname__} fails in a process of its own:\n{said}")

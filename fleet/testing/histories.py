@@ -11,11 +11,15 @@ from fleet.machine import DataMachine
 from fleet.payload import decode_call, decode_result
 from fleet.ports import Context
 from fleet.sim.history import History
-from fleet.sim.linear import Violation, check
+from fleet.sim.linear import Undecided, Violation, check
 from fleet.sim.models import Model
 
 STEPS_MAX = 200_000
 ANY = Context(index=1, now_ms=0, session=1, seq=1, client="model")
+
+
+class NotDecided(AssertionError):
+    """So many calls were under way at once, or had an unknown outcome, that no search could be finished."""
 
 
 class Called(Struct, frozen=True):
@@ -56,7 +60,11 @@ class Calls:
         return ends
 
     def violation(self) -> str | None:
+        """Raises NotDecided."""
         verdict = check(self.history.operations(), ClassModel(self.cls), steps_max=STEPS_MAX)
+        if isinstance(verdict, Undecided):
+            hint = "let fewer clients call at a time, or fewer calls be lost"
+            raise NotDecided(f"whether the calls of {self.group} are linearizable is {verdict}\n{hint}")
         return str(verdict) if isinstance(verdict, Violation) else None
 
 

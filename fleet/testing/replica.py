@@ -1,8 +1,10 @@
 """`check` in another process, with another hash seed: `python -m fleet.testing.replica FILE`.
 
-FILE holds what to run, pickled; stdout gets the steps of each seed, pickled.
+FILE holds what to run, pickled; stdout gets the steps of each seed, pickled. What the class prints goes to
+stderr.
 """
 
+import os
 import pickle
 import sys
 from typing import Any
@@ -23,11 +25,14 @@ def _plain(step: Step) -> tuple[str, str, str]:
 
 
 def main() -> None:
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     with open(sys.argv[1], "rb") as file:
         paths, body = pickle.load(file)
     sys.path[:0] = [path for path in paths if path not in sys.path]
     cls, calls, seeds = pickle.loads(body)
-    sys.stdout.buffer.write(pickle.dumps(steps_of(cls, calls, seeds)))
+    with out:
+        out.write(pickle.dumps(steps_of(cls, calls, seeds)))
 
 
 if __name__ == "__main__":

@@ -169,11 +169,11 @@ class Sim(Stage):
 
     def linearizable(self, group: str) -> bool:
         """Whether one order of all calls so far explains every answer. The class itself is the model, so
-        it may not use `fleet.ctx`. `explain` says why not."""
+        it may not use `fleet.ctx`. `explain` says why not. Raises NotDecided where the search is too long."""
         return self.explain(group) is None
 
     def explain(self, group: str) -> str | None:
-        """Why the calls of a group are not linearizable; None when they are."""
+        """Why the calls of a group are not linearizable; None when they are. Raises NotDecided."""
         if group not in self._calls:
             raise NoSuchGroup(f"there is no group {group!r} in this simulation")
         return self._calls[group].violation()

@@ -1,16 +1,18 @@
 """`fleet.testing.check`: silent on a class that is fit, and in words about one that is not."""
 
 import enum
+import os
 import random
 import subprocess
 import sys
+import time
 from typing import Literal
 
 import pytest
 
 import fleet
 from fleet.errors import ConfigError
-from fleet.testing import CheckFailed, check
+from fleet.testing import CheckFailed, check, checking
 from fleet.testing.arguments import draw
 from fleet.testing.canonical import canonical
 from tests.testing import accounts
@@ -41,6 +43,33 @@ def test_what_does_not_fit_is_found_and_told_with_its_seed(cls: type[fleet.Data]
     seed = str(caught.value).rpartition("seeds=[")[2].rstrip("])")
     with pytest.raises(CheckFailed, match=what):
         check(cls, seeds=[int(seed)], hash_seeds=(1, 2))
+
+
+class Loud(fleet.Data):
+    count: int = 0
+
+    @fleet.command
+    def add(self) -> int:
+        print("from", "python")
+        os.write(1, b"from beneath it")
+        self.count += 1
+        return self.count
+
+
+def test_a_class_that_prints_is_fit() -> None:
+    check(Loud, seeds=2, hash_seeds=(1, 2))
+
+
+class Endless(fleet.Data):
+    @fleet.command
+    def loop(self) -> None:
+        time.sleep(60)
+
+
+def test_a_class_that_comes_to_no_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "PROCESS_S", 2)
+    with pytest.raises(CheckFailed, match="Endless: its scripts take longer than 2 s"):
+        check(Endless, seeds=1, hash_seeds=(1, 2))
 
 
 def test_a_class_of_a_script_travels_to_the_other_processes(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -4,7 +4,7 @@ import pytest
 
 import fleet
 from fleet.errors import ConfigError, NoSuchGroup, NoSuchNode
-from fleet.testing import Faults, Sim
+from fleet.testing import Faults, NotDecided, Sim, histories
 from tests.testing.accounts import Account
 
 
@@ -63,6 +63,19 @@ def test_futures_come_to_their_end_while_time_passes() -> None:
     assert not any(reply.done() for reply in replies)
     assert sim.run("5s", lambda: all(reply.done() for reply in replies))
     assert sorted(reply.result() for reply in replies) == list(range(1, 11))
+    assert sim.linearizable("acct")
+
+
+def test_calls_that_cannot_be_judged_are_not_called_linearizable(monkeypatch: pytest.MonkeyPatch) -> None:
+    sim = Sim(seed=1)
+    account = sim.group("acct", Account)
+    for _ in range(5):
+        account.deposit(1)
+    monkeypatch.setattr(histories, "STEPS_MAX", 2)
+    for judge in (sim.linearizable, sim.explain):
+        with pytest.raises(NotDecided, match="(?s)acct.*undecided.*fewer"):
+            judge("acct")
+    monkeypatch.undo()
     assert sim.linearizable("acct")
 
 
