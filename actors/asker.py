@@ -1,7 +1,6 @@
 """An actor that asks groups and nodes as a client does: what comes back goes to its requests."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from thespian.actors import ActorSystemConventionUpdate, WakeupMessage
 
@@ -39,7 +38,7 @@ class Asker(GuardedActor):
     def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
         self.requests.on_link_refused(m)
 
-    handlers: ClassVar[dict[type, Callable[[Any, Any, Any], Any]]] = {
+    handlers = {
         ClientReply: on_reply,
         OpReply: on_op_reply,
         EndTurn: on_end_turn,

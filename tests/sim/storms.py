@@ -15,7 +15,7 @@ from fleet.errors import FleetError
 from fleet.payload import decode_call
 from fleet.raft.ids import node_of
 from fleet.sim.history import UNKNOWN, Operation
-from fleet.sim.linear import Violation, check
+from fleet.sim.linear import Linearizable, check
 from fleet.sim.models import All, Append, ListAppend
 from fleet.sim.world import MS
 from fleet.testing import Sim
@@ -195,7 +195,7 @@ class Storm:
             except FleetError as error:
                 sim.world.need(sim.now < deadline, f"g cannot be read in the end: {error}")
         verdict = check(list(self._history()), ListAppend(), steps_max=100_000)
-        sim.world.need(not isinstance(verdict, Violation), f"group g: {verdict}")
+        sim.world.need(isinstance(verdict, Linearizable), f"group g: {verdict}")
         values = handle.all()
         sim.world.need(len(values) == len(set(values)), "a value was appended twice")
         sim.world.need(sim.states_equal("g"), "members of g differ in the end")

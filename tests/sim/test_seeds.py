@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.sim import story
 from fleet.sim.explore import CODE, OK, Result, code_digest, explore, parse_seeds, run_seed
 
 FOUND = [
@@ -22,6 +23,11 @@ JOBS = 2
 @pytest.mark.parametrize("seed", FOUND)
 def test_what_was_found_once_stays_away(seed: int) -> None:
     assert run_seed(seed).verdict == OK
+
+
+def test_a_history_that_nobody_could_judge_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story, "STEPS_MAX", 2)
+    assert "undecided" in run_seed(1).verdict
 
 
 def test_a_sample_of_seeds_holds() -> None:
