@@ -69,7 +69,7 @@ class MemberOperations:
     def _learn(self, addresses: Sequence[str]) -> None:
         raise NotImplementedError
 
-    def cluster(self) -> ClusterSeen:
+    def cluster(self, timeout: float | None = None) -> ClusterSeen:
         raise NotImplementedError
 
     def _ask(
@@ -100,7 +100,7 @@ class MemberOperations:
         if best is None or best.role != "leader":
             known = len(self._addresses())
             with suppress(Unavailable):
-                self.cluster()
+                self.cluster(seconds)
             if len(self._addresses()) > known:  # a node that came later may lead
                 best = self._best_status(group, seconds) or best
         if best is None:

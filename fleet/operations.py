@@ -162,10 +162,14 @@ class Operations(MemberOperations):
 
     # -- nodes -------------------------------------------------------------------------------------
 
-    def cluster(self) -> ClusterSeen:
+    def cluster(self, timeout: float | None = None) -> ClusterSeen:
         """The cluster as the first node sees it that answers and belongs to one. From then on this client
-        knows all of its nodes."""
-        seen = self._first_node(GetCluster(), lambda value: cast(ClusterSeen, value).view is not None)
+        knows all of its nodes.
+
+        Raises: Unavailable: no node answers, or none has found its cluster within `timeout` seconds, as
+            long as too few of them run.
+        """
+        seen = self._first_node(GetCluster(), _knows_its_cluster, timeout or self.timeout)
         assert isinstance(seen, ClusterSeen) and seen.view is not None
         self._learn([node.address for node in seen.view.nodes])
         return seen
@@ -189,22 +193,31 @@ class Operations(MemberOperations):
         return sorted(view.nodes, key=lambda node: node.name)
 
     def _first_node(
-        self, op: NodeOp, suits: Callable[[OpValue], bool] = lambda value: True
+        self, op: NodeOp, suits: Callable[[OpValue], bool] = lambda value: True, timeout: float = NODE_S
     ) -> OpValue:
-        """The answer of some node. An error that is not about reaching it is the answer too."""
+        """The answer of some node. An error that is not about reaching it is the answer too; who says what
+        does not suit is asked again, for `timeout` seconds."""
+        until = time.monotonic() + timeout
         addresses = self._addresses()
-        pending = {self._ask_soon(op, "", address, True, NODE_S) for address in addresses}
+        pending = {self._ask_soon(op, "", address, True, NODE_S): address for address in addresses}
         trouble: FleetError = Unavailable("no node of a cluster answers", addresses=", ".join(addresses))
         while pending:
-            done, pending = wait(pending, NODE_S + GRACE_S, FIRST_COMPLETED)
-            for future in done:
-                error = future.exception()
-                if error is None and suits(future.result()):
-                    return future.result()
-                if isinstance(error, FleetError) and not isinstance(error, Unavailable):
-                    trouble = error
+            done, _ = wait(pending, NODE_S + GRACE_S, FIRST_COMPLETED)
             if not done:
                 break
+            early = []
+            for future in done:
+                address, error = pending.pop(future), future.exception()
+                if error is None and suits(future.result()):
+                    return future.result()
+                if error is None:
+                    early.append(address)
+                    trouble = Unavailable("no node that answers has found its cluster yet", address=address)
+                elif isinstance(error, FleetError) and not isinstance(error, Unavailable):
+                    trouble = error
+            if early and time.monotonic() < until:
+                time.sleep(POLL_S)
+                pending |= {self._ask_soon(op, "", address, True, NODE_S): address for address in early}
         raise trouble
 
     def activate(self, node: str) -> None:
@@ -258,6 +271,11 @@ class Operations(MemberOperations):
         """How long a node may be unreachable before a majority declares it gone."""
         with unwrapped():
             self._cluster.set_purge_after(round(seconds * 1000))
+
+
+def _knows_its_cluster(value: OpValue) -> bool:
+    """Not a node that has just started and has not heard of a leader of the cluster's own group."""
+    return isinstance(value, ClusterSeen) and value.view is not None
 
 
 def _value_or_none(future: Future[OpValue]) -> OpValue | None:

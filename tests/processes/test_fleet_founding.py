@@ -98,7 +98,7 @@ def test_s55_a_minority_of_the_seeds_founds_nothing(yard: NodeFleet) -> None:
     nodes = seeded(yard, 3, 3)
     nodes[2].start()
     with pytest.raises(FleetError):
-        yard.client.cluster()
+        yard.client.cluster(timeout=2.0)
     assert nodes[2].log.read_text().count("founds a cluster") == 0
     launch(*nodes[:2])
     await_one_cluster(yard)
@@ -107,7 +107,7 @@ def test_s55_a_minority_of_the_seeds_founds_nothing(yard: NodeFleet) -> None:
 def test_s55_a_node_that_is_told_to_join_founds_nothing(yard: NodeFleet) -> None:
     node = yard.add("n1", zone="z", join=["127.0.0.1:1"]).start()
     with pytest.raises(FleetError):
-        yard.client.cluster()
+        yard.client.cluster(timeout=2.0)
     assert "founds a cluster" not in node.log.read_text()
 
 

@@ -1,9 +1,12 @@
 """All nodes stopped and started: nothing acknowledged is lost, nothing removed is back (RF21, S56)."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 
 import pytest
+
+from fleet.errors import Unavailable
 
 from .fleet_nodes import PURGE_S, NodeFleet, add_all, counting, group_names
 from .nodes import eventually
@@ -80,6 +83,20 @@ def test_s56_one_node_stays_away_and_everything_is_there(yard: NodeFleet, missin
     assert yard.places(names) == before
     with counting(yard, names, load.counted) as load:
         load.await_more()
+
+
+def test_s56_who_asks_for_the_cluster_while_it_starts_again_is_answered(yard: NodeFleet) -> None:
+    """The first node of three knows nothing of the cluster until a second one is there."""
+    yard.start("n1", "n2", "n3", purge_after=600.0)
+    for name in ("n1", "n2", "n3"):
+        yard[name].stop()
+    yard["n3"].start()
+    with pytest.raises(Unavailable, match="has found its cluster yet"):
+        yard.client.cluster(timeout=0.5)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(yard.client.nodes)
+        yard["n2"].start()
+        assert [node.name for node in asked.result()] == ["n1", "n2", "n3"]
 
 
 def test_rf21_groups_are_restored_and_removed_ones_are_not(yard: NodeFleet) -> None:
