@@ -77,8 +77,12 @@ class Question:
     asked_at: Millis = 0
     last_error: FleetError | None = None
 
+    def may_go_again(self) -> bool:
+        """What was refused each time was done no time."""
+        return self.repeats or self.refusals >= self.sends
+
     def due_at(self) -> Millis:
-        return min(self.deadline, self.asked_at + ASK_AGAIN_MS) if self.repeats else self.deadline
+        return min(self.deadline, self.asked_at + ASK_AGAIN_MS) if self.may_go_again() else self.deadline
 
     def too_late(self) -> FleetError:
         """A change that was sent and not refused each time may have been made."""
@@ -322,6 +326,7 @@ class Requests:
             self.learn(leader)
             others = [address for address in self.registries if address != question.address]
             question.address = leader or self.rng.choice(others or list(self.registries))
+            self._wake(question.due_at())
             return
         del self.questions[m.token]
         question.finish(None, error)
@@ -374,7 +379,7 @@ class Requests:
         if question.deadline <= now:
             del self.questions[token]
             question.finish(None, question.too_late())
-        elif question.repeats and now - question.asked_at >= ASK_AGAIN_MS:
+        elif question.may_go_again() and now - question.asked_at >= ASK_AGAIN_MS:
             if question.roams:
                 question.address = ""
             self._put(token, question)

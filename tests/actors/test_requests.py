@@ -1,0 +1,81 @@
+"""An operator's question on its way to whoever can answer it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from thespian.actors import WakeupMessage
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.mail import AddMember, Done, ErrorRecord, GroupRequest, OpReply
+from fleet.actors.registry import REGISTRY
+from fleet.actors.requests import ASK_AGAIN_MS, Question, Requests
+from fleet.errors import FleetError, OutcomeUnknown, Unavailable
+from fleet.raft.ids import MemberId
+
+NODES = ["a:1", "b:1", "c:1"]
+
+
+class Asker:
+    """The actor that a `Requests` lives in, its clock, and what it was answered."""
+
+    myAddress = remote_address("me:1", "asker")
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.sent: list[tuple[Any, GroupRequest]] = []
+        self.wakeups: list[tuple[int, int]] = []
+        self.answers: list[Any] = []
+        self.requests = Requests(self, self, "me", 1, NODES)  # type: ignore[arg-type]
+
+    def now_ms(self) -> int:
+        return self.now
+
+    def send(self, target: Any, message: Any) -> None:
+        self.sent.append((target, message))
+
+    def wakeupAfter(self, period: timedelta, payload: int) -> None:
+        self.wakeups.append((self.now + round(period.total_seconds() * 1000), payload))
+
+    def ask(self, repeats: bool) -> None:
+        def finish(value: Any, error: FleetError | None) -> None:
+            self.answers.append(error or value)
+
+        op = AddMember(MemberId("n4@1.1"), "d:1", 7)
+        self.requests.ask(Question(op, "g", "a:1", 2000, finish, repeats))
+
+    def refuse(self, leader: str) -> None:
+        error = ErrorRecord.of(Unavailable("not leader", group="g"))
+        self.requests.on_op_reply(OpReply(self.sent[-1][1].token, None, error, "", leader))
+
+    def wait(self, until: int) -> None:
+        """Every wakeup that is due by then."""
+        while due := [wakeup for wakeup in self.wakeups if wakeup[0] <= until]:
+            at, payload = min(due)
+            self.wakeups.remove((at, payload))
+            self.now = max(self.now, at)
+            self.requests.on_wakeup(WakeupMessage(timedelta(0), payload))
+        self.now = until
+
+    def asked(self) -> list[Any]:
+        return [target for target, _ in self.sent]
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+def test_what_was_refused_goes_to_the_leader_though_it_may_not_be_asked_twice(repeats: bool) -> None:
+    asker = Asker()
+    asker.ask(repeats)
+    asker.refuse("c:1")
+    asker.wait(ASK_AGAIN_MS)
+    assert asker.asked() == [remote_address("a:1", REGISTRY), remote_address("c:1", REGISTRY)]
+    asker.requests.on_op_reply(OpReply(asker.sent[-1][1].token, Done(5)))
+    assert asker.answers == [Done(5)]
+
+
+def test_what_may_not_be_asked_twice_and_is_not_answered_is_asked_once() -> None:
+    asker = Asker()
+    asker.ask(repeats=False)
+    asker.wait(3000)
+    assert len(asker.sent) == 1
+    (error,) = asker.answers
+    assert isinstance(error, OutcomeUnknown)
