@@ -150,9 +150,9 @@ class NodeFleet:
             self._client = self.connect(*self.nodes)
         return self._client
 
-    def connect(self, *names: str) -> fleet.Fleet:
+    def connect(self, *names: str, timeout: float = 60.0) -> fleet.Fleet:
         addresses = [self[name].address for name in names]
-        return fleet.connect(addresses, cluster=CLUSTER, secret_file=self.secret_file, timeout=60.0)
+        return fleet.connect(addresses, cluster=CLUSTER, secret_file=self.secret_file, timeout=timeout)
 
     def close(self) -> None:
         if self._client is not None:

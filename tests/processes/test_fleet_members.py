@@ -35,9 +35,10 @@ class Basket(fleet.Data):
 
 def test_rf10_before_a_cluster_is_there_listings_raise(yard: NodeFleet) -> None:
     yard.add("n1", zone="z", join=["127.0.0.1:1"]).start()
-    for look in (yard.client.groups, yard.client.nodes, yard.client.cluster, yard.client.survey):
-        assert refused(look) == "Unavailable"
-    assert refused(lambda: yard.client.create_group("g", Counter, timeout=1)) != ""
+    with yard.connect("n1", timeout=0.5) as client:
+        for look in (client.groups, client.nodes, client.cluster, client.survey):
+            assert refused(look) == "Unavailable"
+        assert refused(lambda: client.create_group("g", Counter)) != ""
 
 
 def test_rf10_before_activation_nodes_are_listed_and_no_group_can_be_added(yard: NodeFleet) -> None:
