@@ -29,7 +29,7 @@ from fleet.member_operations import GRACE_S, POLL_S, MemberOperations, unwrapped
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName, node_of
-from fleet.survey import Survey, survey_of
+from fleet.survey import Survey, newest, survey_of
 
 D = TypeVar("D")
 JOINING_S = 2.0
@@ -175,16 +175,20 @@ class Operations(MemberOperations):
         return seen
 
     def survey(self, timeout: float = 1.0) -> Survey:
-        """Every node asked what it holds and whom it misses; who does not answer in time is said so."""
+        """Every node asked what it holds and whom it misses; who does not answer in `timeout` seconds is
+        said so. A node that joined meanwhile is asked as well."""
         view = self.cluster().view
         assert view is not None
-        at = {node.name: node.address for node in view.nodes}
-        held = {name: self._ask_soon(ListMembers(), "", at[name], True, timeout) for name in at}
-        seen = {name: self._ask_soon(GetCluster(), "", at[name], True, timeout) for name in at}
-        wait([*held.values(), *seen.values()], timeout + GRACE_S)
-        lists = {name: cast(MemberList | None, _value_or_none(future)) for name, future in held.items()}
-        views = {name: cast(ClusterSeen | None, _value_or_none(future)) for name, future in seen.items()}
-        return survey_of(view, lists, views)
+        lists: dict[NodeName, MemberList | None] = {}
+        seen: dict[NodeName, ClusterSeen | None] = {}
+        while unasked := [node for node in view.nodes if node.name not in lists]:
+            held = {n.name: self._ask_soon(ListMembers(), "", n.address, True, timeout) for n in unasked}
+            told = {n.name: self._ask_soon(GetCluster(), "", n.address, True, timeout) for n in unasked}
+            wait([*held.values(), *told.values()], timeout + GRACE_S)
+            lists |= {name: cast(MemberList | None, _value_or_none(one)) for name, one in held.items()}
+            seen |= {name: cast(ClusterSeen | None, _value_or_none(one)) for name, one in told.items()}
+            view = newest(view, seen)
+        return survey_of(view, lists, seen)
 
     def nodes(self) -> list[NodeRecord]:
         """The cluster's nodes, by name."""

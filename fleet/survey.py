@@ -117,14 +117,18 @@ class Survey(Struct, frozen=True):
         return {group.name: choose_nodes(group, active, placement.members) for group in self.view.groups}
 
 
+def newest(view: View, seen: Mapping[NodeName, ClusterSeen | None]) -> View:
+    """Of what the nodes see of the cluster's state."""
+    views = [one.view for one in seen.values() if one is not None and one.view is not None]
+    return max([view, *views], key=lambda one: one.rev)
+
+
 def survey_of(
     view: View, lists: Mapping[NodeName, MemberList | None], seen: Mapping[NodeName, ClusterSeen | None]
 ) -> Survey:
-    """Of the views of the cluster's state the newest one counts."""
-    views = [one.view for one in seen.values() if one is not None and one.view is not None]
-    newest = max([view, *views], key=lambda one: one.rev)
+    """Who is in neither mapping was not asked, and counts as one that does not answer."""
     nodes = {}
-    for record in sorted(newest.nodes, key=lambda node: node.name):
+    for record in sorted(view.nodes, key=lambda node: node.name):
         held = lists.get(record.name)
         silent_ms = {
             name: one.unreachable_ms[record.name]
@@ -132,4 +136,4 @@ def survey_of(
             if one is not None and record.name in one.unreachable_ms
         }
         nodes[record.name] = NodeSeen(record, held.members if held is not None else None, silent_ms)
-    return Survey(newest, nodes)
+    return Survey(view, nodes)
