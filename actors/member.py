@@ -203,7 +203,7 @@ class Member(GuardedActor):
             for message in self.held.popleft()[1]:
                 self._post(message)
         snapshot = self.core.snapshot
-        if snapshot is not None and snapshot.index > self.base_index:
+        if snapshot is not None and self.core.durable_snapshot > self.base_index:
             self.base_index = snapshot.index
             self.applier.rebase(snapshot.index, self._base_of(snapshot))
 
@@ -289,6 +289,9 @@ class Member(GuardedActor):
             keep_after=request.keep_after,
             reset=request.reset,
         )
+        if meta is not None and not request.reset:
+            data = request.snapshot_data  # the former one is gone as soon as the disk has this one
+            self.applier.rebase(meta.index, lambda: machine_state(data))
         if start.disk is not None:
             self.send(start.disk, write)
             return

@@ -1,0 +1,170 @@
+"""A member whose disk is in the test's hand: what is written when, and when the member hears of it."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+import fleet
+from fleet.actors.mail import ClientRequest, GroupSpec, MemberStopped, PeerMail, StartMember
+from fleet.actors.member import Member
+from fleet.payload import decode_result, encode_call, encode_class
+from fleet.ports import Write
+from fleet.raft.codec import encode_messages
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Command, Entry, Founded
+from fleet.raft.events import Persisted, Tick
+from fleet.raft.ids import GroupName, MemberId
+from fleet.raft.messages import AppendEntries, InstallSnapshot, PeerMessage
+from fleet.storage.memory_store import MemoryStore
+
+ME, PEER = MemberId("n1@a.1"), MemberId("n2@b.1")
+CLIENT: Any = "client"
+CONFIG = GroupConfig(snapshot_floor_bytes=2000, snapshot_factor=1, log_tail=0)
+
+
+class Ledger(fleet.Data):
+    values: list[int] = []
+
+    @fleet.command
+    def append(self, value: int) -> None:
+        self.values.append(value)
+
+    @fleet.command
+    def spoil(self) -> None:
+        self.values.append(-1)
+        raise ValueError("half done")
+
+    @fleet.query
+    def all(self) -> list[int]:
+        return self.values
+
+
+class OwnMember(Member):
+    """What it sends, also to itself, is kept."""
+
+    myAddress = "me"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[Any, Any]] = []
+
+    def send(self, target: Any, message: Any) -> None:
+        self.sent.append((target, message))
+
+    def wakeupAfter(self, delay: Any, payload: Any = None) -> None:
+        pass
+
+
+def mail(message: PeerMessage) -> PeerMail:
+    return PeerMail(message.dst, encode_messages([message]))
+
+
+class Held:
+    """A member, its store, and what was submitted to the disk."""
+
+    def __init__(self, founded: Founded = Founded(ME, "", CONFIG)) -> None:
+        self.store = MemoryStore("c", "n1")
+        spec = GroupSpec("g", encode_class(Ledger), CONFIG, 1, ME, founded)
+        record = self.store.create_group(GroupName("g"), msgspec.msgpack.encode(spec))
+        self.member = OwnMember()
+        self.submitted: list[Write] = []
+        self.stopped: list[MemberStopped] = []
+        clock = SimpleNamespace(now_ms=lambda: 1000, wall_ms=lambda: 1000)
+        self.tell(StartMember(record, ME, "registry", "manager", clock, 1, self.store, "disk"))
+        self.sync()
+
+    def tell(self, message: Any) -> None:
+        """The message and all that follows from it within the member."""
+        member = self.member
+        if type(message) is Tick:
+            member.step(message)
+        else:
+            member.receiveMessage(message, None)
+        while member.sent:
+            target, sent = member.sent.pop(0)
+            if target == "me":
+                member.receiveMessage(sent, None)
+            elif type(sent) is Write:
+                self.submitted.append(sent)
+            elif type(sent) is MemberStopped:
+                self.stopped.append(sent)
+
+    def write(self) -> list[Write]:
+        """What was submitted is on the disk, which the member has not been told."""
+        written, self.submitted = self.submitted, []
+        self.store.write(written)
+        return written
+
+    def sync(self) -> None:
+        while self.submitted:
+            for write in self.write():
+                self.tell(Persisted(write.seq))
+
+    @property
+    def values(self) -> Any:
+        return decode_result(self.member.applier.query(encode_call("all", (), {})))
+
+
+class Alone(Held):
+    """The only member of its group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seq = 0
+        self.tell(Tick())
+        self.sync()
+        self.ask(opens=True)
+        self.sync()
+        (self.session,) = self.member.applier.sessions.sessions
+
+    def ask(self, *payloads: bytes, opens: bool = False) -> None:
+        seqs = range(self.seq + 1, self.seq + 1 + len(payloads))
+        self.seq += len(payloads)
+        session = 0 if opens else self.session
+        commands = tuple(zip(seqs, payloads, strict=True))
+        self.tell(ClientRequest("g", "c1", CLIENT, session, seqs.start - 1, opens, commands, ()))
+
+    def append(self, count: int) -> None:
+        self.ask(*[encode_call("append", (n,), {}) for n in range(count)])
+
+
+def test_a_command_is_undone_while_its_member_has_not_heard_of_a_snapshot_that_is_on_its_disk() -> None:
+    """The snapshot that it was to be brought back from had been replaced: it stopped, for good."""
+    alone = Alone()
+    alone.append(100)
+    alone.sync()
+    former = alone.member.core.snapshot
+    assert former is not None
+    alone.append(100)
+    alone.ask(encode_call("spoil", (), {}))
+    appended, spoiled = alone.write()
+    alone.tell(Persisted(appended.seq))
+    (snapshot,) = alone.write()
+    assert snapshot.snapshot is not None
+    alone.tell(Persisted(spoiled.seq))
+    assert alone.stopped == []
+    assert alone.member.core.snapshot == former
+    alone.tell(Persisted(snapshot.seq))
+    assert alone.values == [*range(100)] * 2
+
+
+def test_a_command_is_undone_while_the_leaders_snapshot_is_not_on_the_disk_yet() -> None:
+    """An earlier write of the member was done meanwhile."""
+    alone = Alone()
+    alone.append(100)
+    alone.sync()
+    meta, session = alone.member.core.snapshot, alone.session
+    assert meta is not None
+    data = alone.store.read_snapshot(1, meta.index, 0, meta.size)
+    assert data is not None
+    held = Held(Founded(PEER, "", CONFIG, ((ME, ""),)))
+    held.tell(mail(AppendEntries(2, PEER, ME, 1, 1, (), 0, 0, 0)))
+    (promised,) = held.write()
+    held.tell(mail(InstallSnapshot(2, PEER, ME, meta, 0, data, 0, 0)))
+    held.tell(Persisted(promised.seq))
+    spoil = Entry(2, meta.index + 1, Command(session, 101, 0, 1000, encode_call("spoil", (), {})))
+    held.tell(mail(AppendEntries(2, PEER, ME, meta.index, meta.term, (spoil,), spoil.index, 0, 0)))
+    assert held.stopped == []
+    held.sync()
+    assert held.values == [*range(100)]
