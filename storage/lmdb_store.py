@@ -127,8 +127,7 @@ class LmdbStore(Store):
     def _update(self, act: Callable[[Transaction], T], frees: bool = False) -> T:
         with self._turn:
             self._check()
-            if self._must_reopen:
-                self._reopen()
+            self._reopen_if_need_be()
             if not frees:
                 self._check_room()
                 return self._attempt(act, self._map_bytes_max)
@@ -153,6 +152,7 @@ class LmdbStore(Store):
                 raise self._fault(error) from error
 
     def _view(self, act: Callable[[Transaction], T]) -> T:
+        self._reopen_if_need_be()
         with self._reading:
             self._check()
             try:
@@ -237,13 +237,17 @@ class LmdbStore(Store):
                 self._must_reopen = True
                 raise self._fault(error) from error
 
-    def _reopen(self) -> None:
-        """After an error that LMDB does not recover from within an environment."""
-        with self._reading:
-            self._env.close()
-            self._shapes.clear()
-            self._open()
-            self._must_reopen = False
+    def _reopen_if_need_be(self) -> None:
+        """After an error that LMDB does not recover from within an environment: neither reads nor writes."""
+        if not self._must_reopen:
+            return
+        with self._turn, self._reading:
+            self._check()
+            if self._must_reopen:
+                self._env.close()
+                self._shapes.clear()
+                self._open()
+                self._must_reopen = False
 
     def _fault(self, error: Exception) -> FleetError:
         """The error in the words of the contract."""

@@ -1,6 +1,7 @@
 """S39: the map grows by itself; full is a refusal that leaves nothing and passes when there is space."""
 
 import errno
+import fcntl
 import os
 import resource
 import shutil
@@ -232,4 +233,35 @@ def test_s14_after_a_panic_the_environment_is_opened_anew(tmp_path: Path) -> Non
     store.write([append(group, 2, 2)])
     assert type(store._env) is lmdb.Environment
     assert indexes(store, group) == [1, 2]
+    store.close()
+
+
+def break_descriptions(store: LmdbStore) -> None:
+    """From now on LMDB's writes of its own description fail, for as long as it has the file open."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        try:
+            path, flags = os.readlink(f"/proc/self/fd/{fd}"), fcntl.fcntl(fd, fcntl.F_GETFL)
+        except OSError:
+            continue  # the listing's own
+        if path == str(store.path / "env" / "data.mdb") and flags & os.O_DSYNC:
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, fd, inheritable=False)
+            os.close(null)
+
+
+def test_s14_after_a_panic_what_is_there_can_be_read_before_anything_is_written(tmp_path: Path) -> None:
+    """A member whose write failed starts again by reading: where nobody else wrote, it never came back."""
+    store = LmdbStore(tmp_path, "c1", "n1")
+    group = create(store)
+    store.write([append(group, 1, 1)])
+    break_descriptions(store)
+    with pytest.raises(StorageFault):
+        store.write([append(group, 2, 2)])
+    with pytest.raises(StorageFault, match="PANIC"):
+        indexes(store, group)
+    assert indexes(store, group) == [1]
+    store.write([append(group, 2, 3)])
+    store.close()
+    store = LmdbStore(tmp_path, "c1", "n1")
+    assert indexes(store, group) == [1, 2, 3]
     store.close()
