@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 COMMAND_MS: Millis = 5000
 FOUND_AGAIN_MS: Millis = 1000
+STOOD_STILL_MS: Millis = 3000
+"""Who did not come to look at the others for so long, several rounds, could hear nobody meanwhile."""
 CLUSTER_CONFIG = GroupConfig(announce_commits=True)
 CLUSTER_LIFE = "c"
 """A disk founds one cluster in its life, so this names its member of it."""
@@ -45,7 +47,7 @@ class Citizen:
         self.asked: set[str] = set()
         """Commands under way, by what they are about."""
         self.has_left = False
-        self.reported: set[NodeName] = set()
+        self.looked_at: Millis = 0
         self.told_whereabouts: dict[str, str] = {}
 
     # -- founding ----------------------------------------------------------------------------------
@@ -187,13 +189,16 @@ class Citizen:
     def _report(self) -> None:
         """Only voters of the cluster group are heard; a minority's report is never committed (W3)."""
         manager, view = self.manager, self.view
-        me = manager.start.name
+        me, now = manager.start.name, manager.now()
+        if now - self.looked_at > STOOD_STILL_MS:
+            manager.nodes.listen_anew(now)
+        self.looked_at = now
         if me not in view.voters():
             return
         for node in view.nodes.values():
             if node.name == me:
                 continue
-            silent_ms = manager.nodes.silent_ms(node.name, manager.now())
+            silent_ms = manager.nodes.silent_ms(node.name, now)
             is_lost = silent_ms >= view.purge_after_ms > 0
             if is_lost != (me in node.reports):
                 about = f"reporting {node.name} {'unreachable' if is_lost else 'back'}"

@@ -47,6 +47,10 @@ class KnownNodes:
         """For how long nothing was heard of a watched node."""
         return now - max(self.heard_at.get(node, 0), self.watched_since.get(node, now))
 
+    def listen_anew(self, now: Millis) -> None:
+        """Whatever was not heard until now says nothing of anybody."""
+        self.watched_since = dict.fromkeys(self.watched_since, now)
+
     def watch(self, names: Collection[NodeName], now: Millis) -> bool:
         """The nodes of the cluster now: forget those that left it, begin to watch those that are new.
         Whoever is only about to join is known all the same. True: somebody was forgotten."""

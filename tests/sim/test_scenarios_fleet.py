@@ -29,6 +29,20 @@ def test_s31_two_of_five_are_split_off_for_longer_than_the_purge_window() -> Non
         assert sim.explain(name) is None
 
 
+def test_nodes_that_all_stood_still_for_longer_than_the_purge_window_report_nobody() -> None:
+    """A host that was frozen with all its virtual machines. Each took the others for lost, and healthy
+    nodes were purged."""
+    sim = Sim(seed=2)
+    sim._ask_cluster("set_purge_after", (30_000,))
+    sim.run("5s")
+    revisions = [node.rev for node in sim.nodes["n1"].manager.view.nodes.values()]
+    for name in sim.nodes:
+        sim.pause(name, "60s")
+    sim.run("80s")
+    for node in sim.nodes.values():
+        assert [known.rev for known in node.manager.view.nodes.values()] == revisions
+
+
 def test_a_founder_that_left_does_not_found_again() -> None:
     sim = Sim(seed=20)
     sim._ask_cluster("set_state", ("n1", LEAVING))
