@@ -6,7 +6,7 @@ from typing import Any
 from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 
 from fleet.actors.guard import GuardedActor, log
-from fleet.actors.mail import EndTurn, StartDisk, WriteFailed
+from fleet.actors.mail import AwaitWrites, EndTurn, StartDisk, WriteFailed, WritesDone
 from fleet.ports import Completion, StoreWriter, Write
 from fleet.raft.events import Persisted
 
@@ -26,6 +26,8 @@ class Disk(GuardedActor):
         """By group, who sent each write that is under way: an earlier life of a member counts otherwise."""
         self.failed_members: dict[int, Any] = {}
         """Members whose write failed and that may not know it yet: nothing is written after it."""
+        self.awaited: dict[int, Any] = {}
+        """By group, who is to hear when all its writes are done."""
 
     def on_start(self, m: StartDisk, sender: Any) -> None:
         self.writer = m.writer
@@ -46,6 +48,15 @@ class Disk(GuardedActor):
             self.writer.submit(write)
         self.gathered.clear()
 
+    def on_await(self, m: AwaitWrites, sender: Any) -> None:
+        self.awaited[m.group] = sender
+        self._tell_if_done(m.group)
+
+    def _tell_if_done(self, group: int) -> None:
+        if group in self.awaited and group not in self.waiting:
+            if all(write.group != group for _, write in self.gathered):
+                self.send(self.awaited.pop(group), WritesDone(group))
+
     def on_watch(self, m: WatchMessage, sender: Any) -> None:
         assert self.writer is not None
         for completion in self.writer.completed():
@@ -65,6 +76,7 @@ class Disk(GuardedActor):
                     self.send(sender, Persisted(seq))
                 else:
                     self._fail(group, sender, completion.error)
+            self._tell_if_done(group)
 
     def _take_sender(self, group: int) -> Any:
         """Writes of one group are done in the order of their submission."""
@@ -93,6 +105,7 @@ class Disk(GuardedActor):
         StartDisk: on_start,
         Write: on_write,
         EndTurn: on_end_turn,
+        AwaitWrites: on_await,
         WatchMessage: on_watch,
         ActorExitRequest: on_exit,
     }

@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress, ActorExitRequest
 
 from fleet.actors.facts import read_fact
 from fleet.actors.guard import log
-from fleet.actors.mail import GroupSpec, MemberGone, MemberInfo, MemberStopped, StartMember
+from fleet.actors.mail import AwaitWrites, GroupSpec, MemberGone, MemberInfo, MemberStopped, StartMember
 from fleet.actors.member import Member
 from fleet.errors import StorageFault
 from fleet.ports import GroupRecord
@@ -176,6 +176,13 @@ class Hostings:
         self.manager.wake_in(delay, ("start", hosting.record.number))
 
     def on_start_due(self, number: int) -> None:
+        """A life begins with what the disk holds: of the former one nothing may be under way to there."""
+        if self.manager.disk is None:
+            self.on_writes_done(number)
+        else:
+            self.manager.send(self.manager.disk, AwaitWrites(number))
+
+    def on_writes_done(self, number: int) -> None:
         hosting = self.by_number.get(number)
         if hosting is None or hosting.address is not None:
             return

@@ -340,6 +340,16 @@ class WriteFailed(Struct, frozen=True):
     error: str
 
 
+class AwaitWrites(Struct, frozen=True):
+    """Answered when nothing is under way to the disk for the group of this number."""
+
+    group: int
+
+
+class WritesDone(Struct, frozen=True):
+    group: int
+
+
 class StartRegistry(Struct, frozen=True):
     node: NodeName
 

@@ -44,6 +44,7 @@ from fleet.actors.mail import (
     StartDisk,
     StartNode,
     StartRegistry,
+    WritesDone,
 )
 from fleet.actors.nodes import KnownNodes
 from fleet.actors.registry import REGISTRY, Registry
@@ -245,6 +246,9 @@ class NodeManager(GuardedActor):
     def on_member_stopped(self, m: MemberStopped, sender: Any) -> None:
         self.hostings.on_member_stopped(m)
 
+    def on_writes_done(self, m: WritesDone, sender: Any) -> None:
+        self.hostings.on_writes_done(m.group)
+
     def on_child_exited(self, m: ChildActorExited, sender: Any) -> None:
         """Members start again by themselves. Without its registry or its disk this node would only look
         alive: it stops, with everything on it, and says so."""
@@ -356,6 +360,7 @@ class NodeManager(GuardedActor):
         Hello: on_hello,
         WakeupMessage: on_wakeup,
         MemberStopped: on_member_stopped,
+        WritesDone: on_writes_done,
         ChildActorExited: on_child_exited,
         Leading: on_leading,
         NodeRequest: on_request,

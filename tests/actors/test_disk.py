@@ -4,7 +4,7 @@ import pytest
 from thespian.actors import ActorExitRequest, WatchMessage
 
 from fleet.actors.disk import Disk
-from fleet.actors.mail import StartDisk, WriteFailed
+from fleet.actors.mail import AwaitWrites, StartDisk, WriteFailed, WritesDone
 from fleet.errors import StorageFault
 from fleet.ports import Completion, Write
 from fleet.raft.events import Persisted
@@ -140,3 +140,13 @@ def test_a_failure_of_one_group_is_none_of_another(bench: DiskBench) -> None:
 def test_the_writer_is_closed_at_exit(bench: DiskBench) -> None:
     bench.ask(bench.disk, ActorExitRequest())
     assert bench.writer.is_closed
+
+
+def test_who_waits_for_the_writes_of_a_group_is_told_after_the_last_of_them(bench: DiskBench) -> None:
+    assert bench.ask(bench.disk, AwaitWrites(1)) == [WritesDone(1)]
+    assert bench.ask(bench.disk, Write(1, 1), AwaitWrites(1), Write(2, 1), AwaitWrites(2)) == []
+    bench.ask(bench.disk, Write(1, 2))
+    bench.writer.finish(1)
+    assert bench.ready() == [Persisted(1), Persisted(1), WritesDone(2)]
+    bench.writer.finish(2, error=FAULT)
+    assert [type(told) for told in bench.ready()] == [WriteFailed, WritesDone]

@@ -87,3 +87,23 @@ def test_s36_one_lying_disk_is_repaired_from_the_others() -> None:
     sim.restart(liar)
     assert group.append(10) == 11
     agree(sim)
+
+
+def test_s38_a_member_starts_again_with_all_that_its_former_life_had_written() -> None:
+    """Its disk is slow: with what was there already it would go on, and the rest would come on top."""
+    sim = Sim(seed=66)
+    group = sim.group("g", Log, config=config())
+    group.append(0)
+    sim.run("1s")
+    slow = others(sim, leader_of(sim))[0]
+    former = member(sim, slow)
+    sim.hang(slow, 2.0)
+    group.append(1)
+    last = former.core.log.last_index
+    assert former.core.log.durable < last
+    former.fail(RuntimeError("planted"), None)
+    sim.run("1500ms")
+    assert len(sim.world.members_of("g")) == 2
+    assert sim.run("2s", lambda: len(sim.world.members_of("g")) == 3, 0.001)
+    assert member(sim, slow).core.log.last_index >= last
+    agree(sim)
