@@ -41,6 +41,8 @@ class CallOptions(Struct, frozen=True, gc=False):
 class Reply(Future[R]):
     """A future whose `set_result` takes the encoded result. It is decoded once, by the first to ask
     for it and in that thread, so the client's loop never runs a user's unpickling.
+
+    It is on its way and cannot be cancelled; whoever awaits it may give up.
     """
 
     revision: int = 0
@@ -50,6 +52,10 @@ class Reply(Future[R]):
     _opened = False
     _value: R
     _failure: BaseException | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_running_or_notify_cancel()
 
     def raw(self, timeout: float | None = None) -> bytes:
         return cast(bytes, super().result(timeout))

@@ -56,7 +56,7 @@ def connect(
 
 
 class Fleet(Operations):
-    """A connection to a cluster. Threads may share it; close it or use it with `with`."""
+    """A connection to a cluster. Threads may share it, processes may not; close it or use it with `with`."""
 
     def __init__(
         self, addresses: list[str], cluster: str, secret: bytes, timeout: float, wait: float
@@ -71,6 +71,7 @@ class Fleet(Operations):
         self._inbox = Inbox()
         self._system = start_system(cluster=cluster, secret=secret)
         self._closed = False
+        self._process = os.getpid()
         self._lock = threading.Lock()
         try:
             actor = self._system.createActor(Client)
@@ -118,6 +119,8 @@ class Fleet(Operations):
     # -- plumbing ----------------------------------------------------------------------------------
 
     def _put(self, action: Callable[[Requests], None]) -> None:
+        if os.getpid() != self._process:  # its loop is a thread, and a fork has none of those
+            raise Unavailable("this client was opened by another process; connect anew after a fork")
         if not self._inbox.put(action):
             raise Unavailable("this client was closed")
 

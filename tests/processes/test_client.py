@@ -1,5 +1,7 @@
 """What a client finds when nodes come, go and move."""
 
+import asyncio
+import multiprocessing
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +117,44 @@ def test_a_closed_client_says_so(cluster: Cluster) -> None:
     with pytest.raises(Unavailable):
         counter.get()
     client.close()
+
+
+def test_a_call_that_nobody_waits_for_any_more_goes_on_and_so_does_its_client(cluster: Cluster) -> None:
+    """`asyncio.wait_for` cancels what it gives up; the outcome then found a future that takes none."""
+    cluster.start(1)
+    counter = cluster.connect().create_group("visits", Counter, replicas=1, config=QUICK)
+    cluster.nodes[0].pause()
+    given_up = counter.add.submit()
+
+    async def impatient() -> None:
+        await asyncio.wait_for(counter.add.aio(), 0.01)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(impatient())
+    assert not given_up.cancel()
+    cluster.nodes[0].resume()
+    assert counter.add() == 3
+    assert given_up.result(5) == 1
+
+
+def test_a_client_is_of_the_process_that_opened_it(cluster: Cluster) -> None:
+    """A fork has no loop that answers: it was told so after 10 s, and that the outcome is unknown."""
+    cluster.start(1)
+    counter = cluster.connect().create_group("visits", Counter, replicas=1, config=QUICK)
+    context = multiprocessing.get_context("fork")
+    told = context.SimpleQueue()
+    child = context.Process(target=_add_and_tell, args=(counter, told))
+    child.start()
+    child.join()
+    assert "another process" in told.get()
+    assert counter.add() == 1
+
+
+def _add_and_tell(counter: Counter, told: "multiprocessing.SimpleQueue[str]") -> None:
+    try:
+        told.put(str(counter.add()))
+    except FleetError as error:
+        told.put(f"{type(error).__name__}: {error}")
 
 
 def test_leadership_is_handed_over_and_commands_go_on(three: Cluster) -> None:
