@@ -11,7 +11,7 @@ from fleet.actors.guard import log
 from fleet.actors.hostings import Hosting
 from fleet.actors.mail import Applied, GroupSpec, LocalAnswer, LocalRead, Whereabouts
 from fleet.actors.requests import Requests
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, View
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, NodeRecord, View
 from fleet.errors import FleetError, Rejected, StorageFault
 from fleet.payload import decode_result, encode_call, encode_class
 from fleet.raft.config import GroupConfig
@@ -48,6 +48,9 @@ class Citizen:
         """Commands under way, by what they are about."""
         self.has_left = False
         self.looked_at: Millis = 0
+        self.has_joined = False
+        self.namesakes: set[str] = set()
+        """Addresses from which others have joined under this node's name."""
         self.told_whereabouts: dict[str, str] = {}
 
     # -- founding ----------------------------------------------------------------------------------
@@ -165,11 +168,20 @@ class Citizen:
             start.zone,
             start.weight,
         )
+        self.has_joined = self.has_joined or is_known
         if is_known or (self.own() is not None and self.view.rev == 0 and start.join):
             return
+        if self.has_joined and me is not None:
+            self._notice_namesake(me)
         state = ACTIVE if start.active else INACTIVE
         about = f"joining as {start.name}"
         self.command(about, "join", start.name, incarnation, start.zone, start.address, start.weight, state)
+
+    def _notice_namesake(self, other: NodeRecord) -> None:
+        if other.address not in self.namesakes:
+            self.namesakes.add(other.address)
+            what = "node=%s: another one joined by this name, at %s with disk %s: stop one of the two"
+            log.error(what, other.name, other.address, other.incarnation)
 
     def _set_purge_window(self) -> None:
         """A founder says it until it is in the cluster's state, also when it crashed in between."""

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.actors.citizen import Citizen
 from fleet.actors.mail import GroupSpec, Whereabouts
@@ -46,7 +47,8 @@ class Desk(Citizen):
         identity = SimpleNamespace(incarnation="a")
         manager: Any = SimpleNamespace(
             hostings=self.hosts,
-            start=SimpleNamespace(name=N1),
+            start=SimpleNamespace(name=N1, address="n1:1", zone="n1", weight=1.0, active=True),
+            seeding=SimpleNamespace(is_open=False),
             store=SimpleNamespace(identity=identity),
             healer=SimpleNamespace(notice=lambda hosting: None),
             registry="registry",
@@ -83,6 +85,22 @@ def test_a_node_founds_the_groups_that_name_its_disk_and_no_others(desk: Desk) -
     assert spec.member == "n1@a.g5" and spec.founded.member == "n2@b.g5"
     desk._take_part({"mine"})
     assert len(desk.hosts.by_number) == 1
+
+
+def test_who_takes_this_nodes_name_is_told_of_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Two nodes of one name replaced each other in the cluster's state every second, and said nothing."""
+    mine = desk.view.nodes[N1]
+    desk.view.nodes[N1] = replace(mine, incarnation="former disk")
+    desk._register()
+    assert caplog.text == ""
+    for _ in range(2):
+        desk.view.nodes[N1] = mine
+        desk._register()
+        desk.view.nodes[N1] = replace(mine, incarnation="b", address="n1:2")
+        desk._register()
+    (record,) = caplog.records
+    assert "n1:2" in record.getMessage() and "stop one" in record.getMessage()
+    assert [name for name, *_ in desk.commands] == ["join"] * 3
 
 
 def test_a_group_that_this_disk_left_is_not_founded_again(desk: Desk) -> None:
