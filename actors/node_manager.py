@@ -378,7 +378,7 @@ class NodeManager(GuardedActor):
 def check_class(data_class: bytes) -> None:
     """Whether a member of it could start here. The class is the user's: anything may come of it."""
     try:
-        DataMachine(decode_class(data_class))
+        DataMachine(decode_class(data_class)).dump()
     except FleetError:
         raise
     except Exception as error:

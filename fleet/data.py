@@ -255,6 +255,10 @@ def _adopt_functional(cls: type) -> None:
 def _check_class(cls: type) -> None:
     """Raises ConfigError for what could only go wrong later, on every member at once."""
     cls_name, fields, methods = cls.__qualname__, _field_names(cls), _methods(cls)
+    for name in _shared_by_all(cls):
+        if name not in fields:
+            what = f"{cls_name}.{name} is one for all objects and no state"
+            raise ConfigError(f"{what}: annotate it to make it state, or as a ClassVar if it never changes")
     if "__slots__" in cls.__dict__:
         raise ConfigError(f"{cls_name}: a data class cannot have __slots__; its state is its __dict__")
     for base in cls.__mro__:
@@ -274,6 +278,17 @@ def _check_class(cls: type) -> None:
         raise ConfigError(f"{cls_name}.{missing[0]} has no first value; give a default or define __init__")
     if _needs_arguments(init):
         raise ConfigError(f"{cls_name}.__init__ must work without arguments; members create the object")
+
+
+def _shared_by_all(cls: type) -> list[str]:
+    """What a command could change and no disk would keep. A name in capitals says that it is constant."""
+    annotated = cls.__dict__.get("__annotations__", {})
+    return [
+        name
+        for name, value in cls.__dict__.items()
+        if isinstance(value, list | dict | set)
+        and not (name in annotated or name.isupper() or name.startswith("__"))
+    ]
 
 
 def _needs_arguments(init: Function) -> bool:

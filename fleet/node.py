@@ -79,6 +79,10 @@ class Node:
         clock: Clock | None = None,
     ) -> None:
         check_name(name)
+        if isinstance(join, str) or isinstance(seeds, str):
+            raise ConfigError(f"join and seeds are lists of host:port, not a text: {join or seeds!r}")
+        if data_dir == "":
+            raise ConfigError("data_dir is empty: leave it out for fleet-NAME, or name a directory")
         for address in (listen, *join, *seeds):
             split_endpoint(address)
         if join and seeds:

@@ -287,8 +287,8 @@ def _value_or_none(future: Future[OpValue]) -> OpValue | None:
 
 
 def check_group_name(name: str) -> None:
-    if not isinstance(name, str) or not name:
-        raise BadArguments("a group's name is a string that is not empty", name=repr(name))
+    if not isinstance(name, str) or not name or any(character in "\r\n\t\x1b\0" for character in name):
+        raise BadArguments("a group's name is a line of text that is not empty", name=repr(name))
     try:
         name.encode()
     except UnicodeEncodeError as error:

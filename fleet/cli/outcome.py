@@ -17,7 +17,6 @@ HINTS = {
     "NoSuchNode": "`fleet node list` names those there are",
     "OutcomeUnknown": "it may have been done: look at the state before you repeat it",
     "SessionExpired": "it may have been done: look at the state before you repeat it",
-    "NotEncodable": "say --by-value, or install the module on the nodes",
     "DataClassUnavailable": "install the module on the nodes, or say --by-value",
     "CannotRemoveLeader": "`fleet leader move` it first",
     "NoNode": "check --connect, and that the nodes run",

@@ -19,9 +19,15 @@ from .processes import FLEET, PATIENCE_S, environment
 
 SECRET = "s" * 64
 SHOP = '''
+import threading
 import time
 
 import fleet
+
+class Locked(fleet.Data):
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+
 
 class Account(fleet.Data):
     balance: int = 0

@@ -137,6 +137,8 @@ def test_a_class_goes_by_value_to_nodes_that_do_not_have_it(three: Fleet) -> Non
         (("other", "shop:Account", "--node", "n9"), 1, "'n9'"),
         (("other", "shop:Account", "--set", "speed=9"), 2, "'speed=9'"),
         (("", "shop:Account"), 2, "not empty"),
+        (("two\nlines", "shop:Account"), 2, "a line of text"),
+        (("other", "shop:Locked"), 1, "field=gate"),
         (("fleet:cluster", "shop:Account"), 2, "no group may be called 'fleet:cluster'"),
         (("other", "shop"), 2, "not module:Class"),
         (("other", "shop:Nothing"), 2, "shop:Nothing cannot be loaded here"),

@@ -107,6 +107,10 @@ def test_mutable_defaults_are_copied_for_each_instance() -> None:
     assert Counter.notes == {"all": []}
 
 
+def test_what_is_shared_on_purpose_is_let_pass() -> None:
+    mistaken("notes: ClassVar[list[int]] = []\nSTEPS = [1, 2]\nsizes: set[int] = set()\nstep = (1, 2)")
+
+
 def test_constants_are_not_state() -> None:
     assert Counter().__dict__ == {"value": 0, "notes": {"all": []}}
 
@@ -171,6 +175,7 @@ def mistaken(body: str, keywords: str = "") -> None:
         ("@command\n@query\ndef add(self): ...", "plain method"),
         ("@command\ndef _add(self): ...", "underscore"),
         ("__slots__ = ('a',)", "__slots__"),
+        ("notes = []", "notes is one for all objects"),
         ("name: str", "name has no first value"),
         ("def __init__(self, n): ...", "without arguments"),
         ("@staticmethod\ndef command(state, arg): ...", r"static new\(\)"),
