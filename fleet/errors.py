@@ -111,6 +111,12 @@ class NoNode(Unavailable):
     hint = "check the addresses, and that the nodes run; connect(wait=...) waits for those that start"
 
 
+class NoMajority(Unavailable):
+    """Nodes answer, and none has heard of the cluster yet: too few of its voters run, or they just start."""
+
+    hint = "start the other nodes, each with its own directory; a majority of them is needed"
+
+
 class Overloaded(NotDone):
     retry = True
     hint = "more is under way than the limits allow; slow down and try again"

@@ -10,9 +10,12 @@ from fleet.actors.mail import (
     ClusterSeen,
     GetCluster,
     ListMembers,
+    ListNodes,
     MemberList,
     MemberStatus,
+    NodeInfo,
     NodeOp,
+    Nodes,
     OpValue,
 )
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord
@@ -22,6 +25,7 @@ from fleet.errors import (
     ConfigError,
     FleetError,
     GroupExists,
+    NoMajority,
     NoSuchGroup,
     Unavailable,
 )
@@ -166,8 +170,8 @@ class Operations(MemberOperations):
         """The cluster as the first node sees it that answers and belongs to one. From then on this client
         knows all of its nodes.
 
-        Raises: Unavailable: no node answers, or none has found its cluster within `timeout` seconds, as
-            long as too few of them run.
+        Raises: Unavailable: no node answers; NoMajority: none has found its cluster within `timeout`
+            seconds, as long as too few of them run.
         """
         seen = self._first_node(GetCluster(), _knows_its_cluster, timeout or self.timeout)
         assert isinstance(seen, ClusterSeen) and seen.view is not None
@@ -189,6 +193,13 @@ class Operations(MemberOperations):
             seen |= {name: cast(ClusterSeen | None, _value_or_none(one)) for name, one in told.items()}
             view = newest(view, seen)
         return survey_of(view, lists, seen)
+
+    def known_nodes(self) -> tuple[NodeInfo, ...]:
+        """Those that the first node knows that answers, itself among them, also without a majority. They
+        may have left, or not have joined."""
+        nodes = self._first_node(ListNodes())
+        assert isinstance(nodes, Nodes)
+        return tuple(sorted(nodes.nodes, key=lambda node: node.name))
 
     def nodes(self) -> list[NodeRecord]:
         """The cluster's nodes, by name."""
@@ -216,7 +227,7 @@ class Operations(MemberOperations):
                     return future.result()
                 if error is None:
                     early.append(address)
-                    trouble = Unavailable("no node that answers has found its cluster yet", address=address)
+                    trouble = NoMajority("no node that answers has found its cluster yet", address=address)
                 elif isinstance(error, FleetError) and not isinstance(error, Unavailable):
                     trouble = error
             if early and time.monotonic() < until:

@@ -1,17 +1,17 @@
 """`fleet doctor`: what is wrong with the cluster, why, and what is safe to do next."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import click
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from fleet.actors.mail import MemberStatus
+from fleet.actors.mail import MemberStatus, NodeInfo
 from fleet.cli.desk import Desk, client, count, span
 from fleet.cli.outcome import DEGRADED
 from fleet.cluster import ACTIVE, CLUSTER_GROUP
-from fleet.errors import FleetError
+from fleet.errors import FleetError, NoMajority
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
 from fleet.survey import DRAINING, RUNNING, NodeSeen, Survey
 
@@ -21,7 +21,7 @@ NAMES_SHOWN = 8
 
 class Finding(Struct, frozen=True):
     kind: str
-    """no-leader, unreachable, not-running or few-replicas."""
+    """no-majority, no-leader, unreachable, not-running or few-replicas."""
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str
@@ -37,9 +37,16 @@ Statuses = Mapping[str, Mapping[str, MemberStatus]]
 @client
 def doctor(desk: Desk) -> int | None:
     """What is wrong, why, and what is safe to do next. Ends with 4 when something is."""
-    survey = desk.fleet.survey()
-    found = findings(survey, _ask_members(desk, survey.leaderless))
-    notes = notes_on(survey)
+    try:
+        survey = desk.fleet.survey()
+    except NoMajority:
+        return _tell(desk, [no_majority(desk.fleet.known_nodes())], [], "")
+    groups, nodes = count(len(survey.view.groups), "group"), count(len(survey.nodes), "node")
+    well = f"{groups} on {nodes}: every one has a leader and as many members as it should"
+    return _tell(desk, findings(survey, _ask_members(desk, survey.leaderless)), notes_on(survey), well)
+
+
+def _tell(desk: Desk, found: list[Finding], notes: list[str], well: str) -> int | None:
     desk.show({
         "healthy": not found,
         "findings": [asdict(one) for one in found],
@@ -51,9 +58,7 @@ def doctor(desk: Desk) -> int | None:
         for note in notes:
             click.echo(f"· {note}")
         if not found:
-            groups = count(len(survey.view.groups), "group")
-            click.echo(f"✓ {groups} on {count(len(survey.nodes), 'node')}: every one has a leader "
-                       "and as many members as it should")  # fmt: skip
+            click.echo(f"✓ {well}")
     return DEGRADED if found else None
 
 
@@ -84,6 +89,17 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
         *_not_running(survey),
         *_few_replicas(survey),
     ]
+
+
+def no_majority(known: Sequence[NodeInfo]) -> Finding:
+    """After a restart a node knows the others by name, and nothing of the groups until a majority runs."""
+    names = [str(node.name) for node in known]
+    what = f"no node that answers has found its cluster. Known nodes: {', '.join(names)}."
+    why = "a majority of the cluster's voters has to run; too few do, or they are just starting."
+    addresses = {node.name: node.address for node in known}
+    starts = [f"`{_start_line(node.name, addresses)}` (disk {node.incarnation})" for node in known]
+    then = f"start those that do not run, with their old disks: {'; '.join(starts)}. Nothing else to do."
+    return Finding("no-majority", (CLUSTER_GROUP,), what, why, then)
 
 
 # -- groups without a leader ---------------------------------------------------------------------------
@@ -150,12 +166,15 @@ def _bring_back(survey: Survey, missing: Mapping[str, str]) -> str:
 
 
 def _start_command(survey: Survey, node: NodeSeen) -> str:
+    answering = {name: one.record.address for name, one in survey.nodes.items() if one.answers}
+    addresses = {name: one.record.address for name, one in survey.nodes.items()}
+    return _start_line(node.record.name, answering | addresses)
+
+
+def _start_line(name: NodeName, addresses: Mapping[NodeName, str]) -> str:
     """With --join it never founds a cluster of its own, should the directory be the wrong one."""
-    record = node.record
-    others = [one.record.address for one in survey.nodes.values() if one.record.name != record.name]
-    answering = [one.record.address for one in survey.nodes.values() if one.answers]
-    join = f" --join {(answering or others)[0]}" if answering or others else ""
-    return f"fleet start --name {record.name} --listen {record.address} --data-dir ITS-OWN{join}"
+    join = next((f" --join {address}" for other, address in addresses.items() if other != name), "")
+    return f"fleet start --name {name} --listen {addresses[name]} --data-dir ITS-OWN{join}"
 
 
 # -- nodes ---------------------------------------------------------------------------------------------

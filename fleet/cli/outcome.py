@@ -20,6 +20,7 @@ HINTS = {
     "DataClassUnavailable": "install the module on the nodes, or say --by-value",
     "CannotRemoveLeader": "`fleet leader move` it first",
     "NoNode": "check --connect, and that the nodes run",
+    "NoMajority": "too few of its nodes run: `fleet doctor` names those to start",
     "Unavailable": "`fleet doctor` says what is missing",
 }
 """What to do next at a shell, where the errors' own hints speak to programs."""

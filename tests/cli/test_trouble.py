@@ -63,6 +63,21 @@ def test_a_node_dies_and_comes_back_and_another_is_lost_for_good(tmp_path: Path)
         assert len(one.ask("node", "list")) == 2
 
 
+def test_a_node_started_again_alone_names_those_that_it_needs(tmp_path: Path) -> None:
+    """It said that it had not found its cluster yet, and to ask the doctor, who said the same."""
+    with fleet_of(tmp_path, "n1", "n2", "n3") as one:
+        for name in ("n1", "n2", "n3"):
+            one.kill(name)
+        one.start("n2")
+        said = one.say("doctor", "--timeout", "1")
+        assert said.code == 4, said
+        assert all(f"fleet start --name {name} " in said.out for name in ("n1", "n3"))
+        (finding,) = one.ask("doctor", "--timeout", "1", code=4)["findings"]
+        assert finding["kind"] == "no-majority"
+        status = one.say("status", "--timeout", "1")
+        assert status.code == 1 and "too few of its nodes run" in status.err
+
+
 def test_a_command_that_may_have_been_done_ends_with_3(tmp_path: Path) -> None:
     with fleet_of(tmp_path, "n1") as one, inside(tmp_path):
         add(one, "a", "--replicas", "1")
