@@ -38,7 +38,7 @@ def connect(
     """A client of the cluster whose nodes listen at "host:port,host:port"; one that answers is enough.
 
     `timeout`: seconds that a call may take unless its own options say otherwise. `wait`: seconds to go on
-    trying while nobody listens at any of the addresses, for nodes that are about to start.
+    trying, five at least, while nobody listens at any of the addresses, for nodes that are about to start.
 
     Raises:
         ConfigError: an address or a secret that cannot be.

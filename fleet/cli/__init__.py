@@ -1,5 +1,8 @@
 """The `fleet` command. One module a command or family; this one gathers them."""
 
+import sys
+from io import TextIOWrapper
+
 import click
 
 from fleet import __version__
@@ -32,7 +35,9 @@ SETTINGS = {
 )
 @click.version_option(__version__, prog_name="fleet")
 def main() -> None:
-    pass
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may be more than a terminal shows
 
 
 COMMANDS = (

@@ -93,14 +93,21 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
         except (FleetError, TimeoutError) as error:
             fail(path, error, as_json)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain too
+            _drop_output()
             code = None
+        except OSError as error:
+            _drop_output()
+            fail(path, error, as_json)
         sys.exit(code or 0)
 
     command: Any = run
     for option in reversed(OPTIONS):
         command = option(command)
     return command  # type: ignore[no-any-return]
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain too
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,11 +1,12 @@
 """`fleet start`, and `fleet node` with options: how it starts, what it refuses, how it ends."""
 
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from .processes import processes_with, read_until, run, started, wait_until
+from .processes import FLEET, environment, processes_with, read_until, run, started, wait_until
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
 
@@ -87,6 +88,18 @@ def test_what_was_asked_for_wrongly_ends_with_2(tmp_path: Path, arguments: list[
     assert refused.returncode == 2
     assert says in refused.stderr and "fleet node --help" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_what_a_terminal_cannot_show_or_a_disk_not_take_is_no_traceback(tmp_path: Path) -> None:
+    with started(tmp_path, "node", "--name", "λ", *ANY_PORT) as node:
+        connect = ("--connect", read_until(node, "serves").split()[-1])
+        shown = run(tmp_path, "node", "list", *connect, PYTHONIOENCODING="latin-1")
+        assert (shown.returncode, shown.stderr) == (0, "") and "\\u03bb" in shown.stdout
+        with open("/dev/full", "w") as full:
+            command = [*FLEET, "node", "list", *connect]
+            lost = subprocess.run(command, env=environment(tmp_path), stdout=full, stderr=subprocess.PIPE)
+    assert lost.returncode == 1
+    assert b"No space left" in lost.stderr and b"Traceback" not in lost.stderr
 
 
 def test_a_directory_that_cannot_be_made_ends_with_1(tmp_path: Path) -> None:
