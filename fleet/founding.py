@@ -312,8 +312,9 @@ class Founding:
         """Everybody who has not answered yet."""
         if proposal.founders:
             accept = Accept(*self._from_me(), proposal.ballot, proposal.founders)
-            for disk in proposal.promises.keys() - proposal.accepted:
-                self._send(disk[0], accept)
+            for disk in proposal.promises:
+                if disk not in proposal.accepted:
+                    self._send(disk[0], accept)
         else:
             answered = {address for address, _ in proposal.promises}
             for seed in self.seeds:
