@@ -150,8 +150,9 @@ def test_a_client_is_of_the_process_that_opened_it(cluster: Cluster) -> None:
     told = context.SimpleQueue()
     child = context.Process(target=_add_and_tell, args=(counter, told))
     child.start()
-    child.join()
-    assert "another process" in told.get()
+    child.join(30)
+    child.kill()
+    assert child.exitcode == 0 and "another process" in told.get()
     assert counter.add() == 1
 
 
