@@ -3,15 +3,20 @@
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 from fleet.actors.guard import log
+
+CHILD_S_MAX = 600
+"""A child that takes longer hangs: on a lock, say, that another thread held when it was forked."""
 
 
 class ForkedDump:
     """`fileno()` is readable when `take()` has the bytes, or None when the child failed.
 
     The child runs in the one thread that forked, touches nothing but the state, and leaves without
-    cleaning up: store, sockets and other threads are the parent's.
+    cleaning up: store, sockets and other threads are the parent's. It keeps none of their descriptors, so
+    that a node which was killed finds its directory and its port free, though the child goes on.
     """
 
     def __init__(self, dump: Callable[[], bytes]) -> None:
@@ -21,6 +26,9 @@ class ForkedDump:
         if self._pid == 0:
             status = 1
             try:
+                close_all_but(self._memory, child_end)
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(CHILD_S_MAX)
                 write_all(self._memory, dump())
                 status = 0
             finally:
@@ -53,6 +61,14 @@ class ForkedDump:
     def _close(self) -> None:
         os.close(self._memory)
         os.close(self._end)
+
+
+def close_all_but(*kept: int) -> None:
+    """And standard input, output and error."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > 2 and fd not in kept:
+            with suppress(OSError):  # the listing's own
+                os.close(fd)
 
 
 def write_all(fd: int, data: bytes) -> None:
