@@ -11,7 +11,6 @@ from tests.processes.nodes import (
     await_all_caught_up,
     eventually,
     leader_node,
-    leader_status,
     member_status,
 )
 
@@ -66,7 +65,7 @@ def test_s33_a_group_restarts_from_its_snapshots(three: Cluster) -> None:
     books: dict[str, bytes] = {}
     for round_number in range(3):
         books |= fill(shelf, [f"book {round_number}.{number}" for number in range(20)], rng)
-        assert eventually(lambda: leader_status(client, "shelf")).snapshot_index > 0
+        eventually(lambda: client.status("shelf").snapshot_index > 0, what="a snapshot")
         three.restart_all(three.nodes, NodeProcess.kill)
         check(shelf, books)
     for node in three.nodes:
