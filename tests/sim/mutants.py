@@ -137,6 +137,14 @@ MUTANTS = [
     Mutant(
         fleets.founded_while_it_stops, "test_a_founding_member_is_not_founded_again_while_it_stops"
     ),
+    Mutant(
+        fleets.former_life_still_writes,
+        "test_s38_a_member_starts_again_with_all_that_its_former_life_had_written",
+    ),
+    Mutant(
+        fleets.silence_while_it_stood_still,
+        "test_nodes_that_all_stood_still_for_longer_than_the_purge_window_report_nobody",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Bugs of our own that the simulator found, planted again. Each names the seed that found it then."""
+"""Bugs of our own, planted again. Each names the seed that found it then."""
 
 from typing import Any
 from unittest.mock import patch
@@ -117,3 +117,13 @@ def founded_while_it_stops() -> Patches:
             self.left = before
 
     return [patch.object(Hostings, "drop", forget)]
+
+
+def former_life_still_writes() -> Patches:
+    """No seed: a member began with what its disk held while a write of its former life was on its way."""
+    return [patch.object(Hostings, "on_start_due", Hostings.on_writes_done)]
+
+
+def silence_while_it_stood_still() -> Patches:
+    """No seed: a node that was frozen took the others for lost as soon as it went on."""
+    return [patch.object(KnownNodes, "listen_anew", lambda self, now: None)]
