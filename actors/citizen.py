@@ -4,6 +4,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
+from thespian.actors import ActorAddress
 
 from fleet.actors.channel import Call
 from fleet.actors.cluster_view import ClusterView
@@ -38,6 +39,8 @@ class Citizen:
         self.manager = manager
         self.view = ClusterView()
         self.requests: Requests
+        self.replica: ActorAddress | None = None
+        """This node's running member of the cluster group, which the next two are about."""
         self.is_reading = False
         self.applied: Index = 0
         self.snapshot: Index = 0
@@ -249,20 +252,28 @@ class Citizen:
 
     # -- the cluster's state -----------------------------------------------------------------------
 
-    def on_applied(self, m: Applied) -> None:
+    def on_applied(self, m: Applied, sender: ActorAddress) -> None:
+        """A member that was restarted answers nothing that its former life was asked, and may be behind
+        the view for a while (S73)."""
+        if sender != self.replica:
+            self.replica, self.applied, self.is_reading = sender, 0, False
         self.applied = max(self.applied, m.index)
         self.snapshot = max(self.snapshot, m.snapshot)
         self._read()
 
     def _read(self) -> None:
         own = self.own()
-        if own is None or own.address is None or self.is_reading or self.applied <= self.view.rev:
+        if own is None or own.address is None or own.address != self.replica:
+            return
+        if self.is_reading or self.applied <= self.view.rev:
             return
         self.is_reading = True
         payload = encode_call("view", (self.view.rev,), {})
         self.manager.send(own.address, LocalRead(payload))
 
-    def on_local_answer(self, m: LocalAnswer) -> None:
+    def on_local_answer(self, m: LocalAnswer, sender: ActorAddress) -> None:
+        if sender != self.replica:
+            return
         self.is_reading = False
         view = replace(decode_result(m.value), rev=m.index)
         assert isinstance(view, View)
@@ -320,7 +331,7 @@ class Citizen:
         """A member's data is gone. Without a replica of the cluster group nothing is known any more."""
         if hosting.spec.name == CLUSTER_GROUP:
             self.view = ClusterView()
-            self.applied, self.is_reading = 0, False
+            self.replica, self.applied, self.is_reading = None, 0, False
             if self.has_left:
                 log.info("node=%s has left the cluster", self.manager.start.name)
                 return

@@ -329,10 +329,10 @@ class NodeManager(GuardedActor):
     # -- the cluster -------------------------------------------------------------------------------
 
     def on_applied(self, m: Applied, sender: Any) -> None:
-        self.citizen.on_applied(m)
+        self.citizen.on_applied(m, sender)
 
     def on_local_answer(self, m: LocalAnswer, sender: Any) -> None:
-        self.citizen.on_local_answer(m)
+        self.citizen.on_local_answer(m, sender)
 
     def on_client_reply(self, m: ClientReply, sender: Any) -> None:
         self.citizen.requests.on_reply(m)

@@ -83,7 +83,7 @@ def next_step(wanted: Wanted, seen: Seen, world: World) -> Step | None:
     """
     return (
         _drop_dead(seen, world)
-        or _promote(wanted, seen)
+        or _promote(wanted, seen, world)
         or _bring_in(wanted, seen, world)
         or _let_go(wanted, seen, world)
         or _lead(wanted, seen, world)
@@ -100,18 +100,32 @@ def _drop_dead(seen: Seen, world: World) -> Step | None:
     return None
 
 
-def _promote(wanted: Wanted, seen: Seen) -> Step | None:
-    for seat in seen.seats:
-        if not seat.votes and node_of(seat.member) in wanted.voters and _is_ready(seat, seen):
-            return Promote(seat.member)
-    return None
+def _promote(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+    """A group that grows by two waits until both have caught up: with one voter more it would survive
+    no more failures than before, and need one more voter to commit."""
+    ready = [seat.member for seat in _learning(wanted, seen) if _is_ready(seat, seen)]
+    if not ready or (len(ready) == 1 and _grows_by_two(wanted, seen, world)):
+        return None
+    return Promote(ready[0])
+
+
+def _learning(wanted: Wanted, seen: Seen) -> list[Seat]:
+    """Learners that are to vote."""
+    return [seat for seat in seen.seats if not seat.votes and node_of(seat.member) in wanted.voters]
+
+
+def _grows_by_two(wanted: Wanted, seen: Seen, world: World) -> bool:
+    """Whether an odd number of voters, all of them wanted, is to be joined by two more that can come."""
+    voting = {node_of(seat.member) for seat in seen.seats if seat.votes}
+    coming = [node for node in wanted.voters if node not in voting and node in world.reachable]
+    return len(voting) % 2 == 1 and voting <= {*wanted.voters} and len(coming) >= 2
 
 
 def _bring_in(wanted: Wanted, seen: Seen, world: World) -> Step | None:
-    """One newcomer at a time: while one learns, no other is brought in."""
-    for seat in seen.seats:
-        if not seat.votes and node_of(seat.member) in wanted.voters and seat.responsive:
-            return None
+    """One newcomer learns at a time, or two that are to be promoted together."""
+    learning = sum(seat.responsive for seat in _learning(wanted, seen))
+    if learning >= (2 if _grows_by_two(wanted, seen, world) else 1):
+        return None
     present = {node_of(seat.member) for seat in seen.seats}
     for node in (*wanted.voters, *wanted.learners):
         if node not in present and node in world.reachable:

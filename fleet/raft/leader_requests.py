@@ -114,7 +114,7 @@ def objection(core: CoreState, role: Leader, body: MemberChange) -> str | None:
             if who not in members.voters:
                 return NOT_MEMBER
             remaining = [voter for voter in members.voters if voter != who]
-            return None if would_have_quorum(core, role, remaining) else WOULD_BREAK_QUORUM
+            return quorum_objection(core, role, remaining)
 
 
 def promotion_objection(core: CoreState, role: Leader, who: MemberId) -> str | None:
@@ -124,18 +124,19 @@ def promotion_objection(core: CoreState, role: Leader, who: MemberId) -> str | N
     lags = lag > core.config.batch_entries_max or progress.match < role.first_index
     if lags or not progress.is_responsive(core.now, core.config.election_ms):
         return TARGET_UNRESPONSIVE
-    if not would_have_quorum(core, role, [*core.membership.current.voters, who]):
-        return WOULD_BREAK_QUORUM
-    return None
+    return quorum_objection(core, role, [*core.membership.current.voters, who])
 
 
-def would_have_quorum(core: CoreState, role: Leader, voters: list[MemberId]) -> bool:
-    answering = sum(
-        1
-        for voter in voters
-        if voter == core.id or role.progress[voter].is_responsive(core.now, core.config.election_ms)
-    )
-    return answering >= majority(len(voters))
+def quorum_objection(core: CoreState, role: Leader, voters: list[MemberId]) -> str | None:
+    """Only voters that answered this leader count (S77): a dead one looks responsive for an election
+    timeout after the election. Until that is over the request may be repeated."""
+    election_ms, needed = core.config.election_ms, majority(len(voters))
+    others = [role.progress[voter] for voter in voters if voter != core.id]
+    own = len(voters) - len(others)
+    if own + sum(peer.answers(core.now, election_ms) for peer in others) >= needed:
+        return None
+    may_answer_yet = own + sum(peer.is_responsive(core.now, election_ms) for peer in others) >= needed
+    return CHANGE_IN_PROGRESS if may_answer_yet else WOULD_BREAK_QUORUM
 
 
 def on_transfer(core: CoreState, role: Leader, m: Transfer) -> None:

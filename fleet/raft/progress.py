@@ -23,6 +23,8 @@ class Progress:
     next: Index
     acked_at: Millis
     """When this leader last heard from the peer in this term."""
+    has_answered: bool = False
+    """Since it was elected, or since it added the peer; before, `acked_at` is only a time of grace."""
     match: Index = 0
     matched_at: Millis = 0
     """When `match` was last moved on."""
@@ -100,7 +102,7 @@ class Progress:
         self.inflight.clear()
 
     def heard(self, now: Millis) -> None:
-        self.acked_at = now
+        self.acked_at, self.has_answered = now, True
 
     def confirmed(self, round: int, sent_at: Millis) -> None:
         """The peer followed this leader when it received what left at `sent_at`."""
@@ -109,6 +111,10 @@ class Progress:
 
     def is_responsive(self, now: Millis, within: Millis) -> bool:
         return now - self.acked_at < within
+
+    def answers(self, now: Millis, within: Millis) -> bool:
+        """As `is_responsive`, without grace for a peer that this leader has not heard yet."""
+        return self.has_answered and self.is_responsive(now, within)
 
     def may_send_entries(self, window_max: int) -> bool:
         if self.state == REPLICATE:

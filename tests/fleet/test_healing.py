@@ -58,11 +58,21 @@ def decide(
         # whole
         ("1", "1+", None),
         ("1 2 3", "1+ 2+ 3+", None),
-        # growing, one newcomer at a time
+        # growing: from one to three without waiting at two voters, else one newcomer at a time
         ("1 2 3", "1+", Host(NodeName("2"))),
-        ("1 2 3", "1+ 2<", None),
-        ("1 2 3", "1+ 2", Promote(member("2"))),
+        ("1 2 3", "1+ 2<", Host(NodeName("3"))),
+        ("1 2 3", "1+ 2", Host(NodeName("3"))),
+        ("1 2 3", "1+ 2 3!", None),
+        ("1 2 3", "1+ 2 3<", None),
+        ("1 2 3", "1+ 2< 3", None),
+        ("1 2 3", "1+ 2 3", Promote(member("2"))),
+        ("1 2 3", "1+ 2+ 3", Promote(member("3"))),
         ("1 2 3", "1+ 2+", Host(NodeName("3"))),
+        ("1 2 3", "1+ 2+ 3<", None),
+        ("1 2 3 4 5", "1+ 2+ 3+ 4 5<", None),
+        ("1 2 3 4 5", "1+ 2+ 3+ 4< 5<", None),
+        ("1 2", "1+", Host(NodeName("2"))),
+        ("1 2", "1+ 2", Promote(member("2"))),
         ("1 2 3", "1+ 2!", Host(NodeName("3"))),
         # shrinking and moving: nobody leaves before those that are wanted vote and have caught up
         ("1 2", "1+ 2+ 3+", Remove(member("3"))),

@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved
+from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
 from fleet.raft.events import Change, Propose, Query, Tick, Transfer
 from fleet.raft.ids import member_id
 from fleet.raft.messages import AppendEntries, PreVote, Removed, VoteReply, VoteRequest
@@ -239,3 +239,23 @@ def test_rv25_a_message_for_another_life_is_for_nobody() -> None:
     other = member_id("n1", "d", 2)
     assert step(core, AppendEntries(99, N2, other, 0, 0, (), 0, 0, 0)) == []
     assert core.is_leader and core.term == 2
+
+
+@pytest.mark.parametrize("kind", [MemberRemoved, MemberDemoted])
+def test_s77_a_fresh_leader_keeps_the_only_voter_that_answered(kind: type[MemberRemoved | MemberDemoted]) -> None:
+    """The third one is dead, and looks responsive only because nobody had time to miss it."""
+    world = World.of(3, seed=3)
+    dead = world.elect().id
+    world.kill(dead)
+    new = world.elect()
+    alive = next(id for id in world.hosts if id not in (dead, new.id))
+    token = world.ask(new.id, lambda t: Change(t, kind(alive)))
+    world.run(20)
+    assert world.answers[token].error == CHANGE_IN_PROGRESS
+    world.run(400)
+    token = world.ask(new.id, lambda t: Change(t, kind(alive)))
+    world.run(20)
+    assert world.answers[token].error == WOULD_BREAK_QUORUM
+    token = world.ask(new.id, lambda t: Change(t, kind(dead)))
+    world.run(100)
+    assert world.answers[token].error is None

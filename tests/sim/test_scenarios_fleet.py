@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from fleet.actors.mail import HostMember, RemoveMember
+from fleet.actors.mail import HostMember, RemoveMember, WriteFailed
 from fleet.cluster import CLUSTER_GROUP, LEAVING
 from fleet.raft.ids import node_of
 from fleet.testing import Sim
@@ -154,3 +154,27 @@ def test_s57_two_nodes_leave_at_once_and_one_is_killed_while_it_does() -> None:
         assert group.append.options(timeout=20.0)(1) == 2
         members = {node_of(m.core.id) for m in sim.world.members_of(name)}
         assert members == {"n3", "n4", "n5"}
+
+
+def test_s73_a_node_goes_on_seeing_the_cluster_when_its_replica_restarts_before_it_answers() -> None:
+    """The member was asked to read the cluster's state, and a failed write restarts it before it does."""
+    sim = Sim(seed=1, nodes=4)
+    sim.group("a", Log).append(1)
+    sim.run("5s")
+    citizen, restarted = sim.nodes["n3"].manager.citizen, []
+    read = citizen._read
+
+    def restart_then_read() -> None:
+        own = citizen.own()
+        will_ask = own and own.address and not citizen.is_reading and citizen.applied > citizen.view.rev
+        if will_ask and not restarted:
+            restarted.append(own.address)
+            citizen.manager.send(own.address, WriteFailed(own.record.number, "the disk is full"))
+        read()
+
+    citizen._read = restart_then_read
+    sim.group("b", Log, replicas=4).append(1)
+    sim.run("20s")
+    assert restarted and citizen.own().address not in (None, restarted[0])
+    assert sorted(citizen.view.groups) == ["a", "b"]
+    assert "n3" in {node_of(member.core.id) for member in sim.world.members_of("b")}
