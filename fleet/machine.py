@@ -111,7 +111,7 @@ class DataMachine:
             return self._refused(refusal, before)
         except FATAL:
             raise
-        except Exception as error:
+        except BaseException as error:  # sys.exit() too: every member executes the same call
             misfit = _misfit(error, method, function, args, kwargs)
             if misfit:
                 self._dump = before
@@ -121,7 +121,7 @@ class DataMachine:
             return encode_ok(value), True
         except FATAL:
             raise
-        except Exception as error:
+        except BaseException as error:
             return self._failed(_no_result(error, method, value), before)
 
     def _state_before(self) -> bytes | None:
@@ -136,11 +136,11 @@ class DataMachine:
             result = encode_rejected(refusal.value)
         except FATAL:
             raise
-        except Exception as error:
+        except BaseException as error:
             return self._failed(_no_result(error, "Reject", refusal.value), before)
         return result, self._is_as(before)
 
-    def _failed(self, error: Exception, before: bytes | None) -> tuple[bytes, bool]:
+    def _failed(self, error: BaseException, before: bytes | None) -> tuple[bytes, bool]:
         return encode_failed("command", *describe(error, self._class.__module__)), self._is_as(before)
 
     def _is_as(self, before: bytes | None) -> bool:
@@ -159,8 +159,6 @@ class DataMachine:
         RUNNING.context = QUERYING
         try:
             return self._query(payload)
-        except KeyboardInterrupt as error:
-            raise MemberMustHalt("interrupted", error="KeyboardInterrupt") from error
         finally:
             RUNNING.context = None
 
@@ -178,8 +176,6 @@ class DataMachine:
         held = None if self._own_state else list(self._object.__dict__.values())
         try:
             result = encode_ok(function(self._object, *args, **kwargs))
-        except KeyboardInterrupt:
-            raise
         except Reject as refusal:
             result = self._query_refused(refusal)
         except BaseException as error:
@@ -196,7 +192,7 @@ class DataMachine:
     def _query_refused(self, refusal: Reject) -> bytes:
         try:
             return encode_rejected(refusal.value)
-        except Exception as error:
+        except BaseException as error:
             return self._query_failed(_no_result(error, "Reject", refusal.value))
 
     def _query_failed(self, error: BaseException) -> bytes:
@@ -339,7 +335,7 @@ def _misfit(
     return None
 
 
-def _no_result(error: Exception, method: str, value: Any) -> Exception:
+def _no_result(error: BaseException, method: str, value: Any) -> FleetError:
     """The error to tell, in place of what the encoder said: that differs by version and by route."""
     told = NotEncodable(f"{method}: the result ({type(value).__qualname__}) cannot be encoded")
     return told.with_traceback(error.__traceback__)

@@ -106,7 +106,7 @@ def decode_call(payload: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     """Raises BadArguments when this is no call, or a class in it cannot be loaded here."""
     try:
         method, args, kwargs = pickle.loads(payload)
-    except Exception as error:  # of any kind: a few bytes may ask for any amount of memory
+    except BaseException as error:  # of any kind: a few bytes may ask for any amount of memory
         raise BadArguments(
             f"the arguments cannot be loaded on the node: {type(error).__name__}: {_message(error)}; "
             "install the module there, or cloudpickle.register_pickle_by_value(module) before the call"

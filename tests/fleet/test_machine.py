@@ -183,9 +183,35 @@ def test_a_result_that_cannot_be_encoded_is_a_failed_command(finish: Callable[[B
     assert not box.clean
 
 
-@pytest.mark.parametrize(
-    "kind", [MemoryError, RecursionError, SystemError, KeyboardInterrupt, SystemExit, GeneratorExit]
-)
+class Gone(BaseException):
+    """A user's own, beside Exception."""
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, Gone])
+def test_s46_a_command_that_would_end_a_process_fails_like_any_other(kind: type[BaseException]) -> None:
+    def act(box: Box) -> Any:
+        box.count += 1
+        raise kind("bye")
+
+    box = Caller()
+    with pytest.raises(CommandFailed, match="bye") as caught:
+        box.apply("run", act)
+    assert caught.value.error == kind.__name__ and "act" in caught.value.where
+    assert not box.clean  # the caller rolls it back
+
+
+def test_s46_arguments_that_would_end_a_process_are_refused_before_they_are_proposed() -> None:
+    class Leaves:
+        def __reduce__(self) -> Any:
+            return raise_, (SystemExit("bye"),)
+
+    refusal = DataMachine(Box).check(encode_call("put", ("a", Leaves()), {}))
+    assert refusal is not None
+    with pytest.raises(BadArguments, match="SystemExit: bye"):
+        decode_result(refusal)
+
+
+@pytest.mark.parametrize("kind", [MemoryError, RecursionError, SystemError])
 def test_s47_what_other_members_may_not_share_halts_the_member(kind: type[BaseException]) -> None:
     box, error = Caller(), kind()
     with pytest.raises(MemberMustHalt) as caught:
@@ -202,7 +228,7 @@ def test_s47_running_out_of_stack_halts_the_member() -> None:
         Caller().machine.apply(CONTEXT, encode_call("run", (dig,), {}))
 
 
-@pytest.mark.parametrize("error", [RecursionError(), SystemExit(), ValueError("odd")])
+@pytest.mark.parametrize("error", [RecursionError(), SystemExit(), KeyboardInterrupt(), ValueError("odd")])
 def test_a_query_that_raises_harms_nobody(error: BaseException) -> None:
     box = Caller()
     with pytest.raises(QueryFailed) as caught:
