@@ -242,7 +242,9 @@ def test_rv25_a_message_for_another_life_is_for_nobody() -> None:
 
 
 @pytest.mark.parametrize("kind", [MemberRemoved, MemberDemoted])
-def test_s77_a_fresh_leader_keeps_the_only_voter_that_answered(kind: type[MemberRemoved | MemberDemoted]) -> None:
+def test_s77_a_fresh_leader_keeps_the_only_voter_that_answered(
+    kind: type[MemberRemoved | MemberDemoted],
+) -> None:
     """The third one is dead, and looks responsive only because nobody had time to miss it."""
     world = World.of(3, seed=3)
     dead = world.elect().id
