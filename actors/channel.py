@@ -46,10 +46,12 @@ class Call:
     deadline: Millis
     finish: Callable[["Call", bytes | None, Index, FleetError | None], None]
     tag: Any = None
-    sends: int = 0
-    refusals: int = 0
+    sends: tuple[int, ...] = ()
+    """Numbers of the requests that carried it, without those that were refused: while there is one, the
+    command may have been executed."""
     is_hopeless: bool = False
-    """Refused for good, and sent before: it is not sent again, and what became of that is waited for."""
+    """Permanently refused, but an earlier send may have been executed: it is not sent again, and its
+    outcome is waited for."""
     batch: "Batch | None" = None
     gave_up: bool = False
     """The caller was told OutcomeUnknown."""
@@ -79,6 +81,9 @@ class Channel:
     query_queue: deque[Call] = field(default_factory=deque)
     queries: dict[int, Call] = field(default_factory=dict)
     requests: int = 0
+    """Under way."""
+    number: int = 0
+    """Of the last request."""
     opening: bool = False
     target: ActorAddress | None = None
     asked_at: Millis = 0
@@ -144,9 +149,10 @@ class Channel:
     ) -> ClientRequest:
         batch = Batch(len(commands) + len(queries))
         self.requests += bool(batch.remaining)
+        self.number += 1
         for _, call in (*commands, *queries):
             call.batch = batch
-            call.sends += 1
+            call.sends += (self.number,)
         for seq, call in commands:
             self.inflight[seq] = call
         for query, call in queries:
@@ -160,6 +166,7 @@ class Channel:
             opens,
             tuple((seq, call.payload) for seq, call in commands),
             tuple((query, call.payload) for query, call in queries),
+            self.number,
         )
 
     def _take_commands(self) -> tuple[tuple[int, Call], ...]:
@@ -232,16 +239,22 @@ class Channel:
                 self._settle(call, None, 0, OutcomeUnknown("its result was forgotten", group=self.group))
 
     def _expire(self, seq: int) -> None:
-        """The group forgot the session. What was sent only now, or refused before, was not executed: it
-        goes on in a new session, unnoticed. What else was sent before may have been."""
+        """The group forgot the session. What was sent only now was not executed: it goes on in a new
+        session, unnoticed. What was sent before, and not refused, may have been executed.
+
+        Commands are executed in their order: if the first one that expired was not, none after it was.
+        """
         calls = list(self.inflight.items())
+        newest = max(self.inflight[seq].sends, default=0)
+        is_new = len(self.inflight[seq].sends) <= 1
         self.inflight.clear()
         self.session, self.opening = 0, False
         fresh = []
         for number, call in calls:
-            if call.sends - call.refusals == 1 and number >= seq and not call.gave_up:
+            is_fresh = is_new or all(send >= newest for send in call.sends)
+            if number >= seq and is_fresh and not call.gave_up:
                 self._leave_batch(call)
-                call.sends = call.refusals = 0
+                call.sends, call.is_hopeless = (), False
                 fresh.append(call)
             else:
                 error = SessionExpired("the session expired on the group", group=self.group)
@@ -251,29 +264,26 @@ class Channel:
     def _on_refusal(self, m: Refusal, now: Millis) -> None:
         error = m.error.to_error()
         self.last_error = error
+        refused = [] if m.lost or m.session != self.session else [s for s in m.seqs if s in self.inflight]
+        for seq in refused:
+            call = self.inflight[seq]
+            call.sends = tuple(number for number in call.sends if number != m.number)
         if m.lost or isinstance(error, Unavailable | NoSuchGroup):
-            for seq in () if m.lost or m.session != self.session else m.seqs:
-                if seq in self.inflight:
-                    self.inflight[seq].refusals += 1
             self._try_again(now)
             return
         for query in m.queries:
-            call = self.queries.pop(query, None)
-            if call is not None:
-                self._settle(call, None, 0, error)
+            answered = self.queries.pop(query, None)
+            if answered is not None:
+                self._settle(answered, None, 0, error)
         if m.opens:
             self._try_again(now)
-        if m.session != self.session:
-            return
-        for seq in m.seqs:
-            call = self.inflight.get(seq)
-            if call is not None:
-                self._on_refused_command(seq, call, error, now)
+        for seq in refused:
+            self._on_refused_command(seq, error, now)
 
-    def _on_refused_command(self, seq: int, call: Call, error: FleetError, now: Millis) -> None:
-        """Not done, if it was refused as often as it was sent. Else another member may have taken it."""
-        call.refusals += 1
-        if call.refusals >= call.sends:
+    def _on_refused_command(self, seq: int, error: FleetError, now: Millis) -> None:
+        """Not done, if each of its sends was refused. Else a member may have executed it."""
+        call = self.inflight[seq]
+        if not call.sends:
             del self.inflight[seq]
             self._settle(call, None, 0, error)
         elif error.retry:
@@ -317,7 +327,9 @@ class Channel:
             self._settle(self.queries.pop(query), None, 0, self._not_done())
         for seq in self._late(self.inflight, now):
             call = self.inflight[seq]
-            if call.gave_up or call.is_hopeless:
+            if not call.sends:
+                self._settle(self.inflight.pop(seq), None, 0, self._not_done())
+            elif call.gave_up or call.is_hopeless:
                 self._settle(self.inflight.pop(seq), None, 0, self._unknown())
             else:
                 call.gave_up, call.deadline = True, now + LINGER_MS
@@ -341,9 +353,10 @@ class Channel:
         return OutcomeUnknown("sent, and not answered in time", group=self.group, reason=reason)
 
     def fail_all(self, error: FleetError) -> None:
-        """Nothing of this can succeed. What was sent before may have been executed all the same."""
-        unsent: Iterable[Call] = (*self.queue, *self.query_queue, *self.queries.values())
-        sent = list(self.inflight.values())
+        """Nothing of this can succeed. What was sent and not refused may have been executed all the same."""
+        refused = [call for call in self.inflight.values() if not call.sends]
+        unsent: Iterable[Call] = (*self.queue, *self.query_queue, *self.queries.values(), *refused)
+        sent = [call for call in self.inflight.values() if call.sends]
         self.queue.clear()
         self.query_queue.clear()
         self.queries.clear()

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from thespian.actors import ActorAddress
 
 from fleet.actors.mail import ClientReply, ClientRequest, ErrorRecord, Refusal
-from fleet.errors import FleetError, Overloaded, TooLarge, Unavailable
+from fleet.actors.refused import RefusedRequests
+from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
 from fleet.raft.apply import Opened, Outcome
 from fleet.raft.entries import Command, SessionOpened
 from fleet.raft.events import Propose, Query
 from fleet.raft.ids import Index, MemberId, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
-from fleet.raft.sessions import DONE, STALE
+from fleet.raft.sessions import STALE
 
 if TYPE_CHECKING:
     from fleet.actors.member import Member
@@ -52,6 +53,8 @@ class Proposal:
     session: SessionId
     seqs: tuple[int, ...]
     opens: bool
+    number: int
+    """Of the request that brought it."""
 
 
 class ClientDesk:
@@ -66,6 +69,7 @@ class ClientDesk:
         self.readings: dict[int, Reading] = {}
         self.proposals: dict[int, Proposal] = {}
         self.dirty: dict[str, Waiter] = {}
+        self.refused = RefusedRequests()
 
     def next_token(self) -> int:
         self.token += 1
@@ -74,6 +78,8 @@ class ClientDesk:
     # -- requests ----------------------------------------------------------------------------------
 
     def take(self, m: ClientRequest) -> None:
+        if m in self.refused:
+            return
         waiter = self.waiters.get(m.client)
         if waiter is None:
             waiter = self.waiters[m.client] = Waiter(m.client, m.reply_to)
@@ -86,24 +92,26 @@ class ClientDesk:
             self.member.step(Query(token))
 
     def _propose(self, m: ClientRequest, waiter: Waiter) -> None:
-        """A command that is under way already is not proposed again: its client only asked twice."""
+        """A command that is under way already is not proposed again: its client only asked twice.
+
+        What a look at the payload refuses is told as a refusal of this request, never as the command's
+        result: an earlier request may have had it executed under another leader (S78).
+        """
         member = self.member
         wall_ms = member.start.clock.wall_ms()
         bytes_max = member.core.config.command_bytes_max
         bodies: list[Command | SessionOpened] = []
         seqs = []
         for seq, payload in m.commands:
-            if len(payload) > bytes_max:
-                self._refuse(waiter, self._too_large(len(payload), bytes_max), session=m.session, seqs=(seq,))
-            elif (m.session, seq) not in self.commands:
-                refusal = member.applier.machine.check(payload)
-                if refusal is not None:
-                    waiter.results.append((m.session, seq, DONE, 0, refusal))
-                    self.dirty[waiter.name] = waiter
-                    continue
-                self.commands[m.session, seq] = waiter
-                bodies.append(Command(m.session, seq, m.acked, wall_ms, payload))
-                seqs.append(seq)
+            if (m.session, seq) in self.commands:
+                continue
+            error = self._objection(payload, bytes_max)
+            if error is not None:
+                self._refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
+                continue
+            self.commands[m.session, seq] = waiter
+            bodies.append(Command(m.session, seq, m.acked, wall_ms, payload))
+            seqs.append(seq)
         opens = m.opens and m.client not in self.openings
         if opens:
             self.openings[m.client] = waiter
@@ -111,15 +119,16 @@ class ClientDesk:
         waiter.pending += len(bodies)
         if bodies:
             token = self.next_token()
-            self.proposals[token] = Proposal(waiter, m.session, tuple(seqs), opens)
+            self.proposals[token] = Proposal(waiter, m.session, tuple(seqs), opens, m.number)
             member.step(Propose(token, tuple(bodies)))
 
-    def _too_large(self, size: int, size_max: int) -> FleetError:
-        return TooLarge(
-            f"a command of {size} bytes; {size_max} is the most",
-            group=self.member.spec.name,
-            setting="command_bytes_max",
-        )
+    def _objection(self, payload: bytes, bytes_max: int) -> FleetError | None:
+        group = self.member.spec.name
+        if len(payload) > bytes_max:
+            what = f"a command of {len(payload)} bytes; {bytes_max} is the most"
+            return TooLarge(what, group=group, setting="command_bytes_max")
+        why = self.member.applier.machine.check(payload)
+        return None if why is None else BadArguments(why, group=group)
 
     # -- what became of them -----------------------------------------------------------------------
 
@@ -191,6 +200,7 @@ class ClientDesk:
             session=proposal.session,
             seqs=proposal.seqs,
             lost=answer.error == LOST,
+            number=proposal.number,
         )
         return True
 
@@ -230,11 +240,15 @@ class ClientDesk:
         seqs: tuple[int, ...] = (),
         queries: tuple[int, ...] = (),
         lost: bool = False,
+        number: int = 0,
     ) -> None:
+        """`number`: of the request that brought the commands `seqs`; of no use if they are `lost`."""
         node, address = where_is(self.member, leader)
         record = ErrorRecord.of(error)
-        waiter.refusals.append(Refusal(record, lost, node, address, opens, session, seqs, queries))
+        waiter.refusals.append(Refusal(record, lost, node, address, opens, session, seqs, queries, number))
         self.dirty[waiter.name] = waiter
+        if seqs and not lost:
+            self.refused.add(self.member.spec.name, waiter.name, number)
 
     # -- replies -----------------------------------------------------------------------------------
 

@@ -125,10 +125,15 @@ class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """(seq, payload), ascending."""
     queries: tuple[tuple[int, bytes], ...]
     """(query id, payload); the id is the client's own."""
+    number: int
+    """Of this client's requests to the group: a command that is sent again comes in another request."""
 
 
 class Refusal(Struct, frozen=True, array_like=True, gc=False):
-    """These were not executed by this member. When `lost`, they may be by another."""
+    """These were not executed for request `number`. When `lost`, they may be by another member.
+
+    A command may also have come in other requests: it was not executed only if each one was refused.
+    """
 
     error: ErrorRecord
     lost: bool
@@ -139,6 +144,7 @@ class Refusal(Struct, frozen=True, array_like=True, gc=False):
     session: SessionId
     seqs: tuple[int, ...]
     queries: tuple[int, ...]
+    number: int
 
 
 class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):

@@ -181,6 +181,8 @@ class Member(GuardedActor):
 
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
         self.clients.take(m)
+        if self.clients.dirty:  # what was refused at once is told at once
+            self._end_turn_soon()
 
     def on_local_read(self, m: LocalRead, sender: Any) -> None:
         self.send(sender, LocalAnswer(self.applier.query(m.payload), self.applier.index))

@@ -21,6 +21,7 @@ from fleet.actors.mail import (
     StartRegistry,
     Whereabouts,
 )
+from fleet.actors.refused import RefusedRequests
 from fleet.errors import FleetError, NoSuchGroup, Unavailable
 from fleet.raft.ids import MemberId, NodeName, node_of
 
@@ -41,6 +42,7 @@ class Registry(GuardedActor):
         self.groups: dict[str, MemberId] = {}
         self.routes: dict[NodeName, ActorAddress] = {}
         self.whereabouts: dict[str, str] = {}
+        self.refused = RefusedRequests()
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
         self.node = m.node
@@ -82,14 +84,17 @@ class Registry(GuardedActor):
             self.send(route, m)
 
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
+        if m in self.refused:
+            return
         member = self.groups.get(m.group)
         if member is not None:
             self.send(self.members[member], m)
             return
+        self.refused.add(m.group, m.client, m.number)
         error, address = self._not_here(m.group)
         seqs = tuple(seq for seq, _ in m.commands)
         queries = tuple(query for query, _ in m.queries)
-        refusal = Refusal(error, False, "", address, m.opens, m.session, seqs, queries)
+        refusal = Refusal(error, False, "", address, m.opens, m.session, seqs, queries, m.number)
         self.send(m.reply_to, ClientReply(m.group, 0, (), (), (refusal,)))
 
     def on_group_request(self, m: GroupRequest, sender: Any) -> None:

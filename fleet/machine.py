@@ -71,6 +71,7 @@ class DataMachine:
         self._dump_bytes = 0
         self._wary = 0
         self._query_counts: dict[str, int] = {}
+        self._counts: dict[str, range] = {}
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -89,14 +90,22 @@ class DataMachine:
         finally:
             RUNNING.context = None
 
-    def check(self, payload: bytes) -> bytes | None:
+    def check(self, payload: bytes) -> str | None:
         """As `fleet.ports.Machine` has it. Nodes with other modules than the leader's may still fail to
         decode what it let pass; they halt rather than differ."""
         try:
-            decode_call(payload)
+            method, args, kwargs = decode_call(payload)
         except BadArguments as error:
-            return encode_bad_call(str(error))
-        return None
+            return error.what
+        function = self._commands.get(method)
+        if function is None:
+            return self._no_such("command", method)
+        counts = self._counts.get(method)
+        if counts is None:
+            counts = self._counts[method] = _positional_counts(function)
+        if len(args) in counts and not kwargs:
+            return None  # the common case, without the 2 us of a whole binding
+        return _unbindable(method, inspect.signature(function, follow_wrapped=False), args, kwargs)
 
     def _apply(self, payload: bytes) -> tuple[bytes, bool]:
         method, args, kwargs = decode_call(payload)
@@ -326,13 +335,27 @@ def _misfit(
     """What is wrong with the arguments, if that is what raised: no frame of the user's was entered."""
     if type(error) is not TypeError or (error.__traceback__ and error.__traceback__.tb_next):
         return None
-    signature = inspect.signature(function)
+    return _unbindable(method, inspect.signature(function), args, kwargs)
+
+
+def _unbindable(
+    method: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> str | None:
     try:
         signature.bind(None, *args, **kwargs)
     except TypeError as misfit:
         taken = ", ".join(list(map(str, signature.parameters.values()))[1:])
         return f"{method}({taken}): {misfit}"
     return None
+
+
+def _positional_counts(function: Function) -> range:
+    """How many positional arguments, without `self`, surely fit."""
+    parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())[1:]
+    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        return range(0)
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return range(sum(p.default is p.empty for p in places), len(places) + 1)
 
 
 def _no_result(error: BaseException, method: str, value: Any) -> FleetError:

@@ -32,9 +32,10 @@ class Machine(Protocol):
         """Execute a command. False beside the result: it failed and may have left the object half
         changed; the caller brings it back by `load` and by applying again what came before."""
 
-    def check(self, payload: bytes) -> bytes | None:
-        """The result of a command that cannot be decoded here; None where it can. Asked by a leader
-        before it proposes: a command that is in the log is executed on every member or halts it."""
+    def check(self, payload: bytes) -> str | None:
+        """What is wrong with a command that cannot be decoded or does not fit its method; None where it
+        can be executed. Asked by a leader before it proposes: a command that is in the log is executed
+        on every member or halts it."""
 
     def query(self, payload: bytes) -> tuple[bytes, bool]:
         """Execute a query. False beside the result: the object was changed, as above."""

@@ -18,6 +18,7 @@ from fleet.actors.channel import (
 )
 from fleet.actors.mail import ClientReply, ClientRequest, ErrorRecord, Refusal
 from fleet.errors import (
+    BadArguments,
     DeadlineExceededBeforeSend,
     FleetError,
     NoSuchGroup,
@@ -69,7 +70,8 @@ class Talk:
         self.channel.on_reply(ClientReply("g", 0, (), answers, ()), self.now)
 
     def refuse(self, error: FleetError, *seqs: int, lost: bool = False, **fields: Any) -> None:
-        given = {"opens": False, "session": SESSION, "queries": (), **fields}
+        """Of the newest request, unless `number` names another."""
+        given = {"opens": False, "session": SESSION, "queries": (), "number": self.channel.number, **fields}
         refusal = Refusal(ErrorRecord.of(error), lost, "", "", seqs=seqs, **given)
         self.channel.on_reply(ClientReply("g", 0, (), (), (refusal,)), self.now)
 
@@ -262,7 +264,7 @@ def test_a_command_refused_as_often_as_it_was_sent_is_not_done(talk: Talk, error
     talk.resent()
     talk.refuse(error, 1)
     assert talk.told == {}
-    talk.refuse(error, 1)
+    talk.refuse(error, 1, number=1)
     assert talk.kinds() == {b"a": [type(error)]}
 
 
@@ -276,6 +278,31 @@ def test_s45_one_refused_that_was_sent_before_is_never_told_as_not_done(talk: Ta
     assert talk.resent() == [(2, b"b")]
     talk.pass_time(SILENCE_MS)
     assert talk.kinds() == {b"a": [OutcomeUnknown]}
+
+
+@pytest.mark.parametrize("error", [Overloaded("much"), TooLarge("big"), BadArguments("no memory")])
+def test_s78_one_refusal_that_arrives_twice_counts_once(talk: Talk, error: FleetError) -> None:
+    """The first send may have been executed: nobody has said what became of it."""
+    talk.submit(b"a")
+    talk.sent()
+    talk.channel.resend_at = talk.now
+    talk.resent()
+    talk.refuse(error, 1)
+    talk.refuse(error, 1)
+    assert talk.told == {}
+    talk.pass_time(10_000)
+    assert talk.kinds() == {b"a": [OutcomeUnknown]}
+
+
+def test_s78_a_command_that_every_node_refused_until_its_time_was_over_is_not_done(talk: Talk) -> None:
+    talk.submit(b"a", b"b", timeout_ms=100)
+    talk.sent()
+    talk.refuse(Unavailable("no leader"), 1, 2)
+    talk.resent()
+    talk.refuse(NoSuchGroup("not here"), 1)
+    talk.pass_time(100)
+    assert talk.kinds() == {b"a": [NoSuchGroup], b"b": [OutcomeUnknown]}
+    assert list(talk.channel.inflight) == [2]
 
 
 def test_a_query_is_refused_for_what_it_is_and_asked_again_for_what_the_node_is(talk: Talk) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 import fleet
-from fleet.actors.mail import ClientRequest, GroupSpec, MemberStopped, PeerMail, StartMember
+from fleet.actors.mail import ClientReply, ClientRequest, GroupSpec, MemberStopped, PeerMail, StartMember
 from fleet.actors.member import Member
 from fleet.payload import decode_result, encode_call, encode_class
 from fleet.ports import Write
@@ -70,6 +70,7 @@ class Held:
         self.member = OwnMember()
         self.submitted: list[Write] = []
         self.stopped: list[MemberStopped] = []
+        self.replies: list[ClientReply] = []
         clock = SimpleNamespace(now_ms=lambda: 1000, wall_ms=lambda: 1000)
         self.tell(StartMember(record, ME, "registry", "manager", clock, 1, self.store, "disk"))
         self.sync()
@@ -89,6 +90,8 @@ class Held:
                 self.submitted.append(sent)
             elif type(sent) is MemberStopped:
                 self.stopped.append(sent)
+            elif type(sent) is ClientReply:
+                self.replies.append(sent)
 
     def write(self) -> list[Write]:
         """What was submitted is on the disk, which the member has not been told."""
@@ -123,7 +126,7 @@ class Alone(Held):
         self.seq += len(payloads)
         session = 0 if opens else self.session
         commands = tuple(zip(seqs, payloads, strict=True))
-        self.tell(ClientRequest("g", "c1", CLIENT, session, seqs.start - 1, opens, commands, ()))
+        self.tell(ClientRequest("g", "c1", CLIENT, session, seqs.start - 1, opens, commands, (), seqs.start))
 
     def append(self, count: int) -> None:
         self.ask(*[encode_call("append", (n,), {}) for n in range(count)])

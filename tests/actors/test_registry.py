@@ -37,7 +37,8 @@ class RegistryBench(Bench):
         return self.ask(actor, "what?")[0]
 
     def request(self, group: str) -> ClientRequest:
-        return ClientRequest(group, "client", self.me, 7, 3, False, ((4, b"c"), (5, b"d")), ((9, b"q"),))
+        commands = ((4, b"c"), (5, b"d"))
+        return ClientRequest(group, "client", self.me, 7, 3, False, commands, ((9, b"q"),), 6)
 
 
 @pytest.fixture
@@ -79,12 +80,22 @@ def test_a_member_that_was_started_again_has_another_address(bench: RegistryBenc
     assert bench.seen(again) == [PeerMail(HERE, b""), bench.request("g")]
 
 
+def test_s78_a_copy_of_a_request_that_was_refused_does_not_reach_a_member_that_came_since(
+    bench: RegistryBench,
+) -> None:
+    (refused,) = bench.ask(bench.registry, bench.request("nobody"))
+    assert isinstance(refused, ClientReply)
+    bench.tell(bench.registry, MemberHere("nobody", HERE, bench.member))
+    assert bench.ask(bench.registry, bench.request("nobody")) == []
+    assert bench.seen(bench.member) == []
+
+
 def test_a_group_without_a_member_here_is_refused_with_all_that_was_asked(bench: RegistryBench) -> None:
     (reply,) = bench.ask(bench.registry, bench.request("nobody"))
     assert isinstance(reply, ClientReply)
     (refusal,) = reply.refusals
     assert (refusal.error.kind, refusal.error.facts["node"]) == ("NoSuchGroup", "n1")
-    assert (refusal.session, refusal.seqs, refusal.queries) == (7, (4, 5), (9,))
+    assert (refusal.session, refusal.seqs, refusal.queries, refusal.number) == (7, (4, 5), (9,), 6)
     (answer,) = bench.ask(bench.registry, GroupRequest(3, bench.me, "nobody", GetStatus()))
     assert isinstance(answer, OpReply) and answer.error is not None
     assert (answer.token, answer.error.kind) == (3, "NoSuchGroup")

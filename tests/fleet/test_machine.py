@@ -68,6 +68,8 @@ def test_a_command_that_does_not_fit_changes_nothing(
     method: str, args: tuple[Any, ...], kwargs: dict[str, Any], message: str
 ) -> None:
     machine = DataMachine(Box)
+    refusal = machine.check(encode_call(method, args, kwargs))
+    assert refusal is not None and message in refusal
     result, clean = machine.apply(CONTEXT, encode_call(method, args, kwargs))
     with pytest.raises(BadArguments, match=message):
         decode_result(result)
@@ -97,11 +99,15 @@ def test_bytes_that_are_no_call_are_refused_before_they_are_proposed() -> None:
     machine = DataMachine(Box)
     refusal = machine.check(b"junk")
     answer, clean = machine.query(b"junk")
-    assert refusal is not None and clean
-    for result in (refusal, answer):
-        with pytest.raises(BadArguments):
-            decode_result(result)
-    assert machine.check(encode_call("anything", (), {})) is None
+    assert refusal is not None and "cannot be loaded on the node" in refusal
+    assert clean
+    with pytest.raises(BadArguments):
+        decode_result(answer)
+
+
+@pytest.mark.parametrize("args, kwargs", [(("a",), {}), (("a", True), {}), ((), {"key": "a"})])
+def test_a_call_that_fits_its_method_may_be_proposed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    assert DataMachine(Box).check(encode_call("put", args, kwargs)) is None
 
 
 def test_s47_a_member_that_cannot_decode_what_its_leader_could_halts() -> None:
@@ -206,9 +212,7 @@ def test_s46_arguments_that_would_end_a_process_are_refused_before_they_are_prop
             return raise_, (SystemExit("bye"),)
 
     refusal = DataMachine(Box).check(encode_call("put", ("a", Leaves()), {}))
-    assert refusal is not None
-    with pytest.raises(BadArguments, match="SystemExit: bye"):
-        decode_result(refusal)
+    assert refusal is not None and "SystemExit: bye" in refusal
 
 
 @pytest.mark.parametrize("kind", [MemoryError, RecursionError, SystemError])
