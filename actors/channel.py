@@ -203,6 +203,12 @@ class Channel:
             some_queries = queries[place] if place < len(queries) else ()
             yield self._request(reply_to, opens and not place, some_commands, some_queries)
 
+    def closing_request(self, reply_to: ActorAddress) -> ClientRequest:
+        self.number += 1
+        return ClientRequest(
+            self.group, self.client, reply_to, self.session, 0, False, (), (), self.number, closes=True
+        )
+
     # -- replies -----------------------------------------------------------------------------------
 
     def on_reply(self, m: ClientReply, now: Millis) -> None:

@@ -9,7 +9,7 @@ from fleet.actors.mail import ClientReply, ClientRequest, ErrorRecord, Refusal
 from fleet.actors.refused import RefusedRequests
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
 from fleet.raft.apply import Opened, Outcome
-from fleet.raft.entries import Command, SessionOpened
+from fleet.raft.entries import Command, SessionClosed, SessionOpened
 from fleet.raft.events import Propose, Query
 from fleet.raft.ids import Index, MemberId, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
@@ -83,7 +83,7 @@ class ClientDesk:
         waiter = self.waiters.get(m.client)
         if waiter is None:
             waiter = self.waiters[m.client] = Waiter(m.client, m.reply_to)
-        if m.opens or m.commands:
+        if m.opens or m.commands or m.closes:
             self._propose(m, waiter)
         if m.queries:
             token = self.next_token()
@@ -100,7 +100,7 @@ class ClientDesk:
         member = self.member
         wall_ms = member.start.clock.wall_ms()
         bytes_max = member.core.config.command_bytes_max
-        bodies: list[Command | SessionOpened] = []
+        bodies: list[Command | SessionOpened | SessionClosed] = []
         seqs = []
         for seq, payload in m.commands:
             if (m.session, seq) in self.commands:
@@ -117,6 +117,9 @@ class ClientDesk:
             self.openings[m.client] = waiter
             bodies.append(SessionOpened(m.client, wall_ms))
         waiter.pending += len(bodies)
+        if m.closes:  # told that it arrived, and not when it is committed: nobody waits for that
+            bodies.append(SessionClosed(m.client, wall_ms))
+            self.dirty[waiter.name] = waiter
         if bodies:
             token = self.next_token()
             self.proposals[token] = Proposal(waiter, m.session, tuple(seqs), opens, m.number)

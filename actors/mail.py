@@ -127,6 +127,8 @@ class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """(query id, payload); the id is the client's own."""
     number: int
     """Of this client's requests to the group: a command that is sent again comes in another request."""
+    closes: bool = False
+    """The client leaves: forget its session. Any reply says that this arrived."""
 
 
 class Refusal(Struct, frozen=True, array_like=True, gc=False):

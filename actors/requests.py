@@ -122,6 +122,9 @@ class Requests:
         self.infos: dict[str, NodeInfo] = {}
         """Nodes by name, as of their latest start: where they are now."""
         self.refresh_at: Millis = 0
+        self.leaving: set[str] = set()
+        """Groups that have not heard yet that this client leaves."""
+        self.on_left: Callable[[], None] | None = None
         for address in addresses:
             self.learn(address)
 
@@ -250,6 +253,9 @@ class Requests:
         channel = self.channels.get(m.group)
         if channel is None:
             return
+        if self.leaving:
+            self._on_left(m.group)
+            return
         now = self.clock.now_ms()
         channel.on_reply(m, now)
         for refusal in m.refusals:
@@ -286,6 +292,27 @@ class Requests:
             channel.resend_at = now
         elif known is None:
             channel.target = self._any_registry(channel.target)
+
+    # -- leaving -----------------------------------------------------------------------------------
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """Fail every call, and ask each group once to forget this client's session: its results are kept on
+        every member otherwise, until the session is old. `done`: each group has answered."""
+        self.on_left = done
+        for channel in self.channels.values():
+            has_session = channel.session or channel.opening
+            channel.fail_all(Unavailable("the client was closed"))
+            if has_session and channel.target is not None:
+                self.leaving.add(channel.group)
+                self.actor.send(channel.target, channel.closing_request(self.actor.myAddress))
+        if not self.leaving:
+            done()
+
+    def _on_left(self, group: str) -> None:
+        self.leaving.discard(group)
+        if not self.leaving and self.on_left is not None:
+            self.on_left()
+            self.on_left = None
 
     # -- questions ---------------------------------------------------------------------------------
 

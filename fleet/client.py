@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any, Self
 
@@ -24,6 +25,8 @@ from fleet.secret import find_secret
 
 TIMEOUT_S = 10.0
 CONNECT_S = 5.0
+LEAVE_S = 0.25
+"""How long `close` waits for groups to answer that they forget the client."""
 
 
 def connect(
@@ -84,11 +87,19 @@ class Fleet(Operations):
             raise
 
     def close(self) -> None:
-        """Calls under way fail; twice is harmless."""
+        """Calls under way fail, and the groups forget this client; twice is harmless.
+
+        Waits for groups that do not answer at once for `LEAVE_S` at most: they forget it in time.
+        """
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+        if os.getpid() == self._process and not self._system.base.in_loop():
+            left: Future[None] = Future()
+            if self._inbox.put(lambda requests: requests.leave(partial(left.set_result, None))):
+                with suppress(TimeoutError):
+                    left.result(LEAVE_S)
         self._system.shutdown()
         self._inbox.close()
 
@@ -121,7 +132,7 @@ class Fleet(Operations):
     def _put(self, action: Callable[[Requests], None]) -> None:
         if os.getpid() != self._process:  # its loop is a thread, and a fork has none of those
             raise Unavailable("this client was opened by another process; connect anew after a fork")
-        if not self._inbox.put(action):
+        if self._closed or not self._inbox.put(action):
             raise Unavailable("this client was closed")
 
     def _run(self, action: Callable[[Requests], Any]) -> Any:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionOpened
+from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
 from fleet.raft.ids import Index, SessionId
 from fleet.raft.sessions import DONE, EXECUTE, Result, SessionTable
 
@@ -105,7 +105,10 @@ class Applier:
         if type(body) is SessionOpened:
             self._advance(body.wall_ms)
             return Opened(body.client, self.sessions.open(entry.index, body))
-        if type(body) is ConfigChanged:
+        if type(body) is SessionClosed:
+            self._advance(body.wall_ms)
+            self.sessions.close(body.client)
+        elif type(body) is ConfigChanged:
             self.config = body.config
         elif type(body) is Noop:
             self.sessions.is_other_clock = True

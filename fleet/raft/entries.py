@@ -37,6 +37,13 @@ class SessionOpened(Struct, frozen=True, array_like=True, tag=2, gc=False):
     wall_ms: Millis
 
 
+class SessionClosed(Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """The client has left: what was kept for it is of no use any more."""
+
+    client: str
+    wall_ms: Millis
+
+
 class Command(Struct, frozen=True, array_like=True, tag=3, gc=False):
     """A user's command. `payload` is opaque to the protocol."""
 
@@ -85,6 +92,7 @@ Body: TypeAlias = (
     Noop
     | Founded
     | SessionOpened
+    | SessionClosed
     | Command
     | MemberAdded
     | MemberPromoted

@@ -11,6 +11,7 @@ from fleet.raft.entries import (
     Command,
     ConfigChanged,
     MemberChange,
+    SessionClosed,
     SessionOpened,
 )
 from fleet.raft.ids import Index, MemberId
@@ -47,7 +48,7 @@ class Propose(Struct, frozen=True, gc=False):
     """Append these in this order, all or none. Their results come from applying them."""
 
     token: int
-    bodies: tuple[Command | SessionOpened, ...]
+    bodies: tuple[Command | SessionOpened | SessionClosed, ...]
 
 
 class Query(Struct, frozen=True, gc=False):

@@ -79,6 +79,11 @@ class SessionTable(Struct, array_like=True):
         self._touch(self.sessions[known])
         return known
 
+    def close(self, client: str) -> None:
+        session = self.clients.pop(client, None)
+        if session is not None:
+            del self.sessions[session]
+
     def _touch(self, session: Session) -> None:
         session.used_ms = self.log_ms
         del self.sessions[session.id]

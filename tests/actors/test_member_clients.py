@@ -109,3 +109,16 @@ def test_s78_a_check_that_fails_after_the_command_was_executed_is_not_told_as_no
     talk.channel.expire_calls(10_000)
     ((_, _, error),) = talk.told
     assert isinstance(error, OutcomeUnknown)
+
+
+def test_s76_a_client_that_leaves_is_told_that_it_was_heard_and_forgotten_by_the_group() -> None:
+    talk = Conversation()
+    talk.submit(encode_call("append", (7,), {}))
+    for _ in range(2):
+        talk.hear(talk.ask(talk.channel.next_request(1000, CLIENT)), 1000)
+    sessions = talk.held.member.applier.sessions
+    assert list(sessions.clients) == ["client"]
+    (reply,) = talk.ask(talk.channel.closing_request(CLIENT))
+    assert (reply.group, reply.refusals) == ("g", ())
+    assert (sessions.clients, sessions.sessions) == ({}, {})
+    assert talk.held.member.clients.waiters == {}

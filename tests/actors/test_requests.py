@@ -7,7 +7,8 @@ import pytest
 from thespian.actors import WakeupMessage
 
 from fleet.actors.base.addresses import remote_address
-from fleet.actors.mail import AddMember, Done, ErrorRecord, GroupRequest, OpReply
+from fleet.actors.channel import Call
+from fleet.actors.mail import AddMember, ClientReply, ClientRequest, Done, ErrorRecord, GroupRequest, OpReply
 from fleet.actors.registry import REGISTRY
 from fleet.actors.requests import ASK_AGAIN_MS, Question, Requests
 from fleet.errors import FleetError, OutcomeUnknown, Unavailable
@@ -79,3 +80,28 @@ def test_what_may_not_be_asked_twice_and_is_not_answered_is_asked_once() -> None
     assert len(asker.sent) == 1
     (error,) = asker.answers
     assert isinstance(error, OutcomeUnknown)
+
+
+def test_s76_a_client_that_leaves_fails_its_calls_and_closes_each_session() -> None:
+    asker = Asker()
+    left: list[bool] = []
+    for group in ("g", "h"):
+        call = Call(group, False, b"c", 5000, lambda call, *told: asker.answers.append(told[-1]))
+        asker.requests.submit(call)
+    asker.requests.on_end_turn()
+    asker.requests.submit(Call("q", True, b"q", 5000, lambda call, *told: None))
+    asker.sent.clear()
+    asker.requests.leave(lambda: left.append(True))
+    requests: list[ClientRequest] = [message for _, message in asker.sent]  # type: ignore[misc]
+    assert [(request.group, request.closes) for request in requests] == [("g", True), ("h", True)]
+    assert [type(error) for error in asker.answers] == [Unavailable, Unavailable]
+    for group in ("g", "h"):
+        assert left == []
+        asker.requests.on_reply(ClientReply(group, 0, (), (), ()))
+    assert left == [True]
+
+
+def test_a_client_without_a_session_leaves_at_once() -> None:
+    left: list[bool] = []
+    Asker().requests.leave(lambda: left.append(True))
+    assert left == [True]

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from fleet.raft.apply import Applier, Opened, Outcome, machine_state
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionOpened
-from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER
+from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
+from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, SessionTable
 from tests.raft.cores import CONFIG, N1
 from tests.raft.ledger import FAIL, Ledger
 
@@ -44,6 +44,14 @@ def test_a_repeated_command_changes_nothing_and_answers_alike() -> None:
     first = group.do(b"a")
     assert group.feed(Command(group.session, 1, 0, 0, b"a")) == first
     assert group.ledger.lines == [b"a"]
+
+
+def test_s76_a_client_that_leaves_takes_its_results_with_it() -> None:
+    """2,000 of them, with a result of 50 KB each, made a snapshot of 100 MB."""
+    group = Group()
+    group.do(bytes(1000))
+    group.feed(SessionClosed("c", 7))
+    assert group.applier.sessions == SessionTable(log_ms=7)
 
 
 @pytest.mark.parametrize(("session", "seq", "status"), [(99, 1, EXPIRED), (None, 5, OUT_OF_ORDER)])

@@ -16,6 +16,7 @@ from fleet.raft.entries import (
     MemberRemoved,
     Members,
     Noop,
+    SessionClosed,
     SessionOpened,
     SnapshotMeta,
 )
@@ -62,6 +63,7 @@ BODIES = [
     (Founded(N1, "a", CONFIG), f"9501{ID1}a161{CONFIG_HEX}90"),
     (Founded(N1, "a", CONFIG, ((N2, "b"),)), f"9501{ID1}a161{CONFIG_HEX}9192{ID2}a162"),
     (SessionOpened("c", 7), "9302a16307"),
+    (SessionClosed("c", 7), "9309a16307"),
     (Command(1, 2, 3, 4, b"xyz"), "960301020304c40378797a"),
     (MemberAdded(N1, "a"), f"9304{ID1}a161"),
     (MemberPromoted(N1), f"9205{ID1}"),

@@ -55,6 +55,15 @@ def test_a_result_is_kept_until_it_is_acknowledged_and_no_longer() -> None:
     assert execute(table, session, 98) == STALE
 
 
+def test_s76_a_session_that_its_client_closes_leaves_nothing() -> None:
+    table, (session, other) = opened("c", "other")
+    execute(table, session, 1, value=bytes(1000))
+    table.close("c")
+    table.close("nobody's")
+    assert (list(table.sessions), list(table.clients)) == ([other], ["other"])
+    assert execute(table, session, 2) == EXPIRED
+
+
 def test_a_repeated_opening_finds_the_session_it_has() -> None:
     table, (session,) = opened("c")
     assert table.open(9, SessionOpened("c", 0)) == session
