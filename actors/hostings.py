@@ -92,6 +92,7 @@ class Hostings:
                 disk=manager.disk,
                 directory=f"{start.directory}/members/{number}" if start.store is None else "",
                 fork_above_bytes=start.fork_above_bytes,
+                fork=start.fork,
                 hooks=start.hooks,
             ),
         )

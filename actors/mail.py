@@ -11,10 +11,11 @@ from thespian.actors import ActorAddress
 
 import fleet.errors
 from fleet.actors.base.wire import register
+from fleet.actors.forked import ForkedDump
 from fleet.errors import FleetError
 from fleet.cluster import View
 from fleet.hooks import HookRunner
-from fleet.ports import Clock, Durable, GroupRecord, StoreWriter
+from fleet.ports import Clock, Durable, Fork, GroupRecord, StoreWriter
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, SessionId, Term
@@ -332,6 +333,7 @@ class StartNode(Struct, frozen=True):
     directory: str = ""
     fork_above_bytes: int = 0
     """States bigger than this are encoded in a forked child; 0: never."""
+    fork: Fork = ForkedDump
     peers: tuple[ActorAddress, ...] = ()
     """Other nodes' managers, on a base where no address can be told in advance."""
     hooks: HookRunner | None = None
@@ -429,6 +431,7 @@ class StartMember(Struct, frozen=True):
     disk: ActorAddress | None
     directory: str = ""
     fork_above_bytes: int = 0
+    fork: Fork = ForkedDump
     hooks: HookRunner | None = None
 
 

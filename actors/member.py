@@ -9,7 +9,6 @@ import msgspec
 from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
 
 from fleet.actors.clients import ClientDesk
-from fleet.actors.forked import ForkedDump
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.hooks import HookDesk, open_desk
 from fleet.actors.mail import (
@@ -35,7 +34,7 @@ from fleet.cluster import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError, StorageFault
 from fleet.machine import DataMachine
 from fleet.payload import decode_class
-from fleet.ports import Durable, SnapshotWrite, Write
+from fleet.ports import Dump, Durable, SnapshotWrite, Write
 from fleet.raft.apply import Applier, Opened, Outcome, machine_state
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.core import Core
@@ -75,7 +74,7 @@ class Member(GuardedActor):
         self.held: deque[tuple[int, list[PeerMessage]]] = deque()
         self.outgoing: dict[MemberId, list[PeerMessage]] = {}
         self.base_index: Index = 0
-        self.dumping: tuple[Index, ForkedDump] | None = None
+        self.dumping: tuple[Index, Dump] | None = None
         self.is_watched = False
         self.told_index: Index = 0
         self.hooks: HookDesk | None = None
@@ -310,7 +309,7 @@ class Member(GuardedActor):
         """A small state at once; a big one in a child, while this member goes on."""
         core, limit = self.core, self.start.fork_above_bytes
         if limit and core.snapshot is not None and core.snapshot.size > limit:
-            self.dumping = (index, ForkedDump(self.applier.dump))
+            self.dumping = (index, self.start.fork(self.applier.dump))
             self.watching = ThespianWatch([self.dumping[1].fileno()])
             return
         try:

@@ -1,7 +1,7 @@
 """The seams between the pure parts and the world: what a store must offer, and what a data object."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -13,7 +13,9 @@ __all__ = [
     "Clock",
     "Completion",
     "Context",
+    "Dump",
     "Durable",
+    "Fork",
     "GroupRecord",
     "Loaded",
     "Machine",
@@ -135,3 +137,19 @@ class Completion(Struct, frozen=True):
 
     writes: Iterable[Write]
     error: Exception | None = None
+
+
+class Dump(Protocol):
+    """A state that is being encoded off the event loop. To be taken or cancelled, once."""
+
+    def fileno(self) -> int:
+        """Readable when `take` has something to give."""
+
+    def take(self) -> bytes | None:
+        """None: it failed."""
+
+    def cancel(self) -> None: ...
+
+
+Fork: TypeAlias = Callable[[Callable[[], bytes]], Dump]
+"""Begins to encode what the function gives as of now. Raises OSError."""

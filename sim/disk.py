@@ -12,6 +12,7 @@ from typing import Any
 
 from fleet.errors import StorageFault, StoreFull
 from fleet.ports import Completion, Write
+from fleet.raft.entries import size_of
 from fleet.storage.keys import META, counter_key, kind_range, number_of
 from fleet.storage.memory_store import Changes, Image, MemoryStore
 from fleet.storage.records import unpack, unseal
@@ -30,6 +31,8 @@ class SimDisk:
     sync_us: tuple[int, int] = (300, 2_000)
     errs: float = 0.0
     """How likely a transaction fails."""
+    us_per_kb: int = 0
+    """What a write takes longer for each 1,000 bytes of it."""
     is_full: bool = False
     hangs_until: int = 0
 
@@ -151,6 +154,8 @@ class SimWriter(Writer):
         self._syncing, self._waiting = self._waiting, []
         least, most = self._disk.sync_us
         takes = least + int(self._store.rng.random() * (most - least + 1))
+        if self._disk.us_per_kb:
+            takes += sum(map(_size, self._syncing)) * self._disk.us_per_kb // 1000
         hangs = max(0, self._disk.hangs_until - self._now())
         self._later(takes + hangs, self._end)
 
@@ -176,3 +181,10 @@ class SimWriter(Writer):
             for write in writes:
                 self._broken[write.group] = _Broken(self._failures, error)
         self._done.append(Completion(tuple(writes), error))
+
+
+def _size(submitted: _Submitted) -> int:
+    """Bytes, about."""
+    write = submitted.write
+    snapshot = write.snapshot.meta.size if write.snapshot is not None else 0
+    return snapshot + sum(map(size_of, write.entries))

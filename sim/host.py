@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CLUSTER = "sim"
 DAY_US = 86_400_000_000
+RESTART_US = 1_000_000
+"""When a supervisor starts a node again that ended by itself."""
 
 
 class Host:
@@ -31,11 +33,20 @@ class Host:
         self.lives = 0
         self.process: Process | None = None
         rng = world.rng
+        self.busy_until = 0
+        """Until then its turns end after any message."""
+        self.forks_fail = 0.0
+        """How likely a fork fails, and how likely its child is killed."""
+        self.dump_us = (200, 2_000)
+        """How long a child takes to encode a state."""
         self.clock = SimClock(world, rng.randrange(DAY_US), 20_000 * DAY_US + rng.randrange(1_000_000), rate)
 
     @property
     def is_up(self) -> bool:
         return self.process is not None and self.process.is_alive
+
+    def ended(self, process: Process) -> None:
+        """That process of it asked to end."""
 
 
 class NodeHost(Host):
@@ -55,13 +66,16 @@ class NodeHost(Host):
         self.trouble = ""
         """Why its node does not start: its disk has to be replaced."""
         self.has_left = False
+        self.fork_above_bytes = 0
+        self.restart_us = RESTART_US
         self.replace_disk()
 
     def replace_disk(self) -> None:
         """An empty one. Only while nothing runs."""
         assert not self.is_up
         self.disks += 1
-        self.disk = SimDisk(incarnation=f"{self.name}d{self.disks}", sync_us=self.disk.sync_us)
+        fresh = f"{self.name}d{self.disks}"
+        self.disk = SimDisk(incarnation=fresh, sync_us=self.disk.sync_us, us_per_kb=self.disk.us_per_kb)
         self.trouble = ""
 
     def start(self) -> bool:
@@ -103,6 +117,8 @@ class NodeHost(Host):
             purge_after_ms=self.purge_after_ms,
             store=store,
             writer=process.writer,
+            fork_above_bytes=self.fork_above_bytes,
+            fork=process.fork,
             hooks=InlineRunner(),
         )
         process.do(partial(process.kernel.send, process.manager, process.kernel.system_address, start))
@@ -126,10 +142,20 @@ class NodeHost(Host):
         if process is not None and process.is_alive:
             self.world.trace(LIFE, self.name, "stops")
             process.resume()
-            process.do(process.kernel.stop_actors)
+            process.kernel.stop_actors()
+            process.turn(is_whole=True)
             process.die(with_notice=True)
             if process.writer is not None:
                 process.writer.lose(True)
+
+    def ended(self, process: Process) -> None:
+        """A supervisor starts it again."""
+        if process.is_alive:
+            self.world.trace(LIFE, self.name, "ends by itself")
+            process.die(with_notice=True)
+            if process.writer is not None:
+                process.writer.lose(self.world.rng.random() < 0.5)
+            self.world.after(self.restart_us, self.start)
 
     @property
     def manager(self) -> Any:

@@ -48,6 +48,10 @@ class Weather:
     """How likely a frame overtakes those before it, as over a new link beside a dying one."""
     cut: set[tuple[str, str]] = field(default_factory=set)
     slow_us: dict[tuple[str, str], int] = field(default_factory=dict)
+    names_us: dict[str, int] = field(default_factory=dict)
+    """By host, how long it takes there until a name is resolved."""
+    misled: set[str] = field(default_factory=set)
+    """Hosts where names lead elsewhere, to where nobody listens."""
 
 
 class End:
@@ -178,10 +182,16 @@ class Wire:
         for fileno in [fileno for fileno, watcher in self.watched.items() if watcher == local]:
             del self.watched[fileno]
         for fileno in filenos:
-            if self.process.is_readable(fileno):
-                self.process.kernel.ready(local, [fileno])
-            else:
-                self.watched[fileno] = local
+            self.watched[fileno] = local
+
+    def look(self) -> bool:
+        """Tell of what is readable, as between two turns. An actor that was told, and then handled another
+        message first, has asked again by that: it may be told twice."""
+        is_readable = self.process.is_readable
+        readable = [fileno for fileno in self.watched if is_readable(fileno)]
+        for fileno in readable:
+            self.readable(fileno)
+        return bool(readable)
 
     def readable(self, fileno: int) -> None:
         local = self.watched.pop(fileno, None)
@@ -189,7 +199,7 @@ class Wire:
             self.process.kernel.ready(local, [fileno])
 
     def stop(self) -> None:
-        pass
+        self.process.ends()
 
 
 class Network:
@@ -225,10 +235,10 @@ class Network:
     def dial(self, wire: Wire, peer: Peer) -> None:
         src = wire.process.host.name
         dst = self.places.get(peer.endpoint, "")
-        there = self.delay(src, dst) + self.delay(dst, src)
+        there = self.delay(src, dst) + self.delay(dst, src) + self.weather.names_us.get(src, 0)
         if not (self.is_open(src, dst) and self.is_open(dst, src)) or dst not in self.powered:
             self.world.after(CONNECT_US, self._refuse, wire, peer, "timeout")
-        elif peer.endpoint not in self.listening:
+        elif peer.endpoint not in self.listening or src in self.weather.misled:
             self.world.after(there, self._refuse, wire, peer, "refused")
         else:
             self.world.after(2 * there, self._connect, wire, peer)

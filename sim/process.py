@@ -1,12 +1,15 @@
 """One simulated process: a kernel, its links, and whether it runs."""
 
 from collections.abc import Callable
+from errno import ENOMEM
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from fleet.actors.base.kernel import Kernel
 from fleet.sim.clock import SimClock
 from fleet.sim.disk import TOKEN, SimWriter
+from fleet.sim.dump import SimDump
 from fleet.sim.invariants import Seen
 from fleet.sim.network import End, Wire
 from fleet.sim.trace import LIFE
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 
 MESSAGES_MAX = 500_000
 """More messages in one turn than this are a loop without end."""
+CUT_MESSAGES_MAX = 40
+"""So many messages a busy process handles at most before it looks for what has arrived."""
+CUT_US_MAX = 200
+"""So long that may take."""
+FILENO_FIRST = 10
 
 
 class Process:
@@ -35,6 +43,10 @@ class Process:
         """The address of its node manager; None for a client."""
         self.is_alive = True
         self.is_paused = False
+        self.is_amid = False
+        """A turn was cut; it goes on soon, with what has arrived meanwhile at the end of its queue."""
+        self.dumps: dict[int, SimDump] = {}
+        """Snapshots that children of it encode, by descriptor."""
         self.backlog: list[Callable[[], None]] = []
         self.wakes_at: int | None = None
         self.armed_for = 0.0
@@ -51,7 +63,8 @@ class Process:
         return self.host.name
 
     def do(self, action: Callable[[], None]) -> None:
-        """Something arrives: it is handled with everything that follows from it, in no time."""
+        """Something arrives: it is handled with everything that follows from it, in no time. A busy
+        process handles some of it."""
         if self.is_paused:
             self.backlog.append(action)
         elif self.is_alive:
@@ -66,13 +79,34 @@ class Process:
             self.world.network.deliver(end, frames)
             self.turn()
 
-    def turn(self) -> None:
+    def turn(self, is_whole: bool = False) -> None:
         kernel, clock = self.kernel, self.clock
+        if not is_whole and (self.is_amid or self.host.busy_until > self.world.now):
+            if not self.is_amid:
+                self._part_of_a_turn()
+            return
         turns = 0
-        while kernel.run(clock.seconds()):
+        while kernel.run(clock.seconds()) or self.wire.look():
             turns += 1
             if turns > MESSAGES_MAX // 1000:
                 self.world.violated(f"{self.name} never comes to the end of a turn")
+        self._end_turn()
+
+    def _part_of_a_turn(self) -> None:
+        """As when a slice of time is over: what the messages so far have for others leaves, and what has
+        arrived comes into the queue before the turn goes on."""
+        random = self.world.rng.random
+        self.wire.look()
+        if self.kernel.run(self.clock.seconds(), 1 + int(random() * CUT_MESSAGES_MAX)) or self.wire.look():
+            self.is_amid = True
+            self.world.after(1 + int(random() * CUT_US_MAX), self._go_on)
+        self._end_turn()
+
+    def _go_on(self) -> None:
+        self.is_amid = False
+        self.do(_nothing)
+
+    def _end_turn(self) -> None:
         self.wire.flush()
         self.world.after_turn(self)
         self._arm()
@@ -98,8 +132,33 @@ class Process:
         self._arm()
 
     def is_readable(self, fileno: int) -> bool:
-        assert fileno == TOKEN and self.writer is not None
+        if fileno != TOKEN:
+            return fileno in self.dumps and self.dumps[fileno].is_over
+        assert self.writer is not None
         return self.writer.is_readable
+
+    def fork(self, dump: Callable[[], bytes]) -> SimDump:
+        """As `ForkedDump`. Raises OSError."""
+        world = self.world
+        if self.host.forks_fail and world.rng.random() < self.host.forks_fail:
+            raise OSError(ENOMEM, "the simulated machine has no memory for another process")
+        fileno = next(number for number in count(FILENO_FIRST) if number not in self.dumps)
+        is_killed = world.rng.random() < self.host.forks_fail
+        child = self.dumps[fileno] = SimDump(dump, fileno, self.dumps, is_killed)
+        least, most = self.host.dump_us
+        world.after(least + int(world.rng.random() * (most - least)), self._child_ends, child)
+        return child
+
+    def _child_ends(self, child: SimDump) -> None:
+        child.is_over = True
+        if self.is_alive and self.dumps.get(child.fileno()) is child:
+            self.wire.readable(child.fileno())
+            if self.kernel.queue:
+                self.do(_nothing)
+
+    def ends(self) -> None:
+        """An actor asked for the end of the system."""
+        self.world.after(0, self.host.ended, self)
 
     def pause(self) -> None:
         self.is_paused = True

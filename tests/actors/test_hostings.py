@@ -22,6 +22,7 @@ class Start:
     store: Any = None
     directory: str = ""
     fork_above_bytes: int = 0
+    fork: Any = None
     hooks: Any = None
 
 
