@@ -100,10 +100,6 @@ class Survey(Struct, frozen=True):
     def active(self) -> int:
         return sum(node.record.state == ACTIVE for node in self.nodes.values())
 
-    @property
-    def is_healthy(self) -> bool:
-        return not (self.leaderless or self.silent or self.failed)
-
     def purge_in_ms(self, node: NodeSeen) -> Millis | None:
         """How long until it may be purged, if a majority goes on not to hear of it."""
         if node.unheard_ms is None:

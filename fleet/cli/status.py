@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from fleet.cli.desk import Desk, client, count, span
+from fleet.cli.doctor import examine
 from fleet.cli.outcome import DEGRADED
 from fleet.cluster import CLUSTER_GROUP
 from fleet.survey import DRAINING, NodeSeen, Survey
@@ -16,12 +17,12 @@ HEADINGS = ("NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "LAST SEEN", "")
 @client
 def status(desk: Desk) -> int | None:
     """The cluster in one line, its nodes in a table. Ends with 4 when it is degraded."""
-    survey = desk.fleet.survey()
+    survey, found = examine(desk)
     leaderless = [group for group in survey.leaderless if group != CLUSTER_GROUP]
     is_led = CLUSTER_GROUP in survey.leaders
     zones = {one.zone for one in survey.view.nodes}
     groups = len(survey.view.groups)
-    health = "healthy" if survey.is_healthy else "degraded"
+    health = "degraded" if found else "healthy"
     name = desk.fleet.name
     desk.show(
         {
@@ -32,6 +33,7 @@ def status(desk: Desk) -> int | None:
             "leaderless": leaderless,
             "cluster_led": is_led,
             "failed_members": len(survey.failed),
+            "findings": [one.what for one in found],
             "purge_after_ms": survey.view.purge_after_ms,
             "nodes": [node_record(survey, one) for one in survey.nodes.values()],
         },
@@ -41,9 +43,12 @@ def status(desk: Desk) -> int | None:
         + ("" if is_led else " · no majority: nothing can be added, moved or purged"),
     )
     desk.table(*node_rows(survey))
-    if not survey.is_healthy:
+    if found:
+        if not desk.as_json:
+            for one in found:
+                click.echo(f"✗ {one.what}")
         desk.note("`fleet doctor` says why, and what is safe to do")
-    return None if survey.is_healthy else DEGRADED
+    return DEGRADED if found else None
 
 
 @click.command()

@@ -47,7 +47,7 @@ def test_status_is_a_line_and_a_table(three: Fleet, name: str) -> None:
 
 def test_status_as_json_counts_leaders_and_members(three: Fleet, name: str) -> None:
     status = three.ask("status")
-    assert {"cluster", "health", "zones", "groups", "leaderless", "nodes"} <= set(status)
+    assert {"cluster", "health", "zones", "groups", "leaderless", "findings", "nodes"} <= set(status)
     groups = status["groups"]
     assert sum(node["leads"] for node in status["nodes"]) == groups
     assert sum(node["members"] for node in status["nodes"]) == 3 * groups
@@ -112,7 +112,10 @@ def test_more_replicas_than_nodes_are_allowed_and_the_doctor_says_so(three: Flee
     assert (finding["kind"], finding["subjects"]) == ("few-replicas", ["five"])
     assert "5 replicas are wanted, and there is room for 3" in finding["why"]
     assert "fleet start" in finding["next"]
-    assert three.say("doctor").out.startswith("✗ 1 group has fewer members than wanted: five.")
+    wrong = "✗ 1 group has fewer members than wanted: five."
+    assert three.say("doctor").out.startswith(wrong)
+    status = three.say("status")
+    assert status.code == 4 and "degraded" in status.out and status.out.splitlines()[-1] == wrong
     assert three.say("group", "remove", "five").code == 0
 
 

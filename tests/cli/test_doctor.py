@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList, MemberStatus, NodeInfo
-from fleet.cli.doctor import findings, notes_on
+from fleet.cli.findings import findings, notes_on
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
@@ -59,7 +61,6 @@ def a_status(group: str, voters: tuple[MemberId, ...], role: str = "follower") -
 
 def test_nothing_is_wrong() -> None:
     survey = a_survey(a_view())
-    assert survey.is_healthy
     assert (findings(survey, {}), notes_on(survey)) == ([], [])
 
 
@@ -91,6 +92,37 @@ def test_a_majority_that_runs_is_left_to_elect() -> None:
     (found,) = findings(survey, {"g": {"n1": a_status("g", voters)}})
     assert "they elect" in found.why and found.next.startswith("nothing yet")
     assert findings(survey, {"g": {"n1": a_status("g", voters, "leader")}}) == [], "elected meanwhile"
+
+
+def test_a_node_where_a_group_belongs_by_now_is_not_called_its_voter() -> None:
+    """Its members were on n2 and n3, which died; it belongs on n1 now, which never had one."""
+    view = a_view(n2=LEAVING, n3=LEAVING, replicas=1)
+    survey = a_survey(view, {(N1, "g"): ""}, leaders={}, dead=(N2, N3))
+    lost, *others = findings(survey, {"g": {}})
+    assert (lost.kind, lost.subjects) == ("no-leader", ("g",))
+    assert lost.what == "1 group has no leader, and no member answers: g."
+    assert lost.why == "members that are known of: perhaps n2, n3, which are unreachable."
+    assert "--name n2" in lost.next and "--name n3" in lost.next and "--name n1" not in lost.next
+    assert not any("node purge" in one.next for one in others)
+
+
+def test_members_that_do_not_answer_are_named_with_their_nodes() -> None:
+    survey = a_survey(a_view(), {(N1, "g"): "waiting", (N3, "g"): ""}, leaders={})
+    lost = findings(survey, {})[0]
+    assert lost.why == "members that are known of: n1 (waiting), n2 (running)."
+
+
+def test_the_clusters_own_group_has_a_member_on_every_node() -> None:
+    (found,) = findings(a_survey(a_view(), {(N3, CLUSTER_GROUP): ""}), {})
+    assert (found.kind, found.subjects) == ("few-replicas", (CLUSTER_GROUP,))
+    assert "the cluster's own" in found.what
+
+
+def test_a_group_pinned_to_a_node_that_leaves_is_told_to_be_pinned_elsewhere() -> None:
+    view = a_view(n3=LEAVING)
+    pinned = replace(view.groups[0], pinned=(N1, N2, N3))
+    (found,) = findings(a_survey(replace(view, groups=(pinned,))), {})
+    assert "pinned to n1, n2, n3, of which 2 are active" in found.why and "fleet group unpin g" in found.next
 
 
 def test_groups_that_fare_alike_are_one_finding() -> None:

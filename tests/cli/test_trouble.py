@@ -34,7 +34,9 @@ def test_a_node_dies_and_comes_back_and_another_is_lost_for_good(tmp_path: Path)
         plain = one.say("status")
         assert plain.code == 4 and "degraded" in plain.out and "fleet doctor" in plain.err
         assert "purge in 9m5" in plain.out
-        assert [line.split()[2] for line in plain.out.splitlines()[2:]] == ["active", "unreachable", "active"]
+        rows = plain.out.splitlines()[2:5]
+        assert [line.split()[2] for line in rows] == ["active", "unreachable", "active"]
+        assert plain.out.splitlines()[5].startswith("✗ node n2 is unreachable")
         (silent,) = one.ask("unreachable", code=4)
         assert silent["name"] == "n2" and set(silent["silent_ms"]) == {"n1", "n3"}
 

@@ -1,0 +1,261 @@
+"""What is wrong, why, and what is safe to do next: by this `fleet doctor` and `status` judge."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from fleet.actors.mail import MemberStatus, NodeInfo
+from fleet.cli.desk import count, span
+from fleet.cluster import ACTIVE, CLUSTER_GROUP
+from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
+from fleet.survey import DRAINING, RUNNING, NodeSeen, Survey
+
+NAMES_SHOWN = 8
+MISSING = (
+    "members are missing on nodes that answer; they are brought in one after the other",
+    "nothing yet; if it stays, the log of the leader's node says why.",
+)
+
+
+class Finding(Struct, frozen=True):
+    kind: str
+    """no-majority, no-leader, unreachable, not-running or few-replicas."""
+    subjects: tuple[str, ...]
+    """Groups or nodes."""
+    what: str
+    why: str
+    next: str
+    """What is safe to do, in words with the command."""
+
+
+Statuses = Mapping[str, Mapping[str, MemberStatus]]
+
+
+def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
+    """The worst first. A group found to be led after all is not one."""
+    by_voters: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    unheard: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for group in survey.leaderless:
+        told = statuses.get(group, {})
+        if not told:
+            unheard.setdefault(_holders(survey, group), []).append(group)
+        elif not any(status.role == "leader" for status in told.values()):
+            by_voters.setdefault(_voters(survey, group, told), []).append(group)
+    needed = {node for voters in by_voters for node, _ in voters}
+    if unheard:
+        needed |= {str(node.record.name) for node in survey.silent}
+    return [
+        *(_no_leader(survey, groups, dict(voters)) for voters, groups in by_voters.items()),
+        *(_unheard(survey, groups, dict(holders)) for holders, groups in unheard.items()),
+        *(_unreachable(survey, node, node.record.name in needed) for node in survey.silent),
+        *_not_running(survey),
+        *_few_replicas(survey),
+    ]
+
+
+def no_majority(known: Sequence[NodeInfo]) -> Finding:
+    """After a restart a node knows the others by name, and nothing of the groups until a majority runs."""
+    names = [str(node.name) for node in known]
+    what = f"no node that answers has found its cluster. Known nodes: {', '.join(names)}."
+    why = "a majority of the cluster's voters has to run; too few do, or they are just starting."
+    addresses = {node.name: node.address for node in known}
+    starts = [f"`{_start_line(node.name, addresses)}` (disk {node.incarnation})" for node in known]
+    then = f"start those that do not run, with their old disks: {'; '.join(starts)}. Nothing else to do."
+    return Finding("no-majority", (CLUSTER_GROUP,), what, why, then)
+
+
+# -- groups without a leader ---------------------------------------------------------------------------
+
+
+def _voters(survey: Survey, group: str, told: Mapping[str, MemberStatus]) -> tuple[tuple[str, str], ...]:
+    """Their nodes, as the newest of its members says, and how they are there."""
+    newest = max(told.values(), key=lambda status: (status.term, status.commit))
+    return tuple(sorted((str(node_of(v)), _voter_state(survey, group, v)) for v in newest.voters))
+
+
+def _holders(survey: Survey, group: str) -> tuple[tuple[str, str], ...]:
+    """Nodes that answer and have a member of it, and how it is there."""
+    return tuple(
+        (str(name), member.state)
+        for name, node in survey.nodes.items()
+        for member in node.members or ()
+        if member.group == group
+    )
+
+
+def _unheard(survey: Survey, groups: list[str], holders: Mapping[str, str]) -> Finding:
+    """Only members know who the voters are: where a group belongs does not say where it was."""
+    has = "has" if len(groups) == 1 else "have"
+    what = f"{count(len(groups), 'group')} {has} no leader, and no member answers: {_group_names(groups)}."
+    away = {str(node.record.name): "" for node in survey.nodes.values() if not node.answers}
+    known = [f"{node} ({state})" for node, state in holders.items()]
+    if away:
+        known.append(f"perhaps {_names(away)}, which {'is' if len(away) == 1 else 'are'} unreachable")
+    why = f"members that are known of: {', '.join(known)}." if known else "no node that answers has a member."
+    if away:
+        then = _bring_back(survey, away)
+    elif holders:
+        then = "look again in a few seconds; the logs of these nodes say why a member does not answer."
+    else:
+        then = "start the nodes that held the members again, with their old disks: nothing else helps."
+    return Finding("no-leader", tuple(groups), what, why, then)
+
+
+def _no_leader(survey: Survey, groups: list[str], voters: Mapping[str, str]) -> Finding:
+    """Groups whose voters are on the same nodes fare alike."""
+    well = [name for name, state in voters.items() if state == RUNNING]
+    needed = len(voters) // 2 + 1
+    names = _group_names(groups)
+    where = ", ".join(f"{node} ({state})" for node, state in voters.items())
+    has = "has" if len(groups) == 1 else "have"
+    what = f"{count(len(groups), 'group')} {has} no leader: {names}. Voters: {where}."
+    if len(well) >= needed:
+        why = f"{len(well)} of {len(voters)} voters run: they elect, or do not hear each other."
+        then = "nothing yet; look again in a few seconds, then at `fleet unreachable`."
+    else:
+        why = f"{len(well)} of {len(voters)} voters run; {needed} are needed."
+        then = _bring_back(survey, {node: state for node, state in voters.items() if state != RUNNING})
+    return Finding("no-leader", tuple(groups), what, why, then)
+
+
+def _voter_state(survey: Survey, group: str, voter: MemberId) -> str:
+    name = node_of(voter)
+    node = survey.nodes.get(name)
+    if node is not None and node.record.incarnation != disk_of(voter):
+        return f"its disk {disk_of(voter)} is gone, the node has another now"
+    return _node_state(survey, group, name)
+
+
+def _node_state(survey: Survey, group: str, name: str) -> str:
+    """`running`, or why not."""
+    node = next((one for one in survey.nodes.values() if one.record.name == name), None)
+    if node is None:
+        return "purged or left"
+    if not node.answers:
+        since = node.unheard_ms
+        return "unreachable" if since is None else f"unreachable for {span(since)}"
+    states = [member.state for member in node.members or () if member.group == group]
+    return states[0] if states else "has no member of it"
+
+
+def _bring_back(survey: Survey, missing: Mapping[str, str]) -> str:
+    """Only a disk that holds the log brings its group back; nothing else is safe."""
+    silent = [node for node in survey.silent if node.record.name in missing]
+    if not silent:
+        return (
+            "start these nodes again with their old disks, if they exist; nothing that the cluster can do by "
+            "itself is safe: with a majority of the disks, what they had acknowledged may be gone."
+        )
+    starts = [f"`{_start_command(survey, node)}` (disk {node.record.incarnation})" for node in silent]
+    return f"bring back {'; '.join(starts)}. Do not purge: that gives the disks up. Nothing else to do."
+
+
+def _start_command(survey: Survey, node: NodeSeen) -> str:
+    answering = {name: one.record.address for name, one in survey.nodes.items() if one.answers}
+    addresses = {name: one.record.address for name, one in survey.nodes.items()}
+    return _start_line(node.record.name, answering | addresses)
+
+
+def _start_line(name: NodeName, addresses: Mapping[NodeName, str]) -> str:
+    """With --join it never founds a cluster of its own, should the directory be the wrong one."""
+    join = next((f" --join {address}" for other, address in addresses.items() if other != name), "")
+    return f"fleet start --name {name} --listen {addresses[name]} --data-dir ITS-OWN{join}"
+
+
+# -- nodes ---------------------------------------------------------------------------------------------
+
+
+def _unreachable(survey: Survey, node: NodeSeen, is_needed: bool) -> Finding:
+    name = node.record.name
+    groups = sum(name in names for names in survey.wanted().values())
+    if node.answers:
+        by = ", ".join(f"{who} for {span(ms)}" for who, ms in sorted(node.silent_ms.items()))
+        what = f"node {name} answers here, and is not heard of by {by}."
+        why = f"the network between them and {node.record.address} is cut, at least one way."
+        then = "mend the network; `fleet unreachable` shows who misses whom."
+        return Finding("unreachable", (name,), what, why, then)
+    since = "" if node.unheard_ms is None else f" for {span(node.unheard_ms)}"
+    what = f"node {name} is unreachable{since}: {count(groups, 'group')} should have a member there."
+    left = survey.purge_in_ms(node)
+    soon = "" if left is None else f"; it is purged in {span(left)} if a majority agrees"
+    then = f"bring it back: `{_start_command(survey, node)}`{soon}."
+    if not is_needed and node.record.state == ACTIVE and survey.active > 1:
+        then += f" If its disk is lost: `fleet node purge {name}`."
+    reports = ", ".join(sorted(node.record.reports))
+    why = f"nothing answers at {node.record.address}"
+    why += f"; {reports} found it gone for longer than that." if reports else "."
+    return Finding("unreachable", (name,), what, why, then)
+
+
+# -- members -------------------------------------------------------------------------------------------
+
+
+def _not_running(survey: Survey) -> Iterable[Finding]:
+    """One finding for each reason and node."""
+    by_reason: dict[tuple[NodeName, str], list[str]] = {}
+    for where, member in survey.failed:
+        by_reason.setdefault((where, member.state), []).append(member.group)
+    for (node, reason), groups in by_reason.items():
+        led = [group for group in groups if group in survey.leaders]
+        then = f"repair what it says, then start {node} again."
+        if led and led[0] != CLUSTER_GROUP:
+            then += f" If its data is damaged: `fleet member remove {led[0]} {node}`; another is brought in."
+        what = f"{count(len(groups), 'member')} on {node} not running: {_names(groups)}."
+        yield Finding("not-running", tuple(groups), what, reason, then)
+
+
+def _few_replicas(survey: Survey) -> Iterable[Finding]:
+    """Members on nodes that do not answer are those nodes' matter."""
+    counts, wanted, leaders = survey.member_counts, survey.wanted(), survey.leaders
+    silent = {node.record.name for node in survey.nodes.values() if not node.answers}
+    failed = {member.group for _, member in survey.failed}
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    staying = [node for node in survey.nodes.values() if node.answers and node.state != DRAINING]
+    if CLUSTER_GROUP in leaders and CLUSTER_GROUP not in failed and counts[CLUSTER_GROUP] < len(staying):
+        by_reason.setdefault(MISSING, []).append(CLUSTER_GROUP)
+    for group in survey.view.groups:
+        places = wanted[group.name]
+        if len(places) < group.replicas:
+            usable = f"{survey.active} active {'node' if survey.active == 1 else 'nodes'}"
+            why = f"{group.replicas} replicas are wanted, and there is room for {len(places)}: {usable}"
+            then = "start another node, or activate one: `fleet start --name NAME --join HOST:PORT`."
+            if group.pinned:
+                why = f"it is pinned to {', '.join(group.pinned)}, of which {len(places)} are active"
+                then = f"`fleet group pin {group.name}` to active nodes, or `fleet group unpin {group.name}`."
+        elif group.name not in leaders or group.name in failed:
+            continue
+        elif counts[group.name] < len(set(places) - silent):
+            why, then = MISSING
+        else:
+            continue
+        by_reason.setdefault((why, then), []).append(group.name)
+    for (why, then), groups in by_reason.items():
+        has = "has" if len(groups) == 1 else "have"
+        what = f"{count(len(groups), 'group')} {has} fewer members than wanted: {_group_names(groups)}."
+        yield Finding("few-replicas", tuple(groups), what, f"{why}.", then)
+
+
+def _group_names(groups: Iterable[str]) -> str:
+    return _names("the cluster's own" if group == CLUSTER_GROUP else group for group in groups)
+
+
+def _names(names: Iterable[str]) -> str:
+    every = sorted(names)
+    more = len(every) - NAMES_SHOWN
+    return ", ".join(every[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def notes_on(survey: Survey) -> list[str]:
+    """What goes on, and is no fault."""
+    notes = [
+        f"node {node.record.name} is leaving: {count(len(node.hosted), 'member')} left on it."
+        for node in survey.nodes.values()
+        if node.state == DRAINING
+    ]
+    silent = {node.record.name for node in survey.nodes.values() if not node.answers}
+    for removal in survey.view.removed:
+        held = [name for name in removal.waiting if name in silent]
+        if held:
+            notes.append(f"group {removal.name} was removed; its name is free again when {', '.join(held)} "
+                         "is back or purged.")  # fmt: skip
+    return notes
