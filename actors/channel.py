@@ -15,6 +15,7 @@ from fleet.errors import (
     OutcomeUnknown,
     SessionExpired,
     Unavailable,
+    WrongCluster,
 )
 from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.ids import Index, Millis, SessionId
@@ -73,6 +74,8 @@ class Channel:
 
     group: str
     client: str
+    cluster: int = 0
+    """The uid of the client's cluster; 0 before its first answer."""
     session: SessionId = 0
     next_seq: int = 1
     next_query: int = 1
@@ -167,6 +170,7 @@ class Channel:
             tuple((seq, call.payload) for seq, call in commands),
             tuple((query, call.payload) for query, call in queries),
             self.number,
+            cluster=self.cluster,
         )
 
     def _take_commands(self) -> tuple[tuple[int, Call], ...]:
@@ -206,7 +210,7 @@ class Channel:
     def closing_request(self, reply_to: ActorAddress) -> ClientRequest:
         self.number += 1
         return ClientRequest(
-            self.group, self.client, reply_to, self.session, 0, False, (), (), self.number, closes=True
+            self.group, self.client, reply_to, self.session, 0, False, (), (), self.number, True, self.cluster
         )
 
     # -- replies -----------------------------------------------------------------------------------
@@ -274,7 +278,7 @@ class Channel:
         for seq in refused:
             call = self.inflight[seq]
             call.sends = tuple(number for number in call.sends if number != m.number)
-        if m.lost or isinstance(error, Unavailable | NoSuchGroup):
+        if m.lost or isinstance(error, Unavailable | NoSuchGroup | WrongCluster):
             self._try_again(now)
             return
         for query in m.queries:

@@ -3,17 +3,20 @@
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
 from fleet.actors.channel import Call
 from fleet.actors.cluster_view import ClusterView
+from fleet.actors.facts import read_fact
 from fleet.actors.guard import log
 from fleet.actors.hostings import Hosting
-from fleet.actors.mail import Applied, GroupSpec, LocalAnswer, LocalRead, Whereabouts
+from fleet.actors.mail import Applied, Belongs, GroupSpec, LocalAnswer, LocalRead, Whereabouts
+from fleet.actors.pin import uid_text, wrong_cluster
 from fleet.actors.requests import Requests
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, NodeRecord, View
-from fleet.errors import FleetError, Rejected, StorageFault
+from fleet.errors import FleetError, Rejected, StorageFault, WrongCluster
 from fleet.payload import decode_result, encode_call, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
@@ -27,6 +30,7 @@ FOUND_AGAIN_MS: Millis = 1000
 STOOD_STILL_MS: Millis = 3000
 """Who did not come to look at the others for so long, several rounds, could hear nobody meanwhile."""
 CLUSTER_CONFIG = GroupConfig(announce_commits=True)
+CLUSTER_KEY = "cluster"
 CLUSTER_LIFE = "c"
 """A disk founds one cluster in its life, so this names its member of it."""
 
@@ -39,6 +43,7 @@ class Citizen:
         self.manager = manager
         self.view = ClusterView()
         self.requests: Requests
+        self.uid = 0
         self.replica: ActorAddress | None = None
         """This node's running member of the cluster group, which the next two are about."""
         self.is_reading = False
@@ -59,12 +64,19 @@ class Citizen:
     # -- founding ----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """After the members were started from the disk."""
+        """Before the members are started from the disk."""
         manager, start = self.manager, self.manager.start
         self.requests = Requests(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
         self.requests.learn(start.address or start.name, manager.registry)
         for address in (*start.join, *start.seeds):
             self.requests.learn(address)
+        pinned = manager.store.get_meta(CLUSTER_KEY)
+        if pinned is not None:
+            self._tell_own(read_fact(pinned, int, CLUSTER_KEY))
+
+    def found_alone(self) -> None:
+        """With an empty disk and no other node named, this one founds a cluster by itself."""
+        manager, start = self.manager, self.manager.start
         # Whoever knows other nodes was in a cluster and left it: it joins again, it does not found another.
         is_empty = self.own() is None and not manager.nodes.infos
         if is_empty and not (start.join or start.seeds or start.peers):
@@ -75,8 +87,23 @@ class Citizen:
         return self.manager.hostings.by_name.get(CLUSTER_GROUP)
 
     def cluster_uid(self) -> int:
-        own = self.own()
-        return own.spec.uid if own is not None else 0
+        """Of the cluster that this disk belongs to, for good; 0: to none yet."""
+        return self.uid
+
+    def belong(self, uid: int) -> None:
+        """Durable when it returns. Raises StorageFault, and WrongCluster for a disk of another cluster."""
+        if uid == self.uid:
+            return
+        start = self.manager.start
+        if self.uid:
+            raise wrong_cluster(start.address or start.name, self.uid, uid)
+        self.manager.store.put_meta(CLUSTER_KEY, msgspec.msgpack.encode(uid))
+        self._tell_own(uid)
+
+    def _tell_own(self, uid: int) -> None:
+        self.uid = uid
+        self.requests.belong(uid)
+        self.manager.send(self.manager.registry, Belongs(uid))
 
     def found(self, founders: list[tuple[NodeName, str, str]]) -> None:
         """Become one of the founders: (name, incarnation, address), in the same order on each."""
@@ -100,12 +127,20 @@ class Citizen:
             log.info("node=%s founded a cluster and left it: it has to join one", manager.start.name)
             return
         try:
+            self.belong(spec.uid)
             manager.hostings.create(spec)
-        except StorageFault as error:
-            log.error("node=%s cannot found its cluster yet: %s", manager.start.name, error)
-            manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
+        except WrongCluster as error:
+            log.error("node=%s founds no cluster, its disk is of another: %s", manager.start.name, error)
             return
-        log.info("node=%s founds a cluster with %s", manager.start.name, [name for name, _, _ in founders])
+        except StorageFault as error:
+            self._found_later(founders, error)
+            return
+        names = [name for name, _, _ in founders]
+        log.info("node=%s founds cluster %s with %s", manager.start.name, uid_text(spec.uid), names)
+
+    def _found_later(self, founders: list[tuple[NodeName, str, str]], error: StorageFault) -> None:
+        log.error("node=%s cannot found its cluster yet: %s", self.manager.start.name, error)
+        self.manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
 
     # -- commands ----------------------------------------------------------------------------------
 

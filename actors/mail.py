@@ -130,6 +130,8 @@ class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """Of this client's requests to the group: a command that is sent again comes in another request."""
     closes: bool = False
     """The client leaves: forget its session. Any reply says that this arrived."""
+    cluster: int = 0
+    """The uid of the cluster that the client has pinned; 0 before its first answer."""
 
 
 class Refusal(Struct, frozen=True, array_like=True, gc=False):
@@ -158,6 +160,8 @@ class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):
     """(session, seq, status, revision, value); status as in `fleet.raft.sessions`."""
     answers: tuple[tuple[int, bytes], ...]
     refusals: tuple[Refusal, ...]
+    cluster: int = 0
+    """Set where the request was for another cluster, or for none yet: the uid of this one."""
 
 
 class Hello(Struct, frozen=True, array_like=True, tag=4):
@@ -242,6 +246,8 @@ class NodeRequest(Struct, frozen=True, array_like=True, tag=5):
     token: int
     reply_to: ActorAddress | None
     op: NodeOp
+    cluster: int = 0
+    """As in ClientRequest."""
 
 
 class GroupRequest(Struct, frozen=True, array_like=True, tag=6):
@@ -251,6 +257,8 @@ class GroupRequest(Struct, frozen=True, array_like=True, tag=6):
     reply_to: ActorAddress
     group: str
     op: GroupOp
+    cluster: int = 0
+    """As in ClientRequest."""
 
 
 class Nodes(Struct, frozen=True, array_like=True, tag=2):
@@ -298,6 +306,8 @@ class OpReply(Struct, frozen=True, array_like=True, tag=7):
     error: ErrorRecord | None = None
     leader: str = ""
     leader_address: str = ""
+    cluster: int = 0
+    """The uid of the answering node's cluster; 0 where it has none, or a member answers."""
 
 
 register(PeerMail, ClientRequest, ClientReply, Hello, NodeRequest, GroupRequest, OpReply)
@@ -362,6 +372,13 @@ class WritesDone(Struct, frozen=True):
 
 class StartRegistry(Struct, frozen=True):
     node: NodeName
+    address: str = ""
+
+
+class Belongs(Struct, frozen=True):
+    """The node belongs to this cluster from now on."""
+
+    cluster: int
 
 
 class MemberHere(Struct, frozen=True):

@@ -47,6 +47,7 @@ from fleet.actors.mail import (
     WritesDone,
 )
 from fleet.actors.nodes import KnownNodes
+from fleet.actors.pin import wrong_cluster
 from fleet.actors.registry import REGISTRY, Registry
 from fleet.actors.requests import MANAGER
 from fleet.actors.seeding import MESSAGES, Seeding
@@ -127,13 +128,14 @@ class NodeManager(GuardedActor):
         if known is not None:
             self.nodes.add_from(known)
         self.registry = self.createActor(Registry, globalName=self._global(REGISTRY))
-        self.send(self.registry, StartRegistry(m.name))
+        self.send(self.registry, StartRegistry(m.name, m.address))
         if m.writer is not None:
             self.disk = self.createActor(Disk)
             self.send(self.disk, StartDisk(m.writer))
         self.notifyOnSystemRegistrationChanges(True)
-        self.hostings.load()
         self.citizen.begin()
+        self.hostings.load()
+        self.citizen.found_alone()
         self.seeding.begin()
         self._say_hello_to_everyone()
         self.citizen.round()
@@ -200,13 +202,14 @@ class NodeManager(GuardedActor):
         self.send(manager, Hello(self.nodes.me, self.myAddress, self.registry, known, answer, cluster))
 
     def on_hello(self, m: Hello, sender: Any) -> None:
-        nodes, own = self.nodes, self.citizen.cluster_uid()
+        nodes = self.nodes
         if m.me.name == nodes.me.name:
             if m.me.incarnation != nodes.me.incarnation:
                 log.error("another node calls itself %s too, at %s", m.me.name, m.me.address)
             return
-        if m.cluster and own and m.cluster != own:
-            log.error("node %s at %s belongs to another cluster than this one", m.me.name, m.me.address)
+        if m.cluster and not self.citizen.requests.admits(m.me.address or m.me.name, m.cluster):
+            if m.answer:  # so that it is told, too
+                self._say_hello(m.manager, answer=False)
             return
         news = [info for info in m.known if nodes.learn(info)]
         is_new = nodes.meet(m.me, m.manager, m.registry, self.now())
@@ -272,10 +275,13 @@ class NodeManager(GuardedActor):
     # -- requests ----------------------------------------------------------------------------------
 
     def on_request(self, m: NodeRequest, sender: Any) -> None:
+        own = self.citizen.cluster_uid()
         try:
-            reply = OpReply(m.token, self._answer(m.op))
+            if m.cluster and own and m.cluster != own and type(m.op) is not ListNodes:
+                raise wrong_cluster(self.start.address or self.start.name, own, m.cluster)
+            reply = OpReply(m.token, self._answer(m.op), cluster=own)
         except FleetError as error:
-            reply = OpReply(m.token, None, ErrorRecord.of(error))
+            reply = OpReply(m.token, None, ErrorRecord.of(error), cluster=own)
         self.send(m.reply_to or sender, reply)
 
     def _answer(self, op: Any) -> OpValue:
@@ -303,9 +309,11 @@ class NodeManager(GuardedActor):
         """The one that is here, unless the group has let go of it already."""
         spec = m.spec
         hosting = self.hostings.by_name.get(spec.name)
+        if spec.name == CLUSTER_GROUP:
+            self.citizen.belong(spec.uid)
+        elif hosting is not None and spec.cluster != hosting.spec.cluster:
+            raise wrong_cluster(self.start.address or self.start.name, hosting.spec.cluster, spec.cluster)
         if hosting is not None and hosting.spec.uid != spec.uid:
-            if spec.name == CLUSTER_GROUP or spec.cluster != hosting.spec.cluster:
-                raise BadArguments("this node belongs to another cluster", node=self.start.name)
             if spec.uid < hosting.spec.uid:
                 raise NoSuchGroup("that group was removed, and another one has its name", group=spec.name)
         if hosting is not None and (hosting.spec.uid != spec.uid or hosting.member in m.removed):

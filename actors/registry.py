@@ -7,6 +7,7 @@ from thespian.actors import ActorAddress
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.mail import (
+    Belongs,
     ClientReply,
     ClientRequest,
     ErrorRecord,
@@ -21,8 +22,9 @@ from fleet.actors.mail import (
     StartRegistry,
     Whereabouts,
 )
+from fleet.actors.pin import wrong_cluster
 from fleet.actors.refused import RefusedRequests
-from fleet.errors import FleetError, NoSuchGroup, Unavailable
+from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
 from fleet.raft.ids import MemberId, NodeName, node_of
 
 REGISTRY = "registry"
@@ -38,6 +40,9 @@ class Registry(GuardedActor):
     def __init__(self) -> None:
         super().__init__()
         self.node = NodeName("")
+        self.address = ""
+        self.cluster = 0
+        """The uid of the node's cluster; 0: it belongs to none yet."""
         self.members: dict[MemberId, ActorAddress] = {}
         self.groups: dict[str, MemberId] = {}
         self.routes: dict[NodeName, ActorAddress] = {}
@@ -45,7 +50,10 @@ class Registry(GuardedActor):
         self.refused = RefusedRequests()
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
-        self.node = m.node
+        self.node, self.address = m.node, m.address
+
+    def on_belongs(self, m: Belongs, sender: Any) -> None:
+        self.cluster = m.cluster
 
     def on_routes(self, m: Routes, sender: Any) -> None:
         """A node said itself where it is: that is newer than any hint."""
@@ -84,22 +92,33 @@ class Registry(GuardedActor):
             self.send(route, m)
 
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
+        """Nothing is done for a client that does not know yet whose node this is: it could be of another
+        cluster in the next moment."""
         if m in self.refused:
             return
         member = self.groups.get(m.group)
-        if member is not None:
+        if m.cluster != self.cluster and self.cluster:
+            error, address, cluster = ErrorRecord.of(self._not_ours(m.cluster)), "", self.cluster
+        elif member is not None:
             self.send(self.members[member], m)
             return
+        else:
+            (error, address), cluster = self._not_here(m.group), 0
         self.refused.add(m.group, m.client, m.number)
-        error, address = self._not_here(m.group)
         seqs = tuple(seq for seq, _ in m.commands)
         queries = tuple(query for query, _ in m.queries)
         refusal = Refusal(error, False, "", address, m.opens, m.session, seqs, queries, m.number)
-        self.send(m.reply_to, ClientReply(m.group, 0, (), (), (refusal,)))
+        self.send(m.reply_to, ClientReply(m.group, 0, (), (), (refusal,), cluster))
+
+    def _not_ours(self, cluster: int) -> WrongCluster:
+        return wrong_cluster(self.address or self.node, self.cluster, cluster)
 
     def on_group_request(self, m: GroupRequest, sender: Any) -> None:
         member = self.groups.get(m.group)
-        if member is not None:
+        if m.cluster and self.cluster and m.cluster != self.cluster:
+            error = ErrorRecord.of(self._not_ours(m.cluster))
+            self.send(m.reply_to, OpReply(m.token, None, error, cluster=self.cluster))
+        elif member is not None:
             self.send(self.members[member], m)
         else:
             error, address = self._not_here(m.group)
@@ -119,6 +138,7 @@ class Registry(GuardedActor):
 
     handlers = {
         StartRegistry: on_start,
+        Belongs: on_belongs,
         Routes: on_routes,
         PeerAddresses: on_peer_addresses,
         MemberHere: on_member_here,

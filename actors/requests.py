@@ -27,6 +27,7 @@ from fleet.actors.mail import (
     OpReply,
     OpValue,
 )
+from fleet.actors.pin import ClusterPin
 from fleet.actors.registry import REGISTRY
 from fleet.actors.timer import Timer
 from fleet.errors import (
@@ -111,6 +112,7 @@ class Requests:
         self.questions: dict[int, Question] = {}
         self.token = 0
         self.turn_is_ending = False
+        self.pin = ClusterPin(clock.now_ms)
         self.refused: dict[str, str] = {}
         """Nodes whose links will not come up, and why."""
         self.given: set[str] = set()
@@ -133,6 +135,8 @@ class Requests:
     def learn(self, address: str, registry: ActorAddress | None = None) -> None:
         if registry is not None:
             self.given.add(address)
+        if address in self.pin.foreign and registry is None:
+            return
         if address and (registry is not None or address not in self.registries):
             self.registries[address] = registry or remote_address(address, REGISTRY)
 
@@ -169,6 +173,8 @@ class Requests:
             self.boots[endpoint] = boot
             self.refused.pop(endpoint, None)
             self.down.pop(endpoint, None)
+            if self.pin.foreign.pop(endpoint, 0):
+                self.learn(endpoint)  # another process may be of this cluster
             self._ask_at_once(endpoint, now)
             return
         if lost is None or self.boots.get(endpoint, boot) != boot:
@@ -195,6 +201,28 @@ class Requests:
                 self.down[endpoint] = now
                 me = self.actor.myAddress
                 self.actor.send(remote_address(endpoint, MANAGER), NodeRequest(0, me, ListNodes()))
+
+    # -- the cluster -------------------------------------------------------------------------------
+
+    def belong(self, cluster: int) -> None:
+        """Ask no node of another cluster from now on."""
+        self.pin.uid = cluster
+        for channel in self.channels.values():
+            channel.cluster = cluster
+
+    def admits(self, address: str, cluster: int) -> bool:
+        """Whether the node there may be asked. One of another cluster is not asked again."""
+        is_pinned = self.pin.uid != 0
+        if self.pin.admits(address, cluster):
+            if not is_pinned:
+                self.belong(cluster)
+            return True
+        if list(self.registries) == [address]:  # there is no other to ask
+            for channel in self.channels.values():
+                channel.fail_all(self.pin.error(address))
+        else:
+            self.registries.pop(address, None)
+        return False
 
     def on_link_refused(self, m: LinkRefused) -> None:
         self.refused[m.endpoint] = m.reason
@@ -224,7 +252,7 @@ class Requests:
             return
         channel = self.channels.get(call.group)
         if channel is None:
-            channel = self.channels[call.group] = Channel(call.group, self.name)
+            channel = self.channels[call.group] = Channel(call.group, self.name, self.pin.uid)
         channel.add(call)
         self.dirty[call.group] = channel
         self._end_turn_soon()
@@ -258,7 +286,9 @@ class Requests:
             return
         now = self.clock.now_ms()
         channel.on_reply(m, now)
-        for refusal in m.refusals:
+        if m.cluster:
+            self._on_other_cluster(channel, m)
+        for refusal in () if m.cluster else m.refusals:
             leader = self._where(refusal.leader, refusal.leader_address)
             self._follow_hint(channel, leader, refusal.error.kind, refusal.error.facts, now)
         if m.refusals and channel.is_waiting:
@@ -266,6 +296,14 @@ class Requests:
         if channel.queue or channel.query_queue:
             self.dirty[m.group] = channel
             self._end_turn_soon()
+
+    def _on_other_cluster(self, channel: Channel, m: ClientReply) -> None:
+        """Refused at the door: this client is of another cluster, or has only now heard which there is."""
+        address = next((one.error.facts.get("address", "") for one in m.refusals), "")
+        if not self.admits(address, m.cluster):
+            channel.target = self._any_registry(remote_address(address, REGISTRY))
+        elif channel.resend_at is not None:
+            channel.resend_at = self.clock.now_ms()
 
     def _follow_hint(
         self, channel: Channel, leader: str, kind: str, facts: dict[str, str], now: Millis
@@ -331,15 +369,25 @@ class Requests:
             if question.address not in self.registries:
                 question.roams = True
                 question.address = self.rng.choice(list(self.registries))
-            request = GroupRequest(token, me, question.group, question.op)  # type: ignore[arg-type]
+            op: Any = question.op
+            request = GroupRequest(token, me, question.group, op, self.pin.uid)
             self.actor.send(self.registries[question.address], request)
         else:
             node = remote_address(question.address, MANAGER)
-            self.actor.send(node, NodeRequest(token, me, question.op))  # type: ignore[arg-type]
+            self.actor.send(node, NodeRequest(token, me, question.op, self.pin.uid))  # type: ignore[arg-type]
 
     def on_op_reply(self, m: OpReply) -> None:
         question = self.questions.get(m.token)
         if question is None:
+            return
+        if m.cluster and not self.admits(question.address, m.cluster):
+            if not question.group or question.address in self.registries:
+                del self.questions[m.token]
+                question.finish(None, self.pin.error(question.address))
+            else:
+                question.refusals += 1
+                question.address = self.rng.choice(list(self.registries))
+                self._wake(question.due_at())
             return
         if m.error is None:
             del self.questions[m.token]

@@ -50,7 +50,7 @@ class Seeding:
         if start.address not in start.seeds:
             return
         data = manager.store.get_meta(FOUNDING_KEY)
-        if data is None and manager.citizen.own() is not None:
+        if data is None and manager.citizen.cluster_uid():
             return  # it came to its cluster another way
         me = Founder(
             start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight

@@ -154,6 +154,12 @@ class Forbidden(NotDone):
     pass
 
 
+class WrongCluster(NotDone):
+    """Two clusters, where one was expected. `ours`, `theirs`: their uids, where both are known."""
+
+    hint = "check the addresses and the cluster id, and which of the two clusters is to stay"
+
+
 class ChangeInProgress(NotDone):
     retry = True
     hint = "one membership change at a time, and only after the leader's first commit; try again"
@@ -296,10 +302,6 @@ class DirectoryInUse(FleetError):
 
 class ConfigError(FleetError, ValueError):
     """A setting that cannot be: says which, and what would do."""
-
-
-class WrongCluster(FleetError):
-    hint = "the peer belongs to another cluster; check the cluster id"
 
 
 class WrongSecret(FleetError):

@@ -125,11 +125,13 @@ def test_members_of_removed_groups_are_dropped_and_reported_when_they_are_gone(d
         3: RemovedGroup("never here", 3, (N1,)),
         4: RemovedGroup("other's", 4, (N2,)),
     }
+    desk.uid = 8
     desk._clean()
     assert desk.hosts.dropped == ["removed", "replaced"]
     assert desk.commands == [("cleaned", (3,), N1)]
     for number in (1, 2):
         del desk.hosts.by_number[number]
+    desk.uid = 8
     desk._clean()
     assert desk.commands[-1] == ("cleaned", (5, 6, 3), N1)
 
@@ -137,6 +139,7 @@ def test_members_of_removed_groups_are_dropped_and_reported_when_they_are_gone(d
 def test_a_node_that_sees_no_cluster_drops_nothing(desk: Desk) -> None:
     desk.hosts.create(GroupSpec("g", b"class", GroupConfig(), 5))
     desk.view.rev = 0
+    desk.uid = 8
     desk._clean()
     assert desk.hosts.dropped == [] and desk.commands == []
 
@@ -145,6 +148,7 @@ def test_what_was_left_is_forgotten_when_the_group_is_removed_and_not_before(des
     desk.hosts.left = {5, 6, 200}
     desk.add("g", 6)
     desk.snapshot = 150
+    desk.uid = 8
     desk._clean()
     assert desk.hosts.left == {6, 200}
 
@@ -153,12 +157,15 @@ def test_what_was_left_is_remembered_until_no_restart_shows_the_group_again(desk
     """The removal was known here before it was on this disk, which was full; restarted, the node saw the
     group as it had been and founded it again, under the id that its member had had. Seed 1007610."""
     desk.hosts.left = {5}
+    desk.uid = 8
     desk._clean()
     assert desk.hosts.left == {5}
     desk.view.rev, desk.snapshot = 120, 99
+    desk.uid = 8
     desk._clean()
     assert desk.hosts.left == {5}
     desk.snapshot = 100
+    desk.uid = 8
     desk._clean()
     assert desk.hosts.left == set()
 

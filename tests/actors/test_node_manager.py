@@ -301,7 +301,7 @@ def test_a_request_of_another_cluster_does_not_touch_a_member(bench: NodeBench) 
     bench.host(uid=7)
     spec = GroupSpec("g", encode_class(Counter), GroupConfig(), 9, cluster=5)
     error = bench.request(HostMember(spec, ())).error
-    assert error is not None and error.kind == "BadArguments"
+    assert error is not None and error.kind == "WrongCluster"
     assert len(bench.members()) == 1
 
 
