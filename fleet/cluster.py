@@ -323,14 +323,18 @@ class Cluster(Data):
         self.groups[name] = replace(group, replicas=replicas, rev=ctx.index)
 
     @command
-    def pin_group(self, name: str, nodes: tuple[str, ...]) -> GroupInfo:
+    def pin_group(self, name: str, nodes: tuple[str, ...], replicas: int = 0) -> GroupInfo:
         """Let it live on these nodes, the first one leading; on none: as many as now, placed like any other.
-        What was said before of who leads it no longer holds."""
+        What was said before of who leads it no longer holds. `replicas`: how many from now on; 0: as now."""
         group = self._group(name)
         names = tuple(dict.fromkeys(self._node(node).name for node in nodes))
-        replicas = len(names) or group.replicas
+        wanted = replicas or group.replicas
+        if names and len(names) != wanted:
+            named = f"{len(names)} node{'' if len(names) == 1 else 's'}"
+            what = f"group {name!r} has {wanted} replicas, and {named} to pin it to: {', '.join(names)}"
+            refuse(BadArguments(what, group=name, replicas=wanted))
         self.groups[name] = replace(
-            group, pinned=names, replicas=replicas, leader=NodeName(""), rev=ctx.index
+            group, pinned=names, replicas=wanted, leader=NodeName(""), rev=ctx.index
         )
         return self.groups[name]
 

@@ -141,14 +141,18 @@ class Operations(MemberOperations):
         with unwrapped():
             self._cluster.remove_group(name)
 
-    def pin_group(self, name: str, nodes: Sequence[str]) -> None:
+    def pin_group(self, name: str, nodes: Sequence[str], *, replicas: int | None = None) -> None:
         """Let the group live on these nodes, the first one leading; on none of its own: placed like any
         other, on as many as now. Committed when this returns; then its members move, one by one.
 
-        Raises: NoSuchGroup, NoSuchNode.
+        `replicas`: on so many from now on; None leaves it as it is.
+
+        Raises: NoSuchGroup, NoSuchNode; BadArguments: there are more or fewer nodes than replicas.
         """
+        if replicas is not None and replicas < 1:
+            raise BadArguments(f"replicas must be at least 1, not {replicas}", group=name)
         with unwrapped():
-            self._cluster.pin_group(name, tuple(nodes))
+            self._cluster.pin_group(name, tuple(nodes), replicas or 0)
 
     def set_replicas(self, name: str, replicas: int) -> None:
         """On so many nodes. Committed when this returns; then members come or go, one by one.

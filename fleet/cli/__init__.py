@@ -1,7 +1,9 @@
 """The `fleet` command. One module a command or family; this one gathers them."""
 
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import Any
 
 import click
 
@@ -12,7 +14,7 @@ from fleet.cli.doctor import doctor
 from fleet.cli.group import group
 from fleet.cli.member import leader, member
 from fleet.cli.node import node
-from fleet.cli.outcome import CODES
+from fleet.cli.outcome import CODES, INTERRUPTED, show_wrong_usage
 from fleet.cli.settings import config
 from fleet.cli.sim import sim
 from fleet.cli.start import start
@@ -24,17 +26,37 @@ SETTINGS = {
 }
 
 
+WHAT = """Keep Python objects alive on several hosts at once.
+
+Run nodes with `fleet start`; every other command asks a cluster, the one at --connect or $FLEET_CONNECT."""
+
+
+class Commands(click.Group):
+    """Says what was asked for wrongly as the commands say their errors: as JSON where that is asked for."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
+        words = sys.argv[1:] if args is None else list(args)
+        try:
+            code = super().main(words, *rest, **{**settings, "standalone_mode": False})
+        except click.ClickException as error:
+            show_wrong_usage(error, "--json" in words)
+            code = error.exit_code
+        except click.Abort:
+            click.echo("interrupted", err=True)
+            code = INTERRUPTED
+        sys.exit(code)
+
+
 @click.group(
+    cls=Commands,
     context_settings=SETTINGS,
-    help=f"""Keep Python objects alive on several hosts at once.
-
-    Run nodes with `fleet start`; every other command asks a cluster, the one at --connect or $FLEET_CONNECT.
-
-    {CODES}
-    """,
+    help=f"{WHAT}\n\n{CODES}",
 )
 @click.version_option(__version__, prog_name="fleet")
-def main() -> None:
+@click.option("--json", "as_json", is_flag=True, help="The same as --json after the command.")
+def main(as_json: bool) -> None:
+    if "" not in sys.path and not sys.flags.safe_path:
+        sys.path.append("")  # classes are found in the working directory, after all that is installed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name may be more than a terminal shows

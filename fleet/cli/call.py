@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fleet.cli.desk import Desk, client
+from fleet.cli.outcome import safe_repr
 from fleet.calls import CallOptions, Kind
 from fleet.errors import NotDecodable
 from fleet.payload import decode_result, encode_call
@@ -72,7 +73,7 @@ def _ask(
         desk.note(f"executed; {error.what}")
         record["undecodable"] = error.what
     revision = f"revision {reply.revision}, " if kind == "command" else ""
-    desk.show({"group": group, "method": method, **record}, repr(record["value"]))
+    desk.show({"group": group, "method": method, **record}, safe_repr(record["value"]))
     if sys.stdout.isatty():
         desk.note(f"({revision}{taken_ms:.1f} ms)")
 

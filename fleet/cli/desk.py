@@ -1,6 +1,5 @@
 """What every command of a client has: where to connect, how to print, how to end."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,8 +9,9 @@ from typing import Any
 import click
 
 import fleet
-from fleet.cli.outcome import fail
-from fleet.errors import FleetError, NoSuchGroup
+from fleet.cli.outcome import JSON, fail, to_json
+from fleet.cluster import CLUSTER_GROUP, GroupInfo
+from fleet.errors import BadArguments, FleetError, NoSuchGroup
 from fleet.raft.ids import Millis
 from fleet.survey import Survey
 
@@ -30,7 +30,7 @@ OPTIONS = (
     click.option("--secret-file", type=click.Path(dir_okay=False), help="Cluster secret, as on the nodes."),
     click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
                  help="Seconds a call may take."),  # fmt: skip
-    click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and errors as JSON."),
+    JSON,
 )
 
 
@@ -44,7 +44,7 @@ class Desk:
     def show(self, value: Any, *lines: str) -> None:
         """The value as JSON, or else the lines."""
         if self.as_json:
-            click.echo(json.dumps(value, default=repr, ensure_ascii=False))
+            click.echo(to_json(value))
         else:
             for line in lines:
                 click.echo(line)
@@ -72,6 +72,15 @@ class Desk:
         if name not in survey.group_names:
             raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
         return survey
+
+    def know_data_group(self, name: str) -> GroupInfo:
+        """A group that somebody added; the cluster's own one is not to be removed or placed."""
+        if name == CLUSTER_GROUP:
+            raise BadArguments(f"{name} is the cluster's own group: it is placed by the cluster, and stays")
+        for info in self.fleet.groups():
+            if info.name == name:
+                return info
+        raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
 
     def note(self, text: str) -> None:
         """For people who wait."""

@@ -1,7 +1,7 @@
 """`fleet group`: which groups there are, and how they are."""
 
 import importlib
-import os
+import shlex
 import sys
 from typing import Any
 
@@ -22,6 +22,7 @@ from fleet.survey import Survey
 
 
 ASKED_S = 1.0
+REPLICAS = 3
 
 
 @click.group()
@@ -32,7 +33,7 @@ def group() -> None:
 @group.command()
 @click.argument("name")
 @click.argument("data_class", metavar="MODULE:CLASS")
-@click.option("--replicas", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
+@click.option("--replicas", type=click.IntRange(min=1), help="How many.  [default: 3, or a --node each]")
 @click.option("--node", "nodes", multiple=True, help="On this node, the first one leading; may be repeated.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting; see `fleet config`.")
 @click.option("--by-value", is_flag=True, help="Send the class itself: the nodes need not have its module.")
@@ -42,7 +43,7 @@ def add(
     desk: Desk,
     name: str,
     data_class: str,
-    replicas: int,
+    replicas: int | None,
     nodes: tuple[str, ...],
     settings: tuple[str, ...],
     by_value: bool,
@@ -52,10 +53,14 @@ def add(
 
     With fewer nodes than replicas the others come when nodes do.
     """
+    named = len(set(nodes))
+    if nodes and replicas not in (None, named):
+        raise ConfigError(f"--replicas {replicas} and {count(named, 'node')}: name as many, or leave it out")
     cls = load_class(data_class, by_value)
     config = changed(GroupConfig(), settings) if settings else None
     where = nodes or None
-    desk.fleet.create_group(name, cls, replicas=replicas, nodes=where, config=config, exist_ok=exist_ok)
+    number = replicas or named or REPLICAS
+    desk.fleet.create_group(name, cls, replicas=number, nodes=where, config=config, exist_ok=exist_ok)
     survey = desk.fleet.survey()
     record = group_record(survey, name)
     members = ", ".join(record["members"])
@@ -70,20 +75,47 @@ def add(
 
 @group.command()
 @click.argument("name")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
 @client
-def remove(desk: Desk, name: str) -> None:
-    """Remove group NAME and its data, on every node, for good."""
+def remove(desk: Desk, name: str, is_sure: bool) -> None:
+    """Remove group NAME and its data, on every node, for good. Asks for its name first."""
+    desk.know_data_group(name)
+    if not is_sure:
+        ask_for_the_name(desk, name)
     desk.fleet.remove_group(name)
     desk.show({"group": name, "removed": True}, f"{name} is removed; its data is being deleted on every node")
+
+
+def ask_for_the_name(desk: Desk, name: str) -> None:
+    """Raises ConfigError where nobody can be asked, or another name is typed."""
+    again = f"`fleet group remove {shlex.quote(name)} --yes`"
+    if desk.as_json or not sys.stdin.isatty():
+        raise ConfigError(f"group {name!r} and its data would be gone for good; if that is wanted: {again}")
+    typed = click.prompt(f"The group and its data will be gone for good. Type its name, {name}", err=True)
+    if typed != name:
+        raise ConfigError(f"{typed!r} is not {name!r}: nothing was removed")
 
 
 @group.command()
 @click.argument("name")
 @click.argument("nodes", metavar="NODE...", nargs=-1, required=True)
+@click.option("--replicas", type=click.IntRange(min=1), help="So many from now on.")
 @client
-def pin(desk: Desk, name: str, nodes: tuple[str, ...]) -> None:
-    """Let group NAME live on these nodes, the first one leading. Its members move there one by one."""
-    desk.fleet.pin_group(name, nodes)
+def pin(desk: Desk, name: str, nodes: tuple[str, ...], replicas: int | None) -> None:
+    """Let group NAME live on these nodes, as many as it has replicas, the first one leading.
+
+    Its members move there one by one.
+    """
+    info = desk.know_data_group(name)
+    named = list(dict.fromkeys(nodes))
+    if len(named) != (replicas or info.replicas):
+        how = f"--replicas {len(named)} makes it so many"
+        if replicas is None:
+            has = f"{name} has {count(info.replicas, 'replica')}: name as many nodes, or {how}"
+        else:
+            has = f"{count(replicas, 'replica')} need as many nodes: name them, or {how}"
+        raise ConfigError(f"{count(len(named), 'node')} named, and {has}")
+    desk.fleet.pin_group(name, named, replicas=replicas)
     _show_places(desk, name)
 
 
@@ -91,7 +123,8 @@ def pin(desk: Desk, name: str, nodes: tuple[str, ...]) -> None:
 @click.argument("name")
 @client
 def unpin(desk: Desk, name: str) -> None:
-    """Let group NAME be placed like any other, on as many nodes as now."""
+    """Let group NAME be placed like any other, with as many replicas as now."""
+    desk.know_data_group(name)
     desk.fleet.pin_group(name, ())
     _show_places(desk, name)
 
@@ -102,6 +135,15 @@ def unpin(desk: Desk, name: str) -> None:
 @client
 def replicas(desk: Desk, name: str, number: int) -> None:
     """Keep group NAME on NUMBER nodes. A pinned group is on the nodes that it is pinned to."""
+    info = desk.know_data_group(name)
+    if info.pinned and number != info.replicas:
+        where = ", ".join(info.pinned)
+        raise ConfigError(
+            f"{name} is pinned to {where}: `fleet group pin {name} NODE... --replicas {number}` pins it to "
+            f"{number}, `fleet group unpin {name}` lets it be placed"
+        )
+    if info.pinned:
+        return _show_places(desk, name)
     desk.fleet.set_replicas(name, number)
     _show_places(desk, name)
 
@@ -224,12 +266,9 @@ def group_record(survey: Survey, name: str) -> dict[str, Any]:
 
 
 def load_class(where: str, by_value: bool) -> type[Data]:
-    """Also from the working directory, as `python -m` would find it."""
     module_name, _, class_path = where.partition(":")
     if not module_name or not class_path:
         raise ConfigError(f"{where!r} is not module:Class, like shop.state:Account")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
         found: Any = module

@@ -5,12 +5,14 @@ import sys
 from typing import Any, NoReturn
 
 import click
+import msgspec
 
 from fleet.errors import BadArguments, ConfigError, FleetError, OutcomeUnknown, Rejected
 
 DONE, FAILED, USAGE, UNKNOWN, DEGRADED = range(5)
+INTERRUPTED = 130
 CODES = """Exit codes: 0 done, 1 a definite error, 2 asked for wrongly, 3 the outcome is unknown (look before
-you repeat it), 4 done, and what it shows is not well. Errors go to stderr."""
+you repeat it), 4 done, and what it shows is not well, 130 interrupted. Errors go to stderr."""
 HINTS = {
     "NoSuchGroup": "`fleet group list` names those there are",
     "GroupExists": "choose another name, or say --exist-ok",
@@ -19,6 +21,7 @@ HINTS = {
     "SessionExpired": "it may have been done: look at the state before you repeat it",
     "DataClassUnavailable": "install the module on the nodes, or say --by-value",
     "CannotRemoveLeader": "`fleet leader move` it first",
+    "NotDecodable": "run it where its module can be imported, as in the directory that has it",
     "NoNode": "check --connect, and that the nodes run",
     "NoMajority": "too few of its nodes run: `fleet doctor` names those to start",
     "Unavailable": "`fleet doctor` says what is missing",
@@ -54,13 +57,64 @@ def record_of(error: Exception) -> dict[str, Any]:
 def fail(command: str, error: Exception, as_json: bool) -> NoReturn:
     code, record = code_of(error), record_of(error)
     if as_json:
-        click.echo(json.dumps({**record, "exit_code": code}, default=repr), err=True)
+        click.echo(to_json({**record, "exit_code": code}), err=True)
     else:
         click.echo(f"{command}: {sentence(record)}", err=True)
     sys.exit(code)
 
 
+def show_wrong_usage(error: click.ClickException, as_json: bool) -> None:
+    if not as_json or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fleet"
+    hint = f"see {path} --help"
+    record = {"error": "UsageError", "message": error.format_message(), "facts": {}, "hint": hint}
+    click.echo(to_json({**record, "retry": False, "exit_code": error.exit_code}), err=True)
+
+
+def _wants_json(ctx: click.Context, option: click.Parameter, is_said: bool) -> bool:
+    """Said after the command or before it."""
+    return is_said or bool(ctx.find_root().params.get("as_json"))
+
+
+JSON = click.option(
+    "--json", "as_json", is_flag=True, callback=_wants_json, help="JSON on stdout, and errors as JSON."
+)
+
+
+def to_json(value: Any) -> str:
+    """One line. Data classes and structs are objects, enums their values, bytes base64, what JSON has no
+    form for its repr; NaN is null. In a dict that cannot be encoded, what can be is."""
+    encoded = _encoded(value)
+    if encoded is None and isinstance(value, dict):
+        names = [json.dumps(key if isinstance(key, str) else safe_repr(key)) for key in value]
+        texts = [_encoded(one) or json.dumps(safe_repr(one)) for one in value.values()]
+        return "{" + ",".join(f"{name}:{text}" for name, text in zip(names, texts)) + "}"
+    return encoded or json.dumps(safe_repr(value))
+
+
+def _encoded(value: Any) -> str | None:
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain).decode()
+    except Exception:  # half a surrogate, a cycle: values are the user's, anything may come of it
+        return None
+
+
+def _plain(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else safe_repr(value)
+
+
+def safe_repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # the class is the user's: anything may come of it
+        return f"<{type(value).__name__}, whose __repr__ raised {type(error).__name__}>"
+
+
 def sentence(record: dict[str, Any]) -> str:
-    what = f"refused: {record['value']!r}" if "value" in record else record["message"] or record["error"]
+    what: str = record["message"] or record["error"]
+    if "value" in record:
+        what = f"refused: {safe_repr(record['value'])}"
     facts = ", ".join(f"{key}={value}" for key, value in record["facts"].items() if value not in what)
     return what + (f" ({facts})" if facts else "") + (f" - {record['hint']}" if record["hint"] else "")

@@ -9,7 +9,7 @@ import click
 from msgspec import MsgspecError, ValidationError, to_builtins
 
 from fleet.cli.desk import count
-from fleet.cli.outcome import DONE, FAILED, fail
+from fleet.cli.outcome import DONE, FAILED, JSON, fail
 from fleet.errors import BadArguments, FleetError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 RUNS_MAX = 400
 FILE = click.Path(dir_okay=False, path_type=Path)
-JSON = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and errors as JSON.")
 
 
 @click.group()

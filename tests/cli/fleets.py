@@ -19,10 +19,22 @@ from .processes import FLEET, PATIENCE_S, environment
 
 SECRET = "s" * 64
 SHOP = '''
+import dataclasses
+import enum
 import threading
 import time
 
 import fleet
+
+class Kind(enum.Enum):
+    GIFT = "gift"
+
+
+@dataclasses.dataclass
+class Entry:
+    amount: int
+    kind: Kind
+
 
 class Locked(fleet.Data):
     def __init__(self) -> None:
@@ -57,6 +69,10 @@ class Account(fleet.Data):
     @fleet.query
     def available(self) -> int:
         return self.balance
+
+    @fleet.query
+    def history(self) -> list[object]:
+        return [Entry(7, Kind.GIFT), {1: {2}}, float("nan"), b"ab"]
 '''
 
 
@@ -125,6 +141,11 @@ class Fleet:
             raise result.exception
         assert "Traceback" not in result.stderr
         return Said(result.exit_code, result.stdout, result.stderr)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """For commands in a process of their own."""
+        return {"FLEET_CONNECT": ",".join(self.addresses.values()), "FLEET_SECRET": SECRET}
 
     def ask(self, *arguments: str, code: int = 0) -> Any:
         said = self.say(*arguments, "--json")

@@ -22,6 +22,16 @@ def environment(directory: Path, **extra: str) -> dict[str, str]:
     return {**kept, **own, **extra}
 
 
+def script(directory: Path) -> Path:
+    """The `fleet` command as an installation makes it: its own directory is on the path, and no other of
+    the user's."""
+    path = directory / "bin" / "fleet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!{sys.executable}\nfrom fleet.cli import main\n\nmain()\n")
+    path.chmod(0o755)
+    return path
+
+
 def run(directory: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*FLEET, *arguments],

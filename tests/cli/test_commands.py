@@ -1,17 +1,23 @@
 """Every command of an operator against three nodes that are well, and what each refuses."""
 
+import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from fleet.cli.call import value_of
 from fleet.cli.desk import columns, count, span
+from fleet.cli.outcome import to_json
 from fleet.cli.start import DURATION
 
-from .fleets import Fleet, fleet_of, inside
+from .fleets import Fleet, Said, fleet_of, inside
+from .processes import FLEET, PATIENCE_S, environment, script
 
 NOWHERE = "127.0.0.1:1"
 
@@ -29,7 +35,7 @@ def name(three: Fleet) -> Iterator[str]:
     name = f"acct/{uuid4().hex[:6]}"
     assert three.say("group", "add", name, "shop:Account").code == 0
     yield name
-    three.say("group", "remove", name)
+    three.say("group", "remove", name, "--yes")
 
 
 # -- looking -------------------------------------------------------------------------------------------
@@ -82,7 +88,7 @@ def test_a_group_comes_is_shown_and_goes(three: Fleet) -> None:
     assert three.say("group", "show", "g").out.splitlines()[1].split() == [
         "NODE", "ROLE", "MATCH", "LAG", "ANSWERS"
     ]  # fmt: skip
-    assert three.ask("group", "remove", "g") == {"group": "g", "removed": True}
+    assert three.ask("group", "remove", "g", "--yes") == {"group": "g", "removed": True}
     assert "g" not in [group["group"] for group in three.ask("group", "list")]
 
 
@@ -90,17 +96,23 @@ def test_a_group_lives_where_it_is_told_to(three: Fleet) -> None:
     added = three.ask("group", "add", "pinned", "shop:Account", "--node", "n3", "--node", "n1")
     assert (added["pinned"], added["members"]) == (["n3", "n1"], ["n1", "n3"])
     three.until_json("group", "show", "pinned", holds=lambda shown: shown["leader"] == "n3")
-    assert three.say("group", "remove", "pinned").code == 0
+    assert three.say("group", "remove", "pinned", "--yes").code == 0
 
 
 def test_a_group_is_pinned_elsewhere_and_placed_again(three: Fleet, name: str) -> None:
-    said = three.say("group", "pin", name, "n2", "n1")
+    few = three.say("group", "pin", name, "n2", "n1")
+    assert (few.code, few.out) == (2, "") and "2 nodes named" in few.err
+    assert f"{name} has 3 replicas: name as many nodes, or --replicas 2 makes it so many" in few.err
+    assert three.ask("group", "show", name)["pinned"] == []
+    said = three.say("group", "pin", name, "n2", "n1", "--replicas", "2")
     assert said.code == 0 and said.out.startswith(f"{name} is pinned to n2, n1; ")
     three.until_json(
         "group", "show", name, holds=lambda shown: (shown["leader"], shown["members"]) == ("n2", ["n1", "n2"])
     )
-    assert "the group is pinned" in three.say("group", "replicas", name, "3").err
+    refused = three.say("group", "replicas", name, "3")
+    assert refused.code == 2 and f"fleet group unpin {name}" in refused.err
     assert three.say("group", "unpin", name).out.startswith(f"{name} belongs on ")
+    assert three.ask("group", "show", name)["replicas"] == 2
     assert len(three.ask("group", "replicas", name, "3")["wanted"]) == 3
     three.until_json("group", "show", name, holds=lambda shown: len(shown["members"]) == 3)
 
@@ -116,7 +128,7 @@ def test_more_replicas_than_nodes_are_allowed_and_the_doctor_says_so(three: Flee
     assert three.say("doctor").out.startswith(wrong)
     status = three.say("status")
     assert status.code == 4 and "degraded" in status.out and status.out.splitlines()[-1] == wrong
-    assert three.say("group", "remove", "five").code == 0
+    assert three.say("group", "remove", "five", "--yes").code == 0
 
 
 def test_a_class_goes_by_value_to_nodes_that_do_not_have_it(three: Fleet) -> None:
@@ -129,7 +141,7 @@ def test_a_class_goes_by_value_to_nodes_that_do_not_have_it(three: Fleet) -> Non
         assert "mine" not in [group["group"] for group in three.ask("group", "list")]
         assert three.say("group", "add", "mine", "mine:Account", "--by-value").code == 0
     assert three.ask("call", "mine", "deposit", "5")["value"] == 5
-    assert three.say("group", "remove", "mine").code == 0
+    assert three.say("group", "remove", "mine", "--yes").code == 0
 
 
 @pytest.mark.parametrize(
@@ -139,6 +151,7 @@ def test_a_class_goes_by_value_to_nodes_that_do_not_have_it(three: Fleet) -> Non
         (("other", "shop:Account", "--replicas", "-1"), 2, "replicas"),
         (("other", "shop:Account", "--node", "n9"), 1, "'n9'"),
         (("other", "shop:Account", "--set", "speed=9"), 2, "'speed=9'"),
+        (("other", "shop:Account", "--node", "n1", "--replicas", "2"), 2, "--replicas 2 and 1 node"),
         (("", "shop:Account"), 2, "not empty"),
         (("two\nlines", "shop:Account"), 2, "a line of text"),
         (("other", "shop:Locked"), 1, "field=gate"),
@@ -156,6 +169,39 @@ def test_groups_that_cannot_be(three: Fleet, arguments: tuple[str, ...], code: i
     assert "other" not in [group["group"] for group in three.ask("group", "list")]
 
 
+def test_a_group_is_removed_only_by_who_is_sure(three: Fleet, name: str) -> None:
+    for options in ((), ("--json",)):
+        said = three.say("group", "remove", name, *options)
+        assert (said.code, said.out) == (2, "") and f"`fleet group remove {name} --yes`" in said.err
+    for typed, code, says in (("other", 2, "nothing was removed"), (name, 0, f"{name} is removed")):
+        assert name in [group["group"] for group in three.ask("group", "list")]
+        said = at_a_terminal(three, f"{typed}\n", "group", "remove", name)
+        assert said.code == code and f"Type its name, {name}" in said.out and says in said.out, said
+    assert name not in [group["group"] for group in three.ask("group", "list")]
+
+
+def at_a_terminal(three: Fleet, typed: str, *arguments: str) -> Said:
+    """Input and output are one terminal."""
+    keyboard, terminal = os.openpty()
+    environ = environment(three.directory, **three.environ)
+    os.write(keyboard, typed.encode())
+    ends = {"stdin": terminal, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    said = subprocess.run([*FLEET, *arguments], env=environ, text=True, timeout=PATIENCE_S, **ends)
+    os.close(keyboard)
+    os.close(terminal)
+    return Said(said.returncode, said.stdout, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("remove", "--yes"), ("pin", "n1", "n2", "n3"), ("unpin",), ("replicas", "3")], ids=" ".join
+)
+def test_the_clusters_own_group_is_not_for_operators(three: Fleet, arguments: tuple[str, ...]) -> None:
+    command, *rest = arguments
+    said = three.say("group", command, "fleet:cluster", *rest, "--json")
+    assert (said.code, said.error["error"]) == (2, "BadArguments")
+    assert "the cluster's own group" in said.error["message"]
+
+
 def test_a_name_twice_is_refused_unless_it_may_be(three: Fleet, name: str) -> None:
     said = three.say("group", "add", name, "shop:Account")
     assert (said.code, said.out) == (1, "") and f"group '{name}' exists" in said.err
@@ -167,6 +213,7 @@ def test_a_name_twice_is_refused_unless_it_may_be(three: Fleet, name: str) -> No
     "arguments",
     [
         ("group", "show", "none"),
+        ("group", "remove", "none", "--yes"),
         ("group", "remove", "none"),
         ("call", "none", "deposit", "1"),
         ("query", "none", "available"),
@@ -226,6 +273,48 @@ def test_calls_that_are_refused(
     said = three.say(command, name, *rest, "--json")
     assert (said.code, said.out, said.error["error"]) == (code, "", kind)
     assert three.say("query", name, "available").out == "0\n"
+
+
+def test_what_a_query_answers_is_shown_also_if_its_class_is_of_the_working_directory(
+    three: Fleet, name: str
+) -> None:
+    """The CLI could not decode what was defined in a module beside it."""
+    command = script(three.directory)
+
+    def ask(directory: Path, *before: str) -> subprocess.CompletedProcess[str]:
+        arguments = [command, *before, "query", name, "history"]
+        environ = environment(three.directory, **three.environ)
+        return subprocess.run(arguments, cwd=directory, env=environ, capture_output=True, text=True)
+
+    said = ask(three.directory)
+    assert said.stdout == "[Entry(amount=7, kind=<Kind.GIFT: 'gift'>), {1: {2}}, nan, b'ab']\n", said
+    value = json.loads(ask(three.directory, "--json").stdout)["value"]
+    assert value == [{"amount": 7, "kind": "gift"}, {"1": [2]}, None, "YWI="]
+    elsewhere = three.directory / "none"
+    elsewhere.mkdir(exist_ok=True)
+    lost = ask(elsewhere)
+    assert lost.returncode == 1 and "No module named 'shop'" in lost.stderr
+    assert "as in the directory that has it" in lost.stderr
+
+
+def test_json_is_json_whatever_the_users_class_does() -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    circle: list[Any] = []
+    circle.append(circle)
+    itself: dict[str, Any] = {"n": 1}
+    itself["self"] = itself
+    values = [itself, {1: Broken()}, {"a": "\ud800", "b": [2**80, float("inf")]}, circle, 1j, {(1, 2): None}]
+    assert [json.loads(to_json(value)) for value in values] == [
+        {"n": 1, "self": "{'n': 1, 'self': {...}}"},
+        {"1": "<Broken, whose __repr__ raised ZeroDivisionError>"},
+        {"a": "'\\ud800'", "b": [2**80, None]},
+        "[[...]]",
+        "1j",
+        {"(1, 2)": None},
+    ]
 
 
 def test_a_refusal_shows_the_users_value(three: Fleet, name: str) -> None:
@@ -345,6 +434,32 @@ def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_is_asked_for_wrongly_ends_with_2(three: Fleet, arguments: tuple[str, ...]) -> None:
     assert three.say(*arguments).code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (("--json", "status", "--speed", "9"), "No such option '--speed'"),
+        (("status", "--speed", "9", "--json"), "No such option '--speed'"),
+        (("--json", "nothing"), "No such command 'nothing'"),
+        (("group", "add", "g", "--json"), "Missing argument 'MODULE:CLASS'"),
+        (("status", "--json", "--timeout", "soon"), "'soon' is not a valid float"),
+        (("--json", "config", "change", "g", "x"), "'x' is no KEY=VALUE"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_told_as_json(
+    three: Fleet, name: str, arguments: tuple[str, ...], says: str
+) -> None:
+    said = three.say(*(name if word == "g" else word for word in arguments))
+    assert (said.code, said.out) == (2, "")
+    assert set(said.error) == {"error", "message", "facts", "hint", "retry", "exit_code"}
+    assert says in said.error["message"] and said.error["exit_code"] == 2
+
+
+def test_json_may_be_said_before_the_command(three: Fleet) -> None:
+    assert json.loads(three.say("--json", "status").out)["health"] == "healthy"
+    assert json.loads(three.say("--json", "node", "list").out) == three.ask("node", "list")
+    assert three.say("--json", "group", "show", "none").error["error"] == "NoSuchGroup"
 
 
 # -- words ---------------------------------------------------------------------------------------------

@@ -283,14 +283,25 @@ def test_a_group_is_pinned_and_placed_again(three: Run) -> None:
     three.add("g", replicas=2)
     before = places(three, "g")
     three("prefer_leader", "g", before[1])
-    three("pin_group", "g", ("n3", "n1", "n2", "n3"))
-    assert places(three, "g") == ("n3", "n1", "n2")
-    assert three.cluster.groups["g"].replicas == 3
-    assert isinstance(refusal(lambda: three("set_replicas", "g", 2)), BadArguments)
+    for wrong in (("n3",), ("n3", "n1", "n2"), ("n3", "n3")):
+        refused = refusal(lambda: three("pin_group", "g", wrong))  # noqa: B023
+        assert isinstance(refused, BadArguments) and "has 2 replicas" in refused.what
+    assert (three.cluster.groups["g"].pinned, three.cluster.groups["g"].replicas) == ((), 2)
+    three("pin_group", "g", ("n3", "n1", "n3"))
+    assert (places(three, "g"), three.cluster.groups["g"].replicas) == (("n3", "n1"), 2)
+    assert isinstance(refusal(lambda: three("set_replicas", "g", 3)), BadArguments)
     assert isinstance(refusal(lambda: three("pin_group", "g", ("n9",))), NoSuchNode)
     three("pin_group", "g", ())
-    three("set_replicas", "g", 2)
     assert places(three, "g") == before
+
+
+def test_a_group_is_pinned_to_more_nodes_where_that_is_said(three: Run) -> None:
+    three.add("g", replicas=2)
+    assert isinstance(refusal(lambda: three("pin_group", "g", ("n3", "n1"), 3)), BadArguments)
+    three("pin_group", "g", ("n3", "n1", "n2"), 3)
+    assert (places(three, "g"), three.cluster.groups["g"].replicas) == (("n3", "n1", "n2"), 3)
+    three("pin_group", "g", ())
+    assert three.cluster.groups["g"].replicas == 3
 
 
 @pytest.mark.parametrize("name, replicas", [("", 3), (CLUSTER_GROUP, 3), ("g", 0), ("g", -1)])
@@ -378,7 +389,8 @@ operations = st.one_of(
     st.tuples(st.just("cleaned"), st.integers(0, 3), node_names),
     st.tuples(st.just("set_replicas"), groups, st.integers(0, 4)),
     st.tuples(st.just("prefer_leader"), st.sampled_from(["a", "b", CLUSTER_GROUP]), node_names),
-    st.tuples(st.just("pin_group"), groups, st.lists(node_names, max_size=2).map(tuple)),
+    st.tuples(st.just("pin_group"), groups, st.lists(node_names, max_size=2).map(tuple),
+              st.integers(0, 2)),  # fmt: skip
     st.tuples(st.just("set_purge_after"), st.sampled_from([10, 1000, 5000])),
     st.tuples(st.just("look")),
 )

@@ -321,14 +321,14 @@ def test_a_group_is_pinned_to_other_nodes_under_load_and_placed_again(yard: Node
     with counting(yard, names) as load:
         load.await_more()
         for name in names:
-            yard.client.pin_group(name, ["n4", "n2", "n1"])
+            yard.client.pin_group(name, ["n4", "n2"])
         yard.await_settled(names)
         assert yard.leads(names) == {"n4": len(names)}
         assert refused(lambda: yard.client.pin_group(names[0], ["n9"])) == "NoSuchNode"
-        assert refused(lambda: yard.client.set_replicas(names[0], 2)) == "BadArguments"
+        assert refused(lambda: yard.client.pin_group(names[0], ["n4", "n2", "n1"])) == "BadArguments"
+        assert refused(lambda: yard.client.set_replicas(names[0], 3)) == "BadArguments"
         for name in names:
             yard.client.pin_group(name, [])
-            yard.client.set_replicas(name, 2)
         yard.await_settled(names)
         load.await_more()
     assert {name: {*map(node_of, members)} for name, members in yard.places(names).items()} == {

@@ -162,12 +162,12 @@ def test_a_learner_that_its_node_does_not_hold_is_let_go_and_another_comes(yard:
     yard.start("n1", "n2", "n3", "n4", purge_after=600.0)
     group = yard.client.create_group("g", Counter, nodes=["n1", "n2", "n4"])
     assert group.add(1) == 1
-    yard.client.pin_group("g", ["n1", "n2"])
+    yard.client.pin_group("g", ["n1", "n2"], replicas=2)
     yard.await_settled(["g"])
     with counting(yard, ["g"], {"g": 1}) as load:
         ghost = member_id(NodeName("n4"), incarnation(yard, "n4"), 999)
         yard["n4"].pause()
-        yard.client.pin_group("g", ["n1", "n2", "n4"])
+        yard.client.pin_group("g", ["n1", "n2", "n4"], replicas=3)
         eventually(lambda: yard.client._ask(AddMember(ghost, yard["n4"].address), "g"))
         yard["n4"].resume()
         yard.await_settled(["g"])
