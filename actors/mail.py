@@ -12,8 +12,8 @@ from thespian.actors import ActorAddress
 import fleet.errors
 from fleet.actors.base.wire import register
 from fleet.actors.forked import ForkedDump
-from fleet.errors import FleetError
 from fleet.cluster import View
+from fleet.errors import FleetError
 from fleet.hooks import HookRunner
 from fleet.ports import Clock, Durable, Fork, GroupRecord, StoreWriter
 from fleet.raft.config import GroupConfig

@@ -37,8 +37,8 @@ from fleet.payload import decode_class
 from fleet.ports import Dump, Durable, SnapshotWrite, Write
 from fleet.raft.apply import Applier, Opened, Outcome, machine_state
 from fleet.raft.codec import decode_messages, encode_messages
-from fleet.raft.core import Core
 from fleet.raft.config import CARRIED_BYTES_MAX
+from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotTaken, Tick
 from fleet.raft.ids import Index, MemberId, NodeName, node_of

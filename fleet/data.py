@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
-from fleet.calls import CallOptions, Caller, CommandCall, Function, Kind, LocalCall, QueryCall
+from fleet.calls import Caller, CallOptions, CommandCall, Function, Kind, LocalCall, QueryCall
 from fleet.errors import ConfigError
 from fleet.hooks import LeaderHooks, check_hooks
 

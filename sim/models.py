@@ -186,7 +186,7 @@ class Queue(Model):
                 dequeues.append(op)
         unknown = any(not op.is_known for op in dequeues)
         if unknown:
-            out = {value: (-inf, inf) for value in out}
+            out = dict.fromkeys(out, (-inf, inf))
         for op in dequeues:
             if op.is_known and op.output is not None:
                 assert op.return_at is not None

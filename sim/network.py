@@ -206,7 +206,7 @@ class Network:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.weather = Weather()
-        self.listening: dict[str, "Process"] = {}
+        self.listening: dict[str, Process] = {}
         """Who listens at each endpoint now."""
         self.places: dict[str, str] = {}
         """The host of each endpoint, whether anybody listens there or not."""

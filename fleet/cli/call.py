@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from fleet.calls import CallOptions, Kind
 from fleet.cli.desk import Desk, client
 from fleet.cli.outcome import safe_repr
-from fleet.calls import CallOptions, Kind
 from fleet.errors import NotDecodable
 from fleet.payload import decode_result, encode_call
 

@@ -163,7 +163,8 @@ class DemoNodes:
         node.begin([*options, f"--purge-after={self.purge_after}"], self._environment)
 
     def all_serve(self) -> bool:
-        return all([node.look() for name, node in self.nodes.items() if name not in self.retired])
+        serving = [node.look() for name, node in self.nodes.items() if name not in self.retired]
+        return all(serving)
 
     def retire(self, name: str) -> None:
         """Stop it for good."""

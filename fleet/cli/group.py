@@ -20,7 +20,6 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
 from fleet.survey import Survey
 
-
 ASKED_S = 1.0
 REPLICAS = 3
 

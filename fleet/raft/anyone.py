@@ -27,7 +27,6 @@ from fleet.raft.messages import (
 )
 from fleet.raft.state import CoreState, PendingWrite, Role
 
-
 OF_A_TERM = frozenset((AppendEntries, AppendReply))
 """In the current term nothing speaks against these, the most frequent ones."""
 

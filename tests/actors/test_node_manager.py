@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from thespian.actors import ActorExitRequest
 
+from fleet.actors.hostings import BACK_OFF_MS, STABLE_MS
 from fleet.actors.mail import (
     AddMember,
     CheckClass,
@@ -28,7 +29,6 @@ from fleet.actors.mail import (
     Routes,
     StartNode,
 )
-from fleet.actors.hostings import BACK_OFF_MS, STABLE_MS
 from fleet.actors.node_manager import REACHABLE_MS, ROUND_MS, NodeManager
 from fleet.actors.requests import MANAGER
 from fleet.actors.strays import STRAY_MS

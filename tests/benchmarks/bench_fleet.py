@@ -13,10 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fleet.raft.config import GroupConfig  # noqa: E402
-from tests.processes.classes import Counter  # noqa: E402
-from tests.processes.fleet_nodes import CountingLoad, NodeFleet, add_all, group_names  # noqa: E402
-from tests.processes.test_fleet_life import moved  # noqa: E402
+from fleet.raft.config import GroupConfig
+from tests.processes.classes import Counter
+from tests.processes.fleet_nodes import CountingLoad, NodeFleet, add_all, group_names
+from tests.processes.test_fleet_life import moved
 
 ELECTION_S = 2 * GroupConfig().election_ms / 1000
 """The longest that a follower waits before it campaigns."""

@@ -7,10 +7,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fleet.sim.linear import check  # noqa: E402
-from fleet.sim.models import Get, Read  # noqa: E402
-from msgspec.structs import replace  # noqa: E402
-from tests.sim.workloads import WORKLOADS, simulate  # noqa: E402
+from msgspec.structs import replace
+
+from fleet.sim.linear import check
+from fleet.sim.models import Get, Read
+from tests.sim.workloads import WORKLOADS, simulate
 
 STEPS_MAX = 1_000_000
 HARD = ("queue", "queue, few values", "keys and values, scanned")

@@ -22,16 +22,16 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fleet.cluster import CLUSTER_GROUP  # noqa: E402
-from fleet.payload import encode_class  # noqa: E402
-from fleet.raft.codec import decode_messages, encode_messages  # noqa: E402
-from fleet.raft.config import GroupConfig  # noqa: E402
-from fleet.raft.entries import Command, HardState, Members, SnapshotMeta  # noqa: E402
-from fleet.raft.events import Persisted, Propose, Query, Tick  # noqa: E402
-from fleet.raft.restart import start_core  # noqa: E402
-from fleet.sim.invariants import Invariants  # noqa: E402
-from fleet.sim.workload import KINDS, Load  # noqa: E402
-from fleet.sim.world import S, World  # noqa: E402
+from fleet.cluster import CLUSTER_GROUP
+from fleet.payload import encode_class
+from fleet.raft.codec import decode_messages, encode_messages
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Command, HardState, Members, SnapshotMeta
+from fleet.raft.events import Persisted, Propose, Query, Tick
+from fleet.raft.restart import start_core
+from fleet.sim.invariants import Invariants
+from fleet.sim.workload import KINDS, Load
+from fleet.sim.world import S, World
 
 NODES = 5
 GROUPS = 10

@@ -284,7 +284,7 @@ def test_a_group_is_pinned_and_placed_again(three: Run) -> None:
     before = places(three, "g")
     three("prefer_leader", "g", before[1])
     for wrong in (("n3",), ("n3", "n1", "n2"), ("n3", "n3")):
-        refused = refusal(lambda: three("pin_group", "g", wrong))  # noqa: B023
+        refused = refusal(lambda: three("pin_group", "g", wrong))
         assert isinstance(refused, BadArguments) and "has 2 replicas" in refused.what
     assert (three.cluster.groups["g"].pinned, three.cluster.groups["g"].replicas) == ((), 2)
     three("pin_group", "g", ("n3", "n1", "n3"))

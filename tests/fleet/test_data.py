@@ -9,17 +9,16 @@ from typing import Any, ClassVar, Final
 import pytest
 
 from fleet.calls import CallOptions, Kind, Reply
-from fleet.data import RESERVED, Data
 from fleet.context import ctx, executing
-from fleet.data import bind, command, group_of, query
+from fleet.data import RESERVED, Data, bind, command, group_of, query
 from fleet.errors import (
     BadArguments,
     CommandFailed,
     ConfigError,
     FleetError,
     ImpureCommand,
-    NotEncodable,
     NoSuchGroup,
+    NotEncodable,
     OutcomeUnknown,
     Reject,
     Rejected,

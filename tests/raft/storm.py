@@ -5,8 +5,8 @@ from fleet.raft.entries import Command, ConfigChanged, MemberAdded, MemberPromot
 from fleet.raft.events import Change, Propose, Transfer
 from fleet.raft.ids import MemberId
 from tests.raft.host import Host, Weather
-from tests.raft.load import Call, Client, judge
 from tests.raft.ledger import Ledger
+from tests.raft.load import Call, Client, judge
 from tests.raft.world import World, member
 
 DEEDS = (

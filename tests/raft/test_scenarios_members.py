@@ -17,6 +17,7 @@ from fleet.raft.ready import (
 )
 from fleet.raft.restart import start_core
 from fleet.raft.state import Follower
+from tests.raft.asking import call
 from tests.raft.cores import (
     FIVE,
     N1,
@@ -37,7 +38,6 @@ from tests.raft.cores import (
     step,
     written,
 )
-from tests.raft.asking import call
 from tests.raft.world import QUICK, World, member
 
 

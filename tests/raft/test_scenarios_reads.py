@@ -13,6 +13,7 @@ from fleet.raft.messages import (
 )
 from fleet.raft.ready import LOST
 from fleet.raft.state import Follower
+from tests.raft.asking import do, open_session
 from tests.raft.cores import (
     LEASES,
     N1,
@@ -28,7 +29,6 @@ from tests.raft.cores import (
     settled,
     step,
 )
-from tests.raft.asking import do, open_session
 from tests.raft.world import World, member
 
 

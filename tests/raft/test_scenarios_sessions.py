@@ -5,6 +5,7 @@ from fleet.raft.entries import MemberAdded, MemberPromoted
 from fleet.raft.events import Change, Propose, SnapshotTaken
 from fleet.raft.messages import AppendReply
 from fleet.raft.ready import LOST, OVERLOADED, SteppedDown
+from tests.raft.asking import call, do, open_session
 from tests.raft.cores import (
     N1,
     N2,
@@ -19,7 +20,6 @@ from tests.raft.cores import (
     take,
     written,
 )
-from tests.raft.asking import call, do, open_session
 from tests.raft.world import World, member
 
 

@@ -1,9 +1,8 @@
 """Exactly once, in order: the session table against a model that remembers everything."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-
-import msgspec
 
 from fleet.raft.entries import Command, SessionOpened
 from fleet.raft.sessions import DONE, EXECUTE, EXPIRED, OUT_OF_ORDER, STALE, Result, SessionTable
@@ -121,7 +120,7 @@ def test_commands_are_executed_once_and_in_order_whatever_arrives(arrivals: list
     """Any commands in any order, repeated, with any acknowledgements; snapshots in between."""
     table, ids = opened("a", "b", "c")
     executed: dict[int, list[int]] = {session: [] for session in ids}
-    gone: dict[int, int] = {session: 0 for session in ids}
+    gone: dict[int, int] = dict.fromkeys(ids, 0)
     for number, seq, acked, snapshot in arrivals:
         session = ids[number]
         gone[session] = max(gone[session], acked)
