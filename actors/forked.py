@@ -1,66 +1,98 @@
 """Taking a big snapshot beside the event loop: a forked child has the state as of now, and encodes it."""
 
 import os
+import pickle
+import select
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from fleet.actors.guard import log
+from fleet.errors import FleetError
 
 CHILD_S_MAX = 600
 """A child that takes longer hangs: on a lock, say, that another thread held when it was forked."""
+DONE, REFUSED = b"+", b"-"
+"""The first byte of what a child leaves, and the last that it writes: the rest is the state, or an error."""
 
 
 class ForkedDump:
-    """`fileno()` is readable when `take()` has the bytes, or None when the child failed.
+    """`fileno()` is readable when `take()` has the bytes.
 
     The child runs in the one thread that forked, touches nothing but the state, and leaves without
     cleaning up: store, sockets and other threads are the parent's. It keeps none of their descriptors, so
     that a node which was killed finds its directory and its port free, though the child goes on.
+
+    Raises OSError where no child can be made: too little memory, too many descriptors or processes.
     """
 
     def __init__(self, dump: Callable[[], bytes]) -> None:
-        self._memory = os.memfd_create("fleet-snapshot")
-        self._end, child_end = os.pipe()
-        self._pid = os.fork()
+        opened: list[int] = []
+        try:
+            opened.append(os.memfd_create("fleet-snapshot"))
+            opened.extend(os.pipe())
+            self._memory, self._end, child_end = opened
+            self._pid = os.fork()
+        except OSError:
+            for fd in opened:
+                os.close(fd)
+            raise
         if self._pid == 0:
-            status = 1
             try:
                 close_all_but(self._memory, child_end)
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.alarm(CHILD_S_MAX)
-                write_all(self._memory, dump())
-                status = 0
+                encode_into(self._memory, dump)
             finally:
-                os._exit(status)
+                os._exit(0)
         os.close(child_end)
 
     def fileno(self) -> int:
         """End of file: the child is gone, and its end of the pipe with it."""
         return self._end
 
-    def take(self) -> bytes | None:
-        status = self._reap()
-        if status != 0:
-            log.error("the process that encoded a snapshot failed with status %d", status)
+    def is_done(self) -> bool:
+        """Whether `take` need not wait. A report of `fileno()` may be an old one, of an earlier child."""
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def take(self) -> bytes:
+        """Raises what encoding the state raised there; ChildProcessError where the child just ended."""
+        try:
+            self._reap()
+            size = os.fstat(self._memory).st_size
+            data = b"".join(iter_file(self._memory, size))
+        finally:
             self._close()
-            return None
-        size = os.fstat(self._memory).st_size
-        data = b"".join(iter_file(self._memory, size))
-        self._close()
-        return data
+        if data[:1] == DONE:
+            return data[1:]
+        if data[:1] == REFUSED:
+            raise pickle.loads(data[1:])
+        raise ChildProcessError("the process that encoded it ended before it was done")
 
     def cancel(self) -> None:
         os.kill(self._pid, signal.SIGKILL)
         self._reap()
         self._close()
 
-    def _reap(self) -> int:
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+    def _reap(self) -> None:
+        with suppress(ChildProcessError):  # the program around this node waits for all children itself
+            os.waitpid(self._pid, 0)
 
     def _close(self) -> None:
         os.close(self._memory)
         os.close(self._end)
+
+
+def encode_into(fd: int, dump: Callable[[], bytes]) -> None:
+    end = DONE
+    try:
+        data = dump()
+    except FleetError as error:
+        end, data = REFUSED, pickle.dumps(error)
+    write_all(fd, b" ")
+    write_all(fd, data)
+    os.pwrite(fd, end, 0)
 
 
 def close_all_but(*kept: int) -> None:

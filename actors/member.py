@@ -53,6 +53,9 @@ MESSAGES_MAX = 256
 MAIL_BYTES_MAX = CARRIED_BYTES_MAX // 2
 """A PeerMail that is longer is parted: a window full of large appends would not fit a frame of a link."""
 
+NO_SNAPSHOT = (FleetError, OSError, MemoryError)
+"""What keeps a state from being encoded for now; it is tried again."""
+
 
 class Member(GuardedActor):
     """Every event of a turn is stepped into the core as it comes; at the end of the turn, which is a
@@ -155,9 +158,7 @@ class Member(GuardedActor):
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.stopped = self.failed = True
-        if self.dumping is not None:
-            self.dumping[1].cancel()
-            self.dumping = self.watching = None
+        self._cancel_dump()
         if self.hooks is not None:
             self.hooks.end()
         if hasattr(self, "store") and self.start.store is None:
@@ -256,6 +257,7 @@ class Member(GuardedActor):
         if ready.send_after:
             self._hold(ready.after_seq, ready.send_after)
         if ready.restore is not None:
+            self._cancel_dump()
             self.applier.restore(ready.restore[1])
         for entry in ready.apply:
             outcome = self.applier.apply(entry)
@@ -308,24 +310,36 @@ class Member(GuardedActor):
     def _take_snapshot(self, index: Index) -> None:
         """A small state at once; a big one in a child, while this member goes on."""
         core, limit = self.core, self.start.fork_above_bytes
-        if limit and core.snapshot is not None and core.snapshot.size > limit:
-            self.dumping = (index, self.start.fork(self.applier.dump))
-            self.watching = ThespianWatch([self.dumping[1].fileno()])
-            return
         try:
-            data = self.applier.dump()
-        except FleetError as error:
-            log.error("group=%s %s cannot take a snapshot: %s", self.spec.name, core.id, error)
-            core.step(core.now, SnapshotFailed())
-        else:
-            core.step(core.now, SnapshotTaken(index, data))
+            if limit and core.snapshot is not None and core.snapshot.size > limit:
+                self.dumping = (index, self.start.fork(self.applier.dump))
+                self.watching = ThespianWatch([self.dumping[1].fileno()])
+            else:
+                core.step(core.now, SnapshotTaken(index, self.applier.dump()))
+        except NO_SNAPSHOT as error:
+            core.step(core.now, self._snapshot_failed(error))
 
     def on_watch(self, m: WatchMessage, sender: Any) -> None:
-        assert self.dumping is not None
+        """By Thespian's rule a descriptor may be reported again before the first report is handled."""
+        if self.dumping is None or not self.dumping[1].is_done():
+            return
         index, dump = self.dumping
         self.dumping = self.watching = None
-        data = dump.take()
-        self.step(SnapshotFailed() if data is None else SnapshotTaken(index, data))
+        try:
+            taken: SnapshotTaken | SnapshotFailed = SnapshotTaken(index, dump.take())
+        except NO_SNAPSHOT as error:
+            taken = self._snapshot_failed(error)
+        self.step(taken)
+
+    def _snapshot_failed(self, error: BaseException) -> SnapshotFailed:
+        why = error or "too little memory"
+        log.error("group=%s %s has no snapshot for now: %s", self.spec.name, self.core.id, why)
+        return SnapshotFailed()
+
+    def _cancel_dump(self) -> None:
+        if self.dumping is not None:
+            self.dumping[1].cancel()
+            self.dumping = self.watching = None
 
     # -- sending -----------------------------------------------------------------------------------
 

@@ -145,8 +145,11 @@ class Dump(Protocol):
     def fileno(self) -> int:
         """Readable when `take` has something to give."""
 
-    def take(self) -> bytes | None:
-        """None: it failed."""
+    def is_done(self) -> bool:
+        """Whether `take` need not wait: a descriptor may be reported late, or twice."""
+
+    def take(self) -> bytes:
+        """Raises what encoding raised, or OSError where it just ended."""
 
     def cancel(self) -> None: ...
 

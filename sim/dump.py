@@ -1,7 +1,6 @@
 """What `fleet.actors.forked` does, in virtual time: a child has the state as of now, and takes a while."""
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from fleet.errors import FleetError
 
@@ -17,16 +16,23 @@ class SimDump:
         self.is_over = False
         self._fileno = fileno
         self._table = table
-        self._data: bytes | None = None
+        self._data: bytes | Exception = ChildProcessError("the simulated child was killed")
         if not is_killed:
-            with suppress(FleetError):  # the child fails
+            try:
                 self._data = dump()
+            except FleetError as error:
+                self._data = error
 
     def fileno(self) -> int:
         return self._fileno
 
-    def take(self) -> bytes | None:
+    def is_done(self) -> bool:
+        return self.is_over
+
+    def take(self) -> bytes:
         self._close()
+        if isinstance(self._data, Exception):
+            raise self._data
         return self._data
 
     def cancel(self) -> None:

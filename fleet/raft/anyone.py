@@ -27,6 +27,8 @@ from fleet.raft.messages import (
 )
 from fleet.raft.state import CoreState, PendingWrite, Role
 
+SNAPSHOT_RETRY_MS_MAX = 60_000
+"""A snapshot that failed again and again is tried this often."""
 OF_A_TERM = frozenset((AppendEntries, AppendReply))
 """In the current term nothing speaks against these, the most frequent ones."""
 
@@ -111,6 +113,7 @@ def note_durable(core: CoreState, write: PendingWrite) -> None:
 def on_snapshot_taken(core: CoreState, role: Role, m: SnapshotTaken) -> None:
     """Make it durable; a snapshot from the leader may have overtaken it."""
     taking, core.taking = core.taking, None
+    core.snapshot_failures = 0
     if taking is None or taking.index != m.index or m.index < core.log.base_index:
         return
     core.saving = (describe(taking, m.data), m.data)
@@ -118,7 +121,9 @@ def on_snapshot_taken(core: CoreState, role: Role, m: SnapshotTaken) -> None:
 
 def on_snapshot_failed(core: CoreState, role: Role, m: SnapshotFailed) -> None:
     core.taking = None
-    core.bytes_since_snapshot = 0
+    delay = core.config.election_ms << min(core.snapshot_failures, 16)
+    core.snapshot_failures += 1
+    core.snapshot_not_before = core.now + min(delay, SNAPSHOT_RETRY_MS_MAX)
 
 
 def describe(meta: SnapshotMeta, data: bytes) -> SnapshotMeta:

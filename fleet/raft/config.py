@@ -43,7 +43,9 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A snapshot is due when the log since the last one exceeds factor x its size, kept within these."""
     snapshot_chunk_bytes: int = 256 << 10
     log_tail: int = 1000
-    """Entries kept behind a snapshot so that a slow follower need not be sent the snapshot."""
+    log_tail_bytes: int = 16 << 20
+    """At most so many entries, of so many bytes, are kept behind a snapshot, so that a slow follower need
+    not be sent the snapshot."""
     session_ttl_ms: Millis = 3_600_000
     """Log time after which a session that was not used is forgotten."""
     sessions_max: int = 10_000
@@ -58,12 +60,26 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def _problems(self) -> Iterator[str]:
         for name in self.__struct_fields__:
-            value, least = getattr(self, name), LEAST.get(name, 0)
+            value, least, most = getattr(self, name), LEAST.get(name, 0), MOST.get(name, NUMBER_MAX)
+            kinds = KINDS.get(name, ("int",))
+            if type(value).__name__ not in kinds:
+                yield f"{name} must be of type {kinds[0]}, not {value!r}"
+                return
             if not value >= least:  # NaN is not either
                 yield f"{name} is negative: {value}" if value < 0 else f"{name} must be at least {least}"
+            if value > most:
+                yield f"{name} must be at most {most}"
         for name in ("command_bytes_max", "batch_bytes_max", "snapshot_chunk_bytes"):
             if (size := getattr(self, name)) > CARRIED_BYTES_MAX:
                 yield f"{name}={size} is more than a message carries: {CARRIED_BYTES_MAX}"
+        if self.snapshot_ceiling_bytes < self.snapshot_floor_bytes:
+            yield (
+                f"snapshot_ceiling_bytes={self.snapshot_ceiling_bytes} is less than "
+                f"snapshot_floor_bytes={self.snapshot_floor_bytes}"
+            )
+        for name in ("storage_timeout_ms", "transfer_timeout_ms"):
+            if (limit := getattr(self, name)) < self.heartbeat_ms:
+                yield f"{name}={limit} is less than heartbeat_ms={self.heartbeat_ms}: it would always be over"
         if self.election_ms < 3 * self.heartbeat_ms:
             yield (
                 f"election_ms={self.election_ms} must be at least 3 x heartbeat_ms={self.heartbeat_ms}: "
@@ -76,15 +92,28 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             )
 
 
+KINDS = {"announce_commits": ("bool",), "lease_reads": ("bool",), "snapshot_factor": ("float", "int")}
+"""All others are int. What is of another type here would be refused by whoever receives it."""
 LEAST = {
-    "heartbeat_ms": 1,
+    "heartbeat_ms": 5,
+    "election_ms": 50,
+    "storage_timeout_ms": 100,
+    "session_ttl_ms": 500,
     "batch_entries_max": 1,
     "batch_bytes_max": 1,
     "window_max": 1,
     "uncommitted_max": 1,
+    "uncommitted_bytes_max": 1,
     "sessions_max": 1,
     "snapshot_chunk_bytes": 1024,
     "command_bytes_max": 1024,
     "snapshot_factor": 1,
 }
-"""What is not here may be 0."""
+"""What is not here may be 0. A round trip and a sync take milliseconds: a session or an election that is
+over sooner never gets anything done."""
+NUMBER_MAX = (1 << 53) - 1
+HOUR_MS = 3_600_000
+MOST = dict.fromkeys(
+    ("heartbeat_ms", "election_ms", "clock_drift_margin_ms", "storage_timeout_ms", "transfer_timeout_ms"),
+    HOUR_MS,
+)

@@ -89,6 +89,8 @@ class Core(CoreState):
         config = self.config
         if self.bytes_since_snapshot <= config.snapshot_floor_bytes or self._snapshot_is_under_way():
             return False
+        if self.now < self.snapshot_not_before:
+            return False
         taken_at = self.snapshot.index if self.snapshot else 0
         if self.log.applied <= taken_at:
             return False

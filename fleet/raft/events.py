@@ -35,7 +35,7 @@ class SnapshotTaken(Struct, frozen=True, gc=False):
 
 
 class SnapshotFailed(Struct, frozen=True, gc=False):
-    """The state could not be encoded; asked for again when the log has grown on."""
+    """The state could not be encoded; asked for again after a while, a longer one each time."""
 
 
 class SnapshotLost(Struct, frozen=True, gc=False):

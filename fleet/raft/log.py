@@ -120,6 +120,16 @@ class Log:
     def bytes_after(self, index: Index) -> int:
         return sum(map(size_of, self.entries[max(0, index - self.base_index) :]))
 
+    def before_tail(self, index: Index, count_max: int, bytes_max: int) -> Index:
+        """Where the log may be cut, so that at most so much of what it holds up to `index` stays."""
+        first = max(self.base_index, index - count_max)
+        while index > first:
+            bytes_max -= size_of(self.entries[index - self.base_index - 1])
+            if bytes_max < 0:
+                break
+            index -= 1
+        return index
+
     def compact(self, index: Index) -> None:
         """Forget entries up to `index`: a durable snapshot stands for them."""
         assert index <= self.applied, f"compacting {index}, applied {self.applied}"

@@ -115,6 +115,9 @@ class CoreState:
     """The snapshot that the driver was asked for; size and crc are not known yet."""
     incoming: Incoming | None = None
     bytes_since_snapshot: int = 0
+    snapshot_failures: int = 0
+    """In a row."""
+    snapshot_not_before: Millis = -NEVER
     handed_over: Handover | None = None
     """A transfer of this former leader, to be answered when the new one shows up."""
     removed: bool = False
@@ -207,7 +210,8 @@ class CoreState:
         snapshot, data = self.installing or self.saving or (None, b"")
         keep_after = 0
         if self.saving and not self.installing:
-            keep_after = max(self.log.base_index, self.saving[0].index - self.config.log_tail)
+            config = self.config
+            keep_after = self.log.before_tail(self.saving[0].index, config.log_tail, config.log_tail_bytes)
         self.seq += 1
         self.writes.append(
             PendingWrite(

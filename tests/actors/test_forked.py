@@ -8,11 +8,12 @@ import pytest
 
 from fleet.actors import forked
 from fleet.actors.forked import ForkedDump
+from fleet.errors import NotEncodable
 
 WAIT_S = 20
 
 
-def outcome(dump: ForkedDump) -> bytes | None:
+def outcome(dump: ForkedDump) -> bytes:
     assert select.select([dump.fileno()], [], [], WAIT_S)[0]
     return dump.take()
 
@@ -22,15 +23,31 @@ def test_what_it_encoded_is_the_whole_snapshot() -> None:
     assert outcome(ForkedDump(lambda: data)) == data
 
 
-def test_one_that_fails_gives_nothing() -> None:
-    assert outcome(ForkedDump(lambda: b"%d" % (1 // 0))) is None
+def test_one_that_fails_says_so() -> None:
+    with pytest.raises(ChildProcessError):
+        outcome(ForkedDump(lambda: b"%d" % (1 // 0)))
+
+
+def test_one_that_cannot_encode_the_state_says_what() -> None:
+    def refuse() -> bytes:
+        raise NotEncodable("no bytes hold it", field="x")
+
+    with pytest.raises(NotEncodable, match="no bytes hold it") as caught:
+        outcome(ForkedDump(refuse))
+    assert caught.value.field == "x"
+
+
+def test_one_that_others_waited_for_is_taken_all_the_same() -> None:
+    """The program around an embedded node may wait for all its children, or ignore their ends."""
+    dump = ForkedDump(lambda: b"state")
+    os.waitpid(dump._pid, 0)
+    assert outcome(dump) == b"state"
 
 
 def test_it_keeps_nothing_open_that_is_its_parents() -> None:
     """After a kill -9 of the node it held the port and the lock of the directory, until it was done."""
     read, write = os.pipe()
     others = outcome(ForkedDump(lambda: " ".join(os.listdir("/proc/self/fd")).encode()))
-    assert others is not None
     open_there = {int(fd) for fd in others.split()}
     assert not open_there & {read, write}
     assert len(open_there - {0, 1, 2}) == 3, "its memory, its end of the pipe, and the listing's own"
@@ -45,4 +62,5 @@ def test_one_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(60)
         return b""
 
-    assert outcome(ForkedDump(hang)) is None
+    with pytest.raises(ChildProcessError):
+        outcome(ForkedDump(hang))

@@ -71,7 +71,8 @@ class Held:
         self.submitted: list[Write] = []
         self.stopped: list[MemberStopped] = []
         self.replies: list[ClientReply] = []
-        clock = SimpleNamespace(now_ms=lambda: 1000, wall_ms=lambda: 1000)
+        self.now = 1000
+        clock = SimpleNamespace(now_ms=lambda: self.now, wall_ms=lambda: self.now)
         self.tell(StartMember(record, ME, "registry", "manager", clock, 1, self.store, "disk"))
         self.sync()
 
@@ -92,6 +93,10 @@ class Held:
                 self.stopped.append(sent)
             elif type(sent) is ClientReply:
                 self.replies.append(sent)
+
+    def later(self, ms: int) -> None:
+        self.now += ms
+        self.tell(Tick())
 
     def write(self) -> list[Write]:
         """What was submitted is on the disk, which the member has not been told."""

@@ -144,7 +144,7 @@ def test_entries_are_applied_in_order_without_holes() -> None:
 
 
 def test_the_configuration_is_part_of_the_state() -> None:
-    changed = GroupConfig(session_ttl_ms=5)
+    changed = GroupConfig(session_ttl_ms=500)
     applier = Applier(Ledger(), GroupConfig())
     applier.apply(Entry(1, 1, Founded(N1, "a", changed)))
     assert applier.config == changed

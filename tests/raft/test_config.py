@@ -10,7 +10,7 @@ from fleet.raft.config import GroupConfig
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"heartbeat_ms": 0}, "heartbeat_ms must be at least 1"),
+        ({"heartbeat_ms": 0}, "heartbeat_ms must be at least 5"),
         ({"heartbeat_ms": -5}, "heartbeat_ms is negative: -5"),
         ({"election_ms": 299}, "election_ms=299 must be at least 3 x heartbeat_ms=100"),
         ({"lease_reads": True, "clock_drift_margin_ms": 1000}, "leaves no lease"),
@@ -28,6 +28,19 @@ from fleet.raft.config import GroupConfig
         ({"snapshot_factor": float("nan")}, "snapshot_factor"),
         ({"log_tail": -1}, "log_tail is negative"),
         ({"session_ttl_ms": -1}, "session_ttl_ms is negative"),
+        ({"session_ttl_ms": 0}, "session_ttl_ms must be at least 500"),
+        ({"session_ttl_ms": 1}, "session_ttl_ms must be at least 500"),
+        ({"heartbeat_ms": 1, "election_ms": 3}, "heartbeat_ms must be at least 5"),
+        ({"heartbeat_ms": 5, "election_ms": 15}, "election_ms must be at least 50"),
+        ({"election_ms": 10**30}, "election_ms must be at most 3600000"),
+        ({"storage_timeout_ms": 0}, "storage_timeout_ms must be at least 100"),
+        ({"transfer_timeout_ms": 0}, "transfer_timeout_ms=0 is less than heartbeat_ms=100"),
+        ({"uncommitted_bytes_max": 0}, "uncommitted_bytes_max must be at least 1"),
+        ({"log_tail_bytes": 1 << 60}, "log_tail_bytes must be at most"),
+        ({"snapshot_ceiling_bytes": 1000}, "snapshot_ceiling_bytes=1000 is less than snapshot_floor_bytes"),
+        ({"sessions_max": "9"}, "sessions_max must be of type int, not '9'"),
+        ({"heartbeat_ms": 100.0}, "heartbeat_ms must be of type int, not 100.0"),
+        ({"lease_reads": 1}, "lease_reads must be of type bool, not 1"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(settings: dict, words: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Members, SnapshotMeta
-from fleet.raft.events import Persisted, Propose, SnapshotLost, SnapshotTaken, Tick
+from fleet.raft.events import Persisted, Propose, SnapshotFailed, SnapshotLost, SnapshotTaken, Tick
 from fleet.raft.messages import AppendEntries, InstallSnapshot, SnapshotReply
 from fleet.raft.progress import PROBE, REPLICATE, SNAPSHOT
 from tests.raft.cores import (
@@ -76,6 +76,22 @@ def test_the_log_is_cut_only_when_the_snapshot_is_durable() -> None:
     assert core.log.base_index == 0 and core.snapshot.index == 0
     core.step(core.now, Persisted(core.seq))
     assert core.log.base_index == at - SMALL.log_tail and core.snapshot.index == at
+
+
+def test_s76_the_tail_behind_a_snapshot_is_bounded_in_bytes() -> None:
+    """A thousand entries of up to 1 MiB each were kept, in memory and on disk."""
+    config = GroupConfig(snapshot_floor_bytes=100_000, snapshot_factor=1, log_tail_bytes=50_000)
+    core = settled(config=config)
+    for number in range(300):
+        core.step(core.now, Propose(number, (command(number + 1, payload=bytes(10_000)),)))
+        accept(core, N2)
+        for ready in settle(core):
+            if ready.take_snapshot:
+                core.step(core.now, SnapshotTaken(ready.take_snapshot, DATA))
+                settle(core)
+    assert core.log.bytes_after(core.log.base_index) < 200_000
+    assert core.log.bytes_after(core.snapshot.index) + 50_000 >= core.log.bytes_after(core.log.base_index)
+    assert core.log.base_index < core.snapshot.index
 
 
 def test_a_follower_that_needs_what_is_gone_is_sent_the_snapshot() -> None:
@@ -237,3 +253,19 @@ def test_a_lease_is_not_prolonged_by_a_member_that_is_still_being_sent_the_snaps
     before = role.progress[N3].lease_from
     step(core, SnapshotReply(2, N3, N1, at, 40, False, 0, core.now), later=1)
     assert role.progress[N3].lease_from == before
+
+
+def test_a_snapshot_that_failed_is_tried_again_later_each_time() -> None:
+    """It was forgotten until as much again had been logged."""
+    core, _ = grown()
+    asked = []
+    core.step(core.now, SnapshotFailed())
+    settle(core)
+    for _ in range(5):
+        failed_at = core.now
+        while not any(ready.take_snapshot for ready in settle(core)):
+            core.step(core.now + 100, Tick())
+            accept(core, N2)
+        asked.append(core.now - failed_at)
+        core.step(core.now, SnapshotFailed())
+    assert asked == [1000, 2000, 4000, 8000, 16000]

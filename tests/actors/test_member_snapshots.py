@@ -1,0 +1,142 @@
+"""Snapshots that a member takes in a child: reported twice, overtaken, or not to be had at all."""
+
+import errno
+import os
+import select
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from thespian.actors import WatchMessage
+
+from fleet.payload import encode_call
+from fleet.raft.apply import Applier
+from fleet.raft.entries import Command, Entry, Founded
+from fleet.raft.messages import AppendEntries, InstallSnapshot
+from tests.actors.test_member_disk import CONFIG, ME, PEER, Alone, Held, mail
+
+WAIT_S = 20
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def forking() -> Alone:
+    """A member that encodes its next snapshot in a child."""
+    alone = Alone()
+    alone.append(100)
+    alone.sync()
+    assert alone.member.core.snapshot is not None
+    alone.member.start = replace(alone.member.start, fork_above_bytes=1)
+    return alone
+
+
+def dumped(held: Held) -> None:
+    """The child is done, and the member hears of it."""
+    fd = held.member.dumping[1].fileno()  # type: ignore[index]
+    assert select.select([fd], [], [], WAIT_S)[0]
+    held.tell(WatchMessage([fd]))
+
+
+def test_s72_a_child_that_is_reported_twice_is_taken_once() -> None:
+    """On a busy node the second report stopped the member: three changes of leader in 12 s."""
+    alone = forking()
+    alone.append(100)
+    alone.sync()
+    former = alone.member.core.snapshot
+    (fd,) = alone.member.watching.filenos  # type: ignore[union-attr]
+    dumped(alone)
+    alone.tell(WatchMessage([fd]))
+    alone.sync()
+    assert alone.stopped == []
+    assert alone.member.core.snapshot.index > former.index  # type: ignore[union-attr]
+
+
+def test_s72_a_late_report_is_not_taken_for_that_of_the_next_child(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Which has the same descriptor: the member waited for it, with the whole node."""
+    alone, gate, encode = forking(), tmp_path / "gate", Applier.dump
+
+    def dump(applier: Applier) -> bytes:
+        while not gate.exists():
+            time.sleep(0.01)  # in the child, which nothing else reaches
+        return encode(applier)
+
+    monkeypatch.setattr(Applier, "dump", dump)
+    gate.touch()
+    alone.append(100)
+    alone.sync()
+    (fd,) = alone.member.watching.filenos  # type: ignore[union-attr]
+    dumped(alone)
+    alone.sync()
+    gate.unlink()
+    alone.append(200)
+    alone.sync()
+    first = alone.member.dumping
+    assert first is not None and first[1].fileno() == fd
+    alone.tell(WatchMessage([fd]))
+    assert alone.member.dumping is first
+    gate.touch()
+    dumped(alone)
+    assert alone.member.dumping is None
+
+
+@pytest.mark.parametrize("call", ["fork", "memfd_create", "pipe"])
+def test_s72_a_child_that_cannot_be_made_is_a_snapshot_that_failed(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stopped the member, and again after each start, for the snapshot was due at once."""
+    alone = forking()
+    before = descriptors()
+
+    def fail(*_: Any) -> Any:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        alone.append(100)
+        alone.sync()
+    assert alone.stopped == [] and alone.member.dumping is None
+    assert descriptors() == before
+    former = alone.member.core.snapshot
+    alone.later(60_000)
+    alone.append(1)
+    alone.sync()
+    dumped(alone)
+    alone.sync()
+    assert alone.member.core.snapshot.index > former.index  # type: ignore[union-attr]
+
+
+def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
+    """The next own snapshot forgot it: its descriptors stayed, and nobody waited for it."""
+    donor = Alone()
+    donor.append(100)
+    donor.sync()
+    meta = donor.member.core.snapshot
+    assert meta is not None
+    data = donor.store.read_snapshot(1, meta.index, 0, meta.size)
+    assert data is not None
+    held = Held(Founded(PEER, "", CONFIG, ((ME, ""),)))
+
+    def follow(first: int, count: int, session: int, prev_term: int) -> None:
+        payload = encode_call("append", (1,), {})
+        new = [Entry(2, first + n, Command(session, 101 + n, 0, 1000, payload)) for n in range(count)]
+        append = AppendEntries(2, PEER, ME, first - 1, prev_term, tuple(new), first + count - 1, 0, 0)
+        held.tell(mail(append))
+        held.sync()
+
+    follow(2, 40, 1, prev_term=1)
+    assert held.member.core.snapshot is not None
+    held.member.start = replace(held.member.start, fork_above_bytes=1)
+    before = descriptors()
+    follow(42, 40, 1, prev_term=2)
+    assert held.member.dumping is not None
+    held.tell(mail(InstallSnapshot(2, PEER, ME, meta, 0, data, 0, 0)))
+    held.sync()
+    assert held.member.core.snapshot == meta
+    assert held.member.dumping is None and held.member.watching is None
+    assert descriptors() == before
