@@ -102,10 +102,11 @@ class ClientDesk:
         bytes_max = member.core.config.command_bytes_max
         bodies: list[Command | SessionOpened | SessionClosed] = []
         seqs = []
+        trouble = self._trouble() if m.commands else None
         for seq, payload in m.commands:
             if (m.session, seq) in self.commands:
                 continue
-            error = self._objection(payload, bytes_max)
+            error = trouble or self._objection(payload, bytes_max)
             if error is not None:
                 self._refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
                 continue
@@ -124,6 +125,12 @@ class ClientDesk:
             token = self.next_token()
             self.proposals[token] = Proposal(waiter, m.session, tuple(seqs), opens, m.number)
             member.step(Propose(token, tuple(bodies)))
+
+    def _trouble(self) -> FleetError | None:
+        trouble = self.member.trouble()
+        if trouble is None or not self.member.core.is_leader:
+            return None
+        return type(trouble)(trouble.what, group=self.member.spec.name, **trouble.facts)
 
     def _objection(self, payload: bytes, bytes_max: int) -> FleetError | None:
         group = self.member.spec.name

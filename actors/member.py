@@ -31,7 +31,7 @@ from fleet.actors.mail import (
 from fleet.actors.operators import OperatorDesk
 from fleet.actors.timer import Timer
 from fleet.cluster import CLUSTER_GROUP
-from fleet.errors import Damaged, FleetError, StorageFault
+from fleet.errors import Damaged, FleetError, StateNotEncodable, StorageFault
 from fleet.machine import DataMachine
 from fleet.payload import decode_class
 from fleet.ports import Dump, Durable, SnapshotWrite, Write
@@ -80,6 +80,8 @@ class Member(GuardedActor):
         self.dumping: tuple[Index, Dump] | None = None
         self.is_watched = False
         self.told_index: Index = 0
+        self.not_encodable: StateNotEncodable | None = None
+        """Why the newest snapshot failed."""
         self.hooks: HookDesk | None = None
         self.clients: ClientDesk
         self.operators: OperatorDesk
@@ -207,7 +209,7 @@ class Member(GuardedActor):
         snapshot = self.core.snapshot
         if snapshot is not None and self.core.durable_snapshot > self.base_index:
             self.base_index = snapshot.index
-            self.applier.rebase(snapshot.index, self._base_of(snapshot))
+            self.applier.rebase(snapshot.index, self._base_of(snapshot), snapshot.size)
 
     def fail(self, error: Exception, message: Any) -> None:
         """What was written cannot be read any more: that is the disk's fault and no bug."""
@@ -258,6 +260,7 @@ class Member(GuardedActor):
             self._hold(ready.after_seq, ready.send_after)
         if ready.restore is not None:
             self._cancel_dump()
+            self.not_encodable = None
             self.applier.restore(ready.restore[1])
         for entry in ready.apply:
             outcome = self.applier.apply(entry)
@@ -294,7 +297,7 @@ class Member(GuardedActor):
         )
         if meta is not None and not request.reset:
             data = request.snapshot_data  # the former one is gone as soon as the disk has this one
-            self.applier.rebase(meta.index, lambda: machine_state(data))
+            self.applier.rebase(meta.index, lambda: machine_state(data), meta.size)
         if start.disk is not None:
             self.send(start.disk, write)
             return
@@ -316,6 +319,7 @@ class Member(GuardedActor):
                 self.watching = ThespianWatch([self.dumping[1].fileno()])
             else:
                 core.step(core.now, SnapshotTaken(index, self.applier.dump()))
+                self.not_encodable = None
         except NO_SNAPSHOT as error:
             core.step(core.now, self._snapshot_failed(error))
 
@@ -327,6 +331,7 @@ class Member(GuardedActor):
         self.dumping = self.watching = None
         try:
             taken: SnapshotTaken | SnapshotFailed = SnapshotTaken(index, dump.take())
+            self.not_encodable = None
         except NO_SNAPSHOT as error:
             taken = self._snapshot_failed(error)
         self.step(taken)
@@ -334,7 +339,14 @@ class Member(GuardedActor):
     def _snapshot_failed(self, error: BaseException) -> SnapshotFailed:
         why = error or "too little memory"
         log.error("group=%s %s has no snapshot for now: %s", self.spec.name, self.core.id, why)
+        if isinstance(error, StateNotEncodable):
+            self.not_encodable = error
         return SnapshotFailed()
+
+    def trouble(self) -> FleetError | None:
+        """Why this group should take no more commands: its state cannot be encoded, and the log would grow
+        without end."""
+        return self.applier.machine.trouble() or self.not_encodable
 
     def _cancel_dump(self) -> None:
         if self.dumping is not None:

@@ -137,6 +137,13 @@ class NotEncodable(NotDone):
     hint = "pass values that cloudpickle can encode"
 
 
+class StateNotEncodable(NotEncodable):
+    """The group's object holds what no bytes can hold. Without snapshots its log would grow without end, so
+    it takes no more commands. `field` says where."""
+
+    hint = "leave the field out in the class's __getstate__, and start the nodes with the mended class"
+
+
 class BadArguments(NotDone, TypeError):
     """A call that does not fit the method, or a name that is none."""
 

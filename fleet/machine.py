@@ -13,7 +13,15 @@ from typing import Any
 from fleet.calls import Function, Kind
 from fleet.context import QUERYING, RUNNING
 from fleet.data import Data, shape_of
-from fleet.errors import BadArguments, ConfigError, DataClassUnavailable, FleetError, NotEncodable, Reject
+from fleet.errors import (
+    BadArguments,
+    ConfigError,
+    DataClassUnavailable,
+    FleetError,
+    NotEncodable,
+    Reject,
+    StateNotEncodable,
+)
 from fleet.payload import (
     FATAL,
     decode_call,
@@ -69,6 +77,7 @@ class DataMachine:
         self._object: Any = cls()
         self._dump: bytes | None = None
         self._dump_bytes = 0
+        self._trouble: StateNotEncodable | None = None
         self._wary = 0
         self._query_counts: dict[str, int] = {}
         self._counts: dict[str, range] = {}
@@ -248,15 +257,19 @@ class DataMachine:
         except MemoryError:
             raise
         except Exception as error:
-            raise NotEncodable(
-                f"the state of {self._class.__qualname__} cannot be encoded: {error}", field=self._culprit()
-            ) from error
+            raise self._trouble or error
+
+    def trouble(self) -> FleetError | None:
+        """As `fleet.ports.Machine` has it. A small state is looked at before each command anyway."""
+        if self._dump is None and self._dump_bytes <= SMALL_BYTES_MAX:
+            self._dump_if_possible()
+        return self._trouble
 
     def load(self, state: bytes | None) -> None:
         """Raises DataClassUnavailable, and keeps the object, when this class cannot read the state."""
         loaded = self._class() if state is None else self._revived(state)
         self._object = loaded
-        self._dump = None
+        self._dump = self._trouble = None
         self._dump_bytes = 0 if state is None else len(state) - _VERSION_BYTES
 
     def copy_from(self, state: bytes) -> Any:
@@ -301,7 +314,14 @@ class DataMachine:
     def _encoded_state(self) -> bytes:
         data = self._dump
         if data is None:
-            data = encode_value(self._state())
+            try:
+                data = encode_value(self._state())
+            except MemoryError:
+                raise
+            except Exception as error:
+                self._trouble = self._trouble or self._not_encodable(error)
+                raise
+            self._trouble = None
             self._dump_bytes = len(data)
             if len(data) <= WARY_BYTES_MAX:
                 self._dump = data
@@ -313,6 +333,10 @@ class DataMachine:
             return self._encoded_state()
         except Exception:
             return None
+
+    def _not_encodable(self, error: Exception) -> StateNotEncodable:
+        what = f"the state of {self._class.__qualname__} cannot be encoded: {error}"
+        return StateNotEncodable(what, field=self._culprit())
 
     def _culprit(self) -> str | None:
         for name, value in self._object.__dict__.items():

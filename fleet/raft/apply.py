@@ -8,6 +8,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
+from fleet.errors import FleetError
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
 from fleet.raft.ids import Index, SessionId
@@ -42,6 +43,10 @@ class Machine(Protocol):
 
     def dump(self) -> bytes: ...
 
+    def trouble(self) -> FleetError | None:
+        """Why the state cannot be dumped, as far as that was noticed. A leader that sees it proposes no
+        further command."""
+
     def load(self, state: bytes | None) -> None:
         """Replace the object. None: as new."""
 
@@ -72,6 +77,9 @@ class AppliedState(Struct, frozen=True, array_like=True):
 
 
 FORMAT = 1
+JOURNAL_OVERHEAD = 256
+"""Bytes that a command in the journal costs besides its payload."""
+JOURNAL_BYTES_MIN = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(AppliedState).decode
 
@@ -93,6 +101,8 @@ class Applier:
     """The object's bytes at the start of the journal; None: as new."""
     base_at: Index = 0
     journal: list[tuple[Context, bytes]] = field(default_factory=list)
+    journal_bytes: int = 0
+    journal_bytes_max: int = JOURNAL_BYTES_MIN
 
     def apply(self, entry: Entry) -> Outcome | Opened | None:
         """Apply the next committed entry. Never raises for what a command does, except `MemberMustHalt`
@@ -128,15 +138,29 @@ class Applier:
             context = Context(index, self.sessions.log_ms, session.id, command.seq, session.client)
             value, is_clean = self.machine.apply(context, command.payload)
             if is_clean:
-                self.journal.append((context, command.payload))
+                self._note(context, command.payload)
             else:
                 self.roll_back()
             result = Result(index, value)
-            self.sessions.record(session, command.seq, result)
+            self.sessions.record(session, command.seq, result, self.config)
             status = DONE
         if result is None:
             return Outcome(command.session, command.seq, status, 0, b"")
         return Outcome(command.session, command.seq, status, result.revision, result.value)
+
+    def _note(self, context: Context, payload: bytes) -> None:
+        """A journal that costs more than twice the object gives way to the object's bytes."""
+        self.journal.append((context, payload))
+        self.journal_bytes += JOURNAL_OVERHEAD + len(payload)
+        if self.journal_bytes > self.journal_bytes_max:
+            try:
+                self._rebase_here(self.machine.dump())
+            except (FleetError, MemoryError):  # looked at again when it has doubled
+                self.journal_bytes_max = 2 * self.journal_bytes
+
+    def _rebase_here(self, state: bytes) -> None:
+        self.journal.clear()
+        self.rebase(self.index, lambda: state, len(state))
 
     def query(self, payload: bytes) -> bytes:
         value, is_clean = self.machine.query(payload)
@@ -151,19 +175,20 @@ class Applier:
             _, is_clean = self.machine.apply(context, payload)
             assert is_clean, f"the command at {context.index} succeeded before and fails in the replay"
         if self.journal:
-            state = self.machine.dump()
-            self.base, self.base_at = lambda: state, self.index
-            self.journal.clear()
+            self._rebase_here(self.machine.dump())
 
     def dump(self) -> bytes:
         """The bytes of a snapshot of everything applied so far."""
         state = AppliedState(FORMAT, self.index, self.sessions, self.config, self.machine.dump())
         return _encode(state)
 
-    def rebase(self, index: Index, base: Callable[[], bytes | None]) -> None:
-        """A snapshot at `index` is durable: the journal up to it is no longer needed."""
+    def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:
+        """`base` gives the object as of `index`, in about `size` bytes: the journal up to it is no longer
+        needed."""
         if index >= self.base_at:
             self.journal = [(context, payload) for context, payload in self.journal if context.index > index]
+            self.journal_bytes = sum(JOURNAL_OVERHEAD + len(payload) for _, payload in self.journal)
+            self.journal_bytes_max = max(JOURNAL_BYTES_MIN, 2 * size)
             self.base, self.base_at = base, index
 
     def restore(self, data: bytes, base: Callable[[], bytes | None] | None = None) -> None:
@@ -174,7 +199,8 @@ class Applier:
         self.index, self.sessions, self.config = state.index, state.sessions, state.config
         self.journal.clear()
         kept = state.machine
-        self.base, self.base_at = base if base is not None else lambda: kept, state.index
+        self.base_at = 0
+        self.rebase(state.index, base if base is not None else lambda: kept, len(kept))
 
 
 def machine_state(data: bytes) -> bytes:

@@ -1,12 +1,14 @@
 """Exactly-once commands: each client's session and the results it has not acknowledged (Raft thesis 6.3).
 
 The table is replicated state: it changes only by applying entries, in log time, and travels in snapshots.
+What it keeps is bounded in sessions and in bytes; all members forget the same at the same index.
 """
 
 from typing import Final
 
 from msgspec import Struct
 
+from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, SessionOpened
 from fleet.raft.ids import Index, Millis, SessionId
 
@@ -16,7 +18,9 @@ EXPIRED: Final = "session expired"
 OUT_OF_ORDER: Final = "out of order"
 """An earlier command of the session never arrived: this one is not executed; send both again, in order."""
 STALE: Final = "stale"
-"""The client itself had given up on it, or acknowledged its result."""
+"""The client itself had given up on it, or acknowledged its result; or it was one too many to keep."""
+RESULT_OVERHEAD: Final = 32
+"""Bytes that a result costs besides its value."""
 
 
 class Result(Struct, frozen=True, array_like=True, gc=False):
@@ -34,12 +38,30 @@ class Session(Struct, array_like=True):
     """The highest sequence number that was executed."""
     acked: int = 0
     results: dict[int, Result] = {}
+    """In the order of their sequence numbers."""
+    bytes: int = 0
+    """In results."""
 
-    def acknowledge(self, acked: int) -> None:
+    def acknowledge(self, acked: int) -> int:
+        """How many bytes that frees."""
+        freed = 0
         if acked > self.acked:
             self.acked = acked
             for seq in [seq for seq in self.results if seq <= acked]:
-                del self.results[seq]
+                freed += self.forget(seq)
+        return freed
+
+    def forget(self, seq: int) -> int:
+        size = RESULT_OVERHEAD + len(self.results.pop(seq).value)
+        self.bytes -= size
+        return size
+
+    def shrink(self, bytes_max: int) -> int:
+        """Forget the oldest results, but never the newest; how many bytes that frees."""
+        freed = 0
+        while self.bytes > bytes_max and len(self.results) > 1:
+            freed += self.forget(next(iter(self.results)))
+        return freed
 
 
 class SessionTable(Struct, array_like=True):
@@ -53,6 +75,8 @@ class SessionTable(Struct, array_like=True):
     """Tells this group's sessions from those of an earlier group of the same name."""
     is_other_clock: bool = False
     """The next moment is the first one that a new leader stamps."""
+    bytes: int = 0
+    """In the results of all sessions."""
 
     def advance(self, wall_ms: Millis, ttl_ms: Millis, count_max: int) -> None:
         """Move log time on, and forget the sessions that this expires. What lies between the clocks of two
@@ -66,8 +90,7 @@ class SessionTable(Struct, array_like=True):
             oldest = next(iter(self.sessions.values()))
             if oldest.used_ms + ttl_ms >= self.log_ms and len(self.sessions) <= count_max:
                 return
-            del self.sessions[oldest.id]
-            del self.clients[oldest.client]
+            self.close(oldest.client)
 
     def open(self, index: Index, body: SessionOpened) -> SessionId:
         """The client's session: a repeated request finds the one it has."""
@@ -82,7 +105,7 @@ class SessionTable(Struct, array_like=True):
     def close(self, client: str) -> None:
         session = self.clients.pop(client, None)
         if session is not None:
-            del self.sessions[session]
+            self.bytes -= self.sessions.pop(session).bytes
 
     def _touch(self, session: Session) -> None:
         session.used_ms = self.log_ms
@@ -95,7 +118,7 @@ class SessionTable(Struct, array_like=True):
         if session is None:
             return EXPIRED, None, None
         self._touch(session)
-        session.acknowledge(command.acked)
+        self.bytes -= session.acknowledge(command.acked)
         result = session.results.get(command.seq)
         if result is not None:
             return DONE, session, result
@@ -106,7 +129,23 @@ class SessionTable(Struct, array_like=True):
             return OUT_OF_ORDER, session, None
         return EXECUTE, session, None
 
-    def record(self, session: Session, seq: int, result: Result) -> None:
+    def record(self, session: Session, seq: int, result: Result, config: GroupConfig) -> None:
         assert seq > session.last_seq, f"{seq} executed twice in session {session.id}"
         session.last_seq = seq
         session.results[seq] = result
+        size = RESULT_OVERHEAD + len(result.value)
+        session.bytes += size
+        self.bytes += size - session.shrink(config.session_bytes_max)
+        if self.bytes > config.sessions_bytes_max:
+            self._shrink(session, config.sessions_bytes_max)
+
+    def _shrink(self, newest: Session, bytes_max: int) -> None:
+        """Forget the results of the sessions that were not used for longest: an eighth more than needed,
+        so that this is rare."""
+        for session in self.sessions.values():
+            if self.bytes <= bytes_max - bytes_max // 8:
+                return
+            if session is not newest:
+                self.bytes -= session.bytes
+                session.bytes = 0
+                session.results.clear()

@@ -6,7 +6,14 @@ from typing import Any
 import msgspec
 
 import fleet
-from fleet.actors.mail import ClientReply, ClientRequest, GroupSpec, MemberStopped, PeerMail, StartMember
+from fleet.actors.mail import (
+    ClientReply,
+    ClientRequest,
+    GroupSpec,
+    MemberStopped,
+    PeerMail,
+    StartMember,
+)
 from fleet.actors.member import Member
 from fleet.payload import decode_result, encode_call, encode_class
 from fleet.ports import Write
@@ -63,9 +70,9 @@ def mail(message: PeerMessage) -> PeerMail:
 class Held:
     """A member, its store, and what was submitted to the disk."""
 
-    def __init__(self, founded: Founded = Founded(ME, "", CONFIG)) -> None:
+    def __init__(self, founded: Founded = Founded(ME, "", CONFIG), data: type = Ledger) -> None:
         self.store = MemoryStore("c", "n1")
-        spec = GroupSpec("g", encode_class(Ledger), CONFIG, 1, ME, founded)
+        spec = GroupSpec("g", encode_class(data), CONFIG, 1, ME, founded)
         record = self.store.create_group(GroupName("g"), msgspec.msgpack.encode(spec))
         self.member = OwnMember()
         self.submitted: list[Write] = []
@@ -117,8 +124,8 @@ class Held:
 class Alone(Held):
     """The only member of its group."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, data: type = Ledger) -> None:
+        super().__init__(data=data)
         self.seq = 0
         self.tell(Tick())
         self.sync()

@@ -11,10 +11,13 @@ import pytest
 from msgspec.structs import replace
 from thespian.actors import WatchMessage
 
+import fleet
+from fleet.errors import StateNotEncodable
 from fleet.payload import encode_call
 from fleet.raft.apply import Applier
 from fleet.raft.entries import Command, Entry, Founded
 from fleet.raft.messages import AppendEntries, InstallSnapshot
+from tests.actors.test_member_clients import refusals
 from tests.actors.test_member_disk import CONFIG, ME, PEER, Alone, Held, mail
 
 WAIT_S = 20
@@ -140,3 +143,53 @@ def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
     assert held.member.core.snapshot == meta
     assert held.member.dumping is None and held.member.watching is None
     assert descriptors() == before
+
+
+class Box(fleet.Data):
+    x: object = None
+    pad: bytes = b""
+    n: int = 0
+
+    @fleet.command
+    def put(self) -> None:
+        self.x = (n for n in range(3))
+
+    @fleet.command
+    def fill(self, size: int) -> None:
+        self.pad = bytes(size)
+
+    @fleet.command
+    def add(self, pad: bytes) -> int:
+        self.n += 1
+        return self.n
+
+
+@pytest.mark.parametrize(("size", "forks"), [(0, False), (100_000, False), (100_000, True)])
+def test_s75_a_state_that_cannot_be_encoded_takes_no_more_commands(size: int, forks: bool) -> None:
+    """Every command was acknowledged, no snapshot was ever taken again, and the log grew without end."""
+    alone = Alone(Box)
+
+    def call(method: str, *args: Any) -> None:
+        alone.ask(encode_call(method, args, {}))
+        alone.sync()
+        if alone.member.dumping is not None:
+            dumped(alone)
+            alone.sync()
+
+    call("fill", size)
+    call("add", bytes(3000))
+    assert alone.member.core.snapshot is not None
+    if forks:
+        alone.member.start = replace(alone.member.start, fork_above_bytes=1)
+    call("put")
+    for _ in range(100):
+        if not refusals(alone.replies):
+            call("add", bytes(3000))
+    (refusal,) = refusals(alone.replies)
+    assert refusal.error.kind == "StateNotEncodable"
+    error = refusal.error.to_error()
+    assert isinstance(error, StateNotEncodable) and (error.group, error.field) == ("g", "x")
+    assert alone.stopped == []
+    last = alone.member.core.log.last_index
+    call("add", b"")
+    assert alone.member.core.log.last_index == last

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.errors import NotEncodable
 from fleet.raft.apply import Applier, Opened, Outcome, machine_state
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
@@ -81,7 +82,7 @@ def test_s46_members_agree_however_often_they_were_restarted(deeds: list[bytes])
         if deed == b"snapshot":
             saved, since = other.applier.dump(), []
             bytes_ = machine_state(saved)
-            other.applier.rebase(other.applier.index, lambda kept=bytes_: kept)
+            other.applier.rebase(other.applier.index, lambda kept=bytes_: kept, len(bytes_))
         elif deed == b"restart":
             other.ledger = Ledger()
             other.applier = Applier(other.ledger, CONFIG)
@@ -106,7 +107,7 @@ def test_a_late_snapshot_does_not_undo_a_later_base() -> None:
     at, old = group.applier.index, machine_state(group.applier.dump())
     group.do(b"b")
     group.do(FAIL)
-    group.applier.rebase(at, lambda: old)
+    group.applier.rebase(at, lambda: old, len(old))
     group.do(FAIL)
     assert group.ledger.lines == [b"a", b"b"]
 
@@ -116,10 +117,39 @@ def test_a_snapshot_lets_the_journal_go() -> None:
     for _ in range(5):
         group.do(b"a")
     state = machine_state(group.applier.dump())
-    group.applier.rebase(group.applier.index, lambda: state)
+    group.applier.rebase(group.applier.index, lambda: state, len(state))
     assert group.applier.journal == []
     group.do(FAIL)
     assert len(group.ledger.lines) == 5
+
+
+def test_s76_a_journal_gives_way_to_the_object_that_it_makes() -> None:
+    """It held 20,000 commands, since a small object is seldom worth a snapshot."""
+    group = Group()
+    longest = 0
+    for number in range(20_000):
+        group.do(b"%d" % (number % 10))
+        longest = max(longest, len(group.applier.journal))
+    assert longest < 5000
+    group.do(FAIL)
+    assert len(group.ledger.lines) == 20_000
+
+
+def test_a_journal_stays_where_the_object_cannot_be_dumped(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group()
+    tries = []
+
+    def refuse(ledger: Ledger) -> bytes:
+        tries.append(len(ledger.lines))
+        raise NotEncodable("no bytes hold it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "dump", refuse)
+        for _ in range(200):
+            group.do(bytes(10_000))
+    assert len(tries) == 1, "not with every command"
+    group.do(FAIL)
+    assert len(group.ledger.lines) == 200
 
 
 def test_time_inside_commands_never_goes_back() -> None:

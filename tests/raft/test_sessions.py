@@ -4,6 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, SessionOpened
 from fleet.raft.sessions import DONE, EXECUTE, EXPIRED, OUT_OF_ORDER, STALE, Result, SessionTable
 
@@ -18,11 +19,18 @@ def opened(*clients: str, wall_ms: int = 0) -> tuple[SessionTable, list[int]]:
     return table, ids
 
 
-def execute(table: SessionTable, session: int, seq: int, acked: int = 0, value: bytes = b"") -> str:
+def execute(
+    table: SessionTable,
+    session: int,
+    seq: int,
+    acked: int = 0,
+    value: bytes = b"",
+    config: GroupConfig = GroupConfig(),
+) -> str:
     status, found, _ = table.admit(Command(session, seq, acked, 0, b""))
     if status == EXECUTE:
         assert found is not None
-        table.record(found, seq, Result(seq, value))
+        table.record(found, seq, Result(seq, value), config)
     return status
 
 
@@ -131,7 +139,7 @@ def test_commands_are_executed_once_and_in_order_whatever_arrives(arrivals: list
             missed = set(range(1, seq)) - set(executed[session])
             assert all(one <= gone[session] for one in missed)
             executed[session].append(seq)
-            table.record(found, seq, Result(seq, b"%d" % seq))
+            table.record(found, seq, Result(seq, b"%d" % seq), GroupConfig())
         elif status == DONE:
             assert seq in executed[session] and result == Result(seq, b"%d" % seq)
         elif status == STALE:
@@ -142,3 +150,38 @@ def test_commands_are_executed_once_and_in_order_whatever_arrives(arrivals: list
             table = msgspec.msgpack.decode(msgspec.msgpack.encode(table), type=SessionTable)
     for session in ids:
         assert all(seq > gone[session] for seq in table.sessions[session].results)
+
+
+def kept(table: SessionTable) -> int:
+    """Bytes of results, counted one by one."""
+    return sum(32 + len(one.value) for each in table.sessions.values() for one in each.results.values())
+
+
+def test_s76_the_results_of_one_session_are_bounded_in_bytes() -> None:
+    """One pipelining client made every member and snapshot keep a thousand results of any size."""
+    table, (session,) = opened("c")
+    config = GroupConfig(session_bytes_max=1000)
+    for seq in range(1, 21):
+        assert execute(table, session, seq, value=bytes(200), config=config) == EXECUTE
+        assert kept(table) == table.bytes == table.sessions[session].bytes <= 1000
+    assert table.admit(Command(session, 20, 0, 0, b""))[0] == DONE
+    assert table.admit(Command(session, 1, 0, 0, b""))[0] == STALE, "known to be executed, its result is not"
+    assert execute(table, session, 21, value=bytes(5000), config=config) == EXECUTE
+    assert table.admit(Command(session, 21, 0, 0, b""))[0] == DONE, "the newest is kept, whatever its size"
+    execute(table, session, 22, acked=21, config=config)
+    assert kept(table) == table.bytes == 32
+
+
+def test_s76_the_results_of_all_sessions_are_bounded_in_bytes() -> None:
+    """2,000 short-lived clients made a snapshot of 100 MB."""
+    config = GroupConfig(sessions_bytes_max=100_000)
+    table, sessions = opened(*[f"c{number}" for number in range(90)])
+    for session in sessions:
+        execute(table, session, 1, value=bytes(5000), config=config)
+        assert kept(table) == table.bytes <= 100_000
+    assert table.admit(Command(sessions[-1], 1, 0, 0, b""))[0] == DONE
+    assert table.admit(Command(sessions[0], 1, 0, 0, b""))[0] == STALE
+    assert execute(table, sessions[0], 2) == EXECUTE, "the session itself goes on"
+    for client in [f"c{number}" for number in range(90)]:
+        table.close(client)
+    assert table.bytes == 0
