@@ -318,6 +318,7 @@ class Citizen:
             groups = set(self.view.groups)
             self.manager.healer.notice_all()
         self._take_part(groups)
+        self.manager.arrivals.look()
         self._tell_whereabouts(groups)
         self.round()
         self.manager.healer.go_on()

@@ -234,9 +234,24 @@ class GetCluster(Struct, frozen=True, array_like=True, tag=11):
     """What this node knows of the cluster."""
 
 
-NodeOp: TypeAlias = ListNodes | CheckClass | HostMember | ListMembers | GetCluster
+class AwaitMembers(Struct, frozen=True, array_like=True, tag=13):
+    """Status of a new group, as soon as its leader hears all of its members. Asked of the node that is to
+    lead it, which may not have heard of the group yet."""
+
+    group: str
+    uid: Index
+
+
+NodeOp: TypeAlias = ListNodes | CheckClass | HostMember | ListMembers | GetCluster | AwaitMembers
 GroupOp: TypeAlias = (
-    GetStatus | AddMember | PromoteMember | DemoteMember | RemoveMember | ChangeConfig | TransferLeader
+    GetStatus
+    | AddMember
+    | PromoteMember
+    | DemoteMember
+    | RemoveMember
+    | ChangeConfig
+    | TransferLeader
+    | AwaitMembers
 )
 
 

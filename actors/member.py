@@ -240,6 +240,8 @@ class Member(GuardedActor):
                 self._end_turn_soon()
                 break
         self.clients.end_turn()
+        if self.operators.arriving:
+            self.operators.end_turn()
         self._flush()
         if self.is_watched and self.applier.index > self.told_index:
             self.told_index = self.applier.index

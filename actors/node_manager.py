@@ -11,6 +11,7 @@ from thespian.actors import (
     WakeupMessage,
 )
 
+from fleet.actors.arrivals import Arrivals
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.citizen import Citizen
 from fleet.actors.disk import Disk
@@ -19,6 +20,7 @@ from fleet.actors.healer import Healer
 from fleet.actors.hostings import Hosting, Hostings
 from fleet.actors.mail import (
     Applied,
+    AwaitMembers,
     CheckClass,
     ClientReply,
     ClusterSeen,
@@ -92,6 +94,7 @@ class NodeManager(GuardedActor):
         self.citizen = Citizen(self)
         self.seeding = Seeding(self)
         self.strays = Strays(self)
+        self.arrivals = Arrivals(self)
         self.token = 1 << 32
         """Beyond those of the questions that `requests` asks: all of them are answered to this actor."""
         self.is_stopping = False
@@ -279,6 +282,9 @@ class NodeManager(GuardedActor):
         try:
             if m.cluster and own and m.cluster != own and type(m.op) is not ListNodes:
                 raise wrong_cluster(self.start.address or self.start.name, own, m.cluster)
+            if isinstance(m.op, AwaitMembers):
+                self.arrivals.take(m, m.op, m.reply_to or sender)
+                return
             reply = OpReply(m.token, self._answer(m.op), cluster=own)
         except FleetError as error:
             reply = OpReply(m.token, None, ErrorRecord.of(error), cluster=own)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fleet.actors.clients import where_is
 from fleet.actors.mail import (
     AddMember,
+    AwaitMembers,
     ChangeConfig,
     DemoteMember,
     Done,
@@ -31,11 +32,14 @@ from fleet.errors import (
 )
 from fleet.payload import class_name
 from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
+from fleet.raft.core import Core
 from fleet.raft.events import Change, Transfer
+from fleet.raft.ids import MemberId, Millis
 from fleet.raft.ready import (
     CANNOT_REMOVE_LEADER,
     CHANGE_IN_PROGRESS,
     LOST,
+    NOT_LEADER,
     NOT_MEMBER,
     TARGET_UNRESPONSIVE,
     WOULD_BREAK_QUORUM,
@@ -57,10 +61,16 @@ ERRORS: dict[str, type[FleetError]] = {
 """Every other reason means that this member could not take the request now."""
 
 
+ARRIVAL_MS: Millis = 5000
+"""A leader that does not hear everyone within this answers all the same."""
+
+
 class OperatorDesk:
     def __init__(self, member: "Member") -> None:
         self.member = member
         self.waiting: dict[int, GroupRequest] = {}
+        self.arriving: list[tuple[Millis, GroupRequest]] = []
+        """Who waits for all members to be there, each with the time until which."""
 
     def take(self, m: GroupRequest) -> None:
         op = m.op
@@ -70,6 +80,10 @@ class OperatorDesk:
         if isinstance(op, AddMember) and op.uid not in (0, self.member.spec.uid):
             error = NoSuchGroup("that group was removed, and another one has its name", group=m.group)
             self.member.send(m.reply_to, OpReply(m.token, None, ErrorRecord.of(error)))
+            return
+        if isinstance(op, AwaitMembers):
+            self.arriving.append((self.member.start.clock.now_ms() + ARRIVAL_MS, m))
+            self.end_turn()
             return
         token = self.member.clients.next_token()
         self.waiting[token] = m
@@ -94,11 +108,39 @@ class OperatorDesk:
         if answer.error is None:
             self.member.send(request.reply_to, OpReply(request.token, Done(answer.index)))
             return
-        kind = ERRORS.get(answer.error, Unavailable)
+        self._refuse(request, ERRORS.get(answer.error, Unavailable), answer.error, answer.leader)
+
+    def end_turn(self) -> None:
+        """Answer those whose group is complete, and those who asked a member that is not to lead it."""
+        core, arriving = self.member.core, self.arriving
+        self.arriving = []
+        for until, request in arriving:
+            if is_complete(core) or (has_committed(core) and core.now >= until):
+                self.member.send(request.reply_to, OpReply(request.token, status_of(self.member)))
+            elif not core.is_leader and (core.leader is not None or core.now >= until):
+                self._refuse(request, Unavailable, NOT_LEADER, core.leader)
+            else:
+                self.arriving.append((until, request))
+
+    def _refuse(
+        self, request: GroupRequest, kind: type[FleetError], why: str, leader: MemberId | None
+    ) -> None:
         member = self.member
-        error = kind(answer.error, group=member.spec.name, member=member.core.id)
-        node, address = where_is(member, answer.leader)
+        error = kind(why, group=member.spec.name, member=member.core.id)
+        node, address = where_is(member, leader)
         member.send(request.reply_to, OpReply(request.token, None, ErrorRecord.of(error), node, address))
+
+
+def has_committed(core: Core) -> bool:
+    """It leads, and knows all that was committed before it did."""
+    return type(core.role) is Leader and core.log.commit >= core.role.first_index
+
+
+def is_complete(core: Core) -> bool:
+    """It leads, and every other member has shown that it holds the group's log."""
+    if type(core.role) is not Leader or not has_committed(core):
+        return False
+    return all(progress.match > 0 for progress in core.role.progress.values())
 
 
 def status_of(member: "Member") -> MemberStatus:

@@ -11,6 +11,7 @@ from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.channel import NEVER, PAYLOAD_BYTES_MAX, SILENCE_MS, Call, Channel
 from fleet.actors.mail import (
+    AwaitMembers,
     CheckClass,
     ClientReply,
     EndTurn,
@@ -43,7 +44,7 @@ from fleet.ports import Clock
 from fleet.raft.ids import Millis
 
 MANAGER = "node"
-LOOKS = (ListNodes, ListMembers, GetCluster, GetStatus, CheckClass)
+LOOKS = (ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers)
 """Questions that change nothing."""
 ASK_AGAIN_MS: Millis = 250
 KNOCK_MS: Millis = 100
@@ -250,12 +251,23 @@ class Requests:
             what = f"arguments of {len(call.payload)} bytes; {PAYLOAD_BYTES_MAX} is the most"
             call.finish(call, None, 0, TooLarge(what, group=call.group))
             return
-        channel = self.channels.get(call.group)
-        if channel is None:
-            channel = self.channels[call.group] = Channel(call.group, self.name, self.pin.uid)
+        channel = self._channel(call.group)
         channel.add(call)
         self.dirty[call.group] = channel
         self._end_turn_soon()
+
+    def note_leader(self, group: str, address: str) -> None:
+        """Where to ask first; whatever nodes answer counts more."""
+        channel = self._channel(group)
+        if channel.target is None:
+            self.learn(address)
+            channel.target = self.registries.get(address)
+
+    def _channel(self, group: str) -> Channel:
+        channel = self.channels.get(group)
+        if channel is None:
+            channel = self.channels[group] = Channel(group, self.name, self.pin.uid)
+        return channel
 
     def _end_turn_soon(self) -> None:
         if not self.turn_is_ending:

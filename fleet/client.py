@@ -151,6 +151,9 @@ class Fleet(Operations):
 
         self._put(learn)
 
+    def _note_leader(self, group: str, address: str) -> None:
+        self._put(lambda requests: requests.note_leader(group, address))
+
     def _ask_soon(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
     ) -> Future[OpValue]:

@@ -85,6 +85,12 @@ class GroupExists(NotDone):
     hint = "use it with group(name, DataClass), or create it with exist_ok=True"
 
 
+class OtherDataClass(GroupExists):
+    """`create_group(exist_ok=True)` with another class than the one that the group was created with."""
+
+    hint = "use another name, or the class that the group was created with"
+
+
 class CleanupOngoing(NotDone):
     retry = True
     hint = "members of the removed group of this name may still live; try again in a moment"

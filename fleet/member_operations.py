@@ -69,6 +69,9 @@ class MemberOperations:
     def _learn(self, addresses: Sequence[str]) -> None:
         raise NotImplementedError
 
+    def _note_leader(self, group: str, address: str) -> None:
+        raise NotImplementedError
+
     def cluster(self, timeout: float | None = None) -> ClusterSeen:
         raise NotImplementedError
 

@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar, cast
 
 from fleet.actors.mail import (
+    AwaitMembers,
     CheckClass,
     ClusterSeen,
     GetCluster,
@@ -26,18 +27,20 @@ from fleet.errors import (
     FleetError,
     GroupExists,
     NoMajority,
-    NoSuchGroup,
+    OtherDataClass,
     Unavailable,
 )
 from fleet.member_operations import GRACE_S, POLL_S, MemberOperations, unwrapped
-from fleet.payload import encode_class
+from fleet.payload import class_name, encode_class
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import NodeName, node_of
+from fleet.raft.ids import NodeName
 from fleet.survey import Survey, newest, survey_of
 
 D = TypeVar("D")
 JOINING_S = 2.0
 """A node that has just started takes no longer to join."""
+FIRST_S = 1.0
+"""How long the node that should lead a new group may take before its leader is looked for elsewhere."""
 NODE_S = 2.0
 """How long one node may take to answer before another is asked."""
 
@@ -68,62 +71,129 @@ class Operations(MemberOperations):
 
         `replicas`: on so many nodes, spread over zones; with fewer nodes than that the others come when
         nodes do. `nodes` instead names the nodes, the one that should lead first. A node that does not
-        answer gets its member when it does: the call returns when the others have theirs.
+        answer gets its member when it does: the call returns when the others have theirs. With `exist_ok`
+        a group of this name and class is taken as it is.
 
         Raises:
             GroupExists: and `exist_ok` is not set.
+            OtherDataClass: the group of this name has another class.
             CleanupOngoing: members of a removed group of this name may still live.
             NoSuchNode, BadArguments, NotEncodable, DataClassUnavailable: nothing was done.
             Unavailable: no leader within `timeout` seconds; the group may come up later.
         """
-        check_group_name(name)
+        (handle,) = self.create_groups(
+            [name],
+            data_class,
+            replicas=replicas,
+            nodes=nodes,
+            config=config,
+            exist_ok=exist_ok,
+            timeout=timeout,
+        )
+        return handle
+
+    def create_groups(
+        self,
+        names: Sequence[str],
+        data_class: type[D],
+        *,
+        replicas: int = 3,
+        nodes: Sequence[str] | None = None,
+        config: GroupConfig | None = None,
+        exist_ok: bool = False,
+        timeout: float | None = None,
+    ) -> list[D]:
+        """As `create_group`, for many groups of one class at a time: they share the commit and the waiting.
+
+        Returns their handles in the order of `names`. Each group is added on its own: when some are
+        refused, the first refusal is raised and the others exist.
+        """
+        names = list(dict.fromkeys(names))
+        for name in names:
+            check_group_name(name)
         check_data_class(data_class)
         if nodes is not None and not nodes:
-            raise BadArguments("a group lives on at least one node", group=name)
+            raise BadArguments("a group lives on at least one node", groups=", ".join(names))
         pinned = tuple(dict.fromkeys(nodes or ()))
         encoded = encode_class(data_class)
         deadline = time.monotonic() + (timeout or self.timeout)
         self._first_node(CheckClass(encoded))
-        add = self._cluster.add_group.options(timeout=timeout)
-        wanted = (name, len(pinned) or replicas, encoded, config or GroupConfig(), pinned)
-        try:
-            info = self._with_a_node(lambda: add(*wanted), deadline)
-        except GroupExists:
-            if not exist_ok:
-                raise
-            info = self._group_info(name)
-        self._await_members(name, [node_of(member) for member, _ in info.initial], deadline)
-        return self.group(name, data_class)
+        wanted = (len(pinned) or replicas, encoded, config or GroupConfig(), pinned)
+        added, present = self._add_groups(names, wanted, deadline, exist_ok)
+        if present:
+            self._check_present(present, encoded)
+        self._await_members(added, deadline)
+        for name in present:
+            self._await_leader(name, deadline, patience=0.0)
+        return [self.group(name, data_class) for name in names]
 
-    def _with_a_node(self, act: Callable[[], GroupInfo], deadline: float) -> GroupInfo:
-        """A cluster that was founded a moment ago has no node in its state yet, and then it has."""
+    def _add_groups(
+        self, names: list[str], wanted: tuple[Any, ...], deadline: float, exist_ok: bool
+    ) -> tuple[list[GroupInfo], list[str]]:
+        """The groups that were added, and the names of those that exist already. A cluster that was founded
+        a moment ago has no node in its state yet, and then it has."""
+        add = self._cluster.add_group.options(timeout=max(deadline - time.monotonic(), 0.001))
         until = min(deadline, time.monotonic() + JOINING_S)
-        while True:
+        added, present, refused = [], [], dict[str, FleetError]()
+        left = names
+        while left:
+            replies = {name: add.submit(name, *wanted) for name in left}
+            left = []
+            for name, reply in replies.items():
+                try:
+                    with unwrapped():
+                        added.append(reply.result(max(deadline - time.monotonic(), 0.0) + GRACE_S))
+                except FleetError as error:
+                    if isinstance(error, GroupExists) and exist_ok:
+                        present.append(name)
+                    elif isinstance(error, Unavailable) and time.monotonic() < until:
+                        left.append(name)
+                    else:
+                        refused[name] = error
+            if left:
+                time.sleep(POLL_S)
+        if refused:
+            raise next(iter(refused.values()))
+        return added, present
+
+    def _check_present(self, names: list[str], encoded: bytes) -> None:
+        ours = class_name(encoded)
+        classes = {group.name: class_name(group.data_class) for group in self.groups()}
+        for name in names:
+            theirs = classes.get(name, ours)
+            if theirs != ours:
+                what = f"group {name!r} exists with the class {theirs}, not {ours}"
+                raise OtherDataClass(what, group=name)
+
+    def _await_members(self, groups: list[GroupInfo], deadline: float) -> None:
+        """Until the first leader of each hears everyone. It is asked where it should be, and looked for if
+        that does not help."""
+        seconds = max(0.001, min(FIRST_S, deadline - time.monotonic()))
+        asked = [
+            self._ask_soon(AwaitMembers(group.name, group.uid), "", group.initial[0][1], True, seconds)
+            for group in groups
+        ]
+        for group, future in zip(groups, asked, strict=True):
             try:
-                with unwrapped():
-                    return act()
-            except Unavailable:
-                if time.monotonic() > until:
-                    raise
-            time.sleep(POLL_S)
+                status = future.result(seconds + GRACE_S)
+                assert isinstance(status, MemberStatus)
+            except FleetError:
+                status = self._await_leader(group.name, deadline, (deadline - time.monotonic()) / 2)
+            address = dict(group.initial).get(status.member)
+            if address:
+                self._note_leader(group.name, address)
 
-    def _group_info(self, name: str) -> GroupInfo:
-        for group in self.groups():
-            if group.name == name:
-                return group
-        raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
-
-    def _await_members(self, name: str, nodes: Sequence[NodeName], deadline: float) -> None:
-        """Until the first leader says that everyone answers. A node that stays away is not waited for."""
-        patience = time.monotonic() + (deadline - time.monotonic()) / 2
+    def _await_leader(self, name: str, deadline: float, patience: float) -> MemberStatus:
+        """Until it leads, and hears all other members or has been given `patience` seconds for that."""
+        until = time.monotonic() + patience
         while True:
             status = self._leader_or_none(name, deadline)
-            if status is not None:
-                answering = {node_of(peer.member) for peer in status.peers if peer.match >= 1}
-                if answering | {node_of(status.member)} >= set(nodes) or time.monotonic() > patience:
-                    return
+            if status is not None and (
+                time.monotonic() >= until or all(peer.match >= 1 for peer in status.peers)
+            ):
+                return status
             if time.monotonic() > deadline:
-                raise Unavailable("the group has no leader yet", group=name, nodes=", ".join(nodes))
+                raise Unavailable("the group has no leader yet", group=name)
             time.sleep(POLL_S)
 
     def _leader_or_none(self, name: str, deadline: float) -> MemberStatus | None:

@@ -9,6 +9,7 @@ from fleet.raft.core import Core
 from fleet.raft.entries import ConfigChanged, Entry, Founded, HardState, SnapshotMeta
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.membership import Membership
+from fleet.raft.messages import PreVoteReply
 
 
 def start_core(
@@ -61,7 +62,11 @@ def protect_possible_lease(core: Core) -> None:
 
 
 def join_founding(core: Core, founded: Founded) -> None:
-    """Make a newcomer one of the founders of its group. Nobody leads in term 1."""
+    """Make a newcomer one of the founders of its group. Nobody leads in term 1.
+
+    The first founder campaigns at once. The others grant it the pre-vote unasked: whichever of the two
+    starts later reaches the other, so the election does not wait for a retry. A pre-vote promises nothing.
+    """
     assert core.log.last_index == 0 and core.term == 0, f"{core.id} is no newcomer"
     assert core.id in (founded.member, *(member for member, _ in founded.others))
     core.term = 1
@@ -69,3 +74,5 @@ def join_founding(core: Core, founded: Founded) -> None:
     reset_election_deadline(core)
     if core.id == founded.member:
         core.deadline = core.now
+    else:
+        core.send(PreVoteReply(core.term + 1, core.id, founded.member, True))

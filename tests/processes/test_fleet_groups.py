@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 import fleet
+from fleet import operations
 from fleet.actors.hostings import LEFT_KEY
-from fleet.errors import CleanupOngoing
+from fleet.errors import CleanupOngoing, OtherDataClass
+from fleet.operations import Operations
 from fleet.payload import encode_class
 from fleet.storage import LmdbStore
 
-from .classes import Counter
+from .classes import Counter, Ledger
 from .fleet_nodes import NodeFleet, add_all, counting, group_names, refused
 from .nodes import CLUSTER, eventually
 
@@ -41,6 +43,26 @@ def on_disk(home: Path, name: str) -> tuple[set[str], list[int]]:
         return {record.name for record in store.groups()}, msgspec.msgpack.decode(left) if left else []
     finally:
         store.close()
+
+
+def test_new_groups_wait_for_events_and_for_no_timer(
+    yard: NodeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was polled for each 20 ms, and each 250 ms where a node had not heard of the group yet."""
+    yard.start("n1", "n2", "n3")
+
+    def polled(*args: object) -> None:
+        raise AssertionError("the leader was looked for")
+
+    monkeypatch.setattr(Operations, "_await_leader", polled)
+    monkeypatch.setattr(operations, "FIRST_S", 30.0)
+    for name in group_names(5):
+        assert yard.client.create_group(name, Counter).add(1) == 1
+    names = [f"many{number}" for number in range(20)]
+    assert [group.add(1) for group in yard.client.create_groups(names, Counter)] == [1] * 20
+    assert all(set(names) <= set(yard.hosted(node)) for node in yard.nodes)
+    assert refused(lambda: yard.client.create_groups(["new", "many3"], Counter)) == "GroupExists"
+    assert yard.client.group("new", Counter).add(1) == 1
 
 
 @pytest.mark.parametrize("nodes, zones", [(3, 3), (4, 2)])
@@ -164,6 +186,8 @@ def test_what_cannot_be_is_refused_and_changes_nothing(yard: NodeFleet) -> None:
     assert group.add(1) == 1
     assert refused(lambda: client.create_group("g", Counter)) == "GroupExists"
     assert client.create_group("g", Counter, exist_ok=True).add(1) == 2
+    with pytest.raises(OtherDataClass, match=r"classes\.Counter, not .*classes\.Ledger"):
+        client.create_group("g", Ledger, exist_ok=True)
     assert refused(lambda: client.drain("n1")) == "Unavailable"
     assert refused(lambda: client.purge("n1")) == "Unavailable"
     client.activate("n1")

@@ -1,5 +1,7 @@
 """A member is what it wrote: it goes on as if it had only been slow."""
 
+import random
+
 import pytest
 
 from fleet.raft.config import GroupConfig
@@ -16,6 +18,7 @@ from fleet.raft.entries import (
     SnapshotMeta,
 )
 from fleet.raft.events import Tick
+from fleet.raft.ids import MemberId
 from fleet.raft.messages import AppendReply
 from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
@@ -133,6 +136,25 @@ def test_founders_begin_alike_and_the_first_leads_soon() -> None:
     for who in founders:
         world.restart(who)
     assert world.elect(within=5000).core.term > 2
+
+
+@pytest.mark.parametrize("first_starts_last", [False, True])
+def test_the_election_of_a_new_group_waits_for_no_timer(first_starts_last: bool) -> None:
+    """The first founder's pre-votes went to members that did not exist yet; it asked again 25 ms later."""
+    founded = Founded(N1, "a1", CONFIG, ((N2, "a2"), (N3, "a3")))
+    cores: dict[MemberId, Core] = {}
+
+    def run(core: Core, event: object) -> None:
+        """What is said to members that do not exist yet is lost."""
+        for message in said(step(core, event)):  # type: ignore[arg-type]
+            if message.dst in cores:
+                run(cores[message.dst], message)
+
+    for me in (N2, N1) if first_starts_last else (N1, N2):
+        core = cores[me] = start_core(me, 7, random.Random(1))
+        join_founding(core, founded)
+        run(core, Tick())
+    assert cores[N1].is_leader and cores[N1].now == 7 and cores[N2].leader == N1
 
 
 def test_a_group_that_never_had_a_leader_owes_no_loyalty_after_a_restart() -> None:
