@@ -245,7 +245,11 @@ def test_s27_a_wiped_node_is_not_taken_for_the_member_that_it_was(three: Cluster
     assert after.term == before.term
     assert set(before.voters) - {old} <= set(after.voters)
     assert all(here.node.incarnation in voter for voter in set(after.voters) - set(before.voters))
-    assert not any(peer.responsive for peer in after.peers if peer.member == old)
+
+    def old_answers() -> bool:
+        return any(peer.responsive for peer in client.status("visits").peers if peer.member == old)
+
+    eventually(lambda: not old_answers(), what="the wiped member to be silent for an election timeout")
     with three.connect(follower) as through_it:
         assert through_it.group("visits", Counter).get() == 1 + load.acknowledged
 
