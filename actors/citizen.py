@@ -340,9 +340,10 @@ class Citizen:
             if not mine or group.uid in hostings.left:
                 continue
             (first, address), others = group.initial[0], group.initial[1:]
-            founded = Founded(first, address, group.config, others)
+            config = group.founding_config or group.config  # entry 1 is the same on every founder
+            founded = Founded(first, address, config, others)
             cluster = self.cluster_uid()
-            spec = GroupSpec(name, group.data_class, group.config, group.uid, mine[0], founded, cluster)
+            spec = GroupSpec(name, group.data_class, config, group.uid, mine[0], founded, cluster)
             try:
                 hostings.create(spec)
             except StorageFault as error:

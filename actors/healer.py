@@ -192,7 +192,19 @@ class Healer:
         members = [seat.member for seat in seen.seats]
         return World(living_members(members, view.disks()), reachable, view.staying())
 
+    def _tell_config(self, hosting: Hosting, status: MemberStatus) -> None:
+        """The cluster's state shows each group's configuration as its leader has it."""
+        group = self.manager.view.groups.get(hosting.spec.name)
+        if group is None or group.uid != hosting.spec.uid or group.config == status.config:
+            return
+        about = f"noting the configuration of {group.name}"
+        self.manager.citizen.command(
+            about, "note_config", group.name, group.uid, status.config, status.applied
+        )
+
     def _decide(self, hosting: Hosting, status: MemberStatus) -> None:
+        if status.role == "leader":
+            self._tell_config(hosting, status)
         wanted = self.wanted(hosting)
         if status.role != "leader" or wanted is None or self._is_founding(hosting, status):
             return

@@ -59,6 +59,7 @@ class GroupInfo(Struct, frozen=True, array_like=True):
     replicas: int
     data_class: bytes
     config: GroupConfig
+    """In force, as far as its leader's node has told."""
     initial: tuple[tuple[MemberId, str], ...]
     """Members that it begins with, and the addresses of their nodes; the first should lead."""
     pinned: tuple[NodeName, ...] = ()
@@ -66,6 +67,10 @@ class GroupInfo(Struct, frozen=True, array_like=True):
     rev: Index = 0
     leader: NodeName = NodeName("")
     """Where an operator wants it led, as long as a member is wanted there; "" for the first node."""
+    config_index: Index = 0
+    """The group had this `config` at this index of its own log; 0: since its creation."""
+    founding_config: GroupConfig | None = None
+    """The one that it began with, as in entry 1 of its log; None: it is `config` still."""
 
 
 class RemovedGroup(Struct, frozen=True, array_like=True):
@@ -337,6 +342,18 @@ class Cluster(Data):
             group, pinned=names, replicas=wanted, leader=NodeName(""), rev=ctx.index
         )
         return self.groups[name]
+
+    @command
+    def note_config(self, name: str, uid: Index, config: GroupConfig, index: Index) -> None:
+        """The group's own log has put this configuration in force, which held at `index` of it. News that is
+        older than what is known, or about another group of the name, changes nothing."""
+        group = self.groups.get(name)
+        if group is None or group.uid != uid or index <= group.config_index:
+            return
+        founding = group.founding_config or group.config
+        self.groups[name] = replace(
+            group, config=config, config_index=index, founding_config=founding, rev=ctx.index
+        )
 
     @command
     def prefer_leader(self, name: str, node: str) -> str:

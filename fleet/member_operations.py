@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from fleet.actors.mail import (
     ChangeConfig,
     ClusterSeen,
+    Done,
     GetStatus,
     GroupOp,
     ListMembers,
@@ -19,6 +20,7 @@ from fleet.actors.mail import (
     RemoveMember,
     TransferLeader,
 )
+from fleet.calls import CallOptions, CommandCall, Reply
 from fleet.cluster import CLUSTER_GROUP, Cluster
 from fleet.data import bind
 from fleet.errors import (
@@ -30,12 +32,18 @@ from fleet.errors import (
     TargetUnresponsive,
     Unavailable,
 )
+from fleet.payload import decode_result
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import MemberId, node_of
+from fleet.raft.ids import Index, MemberId, node_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 POLL_S = 0.02
 HAND_OVER_S = 2.0
 """A member that cannot lead by then is not going to."""
+NOTE_S = 2.0
+"""How long the cluster's own group may take to note what another group has committed."""
 GRACE_S = 5.0
 """A blocking caller waits this much longer than the loop should need to tell it."""
 
@@ -52,9 +60,15 @@ def unwrapped() -> Iterator[None]:
 
 
 class MemberOperations:
-    """The part of `fleet.Fleet` that is about the members of groups. All calls block."""
+    """The part of `fleet.Fleet` that is about the members of groups. All calls block.
+
+    Calls that change something return its revision: the index in a log at which it took effect. That log is
+    the group's own for `remove_member` and `change_config`, and the cluster's for everything else.
+    """
 
     timeout: float
+    _committed: Index = 0
+    """The latest change of the cluster by this client: what it shows of the cluster is no older."""
 
     # -- what the client lends ---------------------------------------------------------------------
 
@@ -72,6 +86,9 @@ class MemberOperations:
     def _note_leader(self, group: str, address: str) -> None:
         raise NotImplementedError
 
+    def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
+        raise NotImplementedError
+
     def cluster(self, timeout: float | None = None) -> ClusterSeen:
         raise NotImplementedError
 
@@ -84,6 +101,17 @@ class MemberOperations:
     @property
     def _cluster(self) -> Cluster:
         return bind(Cluster, CLUSTER_GROUP, cast(Any, self))
+
+    def _commit(
+        self, call: CommandCall[P, R], timeout: float | None, *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, int]:
+        """What a command of the cluster's own group answers, and its revision."""
+        options = CallOptions(timeout)
+        reply = cast(Reply[R], call.options(timeout=timeout).submit(*args, **kwargs))
+        with unwrapped():
+            value = decode_result(self.wait(reply, options))
+        self._committed = max(self._committed, reply.revision)
+        return value, reply.revision
 
     # -- members -----------------------------------------------------------------------------------
 
@@ -139,34 +167,36 @@ class MemberOperations:
         """Each member as it sees itself, by its node; who does not answer in time is left out."""
         return {str(node_of(status.member)): status for status in self._each_status(group, timeout)}
 
-    def transfer_leader(self, group: str, node: str, timeout: float | None = None) -> None:
+    def transfer_leader(self, group: str, node: str, timeout: float | None = None) -> int:
         """Hand the group's leadership to its member on `node`, where it stays.
 
         Should another member have to lead meanwhile, it is handed back to `node`, until `release_leader`,
-        another call of this, or a change after which no member is wanted there. After an error nobody
-        leads who did not before.
+        another call of this, or a change after which no member is wanted there. On error, leadership is
+        unchanged.
+
+        Returns the revision of the cluster's log at which the choice of `node` was committed.
 
         Raises:
             TargetUnresponsive, NoSuchGroup, Unavailable.
             NoSuchNode: the group has no member there; BadArguments: and one that is there is about to go.
         """
         member = self._member_on(group, node, timeout)
-        with unwrapped():
-            before = self._cluster.prefer_leader(group, node)
+        before, revision = self._commit(self._cluster.prefer_leader, None, group, node)
         try:
             self._hand_over(group, member, timeout)
         except NotDone:
-            with unwrapped():
-                self._cluster.prefer_leader(group, before)
+            self._commit(self._cluster.prefer_leader, None, group, before)
             raise
+        return revision
 
-    def release_leader(self, group: str) -> None:
+    def release_leader(self, group: str) -> int:
         """Let the group be led from where the placement says, or from the first node that it is pinned to.
+
+        Returns the revision of the cluster's log.
 
         Raises: NoSuchGroup.
         """
-        with unwrapped():
-            self._cluster.prefer_leader(group, "")
+        return self._commit(self._cluster.prefer_leader, None, group, "")[1]
 
     def _hand_over(self, group: str, member: MemberId, timeout: float | None) -> None:
         """The leader's own node has heard of the wish, too, and may ask for it at the same time: of two
@@ -192,13 +222,28 @@ class MemberOperations:
                 return member
         raise NoSuchNode(f"group {group!r} has no member on {node!r}", group=group, node=node)
 
-    def remove_member(self, group: str, node: str, timeout: float | None = None) -> None:
+    def remove_member(self, group: str, node: str, timeout: float | None = None) -> int:
         """Let go of the group's member on `node`. If it is wanted there, another one is brought in.
+
+        Returns the revision of the group's log at which the removal was committed.
 
         Raises: WouldBreakQuorum, CannotRemoveLeader, ChangeInProgress, NoSuchNode, Unavailable.
         """
-        self._ask(RemoveMember(self._member_on(group, node, timeout)), group, timeout=timeout)
+        value = self._ask(RemoveMember(self._member_on(group, node, timeout)), group, timeout=timeout)
+        assert isinstance(value, Done)
+        return value.revision
 
-    def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> None:
-        """Returns when the change is committed."""
-        self._ask(ChangeConfig(config), group, timeout=timeout)
+    def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> int:
+        """Replace the group's settings, on all of its members. Committed when this returns.
+
+        Returns the revision of the group's log from which on they are in force.
+        """
+        value = self._ask(ChangeConfig(config), group, timeout=timeout)
+        assert isinstance(value, Done)
+        with suppress(FleetError):  # else the node of the group's leader does it, some seconds later
+            view = self.cluster(NOTE_S).view
+            for info in view.groups if view is not None else ():
+                if info.name == group:
+                    note = self._cluster.note_config
+                    self._commit(note, NOTE_S, group, info.uid, config, value.revision)
+        return value.revision

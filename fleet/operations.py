@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from fleet.actors.mail import (
@@ -33,7 +34,7 @@ from fleet.errors import (
 from fleet.member_operations import GRACE_S, POLL_S, MemberOperations, unwrapped
 from fleet.payload import class_name, encode_class
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import NodeName
+from fleet.raft.ids import Index, NodeName
 from fleet.survey import Survey, newest, survey_of
 
 D = TypeVar("D")
@@ -46,7 +47,8 @@ NODE_S = 2.0
 
 
 class Operations(MemberOperations):
-    """The part of `fleet.Fleet` that is about the cluster as a whole. All calls block."""
+    """The part of `fleet.Fleet` that is about the cluster as a whole. All calls block. Those that change
+    something return the revision of it, as `MemberOperations` has it."""
 
     # -- groups ------------------------------------------------------------------------------------
 
@@ -143,6 +145,7 @@ class Operations(MemberOperations):
                 try:
                     with unwrapped():
                         added.append(reply.result(max(deadline - time.monotonic(), 0.0) + GRACE_S))
+                        self._committed = max(self._committed, added[-1].uid)
                 except FleetError as error:
                     if isinstance(error, GroupExists) and exist_ok:
                         present.append(name)
@@ -203,15 +206,14 @@ class Operations(MemberOperations):
             return None
         return status if status.role == "leader" else None
 
-    def remove_group(self, name: str) -> None:
+    def remove_group(self, name: str) -> int:
         """Its members stop and its data is deleted, on every node. Committed when this returns.
 
-        Raises: NoSuchGroup.
+        Returns the revision of the cluster's log, as the next ones do. Raises: NoSuchGroup.
         """
-        with unwrapped():
-            self._cluster.remove_group(name)
+        return self._commit(self._cluster.remove_group, None, name)[1]
 
-    def pin_group(self, name: str, nodes: Sequence[str], *, replicas: int | None = None) -> None:
+    def pin_group(self, name: str, nodes: Sequence[str], *, replicas: int | None = None) -> int:
         """Let the group live on these nodes, the first one leading; on none of its own: placed like any
         other, on as many as now. Committed when this returns; then its members move, one by one.
 
@@ -221,19 +223,17 @@ class Operations(MemberOperations):
         """
         if replicas is not None and replicas < 1:
             raise BadArguments(f"replicas must be at least 1, not {replicas}", group=name)
-        with unwrapped():
-            self._cluster.pin_group(name, tuple(nodes), replicas or 0)
+        return self._commit(self._cluster.pin_group, None, name, tuple(nodes), replicas or 0)[1]
 
-    def set_replicas(self, name: str, replicas: int) -> None:
+    def set_replicas(self, name: str, replicas: int) -> int:
         """On so many nodes. Committed when this returns; then members come or go, one by one.
 
         Raises: NoSuchGroup; BadArguments: less than one, or the group is pinned to nodes.
         """
-        with unwrapped():
-            self._cluster.set_replicas(name, replicas)
+        return self._commit(self._cluster.set_replicas, None, name, replicas)[1]
 
     def groups(self) -> list[GroupInfo]:
-        """All groups of the cluster, by name."""
+        """All groups of the cluster, by name, as they are now: replicas, nodes, leader wanted, settings."""
         view = self.cluster().view
         assert view is not None
         return sorted(view.groups, key=lambda group: group.name)
@@ -247,7 +247,8 @@ class Operations(MemberOperations):
         Raises: Unavailable: no node answers; NoMajority: none has found its cluster within `timeout`
             seconds, as long as too few of them run.
         """
-        seen = self._first_node(GetCluster(), _knows_its_cluster, timeout or self.timeout)
+        knows = partial(_knows_as_much, self._committed)
+        seen = self._first_node(GetCluster(), knows, timeout or self.timeout)
         assert isinstance(seen, ClusterSeen) and seen.view is not None
         self._learn([node.address for node in seen.view.nodes])
         return seen
@@ -309,25 +310,23 @@ class Operations(MemberOperations):
                 pending |= {self._ask_soon(op, "", address, True, NODE_S): address for address in early}
         raise trouble
 
-    def activate(self, node: str) -> None:
+    def activate(self, node: str) -> int:
         """Let the node host members, also one that was leaving."""
-        with unwrapped():
-            self._cluster.set_state(node, ACTIVE)
+        return self._commit(self._cluster.set_state, None, node, ACTIVE)[1]
 
     def drain(
         self, node: str, *, wait_s: float | None = None, progress: Callable[[int], None] | None = None
-    ) -> None:
+    ) -> int:
         """Move everything off the node and let it leave the cluster.
 
         `wait_s`: so long at most until it is gone; None returns when the leaving has begun. `progress` is
-        told now and then how many members are left on it.
+        told now and then how many members are left on it. Returns the revision at which the leaving began.
 
         Raises: NoSuchNode; Unavailable: there is no other active node, or it takes longer.
         """
-        with unwrapped():
-            self._cluster.set_state(node, LEAVING)
+        _, revision = self._commit(self._cluster.set_state, None, node, LEAVING)
         if wait_s is None:
-            return
+            return revision
         until = time.monotonic() + wait_s
         while (left := self._members_left(node)) is not None:
             if progress is not None and left >= 0:
@@ -335,6 +334,7 @@ class Operations(MemberOperations):
             if time.monotonic() > until:
                 raise Unavailable("the node has not left yet; it goes on leaving", node=node)
             time.sleep(0.1)
+        return revision
 
     def _members_left(self, node: str) -> int | None:
         """None: it is no node of the cluster any more. -1: not known now; nothing is lost by asking again."""
@@ -348,23 +348,22 @@ class Operations(MemberOperations):
         assert isinstance(value, MemberList)
         return sum(member.group != CLUSTER_GROUP for member in value.members)
 
-    def purge(self, node: str) -> None:
+    def purge(self, node: str) -> int:
         """Declare that the node will not come back as it was: its members are replaced.
 
         Raises: NoSuchNode; Unavailable: there is no other active node.
         """
-        with unwrapped():
-            self._cluster.purge(node)
+        return self._commit(self._cluster.purge, None, node)[1]
 
-    def set_purge_after(self, seconds: float) -> None:
+    def set_purge_after(self, seconds: float) -> int:
         """How long a node may be unreachable before a majority declares it gone."""
-        with unwrapped():
-            self._cluster.set_purge_after(round(seconds * 1000))
+        return self._commit(self._cluster.set_purge_after, None, round(seconds * 1000))[1]
 
 
-def _knows_its_cluster(value: OpValue) -> bool:
-    """Not a node that has just started and has not heard of a leader of the cluster's own group."""
-    return isinstance(value, ClusterSeen) and value.view is not None
+def _knows_as_much(rev: Index, value: OpValue) -> bool:
+    """Not a node that has just started and has not heard of a leader of the cluster's own group, nor one that
+    has not seen yet what this client has changed."""
+    return isinstance(value, ClusterSeen) and value.view is not None and value.view.rev >= rev
 
 
 def _value_or_none(future: Future[OpValue]) -> OpValue | None:

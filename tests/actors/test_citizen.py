@@ -103,6 +103,18 @@ def test_who_takes_this_nodes_name_is_told_of_once(desk: Desk, caplog: pytest.Lo
     assert [name for name, *_ in desk.commands] == ["join"] * 3
 
 
+def test_a_founder_that_comes_late_begins_as_the_others_did(desk: Desk) -> None:
+    """Entry 1 of a log is the same on every member, also when the settings have been changed since."""
+    desk.add("mine", 5, "n2@b", "n1@a")
+    first = desk.view.groups["mine"].config
+    changed = GroupConfig(election_ms=2000)
+    group = replace(desk.view.groups["mine"], config=changed, config_index=9, founding_config=first)
+    desk.view.groups["mine"] = group
+    desk._take_part({"mine"})
+    spec = desk.hosts.by_name["mine"].spec
+    assert spec.config == spec.founded.config == first
+
+
 def test_a_group_that_this_disk_left_is_not_founded_again(desk: Desk) -> None:
     """Its member's promises are gone with its data."""
     desk.hosts.left = {5}

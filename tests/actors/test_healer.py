@@ -7,7 +7,9 @@ import pytest
 
 from fleet.actors.healer import SILENT_ROUNDS, Healer
 from fleet.actors.mail import GroupRequest, MemberInfo, MemberList, NodeInfo, OpReply, RemoveMember
+from fleet.cluster import GroupInfo
 from fleet.healing import Seat, Seen
+from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, NodeName
 
 LEADER, HELD, GONE = MemberId("n1@a.1"), MemberId("n2@b.1"), MemberId("n3@c.1")
@@ -79,3 +81,17 @@ def test_a_node_that_is_away_is_not_asked(healer: Rounds) -> None:
     healer.away.add("n2")
     healer.away.add("n3")
     assert [name for _ in range(3 * SILENT_ROUNDS) for name in healer.look()] == []
+
+
+def test_settings_that_the_cluster_does_not_show_are_told_to_it(healer: Rounds) -> None:
+    """Whoever changed them may have gone before the cluster was told."""
+    told: list[tuple[Any, ...]] = []
+    shown, changed = GroupConfig(), GroupConfig(election_ms=2000)
+    manager: Any = healer.manager
+    manager.citizen = SimpleNamespace(command=lambda about, *command: told.append(command))
+    manager.view = SimpleNamespace(groups={"g": GroupInfo("g", 7, 3, b"", shown, ())})
+    for uid, config, applied in ((7, shown, 40), (8, changed, 41), (7, changed, 42)):
+        healer.hosting.spec.uid = uid
+        status: Any = SimpleNamespace(config=config, applied=applied)
+        healer._tell_config(healer.hosting, status)
+    assert told == [("note_config", "g", 7, changed, 42)]

@@ -295,6 +295,21 @@ def test_a_group_is_pinned_and_placed_again(three: Run) -> None:
     assert places(three, "g") == before
 
 
+def test_a_group_shows_the_newest_configuration_that_was_told_and_keeps_the_first_one(three: Run) -> None:
+    three.add("g")
+    uid, first = three.cluster.groups["g"].uid, three.cluster.groups["g"].config
+    second, third = GroupConfig(election_ms=2000), GroupConfig(election_ms=3000)
+    three("note_config", "g", uid, third, 30)
+    three("note_config", "g", uid, second, 20)
+    three("note_config", "g", uid + 1, second, 40)
+    three("note_config", "gone", uid, second, 40)
+    group = three.cluster.groups["g"]
+    assert (group.config, group.founding_config, group.rev) == (third, first, uid + 1)
+    three("note_config", "g", uid, second, 40)
+    group = three.cluster.groups["g"]
+    assert (group.config, group.founding_config) == (second, first)
+
+
 def test_a_group_is_pinned_to_more_nodes_where_that_is_said(three: Run) -> None:
     three.add("g", replicas=2)
     assert isinstance(refusal(lambda: three("pin_group", "g", ("n3", "n1"), 3)), BadArguments)

@@ -60,6 +60,15 @@ def test_a_node_that_has_not_found_its_cluster_yet_is_asked_again() -> None:
     assert [address for address, _ in nodes.asked].count("n1:1") == 1
 
 
+def test_a_node_that_has_not_seen_what_this_client_changed_is_asked_again() -> None:
+    """A group that had just been added was missing in what the first node that answered said."""
+    early, late = seen_by(N1, N1, rev=8), seen_by(N1, N1, rev=9)
+    nodes = Nodes({"n1:1": [early, early, late]}, ["n1:1"])
+    assert nodes.cluster() == early
+    nodes._committed = 9
+    assert nodes.cluster() == late
+
+
 def test_when_no_node_finds_its_cluster_in_time_that_is_said() -> None:
     nodes = Nodes({"n1:1": [seen_by(N1)]}, ["n1:1"])
     with pytest.raises(Unavailable, match="found its cluster") as caught:

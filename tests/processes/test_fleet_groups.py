@@ -10,6 +10,7 @@ import pytest
 import fleet
 from fleet import operations
 from fleet.actors.hostings import LEFT_KEY
+from fleet.cluster import GroupInfo
 from fleet.errors import CleanupOngoing, OtherDataClass
 from fleet.operations import Operations
 from fleet.payload import encode_class
@@ -62,7 +63,7 @@ def test_new_groups_wait_for_events_and_for_no_timer(
     assert [group.add(1) for group in yard.client.create_groups(names, Counter)] == [1] * 20
     assert all(set(names) <= set(yard.hosted(node)) for node in yard.nodes)
     assert refused(lambda: yard.client.create_groups(["new", "many3"], Counter)) == "GroupExists"
-    assert yard.client.group("new", Counter).add(1) == 1
+    assert "new" in [group.name for group in yard.client.groups()]
 
 
 @pytest.mark.parametrize("nodes, zones", [(3, 3), (4, 2)])
@@ -194,6 +195,41 @@ def test_what_cannot_be_is_refused_and_changes_nothing(yard: NodeFleet) -> None:
     client.activate("n1")
     assert yard.records()["n1"].state == "active"
     assert group.add(1) == 3
+
+
+def test_changes_return_their_revisions_and_show_at_once(yard: NodeFleet) -> None:
+    """`groups()` went on showing the settings of the creation, and what a node that lagged knew."""
+    yard.start("n1", "n2", "n3")
+    client = yard.client
+
+    def shown() -> GroupInfo:
+        (group,) = client.groups()
+        return group
+
+    group = client.create_group("g", Counter, replicas=3)
+    group.add(1)
+    last = client.status("g").last_index
+    first, changed = shown().config, fleet.GroupConfig(election_ms=2000)
+    assert client.change_config("g", changed) == last + 1
+    assert (shown().config, shown().founding_config) == (changed, first)
+    revisions = [shown().rev]
+    revisions.append(client.pin_group("g", ["n2", "n3", "n1"]))
+    assert shown().pinned == ("n2", "n3", "n1")
+    revisions.append(client.pin_group("g", []))
+    assert shown().pinned == ()
+    revisions.append(client.transfer_leader("g", "n3"))
+    assert shown().leader == "n3" and shown().rev == revisions[-1]
+    revisions.append(client.release_leader("g"))
+    assert shown().leader == ""
+    revisions.append(client.set_replicas("g", 2))
+    assert shown().replicas == 2
+    revisions.append(client.drain("n3"))
+    revisions.append(client.activate("n1"))
+    revisions.append(client.set_purge_after(60))
+    eventually(lambda: len(client.status("g").voters) == 2, what="the third member to go")
+    revisions.append(client.remove_group("g"))
+    assert client.groups() == []
+    assert revisions == sorted(set(revisions))
 
 
 def test_more_replicas_than_nodes_are_completed_as_nodes_come(yard: NodeFleet) -> None:
