@@ -31,8 +31,8 @@ from fleet.errors import (
     WouldBreakQuorum,
 )
 from fleet.payload import class_name
-from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
 from fleet.raft.core import Core
+from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
 from fleet.raft.events import Change, Transfer
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.ready import (

@@ -101,8 +101,8 @@ def bench_reject() -> None:
         for count in (100, 1_000, 20_000, 200_000):
             accounts = yard.client.create_group(f"accounts{count}", Accounts)
             accounts.fill(count)
-            puts = [timed_ms(lambda: accounts.put(1, 1)) for _ in range(200)]  # noqa: B023
-            takes = [timed_ms(lambda: refused(accounts)) for _ in range(100)]  # noqa: B023
+            puts = [timed_ms(lambda: accounts.put(1, 1)) for _ in range(200)]
+            takes = [timed_ms(lambda: refused(accounts)) for _ in range(100)]
             show(f"{count:,} accounts: a command, 1 caller, median", statistics.median(puts), unit="ms")
             show("  a rejected one", statistics.median(takes), unit="ms")
 
