@@ -8,7 +8,7 @@ from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.mail import AwaitWrites, EndTurn, StartDisk, WriteFailed, WritesDone
 from fleet.ports import Completion, StoreWriter, Write
-from fleet.raft.events import Persisted
+from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored
 
 
 class Disk(GuardedActor):
@@ -22,8 +22,9 @@ class Disk(GuardedActor):
         super().__init__()
         self.writer: StoreWriter | None = None
         self.gathered: list[tuple[Any, Write]] = []
-        self.waiting: dict[int, deque[Any]] = {}
-        """By group, who sent each write that is under way: an earlier life of a member counts otherwise."""
+        self.waiting: dict[tuple[int, bool], deque[Any]] = {}
+        """By group and whether they are aside, who sent each write that is under way: an earlier life of a
+        member counts otherwise."""
         self.failed_members: dict[int, Any] = {}
         """Members whose write failed and that may not know it yet: nothing is written after it."""
         self.awaited: dict[int, Any] = {}
@@ -44,7 +45,7 @@ class Disk(GuardedActor):
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
         assert self.writer is not None
         for sender, write in self.gathered:
-            self.waiting.setdefault(write.group, deque()).append(sender)
+            self.waiting.setdefault((write.group, write.is_aside), deque()).append(sender)
             self.writer.submit(write)
         self.gathered.clear()
 
@@ -53,7 +54,7 @@ class Disk(GuardedActor):
         self._tell_if_done(m.group)
 
     def _tell_if_done(self, group: int) -> None:
-        if group in self.awaited and group not in self.waiting:
+        if group in self.awaited and not {(group, False), (group, True)} & self.waiting.keys():
             if all(write.group != group for _, write in self.gathered):
                 self.send(self.awaited.pop(group), WritesDone(group))
 
@@ -66,7 +67,11 @@ class Disk(GuardedActor):
     def _tell(self, completion: Completion) -> None:
         newest: dict[int, list[tuple[Any, int]]] = {}
         for write in completion.writes:
-            sender = self._take_sender(write.group)
+            sender = self._take_sender(write.group, write.is_aside)
+            if write.is_aside:
+                self._tell_aside(sender, write, completion.error)
+                self._tell_if_done(write.group)
+                continue
             told = newest.setdefault(write.group, [])
             if told and told[-1][0] == sender:
                 told.pop()
@@ -79,12 +84,20 @@ class Disk(GuardedActor):
                     self._fail(group, sender, completion.error)
             self._tell_if_done(group)
 
-    def _take_sender(self, group: int) -> Any:
-        """Writes of one group are done in the order of their submission."""
-        waiting = self.waiting[group]
+    def _tell_aside(self, sender: Any, write: Write, error: Exception | None) -> None:
+        if error is None:
+            assert write.snapshot is not None
+            self.send(sender, SnapshotStored(write.snapshot.meta.index))
+        else:
+            log.error("a snapshot of group number %d was not written: %s", write.group, error)
+            self.send(sender, SnapshotFailed())
+
+    def _take_sender(self, group: int, is_aside: bool) -> Any:
+        """Writes of one group are done in the order of their submission, those aside among themselves."""
+        waiting = self.waiting[group, is_aside]
         sender = waiting.popleft()
         if not waiting:
-            del self.waiting[group]
+            del self.waiting[group, is_aside]
         return sender
 
     def _fail(self, group: int, member: Any, error: Exception) -> None:

@@ -40,10 +40,18 @@ from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
-from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotTaken, Tick
+from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotStored, SnapshotTaken, Tick
 from fleet.raft.ids import Index, MemberId, NodeName, node_of
 from fleet.raft.messages import PeerMessage
-from fleet.raft.ready import BecameLeader, MembersChanged, PersistRequest, Ready, SteppedDown, TailLost
+from fleet.raft.ready import (
+    BecameLeader,
+    MembersChanged,
+    PersistRequest,
+    Ready,
+    SaveRequest,
+    SteppedDown,
+    TailLost,
+)
 from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
 from fleet.storage.lmdb_store import LmdbStore
@@ -206,6 +214,14 @@ class Member(GuardedActor):
         while self.held and self.held[0][0] <= m.seq:
             for message in self.held.popleft()[1]:
                 self._post(message)
+        self._rebase()
+
+    def on_snapshot_event(self, m: SnapshotStored | SnapshotFailed, sender: Any) -> None:
+        self.step(m)
+        self._rebase()
+
+    def _rebase(self) -> None:
+        """To the snapshot that is on the disk now."""
         snapshot = self.core.snapshot
         if snapshot is not None and self.core.durable_snapshot > self.base_index:
             self.base_index = snapshot.index
@@ -258,6 +274,8 @@ class Member(GuardedActor):
         if ready.write is not None:
             self._flush()
             self._write(ready.write)
+        if ready.save is not None:
+            self._save(ready.save)
         if ready.send_after:
             self._hold(ready.after_seq, ready.send_after)
         if ready.restore is not None:
@@ -287,21 +305,17 @@ class Member(GuardedActor):
             self._stop(removed=True)
 
     def _write(self, request: PersistRequest) -> None:
-        start, meta = self.start, request.snapshot
+        meta = request.snapshot
         write = Write(
             group=self.number,
             seq=request.seq,
             hard=request.hard,
             entries=request.entries,
             snapshot=SnapshotWrite(meta, request.snapshot_data) if meta is not None else None,
-            keep_after=request.keep_after,
             reset=request.reset,
         )
-        if meta is not None and not request.reset:
-            data = request.snapshot_data  # the former one is gone as soon as the disk has this one
-            self.applier.rebase(meta.index, lambda: machine_state(data), meta.size)
-        if start.disk is not None:
-            self.send(start.disk, write)
+        if self.start.disk is not None:
+            self.send(self.start.disk, write)
             return
         try:
             self.store.write([write])
@@ -309,6 +323,22 @@ class Member(GuardedActor):
             self.send(self.myAddress, WriteFailed(write.group, str(error)))
             return
         self.send(self.myAddress, Persisted(write.seq))
+
+    def _save(self, request: SaveRequest) -> None:
+        meta, data = request.meta, request.data
+        snapshot = SnapshotWrite(meta, data)
+        write = Write(self.number, 0, snapshot=snapshot, keep_after=request.keep_after, is_aside=True)
+        # The former one is gone as soon as the disk has this one.
+        self.applier.rebase(meta.index, lambda: machine_state(data), meta.size)
+        if self.start.disk is not None:
+            self.send(self.start.disk, write)
+            return
+        try:
+            self.store.write([write])
+        except FleetError as error:
+            self.send(self.myAddress, self._snapshot_failed(error))
+            return
+        self.send(self.myAddress, SnapshotStored(meta.index))
 
     # -- snapshots ---------------------------------------------------------------------------------
 
@@ -426,6 +456,8 @@ class Member(GuardedActor):
         WakeupMessage: on_wakeup,
         Persisted: on_persisted,
         WriteFailed: on_write_failed,
+        SnapshotStored: on_snapshot_event,
+        SnapshotFailed: on_snapshot_event,
         WatchMessage: on_watch,
         EndTurn: on_end_turn,
         ActorExitRequest: on_exit,

@@ -73,6 +73,9 @@ class Write(Struct, frozen=True):
     snapshot: SnapshotWrite | None = None
     keep_after: Index = 0
     reset: bool = False
+    is_aside: bool = False
+    """A snapshot that nobody waits for: the group's later writes may be done before it, none of its earlier
+    ones after it. When it fails, the group's other writes do not."""
 
 
 class Loaded(Struct, frozen=True):
@@ -119,7 +122,8 @@ class Durable(Protocol):
 
 
 class StoreWriter(Protocol):
-    """Writes off the event loop. Writes of one group complete in the order of their submission."""
+    """Writes off the event loop. Writes of one group complete in the order of their submission, those
+    aside among themselves."""
 
     def submit(self, write: Write) -> None: ...
 

@@ -179,7 +179,8 @@ class SimWriter(Writer):
         else:
             self._failures += 1
             for write in writes:
-                self._broken[write.group] = _Broken(self._failures, error)
+                if not write.is_aside:
+                    self._broken[write.group] = _Broken(self._failures, error)
         self._done.append(Completion(tuple(writes), error))
 
 

@@ -16,8 +16,8 @@ from fleet.storage.transaction import Transaction
 
 T = TypeVar("T")
 
-STAGE_CHUNKS = 16
-"""A staged snapshot goes in steps of this many chunks: 4 MiB."""
+STAGE_CHUNKS = 4
+"""A staged snapshot goes in steps of this many chunks: 1 MiB."""
 
 
 class Store(ABC):
@@ -138,8 +138,8 @@ class Store(ABC):
 
     def stage(self, one: Write) -> Iterator[None]:
         """Write a big snapshot's chunks ahead, a synced transaction a step, so that other writes get
-        between. The group is unchanged until `write` is called with the same write, and nothing
-        else may be written to the group before that.
+        between. The group is unchanged until `write` is called with the same write, and no other
+        snapshot may be written to the group before that, unless this is closed.
         """
         with self._turn:
             self._clear_litter()

@@ -35,7 +35,8 @@ class Writer:
     is then written group by group, and the others do not suffer.
 
     A snapshot that the store stages in steps does not keep other groups waiting: they are written
-    between the steps; its own group's writes queue behind it.
+    between the steps; its own group's writes queue behind it, unless it `is_aside`. Of small ones aside,
+    one commit takes no more bytes than of a big one a step.
     """
 
     def __init__(self, store: Store) -> None:
@@ -47,7 +48,9 @@ class Writer:
         self._failures = 0
         self._broken: dict[int, _Broken] = {}
         self._held: dict[int, list[_Submitted]] = {}
+        self._aside: deque[_Submitted] = deque()
         self._staging: Iterator[None] | None = None
+        self._aside_staging: Iterator[None] | None = None
         self._thread = threading.Thread(target=self._run, name="fleet-writer", daemon=True)
         self._thread.start()
 
@@ -89,20 +92,27 @@ class Writer:
 
     def _run(self) -> None:
         is_closing = False
-        while not is_closing or self._held:
+        while not is_closing or self._held or self._aside:
             ready = []
-            for one in self._take(wait=not is_closing and not self._held):
+            for one in self._take(wait=not (is_closing or self._held or self._aside)):
                 if one is None:
                     is_closing = True
+                    continue
+                if one.write.snapshot is not None and not one.write.is_aside:
+                    self._overtake(one.write.group)
+                if one.write.is_aside:
+                    self._aside.append(one)
                 elif one.write.group in self._held:
                     self._held[one.write.group].append(one)
                 elif self._is_big(one.write):
                     self._held[one.write.group] = [one]
                 else:
                     ready.append(one)
-            self._commit(ready)
+            self._commit([*ready, *self._small_aside()])
             if self._held:
                 self._stage_on()
+            elif self._aside:
+                self._stage_aside()
 
     def _take(self, wait: bool) -> list[_Submitted | None]:
         """Everything that is there, and at least one if `wait`."""
@@ -130,6 +140,48 @@ class Writer:
         except Exception as error:
             self._staging = None
             self._finish([one.write for one in self._held.pop(group)], error)
+
+    def _overtake(self, group: int) -> None:
+        """The leader's snapshot is coming: the member's own is no longer wanted."""
+        for one in [one for one in self._aside if one.write.group == group]:
+            if one is self._aside[0] and self._aside_staging is not None:
+                self._aside_staging.close()  # type: ignore[attr-defined]
+                self._aside_staging = None
+            self._aside.remove(one)
+            self._finish([one.write], None)
+
+    def _small_aside(self) -> list[_Submitted]:
+        taken: list[_Submitted] = []
+        size = 0
+        while self._aside and not self._is_big(self._aside[0].write):
+            snapshot = self._aside[0].write.snapshot
+            size += snapshot.meta.size if snapshot is not None else 0
+            if taken and size > self._store.inline_bytes_max:
+                break
+            taken.append(self._aside.popleft())
+        return taken
+
+    def _stage_aside(self) -> None:
+        """One step of the first; after the last, its write, which is a small one now."""
+        first = self._aside[0]
+        if not self._is_big(first.write):
+            return
+        if self._aside_staging is None:
+            self._aside_staging = self._store.stage(first.write)
+        error: Exception | None = None
+        try:
+            next(self._aside_staging)
+            return
+        except StopIteration:
+            pass
+        except Exception as fault:
+            error = fault
+        self._aside_staging = None
+        self._aside.popleft()
+        if error is None:
+            self._commit([first])
+        else:
+            self._finish([first.write], error)
 
     def _commit(self, submitted: Sequence[_Submitted]) -> None:
         writes = []
@@ -163,6 +215,7 @@ class Writer:
         if error is not None:
             self._failures += 1
             for write in writes:
-                self._broken[write.group] = _Broken(self._failures, error)
+                if not write.is_aside:
+                    self._broken[write.group] = _Broken(self._failures, error)
         self._done.append(Completion(tuple(writes), error))
         os.eventfd_write(self._fd, 1)

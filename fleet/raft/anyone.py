@@ -12,7 +12,7 @@ from fleet.raft.change import (
     reset_election_deadline,
 )
 from fleet.raft.entries import SnapshotMeta
-from fleet.raft.events import Persisted, SnapshotFailed, SnapshotTaken
+from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored, SnapshotTaken
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -100,27 +100,38 @@ def note_durable(core: CoreState, write: PendingWrite) -> None:
     if write.hard is not None:
         core.durable_hard = write.hard
     core.log.mark_durable(write.last_index, write.last_term)
-    if write.snapshot is None:
-        return
-    if core.snapshot is None or core.snapshot.index < write.snapshot.index:
-        core.snapshot = write.snapshot
-    if write.keep_after > core.log.base_index:
-        core.log.compact(write.keep_after)
-        core.membership.compact(write.keep_after)
+    if write.snapshot is not None:
+        note_snapshot(core, write.snapshot)
+
+
+def note_snapshot(core: CoreState, meta: SnapshotMeta) -> None:
+    if core.snapshot is None or core.snapshot.index < meta.index:
+        core.snapshot = meta
     core.bytes_since_snapshot = core.log.bytes_after(core.snapshot.index)
 
 
 def on_snapshot_taken(core: CoreState, role: Role, m: SnapshotTaken) -> None:
     """Make it durable; a snapshot from the leader may have overtaken it."""
     taking, core.taking = core.taking, None
-    core.snapshot_failures = 0
     if taking is None or taking.index != m.index or m.index < core.log.base_index:
         return
     core.saving = (describe(taking, m.data), m.data)
 
 
+def on_snapshot_stored(core: CoreState, role: Role, m: SnapshotStored) -> None:
+    """A snapshot from the leader may have overtaken it."""
+    if core.storing is None or core.storing[0].index != m.index:
+        return
+    (meta, keep_after), core.storing = core.storing, None
+    core.snapshot_failures = 0
+    if keep_after > core.log.base_index:
+        core.log.compact(keep_after)
+        core.membership.compact(keep_after)
+    note_snapshot(core, meta)
+
+
 def on_snapshot_failed(core: CoreState, role: Role, m: SnapshotFailed) -> None:
-    core.taking = None
+    core.taking = core.storing = None
     delay = core.config.election_ms << min(core.snapshot_failures, 16)
     core.snapshot_failures += 1
     core.snapshot_not_before = core.now + min(delay, SNAPSHOT_RETRY_MS_MAX)

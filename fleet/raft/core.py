@@ -7,13 +7,15 @@ only; what happens on which event in which role stands in `table.py`.
 
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 from fleet.raft.change import note_committed
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import LocalEvent
-from fleet.raft.ids import Millis
+from fleet.raft.ids import Index, Millis
 from fleet.raft.leader import is_sending_snapshot, leader_lease_until, replicate, settle_reads
 from fleet.raft.messages import PeerMessage
+from fleet.raft.promises import is_kept_already
 from fleet.raft.ready import Ready
 from fleet.raft.state import CoreState, Leader
 from fleet.raft.table import dispatch
@@ -43,6 +45,7 @@ class Core(CoreState):
         if type(self.role) is Leader:
             replicate(self, self.role)
         self.finish_write()
+        self.finish_save()
         ready = self.ready
         if self.has_more():
             ready.apply = self.log.take_committed(APPLY_MAX)
@@ -55,13 +58,21 @@ class Core(CoreState):
         if not ready.asks_for_anything():
             return None
         if ready.send_after:
-            if self.writes:
-                ready.after_seq = self.seq
-            else:
-                ready.send_now.extend(ready.send_after)
-                ready.send_after = []
+            self._release(ready)
         self.ready = Ready()
         return ready
+
+    def _release(self, ready: Ready) -> None:
+        """What promises nothing that is still to be written leaves at once: a heartbeat's answer does not
+        wait for a write that takes long."""
+        messages, ready.send_after = ready.send_after, []
+        for message in messages:
+            if self.writes and not is_kept_already(self, message):
+                ready.send_after.append(message)
+            else:
+                ready.send_now.append(message)
+        if ready.send_after:
+            ready.after_seq = self.seq
 
     def has_more(self) -> bool:
         """Whether committed entries still wait for the next `take_ready`."""
@@ -82,8 +93,8 @@ class Core(CoreState):
 
     def _snapshot_is_under_way(self) -> bool:
         """One at a time, until it is durable."""
-        is_asked_for = self.taking is not None or self.saving is not None or self.installing is not None
-        return is_asked_for or any(write.snapshot is not None for write in self.writes)
+        own = self.taking is not None or self.saving is not None or self.storing is not None
+        return own or self.is_installing
 
     def _snapshot_is_due(self) -> bool:
         config = self.config
@@ -98,4 +109,8 @@ class Core(CoreState):
         due = min(max(due, config.snapshot_floor_bytes), config.snapshot_ceiling_bytes)
         if is_sending_snapshot(self):
             due = 4 * config.snapshot_ceiling_bytes
-        return self.bytes_since_snapshot > due
+        return self.bytes_since_snapshot > due * (1 + self._delay_of_snapshot(taken_at))
+
+    def _delay_of_snapshot(self, taken_at: Index) -> float:
+        """0 to 0.5, another one for each member: not all of a group are to write theirs at once."""
+        return crc32(f"{self.id} {taken_at}".encode()) / (1 << 33)

@@ -34,8 +34,14 @@ class SnapshotTaken(Struct, frozen=True, gc=False):
     data: bytes
 
 
+class SnapshotStored(Struct, frozen=True, gc=False):
+    """The member's own snapshot at `index` is durable, and the log before it is cut."""
+
+    index: Index
+
+
 class SnapshotFailed(Struct, frozen=True, gc=False):
-    """The state could not be encoded; asked for again after a while, a longer one each time."""
+    """The state could not be encoded or stored; asked for again after a while, a longer one each time."""
 
 
 class SnapshotLost(Struct, frozen=True, gc=False):
@@ -74,5 +80,14 @@ class Transfer(Struct, frozen=True, gc=False):
 
 
 LocalEvent: TypeAlias = (
-    Tick | Persisted | SnapshotTaken | SnapshotFailed | SnapshotLost | Propose | Query | Change | Transfer
+    Tick
+    | Persisted
+    | SnapshotTaken
+    | SnapshotStored
+    | SnapshotFailed
+    | SnapshotLost
+    | Propose
+    | Query
+    | Change
+    | Transfer
 )

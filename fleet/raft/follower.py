@@ -67,6 +67,8 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
     log.commit_to(min(m.commit, verified))
     if core.deadline == NEVER:
         reset_election_deadline(core)
+    if not entries and verified > log.durable:
+        verified = log.durable  # the rest is confirmed to the appends that brought it
     core.send_durably(AppendReply(core.term, core.id, m.src, True, verified, 0, 0, m.round, m.sent_at))
 
 
@@ -113,7 +115,7 @@ def install(core: CoreState, m: InstallSnapshot, data: bytes) -> None:
     core.membership.reset(meta.index, meta.members)
     core.config = meta.config
     core.unwritten.clear()
-    core.taking = core.saving = None
+    core.taking = core.saving = core.storing = None
     core.snapshot = meta
     core.bytes_since_snapshot = 0
     core.installing = (meta, data)

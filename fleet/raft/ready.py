@@ -74,8 +74,16 @@ class PersistRequest(Struct, frozen=True):
     entries: tuple[Entry, ...]
     snapshot: SnapshotMeta | None
     snapshot_data: bytes
-    keep_after: Index
     reset: bool
+
+
+class SaveRequest(Struct, frozen=True):
+    """This member's own snapshot. It may take long, and nothing waits for it."""
+
+    meta: SnapshotMeta
+    data: bytes
+    keep_after: Index
+    """Entries up to this go with the same write."""
 
 
 class Ready(Struct):
@@ -83,7 +91,8 @@ class Ready(Struct):
 
     1. `send_now` may leave before anything is durable (Raft thesis 10.2.1), `chunks` after their data
        was read from the store (`SnapshotLost` when it is gone);
-    2. `write` goes to the store, whose completion is stepped as `Persisted(write.seq)`;
+    2. `write` goes to the store, whose completion is stepped as `Persisted(write.seq)`; `save` goes there
+       after all writes so far, and later ones may pass it: `SnapshotStored`, or `SnapshotFailed`;
     3. `send_after` leaves when every write up to `after_seq` is durable: votes and acknowledgements;
     4. `restore` replaces the applied state;
     5. `apply` is executed, in order; then
@@ -95,6 +104,7 @@ class Ready(Struct):
     send_now: list[PeerMessage] = []
     chunks: list[InstallSnapshot] = []
     write: PersistRequest | None = None
+    save: SaveRequest | None = None
     send_after: list[PeerMessage] = []
     after_seq: int = 0
     restore: tuple[SnapshotMeta, bytes] | None = None
@@ -111,6 +121,7 @@ class Ready(Struct):
         return bool(
             self.send_now
             or self.write
+            or self.save
             or self.send_after
             or self.apply
             or self.answers

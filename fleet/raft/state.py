@@ -14,7 +14,7 @@ from fleet.raft.log import Log
 from fleet.raft.membership import Membership
 from fleet.raft.messages import PeerMessage
 from fleet.raft.progress import NO_LEASE, Progress
-from fleet.raft.ready import Answer, PersistRequest, Ready
+from fleet.raft.ready import Answer, PersistRequest, Ready, SaveRequest
 
 NEVER: Final[Millis] = 1 << 62
 
@@ -82,7 +82,6 @@ class PendingWrite:
     last_index: Index
     last_term: Term
     snapshot: SnapshotMeta | None
-    keep_after: Index
 
 
 @dataclass(slots=True)
@@ -128,6 +127,9 @@ class CoreState:
     unwritten: list[Entry] = field(default_factory=list)
     installing: tuple[SnapshotMeta, bytes] | None = None
     saving: tuple[SnapshotMeta, bytes] | None = None
+    """This member's own snapshot, to be handed to the store."""
+    storing: tuple[SnapshotMeta, Index] | None = None
+    """The one that the store is writing beside everything else, and up to where the log goes with it."""
 
     # -- questions ---------------------------------------------------------------------------------
 
@@ -142,9 +144,14 @@ class CoreState:
     @property
     def durable_snapshot(self) -> Index:
         """A restart begins with a snapshot that is at least as new; 0 while one is being written."""
-        if self.installing is not None or any(write.snapshot is not None for write in self.writes):
+        if self.storing is not None or self.is_installing:
             return 0
         return self.snapshot.index if self.snapshot is not None else 0
+
+    @property
+    def is_installing(self) -> bool:
+        """Whether the leader's snapshot is not on the disk yet."""
+        return self.installing is not None or any(write.snapshot is not None for write in self.writes)
 
     @property
     def may_lead(self) -> bool:
@@ -205,18 +212,12 @@ class CoreState:
         """Gather everything that must be durable into one write."""
         last = self._last_hard()
         hard = None if self.term == last.term and self.vote == last.vote else self.hard
-        if hard is None and not self.unwritten and self.installing is None and self.saving is None:
+        if hard is None and not self.unwritten and self.installing is None:
             return
-        snapshot, data = self.installing or self.saving or (None, b"")
-        keep_after = 0
-        if self.saving and not self.installing:
-            config = self.config
-            keep_after = self.log.before_tail(self.saving[0].index, config.log_tail, config.log_tail_bytes)
+        snapshot, data = self.installing or (None, b"")
         self.seq += 1
         self.writes.append(
-            PendingWrite(
-                self.seq, self.now, hard, self.log.last_index, self.log.last_term, snapshot, keep_after
-            )
+            PendingWrite(self.seq, self.now, hard, self.log.last_index, self.log.last_term, snapshot)
         )
         self.ready.write = PersistRequest(
             seq=self.seq,
@@ -224,11 +225,20 @@ class CoreState:
             entries=tuple(self.unwritten),
             snapshot=snapshot,
             snapshot_data=data,
-            keep_after=keep_after,
             reset=self.installing is not None,
         )
         self.unwritten = []
-        self.installing = self.saving = None
+        self.installing = None
+
+    def finish_save(self) -> None:
+        """This member's own snapshot goes to the store beside the writes: nobody was promised anything."""
+        if self.saving is None:
+            return
+        (meta, data), self.saving = self.saving, None
+        config = self.config
+        keep_after = self.log.before_tail(meta.index, config.log_tail, config.log_tail_bytes)
+        self.storing = meta, keep_after
+        self.ready.save = SaveRequest(meta, data, keep_after)
 
     def _last_hard(self) -> HardState:
         for write in reversed(self.writes):

@@ -12,6 +12,7 @@ from fleet.raft.events import (
     Query,
     SnapshotFailed,
     SnapshotLost,
+    SnapshotStored,
     SnapshotTaken,
     Tick,
     Transfer,
@@ -51,6 +52,7 @@ ANYONE: Final[dict[type, Handler]] = {
     Stranger: anyone.on_stranger,
     SnapshotTaken: anyone.on_snapshot_taken,
     SnapshotFailed: anyone.on_snapshot_failed,
+    SnapshotStored: anyone.on_snapshot_stored,
 }
 
 HANDLERS: Final[dict[type, dict[type, Handler]]] = {

@@ -117,8 +117,9 @@ def test_s72_a_child_that_cannot_be_made_is_a_snapshot_that_failed(
 def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
     """The next own snapshot forgot it: its descriptors stayed, and nobody waited for it."""
     donor = Alone()
-    donor.append(100)
-    donor.sync()
+    for _ in range(3):
+        donor.append(100)
+        donor.sync()
     meta = donor.member.core.snapshot
     assert meta is not None
     data = donor.store.read_snapshot(1, meta.index, 0, meta.size)
@@ -132,11 +133,11 @@ def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
         held.tell(mail(append))
         held.sync()
 
-    follow(2, 40, 1, prev_term=1)
+    follow(2, 60, 1, prev_term=1)
     assert held.member.core.snapshot is not None
     held.member.start = replace(held.member.start, fork_above_bytes=1)
     before = descriptors()
-    follow(42, 40, 1, prev_term=2)
+    follow(62, 60, 1, prev_term=2)
     assert held.member.dumping is not None
     held.tell(mail(InstallSnapshot(2, PEER, ME, meta, 0, data, 0, 0)))
     held.sync()

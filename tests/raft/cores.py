@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fleet.raft.config import GroupConfig
 from fleet.raft.core import Core
 from fleet.raft.entries import Body, Command, Entry, HardState, Members, SnapshotMeta
-from fleet.raft.events import LocalEvent, Persisted, Tick
+from fleet.raft.events import LocalEvent, Persisted, SnapshotStored, Tick
 from fleet.raft.ids import MemberId, Millis, member_id
 from fleet.raft.messages import AppendEntries, AppendReply, PeerMessage, PreVoteReply, VoteReply
 from fleet.raft.ready import PersistRequest, Ready
@@ -128,6 +128,8 @@ def settle(core: Core) -> list[Ready]:
         readies += more
         if core.writes:
             core.step(core.now, Persisted(core.seq))
+        if core.storing is not None:
+            core.step(core.now, SnapshotStored(core.storing[0].index))
 
 
 def said(readies: Iterable[Ready], kind: type | None = None) -> list[PeerMessage]:

@@ -10,7 +10,7 @@ from fleet.raft.core import Core
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.messages import PeerMessage
-from fleet.raft.ready import Hook, PersistRequest
+from fleet.raft.ready import Hook, PersistRequest, SaveRequest
 from fleet.raft.state import NEVER
 
 
@@ -28,8 +28,6 @@ class Disk:
             self.snapshot, self.data = write.snapshot, write.snapshot_data
         if write.reset:
             self.entries.clear()
-        for index in [index for index in self.entries if index <= write.keep_after]:
-            del self.entries[index]
         if write.entries:
             first = write.entries[0].index
             for index in [index for index in self.entries if index >= first]:
@@ -37,6 +35,13 @@ class Disk:
             self.entries.update((entry.index, entry) for entry in write.entries)
         if write.hard is not None:
             self.hard = write.hard
+
+    def save(self, save: SaveRequest) -> None:
+        """The leader's snapshot may have overtaken it."""
+        if self.snapshot is None or self.snapshot.index < save.meta.index:
+            self.snapshot, self.data = save.meta, save.data
+            for index in [index for index in self.entries if index <= save.keep_after]:
+                del self.entries[index]
 
     def holds(self, entry: Entry) -> bool:
         covered = self.snapshot is not None and self.snapshot.index >= entry.index

@@ -7,14 +7,24 @@ import pytest
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Members, SnapshotMeta
-from fleet.raft.events import Persisted, Propose, SnapshotFailed, SnapshotLost, SnapshotTaken, Tick
-from fleet.raft.messages import AppendEntries, InstallSnapshot, SnapshotReply
+from fleet.raft.events import (
+    Persisted,
+    Propose,
+    SnapshotFailed,
+    SnapshotLost,
+    SnapshotStored,
+    SnapshotTaken,
+    Tick,
+)
+from fleet.raft.messages import AppendEntries, InstallSnapshot, SnapshotReply, VoteReply, VoteRequest
 from fleet.raft.progress import PROBE, REPLICATE, SNAPSHOT
+from fleet.raft.ready import Ready
 from tests.raft.cores import (
     CONFIG,
     N1,
     N2,
     N3,
+    N4,
     THREE,
     accept,
     append,
@@ -30,6 +40,8 @@ from tests.raft.cores import (
     terms_of,
     written,
 )
+from tests.raft.host import Host
+from tests.raft.world import World
 
 SMALL = GroupConfig(snapshot_floor_bytes=300, snapshot_factor=1, log_tail=2)
 DATA = b"0123456789" * 10
@@ -75,6 +87,8 @@ def test_the_log_is_cut_only_when_the_snapshot_is_durable() -> None:
     take(core)
     assert core.log.base_index == 0 and core.snapshot.index == 0
     core.step(core.now, Persisted(core.seq))
+    assert core.log.base_index == 0 and core.snapshot.index == 0
+    core.step(core.now, SnapshotStored(at))
     assert core.log.base_index == at - SMALL.log_tail and core.snapshot.index == at
 
 
@@ -92,6 +106,58 @@ def test_s76_the_tail_behind_a_snapshot_is_bounded_in_bytes() -> None:
     assert core.log.bytes_after(core.log.base_index) < 200_000
     assert core.log.bytes_after(core.snapshot.index) + 50_000 >= core.log.bytes_after(core.log.base_index)
     assert core.log.base_index < core.snapshot.index
+
+
+def test_s74_a_heartbeat_is_answered_while_a_write_is_under_way() -> None:
+    """Its answer waited for whatever was being written: a slow disk cost the leader its majority."""
+    core = follower(term=2, terms=(1, 2))
+    append(core, (2, 2), entries(2, first=3))
+    (held,) = take(core)
+    assert [m.index for m in held.send_after] == [3] and held.send_now == []
+    append(core, (3, 2))
+    (ready,) = take(core)
+    assert [m.index for m in ready.send_now] == [2] and ready.send_after == [], "only what is on the disk"
+    core.step(core.now + core.config.storage_timeout_ms, AppendEntries(2, N2, N1, 3, 2, (), 0, 0, core.now))
+    (late,) = take(core)
+    assert late.send_now == [] and len(late.send_after) == 1, "a disk that hangs is not to be counted on"
+
+
+def test_s74_a_vote_does_not_leave_before_it_is_written() -> None:
+    core = follower(term=2, terms=(1, 2))
+    append(core, (2, 2), entries(2, first=3))
+    take(core)
+    core.step(core.now + 5000, VoteRequest(3, N3, N1, 9, 2, False))
+    readies = take(core)
+    assert [type(m) for ready in readies for m in ready.send_after] == [VoteReply]
+    assert not any(ready.send_now for ready in readies)
+
+
+def test_s74_entries_are_written_while_a_snapshot_is() -> None:
+    core, at = grown()
+    core.step(core.now, SnapshotTaken(at, DATA))
+    (ready,) = take(core)
+    assert ready.save is not None and ready.write is None
+    core.step(core.now, Propose(99, (command(99),)))
+    (ready,) = take(core)
+    core.step(core.now, Persisted(ready.write.seq))
+    assert core.log.durable == core.log.last_index and core.snapshot.index == 0
+    assert not core.storage_hangs()
+    core.step(core.now, SnapshotStored(at))
+    assert core.snapshot.index == at
+
+
+def test_s74_members_do_not_take_their_snapshots_at_the_same_moment() -> None:
+    took = set()
+    config = GroupConfig(snapshot_floor_bytes=3000, snapshot_factor=1)
+    for me in (N1, N2, N3):
+        core = follower(term=2, terms=(1,), me=me, voters=(N4, N1, N2, N3), config=config)
+        for index in range(2, 200):
+            append(core, (index - 1, core.log.last_term), entries(2, first=index), index, src=N4)
+            at = [ready.take_snapshot for ready in settle(core) if ready.take_snapshot]
+            if at:
+                took.add(at[0])
+                break
+    assert len(took) == 3
 
 
 def test_a_follower_that_needs_what_is_gone_is_sent_the_snapshot() -> None:
@@ -269,3 +335,32 @@ def test_a_snapshot_that_failed_is_tried_again_later_each_time() -> None:
         asked.append(core.now - failed_at)
         core.step(core.now, SnapshotFailed())
     assert asked == [1000, 2000, 4000, 8000, 16000]
+
+
+class SlowSnapshots(World):
+    """Writing a snapshot takes 3 s, which is longer than any patience; any other write takes 1 ms."""
+
+    def carry_out(self, host: Host, ready: Ready) -> None:
+        save, ready.save = ready.save, None
+        super().carry_out(host, ready)
+        if save is not None:
+            self.later(max(self.now, host.disk_busy_until) - self.now + 3000, "save", host, save)
+
+
+def test_s74_snapshots_that_take_long_to_write_cost_no_leadership() -> None:
+    """Entries and heartbeats' answers queued behind them on all members at once: 6 leaders in 40 s."""
+    config = GroupConfig(snapshot_floor_bytes=100_000, snapshot_ceiling_bytes=100_000, snapshot_factor=1)
+    world = SlowSnapshots.of(3, 1, config)
+    world.weather.disk_ms = (1, 1)
+    world.witness.settled = lambda host: None  # type: ignore[method-assign]  # it prints whole logs
+    leader, asked = world.elect(), 0
+    first, slowest = leader.core.log.last_index, 0
+    while world.now < 20_000:
+        asked += 1
+        world.ask(leader.id, lambda token: Propose(token, (command(1, 0, bytes(4000)),)))
+        began = world.now
+        assert world.run(2000, lambda: leader.core.log.commit == first + asked)
+        slowest = max(slowest, world.now - began)
+        world.run(150)
+    assert world.leader is leader and slowest < 50
+    assert all(host.core.snapshot is not None for host in world.hosts.values())

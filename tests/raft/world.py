@@ -20,6 +20,7 @@ from fleet.raft.events import (
     Propose,
     Query,
     SnapshotLost,
+    SnapshotStored,
     SnapshotTaken,
     Tick,
     Transfer,
@@ -187,6 +188,10 @@ class World:
             host.disk.carry_out(what)
             self.witness.written(host)
             what = Persisted(what.seq)
+        elif kind == "save":
+            host.disk.save(what)
+            self.witness.written(host)
+            what = SnapshotStored(what.meta.index)
         elif kind == "read":
             self.finish_lease_read(host, *what)
             return
@@ -219,6 +224,9 @@ class World:
             takes = self.rng.randint(*self.weather.disk_ms)
             host.disk_busy_until = max(self.now, host.disk_busy_until) + takes
             self.later(host.disk_busy_until - self.now, "write", host, None)
+        if ready.save is not None:
+            takes = max(self.now, host.disk_busy_until) - self.now + self.rng.randint(*self.weather.disk_ms)
+            self.later(takes, "save", host, ready.save)
         host.held += [(ready.after_seq, message) for message in ready.send_after]
         if ready.restore is not None:
             host.applier.restore(ready.restore[1])

@@ -171,3 +171,81 @@ def test_close_finishes_what_was_submitted(disk: Disk) -> None:
     with pytest.raises(StorageFault, match="closed"):
         writer.submit(append(group, 51, 51))
     assert indexes(disk.open(), group) == list(range(41, 51))
+
+
+def aside(group: int, index: int, data: bytes, seq: int = 0) -> Write:
+    return Write(group, seq, snapshot=snapshot(index, data), keep_after=index, is_aside=True)
+
+
+def test_s74_entries_of_the_group_pass_its_snapshot_that_is_written_aside(disk: Disk) -> None:
+    """They queued behind it, and with them the answers that a leader waits for."""
+    store = disk.open()
+    group = create(store)
+    store.write([append(group, 1, 9)])
+    writer = Writer(store)
+    writer.submit(aside(group, 5, bytes(20 * MIB), seq=1000))
+    done: list[int] = []
+    for index in range(10, 15):
+        writer.submit(at(append(group, index, index), index))
+        done += [write.seq for one in wait_for(writer, 1) for write in one.writes]
+    assert done[:3] == [10, 11, 12]
+    if 1000 not in done:
+        wait_for(writer, 1)
+    writer.close()
+    store = disk.open()
+    loaded = store.load(group)
+    assert loaded.snapshot is not None and loaded.snapshot.index == 5
+    assert indexes(store, group) == [*range(6, 15)]
+
+
+def test_s74_small_snapshots_aside_share_no_more_than_a_budget_of_a_commit(
+    gated: tuple[Gated, Writer],
+) -> None:
+    store, writer = gated
+    groups = [create(store, str(n)) for n in range(6)]
+    store.permits.release(1)
+    store.write([append(group, 1, 9) for group in groups])
+    store.arrived.acquire()
+    store.batches.clear()
+    writer.submit(at(append(groups[0], 10, 10), 1))
+    assert store.arrived.acquire(timeout=10)
+    for n, group in enumerate(groups):
+        writer.submit(aside(group, 5, bytes(MIB * 2 // 5), seq=100 + n))
+    writer.submit(at(append(groups[1], 10, 10), 2))
+    store.permits.release(100)
+    wait_for(writer, 8)
+    assert store.batches == [[1], [2, 100, 101], [102, 103], [104, 105]]
+
+
+def test_s74_a_snapshot_from_the_leader_overtakes_one_that_is_written_aside(disk: Disk) -> None:
+    store = disk.open()
+    group = create(store)
+    store.write([append(group, 1, 9)])
+    writer = Writer(store)
+    writer.submit(aside(group, 5, bytes(30 * MIB)))
+    writer.submit(at(append(group, 10, 10), 2))
+    wait_for(writer, 1)
+    new = Write(group, 3, snapshot=snapshot(50, b"leader's"), reset=True)
+    writer.submit(new)
+    wait_for(writer, 2)
+    writer.submit(append(group, 51, 51))
+    wait_for(writer, 1)
+    writer.close()
+    store = disk.open()
+    assert store.load(group).snapshot == new.snapshot.meta  # type: ignore[union-attr]
+    assert store.read_snapshot(group, 50, 0, 99) == b"leader's"
+    assert sum(map(len, disk.records().values())) < 4096, "nothing of the other one is left"
+
+
+def test_a_snapshot_aside_that_fails_takes_nothing_with_it(gated: tuple[Gated, Writer]) -> None:
+    store, writer = gated
+    group = create(store)
+    store.permits.release(100)
+    store.write([append(group, 1, 9)])
+    store.failures[7] = StoreFull("full")
+    writer.submit(aside(group, 5, b"state", seq=7))
+    (failed,) = wait_for(writer, 1)
+    assert isinstance(failed.error, StoreFull)
+    writer.submit(at(append(group, 10, 10), 8))
+    writer.submit(at(append(group, 11, 11), 9))
+    assert not any(one.error for one in wait_for(writer, 2))

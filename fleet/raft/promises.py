@@ -1,0 +1,22 @@
+"""What a message promises of its sender's disk, and whether that is on it already."""
+
+from fleet.raft.entries import HardState
+from fleet.raft.messages import AppendReply, PeerMessage, SnapshotReply, VoteReply, VoteRequest
+from fleet.raft.state import CoreState
+
+
+def is_kept_already(core: CoreState, message: PeerMessage) -> bool:
+    """Whether the message may leave at once, though a write is under way: what it promises does not hang on
+    that one. A member whose disk hangs lets nothing leave: it is not to be counted on."""
+    hard = core.durable_hard
+    if message.term > hard.term or core.storage_hangs():
+        return False
+    if type(message) is AppendReply:
+        return not message.ok or message.index <= core.log.durable
+    if type(message) is SnapshotReply:
+        return not message.installed or message.index <= core.log.durable
+    if type(message) is VoteReply and message.granted:
+        return hard == HardState(message.term, message.dst)
+    if type(message) is VoteRequest:
+        return hard == HardState(message.term, message.src)
+    return True
