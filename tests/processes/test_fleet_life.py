@@ -80,7 +80,7 @@ def test_rf7_a_member_of_the_cluster_group_that_is_removed_is_replaced(yard: Nod
     yard.start("n1", "n2", "n3")
     before = yard.client.status("fleet:cluster")
     victim = next(member for member in before.voters if member != before.member)
-    eventually(lambda: yard.client.remove_member("fleet:cluster", node_of(victim)) is None)
+    eventually(lambda: yard.client.remove_member("fleet:cluster", node_of(victim)))
 
     def is_replaced() -> bool:
         status = yard.client.status("fleet:cluster")
@@ -163,7 +163,7 @@ def test_a_node_that_was_purged_while_it_was_down_is_back_soon_after_its_start(y
     add_all(yard, names, 1)
     for name in list(yard.nodes):
         yard[name].kill()
-        eventually(lambda: yard.client.purge(name) is None)
+        eventually(lambda: yard.client.purge(name))
         yard.await_nodes(*(set(yard.nodes) - {name}))
         yard.await_settled(names)
         yard[name].start()

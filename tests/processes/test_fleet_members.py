@@ -150,7 +150,7 @@ def test_rf17_of_three_voters_two_are_purged_one_after_the_other_and_the_third_l
     group = yard.client.create_group("g", Counter, nodes=["n3", "n4", "n5"])
     for count, name in enumerate(("n4", "n5"), 1):
         yard[name].kill()
-        eventually(lambda: yard.client.purge(name) is None)
+        eventually(lambda: yard.client.purge(name))
         eventually(lambda: len(yard.client.status("g").voters) == 3 - count)
         assert group.add(1) == count
     yard.await_nodes("n1", "n2", "n3")
