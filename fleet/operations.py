@@ -28,14 +28,16 @@ from fleet.errors import (
     FleetError,
     GroupExists,
     NoMajority,
+    NoNode,
     OtherDataClass,
     Unavailable,
+    WrongCluster,
 )
 from fleet.member_operations import GRACE_S, POLL_S, MemberOperations, unwrapped
 from fleet.payload import class_name, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, NodeName
-from fleet.survey import Survey, newest, survey_of
+from fleet.survey import Survey, newest, outsiders, survey_of
 
 D = TypeVar("D")
 JOINING_S = 2.0
@@ -119,7 +121,7 @@ class Operations(MemberOperations):
         pinned = tuple(dict.fromkeys(nodes or ()))
         encoded = encode_class(data_class)
         deadline = time.monotonic() + (timeout or self.timeout)
-        self._first_node(CheckClass(encoded))
+        self._check_class(encoded, deadline)
         wanted = (len(pinned) or replicas, encoded, config or GroupConfig(), pinned)
         added, present = self._add_groups(names, wanted, deadline, exist_ok)
         if present:
@@ -199,6 +201,16 @@ class Operations(MemberOperations):
                 raise Unavailable("the group has no leader yet", group=name)
             time.sleep(POLL_S)
 
+    def _check_class(self, encoded: bytes, deadline: float) -> None:
+        """That a node can load it. While it imports the module, which may take long, it does nothing else."""
+        seconds = max(deadline - time.monotonic(), 0.001)
+        try:
+            self._first_node(CheckClass(encoded), answer_s=seconds)
+        except NoNode as error:
+            what = f"no node said within {seconds:.0f} s whether it can load {class_name(encoded)}"
+            hint = "does its import take that long on the nodes?"
+            raise Unavailable(f"{what}; nothing was done: {hint}", **error.facts) from None
+
     def _leader_or_none(self, name: str, deadline: float) -> MemberStatus | None:
         try:
             status = self.status(name, timeout=max(0.1, min(1.0, deadline - time.monotonic())))
@@ -255,19 +267,31 @@ class Operations(MemberOperations):
 
     def survey(self, timeout: float = 1.0) -> Survey:
         """Every node asked what it holds and whom it misses; who does not answer in `timeout` seconds is
-        said so. A node that joined meanwhile is asked as well."""
+        said so. A node that joined meanwhile is asked as well, and so is who answers at another address that
+        this client was given: perhaps it was purged, and does not know."""
         view = self.cluster().view
         assert view is not None
+        named = {node.address for node in view.nodes}
+        others = {
+            address: [self._ask_soon(op, "", address, True, timeout) for op in (ListMembers(), GetCluster())]
+            for address in self._addresses()
+            if address not in named
+        }
         lists: dict[NodeName, MemberList | None] = {}
         seen: dict[NodeName, ClusterSeen | None] = {}
+        troubles: dict[NodeName, str] = {}
         while unasked := [node for node in view.nodes if node.name not in lists]:
             held = {n.name: self._ask_soon(ListMembers(), "", n.address, True, timeout) for n in unasked}
             told = {n.name: self._ask_soon(GetCluster(), "", n.address, True, timeout) for n in unasked}
             wait([*held.values(), *told.values()], timeout + GRACE_S)
             lists |= {name: cast(MemberList | None, _value_or_none(one)) for name, one in held.items()}
             seen |= {name: cast(ClusterSeen | None, _value_or_none(one)) for name, one in told.items()}
+            troubles |= {name: what for name, one in held.items() if (what := _foreign(one))}
             view = newest(view, seen)
-        return survey_of(view, lists, seen)
+        wait([future for pair in others.values() for future in pair], timeout + GRACE_S)
+        answers = [(_value_or_none(held), _value_or_none(told)) for held, told in others.values()]
+        whole = [cast(tuple[MemberList, ClusterSeen], pair) for pair in answers if None not in pair]
+        return survey_of(view, lists, seen, outsiders(view, whole), troubles)
 
     def known_nodes(self) -> tuple[NodeInfo, ...]:
         """Those that the first node knows that answers, itself among them, also without a majority. They
@@ -283,16 +307,20 @@ class Operations(MemberOperations):
         return sorted(view.nodes, key=lambda node: node.name)
 
     def _first_node(
-        self, op: NodeOp, suits: Callable[[OpValue], bool] = lambda value: True, timeout: float = NODE_S
+        self,
+        op: NodeOp,
+        suits: Callable[[OpValue], bool] = lambda value: True,
+        timeout: float = NODE_S,
+        answer_s: float = NODE_S,
     ) -> OpValue:
-        """The answer of some node. An error that is not about reaching it is the answer too; who says what
-        does not suit is asked again, for `timeout` seconds."""
+        """The answer of some node, within `answer_s` seconds. An error that is not about reaching it is the
+        answer too; who says what does not suit is asked again, for `timeout` seconds."""
         until = time.monotonic() + timeout
         addresses = self._addresses()
-        pending = {self._ask_soon(op, "", address, True, NODE_S): address for address in addresses}
-        trouble: FleetError = Unavailable("no node of a cluster answers", addresses=", ".join(addresses))
+        pending = {self._ask_soon(op, "", address, True, answer_s): address for address in addresses}
+        trouble: FleetError = NoNode("no node of a cluster answers", addresses=", ".join(addresses))
         while pending:
-            done, _ = wait(pending, NODE_S + GRACE_S, FIRST_COMPLETED)
+            done, _ = wait(pending, answer_s + GRACE_S, FIRST_COMPLETED)
             if not done:
                 break
             early = []
@@ -368,6 +396,12 @@ def _knows_as_much(rev: Index, value: OpValue) -> bool:
 
 def _value_or_none(future: Future[OpValue]) -> OpValue | None:
     return future.result() if future.done() and future.exception() is None else None
+
+
+def _foreign(future: Future[Any]) -> str:
+    """What is wrong where another cluster answers."""
+    error = future.exception() if future.done() else None
+    return error.what if isinstance(error, WrongCluster) else ""
 
 
 def check_group_name(name: str) -> None:

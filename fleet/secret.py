@@ -38,6 +38,17 @@ def find_secret(
     return _read(path)
 
 
+def secret_source(secret_file: str | os.PathLike[str] | None = None) -> str:
+    """Where `find_secret` takes it from, in words."""
+    if secret_file is not None:
+        return str(secret_file)
+    if "FLEET_SECRET" in os.environ:
+        return "$FLEET_SECRET"
+    if "FLEET_SECRET_FILE" in os.environ:
+        return f"$FLEET_SECRET_FILE, {os.environ['FLEET_SECRET_FILE']}"
+    return str(default_secret_path())
+
+
 def _make(path: Path) -> None:
     """Whole or not at all, also when several processes want it at once."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,11 +1,11 @@
 """A cluster as it is now: its state, and what each node that answers says of itself and of the others."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList
+from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList, NodeInfo
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View, choose_nodes, sites
 from fleet.placement import Placement
 from fleet.raft.ids import Millis, NodeName
@@ -13,6 +13,8 @@ from fleet.raft.ids import Millis, NodeName
 RUNNING = "running"
 UNREACHABLE = "unreachable"
 DRAINING = "draining"
+PURGED = "purged"
+OUTSIDE = "outside"
 
 
 class NodeSeen(Struct, frozen=True):
@@ -21,6 +23,8 @@ class NodeSeen(Struct, frozen=True):
     """None: it did not answer."""
     silent_ms: dict[NodeName, Millis]
     """Nodes that have not heard of it, and for how long."""
+    trouble: str = ""
+    """Who answers in its place, if somebody does."""
 
     @property
     def answers(self) -> bool:
@@ -47,9 +51,27 @@ class NodeSeen(Struct, frozen=True):
         return min(self.silent_ms.values(), default=None)
 
 
+class Outsider(Struct, frozen=True):
+    """A node that answers, and that the cluster's state does not name."""
+
+    info: NodeInfo
+    members: tuple[MemberInfo, ...]
+    knows: bool
+    """It has a copy of the cluster's state, which nobody gets before it joins, and who leaves gives up."""
+
+    @property
+    def state(self) -> str:
+        return PURGED if self.knows or self.hosted else OUTSIDE
+
+    @property
+    def hosted(self) -> tuple[MemberInfo, ...]:
+        return tuple(member for member in self.members if member.group != CLUSTER_GROUP)
+
+
 class Survey(Struct, frozen=True):
     view: View
     nodes: dict[NodeName, NodeSeen]
+    outside: tuple[Outsider, ...] = ()
 
     @property
     def group_names(self) -> list[str]:
@@ -119,8 +141,25 @@ def newest(view: View, seen: Mapping[NodeName, ClusterSeen | None]) -> View:
     return max([view, *views], key=lambda one: one.rev)
 
 
+def outsiders(view: View, told: Iterable[tuple[MemberList, ClusterSeen]]) -> tuple[Outsider, ...]:
+    """Those of these nodes that `view`, the newest, does not name; asked under two addresses, once."""
+    ours = {(node.name, node.incarnation) for node in view.nodes}
+    found: dict[tuple[NodeName, str], Outsider] = {}
+    for held, seen in told:
+        info = held.node
+        me = (info.name, info.incarnation)
+        if me not in ours:
+            founds = not view.nodes  # its own record comes right after
+            found[me] = Outsider(info, held.members, seen.view is not None and not founds)
+    return tuple(found[me] for me in sorted(found))
+
+
 def survey_of(
-    view: View, lists: Mapping[NodeName, MemberList | None], seen: Mapping[NodeName, ClusterSeen | None]
+    view: View,
+    lists: Mapping[NodeName, MemberList | None],
+    seen: Mapping[NodeName, ClusterSeen | None],
+    outside: tuple[Outsider, ...] = (),
+    troubles: Mapping[NodeName, str] | None = None,
 ) -> Survey:
     """Who is in neither mapping was not asked, and counts as one that does not answer."""
     nodes = {}
@@ -131,5 +170,6 @@ def survey_of(
             for name, one in seen.items()
             if one is not None and record.name in one.unreachable_ms
         }
-        nodes[record.name] = NodeSeen(record, held.members if held is not None else None, silent_ms)
-    return Survey(view, nodes)
+        members = held.members if held is not None else None
+        nodes[record.name] = NodeSeen(record, members, silent_ms, (troubles or {}).get(record.name, ""))
+    return Survey(view, nodes, outside)

@@ -12,6 +12,7 @@ from fleet.calls import CallOptions, Kind
 from fleet.cli.desk import Desk, client
 from fleet.cli.outcome import safe_repr
 from fleet.errors import NotDecodable
+from fleet.operations import check_group_name
 from fleet.payload import decode_result, encode_call
 
 EPILOG = """
@@ -52,6 +53,7 @@ def query(desk: Desk, group: str, method: str, args: tuple[str, ...], kwargs: tu
 def _ask(
     desk: Desk, kind: Kind, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]
 ) -> None:
+    check_group_name(group)
     named = {}
     for pair in kwargs:
         name, equals, text = pair.partition("=")

@@ -11,8 +11,9 @@ import click
 import fleet
 from fleet.cli.outcome import JSON, fail, to_json
 from fleet.cluster import CLUSTER_GROUP, GroupInfo
-from fleet.errors import BadArguments, FleetError, NoSuchGroup
+from fleet.errors import BadArguments, ConfigError, FleetError, NoSuchGroup, WrongCluster, WrongSecret
 from fleet.raft.ids import Millis
+from fleet.secret import secret_source
 from fleet.survey import Survey
 
 CONNECT = "127.0.0.1:7400"
@@ -97,8 +98,14 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
     ) -> None:
         path = click.get_current_context().command_path
         try:
+            if not connect.replace(",", "").strip():
+                raise ConfigError("--connect is empty: write host:port,... of nodes that run")
             with fleet.connect(connect, cluster=cluster, secret_file=secret_file, timeout=timeout) as one:
                 code = function(Desk(one, as_json), **rest)
+        except WrongSecret as error:
+            fail(path, error, as_json, _which_secret(secret_file))
+        except WrongCluster as error:
+            fail(path, error, as_json, "" if "theirs" in error.facts else _which_cluster(cluster))
         except (FleetError, TimeoutError) as error:
             fail(path, error, as_json)
         except BrokenPipeError:
@@ -113,6 +120,17 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
     for option in reversed(OPTIONS):
         command = option(command)
     return command  # type: ignore[no-any-return]
+
+
+def _which_secret(secret_file: str | None) -> str:
+    return (
+        f"the one used here is that of {secret_source(secret_file)}; copy the nodes' own, from the file that "
+        "they were started with or ~/.config/fleet/secret there, and name it with --secret-file"
+    )
+
+
+def _which_cluster(cluster: str) -> str:
+    return f"here --cluster is {cluster!r}, where the node was started it is another; or --connect is wrong"
 
 
 def _drop_output() -> None:

@@ -1,6 +1,7 @@
 """`fleet doctor`: what is wrong with the cluster, why, and what is safe to do next."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import click
 from msgspec.structs import asdict
@@ -9,7 +10,9 @@ from fleet.actors.mail import MemberStatus
 from fleet.cli.desk import Desk, client, count
 from fleet.cli.findings import Finding, findings, no_majority, notes_on
 from fleet.cli.outcome import DEGRADED
+from fleet.cluster import CLUSTER_GROUP
 from fleet.errors import FleetError, NoMajority
+from fleet.raft.ids import node_of
 from fleet.survey import Survey
 
 ASKED_S = 1.0
@@ -34,7 +37,13 @@ def examine(desk: Desk) -> tuple[Survey, list[Finding]]:
     Raises: NoMajority, Unavailable.
     """
     survey = desk.fleet.survey()
-    return survey, findings(survey, _ask_members(desk, survey.leaderless))
+    leaderless = survey.leaderless
+    told = _ask_members(desk, leaderless)
+    if CLUSTER_GROUP not in leaderless:
+        with suppress(FleetError):
+            status = desk.fleet.status(CLUSTER_GROUP, ASKED_S)
+            told[CLUSTER_GROUP] = {str(node_of(status.member)): status}
+    return survey, findings(survey, told)
 
 
 def _tell(desk: Desk, found: list[Finding], notes: list[str], well: str) -> int | None:

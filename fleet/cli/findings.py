@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from fleet.actors.mail import MemberStatus, NodeInfo
 from fleet.cli.desk import count, span
-from fleet.cluster import ACTIVE, CLUSTER_GROUP
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, cluster_voters
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
-from fleet.survey import DRAINING, RUNNING, NodeSeen, Survey
+from fleet.survey import DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 
 NAMES_SHOWN = 8
 MISSING = (
@@ -19,7 +19,7 @@ MISSING = (
 
 class Finding(Struct, frozen=True):
     kind: str
-    """no-majority, no-leader, unreachable, not-running or few-replicas."""
+    """no-majority, no-leader, purged, unreachable, not-running or few-replicas."""
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str
@@ -47,8 +47,10 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
     return [
         *(_no_leader(survey, groups, dict(voters)) for voters, groups in by_voters.items()),
         *(_unheard(survey, groups, dict(holders)) for holders, groups in unheard.items()),
+        *(_purged(one) for one in survey.outside if one.state == PURGED),
         *(_unreachable(survey, node, node.record.name in needed) for node in survey.silent),
         *_not_running(survey),
+        *_few_voters(survey, statuses.get(CLUSTER_GROUP, {})),
         *_few_replicas(survey),
     ]
 
@@ -165,6 +167,14 @@ def _start_line(name: NodeName, addresses: Mapping[NodeName, str]) -> str:
 # -- nodes ---------------------------------------------------------------------------------------------
 
 
+def _purged(one: Outsider) -> Finding:
+    name, address = one.info.name, one.info.address
+    what = f"node {name} was purged, and still answers at {address}, with {count(len(one.hosted), 'member')}."
+    why = "it does not hear those that gave it up, or they cannot take it in; what it holds is out of date."
+    then = "mend the network, and let a majority run: then it joins again, as new. Or stop it."
+    return Finding("purged", (name,), what, why, then)
+
+
 def _unreachable(survey: Survey, node: NodeSeen, is_needed: bool) -> Finding:
     name = node.record.name
     groups = sum(name in names for names in survey.wanted().values())
@@ -182,6 +192,10 @@ def _unreachable(survey: Survey, node: NodeSeen, is_needed: bool) -> Finding:
     if not is_needed and node.record.state == ACTIVE and survey.active > 1:
         then += f" If its disk is lost: `fleet node purge {name}`."
     reports = ", ".join(sorted(node.record.reports))
+    if node.trouble:
+        why = f"{node.trouble}: another node was started there, or founded a cluster of its own."
+        then = "stop it, and start the node with its old disk and --join: two clusters never become one."
+        return Finding("unreachable", (name,), what, why, then)
     why = f"nothing answers at {node.record.address}"
     why += f"; {reports} found it gone for longer than that." if reports else "."
     return Finding("unreachable", (name,), what, why, then)
@@ -204,15 +218,27 @@ def _not_running(survey: Survey) -> Iterable[Finding]:
         yield Finding("not-running", tuple(groups), what, reason, then)
 
 
+def _few_voters(survey: Survey, told: Mapping[str, MemberStatus]) -> Iterable[Finding]:
+    """Of the cluster's own group: a node that joined has a copy at once, and a vote a moment later."""
+    status = next((one for one in told.values() if one.role == "leader"), None)
+    if status is None:
+        return
+    wanted, voters = cluster_voters(survey.view.nodes), {node_of(voter) for voter in status.voters}
+    missing = [name for name in wanted if name not in voters and survey.nodes[name].answers]
+    if missing:
+        has = _names(voters)
+        what = f"the cluster's own group has no voter yet on {_names(missing)}; it has them on {has}."
+        why = "nodes are made voters one after the other."
+        then = f"let every one of {has} run until then; if it stays, look at their logs."
+        yield Finding("few-replicas", (CLUSTER_GROUP,), what, why, then)
+
+
 def _few_replicas(survey: Survey) -> Iterable[Finding]:
     """Members on nodes that do not answer are those nodes' matter."""
     counts, wanted, leaders = survey.member_counts, survey.wanted(), survey.leaders
     silent = {node.record.name for node in survey.nodes.values() if not node.answers}
     failed = {member.group for _, member in survey.failed}
     by_reason: dict[tuple[str, str], list[str]] = {}
-    staying = [node for node in survey.nodes.values() if node.answers and node.state != DRAINING]
-    if CLUSTER_GROUP in leaders and CLUSTER_GROUP not in failed and counts[CLUSTER_GROUP] < len(staying):
-        by_reason.setdefault(MISSING, []).append(CLUSTER_GROUP)
     for group in survey.view.groups:
         places = wanted[group.name]
         if len(places) < group.replicas:
@@ -251,6 +277,12 @@ def notes_on(survey: Survey) -> list[str]:
         f"node {node.record.name} is leaving: {count(len(node.hosted), 'member')} left on it."
         for node in survey.nodes.values()
         if node.state == DRAINING
+    ]
+    notes += [
+        f"node {one.info.name} at {one.info.address} runs, and is not of the cluster: it left, was purged, "
+        "or is about to join; a majority has to run for that."
+        for one in survey.outside
+        if one.state == OUTSIDE
     ]
     silent = {node.record.name for node in survey.nodes.values() if not node.answers}
     for removal in survey.view.removed:

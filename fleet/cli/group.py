@@ -13,6 +13,7 @@ from fleet.actors.mail import MemberStatus
 from fleet.cli.desk import Desk, client, count
 from fleet.cli.outcome import DEGRADED
 from fleet.cli.settings import changed
+from fleet.cluster import CLUSTER_GROUP, cluster_voters
 from fleet.data import Data
 from fleet.errors import ConfigError, NoSuchGroup
 from fleet.payload import class_name
@@ -22,6 +23,8 @@ from fleet.survey import Survey
 
 ASKED_S = 1.0
 REPLICAS = 3
+NUMBER = click.IntRange(1, 99)
+"""Of replicas; more than a handful is a slip of the hand."""
 
 
 @click.group()
@@ -32,7 +35,7 @@ def group() -> None:
 @group.command()
 @click.argument("name")
 @click.argument("data_class", metavar="MODULE:CLASS")
-@click.option("--replicas", type=click.IntRange(min=1), help="How many.  [default: 3, or a --node each]")
+@click.option("--replicas", type=NUMBER, help="How many.  [default: 3, or a --node each]")
 @click.option("--node", "nodes", multiple=True, help="On this node, the first one leading; may be repeated.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting; see `fleet config`.")
 @click.option("--by-value", is_flag=True, help="Send the class itself: the nodes need not have its module.")
@@ -63,12 +66,10 @@ def add(
     survey = desk.fleet.survey()
     record = group_record(survey, name)
     members = ", ".join(record["members"])
-    few = record["replicas"] - len(record["wanted"])
     desk.show(
         record,
         f"{name} has {count(len(record['members']), 'member')}: {members}; "
-        f"{record['leader'] or 'nobody'} leads"
-        + (f"; {count(few, 'replica')} more when there are nodes for it" if few > 0 else ""),
+        f"{record['leader'] or 'nobody'} leads" + _missing(record),
     )
 
 
@@ -98,7 +99,7 @@ def ask_for_the_name(desk: Desk, name: str) -> None:
 @group.command()
 @click.argument("name")
 @click.argument("nodes", metavar="NODE...", nargs=-1, required=True)
-@click.option("--replicas", type=click.IntRange(min=1), help="So many from now on.")
+@click.option("--replicas", type=NUMBER, help="So many from now on.")
 @client
 def pin(desk: Desk, name: str, nodes: tuple[str, ...], replicas: int | None) -> None:
     """Let group NAME live on these nodes, as many as it has replicas, the first one leading.
@@ -130,7 +131,7 @@ def unpin(desk: Desk, name: str) -> None:
 
 @group.command()
 @click.argument("name")
-@click.argument("number", type=click.IntRange(min=1))
+@click.argument("number", type=NUMBER)
 @client
 def replicas(desk: Desk, name: str, number: int) -> None:
     """Keep group NAME on NUMBER nodes. A pinned group is on the nodes that it is pinned to."""
@@ -151,7 +152,13 @@ def _show_places(desk: Desk, name: str) -> None:
     record = group_record(desk.fleet.survey(), name)
     how = "is pinned to" if record["pinned"] else "belongs on"
     where = ", ".join(record["wanted"])
-    desk.show(record, f"{name} {how} {where}; `fleet group show {name}` tells who is there")
+    line = f"{name} {how} {where}; `fleet group show {name}` tells who is there"
+    desk.show(record, line + _missing(record))
+
+
+def _missing(record: dict[str, Any]) -> str:
+    few = record["replicas"] - len(record["wanted"])
+    return f"; {count(few, 'replica')} more when there are nodes for it" if few > 0 else ""
 
 
 @group.command(name="list")
@@ -257,7 +264,28 @@ def group_records(survey: Survey) -> list[dict[str, Any]]:
     ]
 
 
+def _cluster_record(survey: Survey) -> dict[str, Any]:
+    wanted = list(cluster_voters(survey.view.nodes))
+    held = [
+        node
+        for node, seen in survey.nodes.items()
+        if any(member.group == CLUSTER_GROUP for member in seen.members or ())
+    ]
+    return {
+        "group": CLUSTER_GROUP,
+        "data_class": "fleet.cluster.Cluster",
+        "replicas": len(wanted),
+        "leader": survey.leaders.get(CLUSTER_GROUP),
+        "members": held,
+        "wanted": wanted,
+        "pinned": [],
+        "preferred_leader": survey.view.cluster_leader or None,
+    }
+
+
 def group_record(survey: Survey, name: str) -> dict[str, Any]:
+    if name == CLUSTER_GROUP:
+        return _cluster_record(survey)
     for record in group_records(survey):
         if record["group"] == name:
             return record
@@ -266,7 +294,8 @@ def group_record(survey: Survey, name: str) -> dict[str, Any]:
 
 def load_class(where: str, by_value: bool) -> type[Data]:
     module_name, _, class_path = where.partition(":")
-    if not module_name or not class_path:
+    names = [*module_name.split("."), *class_path.split(".")]
+    if not all(name.isidentifier() for name in names):
         raise ConfigError(f"{where!r} is not module:Class, like shop.state:Account")
     try:
         module = importlib.import_module(module_name)

@@ -8,7 +8,7 @@ import click
 from fleet.cli.desk import Desk, client, count
 from fleet.cli.outcome import FAILED
 from fleet.cli.start import DURATION, EPILOG, node_options, run_node
-from fleet.cli.status import node_record, node_rows
+from fleet.cli.status import node_records, node_rows
 from fleet.cluster import ACTIVE, LEAVING, NodeRecord
 from fleet.errors import ConfigError, NoSuchNode, Unavailable
 
@@ -27,7 +27,7 @@ def node(ctx: click.Context, /, **options: Any) -> None:
 def list_nodes(desk: Desk) -> None:
     """The nodes of the cluster, and how they are."""
     survey = desk.fleet.survey()
-    desk.show([node_record(survey, one) for one in survey.nodes.values()])
+    desk.show(node_records(survey))
     desk.table(*node_rows(survey))
 
 
@@ -54,9 +54,9 @@ def drain(desk: Desk, name: str, waits: bool, within: float) -> int | None:
     meanwhile. `fleet node activate` takes it back while it is still leaving.
     """
     before = _find(desk, name)
-    desk.fleet.drain(name)
     already = before.state == LEAVING
     if not waits:
+        desk.fleet.drain(name)
         was = "is leaving already" if already else "is leaving; `fleet node list` shows how far it is"
         desk.show({"node": name, "state": LEAVING, "was": before.state, "left": False}, f"{name} {was}")
         return None

@@ -54,8 +54,10 @@ def record_of(error: Exception) -> dict[str, Any]:
     }
 
 
-def fail(command: str, error: Exception, as_json: bool) -> NoReturn:
+def fail(command: str, error: Exception, as_json: bool, hint: str = "") -> NoReturn:
+    """`hint`: what to do next, where the command knows it better."""
     code, record = code_of(error), record_of(error)
+    record["hint"] = hint or record["hint"]
     if as_json:
         click.echo(to_json({**record, "exit_code": code}), err=True)
     else:
@@ -64,13 +66,16 @@ def fail(command: str, error: Exception, as_json: bool) -> NoReturn:
 
 
 def show_wrong_usage(error: click.ClickException, as_json: bool) -> None:
-    if not as_json or isinstance(error, click.exceptions.NoArgsIsHelpError):
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fleet"
     hint = f"see {path} --help"
     record = {"error": "UsageError", "message": error.format_message(), "facts": {}, "hint": hint}
-    click.echo(to_json({**record, "retry": False, "exit_code": error.exit_code}), err=True)
+    if as_json:
+        click.echo(to_json({**record, "retry": False, "exit_code": error.exit_code}), err=True)
+    else:
+        click.echo(f"{path}: {sentence(record)}", err=True)
 
 
 def _wants_json(ctx: click.Context, option: click.Parameter, is_said: bool) -> bool:
@@ -116,5 +121,6 @@ def sentence(record: dict[str, Any]) -> str:
     what: str = record["message"] or record["error"]
     if "value" in record:
         what = f"refused: {safe_repr(record['value'])}"
-    facts = ", ".join(f"{key}={value}" for key, value in record["facts"].items() if value not in what)
+    shown = {key: value if value.isprintable() else repr(value) for key, value in record["facts"].items()}
+    facts = ", ".join(f"{key}={value}" for key, value in shown.items() if value not in what)
     return what + (f" ({facts})" if facts else "") + (f" - {record['hint']}" if record["hint"] else "")

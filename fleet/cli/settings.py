@@ -44,4 +44,6 @@ def changed(config: GroupConfig, settings: tuple[str, ...]) -> GroupConfig:
     try:
         return msgspec.convert(values, GroupConfig, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from None
+        what, _, key = str(error).partition(" - at `$.")
+        key = key.rstrip("`")
+        raise ConfigError(f"{key}={values[key]}: {what}" if key in values else what) from None

@@ -8,7 +8,7 @@ from fleet.cli.desk import Desk, client, count, span
 from fleet.cli.doctor import examine
 from fleet.cli.outcome import DEGRADED
 from fleet.cluster import CLUSTER_GROUP
-from fleet.survey import DRAINING, NodeSeen, Survey
+from fleet.survey import DRAINING, OUTSIDE, NodeSeen, Outsider, Survey
 
 HEADINGS = ("NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "LAST SEEN", "")
 
@@ -36,6 +36,7 @@ def status(desk: Desk) -> int | None:
             "findings": [one.what for one in found],
             "purge_after_ms": survey.view.purge_after_ms,
             "nodes": [node_record(survey, one) for one in survey.nodes.values()],
+            "outside": [outsider_record(one) for one in survey.outside],
         },
         f"CLUSTER {name}   {health}    {count(len(survey.nodes), 'node')} · {count(len(zones), 'zone')} · "
         f"{count(groups, 'group')} · {len(leaderless)} without leader"
@@ -75,6 +76,26 @@ def unreachable(desk: Desk) -> int | None:
     return DEGRADED
 
 
+def node_records(survey: Survey) -> list[dict[str, Any]]:
+    """The cluster's nodes, then those that answer and are none, or none any more."""
+    ours = [node_record(survey, one) for one in survey.nodes.values()]
+    return [*ours, *map(outsider_record, survey.outside)]
+
+
+def outsider_record(one: Outsider) -> dict[str, Any]:
+    return {
+        "name": one.info.name,
+        "zone": one.info.zone,
+        "address": one.info.address,
+        "incarnation": one.info.incarnation,
+        "state": one.state,
+        "wanted_state": None,
+        "answers": True,
+        "leads": sum(member.leads for member in one.hosted),
+        "members": len(one.hosted),
+    }
+
+
 def node_record(survey: Survey, one: NodeSeen) -> dict[str, Any]:
     record = one.record
     return {
@@ -101,6 +122,11 @@ def node_rows(survey: Survey) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         record = one.record
         cells = (record.name, record.zone, one.state, leads, members, _last_seen(one), _remark(survey, one))
         rows.append(cells)
+    for other in survey.outside:
+        told = outsider_record(other)
+        counts = (str(told["leads"]), str(told["members"]))
+        remark = "left, was purged, or is about to join" if other.state == OUTSIDE else "still answers"
+        rows.append((other.info.name, other.info.zone, other.state, *counts, "now", remark))
     return HEADINGS, rows
 
 

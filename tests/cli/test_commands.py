@@ -10,7 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 
+from fleet.cli import main
 from fleet.cli.call import value_of
 from fleet.cli.desk import columns, count, span
 from fleet.cli.outcome import to_json
@@ -160,6 +162,9 @@ def test_a_class_goes_by_value_to_nodes_that_do_not_have_it(three: Fleet) -> Non
         (("other", "shop:Nothing"), 2, "shop:Nothing cannot be loaded here"),
         (("other", "nowhere:Account"), 2, "nowhere:Account cannot be loaded here"),
         (("other", "os:path"), 2, "is not a data class"),
+        (("other", "../shop:Account"), 2, "not module:Class"),
+        (("other", "shop:Account", "--replicas", "100"), 2, "100 is not in the range 1<=x<=99"),
+        (("other", "shop:Account", "--set", "election_ms=nan"), 2, "election_ms=nan: Expected `int`"),
     ],
 )
 def test_groups_that_cannot_be(three: Fleet, arguments: tuple[str, ...], code: int, says: str) -> None:
@@ -421,6 +426,18 @@ def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
     assert (said.code, said.error["error"]) == (1, "WrongCluster")
     assert three.say("status", "--connect", "here").code == 2
     assert three.say("status", "--secret-file", str(tmp_path / "none")).code == 2
+    here = three.say("status", "--cluster", "other")
+    assert "here --cluster is 'other'" in here.err
+    for option, environ in (
+        (("--secret-file", str(tmp_path / "other")), {}),
+        ((), {"FLEET_SECRET": "o" * 64}),
+        ((), {"FLEET_SECRET": None, "FLEET_SECRET_FILE": str(tmp_path / "other")}),
+    ):
+        wrong = CliRunner().invoke(main, ["status", *option], env=three.environ | environ, prog_name="fleet")
+        source = next(iter(option[1:]), "$FLEET_SECRET")
+        assert wrong.exit_code == 1 and "wrong secret" in wrong.stderr
+        assert f"the one used here is that of {source}" in wrong.stderr
+        assert "copy the nodes' own" in wrong.stderr
 
 
 @pytest.mark.parametrize(
@@ -428,12 +445,14 @@ def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
     [
         ("group", "add"), ("group", "show"), ("node", "drain"), ("leader", "move", "g"), ("nothing",),
         ("call", "g"), ("config", "change", "g"), ("status", "--timeout", "0"), ("status", "--speed", "9"),
-        ("call", "g", "m", "--kwarg", "novalue"),
+        ("call", "g", "m", "--kwarg", "novalue"), ("call", "", "m"), ("query", "a\nb", "m"),
+        ("status", "--connect", " , "), ("group", "replicas", "g", "0"),
     ],
     ids=" ".join,
 )  # fmt: skip
 def test_what_is_asked_for_wrongly_ends_with_2(three: Fleet, arguments: tuple[str, ...]) -> None:
-    assert three.say(*arguments).code == 2
+    said = three.say(*arguments)
+    assert (said.code, said.out) == (2, "") and said.err.startswith("fleet") and said.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

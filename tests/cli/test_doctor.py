@@ -6,11 +6,12 @@ from msgspec.structs import replace
 
 from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList, MemberStatus, NodeInfo
 from fleet.cli.findings import findings, notes_on
+from fleet.cli.status import node_rows
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, NodeName, member_id
-from fleet.survey import Survey, survey_of
+from fleet.survey import Survey, outsiders, survey_of
 
 N1, N2, N3 = NODES = tuple(map(NodeName, ("n1", "n2", "n3")))
 CLASS = encode_class(dict)
@@ -112,10 +113,13 @@ def test_members_that_do_not_answer_are_named_with_their_nodes() -> None:
     assert lost.why == "members that are known of: n1 (waiting), n2 (running)."
 
 
-def test_the_clusters_own_group_has_a_member_on_every_node() -> None:
-    (found,) = findings(a_survey(a_view(), {(N3, CLUSTER_GROUP): ""}), {})
+def test_the_cluster_is_not_well_before_its_own_group_has_its_voters() -> None:
+    led = a_status(CLUSTER_GROUP, (member_of(N1), member_of(N2)), "leader")
+    (found,) = findings(a_survey(a_view()), {CLUSTER_GROUP: {"n1": led}})
     assert (found.kind, found.subjects) == ("few-replicas", (CLUSTER_GROUP,))
-    assert "the cluster's own" in found.what
+    assert "no voter yet on n3" in found.what and "every one of n1, n2 run" in found.next
+    whole = replace(led, voters=tuple(map(member_of, NODES)))
+    assert findings(a_survey(a_view()), {CLUSTER_GROUP: {"n1": whole}}) == []
 
 
 def test_a_group_pinned_to_a_node_that_leaves_is_told_to_be_pinned_elsewhere() -> None:
@@ -123,6 +127,37 @@ def test_a_group_pinned_to_a_node_that_leaves_is_told_to_be_pinned_elsewhere() -
     pinned = replace(view.groups[0], pinned=(N1, N2, N3))
     (found,) = findings(a_survey(replace(view, groups=(pinned,))), {})
     assert "pinned to n1, n2, n3, of which 2 are active" in found.why and "fleet group unpin g" in found.next
+
+
+def test_a_purged_node_that_still_answers_is_shown_and_named() -> None:
+    view = a_view()
+    newest = replace(view, rev=10, nodes=view.nodes[:2])
+    fresh = NodeInfo(NodeName("n4"), "n4:1", "z", "d4", 1)
+    gone = NodeInfo(N3, "n3:1", "z-n3", "d", 1)
+    told = [
+        (MemberList(gone, (MemberInfo("g", member_of(N3), "running", True),)), ClusterSeen(gone, view, {})),
+        (MemberList(fresh, ()), ClusterSeen(fresh, None, {})),
+        (MemberList(replace(gone, name=N1), ()), ClusterSeen(gone, view, {})),
+    ]
+    outside = outsiders(newest, told)
+    survey = replace(a_survey(replace(newest, groups=())), outside=outside)
+    assert [(one.info.name, one.state) for one in outside] == [(N3, "purged"), ("n4", "outside")]
+    (found,) = findings(survey, {})
+    assert (found.kind, found.subjects) == ("purged", ("n3",))
+    assert found.what == "node n3 was purged, and still answers at n3:1, with 1 member."
+    (note,) = notes_on(survey)
+    assert note.startswith("node n4 at n4:1 runs, and is not of the cluster: it left, was purged, or")
+    assert [row[:5] for row in node_rows(survey)[1][-2:]] == [
+        ("n3", "z-n3", "purged", "1", "1"), ("n4", "z", "outside", "0", "0")
+    ]  # fmt: skip
+
+
+def test_another_cluster_at_a_nodes_address_is_not_called_a_cut_network() -> None:
+    survey = a_survey(a_view(), dead=(N3,))
+    n3 = replace(survey.nodes[N3], trouble="n3:1 belongs to cluster 2, not to 1")
+    (found,) = findings(replace(survey, nodes=survey.nodes | {N3: n3}), {})
+    assert found.why.startswith("n3:1 belongs to cluster 2, not to 1: another node was started there")
+    assert "nothing answers" not in found.why and "--join" in found.next
 
 
 def test_groups_that_fare_alike_are_one_finding() -> None:
