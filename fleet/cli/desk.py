@@ -50,6 +50,11 @@ class Desk:
             for line in lines:
                 click.echo(line)
 
+    def changed(self, revision: int, value: dict[str, Any], *lines: str) -> None:
+        """As `show`, with the revision at which the change was committed."""
+        *before, last = lines
+        self.show({**value, "revision": revision}, *before, f"{last} (revision {revision})")
+
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Nothing where JSON is wanted."""
         if self.as_json:

@@ -66,7 +66,9 @@ def add(
     survey = desk.fleet.survey()
     record = group_record(survey, name)
     members = ", ".join(record["members"])
-    desk.show(
+    (revision,) = (info.uid for info in survey.view.groups if info.name == name)
+    desk.changed(
+        revision,
         record,
         f"{name} has {count(len(record['members']), 'member')}: {members}; "
         f"{record['leader'] or 'nobody'} leads" + _missing(record),
@@ -82,8 +84,9 @@ def remove(desk: Desk, name: str, is_sure: bool) -> None:
     desk.know_data_group(name)
     if not is_sure:
         ask_for_the_name(desk, name)
-    desk.fleet.remove_group(name)
-    desk.show({"group": name, "removed": True}, f"{name} is removed; its data is being deleted on every node")
+    revision = desk.fleet.remove_group(name)
+    what = f"{name} is removed; its data is being deleted on every node"
+    desk.changed(revision, {"group": name, "removed": True}, what)
 
 
 def ask_for_the_name(desk: Desk, name: str) -> None:
@@ -115,8 +118,7 @@ def pin(desk: Desk, name: str, nodes: tuple[str, ...], replicas: int | None) -> 
         else:
             has = f"{count(replicas, 'replica')} need as many nodes: name them, or {how}"
         raise ConfigError(f"{count(len(named), 'node')} named, and {has}")
-    desk.fleet.pin_group(name, named, replicas=replicas)
-    _show_places(desk, name)
+    _show_places(desk, name, desk.fleet.pin_group(name, named, replicas=replicas))
 
 
 @group.command()
@@ -125,8 +127,7 @@ def pin(desk: Desk, name: str, nodes: tuple[str, ...], replicas: int | None) -> 
 def unpin(desk: Desk, name: str) -> None:
     """Let group NAME be placed like any other, with as many replicas as now."""
     desk.know_data_group(name)
-    desk.fleet.pin_group(name, ())
-    _show_places(desk, name)
+    _show_places(desk, name, desk.fleet.pin_group(name, ()))
 
 
 @group.command()
@@ -143,17 +144,16 @@ def replicas(desk: Desk, name: str, number: int) -> None:
             f"{number}, `fleet group unpin {name}` lets it be placed"
         )
     if info.pinned:
-        return _show_places(desk, name)
-    desk.fleet.set_replicas(name, number)
-    _show_places(desk, name)
+        return _show_places(desk, name, info.rev)
+    _show_places(desk, name, desk.fleet.set_replicas(name, number))
 
 
-def _show_places(desk: Desk, name: str) -> None:
+def _show_places(desk: Desk, name: str, revision: int) -> None:
     record = group_record(desk.fleet.survey(), name)
     how = "is pinned to" if record["pinned"] else "belongs on"
     where = ", ".join(record["wanted"])
     line = f"{name} {how} {where}; `fleet group show {name}` tells who is there"
-    desk.show(record, line + _missing(record))
+    desk.changed(revision, record, line + _missing(record))
 
 
 def _missing(record: dict[str, Any]) -> str:

@@ -21,8 +21,9 @@ def move(desk: Desk, name: str, node: str) -> None:
     choose again.
     """
     desk.know_group(name)
-    desk.fleet.transfer_leader(name, node)
-    desk.show(
+    revision = desk.fleet.transfer_leader(name, node)
+    desk.changed(
+        revision,
         {"group": name, "leader": node},
         f"{name} is led from {node} and stays there; `fleet leader release {name}` ends that",
     )
@@ -34,8 +35,9 @@ def move(desk: Desk, name: str, node: str) -> None:
 def release(desk: Desk, name: str) -> None:
     """Let GROUP be led from where the placement says, or from the first node that it is pinned to."""
     desk.know_group(name)
-    desk.fleet.release_leader(name)
-    desk.show({"group": name, "released": True}, f"{name} is led from where the placement wants it")
+    revision = desk.fleet.release_leader(name)
+    value = {"group": name, "released": True}
+    desk.changed(revision, value, f"{name} is led from where the placement wants it")
 
 
 @click.group()
@@ -53,9 +55,10 @@ def remove_member(desk: Desk, name: str, node: str) -> None:
     If one is wanted there, another is brought in. Refused where too few of the others answer.
     """
     survey = desk.know_group(name)
-    desk.fleet.remove_member(name, node)
+    revision = desk.fleet.remove_member(name, node)
     again = node in survey.wanted().get(name, ())
-    desk.show(
+    desk.changed(
+        revision,
         {"group": name, "node": node, "removed": True, "wanted_there": again},
         f"{name} has let go of its member on {node}"
         + ("; as one is wanted there, another comes when the node answers" if again else ""),

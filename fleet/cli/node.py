@@ -37,9 +37,9 @@ def list_nodes(desk: Desk) -> None:
 def activate(desk: Desk, name: str) -> None:
     """Let node NAME host members, also one that is leaving."""
     before = _find(desk, name)
-    desk.fleet.activate(name)
+    revision = desk.fleet.activate(name)
     was = "was active already" if before.state == ACTIVE else f"is active, it was {before.state}"
-    desk.show({"node": name, "state": ACTIVE, "was": before.state}, f"{name} {was}")
+    desk.changed(revision, {"node": name, "state": ACTIVE, "was": before.state}, f"{name} {was}")
 
 
 @node.command()
@@ -56,13 +56,14 @@ def drain(desk: Desk, name: str, waits: bool, within: float) -> int | None:
     before = _find(desk, name)
     already = before.state == LEAVING
     if not waits:
-        desk.fleet.drain(name)
+        revision = desk.fleet.drain(name)
         was = "is leaving already" if already else "is leaving; `fleet node list` shows how far it is"
-        desk.show({"node": name, "state": LEAVING, "was": before.state, "left": False}, f"{name} {was}")
+        value = {"node": name, "state": LEAVING, "was": before.state, "left": False}
+        desk.changed(revision, value, f"{name} {was}")
         return None
     progress = _Progress(desk, name)
     try:
-        desk.fleet.drain(name, wait_s=within, progress=progress)
+        revision = desk.fleet.drain(name, wait_s=within, progress=progress)
     except Unavailable:
         if progress.members is None:
             raise
@@ -73,7 +74,7 @@ def drain(desk: Desk, name: str, waits: bool, within: float) -> int | None:
         )
         return FAILED
     done = {"node": name, "state": "left", "was": before.state, "left": True}
-    desk.show(done, f"{name} has left the cluster")
+    desk.changed(revision, done, f"{name} has left the cluster")
     return None
 
 
@@ -109,8 +110,9 @@ def purge(desk: Desk, name: str, force: bool) -> None:
     if seen.answers and not force:
         raise ConfigError(f"node {name} answers: `fleet node drain {name}` moves its members away, "
                           "`--force` purges it all the same")  # fmt: skip
-    desk.fleet.purge(name)
-    desk.show({"node": name, "state": "purged"}, f"{name} is purged: its members are replaced on other nodes")
+    revision = desk.fleet.purge(name)
+    what = f"{name} is purged: its members are replaced on other nodes"
+    desk.changed(revision, {"node": name, "state": "purged"}, what)
 
 
 def _find(desk: Desk, name: str) -> NodeRecord:

@@ -25,12 +25,12 @@ def change(desk: Desk, name: str, settings: tuple[str, ...]) -> None:
     desk.know_group(name)
     before = desk.fleet.status(name).config
     after = changed(before, settings)
-    desk.fleet.change_config(name, after)
+    revision = desk.fleet.change_config(name, after)
     old, new = asdict(before), asdict(after)
     changes = {key: [old[key], new[key]] for key in new if old[key] != new[key]}
     lines = [f"{name}: {key} {was} -> {now}" for key, (was, now) in changes.items()]
     value = {"group": name, "changed": changes, "config": new}
-    desk.show(value, *(lines or [f"{name}: all of that is set already"]))
+    desk.changed(revision, value, *(lines or [f"{name}: all of that is set already"]))
 
 
 def changed(config: GroupConfig, settings: tuple[str, ...]) -> GroupConfig:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,8 @@ def test_a_group_comes_is_shown_and_goes(three: Fleet) -> None:
     assert three.say("group", "show", "g").out.splitlines()[1].split() == [
         "NODE", "ROLE", "MATCH", "LAG", "ANSWERS"
     ]  # fmt: skip
-    assert three.ask("group", "remove", "g", "--yes") == {"group": "g", "removed": True}
+    removed = three.ask("group", "remove", "g", "--yes")
+    assert (removed["group"], removed["removed"]) == ("g", True)
     assert "g" not in [group["group"] for group in three.ask("group", "list")]
 
 
@@ -337,7 +339,8 @@ def test_a_leadership_is_moved(three: Fleet, name: str) -> None:
     assert (moved["group"], moved["leader"]) == (name, other)
     shown = three.ask("group", "show", name)
     assert (shown["leader"], shown["preferred_leader"]) == (other, other)
-    assert three.ask("leader", "release", name) == {"group": name, "released": True}
+    released = three.ask("leader", "release", name)
+    assert released == {"group": name, "released": True, "revision": released["revision"]}
     three.until_json("group", "show", name, holds=lambda shown: shown["leader"] == leader)
     said = three.say("leader", "move", name, "n9")
     assert said.code == 1 and "no member on 'n9'" in said.err
@@ -367,11 +370,27 @@ def test_settings_that_cannot_be(three: Fleet, name: str, setting: str, says: st
     assert three.ask("group", "show", name)["config"]["heartbeat_ms"] == 100
 
 
+def test_changes_show_their_revision(three: Fleet, name: str) -> None:
+    """Of the cluster's log, or of the group's for its own members and settings: later ones are higher."""
+    of_the_cluster = (
+        ("group", "add", f"{name}+", "shop:Account", "--exist-ok"), ("group", "pin", name, "n1", "n2", "n3"),
+        ("group", "unpin", name), ("group", "replicas", name, "3"), ("leader", "release", name),
+        ("node", "activate", "n1"), ("group", "remove", f"{name}+", "--yes"),
+    )  # fmt: skip
+    settings = ("config", "change", name)
+    of_the_group = ((*settings, "heartbeat_ms=90"), (*settings, "heartbeat_ms=80", "election_ms=900"))
+    for changes in (of_the_cluster, of_the_group):
+        told = [three.ask(*change)["revision"] for change in changes]
+        assert told == sorted(set(told)) and told[0] > 0, told
+        assert re.search(r" \(revision \d+\)$", three.say(*changes[1]).out)
+
+
 def test_a_member_is_let_go_and_another_comes(three: Fleet, name: str) -> None:
     shown = three.ask("group", "show", name)
     victim = shown["seats"][1]
     gone = three.ask("member", "remove", name, victim["node"])
-    assert gone == {"group": name, "node": victim["node"], "removed": True, "wanted_there": True}
+    own = {"group": name, "node": victim["node"], "removed": True, "wanted_there": True}
+    assert gone == own | {"revision": gone["revision"]} and gone["revision"] > 0
 
     def is_replaced(now: dict[str, list[dict[str, str]]]) -> bool:
         there = {seat["node"]: seat["member"] for seat in now["seats"]}
@@ -386,8 +405,9 @@ def test_a_member_is_let_go_and_another_comes(three: Fleet, name: str) -> None:
 
 
 def test_activating_twice_is_harmless(three: Fleet) -> None:
-    assert three.say("node", "activate", "n1").out == "n1 was active already\n"
-    assert three.ask("node", "activate", "n1") == {"node": "n1", "state": "active", "was": "active"}
+    assert three.say("node", "activate", "n1").out.startswith("n1 was active already (revision ")
+    again = three.ask("node", "activate", "n1")
+    assert again == {"node": "n1", "state": "active", "was": "active", "revision": again["revision"]}
 
 
 @pytest.mark.parametrize("command", ["activate", "drain", "purge"])

@@ -60,7 +60,7 @@ def test_a_node_dies_and_comes_back_and_another_is_lost_for_good(tmp_path: Path)
         assert [one.ask("query", name, "available")["value"] for name in ("a", "b")] == [7, 7]
 
         few = "few-replicas"
-        assert one.ask("node", "purge", "n2") == {"node": "n2", "state": "purged"}
+        assert one.ask("node", "purge", "n2")["state"] == "purged"
         found = one.until_json("doctor", holds=lambda d: [f["kind"] for f in d["findings"]] == [few])
         assert found["findings"][0]["subjects"] == ["a", "b"]
         assert len(one.ask("node", "list")) == 2
@@ -88,7 +88,7 @@ def test_a_purged_node_that_serves_on_does_not_vanish(tmp_path: Path) -> None:
         shown = one.ask("group", "show", "fleet:cluster")
         assert [seat["role"] for seat in shown["seats"]] == ["leader", "voter", "voter"]
         one.processes["n3"].send_signal(signal.SIGSTOP)
-        assert one.ask("node", "purge", "n3", "--force") == {"node": "n3", "state": "purged"}
+        assert one.ask("node", "purge", "n3", "--force")["revision"] > 0
         two = ["leader", "learner"]
         show = ("group", "show", "fleet:cluster")
         shown = one.until_json(*show, holds=lambda shown: [seat["role"] for seat in shown["seats"]] == two)
@@ -129,10 +129,10 @@ def test_nodes_leave_and_come(tmp_path: Path) -> None:
         one.start("n3", "--inactive", "--weight", "2")
         nodes = one.until_json("node", "list", holds=lambda nodes: state_of(nodes).get("n3") == "inactive")
         assert nodes[2]["weight"] == 2.0
-        assert one.say("node", "activate", "n3").out == "n3 is active, it was inactive\n"
+        assert one.say("node", "activate", "n3").out.startswith("n3 is active, it was inactive (revision ")
 
         said = one.say("node", "drain", "n2", "--wait", "--within", "60s")
-        assert (said.code, said.out) == (0, "n2 has left the cluster\n"), said
+        assert said.code == 0 and said.out.startswith("n2 has left the cluster (revision "), said
         shown = one.until_json("group", "show", "a", holds=lambda shown: shown["members"] == ["n1", "n3"])
         assert shown["leader"] in ("n1", "n3")
         assert one.say("node", "drain", "n2").code == 1, "it is no node of the cluster any more"
@@ -140,8 +140,9 @@ def test_nodes_leave_and_come(tmp_path: Path) -> None:
 
         one.kill("n3")
         leaving = one.ask("node", "drain", "n3")
-        assert leaving == {"node": "n3", "state": "leaving", "was": "active", "left": False}
-        assert one.say("node", "drain", "n3").out == "n3 is leaving already\n"
+        own = {"node": "n3", "state": "leaving", "was": "active", "left": False}
+        assert leaving == own | {"revision": leaving["revision"]}
+        assert one.say("node", "drain", "n3").out.startswith("n3 is leaving already (revision ")
         assert one.ask("node", "activate", "n3")["was"] == "leaving"
 
 
