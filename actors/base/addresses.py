@@ -19,6 +19,9 @@ SYSTEM: LocalId = 0
 
 ANY_BOOT = 0
 
+ENDPOINT_BYTES_MAX = 300
+"""A host name has 253 letters at most."""
+
 
 class ActorId(Struct, frozen=True, array_like=True, gc=False):
     """`endpoint` is "" for a process that does not listen: it is found over the link it opened.

@@ -135,7 +135,7 @@ class FleetBase:
 
         The reasons are short fixed texts: "refused", "timeout", "unreachable", "unresolvable", "closed",
         "wrong secret", "wrong cluster id", "wrong version", "not a fleet process", "no secret",
-        "bad endpoint", "bad frame"; anything else is what the operating system said.
+        "another endpoint", "bad endpoint", "bad frame"; anything else is what the operating system said.
         """
         return self._links.errors.copy()
 

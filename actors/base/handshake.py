@@ -5,12 +5,16 @@ Acceptor                                     Connector
                                           <- Answer (its own Hello, proof over both)
   Verdict (proof over all of that, or why not) ->
 
+Each of the three is a struct of fixed size: no general decoder sees a byte of a peer that has not proved
+itself. A Hello begins with magic and version in every version.
+
 Each proof is an HMAC-SHA256 over the side's role, the cluster id and both Hellos as they went over the
 wire, so it holds for this pair of processes, these nonces, this version and this direction only: it
 can neither be replayed nor reflected. The cluster id travels as a hash; it comes first, which lets a
 connector tell a wrong address from a wrong secret. The reason in a Verdict is unproved: it may
 explain a failure, and nothing else hangs on it. Frames after the handshake are neither encrypted nor
-authenticated one by one; that is for TLS.
+authenticated one by one, and the proof is not bound to the connection: whoever can stand between two
+processes can pass it on.
 
 Pure: bytes in, bytes out.
 """
@@ -18,23 +22,36 @@ Pure: bytes in, bytes out.
 import hashlib
 import hmac
 import os
+import struct
 
-import msgspec
 from msgspec import Struct
 
+from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.wire import LENGTH
 
-VERSION = 1
-HANDSHAKE_BYTES_MAX = 4096
-_MAGIC = "fleet"
+VERSION = 2
+_MAGIC = b"fleet"
 _NONCE_BYTES = 32
-_ENDPOINT_MAX = 300
+_PROOF_BYTES = 32
+_NO_PROOF = bytes(_PROOF_BYTES)
+_FIRST = struct.Struct(">5sB")
+"""Magic and version."""
+_HELLO = struct.Struct(f">5sB16s{_NONCE_BYTES}sQIH{ENDPOINT_BYTES_MAX}s")
+"""Magic, version, hash of the cluster id, nonce, boot, longest frame, length of the endpoint, endpoint."""
+_ANSWER = struct.Struct(f">{_HELLO.size}s{_PROOF_BYTES}s")
+_VERDICT = struct.Struct(f">B{_PROOF_BYTES}s")
+"""0 or the number of a reason, and the proof."""
+HANDSHAKE_BYTES_MAX = _ANSWER.size
+"""No frame is longer before the peer has proved itself."""
+FRAME_BYTES_MIN = 4096
+"""Less than this no peer may want to read at once."""
 
 WRONG_SECRET = "wrong secret"
 WRONG_CLUSTER = "wrong cluster id"
 WRONG_VERSION = "wrong version"
 NOT_FLEET = "not a fleet process"
-_REASONS = frozenset((WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION, NOT_FLEET))
+WRONG_ENDPOINT = "another endpoint"
+_REASONS = ("", WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION, NOT_FLEET)
 
 
 class Refused(Exception):
@@ -56,36 +73,16 @@ class Identity(Struct, frozen=True):
     frame_bytes_max: int
 
 
-class Hello(Struct, frozen=True, array_like=True):
-    magic: str
-    version: int
-    cluster: bytes
-    nonce: bytes
+class Hello(Struct, frozen=True):
+    """What a process says of itself."""
+
     boot: int
     endpoint: str
     frame_bytes_max: int
     """The longest frame that this side will read."""
 
 
-class Answer(Struct, frozen=True, array_like=True):
-    hello: bytes
-    proof: bytes
-
-
-class Verdict(Struct, frozen=True, array_like=True):
-    reason: str
-    proof: bytes
-
-
-class Version(Struct, frozen=True, array_like=True):
-    """What every future Hello begins with."""
-
-    magic: str
-    version: int
-
-
-def _frame(message: Struct) -> bytes:
-    body = msgspec.msgpack.encode(message)
+def _frame(body: bytes) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
@@ -94,35 +91,49 @@ def _cluster_hash(cluster: str) -> bytes:
 
 
 def _hello(me: Identity) -> bytes:
-    nonce = os.urandom(_NONCE_BYTES)
-    return msgspec.msgpack.encode(
-        Hello(_MAGIC, VERSION, _cluster_hash(me.cluster), nonce, me.boot, me.endpoint, me.frame_bytes_max)
+    endpoint = me.endpoint.encode()
+    return _HELLO.pack(
+        _MAGIC,
+        VERSION,
+        _cluster_hash(me.cluster),
+        os.urandom(_NONCE_BYTES),
+        me.boot,
+        me.frame_bytes_max,
+        len(endpoint),
+        endpoint,
     )
 
 
 def _read_hello(me: Identity, data: bytes) -> Hello:
     """Raises Refused when it is not from our version and cluster."""
-    try:
-        version = msgspec.msgpack.decode(data, type=Version)
-        if version.magic != _MAGIC:
-            raise Refused(NOT_FLEET)
-        if version.version != VERSION:
-            raise Refused(WRONG_VERSION)
-        hello = msgspec.msgpack.decode(data, type=Hello)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise Refused(NOT_FLEET) from None
-    if not hmac.compare_digest(hello.cluster, _cluster_hash(me.cluster)):
+    if len(data) < _FIRST.size:
+        raise Refused(NOT_FLEET)
+    magic, version = _FIRST.unpack_from(data)
+    if magic != _MAGIC:
+        raise Refused(NOT_FLEET)
+    if version != VERSION:
+        raise Refused(WRONG_VERSION)
+    if len(data) != _HELLO.size:
+        raise Refused(NOT_FLEET)
+    _, _, cluster, _, boot, frame_bytes_max, length, padded = _HELLO.unpack(data)
+    if not hmac.compare_digest(cluster, _cluster_hash(me.cluster)):
         raise Refused(WRONG_CLUSTER)
-    if len(hello.nonce) != _NONCE_BYTES or not 0 < hello.boot < 2**63 or len(hello.endpoint) > _ENDPOINT_MAX:
+    endpoint = padded[:length]
+    if not 0 < boot < 2**63 or frame_bytes_max < FRAME_BYTES_MIN or length > ENDPOINT_BYTES_MAX:
         raise Refused(NOT_FLEET)
-    if hello.frame_bytes_max < HANDSHAKE_BYTES_MAX:
-        raise Refused(NOT_FLEET)
-    return hello
+    try:
+        return Hello(boot, endpoint.decode(), frame_bytes_max)
+    except UnicodeDecodeError:
+        raise Refused(NOT_FLEET) from None
 
 
 def _proof(me: Identity, role: bytes, accepting: bytes, connecting: bytes) -> bytes:
     parts = (b"fleet", role, me.cluster.encode(), accepting, connecting)
     return hmac.digest(me.secret, b"".join(LENGTH.pack(len(part)) + part for part in parts), "sha256")
+
+
+def _verdict(reason: str, proof: bytes = _NO_PROOF) -> bytes:
+    return _frame(_VERDICT.pack(_REASONS.index(reason), proof))
 
 
 class Acceptor:
@@ -133,22 +144,25 @@ class Acceptor:
     def __init__(self, me: Identity) -> None:
         self._me = me
         self._hello = _hello(me)
-        self.greeting = LENGTH.pack(len(self._hello)) + self._hello
+        self.greeting = _frame(self._hello)
 
     def answered(self, frame: bytes) -> tuple[Hello, bytes]:
         """The proven peer, and the reply that lets it in. Raises Refused."""
         try:
-            answer = msgspec.msgpack.decode(frame, type=Answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise Refused(NOT_FLEET) from None
-        try:
-            hello = _read_hello(self._me, answer.hello)
-            expected = _proof(self._me, b"connector", self._hello, answer.hello)
-            if not hmac.compare_digest(answer.proof, expected):
-                raise Refused(WRONG_SECRET)
+            return self._answered(frame)
         except Refused as refused:
-            raise Refused(refused.reason, _frame(Verdict(refused.reason, b""))) from None
-        return hello, _frame(Verdict("", _proof(self._me, b"acceptor", self._hello, answer.hello)))
+            raise Refused(refused.reason, _verdict(refused.reason)) from None
+
+    def _answered(self, frame: bytes) -> tuple[Hello, bytes]:
+        if len(frame) != _ANSWER.size:
+            # Of another version, perhaps: its Hello comes first all the same.
+            _read_hello(self._me, frame)
+            raise Refused(NOT_FLEET)
+        theirs, proof = _ANSWER.unpack(frame)
+        hello = _read_hello(self._me, theirs)
+        if not hmac.compare_digest(proof, _proof(self._me, b"connector", self._hello, theirs)):
+            raise Refused(WRONG_SECRET)
+        return hello, _verdict("", _proof(self._me, b"acceptor", self._hello, theirs))
 
 
 class Connector:
@@ -169,17 +183,16 @@ class Connector:
         """What to send back. Raises Refused."""
         self._peer = _read_hello(self._me, frame)
         self._theirs = frame
-        return _frame(Answer(self._hello, _proof(self._me, b"connector", frame, self._hello)))
+        return _frame(_ANSWER.pack(self._hello, _proof(self._me, b"connector", frame, self._hello)))
 
     def admitted(self, frame: bytes) -> Hello:
         """The proven peer. Raises Refused."""
         assert self._peer is not None
-        try:
-            verdict = msgspec.msgpack.decode(frame, type=Verdict)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise Refused(NOT_FLEET) from None
-        if verdict.reason:
-            raise Refused(verdict.reason if verdict.reason in _REASONS else NOT_FLEET)
-        if not hmac.compare_digest(verdict.proof, _proof(self._me, b"acceptor", self._theirs, self._hello)):
+        if len(frame) != _VERDICT.size:
+            raise Refused(NOT_FLEET)
+        reason, proof = _VERDICT.unpack(frame)
+        if reason:
+            raise Refused(_REASONS[reason] if reason < len(_REASONS) else NOT_FLEET)
+        if not hmac.compare_digest(proof, _proof(self._me, b"acceptor", self._theirs, self._hello)):
             raise Refused(WRONG_SECRET)
         return self._peer

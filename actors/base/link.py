@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.actors.base.addresses import ActorId, Address, LocalId
 from fleet.actors.base.frames import FrameError, FrameReader
-from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector, Hello, Refused
+from fleet.actors.base.handshake import (
+    FRAME_BYTES_MIN,
+    HANDSHAKE_BYTES_MAX,
+    Acceptor,
+    Connector,
+    Hello,
+    Refused,
+)
 from fleet.actors.base.wire import Outbox
 
 if TYPE_CHECKING:
@@ -35,7 +42,9 @@ def reason_of(error: OSError) -> str:
 
 
 class Link:
-    """`peer` is whom we dialled; None for a link that was accepted.
+    """`peer` is whom we dialled; None for a link that was accepted. `address`: its, for the log.
+
+    Whatever arrives, and whenever, can at worst close this link.
 
     Invariant: no body of a frame is decoded before `stage` is UP. Of what waits to leave, `_backlog`
     was refused by the socket and goes first; the outbox grows behind it.
@@ -45,6 +54,7 @@ class Link:
         "links",
         "sock",
         "peer",
+        "address",
         "stage",
         "boot",
         "endpoint",
@@ -57,14 +67,15 @@ class Link:
         "_senders",
     )
 
-    def __init__(self, links: Links, sock: socket.socket, peer: Peer | None) -> None:
+    def __init__(self, links: Links, sock: socket.socket, peer: Peer | None, address: str) -> None:
         self.links = links
         self.sock = sock
         self.peer = peer
+        self.address = address
         self.stage = PROVING if peer is None else CONNECTING
         self.boot = 0
         self.endpoint = ""
-        self.frame_bytes_max = HANDSHAKE_BYTES_MAX
+        self.frame_bytes_max = FRAME_BYTES_MIN
         self.outbox = Outbox()
         self.dirty = False
         self._backlog: memoryview | None = None
@@ -165,6 +176,8 @@ class Link:
             self.links.refused_input(self, str(error))
         except OSError as error:
             self.links.closed(self, reason_of(error))
+        except Exception as error:
+            self.links.refused_input(self, f"{type(error).__name__}: {error}")
 
     def _connected(self) -> None:
         error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -195,7 +208,9 @@ class Link:
             self._send_now(reply)
             self._rise(hello)
         elif handshake.is_greeted():
-            self._rise(handshake.admitted(frame))
+            hello = handshake.admitted(frame)
+            self.links.check_dialled(self, hello)
+            self._rise(hello)
         else:
             self._send_now(handshake.greeted(frame))
 

@@ -25,11 +25,19 @@ from typing import Any, Protocol
 import msgspec
 
 from fleet.actors.base.addresses import ActorId, Address
-from fleet.actors.base.handshake import WRONG_CLUSTER, WRONG_SECRET, WRONG_VERSION, Identity
+from fleet.actors.base.handshake import (
+    WRONG_CLUSTER,
+    WRONG_ENDPOINT,
+    WRONG_SECRET,
+    WRONG_VERSION,
+    Hello,
+    Identity,
+    Refused,
+)
 from fleet.actors.base.kernel import Kernel
 from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Link, reason_of
 from fleet.actors.base.peers import Peer, resolve
-from fleet.actors.base.settings import LinkSettings
+from fleet.actors.base.settings import LinkSettings, join_endpoint
 from fleet.actors.base.wire import decode_body, decode_frame, encode_item
 
 log = logging.getLogger("fleet.base")
@@ -110,7 +118,10 @@ class Links:
         if self.dirty:
             dirty, self.dirty = self.dirty, []
             for link in dirty:
-                link.flush()
+                try:
+                    link.flush()
+                except Exception as error:
+                    self.refused_input(link, f"{type(error).__name__}: {error}")
 
     def is_drained(self) -> bool:
         """Nothing is left that could still leave."""
@@ -201,7 +212,7 @@ class Links:
             self._failed(peer, reason_of(error))
             return
         try:
-            sock = self._prepare(sock, server_side=False)
+            self._prepare(sock)
             sock.connect(where)
         except BlockingIOError:
             pass
@@ -209,12 +220,12 @@ class Links:
             sock.close()
             self._failed(peer, reason_of(error))
             return
-        link = peer.link = Link(self, sock, peer)
+        link = peer.link = Link(self, sock, peer, peer.endpoint)
         self._all.add(link)
         self.reactor.add(sock.fileno(), EPOLLOUT, link.on_event)
         self.limit_stage(link, CONNECTING)
 
-    def _prepare(self, sock: socket.socket, server_side: bool) -> socket.socket:
+    def _prepare(self, sock: socket.socket) -> None:
         dead_s = max(1, self.settings.dead_after_ms // 1000)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -222,7 +233,6 @@ class Links:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, max(1, dead_s - dead_s // 2))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.settings.dead_after_ms)
-        return sock if self.settings.wrap is None else self.settings.wrap(sock, server_side)
 
     def limit_stage(self, link: Link, stage: str) -> None:
         """Close the link unless it has left `stage` in time."""
@@ -254,7 +264,7 @@ class Links:
         assert self._listener is not None
         for _ in range(_ACCEPTS_A_TURN):
             try:
-                sock, _ = self._listener.accept()
+                sock, where = self._listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -264,9 +274,9 @@ class Links:
                 continue  # that one was gone before we took it
             try:
                 sock.setblocking(False)
-                sock = self._prepare(sock, server_side=True)
-                link = Link(self, sock, None)
-            except OSError:
+                self._prepare(sock)
+                link = Link(self, sock, None, join_endpoint(*where[:2]))
+            except (OSError, Refused):
                 sock.close()
                 continue
             self._all.add(link)
@@ -292,6 +302,20 @@ class Links:
             listener.close()
 
     # -- called by links ---------------------------------------------------------------------------
+
+    def check_dialled(self, link: Link, hello: Hello) -> None:
+        """Refuse a process that answers in another one's place.
+
+        It may prove another endpoint than was dialled: a host has several names and addresses, and a node
+        may advertise one that it does not see itself. But where a process has proved to be the very endpoint
+        that was dialled, that endpoint is no other name for anybody else.
+        """
+        peer = link.peer
+        assert peer is not None
+        if hello.endpoint == peer.endpoint:
+            peer.is_itself = True
+        elif peer.is_itself:
+            raise Refused(WRONG_ENDPOINT)
 
     def up(self, link: Link) -> None:
         """Both sides have proved themselves."""
@@ -341,7 +365,8 @@ class Links:
             self._failed(peer, "not a fleet process" if stage is PROVING and reason == "closed" else reason)
         else:
             self.counts["refused_links"] += 1
-            self._log("accepted", reason, "a connection was closed before it was a link: %s", reason)
+            what = "a connection from %s was closed before it was a link: %s"
+            self._log("accepted", reason, what, link.address, reason)
 
     def _lost(self, link: Link, peer: Peer, reason: str) -> None:
         """A link that was up is gone; the next send dials again, and may wait for that attempt."""
@@ -353,7 +378,7 @@ class Links:
 
     def refused_input(self, link: Link, what: str) -> None:
         self.counts["bad_frames"] += 1
-        self._log("input", link.endpoint, "endpoint=%s link closed: %s", link.endpoint or "?", what)
+        self._log("input", link.endpoint, "link with %s closed: %.200s", link.address, what)
         self.closed(link, "bad frame")
 
     def deliver(self, link: Link, frame: memoryview) -> None:

@@ -28,6 +28,7 @@ class Peer:
         "not_before",
         "known_dead",
         "resolving",
+        "is_itself",
         "waiting",
         "waiting_bytes",
         "host",
@@ -42,6 +43,8 @@ class Peer:
         self.not_before = 0.0
         self.known_dead = False
         self.resolving = False
+        self.is_itself = False
+        """A process has proved to be this very endpoint, so this is not just another name for one."""
         self.waiting: deque[tuple[float, int, bytes]] = deque()
         self.waiting_bytes = 0
         self.family: int | None = None

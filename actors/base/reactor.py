@@ -35,6 +35,7 @@ _SHORT_WAIT_S = 0.000_2
 _SHORT_WAITS = 32
 """So many short waits in a row make a short one likely: then looking is cheaper than sleeping."""
 _POLL_S_MAX = 3600.0
+_LOG_EVERY_S = 60.0
 
 
 class LinkLayer(Protocol):
@@ -61,6 +62,7 @@ class Reactor:
         self._asleep = False
         self._ending = False
         self._short_waits = 0
+        self._logged: dict[str, float] = {}
         self._thread: threading.Thread | None = None
         self._on_end: Callable[[], None] = lambda: None
 
@@ -120,8 +122,9 @@ class Reactor:
         self._epoll.modify(fd, mask)
 
     def remove(self, fd: int) -> None:
-        del self._handlers[fd]
-        self._epoll.unregister(fd)
+        """Harmless for one that is not watched."""
+        if self._handlers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
 
     def call_at(self, when: float, action: Callable[[], None]) -> None:
         """It cannot be taken back: `action` has to look whether it is still wanted."""
@@ -178,7 +181,10 @@ class Reactor:
         for fd, mask in events:
             handler = self._handlers.get(fd)
             if handler is not None:
-                handler(mask)
+                try:
+                    handler(mask)
+                except BaseException:  # whatever it is, other descriptors have their handlers
+                    self._handler_failed(fd, handler)
         inbox = self._inbox
         for _ in range(len(inbox)):
             self._guarded(inbox.popleft())
@@ -187,12 +193,15 @@ class Reactor:
         while timers and timers[0][0] <= now:
             self._guarded(heapq.heappop(timers)[2])
         kernel = self.kernel
-        more = kernel.run(now, _SLICE)
-        if more:
-            until = now + TURN_S_MAX
-            while more and (now := monotonic()) < until:
-                more = kernel.run(now, _SLICE)
-        self.links.flush()
+        try:
+            more = kernel.run(now, _SLICE)
+            if more:
+                until = now + TURN_S_MAX
+                while more and (now := monotonic()) < until:
+                    more = kernel.run(now, _SLICE)
+        except Exception:
+            self._log_failure("delivering a message")
+        self._guarded(self.links.flush)
         return bool(kernel.queue)  # a link that broke in the flush has left something to tell
 
     def _wait(self, timeout: float) -> list[tuple[int, int]]:
@@ -216,8 +225,24 @@ class Reactor:
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception:
-            log.error("%s failed; the loop goes on", action, exc_info=True)
+        except BaseException:
+            self._log_failure(action)
+
+    def _handler_failed(self, fd: int, handler: Callable[[int], None]) -> None:
+        """What fails at each look would have the loop spin: the descriptor is not looked at any more."""
+        self._log_failure(handler)
+        if self._handlers.get(fd) is handler and fd != self._wake_fd:
+            try:
+                self.remove(fd)
+            except (OSError, ValueError):
+                pass  # closed: epoll has forgotten it by itself
+
+    def _log_failure(self, what: Any) -> None:
+        """Once a minute: what fails at every turn must not fill the disk."""
+        now, name = monotonic(), getattr(what, "__qualname__", type(what).__name__)
+        if now >= self._logged.get(name, 0.0):
+            self._logged[name] = now + _LOG_EVERY_S
+            log.error("%s failed; the loop goes on", what, exc_info=True)
 
     def _timeout(self) -> float:
         when = self.kernel.next_timer()

@@ -2,17 +2,15 @@
 
 import ipaddress
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX
+from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
+from fleet.actors.base.handshake import FRAME_BYTES_MIN
 from fleet.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
-    """`wrap(socket, server_side)` is the seam for TLS: it gets each connected socket before it is used."""
-
     cluster: str = ""
     secret: bytes = b""
     frame_bytes_max: int = 64 * 1024 * 1024
@@ -29,25 +27,27 @@ class LinkSettings:
     retry_ms_max: int = 1000
     dead_after_ms: int = 5000
     """A peer whose host says nothing at all for so long is given up."""
-    wrap: Callable[[socket.socket, bool], socket.socket] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.secret, bytes):
             raise ConfigError("secret must be bytes")
-        if not HANDSHAKE_BYTES_MAX <= self.frame_bytes_max < 2**32:
+        if not FRAME_BYTES_MIN <= self.frame_bytes_max < 2**32:
             raise ConfigError(
-                "frame_bytes_max is out of range", value=self.frame_bytes_max, at_least=HANDSHAKE_BYTES_MAX
+                "frame_bytes_max is out of range", value=self.frame_bytes_max, at_least=FRAME_BYTES_MIN
             )
 
 
 def split_endpoint(endpoint: str) -> tuple[str, int]:
     """("host", port) of "host:port" or "[v6]:port". Raises ConfigError."""
+    if not endpoint.isprintable() or len(endpoint.encode()) > ENDPOINT_BYTES_MAX:
+        raise ConfigError(f"{endpoint[:80]!r} is not host:port, of at most {ENDPOINT_BYTES_MAX} bytes")
     host, colon, port = endpoint.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         raise ConfigError(f"write {endpoint!r} with the address in brackets: [address]:port")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+    if not colon or not host or not is_port:
         raise ConfigError(f"{endpoint!r} is not host:port")
     return host, int(port)
 

@@ -13,7 +13,7 @@ import pytest
 from thespian.actors import Actor, ActorSystemConventionUpdate, DeadEnvelope, PoisonMessage, ThespianWatch
 
 from fleet.actors.base import ActorId, Address, LinkRefused, remote_address
-from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Connector, Identity
+from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector, Identity
 from fleet.actors.base.settings import split_endpoint
 from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder, Relay, eventually
 
@@ -168,19 +168,6 @@ def test_links_run_over_ipv6(start: Start) -> None:
         pytest.skip("no IPv6 here")
     echo = node.createActor(Echo)
     assert start(listen=None).ask(echo, "hello", WAIT_S) == "hello"
-
-
-def test_every_connected_socket_passes_the_seam_for_tls(start: Start) -> None:
-    seen: list[bool] = []
-
-    def wrap(sock: socket.socket, server_side: bool) -> socket.socket:
-        seen.append(server_side)
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
-        return sock
-
-    node, client = start(wrap=wrap), start(listen=None, wrap=wrap)
-    assert client.ask(node.createActor(Echo), "hello", WAIT_S) == "hello"
-    assert sorted(seen) == [False, True]
 
 
 def test_what_cannot_be_sent_comes_back_as_poison(start: Start) -> None:
@@ -372,6 +359,75 @@ def test_garbage_closes_the_connection_and_harms_nobody(start: Start, garbage: b
         assert is_closed(sock)
     assert node.ask(echo, "hello", WAIT_S) == "hello"
     eventually(lambda: node.base.stats()["unproved"] == 0)
+
+
+NESTED = b"\x93\xc4\x00\xc4\x00" + b"\x91" * 2000 + b"\xc0"
+"""Three elements, the third one deeper than the interpreter's stack."""
+
+
+def test_s66_nested_bytes_of_a_stranger_close_his_connection_and_harm_nobody(start: Start) -> None:
+    """2,010 bytes ended a node: RecursionError of a decoder that saw them before the proof."""
+    node = start()
+    echo = node.createActor(Echo)
+    for body in (NESTED, NESTED[1:], NESTED[5:-1], NESTED[:400]):
+        with dial(node.base.endpoint) as sock:
+            sock.sendall(struct.pack(">I", len(body)) + body)
+            assert is_closed(sock)
+    assert node.ask(echo, "hello", WAIT_S) == "hello"
+    eventually(lambda: node.base.stats()["unproved"] == 0)
+
+
+def test_s66_a_hostile_listener_closes_its_connection_and_harms_nobody(start: Start) -> None:
+    node = start()
+    echo = node.createActor(Echo)
+    greeting = Acceptor(Identity(CLUSTER, SECRET, 4711, "", 1 << 20)).greeting
+    nested = b"\x93\xa5fleet\x01" + NESTED[5:]
+    for data in (struct.pack(">I", len(nested)) + nested, greeting + struct.pack(">I", 400) + NESTED[:400]):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+            node.tell(remote_address(endpoint, "echo"), "hello")
+            sock, _ = server.accept()
+            with sock:
+                sock.sendall(data)
+                assert is_closed(sock)
+                eventually(lambda: endpoint in node.base.link_errors())
+    assert node.ask(echo, "hello", WAIT_S) == "hello"
+
+
+def test_s66_nested_bytes_of_a_proven_peer_close_its_link_and_harm_nobody(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = start()
+    echo = node.createActor(Echo)
+    for body in (NESTED, NESTED[5:], b"\x91\x94\x01\x01\x01" + NESTED[5:]):
+        with join(node.base.endpoint) as sock:
+            where = "%s:%d" % sock.getsockname()
+            sock.sendall(struct.pack(">I", len(body)) + body)
+            assert is_closed(sock)
+    assert node.ask(echo, "hello", WAIT_S) == "hello"
+    assert node.base.stats()["links_up"] == 0
+    lines = [record.getMessage() for record in caplog.records if "closed: " in record.getMessage()]
+    assert len(lines) == 1 and "127.0.0.1:" in lines[0] and where not in lines[0]
+
+
+def test_another_process_in_the_place_of_one_that_proved_to_be_this_endpoint_is_refused(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        endpoint = f"127.0.0.1:{reserved.getsockname()[1]}"
+    client, first = start(listen=None), start(listen=endpoint)
+    first.createActor(Echo, globalName="echo")
+    echo = remote_address(endpoint, "echo")
+    assert client.ask(echo, "hello", WAIT_S) == "hello"
+    first.shutdown()
+    other = start(listen=endpoint, advertise="another.example:1")
+    other.createActor(Echo, globalName="echo")
+
+    def is_refused() -> bool:
+        assert client.ask(echo, "hello", 0.02) is None
+        return bool(client.base.link_errors() == {endpoint: "another endpoint"})
+
+    eventually(is_refused)
+    fresh = start(listen=None)  # to which that endpoint is but another name
+    assert fresh.ask(echo, "hello", WAIT_S) == "hello"
 
 
 def test_a_length_over_the_limit_closes_the_link_before_and_after_the_handshake(start: Start) -> None:

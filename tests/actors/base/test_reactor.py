@@ -4,9 +4,12 @@ import os
 import select
 import time
 from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
+from fleet.actors.base.kernel import Kernel
 from fleet.actors.base.reactor import _SHORT_WAITS, _SPIN_S, Reactor
 
 
@@ -53,3 +56,32 @@ def test_a_timer_is_not_missed_for_looking(bell: tuple[Reactor, int]) -> None:
     begun = time.monotonic()
     assert reactor._wait(_SPIN_S / 10) == []
     assert time.monotonic() - begun < 1.0
+
+
+class NoLinks:
+    def send(self, dst: Any, sender: Any, message: Any) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_s66_a_handler_that_raises_is_not_called_again_and_the_loop_goes_on() -> None:
+    reactor, calls = Reactor(), 0
+    fd = os.eventfd(1, os.EFD_NONBLOCK)
+
+    def fail(mask: int) -> None:
+        nonlocal calls
+        calls += 1
+        raise RecursionError
+
+    reactor.add(fd, select.EPOLLIN, fail)
+    reactor.start(Kernel(reactor, boot=1), NoLinks(), lambda: None, lambda: None)
+    passed: SimpleQueue[bool] = SimpleQueue()
+    for _ in range(3):
+        reactor.post(lambda: passed.put(True))
+        assert passed.get(timeout=10.0)
+    assert calls == 1
+    reactor.end()
+    assert reactor.join(10.0)
+    os.close(fd)

@@ -1,15 +1,20 @@
 """Frames and handshakes as bytes, without a socket."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Struct
 
 from fleet.actors.base import ActorId, Address, decode_message, encode_message, register, register_as
 from fleet.actors.base.frames import FrameError, FrameReader
 from fleet.actors.base.handshake import (
+    HANDSHAKE_BYTES_MAX,
     NOT_FLEET,
+    VERSION,
     WRONG_CLUSTER,
     WRONG_SECRET,
     WRONG_VERSION,
@@ -244,7 +249,7 @@ def test_an_acceptor_that_lets_everybody_in_is_not_believed() -> None:
     accepting, connector = Acceptor(identity()), Connector(identity())
     connector.greeted(body(accepting.greeting))
     with pytest.raises(Refused) as refused:
-        connector.admitted(msgspec.msgpack.encode(["", bytes(32)]))
+        connector.admitted(bytes(33))
     assert refused.value.reason == WRONG_SECRET
 
 
@@ -253,7 +258,7 @@ def test_a_proof_cannot_be_reflected() -> None:
     victim = identity()
     first, second = Acceptor(victim), Acceptor(victim)
     with pytest.raises(Refused) as refused:
-        first.answered(msgspec.msgpack.encode([body(second.greeting), bytes(32)]))
+        first.answered(body(second.greeting) + bytes(32))
     assert refused.value.reason == WRONG_SECRET
     answer = body(Connector(victim).greeted(body(first.greeting)))
     with pytest.raises(Refused) as replayed:
@@ -264,9 +269,43 @@ def test_a_proof_cannot_be_reflected() -> None:
 def test_a_connector_does_not_take_its_own_proof_for_the_acceptors() -> None:
     connector = Connector(identity())
     answer = connector.greeted(body(Acceptor(identity()).greeting))
-    _, proof = msgspec.msgpack.decode(body(answer))
     with pytest.raises(Refused):
-        connector.admitted(msgspec.msgpack.encode(["", proof]))
+        connector.admitted(bytes(1) + body(answer)[-32:])
+
+
+GREETING_BYTES = len(Acceptor(identity()).greeting) - LENGTH.size
+
+
+def test_an_acceptor_says_to_whoever_speaks_another_version_that_it_does() -> None:
+    for frame in (b"fleet\x63 from the future", b"fleet\x01" + bytes(HANDSHAKE_BYTES_MAX - 6)):
+        with pytest.raises(Refused) as refused:
+            Acceptor(identity()).answered(frame)
+        assert refused.value.reason == WRONG_VERSION and refused.value.reply
+
+
+@given(st.data())
+def test_s66_whatever_a_stranger_sends_the_handshake_only_refuses(data: st.DataObject) -> None:
+    acceptor, connector = Acceptor(identity()), Connector(identity())
+    honest = body(connector.greeted(body(acceptor.greeting)))
+    verdict = body(acceptor.answered(honest)[1])
+    for genuine, read in ((honest, acceptor.answered), (verdict, connector.admitted), (verdict, None)):
+        read = read or Connector(identity()).greeted
+        frame = data.draw(mutations(genuine))
+        with suppress(Refused):
+            read(frame)
+            assert frame in (honest, verdict)
+
+
+def mutations(genuine: bytes) -> st.SearchStrategy[bytes]:
+    """Bytes that are almost those, or not at all."""
+    cut = st.integers(0, len(genuine)).map(lambda at: genuine[:at])
+    longer = st.binary(max_size=20).map(lambda more: genuine + more)
+    other = st.binary(max_size=HANDSHAKE_BYTES_MAX)
+    place = st.tuples(st.integers(0, len(genuine) - 1), st.integers(0, 255))
+    changed = st.lists(place, min_size=1, max_size=4).map(
+        lambda places: bytes(dict(places).get(at, was) for at, was in enumerate(genuine))
+    )
+    return cut | longer | other | changed
 
 
 @pytest.mark.parametrize(
@@ -274,10 +313,10 @@ def test_a_connector_does_not_take_its_own_proof_for_the_acceptors() -> None:
     [
         (b"SSH-2.0-OpenSSH_9.2", NOT_FLEET),
         (b"", NOT_FLEET),
-        (msgspec.msgpack.encode(["fleet", 99, "from the future"]), WRONG_VERSION),
-        (msgspec.msgpack.encode(["other", 1]), NOT_FLEET),
-        (msgspec.msgpack.encode(["fleet", 1, b"", b"", 1, "", 1]), WRONG_CLUSTER),
-        (msgspec.msgpack.encode(["fleet", 1, "text"]), NOT_FLEET),
+        (b"fleet\x63 from the future", WRONG_VERSION),
+        (b"other" + bytes([VERSION]) * 400, NOT_FLEET),
+        (b"fleet" + bytes([VERSION]) + bytes(GREETING_BYTES - 6), WRONG_CLUSTER),
+        (b"fleet" + bytes([VERSION]), NOT_FLEET),
     ],
 )
 def test_a_greeting_that_is_none_is_refused(frame: bytes, reason: str) -> None:
