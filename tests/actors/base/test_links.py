@@ -401,7 +401,7 @@ def test_s66_nested_bytes_of_a_proven_peer_close_its_link_and_harm_nobody(
     echo = node.createActor(Echo)
     for body in (NESTED, NESTED[5:], b"\x91\x94\x01\x01\x01" + NESTED[5:]):
         with join(node.base.endpoint) as sock:
-            where = "%s:%d" % sock.getsockname()
+            where = f"127.0.0.1:{sock.getsockname()[1]}"
             sock.sendall(struct.pack(">I", len(body)) + body)
             assert is_closed(sock)
     assert node.ask(echo, "hello", WAIT_S) == "hello"
