@@ -38,6 +38,7 @@ class Asker(GuardedActor):
     def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
         self.requests.on_link_refused(m)
 
+    outside = frozenset((ClientReply, OpReply))
     handlers = {
         ClientReply: on_reply,
         OpReply: on_op_reply,

@@ -19,9 +19,13 @@ class GuardedActor(Actor):
     handlers: ClassVar[dict[type, Callable[[Any, Any, Any], None]]] = {}
     watching: ThespianWatch | None = None
     """Descriptors that are watched for it; by Thespian's rule this is the answer to every message."""
+    outside: ClassVar[frozenset[type]] = frozenset()
+    """Messages of other processes, for an actor that promises nothing: a handler that raises on one of these
+    has met nonsense, and the actor goes on."""
 
     def __init__(self) -> None:
         self.failed = False
+        self.counted: dict[str, int] = {}
 
     def receiveMessage(self, message: Any, sender: Any) -> Any:
         handler = self.handlers.get(type(message))
@@ -36,8 +40,19 @@ class GuardedActor(Actor):
         """Thespian's own looks at the address once more."""
         self._myRef.actor_send(target, message)
 
+    def log_rarely(self, about: str, text: str, *args: Any) -> None:
+        """The first, second, fourth, eighth... time: another process may cause it endlessly."""
+        count = self.counted[about] = self.counted.get(about, 0) + 1
+        if count & (count - 1) == 0:
+            log.error(f"{text} (%d times)", *args, count)
+
     def fail(self, error: Exception, message: Any) -> None:
         why = f"{type(error).__name__}: {error}"
+        if type(message) in self.outside:
+            what = type(message).__name__
+            self.log_rarely(what, "%s cannot take a %s of another process: %.200s", self, what, why)
+            log.debug("the last of these", exc_info=error)
+            return
         log.critical("%s stops, on %s: %s", self, type(message).__name__, why, exc_info=True)
         self.failed = True
         self.watching = None

@@ -4,12 +4,13 @@ The first half crosses hosts: tagged, registered with the wire, no pickle, user 
 a new field goes last, with a default. The second half stays within a node.
 """
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from thespian.actors import ActorAddress
 
 import fleet.errors
+from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.wire import register
 from fleet.actors.forked import ForkedDump
 from fleet.cluster import View
@@ -20,17 +21,27 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, SessionId, Term
 
+Name: TypeAlias = Annotated[str, Meta(max_length=1024)]
+"""Of a node, a group, a member, a client."""
+Where: TypeAlias = Annotated[str, Meta(max_length=ENDPOINT_BYTES_MAX)]
+"""host:port where a node listens, or ""."""
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+KNOWN_MAX = 10_000
+"""Nodes that one message tells of."""
+CALLS_MAX = 65_536
+"""Commands or queries of one message."""
+
 # -- values inside of messages ---------------------------------------------------------------------
 
 
 class NodeInfo(Struct, frozen=True, array_like=True):
     """A node as another one knows it."""
 
-    name: NodeName
-    address: str
+    name: Annotated[NodeName, Meta(max_length=1024)]
+    address: Where
     """host:port where it listens, or "" on a base without such addresses."""
-    zone: str
-    incarnation: str
+    zone: Name
+    incarnation: Name
     started_ms: Millis
     """Wall clock of its start: the newest says where it is now."""
 
@@ -38,11 +49,11 @@ class NodeInfo(Struct, frozen=True, array_like=True):
 class GroupSpec(Struct, frozen=True, array_like=True):
     """What a node must know to host a member."""
 
-    name: str
+    name: Name
     data_class: bytes
     """As `fleet.payload.encode_class` wrote it."""
     config: GroupConfig
-    uid: int
+    uid: Count
     """Tells this group from every other one of the name."""
     member: MemberId = MemberId("")
     """This member, where it was named in advance; else its name is made from its number in the store."""
@@ -61,13 +72,19 @@ class ErrorRecord(Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, error: FleetError) -> "ErrorRecord":
-        return cls(type(error).__name__, error.what, {key: str(value) for key, value in error.facts.items()})
+        facts = {key: _text(value) for key, value in error.facts.items()}
+        return cls(type(error).__name__, _text(error.what), facts)
 
     def to_error(self) -> FleetError:
         kind = getattr(fleet.errors, self.kind, None)
         if not (isinstance(kind, type) and issubclass(kind, FleetError)):
             kind = FleetError
         return kind(self.what, **self.facts)
+
+
+def _text(value: object) -> str:
+    """As it can travel: half a surrogate pair, say of a file's name, has no UTF-8."""
+    return str(value).encode(errors="replace").decode()
 
 
 class PeerStatus(Struct, frozen=True, array_like=True):
@@ -107,7 +124,7 @@ class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
 class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
     """Messages of one member to another, by way of the registries of their nodes."""
 
-    dst: MemberId
+    dst: Annotated[MemberId, Meta(max_length=1024)]
     body: bytes
     """`fleet.raft.codec.encode_messages`."""
 
@@ -115,16 +132,16 @@ class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
 class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """What a client wants of a group, all that its turn gathered, in order."""
 
-    group: str
-    client: str
+    group: Name
+    client: Name
     reply_to: ActorAddress
     session: SessionId
-    acked: int
+    acked: Count
     opens: bool
     """Open a session; no commands yet."""
-    commands: tuple[tuple[int, bytes], ...]
+    commands: Annotated[tuple[tuple[Count, bytes], ...], Meta(max_length=CALLS_MAX)]
     """(seq, payload), ascending."""
-    queries: tuple[tuple[int, bytes], ...]
+    queries: Annotated[tuple[tuple[int, bytes], ...], Meta(max_length=CALLS_MAX)]
     """(query id, payload); the id is the client's own."""
     number: int
     """Of this client's requests to the group: a command that is sent again comes in another request."""
@@ -170,7 +187,7 @@ class Hello(Struct, frozen=True, array_like=True, tag=4):
     me: NodeInfo
     manager: ActorAddress
     registry: ActorAddress
-    known: tuple[NodeInfo, ...]
+    known: Annotated[tuple[NodeInfo, ...], Meta(max_length=KNOWN_MAX)]
     answer: bool
     """Say hello back."""
     cluster: int = 0
@@ -204,8 +221,8 @@ class GetStatus(Struct, frozen=True, array_like=True, tag=5):
 
 
 class AddMember(Struct, frozen=True, array_like=True, tag=6):
-    member: MemberId
-    address: str
+    member: Annotated[MemberId, Meta(max_length=1024)]
+    address: Where
     uid: int = 0
     """Of the group that is meant, where another one might have the name by now."""
 
@@ -270,7 +287,7 @@ class GroupRequest(Struct, frozen=True, array_like=True, tag=6):
 
     token: int
     reply_to: ActorAddress
-    group: str
+    group: Name
     op: GroupOp
     cluster: int = 0
     """As in ClientRequest."""

@@ -36,7 +36,7 @@ from fleet.machine import DataMachine
 from fleet.payload import decode_class
 from fleet.ports import Dump, Durable, SnapshotWrite, Write
 from fleet.raft.apply import Applier, Opened, Outcome, machine_state
-from fleet.raft.codec import decode_messages, encode_messages
+from fleet.raft.codec import encode_messages, read_messages
 from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
@@ -182,9 +182,9 @@ class Member(GuardedActor):
 
     def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
         try:
-            messages = decode_messages(m.body)
-        except (msgspec.MsgspecError, ValueError) as error:
-            log.error("group=%s %s: mail that is none: %s", self.spec.name, m.dst, error)
+            messages = read_messages(m.body)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            self.log_rarely("mail", "group=%s %s: mail that is none: %.200s", self.spec.name, m.dst, error)
             return
         for message in messages:
             self.step(message)

@@ -369,6 +369,7 @@ class NodeManager(GuardedActor):
         if self.start.address:
             self.actorSystemShutdown()
 
+    outside = frozenset((Hello, NodeRequest, OpReply, ClientReply, *MESSAGES))
     handlers = {
         StartNode: on_start,
         Hello: on_hello,

@@ -136,6 +136,7 @@ class Registry(GuardedActor):
     def on_failure(self, why: str) -> None:
         log.critical("node=%s: without its registry no group is reachable here", self.node)
 
+    outside = frozenset((PeerMail, ClientRequest, GroupRequest))
     handlers = {
         StartRegistry: on_start,
         Belongs: on_belongs,

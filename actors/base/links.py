@@ -22,8 +22,6 @@ from collections.abc import Callable
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Protocol
 
-import msgspec
-
 from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.base.handshake import (
     WRONG_CLUSTER,
@@ -382,22 +380,10 @@ class Links:
         self.closed(link, "bad frame")
 
     def deliver(self, link: Link, frame: memoryview) -> None:
-        """A frame of a proven peer. A message that cannot be read is dropped alone."""
-        try:
-            items = decode_frame(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self.refused_input(link, f"not a frame: {error}")
-            return
+        """A frame of a proven peer. Raises anything, for whatever is no frame of registered messages."""
         deliver = self.kernel.deliver
-        for dst, src, tag, body in items:
-            try:
-                message = decode_body(tag, body)
-            except Exception as error:
-                self.counts["undecodable"] += 1
-                source = link.endpoint or "a client"
-                self._log("undecodable", str(tag), "message from %s dropped: %r", source, error)
-                continue
-            deliver(dst, link.sender(src), message)
+        for dst, src, tag, body in decode_frame(frame):
+            deliver(dst, link.sender(src), decode_body(tag, body))
 
     def _log(self, kind: str, about: str, text: str, *args: Any, level: int = logging.WARNING) -> None:
         """Once a minute for the same thing: a peer may repeat its mistake a thousand times a second."""

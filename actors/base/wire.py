@@ -2,28 +2,36 @@
 
 A frame is a 4-byte length and a msgpack array of [dst, src, tag, body], one for every message of a
 turn; dst and src are local ids, since the link itself knows both processes. The tag says how to read
-the body: a registered Struct has the tag of its registration, plain values travel as msgpack, and
-whatever else through cloudpickle. Reading a pickle runs code, therefore frames are decoded only on
-links whose peer has proved that it knows the cluster secret.
+the body: a registered Struct has the tag of its registration, and plain values (None, bool, int, float,
+str, bytes) travel as they are. Nothing else travels: no pickle, no container outside of a registered
+Struct, and of Thespian's own messages only PoisonMessage, which tells a sender in another process what
+became of its message. What actors of one process say to each other is not registered, so no link can
+bring it. A body that is bytes stays bytes: what a user put into it is for others to decode.
 
 Cost: about 1 us to encode and decode a registered message of 100 bytes (tests/benchmarks/bench_actors.py).
 """
 
-import pickle
 import struct
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-import cloudpickle
 import msgspec
-from msgspec import Raw, Struct
-from thespian.actors import ActorAddress
+from msgspec import Meta, Raw, Struct
+from thespian.actors import ActorAddress, PoisonMessage
 
-from fleet.actors.base.addresses import SYSTEM, ActorId, Address, LocalId
+from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX, SYSTEM, ActorId, Address, LocalId
 
-PICKLED = -1
 PLAIN = -2
+POISON = -3
 TAG_MIN = 0
 """Tags of registered types are ints from here on, or strings."""
+NAME_MAX = 256
+"""Letters of a well-known actor's name, and of a tag."""
+ITEMS_MAX = 65_536
+"""Messages in one frame."""
+DETAILS_MAX = 4000
+"""Letters of a poison's explanation: its end, where the exception stands."""
+RETURNED_BYTES_MAX = 65_536
+"""A longer message does not come back in its poison."""
 
 LENGTH = struct.Struct(">I")
 _HEADER = struct.Struct(">IBI")
@@ -35,6 +43,21 @@ FRAME_CLOSED_BYTES = 256 * 1024
 
 _PLAIN_TYPES = frozenset((str, bytes, bool, int, float, type(None)))
 
+_Id: TypeAlias = int | Annotated[str, Meta(max_length=NAME_MAX)]
+_Item: TypeAlias = tuple[_Id, _Id, _Id, Raw]
+
+
+class Unregistered(TypeError):
+    """A message that no process could read: it is refused where it is sent."""
+
+
+class _Poison(Struct, frozen=True, array_like=True):
+    """A PoisonMessage: what could not be handled, as its tag and body, and why."""
+
+    tag: _Id
+    body: Raw
+    details: Annotated[str, Meta(max_length=DETAILS_MAX)]
+
 
 def _encode_address(value: Any) -> Any:
     if isinstance(value, ActorAddress):
@@ -43,28 +66,36 @@ def _encode_address(value: Any) -> Any:
 
 
 def _decode_address(kind: type, value: Any) -> Any:
-    if issubclass(kind, ActorAddress):
-        return Address(msgspec.convert(value, ActorId))
-    raise NotImplementedError(f"a {kind.__name__} inside a registered message")
+    if not issubclass(kind, ActorAddress):
+        raise NotImplementedError(f"a {kind.__name__} inside a registered message")
+    ident = msgspec.convert(value, ActorId)
+    is_name = isinstance(ident.local, str)
+    if is_name and len(str(ident.local)) > NAME_MAX or len(ident.endpoint) > ENDPOINT_BYTES_MAX:
+        raise ValueError("an actor's address that is too long")
+    if not 0 <= ident.boot < 2**63:
+        raise ValueError("an actor's address with a boot id that is none")
+    return Address(ident)
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encode_address)
-_items_decoder = msgspec.msgpack.Decoder(list[tuple[LocalId, LocalId, LocalId, Raw]])
-_item_decoder = msgspec.msgpack.Decoder(tuple[LocalId, LocalId, LocalId, Raw])
-_view_decoder = msgspec.msgpack.Decoder(memoryview)
+_items_decoder = msgspec.msgpack.Decoder(Annotated[list[_Item], Meta(max_length=ITEMS_MAX)])
+_item_decoder = msgspec.msgpack.Decoder(_Item)
+_plain_decoder = msgspec.msgpack.Decoder()
+_CONTAINERS = frozenset((*range(0x80, 0xA0), *range(0xC7, 0xCA), *range(0xD4, 0xD9), *range(0xDC, 0xE0)))
+"""First bytes of arrays, maps and extensions."""
+_poison_decoder = msgspec.msgpack.Decoder(_Poison)
 
 _tags: dict[type, int | str] = {}
-_decoders: dict[int | str, msgspec.msgpack.Decoder[Any]] = {
-    PLAIN: msgspec.msgpack.Decoder(),
-}
+_decoders: dict[int | str, msgspec.msgpack.Decoder[Any]] = {}
 _types: dict[int | str, type] = {}
 
 
 def register(*types: type[Struct]) -> None:
-    """Let these Structs travel without pickle, each under its own msgspec `tag`.
+    """Let these Structs travel between processes, each under its own msgspec `tag`.
 
-    Every process must register the same; the order does not matter, and twice is harmless. A type
-    that is not registered still travels, slower. Fields may hold ActorAddress values.
+    Every process must register the same; the order does not matter, and twice is harmless. A message of
+    another type is refused where it is sent; a link that brings one is closed. Fields may hold
+    ActorAddress values.
 
     Raises ValueError for a type without a tag, or a tag that another type has.
     """
@@ -160,31 +191,56 @@ class FrameTooLarge(ValueError):
 def _append(frames: bytearray, dst: LocalId, src: LocalId, message: Any) -> None:
     kind = type(message)
     tag = _tags.get(kind)
-    if tag is None and kind in _PLAIN_TYPES:
-        tag = PLAIN
-    if tag is not None:
-        before = len(frames)
+    if tag is None:
+        if kind in _PLAIN_TYPES:
+            tag = PLAIN
+        elif kind is PoisonMessage:
+            tag, message = POISON, _poison(message)
+        else:
+            raise Unregistered(
+                f"{kind.__name__} is not registered: only msgspec Structs that every process has passed to "
+                "fleet.actors.base.register travel between processes, and plain values"
+            )
+    _encoder.encode_into((dst, src, tag, message), frames, -1)
+
+
+def _poison(message: Any) -> _Poison:
+    returned = message.poisonMessage
+    tag = _tags.get(type(returned), PLAIN)
+    body = b""
+    if tag != PLAIN or type(returned) in _PLAIN_TYPES:
         try:
-            _encoder.encode_into((dst, src, tag, message), frames, -1)
-            return
+            body = _encoder.encode(returned)
         except (TypeError, NotImplementedError, OverflowError, ValueError):
-            del frames[before:]  # a field that msgpack has no form for, an int of more than 64 bits
-    _encoder.encode_into((dst, src, PICKLED, cloudpickle.dumps(message, protocol=5)), frames, -1)
+            pass  # told by its type instead
+    if not 0 < len(body) <= RETURNED_BYTES_MAX:
+        tag, body = PLAIN, _encoder.encode(type(returned).__name__)
+    details = str(message.details or "")[-DETAILS_MAX:]
+    return _Poison(tag, Raw(body), details.encode(errors="replace").decode())
 
 
 def decode_frame(frame: memoryview) -> list[tuple[LocalId, LocalId, LocalId, Raw]]:
-    """The messages of a frame, bodies not yet read. Raises msgspec.DecodeError for anything else."""
-    return _items_decoder.decode(frame)
+    """The messages of a frame, bodies not yet read. Raises msgspec.DecodeError or RecursionError for
+    anything else."""
+    items: list[tuple[LocalId, LocalId, LocalId, Raw]] = _items_decoder.decode(frame)
+    return items
 
 
 def decode_body(tag: LocalId, body: Any) -> Any:
-    """Raises anything: the body is another process's. Only for peers that proved who they are."""
-    if tag == PICKLED:
-        return pickle.loads(_view_decoder.decode(body))
+    """Raises anything: the body is another process's."""
     decoder = _decoders.get(tag)
-    if decoder is None:
+    if decoder is not None:
+        return decoder.decode(body)
+    if tag == PLAIN:
+        if memoryview(body)[0] in _CONTAINERS:
+            raise ValueError("a container outside of a registered message")
+        return _plain_decoder.decode(body)
+    if tag != POISON:
         raise LookupError(f"no message type is registered under {tag!r} here")
-    return decoder.decode(body)
+    poison = _poison_decoder.decode(body)
+    if poison.tag == POISON:
+        raise ValueError("a poison in a poison")
+    return PoisonMessage(decode_body(poison.tag, poison.body), poison.details)
 
 
 def encode_item(dst: LocalId, src: LocalId, message: Any) -> bytes:

@@ -1,9 +1,11 @@
 """The bytes of messages and entries: on the wire, on disk and in traces they may only grow at the end."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
-from fleet.raft.codec import decode_entry, decode_messages, encode_entry, encode_messages
+from fleet.raft.codec import decode_entry, decode_messages, encode_entry, encode_messages, read_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     Command,
@@ -39,12 +41,12 @@ from tests.raft.cores import CONFIG, N1, N2, THREE
 ID1, ID2 = "a66e3140642e31", "a66e3240642e31"
 CONFIG_HEX = msgspec.msgpack.encode(CONFIG).hex()
 META = SnapshotMeta(9, 2, Members((N1,), (), {N1: "a"}), CONFIG, 3, 7)
-META_HEX = f"96090294" f"91{ID1}" "90" f"81{ID1}a161" "90" f"{CONFIG_HEX}0307"
+META_HEX = f"9609029491{ID1}9081{ID1}a16190{CONFIG_HEX}0307"
 
 MESSAGES = [
     (
         AppendEntries(2, N2, N1, 1, 1, (Entry(2, 2, Command(1, 2, 0, 0, b"x")),), 2, 5, 300),
-        f"919a0a02{ID2}{ID1}01019193020296030102" "0000c4017802" "05cd012c",
+        f"919a0a02{ID2}{ID1}010191930202960301020000c401780205cd012c",
     ),
     (AppendReply(2, N2, N1, True, 2, 1, 1, 5, 300), f"919a0b02{ID2}{ID1}c302010105cd012c"),
     (PreVote(3, N2, N1, 9, 8), f"91960c03{ID2}{ID1}0908"),
@@ -144,3 +146,21 @@ def test_a_snapshots_description_survives_its_bytes() -> None:
     meta = SnapshotMeta(9, 2, Members(THREE, (), {N1: "a"}, (N2,)), CONFIG, 3, 7)
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(meta), type=SnapshotMeta)
     assert again == meta
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        AppendEntries(2, N1, N2, 4, 1, (Entry(1, 6, Noop()),), 0, 0, 0),
+        AppendEntries(2, N1, N2, 4, 1, (Entry(1, 5, Noop()), Entry(0, 6, Noop())), 0, 0, 0),
+        AppendEntries(2, N1, N2, 4, 1, (Entry(3, 5, Noop()),), 0, 0, 0),
+        AppendEntries(2, N1, N2, -1, 1, (), 0, 0, 0),
+        AppendEntries(2**63, N1, N2, 4, 1, (), 0, 0, 0),
+        InstallSnapshot(2, N1, N2, SnapshotMeta(5, 1, Members(), GroupConfig(), 3, 0), 2, b"xx", 0, 0),
+        InstallSnapshot(2, N1, N2, SnapshotMeta(5, 1, Members(), GroupConfig(), 3, 0), -1, b"", 0, 0),
+        SnapshotReply(2, N1, N2, 5, -1, False, 0, 0),
+    ],
+)
+def test_s68_a_message_such_as_no_member_sends_is_refused(message: Any) -> None:
+    with pytest.raises((msgspec.ValidationError, ValueError)):
+        read_messages(encode_messages([message]))

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
 from thespian.actors import Actor, ActorExitRequest, ActorSystemMessage, ChildActorExited
 
-from fleet.actors.base import ActorId, Address, Kernel
+from fleet.actors.base import ActorId, Address, Kernel, register
 
 CLUSTER = "test cluster"
 SECRET = b"a secret of the tests"
@@ -99,6 +100,20 @@ class Bench:
         return got + self.settle()
 
 
+class Send(Struct, frozen=True, tag="test.send"):
+    """For a Relay."""
+
+    target: Address
+    message: Any
+
+
+class Where(Struct, frozen=True, tag="test.where"):
+    address: Address
+
+
+register(Send, Where)
+
+
 class Echo(Actor):
     def receiveMessage(self, message: Any, sender: Any) -> None:
         if not isinstance(message, ActorSystemMessage):
@@ -125,14 +140,14 @@ class Recorder(Actor):
 
 
 class Relay(Actor):
-    """Sends on what it is told to: ("send", target, message). Other messages go to the last asker."""
+    """Sends on what it is told to. Other messages go to the last asker."""
 
     asker: Any = None
 
     def receiveMessage(self, message: Any, sender: Any) -> None:
-        if isinstance(message, tuple) and message[0] == "send":
+        if isinstance(message, Send):
             self.asker = sender
-            self.send(message[1], message[2])
+            self.send(message.target, message.message)
         elif self.asker is not None and not isinstance(message, ActorSystemMessage):
             self.send(self.asker, message)
 

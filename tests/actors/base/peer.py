@@ -10,16 +10,16 @@ from typing import Any
 from thespian.actors import Actor, ActorSystemMessage
 
 from fleet.actors.base import start_system
-from tests.actors.base.helpers import CLUSTER, SECRET, Echo
+from tests.actors.base.helpers import CLUSTER, SECRET, Echo, Send
 
 
 class Asker(Actor):
-    """Asked (address, message), asks that address and hands the answer back."""
+    """Told to send, hands the answer back."""
 
     def receiveMessage(self, message: Any, sender: Any) -> None:
-        if isinstance(message, tuple) and message[0] == "ask":
+        if isinstance(message, Send):
             self.asker = sender
-            self.send(message[1], message[2])
+            self.send(message.target, message.message)
         elif not isinstance(message, ActorSystemMessage):
             self.send(self.asker, message)
 

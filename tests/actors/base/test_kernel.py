@@ -31,7 +31,7 @@ from fleet.actors.base import (
     encode_message,
     remote_address,
 )
-from tests.actors.base.helpers import Bench, Echo, Fragile, Recorder, Relay, family
+from tests.actors.base.helpers import Bench, Echo, Fragile, Recorder, Relay, Send, family
 
 # -- order -----------------------------------------------------------------------------------------
 
@@ -238,7 +238,7 @@ def test_kernels_share_a_thread_and_a_network_of_ones_own() -> None:
     """What the simulator does: it owns time, the bytes on the wire and who is at which endpoint."""
     one, two = Bench(boot=1, endpoint="one:1"), Bench(boot=2, endpoint="two:1")
     two.create(Echo, name="echo")
-    one.tell(remote_address("two:1", "echo"), {"n": 1})
+    one.tell(remote_address("two:1", "echo"), "over there")
     at = {"one:1": one, "two:1": two}
     one.settle()
     two.settle()
@@ -248,7 +248,7 @@ def test_kernels_share_a_thread_and_a_network_of_ones_own() -> None:
             arrived = decode_message(encode_message(message))
             at[dst.endpoint].kernel.send(Address(dst), sender, arrived)
         got = one.settle() + two.settle()
-    assert got == [{"n": 1}]
+    assert got == ["over there"]
     assert one.senders == [Address(ActorId("two:1", 2, "echo"))]
 
 
@@ -377,4 +377,4 @@ def test_addresses_are_values() -> None:
 def test_an_address_travels_and_is_answered() -> None:
     bench = Bench()
     relay, echo = bench.create(Relay), bench.create(Echo)
-    assert bench.ask(relay, ("send", echo, "hello")) == ["hello"]
+    assert bench.ask(relay, Send(echo, "hello")) == ["hello"]

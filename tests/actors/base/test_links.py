@@ -10,12 +10,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from thespian.actors import Actor, ActorSystemConventionUpdate, DeadEnvelope, PoisonMessage, ThespianWatch
+from thespian.actors import (
+    Actor,
+    ActorSystemConventionUpdate,
+    DeadEnvelope,
+    PoisonMessage,
+    ThespianWatch,
+)
 
 from fleet.actors.base import ActorId, Address, LinkRefused, remote_address
 from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector, Identity
 from fleet.actors.base.settings import split_endpoint
-from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder, Relay, eventually
+from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder, Relay, Send, Where, eventually
 
 Start = Callable[..., Any]
 
@@ -98,7 +104,7 @@ def test_messages_go_both_ways_and_answers_come_over_the_clients_link(start: Sta
     echo = remote_address(node.base.endpoint, "echo")
     assert client.ask(echo, "the very first message", WAIT_S) == "the very first message"
     relay = client.createActor(Relay)
-    assert client.ask(relay, ("send", echo, relay), WAIT_S) == relay
+    assert client.ask(relay, Send(echo, "relayed"), WAIT_S) == "relayed"
     assert node.base.stats()["links_up"] == 1
     assert client.base.stats().get("dropped_unconnected", 0) == 0
 
@@ -108,17 +114,15 @@ def test_order_is_kept_between_processes_and_from_the_first_message(start: Start
     recorder = node.createActor(Recorder)
     for number in range(3000):
         client.tell(recorder, number)
-    seen = client.ask(recorder, "what?", WAIT_S)
-    assert seen == list(range(len(seen))) or seen == sorted(seen)
-    assert len(seen) == 3000
+    eventually(lambda: node.ask(recorder, "what?", WAIT_S) == list(range(3000)))
 
 
 def test_addresses_travel_and_mean_the_same_everywhere(start: Start) -> None:
     one, two, client = start(), start(), start(listen=None)
     echo = one.createActor(Echo)
     relay = two.createActor(Relay)
-    assert client.ask(relay, ("send", echo, "hello"), WAIT_S) == "hello"
-    assert client.ask(relay, ("send", echo, echo), WAIT_S) == echo
+    assert client.ask(relay, Send(echo, "hello"), WAIT_S) == "hello"
+    assert client.ask(echo, Where(echo), WAIT_S) == Where(echo)
 
 
 def test_large_messages_cross_a_link(start: Start) -> None:
@@ -127,7 +131,6 @@ def test_large_messages_cross_a_link(start: Start) -> None:
     assert client.ask(echo, "the link is up", WAIT_S) == "the link is up"
     big = os.urandom(20_000_000)
     assert client.ask(echo, big, WAIT_S) == big
-    assert client.ask(echo, [big, big[:10]], WAIT_S) == [big, big[:10]]
 
 
 def test_a_raising_actor_poisons_its_sender_across_processes(start: Start) -> None:
@@ -226,7 +229,7 @@ def test_the_first_messages_to_a_healthy_peer_wait_in_a_small_buffer(start: Star
             client.base.kernel.send(recorder, client.base._external._address, bytes([number]) * 100)
 
     client.base.run_in_loop(burst)
-    seen = client.ask(recorder, "what?", WAIT_S) or client.ask(recorder, "what?", WAIT_S)
+    seen = eventually(lambda: node.ask(recorder, "what?", WAIT_S))
     assert 5 <= len(seen) <= 10
     assert client.base.stats()["dropped_waiting"] >= 90
 
@@ -328,7 +331,7 @@ class Bomb:
         return (os.mkdir, (self.path,))
 
 
-def test_a_pickle_is_never_loaded_before_the_peer_has_proved_itself(start: Start, tmp_path: Any) -> None:
+def test_s68_a_pickle_is_never_loaded_whoever_sends_it(start: Start, tmp_path: Any) -> None:
     node = start()
     echo = node.createActor(Echo)
     path = str(tmp_path / "bomb")
@@ -341,9 +344,10 @@ def test_a_pickle_is_never_loaded_before_the_peer_has_proved_itself(start: Start
             sock.sendall(data * 3)
             assert is_closed(sock)
     assert not os.path.exists(path)
-    with join(node.base.endpoint) as sock:  # the same bytes do work for a member of the cluster
+    with join(node.base.endpoint) as sock:
         sock.sendall(frame(item))
-        eventually(lambda: os.path.exists(path))
+        assert is_closed(sock)
+    assert not os.path.exists(path)
 
 
 @pytest.mark.parametrize(
@@ -441,17 +445,60 @@ def test_a_length_over_the_limit_closes_the_link_before_and_after_the_handshake(
     assert node.base.stats()["bad_frames"] == 2
 
 
-def test_a_bad_frame_closes_the_link_but_a_bad_message_only_drops_itself(start: Start) -> None:
+@pytest.mark.parametrize(
+    "item",
+    [
+        "no item",
+        (1, "no such tag", 0),
+        (1, -1, b"a pickle"),
+        (1, -2, []),
+        (1, -2, {"nested": 1}),
+        (1, -3, [-3, [-2, "poison", "in"], "poison"]),
+        (1, "test.where", ["test.where", ["there:1", 5, "x" * 1000]]),
+        (1, "test.where", {"type": "test.where", "address": ["there:1", -5, 1]}),
+        (1, "test.where", {"type": "test.where", "address": ["t" * 1000, 5, 1]}),
+        (1, "test.where", {"type": "test.where", "address": 7}),
+        ("x" * 1000, -2, 0),
+        (1.5, -2, 0),
+    ],
+)
+def test_s68_a_message_that_is_none_closes_its_link_and_harms_nobody(start: Start, item: Any) -> None:
     node = start()
     recorder = node.createActor(Recorder)
     local = recorder.ident.local
     with join(node.base.endpoint) as sock:
-        sock.sendall(frame([local, 1, "no such tag", 0], [local, 1, -1, b"no pickle"], [local, 1, -1, 5]))
-        sock.sendall(frame([local, 1, -2, "good"]))
-        eventually(lambda: node.ask(recorder, "what?", WAIT_S) == ["good"])
-        assert node.base.stats()["undecodable"] == 3
-        sock.sendall(frame("no", "items"))
+        sock.sendall(frame((local, 1, -2, "good"), (local, *item) if isinstance(item, tuple) else item))
         assert is_closed(sock)
+    assert set(node.ask(recorder, "what?", WAIT_S)) <= {"good"}
+    assert node.base.stats()["bad_frames"] == 1
+
+
+def test_s68_what_is_not_registered_is_poison_at_home_and_the_link_lives(start: Start) -> None:
+    node, client = start(), start(listen=None)
+    echo = node.createActor(Echo)
+    for message in ([1], {"n": 1}, (1, 2), echo, 2**64):
+        poison = client.ask(echo, message, WAIT_S)
+        assert isinstance(poison, PoisonMessage) and poison.poisonMessage is message
+    assert client.ask(echo, "hello", WAIT_S) == "hello"
+    assert client.base.stats()["links_made"] == 1
+
+
+def test_s68_an_endpoint_that_is_none_is_no_more_than_a_failed_attempt(start: Start) -> None:
+    """A port of 5,000 digits ended a node: int() refuses as many, with an error that nobody expected."""
+    node = start()
+    echo = node.createActor(Echo)
+    for endpoint in (
+        "host:" + "9" * 5000,
+        "[" * 3000,
+        "h\ud800:1",
+        ":",
+        "a:65536",
+        "\x00:1",
+        "h" * 400 + ":1",
+    ):
+        assert node.ask(remote_address(endpoint, "echo"), "hello", 0.01) is None
+        assert node.base.link_errors()[endpoint] == "bad endpoint"
+    assert node.ask(echo, "hello", WAIT_S) == "hello"
 
 
 def test_whoever_does_not_prove_himself_is_hung_up_on(start: Start) -> None:
@@ -536,7 +583,7 @@ def test_a_peer_that_reads_late_gets_everything_in_order(start: Start) -> None:
     with join(node.base.endpoint, boot=4711) as slow:
         for number in range(2000):
             node.tell(Address(ActorId("", 4711, number)), bytes(5000))
-        assert client.ask(recorder, "what?", WAIT_S) == []
+        assert client.ask(recorder, "what?", 0.01) is None
         numbers: list[int] = []
         while len(numbers) < 2000:
             numbers += [dst for dst, *_ in msgspec.msgpack.decode(read_frame(slow))]

@@ -11,7 +11,7 @@ import pytest
 from thespian.actors import ActorSystemConventionUpdate
 
 from fleet.actors.base import Address, remote_address
-from tests.actors.base.helpers import WAIT_S, Echo, Recorder, eventually
+from tests.actors.base.helpers import WAIT_S, Echo, Recorder, Send, Where, eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -64,10 +64,10 @@ def peers(nothing_left: None) -> Iterator[Callable[..., PeerProcess]]:
 
 def test_two_processes_answer_each_other(peers: Any, start: Callable[..., Any]) -> None:
     peer, client, node = peers(), start(listen=None), start()
-    assert client.ask(peer.address("echo"), {"n": 1}, WAIT_S) == {"n": 1}
+    assert client.ask(peer.address("echo"), 1, WAIT_S) == 1
     assert node.ask(peer.address("echo"), b"bytes", WAIT_S) == b"bytes"
     here = node.createActor(Echo)
-    assert client.ask(peer.address("asker"), ("ask", here, "via both"), WAIT_S) == "via both"
+    assert client.ask(peer.address("asker"), Send(here, "via both"), WAIT_S) == "via both"
     assert peer.end() == 0
 
 
@@ -77,7 +77,7 @@ def test_a_restarted_process_is_found_by_name_while_its_old_addresses_are_dead(
     first, client = peers(), start(listen=None)
     watcher, echo = client.createActor(Recorder), first.address("echo")
     client.tell(watcher, "links")
-    old = client.ask(first.address("asker"), ("ask", echo, echo), WAIT_S)
+    old = client.ask(echo, Where(echo), WAIT_S).address
     assert client.ask(old, "hello", WAIT_S) == "hello"
     old_life = client.ask(watcher, "what?", WAIT_S)[0].remoteAdminAddress
     old_echo = Address(type(old_life.ident)(old_life.ident.endpoint, old_life.ident.boot, "echo"))

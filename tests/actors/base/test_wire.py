@@ -1,5 +1,6 @@
 """Frames and handshakes as bytes, without a socket."""
 
+import pickle
 from contextlib import suppress
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
+from thespian.actors import ActorExitRequest, PoisonMessage
 
 from fleet.actors.base import ActorId, Address, decode_message, encode_message, register, register_as
 from fleet.actors.base.frames import FrameError, FrameReader
@@ -29,6 +31,7 @@ from fleet.actors.base.wire import (
     LENGTH,
     FrameTooLarge,
     Outbox,
+    Unregistered,
     decode_body,
     decode_frame,
 )
@@ -91,18 +94,15 @@ def messages(frames: bytes | bytearray) -> list[tuple[Any, Any, Any]]:
     [
         Note(7, b"x" * 300),
         Letter(Address(ActorId("there:1", 5, "registry"))),
-        Note(2**70),
-        Note(1, about=Plain(3)),
         "text",
         b"bytes",
         True,
         None,
         1.5,
         -(2**63),
-        2**64,
-        [1, (2, {"three": Plain(4)})],
-        Untagged(8),
-        Address(ActorId("there:1", 5, 9)),
+        2**64 - 1,
+        PoisonMessage(Note(7), "why"),
+        PoisonMessage("text", ""),
     ],
 )
 def test_every_message_comes_out_as_it_went_in(message: Any) -> None:
@@ -110,17 +110,58 @@ def test_every_message_comes_out_as_it_went_in(message: Any) -> None:
     assert type(decode_message(encode_message(message))) is type(message)
 
 
-def test_a_registered_message_travels_without_pickle() -> None:
+def test_s68_only_what_is_registered_travels() -> None:
     assert len(encode_message(Note(7))) < 30
     with pytest.raises(msgspec.ValidationError):
         decode_body("test.note", msgspec.msgpack.encode(["test.note", "seven"]))
     with pytest.raises(LookupError, match="test.unknown"):
         decode_body("test.unknown", b"\xc0")
+    with pytest.raises(LookupError, match="-1"):
+        decode_body(-1, msgspec.msgpack.encode(pickle.dumps(Note(7))))
+    for message in (Untagged(8), Plain(3), [1], {}, Address(ActorId("there:1", 5, 9)), ActorExitRequest()):
+        with pytest.raises(Unregistered, match="is not registered"):
+            encode_message(message)
+    for message in (Note(2**70), Note(1, about=Plain(3)), 2**64):
+        with pytest.raises((OverflowError, NotImplementedError)):
+            encode_message(message)
 
 
-def test_a_class_of_the_main_module_travels_by_value() -> None:
-    made = type("OnlyHere", (), {"__module__": "__main__", "answer": lambda self: 42})
-    assert decode_message(encode_message(made())).answer() == 42
+def test_a_poison_brings_back_what_can_travel_and_tells_the_rest_by_its_type() -> None:
+    for returned, told in (
+        (Plain(3), "Plain"),
+        (bytes(100_000), "bytes"),
+        (PoisonMessage(1, ""), "PoisonMessage"),
+    ):
+        poison = decode_message(encode_message(PoisonMessage(returned, "x" * 9000 + "the end\ud800")))
+        assert poison.poisonMessage == told and poison.details.endswith("xthe end?")
+
+
+@given(st.data())
+def test_s68_whatever_a_peer_sends_is_a_message_or_an_exception(data: st.DataObject) -> None:
+    genuine = [
+        Note(7, b"body", [1]),
+        Letter(Address(ActorId("there:1", 5, "x"))),
+        PoisonMessage(Note(1), "why"),
+        7,
+    ]
+    frame = data.draw(
+        mutations(
+            msgspec.msgpack.encode([[1, 2, tag, msgspec.Raw(body)] for tag, body in map(parts, genuine)])
+        )
+    )
+    with suppress(Exception):
+        for _, _, tag, body in decode_frame(memoryview(frame)):
+            assert type(decode_body(tag, body)) in (Note, Letter, PoisonMessage, *PLAIN_TYPES)
+
+
+def parts(message: Any) -> tuple[Any, bytes]:
+    _, _, tag, body = msgspec.msgpack.decode(
+        encode_message(message), type=tuple[int, int, int | str, msgspec.Raw]
+    )
+    return tag, bytes(body)
+
+
+PLAIN_TYPES = (str, bytes, bool, int, float, type(None))
 
 
 def test_two_types_cannot_share_a_tag() -> None:
@@ -165,7 +206,7 @@ def test_a_long_turn_is_cut_into_frames_that_the_peer_reads() -> None:
 def test_a_message_that_cannot_be_encoded_leaves_the_frame_as_it_was() -> None:
     outbox = Outbox()
     bad = [lambda: (yield)][0]()
-    with pytest.raises(Exception, match="generator"):
+    with pytest.raises(Unregistered, match="generator"):
         outbox.add(1, 2, bad, 1 << 20)
     assert not outbox.frames
     outbox.add(1, 2, Note(1), 1 << 20)
