@@ -110,7 +110,8 @@ def test_messages_go_both_ways_and_answers_come_over_the_clients_link(start: Sta
 
 
 def test_order_is_kept_between_processes_and_from_the_first_message(start: Start) -> None:
-    node, client = start(), start(listen=None)
+    patient = {"connect_ms_max": 60_000, "handshake_ms_max": 60_000, "waiting_ms_max": 60_000}
+    node, client = start(**patient), start(listen=None, **patient)
     recorder = node.createActor(Recorder)
     for number in range(3000):
         client.tell(recorder, number)
