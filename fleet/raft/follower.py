@@ -52,6 +52,7 @@ def may_campaign(core: CoreState) -> bool:
 def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> None:
     """Raft figure 2, AppendEntries. The commit index moves only over what this message has verified (S03)."""
     follow(core, m.src)
+    core.heard_round = max(core.heard_round, (core.term, m.round))
     log = core.log
     prev_index, entries = m.prev_index, m.entries
     if prev_index < log.commit:
@@ -69,7 +70,9 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
         reset_election_deadline(core)
     if not entries and verified > log.durable:
         verified = log.durable  # the rest is confirmed to the appends that brought it
-    core.send_durably(AppendReply(core.term, core.id, m.src, True, verified, 0, 0, m.round, m.sent_at))
+    core.send_durably(
+        AppendReply(core.term, core.id, m.src, True, verified, 0, 0, m.round, m.sent_at, core.life)
+    )
 
 
 def refuse_append(core: CoreState, m: AppendEntries) -> None:
@@ -84,6 +87,7 @@ def refuse_append(core: CoreState, m: AppendEntries) -> None:
 def on_install_snapshot(core: CoreState, role: Follower | Candidate, m: InstallSnapshot) -> None:
     """Raft figure 13, in chunks. What is applied never goes back, what matches is kept (S35)."""
     follow(core, m.src)
+    core.heard_round = max(core.heard_round, (core.term, m.round))
     log, meta = core.log, m.meta
     if log.commit >= meta.index or log.term_at(meta.index) == meta.term:
         log.commit_to(meta.index)
@@ -126,12 +130,17 @@ def install(core: CoreState, m: InstallSnapshot, data: bytes) -> None:
 
 def reply_snapshot(core: CoreState, m: InstallSnapshot, offset: int, installed: bool) -> None:
     core.send_durably(
-        SnapshotReply(core.term, core.id, m.src, m.meta.index, offset, installed, m.round, m.sent_at)
+        SnapshotReply(
+            core.term, core.id, m.src, m.meta.index, offset, installed, m.round, m.sent_at, core.life
+        )
     )
 
 
 def on_timeout_now(core: CoreState, role: Follower | Candidate, m: TimeoutNow) -> None:
-    """The leader hands over to this member. A learner cannot take it (S15)."""
+    """The leader hands over to this member. A learner cannot take it (S15), and a word that was taken back
+    is none: the leader's lease counts on that (S18)."""
+    if m.life != core.life or (core.term, m.round) < core.heard_round:
+        return
     is_campaigning = type(role) is Candidate and not role.pre
     if core.is_voter and not is_campaigning and not core.storage_hangs():
         become_candidate(core, transfer=True)

@@ -16,7 +16,7 @@ from fleet.raft.messages import (
 from fleet.raft.progress import NO_LEASE, PROBE, REPLICATE, SNAPSHOT, Progress
 from fleet.raft.quorum import pick, reached_by_quorum
 from fleet.raft.ready import TARGET_UNRESPONSIVE, TailLost
-from fleet.raft.state import CoreState, Leader
+from fleet.raft.state import NEVER, CoreState, Handover, Leader
 
 # -- time ------------------------------------------------------------------------------------------
 
@@ -53,8 +53,7 @@ def check_handover(core: CoreState, role: Leader) -> None:
     handover = role.handover
     assert handover is not None
     if core.now >= handover.deadline:
-        role.handover = None
-        core.answer(handover.token, TARGET_UNRESPONSIVE)
+        give_up_handover(core, role, handover)
         return
     handover.sent = False
     try_handover(core, role)
@@ -67,9 +66,18 @@ def try_handover(core: CoreState, role: Leader) -> None:
         return
     progress = role.progress.get(handover.target)
     if progress is not None and progress.match == core.log.last_index:
-        role.lease_void = True
+        role.lease_void[handover.target] = NEVER
         handover.sent = True
-        core.send(TimeoutNow(core.term, core.id, handover.target))
+        core.send(TimeoutNow(core.term, core.id, handover.target, role.round, progress.life))
+
+
+def give_up_handover(core: CoreState, role: Leader, handover: Handover) -> None:
+    """The lease comes back when the target confirms a round that begins now: see `Leader.lease_void`."""
+    role.handover = None
+    core.answer(handover.token, TARGET_UNRESPONSIVE)
+    if handover.target in role.lease_void:
+        role.round += 1
+        role.lease_void[handover.target] = role.round
 
 
 # -- sending ---------------------------------------------------------------------------------------
@@ -199,6 +207,9 @@ def confirm(role: Leader, progress: Progress, m: AppendReply | SnapshotReply) ->
     index = 0 if type(m) is SnapshotReply and not m.installed else m.index
     counts = m.sent_at > role.lease_since and index >= role.lease_index
     progress.confirmed(m.round, m.sent_at if counts else NO_LEASE)
+    progress.life = m.life
+    if role.lease_void and m.round >= role.lease_void.get(m.src, NEVER):
+        del role.lease_void[m.src]
 
 
 def on_snapshot_lost(core: CoreState, role: Leader, m: SnapshotLost) -> None:

@@ -1,5 +1,6 @@
 """Handlers of what is asked of a leader. Bad requests are refused before anything changes."""
 
+from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     ConfigChanged,
     MemberAdded,
@@ -11,7 +12,7 @@ from fleet.raft.entries import (
 )
 from fleet.raft.events import Change, Propose, Query, Transfer
 from fleet.raft.ids import MemberId
-from fleet.raft.leader import leader_lease_until, try_handover
+from fleet.raft.leader import give_up_handover, leader_lease_until, try_handover
 from fleet.raft.lease import ReadRound
 from fleet.raft.progress import Progress
 from fleet.raft.quorum import majority
@@ -37,11 +38,17 @@ def on_propose(core: CoreState, role: Leader, m: Propose) -> None:
     if (
         under_way + len(m.bodies) > config.uncommitted_max
         or role.uncommitted_bytes > config.uncommitted_bytes_max
+        or core.bytes_since_snapshot > unsaved_bytes_max(config)
     ):
         core.answer(m.token, OVERLOADED)
         return
     for body in m.bodies:
         core.append(body)
+
+
+def unsaved_bytes_max(config: GroupConfig) -> int:
+    """How long the log may get while no snapshot can be taken: well beyond where one is due at the latest."""
+    return 8 * config.snapshot_ceiling_bytes + config.uncommitted_bytes_max
 
 
 def on_query(core: CoreState, role: Leader, m: Query) -> None:
@@ -147,8 +154,7 @@ def on_transfer(core: CoreState, role: Leader, m: Transfer) -> None:
             core.answer(m.token, error)
             return
     if role.handover is not None:
-        core.answer(role.handover.token, TARGET_UNRESPONSIVE)
-        role.handover = None
+        give_up_handover(core, role, role.handover)
     if m.target is None:
         core.answer(m.token, None)
         return

@@ -42,6 +42,8 @@ class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
     hint_term: Term
     round: int
     sent_at: Millis
+    life: int = 0
+    """Which life of the member says this: a restart begins another one."""
 
 
 class PreVote(Message, frozen=True, array_like=True, tag=12, gc=False):
@@ -89,10 +91,18 @@ class SnapshotReply(Message, frozen=True, array_like=True, tag=17, gc=False):
     installed: bool
     round: int
     sent_at: Millis
+    life: int = 0
 
 
 class TimeoutNow(Message, frozen=True, array_like=True, tag=18, gc=False):
-    """Campaign at once: I hand my leadership to you (Raft thesis 3.10)."""
+    """Campaign at once: I hand my leadership to you (Raft thesis 3.10).
+
+    Void for another life of the member than `life`, and for one that has heard of a later round than `round`:
+    the leader has given the transfer up.
+    """
+
+    round: int = 0
+    life: int = 0
 
 
 class Removed(Message, frozen=True, array_like=True, tag=19, gc=False):

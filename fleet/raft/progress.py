@@ -39,6 +39,8 @@ class Progress:
     """The newest read round that the peer confirmed."""
     lease_from: Millis = NO_LEASE
     """When the newest acknowledged append left."""
+    life: int = 0
+    """Of the peer, as it last said."""
     commit_told: Index = 0
     """The commit index that the newest append carried."""
     snapshot: SnapshotMeta | None = None

@@ -26,6 +26,7 @@ def start_core(
     from the leader that added it.
     """
     core = Core(member, GroupConfig(), rng, now=now, started_at=now)
+    core.life = rng.getrandbits(31)
     core.term, core.vote, core.durable_hard = hard.term, hard.vote, hard
     log = core.log
     if snapshot is not None:

@@ -58,8 +58,15 @@ class Leader:
     lease_since: Millis = NO_LEASE
     lease_index: Index = 0
     """Only what left after this time and was accepted up to this index prolongs the lease."""
-    lease_void: bool = False
-    """TimeoutNow left in this term: it may still arrive and start an election at any time (S18)."""
+    lease_void: dict[MemberId, int] = field(default_factory=dict)
+    """Whom TimeoutNow was sent to in this term, and the round whose confirmation ends that; there is no
+    lease meanwhile (S18).
+
+    It may arrive at any time and start an election in which nobody is loyal. It is harmless once the target
+    has confirmed, in this term, a round that began when the transfer was given up: it had not campaigned
+    by then, or its term would be a later one; in that life it ignores a word from an earlier round; and
+    a later life ignores what was said to an earlier one.
+    """
 
 
 Role: TypeAlias = Follower | Candidate | Leader
@@ -101,6 +108,9 @@ class CoreState:
     membership: Membership = field(default_factory=Membership)
     role: Role = field(default_factory=Follower)
     leader: MemberId | None = None
+    life: int = 0
+    heard_round: tuple[Term, int] = (0, 0)
+    """The latest round of the leader of that term that was heard of in this life."""
     heard_at: Millis = -NEVER
     """When a leader of the current term was last heard: its followers are loyal for a while."""
     now: Millis = 0

@@ -257,13 +257,13 @@ def test_s15_a_learner_refuses_the_leadership() -> None:
     core = settled(learners=(N4,))
     assert answered(step(core, Transfer(9, N4))) == {9: TARGET_UNRESPONSIVE}
     learner = follower(voters=(N2, N3), learners=(N1,))
-    assert said(step(learner, TimeoutNow(1, N2, N1))) == []
+    assert said(step(learner, TimeoutNow(1, N2, N1, 0, learner.life))) == []
     assert type(learner.role) is Follower and learner.term == 1
 
 
 def test_s15_a_word_of_an_earlier_term_starts_no_election() -> None:
     core = follower(term=2)
-    assert said(step(core, TimeoutNow(1, N2, N1)), VoteRequest) == []
+    assert said(step(core, TimeoutNow(1, N2, N1, 0, core.life)), VoteRequest) == []
     assert core.term == 2
 
 
@@ -307,7 +307,7 @@ def test_a_silent_follower_costs_one_small_message_a_heartbeat() -> None:
     silent_since = core.now
     sent: list[AppendEntries] = []
     for _ in range(40):
-        core.step(core.deadline, Tick())
+        core.step(max(core.deadline, core.now), Tick())
         accept(core, N3)
         sent += [m for m in said(settle(core), AppendEntries) if m.dst == N2]
     late = [m for m in sent if m.sent_at > silent_since + core.config.election_ms]

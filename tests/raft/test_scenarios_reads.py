@@ -23,6 +23,7 @@ from tests.raft.cores import (
     append,
     follower,
     leader,
+    leading,
     read,
     said,
     settle,
@@ -61,6 +62,36 @@ def test_s18_the_lease_ends_before_the_word_to_campaign_leaves() -> None:
     core.step(core.now, Transfer(10, None))
     accept(core, N3, at=core.now)
     assert not core.lease_holds(core.now), "the word may still arrive"
+
+
+def test_s18_the_lease_comes_back_when_the_target_follows_on_after_a_transfer_was_given_up() -> None:
+    """After one transfer that failed no read of that leadership was answered under the lease any more."""
+    core = settled(config=LEASES)
+    core.step(core.now, Transfer(9, N2))
+    (word,) = said(settle(core), TimeoutNow)
+    for _ in range(3):
+        core.step(core.now + core.config.transfer_timeout_ms // 2, Tick())
+        settle(core)
+        for voter in (N2, N3):
+            accept(core, voter, round=word.round)
+        assert not core.lease_holds(core.now), "nothing shows that the target takes the word no more"
+    assert leading(core).handover is None
+    given_up = leading(core).round
+    assert given_up > word.round
+    accept(core, N3, round=given_up)
+    assert not core.lease_holds(core.now), "it is another one's word"
+    accept(core, N2, round=given_up)
+    assert core.lease_holds(core.now)
+
+
+def test_s18_a_word_that_was_taken_back_is_none() -> None:
+    core = follower(config=LEASES)
+    core.step(core.now, AppendEntries(1, N2, N1, 1, 1, (), 0, 5, core.now))
+    settle(core)
+    late, other_life = TimeoutNow(1, N2, N1, 4, core.life), TimeoutNow(1, N2, N1, 5, core.life + 1)
+    for word in (late, other_life):
+        assert said(step(core, word)) == [] and core.term == 1
+    assert said(step(core, TimeoutNow(1, N2, N1, 5, core.life)), VoteRequest) != []
 
 
 def test_s19_a_lease_is_not_prolonged_by_what_was_refused_or_left_before_the_first_commit() -> None:

@@ -1,7 +1,7 @@
 """Exactly once, in order: the session table against a model that remembers everything."""
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.raft.config import GroupConfig
@@ -123,6 +123,7 @@ COMMANDS = st.lists(
 )
 
 
+@settings(deadline=None)  # by the wall clock, of a machine that others load
 @given(COMMANDS)
 def test_commands_are_executed_once_and_in_order_whatever_arrives(arrivals: list) -> None:
     """Any commands in any order, repeated, with any acknowledgements; snapshots in between."""

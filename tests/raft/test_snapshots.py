@@ -16,7 +16,14 @@ from fleet.raft.events import (
     SnapshotTaken,
     Tick,
 )
-from fleet.raft.messages import AppendEntries, InstallSnapshot, SnapshotReply, VoteReply, VoteRequest
+from fleet.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    SnapshotReply,
+    VoteReply,
+    VoteRequest,
+)
 from fleet.raft.progress import PROBE, REPLICATE, SNAPSHOT
 from fleet.raft.ready import Ready
 from tests.raft.cores import (
@@ -27,6 +34,7 @@ from tests.raft.cores import (
     N4,
     THREE,
     accept,
+    answered,
     append,
     command,
     entries,
@@ -106,6 +114,25 @@ def test_s76_the_tail_behind_a_snapshot_is_bounded_in_bytes() -> None:
     assert core.log.bytes_after(core.log.base_index) < 200_000
     assert core.log.bytes_after(core.snapshot.index) + 50_000 >= core.log.bytes_after(core.log.base_index)
     assert core.log.base_index < core.snapshot.index
+
+
+def test_s76_the_log_is_bounded_while_no_snapshot_can_be_taken() -> None:
+    config = GroupConfig(
+        snapshot_floor_bytes=10_000, snapshot_ceiling_bytes=10_000, uncommitted_bytes_max=20_000
+    )
+    core, refused = settled(config=config), 0
+    for number in range(200):
+        readies = step(core, Propose(number, (command(number + 1, payload=bytes(1000)),)))
+        accept(core, N2)
+        readies += settle(core)
+        if any(ready.take_snapshot for ready in readies):
+            step(core, SnapshotFailed())
+        refused += number in answered(readies)
+    assert refused > 80 and core.log.bytes_after(0) < 110_000
+    core.step(core.now + 100_000, AppendReply(2, N2, N1, True, core.log.last_index, 0, 0, 0, 0))
+    (at,) = [ready.take_snapshot for ready in settle(core) if ready.take_snapshot]
+    step(core, SnapshotTaken(at, DATA))
+    assert answered(step(core, Propose(999, (command(1),)))) == {}
 
 
 def test_s74_a_heartbeat_is_answered_while_a_write_is_under_way() -> None:

@@ -81,6 +81,7 @@ def prepared(role: type) -> Core:
     if role is Leader:
         return settled()
     core = follower(term=2 if role is Follower else 1)
+    core.life = 0
     if role is Candidate:
         campaign(core)
         settle(core)

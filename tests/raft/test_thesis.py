@@ -201,7 +201,7 @@ def test_the_target_campaigns_at_once_and_is_not_held_off() -> None:
     core = follower()
     append(core, (1, 1))
     settle(core)
-    requests = said(step(core, TimeoutNow(1, N2, N1)), VoteRequest)
+    requests = said(step(core, TimeoutNow(1, N2, N1, 0, core.life)), VoteRequest)
     assert [m.transfer for m in requests] == [True, True] and core.term == 2
 
 

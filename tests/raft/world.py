@@ -358,7 +358,7 @@ class World:
         host, leader = self.hosts[id], self.leader
         if leader is None:
             host.core.deadline = max(host.core.now, host.core.heard_at + host.core.config.election_ms)
-        else:
+        elif leader is not host:
             role = leader.core.role
             assert self.run(1000, lambda: role.progress[id].match >= role.first_index)  # type: ignore
             self.ask(leader.id, lambda token: Transfer(token, id))

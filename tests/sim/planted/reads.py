@@ -98,7 +98,7 @@ def transfer_keeps_lease() -> Patches:
 
     def keep(core: CoreState, role: Leader) -> None:
         handover(core, role)
-        role.lease_void = False
+        role.lease_void.clear()
 
     return in_modules("try_handover", keep, leader, leader_requests)
 
