@@ -7,7 +7,7 @@ from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.mail import AwaitWrites, EndTurn, StartDisk, WriteFailed, WritesDone
-from fleet.ports import Completion, StoreWriter, Write
+from fleet.ports import Chore, ChoreDone, Completion, DropGroup, PutMeta, StoreWriter, Write
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored
 
 
@@ -27,6 +27,8 @@ class Disk(GuardedActor):
         member counts otherwise."""
         self.failed_members: dict[int, Any] = {}
         """Members whose write failed and that may not know it yet: nothing is written after it."""
+        self.askers: deque[Any] = deque()
+        """Who asked for each chore that is under way."""
         self.awaited: dict[int, Any] = {}
         """By group, who is to hear when all its writes are done."""
 
@@ -49,6 +51,11 @@ class Disk(GuardedActor):
             self.writer.submit(write)
         self.gathered.clear()
 
+    def on_chore(self, m: Chore, sender: Any) -> None:
+        assert self.writer is not None
+        self.askers.append(sender)
+        self.writer.do(m)
+
     def on_await(self, m: AwaitWrites, sender: Any) -> None:
         self.awaited[m.group] = sender
         self._tell_if_done(m.group)
@@ -62,7 +69,10 @@ class Disk(GuardedActor):
         if self.writer is None:
             return
         for completion in self.writer.completed():
-            self._tell(completion)
+            if isinstance(completion, ChoreDone):
+                self.send(self.askers.popleft(), completion)
+            else:
+                self._tell(completion)
 
     def _tell(self, completion: Completion) -> None:
         newest: dict[int, list[tuple[Any, int]]] = {}
@@ -119,6 +129,8 @@ class Disk(GuardedActor):
         StartDisk: on_start,
         Write: on_write,
         EndTurn: on_end_turn,
+        PutMeta: on_chore,
+        DropGroup: on_chore,
         AwaitWrites: on_await,
         WatchMessage: on_watch,
         ActorExitRequest: on_exit,

@@ -11,7 +11,7 @@ from fleet.actors.guard import log
 from fleet.actors.mail import AwaitWrites, GroupSpec, MemberGone, MemberInfo, MemberStopped, StartMember
 from fleet.actors.member import Member
 from fleet.errors import StorageFault
-from fleet.ports import GroupRecord
+from fleet.ports import DropGroup, GroupRecord
 from fleet.raft.ids import GroupName, MemberId, Millis, member_id
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ class Hostings:
             if spec.founded is not None:
                 self.left.add(spec.uid)
                 self._remember_left(self.left)
-            manager.store.drop_group(hosting.record.number)
+            manager.carry_out(DropGroup(hosting.record.number))
         except StorageFault as error:
             log.error("group=%s %s: its data stays for now: %s", spec.name, hosting.member, error)
-        log.info("group=%s %s left; its data is gone", spec.name, hosting.member)
+        log.info("group=%s %s left; its data goes", spec.name, hosting.member)
         manager.citizen.on_dropped(hosting)
 
     def forget_left(self, uids: set[int]) -> None:

@@ -67,7 +67,7 @@ from fleet.errors import (
 )
 from fleet.machine import DataMachine
 from fleet.payload import class_name, decode_class
-from fleet.ports import Durable
+from fleet.ports import Chore, ChoreDone, DropGroup, Durable, PutMeta
 from fleet.raft.ids import Millis, NodeName
 from fleet.storage.lmdb_store import LmdbStore
 
@@ -229,10 +229,30 @@ class NodeManager(GuardedActor):
             self._say_hello(m.manager, answer=False)
 
     def _remember_nodes(self) -> None:
+        self.carry_out(PutMeta(NODES_KEY, self.nodes.to_bytes()))
+
+    def carry_out(self, chore: Chore) -> None:
+        """What nobody waits for is written off the loop: a disk that hangs must not stop the node."""
+        if self.disk is not None:
+            self.send(self.disk, chore)
+            return
         try:
-            self.store.put_meta(NODES_KEY, self.nodes.to_bytes())
+            match chore:
+                case PutMeta(key, value):
+                    self.store.put_meta(key, value)
+                case DropGroup(number):
+                    self.store.drop_group(number)
         except StorageFault as error:
-            log.error("node=%s cannot keep what nodes it knows: %s", self.nodes.me.name, error)
+            self.on_chore_done(ChoreDone(chore, error), None)
+
+    def on_chore_done(self, m: ChoreDone, sender: Any) -> None:
+        """What was not written is written with the next change; what was not dropped goes after a restart."""
+        if m.error is not None:
+            match m.chore:
+                case PutMeta(key):
+                    log.error("node=%s could not write its %s: %s", self.start.name, key, m.error)
+                case DropGroup(number):
+                    log.error("group number %d: its data stays for now: %s", number, m.error)
 
     def on_cluster_nodes(self, records: dict[NodeName, NodeRecord]) -> None:
         """The cluster's state names its nodes: meet those that are not known, forget those that left."""
@@ -376,6 +396,7 @@ class NodeManager(GuardedActor):
         WakeupMessage: on_wakeup,
         MemberStopped: on_member_stopped,
         WritesDone: on_writes_done,
+        ChoreDone: on_chore_done,
         ChildActorExited: on_child_exited,
         Leading: on_leading,
         NodeRequest: on_request,

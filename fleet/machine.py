@@ -260,9 +260,7 @@ class DataMachine:
             raise self._trouble or error
 
     def trouble(self) -> FleetError | None:
-        """As `fleet.ports.Machine` has it. A small state is looked at before each command anyway."""
-        if self._dump is None and self._dump_bytes <= SMALL_BYTES_MAX:
-            self._dump_if_possible()
+        """As `fleet.ports.Machine` has it. A small state is looked at before each command."""
         return self._trouble
 
     def load(self, state: bytes | None) -> None:

@@ -10,15 +10,19 @@ from fleet.raft.entries import Entry, HardState, SnapshotMeta
 from fleet.raft.ids import GroupName, Index, Millis
 
 __all__ = [
+    "Chore",
+    "ChoreDone",
     "Clock",
     "Completion",
     "Context",
     "Dump",
+    "DropGroup",
     "Durable",
     "Fork",
     "GroupRecord",
     "Loaded",
     "Machine",
+    "PutMeta",
     "SnapshotWrite",
     "StoreIdentity",
     "StoreWriter",
@@ -121,16 +125,42 @@ class Durable(Protocol):
     def close(self) -> None: ...
 
 
+class PutMeta(Struct, frozen=True):
+    """`Durable.put_meta`, off the event loop."""
+
+    key: str
+    value: bytes
+
+
+class DropGroup(Struct, frozen=True):
+    """`Durable.drop_group`, off the event loop."""
+
+    group: int
+
+
+Chore: TypeAlias = PutMeta | DropGroup
+
+
+class ChoreDone(Struct, frozen=True):
+    """`error` is None, or why it was not done."""
+
+    chore: Chore
+    error: Exception | None = None
+
+
 class StoreWriter(Protocol):
     """Writes off the event loop. Writes of one group complete in the order of their submission, those
     aside among themselves."""
 
     def submit(self, write: Write) -> None: ...
 
+    def do(self, chore: Chore) -> None:
+        """After all that was submitted before."""
+
     def fileno(self) -> int:
         """Readable while `completed` has something to give."""
 
-    def completed(self) -> "list[Completion]": ...
+    def completed(self) -> "list[Completion | ChoreDone]": ...
 
     def close(self) -> None:
         """Returns when all that was submitted is done."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.errors import StorageFault, StoreFull
-from fleet.ports import Completion, Write
+from fleet.ports import Chore, ChoreDone, Completion, Write
 from fleet.raft.entries import size_of
 from fleet.storage.keys import META, counter_key, kind_range, number_of
 from fleet.storage.memory_store import Changes, Image, MemoryStore
@@ -98,7 +98,7 @@ class SimWriter(Writer):
     ) -> None:
         self._store: Any = store
         self._disk = store.disk
-        self._done: deque[Completion] = deque()
+        self._done: deque[Completion | ChoreDone] = deque()
         self._told = 0
         self._failures = 0
         self._broken: dict[int, _Broken] = {}
@@ -109,9 +109,15 @@ class SimWriter(Writer):
         self.is_open = True
 
     def submit(self, write: Write) -> None:
+        self._wait(_Submitted(write, self._told))
+
+    def do(self, chore: Chore) -> None:
+        self._wait(chore)
+
+    def _wait(self, one: _Submitted | Chore) -> None:
         if not self.is_open:
-            raise StorageFault("the writer is closed", group=write.group)
-        self._waiting.append(_Submitted(write, self._told))
+            raise StorageFault("the writer is closed")
+        self._waiting.append(one)
         if not self._is_busy:
             self._is_busy = True
             self._later(0, self._begin)
@@ -123,10 +129,10 @@ class SimWriter(Writer):
     def is_readable(self) -> bool:
         return bool(self._done)
 
-    def completed(self) -> list[Completion]:
+    def completed(self) -> list[Completion | ChoreDone]:
         done = list(self._done)
         self._done.clear()
-        self._told += sum(completion.error is not None for completion in done)
+        self._told += sum(type(one) is Completion and one.error is not None for one in done)
         return done
 
     def close(self) -> None:
@@ -173,6 +179,21 @@ class SimWriter(Writer):
             self._is_busy = False
         self._readable()
 
+    def _commit(self, submitted: Sequence[_Submitted | Chore]) -> None:
+        """Chores take no time of their own."""
+        writes: list[_Submitted] = []
+        for one in submitted:
+            if isinstance(one, _Submitted):
+                writes.append(one)
+            else:
+                super()._commit(writes)
+                writes = []
+                self._carry_out(one)
+        super()._commit(writes)
+
+    def _notify(self) -> None:
+        """`_readable` is called when all is done."""
+
     def _finish(self, writes: list[Write], error: Exception | None) -> None:
         if error is None:
             self._written(writes)
@@ -184,8 +205,10 @@ class SimWriter(Writer):
         self._done.append(Completion(tuple(writes), error))
 
 
-def _size(submitted: _Submitted) -> int:
+def _size(submitted: _Submitted | Chore) -> int:
     """Bytes, about."""
+    if not isinstance(submitted, _Submitted):
+        return 0
     write = submitted.write
     snapshot = write.snapshot.meta.size if write.snapshot is not None else 0
     return snapshot + sum(map(size_of, write.entries))

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from fleet.errors import StorageFault
-from fleet.ports import Completion, Write
+from fleet.ports import Chore, ChoreDone, Completion, DropGroup, PutMeta, Write
 from fleet.storage.store import Store
 
 
@@ -41,8 +41,8 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._queue: SimpleQueue[_Submitted | None] = SimpleQueue()
-        self._done: deque[Completion] = deque()
+        self._queue: SimpleQueue[_Submitted | Chore | None] = SimpleQueue()
+        self._done: deque[Completion | ChoreDone] = deque()
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._told = 0
         self._failures = 0
@@ -62,21 +62,27 @@ class Writer:
             raise StorageFault("the writer is closed", group=write.group)
         self._queue.put(_Submitted(write, self._told))
 
+    def do(self, chore: Chore) -> None:
+        """After all that was submitted before."""
+        if self._fd < 0:
+            raise StorageFault("the writer is closed")
+        self._queue.put(chore)
+
     def fileno(self) -> int:
         """Readable when `completed` has something to give. Level-triggered."""
         return self._fd
 
-    def completed(self) -> list[Completion]:
-        """In the order of the commits; every write that was submitted appears once."""
+    def completed(self) -> list[Completion | ChoreDone]:
+        """In the order of the commits; every write and chore that was submitted appears once."""
         if self._fd >= 0:
             try:
                 os.eventfd_read(self._fd)
             except BlockingIOError:
                 return []
-        done = []
+        done: list[Completion | ChoreDone] = []
         while self._done:
             completion = self._done.popleft()
-            self._told += completion.error is not None
+            self._told += type(completion) is Completion and completion.error is not None
             done.append(completion)
         return done
 
@@ -93,10 +99,15 @@ class Writer:
     def _run(self) -> None:
         is_closing = False
         while not is_closing or self._held or self._aside:
-            ready = []
+            ready: list[_Submitted] = []
             for one in self._take(wait=not (is_closing or self._held or self._aside)):
                 if one is None:
                     is_closing = True
+                    continue
+                if not isinstance(one, _Submitted):
+                    self._commit(ready)
+                    ready = []
+                    self._carry_out(one)
                     continue
                 if one.write.snapshot is not None and not one.write.is_aside:
                     self._overtake(one.write.group)
@@ -114,9 +125,9 @@ class Writer:
             elif self._aside:
                 self._stage_aside()
 
-    def _take(self, wait: bool) -> list[_Submitted | None]:
+    def _take(self, wait: bool) -> list[_Submitted | Chore | None]:
         """Everything that is there, and at least one if `wait`."""
-        taken: list[_Submitted | None] = [self._queue.get()] if wait else []
+        taken: list[_Submitted | Chore | None] = [self._queue.get()] if wait else []
         try:
             while True:
                 taken.append(self._queue.get_nowait())
@@ -140,6 +151,22 @@ class Writer:
         except Exception as error:
             self._staging = None
             self._finish([one.write for one in self._held.pop(group)], error)
+
+    def _carry_out(self, chore: Chore) -> None:
+        error: Exception | None = None
+        try:
+            match chore:
+                case PutMeta(key, value):
+                    self._store.put_meta(key, value)
+                case DropGroup(number):
+                    self._store.drop_group(number)
+        except Exception as fault:
+            error = fault
+        self._done.append(ChoreDone(chore, error))
+        self._notify()
+
+    def _notify(self) -> None:
+        os.eventfd_write(self._fd, 1)
 
     def _overtake(self, group: int) -> None:
         """The leader's snapshot is coming: the member's own is no longer wanted."""
@@ -218,4 +245,4 @@ class Writer:
                 if not write.is_aside:
                     self._broken[write.group] = _Broken(self._failures, error)
         self._done.append(Completion(tuple(writes), error))
-        os.eventfd_write(self._fd, 1)
+        self._notify()

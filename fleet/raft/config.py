@@ -51,7 +51,7 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Log time after which a session that was not used is forgotten."""
     sessions_max: int = 10_000
     session_bytes_max: int = 16 << 20
-    sessions_bytes_max: int = 64 << 20
+    sessions_bytes_max: int = 32 << 20
     """Results that one session, and all of them together, keep until the client acknowledges them. Beyond
     it the oldest are forgotten: a command sent again is not executed again, but its result is not known."""
     command_bytes_max: int = 1 << 20

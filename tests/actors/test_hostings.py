@@ -1,13 +1,15 @@
 """The members of one node: when they start again, what is kept of those that left."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from fleet.actors.hostings import BACK_OFF_MS, LEFT_KEY, STABLE_MS, Hosting, Hostings
 from fleet.actors.mail import GroupSpec, MemberGone, MemberStopped, StartMember
+from fleet.actors.node_manager import NodeManager
 from fleet.errors import StorageFault
+from fleet.ports import DropGroup
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import MemberId, NodeName, member_id
@@ -39,7 +41,9 @@ class Manager:
     dropped: list[Hosting] = field(default_factory=list)
     registry: str = "registry"
     myAddress: str = "manager"
-    disk: None = None
+    disk: Any = None
+    carry_out: ClassVar[Any] = NodeManager.carry_out
+    on_chore_done: ClassVar[Any] = NodeManager.on_chore_done
 
     @property
     def citizen(self) -> "Manager":
@@ -198,6 +202,16 @@ def test_a_disk_that_errs_leaves_the_data_and_says_so(
     hostings.drop(hosting)
     hostings.on_child_exited(hosting.address)
     assert "its data stays" in caplog.text and manager.dropped == [hosting]
+
+
+def test_s74_a_groups_data_goes_off_the_loop(manager: Manager, hostings: Hostings) -> None:
+    """A disk that hung stopped the whole node there."""
+    manager.disk = "disk"
+    hosting = hostings.create(spec("g", 7))
+    hostings.drop(hosting)
+    hostings.on_child_exited(hosting.address)
+    assert ("disk", DropGroup(hosting.record.number)) in manager.sent
+    assert [record.number for record in manager.store.groups()] == [hosting.record.number]
 
 
 def test_a_disk_that_errs_while_forgetting_forgets_later(

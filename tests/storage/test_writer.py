@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from fleet.errors import StorageFault, StoreFull
-from fleet.ports import Completion, Write
+from fleet.errors import ConfigError, StorageFault, StoreFull
+from fleet.ports import ChoreDone, Completion, DropGroup, PutMeta, Write
 from fleet.storage import MemoryStore, Writer
 from tests.storage.disks import MIB, Disk, append, create, indexes, snapshot
 
@@ -235,6 +235,23 @@ def test_s74_a_snapshot_from_the_leader_overtakes_one_that_is_written_aside(disk
     assert store.load(group).snapshot == new.snapshot.meta  # type: ignore[union-attr]
     assert store.read_snapshot(group, 50, 0, 99) == b"leader's"
     assert sum(map(len, disk.records().values())) < 4096, "nothing of the other one is left"
+
+
+def test_chores_are_done_in_their_turn_and_tell_of_themselves(disk: Disk) -> None:
+    store = disk.open()
+    group, other = create(store), create(store, "other")
+    writer = Writer(store)
+    writer.submit(append(group, 1, 9))
+    writer.do(DropGroup(group))
+    writer.do(PutMeta("fact", b"value"))
+    writer.do(PutMeta("x" * 500, b"too long"))
+    writer.submit(append(other, 1, 1))
+    writer.close()
+    done = [one for one in writer.completed() if isinstance(one, ChoreDone)]
+    assert [type(one.chore) for one in done] == [DropGroup, PutMeta, PutMeta]
+    assert [type(one.error) for one in done] == [type(None), type(None), ConfigError]
+    store = disk.open()
+    assert [record.number for record in store.groups()] == [other] and store.get_meta("fact") == b"value"
 
 
 def test_a_snapshot_aside_that_fails_takes_nothing_with_it(gated: tuple[Gated, Writer]) -> None:
