@@ -98,7 +98,7 @@ MUTANTS = [
     Mutant(
         reads.stale_round_counts, "test_rv26_s20_late_answers_prolong_no_lease_and_confirm_no_read[False]"
     ),
-    Mutant(members.change_before_own_commit, "storm members", 60),
+    Mutant(members.change_before_own_commit, "storm members", 120),
     Mutant(members.two_changes_at_once, "storm members", 20),
     Mutant(members.change_is_not_rolled_back, "storm members", 40),
     Mutant(members.change_in_force_when_committed, "story", 5),
