@@ -12,7 +12,7 @@ from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 
 from fleet.actors.asker import Asker
 from fleet.actors.requests import Requests
-from fleet.errors import Unavailable
+from fleet.errors import ClientClosed, FleetError
 from fleet.ports import Clock
 
 
@@ -79,14 +79,14 @@ class Client(Asker):
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.watching = None
         self.inbox.is_deaf = True
-        self._fail_all(Unavailable("the client was closed"))
+        self._fail_all(ClientClosed("the client was closed"))
 
     def on_failure(self, why: str) -> None:
         """Calls from now on are refused, not kept waiting."""
         self.inbox.is_deaf = True
-        self._fail_all(Unavailable(f"the client failed: {why}"))
+        self._fail_all(ClientClosed(f"the client failed: {why}"))
 
-    def _fail_all(self, error: Unavailable) -> None:
+    def _fail_all(self, error: FleetError) -> None:
         if hasattr(self, "requests"):
             for channel in self.requests.channels.values():
                 channel.fail_all(error)

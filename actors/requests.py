@@ -32,6 +32,7 @@ from fleet.actors.pin import ClusterPin
 from fleet.actors.registry import REGISTRY
 from fleet.actors.timer import Timer
 from fleet.errors import (
+    ClientClosed,
     FleetError,
     NoSuchGroup,
     OutcomeUnknown,
@@ -351,7 +352,7 @@ class Requests:
         self.on_left = done
         for channel in self.channels.values():
             has_session = channel.session or channel.opening
-            channel.fail_all(Unavailable("the client was closed"))
+            channel.fail_all(ClientClosed("the client was closed"))
             if has_session and channel.target is not None:
                 self.leaving.add(channel.group)
                 self.actor.send(channel.target, channel.closing_request(self.actor.myAddress))

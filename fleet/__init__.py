@@ -1,11 +1,13 @@
 """fleet keeps a Python object alive on several hosts at once.
 
 Write a class (`Data`, `command`, `query`), run nodes (`fleet start`, `Node`), and call it by name
-(`connect`). Errors are in `fleet.errors`: `NotDone` was not executed, `OutcomeUnknown` may have been.
+(`connect`, for asyncio `aio.connect`). Errors are in `fleet.errors`: `NotDone` was not executed,
+`OutcomeUnknown` may have been.
 """
 
 import logging
 
+from fleet import aio
 from fleet.client import Fleet, connect
 from fleet.context import ctx
 from fleet.data import Data, command, query
@@ -26,6 +28,7 @@ __all__ = [
     "OutcomeUnknown",
     "Reject",
     "Rejected",
+    "aio",
     "command",
     "connect",
     "ctx",

@@ -1,9 +1,10 @@
 """The methods of a handle: called, submitted or awaited; and those of a plain instance, which just run."""
 
-import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import (
+    TYPE_CHECKING,
     Any,
     ClassVar,
     Generic,
@@ -19,6 +20,7 @@ from typing import (
 
 from msgspec import Struct
 
+from fleet.blocking import check_may_block
 from fleet.context import RUNNING
 from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
 from fleet.payload import decode_result, encode_call
@@ -30,8 +32,12 @@ Function: TypeAlias = Callable[..., Any]
 
 
 class CallOptions(Struct, frozen=True, gc=False):
+    """None stands for what the client was opened with."""
+
     timeout: float | None = None
-    """Seconds; None is the client's default."""
+    """Seconds."""
+    wait_when_full: bool | None = None
+    """Whether to wait within the timeout while too much is under way in the client, or raise Overloaded."""
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not self.timeout > 0:
@@ -49,6 +55,8 @@ class Reply(Future[R]):
     """The log index at which the command took effect."""
     later: "Reply[R]"
     """Set with OutcomeUnknown: gets the outcome if it comes after all."""
+    is_later = False
+    """Of a call whose caller was told OutcomeUnknown."""
     _opened = False
     _value: R
     _failure: BaseException | None = None
@@ -85,27 +93,69 @@ class Caller(Protocol):
     """What a handle needs of a client."""
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
-        """Send and return at once. Later `set_result(result record)` or `set_exception(FleetError)`."""
+        """Send and return at once. Later `set_result(result record)` or `set_exception(FleetError)`.
+
+        Raises Overloaded; with `wait_when_full`, waits for room first.
+        """
+
+    def submit_aio(
+        self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
+    ) -> Awaitable[Any]:
+        """As `submit`, but who awaits it waits for room, and gets the decoded result."""
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
         """Block until it is done: `reply.raw(timeout)`, a late one told as the client tells it."""
 
 
-class Call(Generic[P, R]):
+class _Described:
+    """What `help` and `inspect` find is the user's method, and what `self` is is settled."""
+
+    __slots__ = ()
+
+    def _described(self) -> Function:
+        raise NotImplementedError
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self:
+        return self  # with a __get__, `help` shows it as a method
+
+    if not TYPE_CHECKING:  # a checker would let every name pass
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("__wrapped__", "__name__", "__qualname__", "__signature__"):
+                function = self._described()
+                if name == "__wrapped__":
+                    return function
+                if name != "__signature__":
+                    return getattr(function, name)
+                signature = inspect.signature(function)
+                return signature.replace(parameters=list(signature.parameters.values())[1:])
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
+
+
+def _doc(described: _Described) -> str | None:
+    return described._described().__doc__
+
+
+class Call(_Described, Generic[P, R]):
     """A method of a handle: call it, `.submit` it, await its `.aio`, or set `.options` first."""
 
-    __slots__ = ("_caller", "_group", "_name", "_options")
+    __slots__ = ("_caller", "_group", "_name", "_options", "_class")
     kind: ClassVar[Kind]
 
-    def __init__(self, caller: Caller, group: str, name: str, options: CallOptions) -> None:
+    def __init__(self, caller: Caller, group: str, name: str, options: CallOptions, cls: type[Any]) -> None:
         self._caller = caller
         self._group = group
         self._name = name
         self._options = options
+        self._class = cls
+
+    def _described(self) -> Function:
+        return cast(Function, inspect.getattr_static(self._class, self._name).__wrapped__)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if RUNNING.context is not None:
             raise WouldDeadlock(f"{self!r} is called from inside a command or query")
+        check_may_block("a call")
         caller, options = self._caller, self._options
         payload = encode_call(self._name, args, kwargs)
         reply = caller.submit(self._group, self.kind, self._name, payload, options)
@@ -118,35 +168,50 @@ class Call(Generic[P, R]):
         return self._caller.submit(self._group, self.kind, self._name, payload, self._options)
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
-        return asyncio.wrap_future(self.submit(*args, **kwargs))
+        if RUNNING.context is not None:
+            raise ImpureCommand(f"{self!r} is awaited inside a command; every member would send it")
+        payload = encode_call(self._name, args, kwargs)
+        return self._caller.submit_aio(self._group, self.kind, self._name, payload, self._options)
 
-    def options(self, *, timeout: float | None = None) -> Self:
-        """The same call with other options; what is not given stays."""
-        timeout = self._options.timeout if timeout is None else timeout
-        return type(self)(self._caller, self._group, self._name, CallOptions(timeout))
+    def options(self, *, timeout: float | None = None, wait_when_full: bool | None = None) -> Self:
+        """The same call with other options; what is not given stays.
+
+        `timeout`: seconds. `wait_when_full`: whether to wait within them while the client has too much under
+        way, or raise Overloaded.
+        """
+        had = self._options
+        timeout = had.timeout if timeout is None else timeout
+        waits = had.wait_when_full if wait_when_full is None else wait_when_full
+        return type(self)(self._caller, self._group, self._name, CallOptions(timeout, waits), self._class)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self._name} of group {self._group!r}>"
 
 
 class CommandCall(Call[P, R]):
+    __doc__ = cast(str, property(_doc))
     __slots__ = ()
     kind = "command"
 
 
 class QueryCall(Call[P, R]):
+    __doc__ = cast(str, property(_doc))
     __slots__ = ()
     kind = "query"
 
 
-class LocalCall:
-    """The method of a plain instance. Runs here; there is no group to submit to."""
-
+class LocalCall(_Described):
+    # The method of a plain instance. Runs here; there is no group to submit to.
+    __doc__ = cast(str, property(_doc))
     __slots__ = ("_function", "_instance")
 
     def __init__(self, function: Function, instance: object) -> None:
         self._function = function
         self._instance = instance
+
+    def _described(self) -> Function:
+        method = inspect.getattr_static(type(self._instance), self._function.__name__, self._function)
+        return cast(Function, getattr(method, "__wrapped__", self._function))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(self._instance, *args, **kwargs)

@@ -1,10 +1,11 @@
 """`fleet.connect`: groups as typed handles, from any thread."""
 
+import asyncio
 import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -17,14 +18,18 @@ from fleet.actors.client import Client, Inbox, StartClient
 from fleet.actors.clock import SystemClock
 from fleet.actors.mail import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.requests import Question, Requests
+from fleet.backlog import Backlog, Place
+from fleet.blocking import check_may_block
 from fleet.calls import CallOptions, Kind, Reply
-from fleet.errors import ConfigError, FleetError, NoNode, OutcomeUnknown, Unavailable, WouldDeadlock
+from fleet.errors import ClientClosed, ConfigError, FleetError, NoNode, OutcomeUnknown, Unavailable
 from fleet.member_operations import GRACE_S
 from fleet.operations import Operations
 from fleet.secret import find_secret
 
 TIMEOUT_S = 10.0
 CONNECT_S = 5.0
+CALLS_MAX = 100_000
+BYTES_MAX = 256 << 20
 LEAVE_S = 0.25
 """How long `close` waits for groups to answer that they forget the client."""
 
@@ -37,11 +42,16 @@ def connect(
     secret_file: str | os.PathLike[str] | None = None,
     timeout: float = TIMEOUT_S,
     wait: float = 0.0,
+    calls_max: int = CALLS_MAX,
+    bytes_max: int = BYTES_MAX,
+    wait_when_full: bool = False,
 ) -> "Fleet":
     """A client of the cluster whose nodes listen at "host:port,host:port"; one that answers is enough.
 
     `timeout`: seconds that a call may take unless its own options say otherwise. `wait`: seconds to go on
     trying, five at least, while nobody listens at any of the addresses, for nodes that are about to start.
+    `calls_max`, `bytes_max`: how many calls, and bytes of arguments, may be under way in this client. Beyond
+    that a call raises Overloaded at once, or with `wait_when_full` waits for room within its timeout.
 
     Raises:
         ConfigError: an address or a secret that cannot be.
@@ -49,20 +59,32 @@ def connect(
         NoNode: nobody listens at any of them, which is told at once, or who does did not answer
             within 5 s; says what was wrong with each.
     """
+    check_may_block("fleet.connect()")
     parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
     cleaned = [part.strip() for part in parts if part.strip()]
     if not cleaned:
-        raise ConfigError("connect needs at least one host:port")
+        raise ConfigError(
+            "connect needs at least one host:port of a node. The address of a fleet.Node is empty until it "
+            "is started: call start() first, or use `with node:`"
+        )
     for address in cleaned:
         split_endpoint(address)
-    return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout, wait)
+    backlog = Backlog(calls_max, bytes_max)
+    return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout, wait, backlog, wait_when_full)
 
 
 class Fleet(Operations):
     """A connection to a cluster. Threads may share it, processes may not; close it or use it with `with`."""
 
     def __init__(
-        self, addresses: list[str], cluster: str, secret: bytes, timeout: float, wait: float
+        self,
+        addresses: list[str],
+        cluster: str,
+        secret: bytes,
+        timeout: float,
+        wait: float,
+        backlog: Backlog,
+        wait_when_full: bool,
     ) -> None:
         if not 0 <= wait < float("inf"):
             raise ConfigError(f"wait must be 0 or more seconds, not {wait!r}")
@@ -70,6 +92,9 @@ class Fleet(Operations):
             raise ConfigError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self.name = cluster
         self.timeout = timeout
+        self._wait_when_full = wait_when_full
+        self._finish = self._settle  # one bound method, not one for each call
+        self._backlog = backlog
         self._clock = SystemClock()
         self._inbox = Inbox()
         self._system = start_system(cluster=cluster, secret=secret)
@@ -95,6 +120,7 @@ class Fleet(Operations):
             if self._closed:
                 return
             self._closed = True
+        self._backlog.close(self._is_closed())
         if os.getpid() == self._process and not self._system.base.in_loop():
             left: Future[None] = Future()
             if self._inbox.put(lambda requests: requests.leave(partial(left.set_result, None))):
@@ -112,16 +138,47 @@ class Fleet(Operations):
     # -- what handles call -------------------------------------------------------------------------
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
-        reply: Reply[Any] = Reply()
-        timeout = options.timeout or self.timeout
-        deadline = self._clock.now_ms() + round(timeout * 1000)
-        call = Call(group, kind == "query", payload, deadline, _finish, reply)
-        self._put(lambda requests: requests.submit(call))
+        call = self._new_call(group, kind, payload, options)
+        place = self._backlog.enter(len(payload), self._waits(options))
+        if place is not None:
+            check_may_block("a call that waits for room")
+            self._backlog.wait(place, options.timeout or self.timeout)
+        return self._send(call)
+
+    def submit_aio(
+        self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
+    ) -> Awaitable[Any]:
+        call = self._new_call(group, kind, payload, options)
+        place = self._backlog.enter(len(payload), self._waits(options))
+        if place is None:
+            return asyncio.wrap_future(self._send(call))
+        return self._send_when_admitted(call, place, options)
+
+    async def _send_when_admitted(self, call: Call, place: Place, options: CallOptions) -> Any:
+        await self._backlog.wait_aio(place, options.timeout or self.timeout)
+        return await asyncio.wrap_future(self._send(call))
+
+    def _new_call(self, group: str, kind: Kind, payload: bytes, options: CallOptions) -> Call:
+        deadline = self._clock.now_ms() + round((options.timeout or self.timeout) * 1000)
+        return Call(group, kind == "query", payload, deadline, self._finish, Reply())
+
+    def _waits(self, options: CallOptions) -> bool:
+        return self._wait_when_full if options.wait_when_full is None else options.wait_when_full
+
+    def _send(self, call: Call) -> Reply[Any]:
+        reply: Reply[Any] = call.tag
+        try:
+            self._put(lambda requests: requests.submit(call))
+        except BaseException:
+            self._backlog.undo(len(call.payload))
+            raise
         return reply
 
+    def _settle(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+        if settle(call, value, revision, error):
+            self._backlog.leave(len(call.payload))
+
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
-        if self._system.base.in_loop():
-            raise WouldDeadlock("a blocking call in the client's own loop")
         try:
             return reply.raw((options.timeout or self.timeout) + GRACE_S)
         except TimeoutError:
@@ -131,12 +188,18 @@ class Fleet(Operations):
 
     def _put(self, action: Callable[[Requests], None]) -> None:
         if os.getpid() != self._process:  # its loop is a thread, and a fork has none of those
-            raise Unavailable("this client was opened by another process; connect anew after a fork")
+            raise ClientClosed("this client was opened by another process, of which this one is a fork")
         if self._closed or not self._inbox.put(action):
-            raise Unavailable("this client was closed")
+            raise self._is_closed()
+
+    def _is_closed(self) -> FleetError:
+        if self._closed:
+            return ClientClosed("this client was closed")
+        return ClientClosed("this client failed; its log says why")
 
     def _run(self, action: Callable[[Requests], Any]) -> Any:
         """What `action` returns, run where the requests live."""
+        check_may_block("a question to the cluster")
         future: Future[Any] = Future()
         self._put(lambda requests: future.set_result(action(requests)))
         return future.result(GRACE_S)
@@ -157,6 +220,7 @@ class Fleet(Operations):
     def _ask_soon(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
     ) -> Future[OpValue]:
+        check_may_block("a question to the cluster")
         future: Future[OpValue] = Future()
 
         def finish(value: OpValue | None, error: FleetError | None) -> None:
@@ -204,24 +268,36 @@ def _nobody(errors: dict[str, FleetError]) -> FleetError:
     return NoNode(f"no node answers: {what}")
 
 
-def _finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
-    """In the client's loop. What comes after the caller was told OutcomeUnknown is for who asks again."""
+def settle(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> bool:
+    """Tell the caller. False: the outcome may still come, for who asks again after OutcomeUnknown."""
     reply: Reply[Any] = call.tag
-    if isinstance(error, OutcomeUnknown) and call.gave_up and not reply.done():
-        reply.later = Reply()
-        error._again = partial(_wait_again, reply.later, error)
-        call.tag = reply.later
-    if error is not None:
-        reply.set_exception(error)
-    else:
-        assert value is not None
+    if error is None:
         reply.revision = revision
         reply.set_result(value)
+        return True
+    may_come = isinstance(error, OutcomeUnknown) and call.gave_up and not reply.is_later
+    if may_come:
+        assert isinstance(error, OutcomeUnknown)
+        reply.later = Reply()
+        reply.later.is_later = True
+        error._again = partial(_wait_again, reply.later, error)
+        error._again_aio = partial(_await_again, reply.later, error)
+        call.tag = reply.later
+    reply.set_exception(error)
+    return not may_come
 
 
 def _wait_again(later: Reply[Any], unknown: OutcomeUnknown, timeout: float | None = None) -> Any:
     """`OutcomeUnknown.again`: the same error once more when the time is over."""
+    check_may_block("error.again()")
     try:
         return later.result(timeout)
+    except TimeoutError:
+        raise unknown from None
+
+
+async def _await_again(later: Reply[Any], unknown: OutcomeUnknown, timeout: float | None = None) -> Any:
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(later), timeout)
     except TimeoutError:
         raise unknown from None

@@ -66,7 +66,8 @@ ctx: Final = Ctx()
 def _context(name: str) -> Context:
     context = RUNNING.context
     if context is None:
-        raise ImpureCommand(f"ctx.{name} is only there while a command runs; in a test use executing(...)")
+        where = "while a command runs; in a test: `with fleet.testing.executing():`"
+        raise ImpureCommand(f"ctx.{name} is only there {where}")
     if context is QUERYING:
         raise ImpureCommand(f"ctx.{name} is not there in a query; pass it in, or keep it in the state")
     return context

@@ -8,6 +8,8 @@ import copy
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import MISSING, Field
+from functools import partial
 from typing import (
     Any,
     ClassVar,
@@ -49,8 +51,9 @@ class Method(Generic[P, R]):
     def __init__(self, function: Callable[Concatenate[Any, P], R]) -> None:
         _check_function(self.kind, function)
         self.function: Function = function
-        self.__doc__ = function.__doc__
-        self.__wrapped__ = function  # inspect.signature and help() read it
+        self.__name__, self.__qualname__ = function.__name__, function.__qualname__  # for help()
+        self.__module__, self.__doc__ = function.__module__, function.__doc__
+        self.__wrapped__ = function
 
     def __call__(self, instance: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return cast(R, self.function(instance, *args, **kwargs))
@@ -131,7 +134,8 @@ class _FunctionalQuery(Query[[Any], Any]):
 
 class Data:
     """Base of data classes. Annotated attributes with their defaults are the state of a new object,
-    each copied for each instance; or define `__init__` without arguments.
+    each copied for each instance; or `dataclasses.field(default_factory=...)`, called for each instance,
+    on every member; or define `__init__` without arguments.
 
     Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle") and
     `hooks` (a class of `fleet.LeaderHooks`; inherited).
@@ -170,8 +174,8 @@ class Data:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        for name, default in shape_of(cls).defaults.items():
-            self.__dict__[name] = copy.deepcopy(default)
+        for name, first_value in shape_of(cls).fields.items():
+            self.__dict__[name] = first_value()
         return self
 
     def __init__(self) -> None:
@@ -179,7 +183,7 @@ class Data:
             self.state = cast(Any, type(self)).new()
 
     def __delattr__(self, name: str) -> None:
-        if name in shape_of(type(self)).defaults:
+        if name in shape_of(type(self)).fields:
             raise AttributeError(f"{type(self).__name__}.{name} is a field; do not delete it, set it to None")
         super().__delattr__(name)
 
@@ -197,14 +201,13 @@ class Data:
 
 
 class Shape(Struct, frozen=True):
-    defaults: dict[str, Any]
-    """The initial state, to be copied."""
+    fields: dict[str, Callable[[], Any]]
+    """What makes the first value of each."""
     commands: dict[str, Function]
     queries: dict[str, Function]
 
 
 _shapes: WeakKeyDictionary[type, Shape] = WeakKeyDictionary()
-_MISSING: Final = object()
 _CONSTANT = re.compile(r"(\w+\.)*(ClassVar|Final)\b")
 
 
@@ -212,10 +215,10 @@ def shape_of(cls: type) -> Shape:
     """Read once per class, at first use: a class that arrives by value gets its attributes late."""
     shape = _shapes.get(cls)
     if shape is None:
-        fields = {name: inspect.getattr_static(cls, name, _MISSING) for name in _field_names(cls)}
+        fields = {name: _first_value(cls, name) for name in _field_names(cls)}
         methods = _methods(cls)
         shape = _shapes[cls] = Shape(
-            defaults={name: default for name, default in fields.items() if default is not _MISSING},
+            fields={name: first_value for name, first_value in fields.items() if first_value is not None},
             commands={name: m.function for name, m in methods.items() if m.kind == "command"},
             queries={name: m.function for name, m in methods.items() if m.kind == "query"},
         )
@@ -230,6 +233,19 @@ def _field_names(cls: type) -> list[str]:
             if not _is_constant(annotation):
                 names[name] = None
     return list(names)
+
+
+def _first_value(cls: type, name: str) -> Callable[[], Any] | None:
+    """None: the field has no default."""
+    default = inspect.getattr_static(cls, name, MISSING)
+    if default is MISSING:  # @dataclass takes a field with a factory out of the class
+        default = getattr(cls, "__dataclass_fields__", {}).get(name, MISSING)
+    if not isinstance(default, Field):
+        return None if default is MISSING else partial(copy.deepcopy, default)
+    # A class that came by value has another MISSING.
+    if type(default.default_factory) is not type(MISSING):
+        return cast(Callable[[], Any], default.default_factory)
+    return None if type(default.default) is type(MISSING) else partial(copy.deepcopy, default.default)
 
 
 def _is_constant(annotation: Any) -> bool:
@@ -273,7 +289,7 @@ def _check_class(cls: type) -> None:
         if name in RESERVED and not isinstance(method, (_FunctionalCommand, _FunctionalQuery)):
             raise ConfigError(f"{cls_name}.{name}: reserved names are {', '.join(sorted(RESERVED))}")
     init = inspect.getattr_static(cls, "__init__")
-    missing = [name for name in fields if not hasattr(cls, name)]
+    missing = [name for name in fields if _first_value(cls, name) is None]
     if init is Data.__init__ and missing:
         raise ConfigError(f"{cls_name}.{missing[0]} has no first value; give a default or define __init__")
     if _needs_arguments(init):
@@ -308,9 +324,13 @@ class Handle:
 
     def __init__(self, cls: type, group: str, caller: Caller) -> None:
         shape, options = shape_of(cls), CallOptions()
-        calls: dict[str, Any] = {name: CommandCall(caller, group, name, options) for name in shape.commands}
-        calls |= {name: QueryCall(caller, group, name, options) for name in shape.queries}
+        calls: dict[str, Any] = {}
+        for name in shape.commands:
+            calls[name] = CommandCall(caller, group, name, options, cls)
+        for name in shape.queries:
+            calls[name] = QueryCall(caller, group, name, options, cls)
         self.__dict__.update(calls, _fleet_class=cls, _fleet_group=group)
+        self.__dict__["__origin__"] = cls  # what help() describes instead
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

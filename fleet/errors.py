@@ -1,9 +1,10 @@
 """Every error a caller may meet, one class per thing the caller can do about it.
 
 Two families answer the question that matters after a failed command: `NotDone` (it was not executed and
-never will be) and `OutcomeUnknown` (it may have been; repeating the same call is safe). `Rejected` is the
-user's own refusal. Each says what failed, where, and what to do next, and survives pickling, since errors
-travel between actors.
+never will be) and `OutcomeUnknown` (it may have been executed, or may still be). Only `error.again()` waits
+on for that same call; calling the method again is a new command, which may be executed as well. `Rejected`
+is the user's own refusal. Each says what failed, where, and what to do next, and survives pickling, since
+errors travel between actors.
 """
 
 from typing import Any, ClassVar
@@ -12,7 +13,8 @@ from typing import Any, ClassVar
 class FleetError(Exception):
     """Base of all. Keyword facts become attributes and are part of the message.
 
-    `retry`: whether the same call may succeed later as it is. `hint`: what to do next.
+    `retry`: whether it may succeed later as it is. After OutcomeUnknown that means `again`, never a new call.
+    `hint`: what to do next.
     """
 
     retry: ClassVar[bool] = False
@@ -111,6 +113,13 @@ class Unavailable(NotDone):
     hint = "try again; if it stays, look which members are down"
 
 
+class ClientClosed(Unavailable):
+    """The client, not the cluster: nothing of it can be called any more."""
+
+    retry = False
+    hint = "open another one with fleet.connect(...)"
+
+
 class NoNode(Unavailable):
     """No node answers at any address that the client was given."""
 
@@ -163,6 +172,15 @@ class DataClassUnavailable(NotDone):
     )
 
 
+class CallsAtImport(DataClassUnavailable):
+    """The data class is in a script that calls a cluster as soon as it is imported."""
+
+    hint = (
+        'put what the script does under `if __name__ == "__main__":`, '
+        "or move the class into a module of its own"
+    )
+
+
 class Forbidden(NotDone):
     pass
 
@@ -199,11 +217,12 @@ class CannotRemoveLeader(NotDone):
 
 
 class OutcomeUnknown(FleetError):
-    """It may or may not have been executed; repeating the same call object is safe."""
+    """It may have been executed, or may still be. Calling the method again is a new command: see `again`."""
 
     retry = True
-    hint = "error.again() waits on for this very call, which is executed at most once"
+    hint = "error.again() waits on for this same call; calling the method again is a new command"
     _again: Any = None
+    _again_aio: Any = None
 
     def again(self, timeout: float | None = None) -> Any:
         """Wait on for the outcome of the same call: its result, or OutcomeUnknown once more.
@@ -214,6 +233,12 @@ class OutcomeUnknown(FleetError):
         if self._again is None:
             raise self
         return self._again(timeout)
+
+    async def again_aio(self, timeout: float | None = None) -> Any:
+        """`again` for asyncio, which blocks no loop."""
+        if self._again_aio is None:
+            raise self
+        return await self._again_aio(timeout)
 
 
 class SessionExpired(OutcomeUnknown):
@@ -269,9 +294,9 @@ class ImpureCommand(FleetError):
 
 
 class WouldDeadlock(FleetError):
-    """A blocking call where none may block: inside an actor, a command, or the client's own loop."""
+    """A blocking call where waiting would never end: in a command, in an actor, in an import by a node."""
 
-    hint = "use .submit(), or FleetClient(self) inside a Thespian actor"
+    hint = "call from a thread of your own; in an actor use .submit() and look at its future later"
 
 
 # -- a node and its disk ---------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What is asked of a cluster besides calling its groups: about nodes, groups, members and leaders."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -24,6 +25,7 @@ from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord
 from fleet.data import Data, bind
 from fleet.errors import (
     BadArguments,
+    CallsAtImport,
     ConfigError,
     FleetError,
     GroupExists,
@@ -116,6 +118,7 @@ class Operations(MemberOperations):
         for name in names:
             check_group_name(name)
         check_data_class(data_class)
+        check_is_imported(data_class)
         if nodes is not None and not nodes:
             raise BadArguments("a group lives on at least one node", groups=", ".join(names))
         pinned = tuple(dict.fromkeys(nodes or ()))
@@ -335,7 +338,7 @@ class Operations(MemberOperations):
                     trouble = error
             if early and time.monotonic() < until:
                 time.sleep(POLL_S)
-                pending |= {self._ask_soon(op, "", address, True, NODE_S): address for address in early}
+                pending |= {self._ask_soon(op, "", address, True, answer_s): address for address in early}
         raise trouble
 
     def activate(self, node: str) -> int:
@@ -411,6 +414,19 @@ def check_group_name(name: str) -> None:
         name.encode()
     except UnicodeEncodeError as error:
         raise BadArguments(f"a group's name is UTF-8 text: {error.reason}", name=repr(name)) from None
+
+
+def check_is_imported(data_class: type) -> None:
+    """A class that is sent by reference, from a module that is only just being imported here: the node
+    would import it too, and do what this one does."""
+    module = sys.modules.get(data_class.__module__)
+    if getattr(getattr(module, "__spec__", None), "_initializing", False):
+        raise CallsAtImport(
+            "create_group() at the top level of the module of its data class: a node that imports it "
+            "would do the same, and wait for itself",
+            data_class=data_class.__qualname__,
+            module=data_class.__module__,
+        )
 
 
 def check_data_class(data_class: Any) -> None:

@@ -16,8 +16,10 @@ import cloudpickle
 import msgspec
 from msgspec import Struct
 
+from fleet.blocking import importing
 from fleet.errors import (
     BadArguments,
+    CallsAtImport,
     CommandFailed,
     DataClassUnavailable,
     FleetError,
@@ -26,6 +28,7 @@ from fleet.errors import (
     NotEncodable,
     QueryFailed,
     Rejected,
+    WouldDeadlock,
 )
 
 PROTOCOL = 5
@@ -251,9 +254,12 @@ def decode_class(data: bytes) -> type:
     """Raises DataClassUnavailable, naming class and module."""
     ref = _class_ref(data)
     try:
-        cls = pickle.loads(ref.pickled)
+        with importing(f"{ref.module}.{ref.name}"):
+            cls = pickle.loads(ref.pickled)
     except MemoryError:
         raise
+    except WouldDeadlock as error:
+        raise CallsAtImport(error.what, data_class=ref.name, module=ref.module) from error
     except Exception as error:
         raise DataClassUnavailable(
             f"{type(error).__name__}: {_message(error)}", data_class=ref.name, module=ref.module

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from fleet.actors.base.addresses import ActorId, Address, LocalId
 from fleet.actors.base.kernel import Kernel
+from fleet.blocking import HERE
 
 log = logging.getLogger("fleet.base")
 
@@ -164,6 +165,7 @@ class Reactor:
     # -- the loop ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        HERE.in_loop = True
         try:
             more = False
             while not self._ending:

@@ -10,11 +10,12 @@ from fleet.testing.checking import CheckFailed, check
 from fleet.testing.faults import Faults
 from fleet.testing.histories import NotDecided
 from fleet.testing.sim import Sim
+from fleet.testing.world import executing
 
 if TYPE_CHECKING:
     from fleet.testing.stateful import DataMachine, rule
 
-__all__ = ["CheckFailed", "DataMachine", "Faults", "NotDecided", "Sim", "check", "rule"]
+__all__ = ["CheckFailed", "DataMachine", "Faults", "NotDecided", "Sim", "check", "executing", "rule"]
 
 
 def __getattr__(name: str) -> Any:

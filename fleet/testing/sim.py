@@ -1,7 +1,8 @@
 """A whole fleet in one thread, on virtual time: the shipping code on simulated links, disks and clocks."""
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from fleet.actors.channel import Call
@@ -213,6 +214,11 @@ class _Caller:
         call = Call(group, kind == "query", payload, deadline, finish)
         self.client.in_turn(lambda: requests.submit(call))
         return reply
+
+    def submit_aio(
+        self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
+    ) -> Awaitable[Any]:
+        return asyncio.wrap_future(self.submit(group, kind, method, payload, options))
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
         within = round((options.timeout or self.sim.timeout) * S) + 5 * S

@@ -11,7 +11,7 @@ from fleet.actors.channel import Call
 from fleet.actors.mail import AddMember, ClientReply, ClientRequest, Done, ErrorRecord, GroupRequest, OpReply
 from fleet.actors.registry import REGISTRY
 from fleet.actors.requests import ASK_AGAIN_MS, Question, Requests
-from fleet.errors import FleetError, OutcomeUnknown, Unavailable
+from fleet.errors import ClientClosed, FleetError, OutcomeUnknown, Unavailable
 from fleet.raft.ids import MemberId
 
 NODES = ["a:1", "b:1", "c:1"]
@@ -94,7 +94,7 @@ def test_s76_a_client_that_leaves_fails_its_calls_and_closes_each_session() -> N
     asker.requests.leave(lambda: left.append(True))
     requests: list[ClientRequest] = [message for _, message in asker.sent]  # type: ignore[misc]
     assert [(request.group, request.closes) for request in requests] == [("g", True), ("h", True)]
-    assert [type(error) for error in asker.answers] == [Unavailable, Unavailable]
+    assert [type(error) for error in asker.answers] == [ClientClosed, ClientClosed]
     for group in ("g", "h"):
         assert left == []
         asker.requests.on_reply(ClientReply(group, 0, (), (), ()))

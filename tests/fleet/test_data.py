@@ -1,13 +1,17 @@
 import asyncio
 import copy
+import inspect
 import pickle
+import pydoc
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import pytest
 
+import fleet.testing
 from fleet.calls import CallOptions, Kind, Reply
 from fleet.context import ctx, executing
 from fleet.data import RESERVED, Data, bind, command, group_of, query
@@ -70,6 +74,11 @@ class Direct:
         reply.set_result(result)
         return reply
 
+    def submit_aio(
+        self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
+    ) -> Awaitable[Any]:
+        return asyncio.wrap_future(self.submit(group, kind, method, payload, options))
+
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
         return reply.raw(options.timeout)
 
@@ -104,6 +113,40 @@ def test_mutable_defaults_are_copied_for_each_instance() -> None:
     first.add(5)
     assert second.notes == {"all": []}
     assert Counter.notes == {"all": []}
+
+
+def test_a_field_may_have_a_factory() -> None:
+    """It said "cannot pickle 'mappingproxy' object" on every member."""
+
+    class Local(Data):
+        step: int = field(default=2)
+        names: dict[str, list[int]] = field(default_factory=lambda: {"all": []})
+
+        @command
+        def put(self, n: int) -> None:
+            self.names["all"].append(n * self.step)
+
+    arrived: Any = decode_class(encode_class(Local))
+    first, second = arrived(), arrived()
+    first.put(3)
+    assert (first.names, second.names, second.step) == ({"all": [6]}, {"all": []}, 2)
+    with pytest.raises(AttributeError, match="names"):
+        del first.names
+    with pytest.raises(ConfigError, match="Wrong.names has no first value"):
+        mistaken("names: list[int] = field()")
+
+
+def test_a_dataclass_is_a_data_class_too() -> None:
+    """Whose decorator takes a field with a factory out of the class."""
+
+    @dataclass
+    class Local(Data):
+        step: int = 2
+        names: list[str] = field(default_factory=list)
+
+    arrived: Any = decode_class(encode_class(Local))
+    assert arrived.__new__(arrived).__dict__ == {"step": 2, "names": []}
+    assert arrived() == Local.__new__(arrived)
 
 
 def test_what_is_shared_on_purpose_is_let_pass() -> None:
@@ -148,8 +191,35 @@ def test_a_field_cannot_be_deleted() -> None:
         del Counter().value
 
 
-def test_a_method_keeps_its_docstring() -> None:
-    assert Counter.add.__doc__ == "Add, and tell the sum."
+ADD: dict[str, Any] = {
+    "the class": Counter.add,
+    "an instance": Counter().add,
+    "a handle": bind(Counter, "g", cast(Any, None)).add,
+    "a handle, with options": bind(Counter, "g", cast(Any, None)).add.options(timeout=1),
+}
+
+
+@pytest.mark.parametrize("where", ADD)
+def test_help_and_inspect_find_the_users_method(where: str) -> None:
+    add = ADD[where]
+    taken = "(self, n: int = 1) -> int" if where == "the class" else "(n: int = 1) -> int"
+    assert str(inspect.signature(add)) == taken
+    assert inspect.getdoc(add) == "Add, and tell the sum."
+    assert (add.__name__, add.__qualname__) == ("add", "Counter.add")
+    assert add.__wrapped__ is Counter.add.function
+    text = pydoc.plain(pydoc.render_doc(add))
+    assert f"add{taken}\n    Add, and tell the sum.\n" in text
+    with pytest.raises(AttributeError, match="nonsense"):
+        add.nonsense
+
+
+def test_help_of_a_handle_is_that_of_its_class() -> None:
+    text = pydoc.plain(pydoc.render_doc(bind(Counter, "g", cast(Any, None))))
+    assert "class Counter(fleet.data.Data)" in text and " add(self, n: int = 1) -> int" in text
+
+
+def test_help_knows_the_functional_style() -> None:
+    assert str(inspect.signature(bind(Register, "r", cast(Any, None)).command)).startswith("(arg: int)")
 
 
 # -- definitions that cannot be -------------------------------------------------------------------
@@ -346,6 +416,25 @@ def test_ctx_tells_every_member_the_same() -> None:
     assert first[:3] == (1_700_000_000.5, 1, "c1")
     assert first[3] != first[4]
     assert first[5].version == 4
+
+
+def test_a_test_may_lend_ctx_to_a_plain_instance() -> None:
+    """As the error says that names it; it named something that users do not have."""
+
+    class Stamped(Data):
+        at: float = 0.0
+
+        @command
+        def stamp(self) -> str:
+            self.at = ctx.now
+            return f"{ctx.client} {ctx.index}"
+
+    stamped = Stamped()
+    with pytest.raises(ImpureCommand, match=r"in a test: `with fleet.testing.executing\(\):`"):
+        stamped.stamp()
+    with fleet.testing.executing(now=1.5, index=7, client="me"):
+        assert stamped.stamp() == "me 7"
+    assert stamped.at == 1.5
 
 
 @pytest.mark.parametrize("other", [world(index=2), world(session=8), world(seq=4)])

@@ -139,13 +139,14 @@ def start_three(directory: Path) -> list[fleet.Node]:
 
 
 def meet(client: fleet.Fleet, nodes: list[fleet.Node]) -> None:
-    """Until each node knows all."""
+    """Until each node knows all, and all have joined: a group is then founded where it is to live."""
 
     def know_all(one: fleet.Node) -> bool:
         value = client._ask(ListNodes(), address=one.address)
         return isinstance(value, Nodes) and len(value.nodes) == len(nodes)
 
     wait_for(lambda: all(map(know_all, nodes)))
+    wait_for(lambda: len(client.nodes()) == len(nodes))
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,12 @@ from collections.abc import Awaitable
 from concurrent.futures import Future
 from typing import assert_type
 
+import fleet
 from fleet.calls import Caller
+from fleet.cluster import GroupInfo
 from fleet.context import ctx
 from fleet.data import Data, bind, command, query
+from fleet.errors import OutcomeUnknown
 
 
 class Counter(Data, version=2, codec="cloudpickle"):
@@ -53,6 +56,23 @@ async def in_asyncio(caller: Caller) -> None:
     counter = bind(Counter, "visits", caller)
     assert_type(await counter.add.aio(5), int)
     assert_type(await counter.held.aio("a"), list[str])
+
+
+async def with_an_asyncio_client(error: OutcomeUnknown) -> None:
+    async with fleet.aio.connect("127.0.0.1:7400", timeout=5, wait_when_full=True) as entered:
+        assert_type(entered, fleet.aio.Fleet)
+    f = await fleet.aio.connect(["127.0.0.1:7400"])
+    assert_type(f, fleet.aio.Fleet)
+    assert_type(f.group("visits", Counter), Counter)
+    counter = await f.create_group("visits", Counter, replicas=3, exist_ok=True)
+    assert_type(counter, Counter)
+    assert_type(await counter.add.options(wait_when_full=True).aio(5), int)
+    assert_type(await f.groups(), list[GroupInfo])
+    await f.drain("n1", wait_s=5)
+    await f.create_group("visits")  # E: call-arg
+    await f.create_group("visits", Counter, copies=3)  # E: call-arg
+    await error.again_aio(5)
+    await f.close()
 
 
 def on_a_plain_instance() -> None:

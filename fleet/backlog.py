@@ -1,0 +1,143 @@
+"""How much a client holds for its callers, and who waits for room."""
+
+import asyncio
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from fleet.errors import ConfigError, FleetError, Overloaded
+
+
+def _unanswered() -> "Future[None]":
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()  # whoever awaits it may give up and cannot cancel it
+    return future
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """Of a call that waits for room."""
+
+    size: int
+    admitted: "Future[None]" = field(default_factory=_unanswered)
+
+
+class Backlog:
+    """Calls that were taken from callers and are not settled, limited in number and bytes.
+
+    Those that wait for room are admitted in the order of arrival. A single call of any size fits alone.
+    `leave` is for one thread, which takes no lock: what came and what left are counted apart.
+    """
+
+    def __init__(self, count_max: int, bytes_max: int) -> None:
+        for name, value in (("calls_max", count_max), ("bytes_max", bytes_max)):
+            if type(value) is not int or value < 1:
+                raise ConfigError(f"{name} must be a whole number from 1, not {value!r}")
+        self.count_max = count_max
+        self.bytes_max = bytes_max
+        self._came = self._came_bytes = 0
+        self._left = self._left_bytes = 0
+        self._waiting: deque[Place] = deque()
+        self._closed: FleetError | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def count(self) -> int:
+        return self._came - self._left
+
+    @property
+    def bytes(self) -> int:
+        return self._came_bytes - self._left_bytes
+
+    def enter(self, size: int, waits: bool) -> Place | None:
+        """None: admitted. Raises Overloaded, if it is not to wait."""
+        with self._lock:
+            if self._closed is not None:
+                raise self._closed
+            if not self._waiting:
+                count = self._came - self._left
+                held = self._came_bytes - self._left_bytes
+                if not count or (count < self.count_max and held + size <= self.bytes_max):
+                    self._came += 1
+                    self._came_bytes += size
+                    return None
+            if not waits:
+                raise self._overloaded()
+            place = Place(size)
+            self._waiting.append(place)
+        self._admit()  # `leave` may have made room just before it could see who waits
+        return place
+
+    def wait(self, place: Place, seconds: float) -> None:
+        """Until it is admitted. Raises Overloaded when the time is over."""
+        try:
+            place.admitted.result(seconds)
+        except TimeoutError:
+            if self._withdraw(place):
+                raise self._overloaded() from None
+
+    async def wait_aio(self, place: Place, seconds: float) -> None:
+        """As `wait`, for a task of asyncio."""
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(place.admitted), seconds)
+        except TimeoutError:
+            if self._withdraw(place):
+                raise self._overloaded() from None
+        except asyncio.CancelledError:
+            if not self._withdraw(place) and place.admitted.exception() is None:
+                self.undo(place.size)
+            raise
+
+    def leave(self, size: int) -> None:
+        """It is settled."""
+        self._left += 1
+        self._left_bytes += size
+        if self._waiting:
+            self._admit()
+
+    def undo(self, size: int) -> None:
+        """It was admitted and does not come."""
+        with self._lock:
+            self._came -= 1
+            self._came_bytes -= size
+        self._admit()
+
+    def _admit(self) -> None:
+        admitted = []
+        with self._lock:
+            while self._waiting and self._has_room(self._waiting[0].size):
+                place = self._waiting.popleft()
+                self._came += 1
+                self._came_bytes += place.size
+                admitted.append(place)
+        for place in admitted:
+            place.admitted.set_result(None)
+
+    def close(self, error: FleetError) -> None:
+        """Nobody is admitted any more, and nobody waits."""
+        with self._lock:
+            self._closed = error
+            waiting, self._waiting = self._waiting, deque()
+        for place in waiting:
+            place.admitted.set_exception(error)
+
+    def _withdraw(self, place: Place) -> bool:
+        """False: it was admitted just now."""
+        with self._lock:
+            if place not in self._waiting:
+                return False
+            self._waiting.remove(place)
+            return True
+
+    def _has_room(self, size: int) -> bool:
+        return not self.count or (self.count < self.count_max and self.bytes + size <= self.bytes_max)
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(
+            "too much is under way in this client",
+            calls=self.count,
+            calls_max=self.count_max,
+            bytes=self.bytes,
+            bytes_max=self.bytes_max,
+        )

@@ -1,0 +1,67 @@
+"""Whether this thread may wait for a cluster: not the loop that would have to answer, nor a node's import."""
+
+import asyncio
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from fleet.errors import WouldDeadlock
+
+IN_ASYNCIO = (
+    "a blocking call of fleet in a running asyncio loop: nothing else runs in the loop meanwhile. "
+    "Await handle.method.aio(...) instead, and use fleet.aio.connect(...)"
+)
+
+
+class _Here(threading.local):
+    in_loop = False
+    """This thread runs the actors of a node or client."""
+    importing = ""
+    """What is imported here on a node's behalf."""
+
+
+HERE = _Here()
+
+
+@contextmanager
+def importing(what: str) -> Iterator[None]:
+    """On a node's behalf: nothing in it may wait for a cluster."""
+    before, HERE.importing = HERE.importing, what
+    try:
+        yield
+    finally:
+        HERE.importing = before
+
+
+def refuse_import(what: str) -> None:
+    """Raises WouldDeadlock while a node imports a module: a client in it would wait for that very node."""
+    if HERE.importing:
+        raise WouldDeadlock(
+            f"{what} at the top level of a module that a node imports for {HERE.importing}: "
+            "the node would wait for itself"
+        )
+
+
+def check_may_block(what: str) -> None:
+    """Raises WouldDeadlock where waiting would never end, and warns where it stops an asyncio loop."""
+    refuse_import(what)
+    if HERE.in_loop:
+        raise WouldDeadlock(
+            f"{what} in the thread that runs the actors of a node or client, which would wait for itself"
+        )
+    if asyncio._get_running_loop() is not None:
+        _warn(sys._getframe(1))
+
+
+def _warn(frame: FrameType | None) -> None:
+    """At the line of the caller's own code, once for each line."""
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fleet":
+        frame = frame.f_back
+    if frame is not None:
+        registry = frame.f_globals.setdefault("__warningregistry__", {})
+        name = frame.f_globals.get("__name__", "")
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        warnings.warn_explicit(IN_ASYNCIO, RuntimeWarning, file, line, name, registry)

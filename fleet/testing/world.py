@@ -1,0 +1,17 @@
+"""`ctx` for a command that runs on a plain instance."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fleet.context import executing as lent
+from fleet.ports import Context
+
+
+@contextmanager
+def executing(*, now: float = 0.0, index: int = 1, client: str = "test") -> Iterator[None]:
+    """Lend `fleet.ctx` a world, to call commands of a plain instance that ask for it.
+
+    `now`: seconds since the epoch. `index`: what `ctx.index` says; random numbers follow from it too.
+    """
+    with lent(Context(index=index, now_ms=round(now * 1000), session=1, seq=index, client=client)):
+        yield
