@@ -14,7 +14,7 @@ from fleet.cli.doctor import doctor
 from fleet.cli.group import group
 from fleet.cli.member import leader, member
 from fleet.cli.node import node
-from fleet.cli.outcome import CODES, INTERRUPTED, show_wrong_usage
+from fleet.cli.outcome import CODES, FAILED, INTERRUPTED, show_wrong_usage
 from fleet.cli.settings import config
 from fleet.cli.sim import sim
 from fleet.cli.start import start
@@ -41,6 +41,9 @@ class Commands(click.Group):
         except click.ClickException as error:
             show_wrong_usage(error, "--json" in words)
             code = error.exit_code
+        except OSError as error:  # a file that cannot be read or written
+            click.echo(f"fleet: {error.filename or 'the output'}: {error.strerror or error}", err=True)
+            code = FAILED
         except click.Abort:
             click.echo("interrupted", err=True)
             code = INTERRUPTED

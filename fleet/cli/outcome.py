@@ -71,7 +71,7 @@ def show_wrong_usage(error: click.ClickException, as_json: bool) -> None:
         return
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fleet"
     hint = f"see {path} --help"
-    record = {"error": "UsageError", "message": error.format_message(), "facts": {}, "hint": hint}
+    record = {"error": "UsageError", "message": error.format_message().rstrip("."), "facts": {}, "hint": hint}
     if as_json:
         click.echo(to_json({**record, "retry": False, "exit_code": error.exit_code}), err=True)
     else:

@@ -153,9 +153,12 @@ class Seeds(click.ParamType[Any]):
         from fleet.sim.explore import parse_seeds
 
         try:
-            return parse_seeds(value)
+            seeds = parse_seeds(value)
         except ValueError:
             self.fail(f"{value!r} is not A, A-B or A-", param, ctx)
+        if seeds == range(0):
+            self.fail(f"{value!r} has no seed: A-B is from A to B", param, ctx)
+        return seeds
 
 
 @sim.command()

@@ -96,6 +96,13 @@ def test_a_group_comes_is_shown_and_goes(three: Fleet) -> None:
     assert "g" not in [group["group"] for group in three.ask("group", "list")]
 
 
+def test_the_clusters_own_group_is_shown_like_any_other(three: Fleet) -> None:
+    shown = three.ask("group", "show", "fleet:cluster")
+    assert (shown["replicas"], shown["members"]) == (3, ["n1", "n2", "n3"])
+    assert sorted(seat["role"] for seat in shown["seats"]) == ["leader", "voter", "voter"]
+    assert "fleet:cluster" not in [group["group"] for group in three.ask("group", "list")]
+
+
 def test_a_group_lives_where_it_is_told_to(three: Fleet) -> None:
     added = three.ask("group", "add", "pinned", "shop:Account", "--node", "n3", "--node", "n1")
     assert (added["pinned"], added["members"]) == (["n3", "n1"], ["n1", "n3"])
@@ -493,6 +500,21 @@ def test_what_is_asked_for_wrongly_is_told_as_json(
     assert (said.code, said.out) == (2, "")
     assert set(said.error) == {"error", "message", "facts", "hint", "retry", "exit_code"}
     assert says in said.error["message"] and said.error["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, code, says",
+    [
+        (("sim", "run", "--seed", "0", "--save", "/proc/none/plan"), 1, "/proc/none/plan: No such file"),
+        (("sim", "explore", "--seeds", "0-0", "--report", "/proc/none/report"), 1, "/proc/none/report"),
+        (("sim", "explore", "--seeds", "5-1"), 2, "'5-1' has no seed"),
+        (("sim", "run", "--plan", "/proc/none/plan"), 2, "does not exist - see fleet sim run --help"),
+    ],
+)
+def test_simulating_what_cannot_be_is_a_line(arguments: tuple[str, ...], code: int, says: str) -> None:
+    said = CliRunner().invoke(main, [*arguments], prog_name="fleet")
+    assert isinstance(said.exception, SystemExit)
+    assert said.exit_code == code and says in said.stderr and said.stderr.count("\n") == 1
 
 
 def test_json_may_be_said_before_the_command(three: Fleet) -> None:
