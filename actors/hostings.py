@@ -8,7 +8,15 @@ from thespian.actors import ActorAddress, ActorExitRequest
 
 from fleet.actors.facts import read_fact
 from fleet.actors.guard import log
-from fleet.actors.mail import AwaitWrites, GroupSpec, MemberGone, MemberInfo, MemberStopped, StartMember
+from fleet.actors.mail import (
+    CONFLICT,
+    AwaitWrites,
+    GroupSpec,
+    MemberGone,
+    MemberInfo,
+    MemberStopped,
+    StartMember,
+)
 from fleet.actors.member import Member
 from fleet.errors import StorageFault
 from fleet.ports import DropGroup, GroupRecord
@@ -21,6 +29,7 @@ BACK_OFF_MS: tuple[Millis, Millis] = (100, 30_000)
 STABLE_MS: Millis = 60_000
 """A member that ran this long is forgiven its earlier failures."""
 LEFT_KEY = "left"
+HALTED_KEY = "halted"
 
 
 @dataclass(slots=True)
@@ -36,6 +45,8 @@ class Hosting:
     started_at: Millis = 0
     trouble: str = ""
     """Why it does not run."""
+    ill: str = ""
+    """As `MemberInfo.ill`."""
     is_seated: bool = False
     """Known to have heard of its group."""
     is_dropped: bool = False
@@ -50,12 +61,17 @@ class Hostings:
         self.by_member: dict[MemberId, Hosting] = {}
         self.left: set[int] = set()
         """Groups that this disk was a founding member of, and left: it does not found them again."""
+        self.halted: dict[int, str] = {}
+        """Members that an operator has to decide about, by number, and why: they are not started."""
 
     def load(self) -> None:
         """Everything that the disk holds, as it was."""
         left = self.manager.store.get_meta(LEFT_KEY)
         if left:
             self.left = set(read_fact(left, list[int], LEFT_KEY))
+        halted = self.manager.store.get_meta(HALTED_KEY)
+        if halted:
+            self.halted = read_fact(halted, dict[int, str], HALTED_KEY)
         for record in self.manager.store.groups():
             self._add(record)
 
@@ -71,7 +87,11 @@ class Hostings:
         member = spec.member or member_id(manager.start.name, incarnation, record.number)
         hosting = Hosting(record, spec, member)
         self.by_number[record.number] = self.by_name[spec.name] = self.by_member[member] = hosting
-        self.start_member(hosting)
+        why = self.halted.get(record.number)
+        if why is None:
+            self.start_member(hosting)
+        else:
+            hosting.trouble, hosting.ill = why, CONFLICT
         return hosting
 
     def start_member(self, hosting: Hosting) -> None:
@@ -124,6 +144,9 @@ class Hostings:
                 self.left.add(spec.uid)
                 self._remember_left(self.left)
             manager.carry_out(DropGroup(hosting.record.number))
+            if hosting.record.number in self.halted:
+                del self.halted[hosting.record.number]
+                self._remember_halted(self.halted)
         except StorageFault as error:
             log.error("group=%s %s: its data stays for now: %s", spec.name, hosting.member, error)
         log.info("group=%s %s left; its data goes", spec.name, hosting.member)
@@ -149,8 +172,18 @@ class Hostings:
         hosting.address, hosting.leads = None, False
         if m.removed or hosting.is_dropped:
             self._erase(hosting)
-        else:
-            self._trouble(hosting, m.error, m.restart)
+            return
+        hosting.ill = m.ill
+        if m.ill == CONFLICT:
+            self._remember_halted(self.halted | {hosting.record.number: m.error})
+        self._trouble(hosting, m.error, m.restart)
+
+    def _remember_halted(self, halted: dict[int, str]) -> None:
+        self.halted = halted
+        try:
+            self.manager.store.put_meta(HALTED_KEY, msgspec.msgpack.encode(halted))
+        except StorageFault as error:
+            log.error("node=%s cannot keep which members are halted: %s", self.manager.start.name, error)
 
     def on_child_exited(self, address: ActorAddress) -> None:
         """A member that was told to go, or one that died without a word."""
@@ -200,4 +233,4 @@ class Hostings:
 
 def info_of(hosting: Hosting) -> MemberInfo:
     state = "running" if hosting.address is not None else hosting.trouble or "waiting"
-    return MemberInfo(hosting.spec.name, hosting.member, state, hosting.leads)
+    return MemberInfo(hosting.spec.name, hosting.member, state, hosting.leads, hosting.ill)

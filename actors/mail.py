@@ -297,12 +297,20 @@ class Nodes(Struct, frozen=True, array_like=True, tag=2):
     nodes: tuple[NodeInfo, ...]
 
 
+DAMAGED = "damaged"
+"""What was read is not what was written: the member is replaced by a new one, from the quorum."""
+CONFLICT = "conflict"
+"""Committed data conflicts: an operator has to choose."""
+
+
 class MemberInfo(Struct, frozen=True, array_like=True):
     group: str
     member: MemberId
     state: str
     """running, waiting (for its next start), or why it cannot start."""
     leads: bool = False
+    ill: str = ""
+    """DAMAGED or CONFLICT: it will not run again as it is."""
 
 
 class MemberList(Struct, frozen=True, array_like=True, tag=3):
@@ -492,3 +500,5 @@ class MemberStopped(Struct, frozen=True):
     error: str
     restart: bool
     """Whether starting it again may help."""
+    ill: str = ""
+    """As `MemberInfo.ill`."""

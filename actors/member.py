@@ -12,6 +12,8 @@ from fleet.actors.clients import ClientDesk
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.hooks import HookDesk, open_desk
 from fleet.actors.mail import (
+    CONFLICT,
+    DAMAGED,
     Applied,
     ClientRequest,
     EndTurn,
@@ -45,6 +47,7 @@ from fleet.raft.ids import Index, MemberId, NodeName, node_of
 from fleet.raft.messages import PeerMessage
 from fleet.raft.ready import (
     BecameLeader,
+    CommittedConflict,
     MembersChanged,
     PersistRequest,
     Ready,
@@ -101,7 +104,8 @@ class Member(GuardedActor):
         try:
             self._revive(m)
         except FleetError as error:
-            self._stop(removed=False, error=str(error), restart=error.retry)
+            ill = DAMAGED if isinstance(error, Damaged) else ""
+            self._stop(removed=False, error=str(error), restart=error.retry, ill=ill)
             return
         self.is_watched = self.spec.name == CLUSTER_GROUP
         self.clients = ClientDesk(self)
@@ -142,7 +146,7 @@ class Member(GuardedActor):
     def _base_of(self, meta: SnapshotMeta) -> Any:
         return lambda: machine_state(self._read_snapshot(meta))
 
-    def _stop(self, removed: bool, error: str = "", restart: bool = False) -> None:
+    def _stop(self, removed: bool, error: str = "", restart: bool = False, ill: str = "") -> None:
         """Leave, and say why. Nothing is promised after this."""
         if self.stopped:
             return
@@ -153,18 +157,18 @@ class Member(GuardedActor):
         if self.hooks is not None:
             self.hooks.end()
         self.send(start.registry, MemberGone(start.record.name, start.member))
-        self.send(start.manager, MemberStopped(start.member, removed, error, restart))
+        self.send(start.manager, MemberStopped(start.member, removed, error, restart, ill))
         self.send(self.myAddress, ActorExitRequest())
 
     def on_failure(self, why: str) -> None:
         self._give_up(why, restart=True)
 
-    def _give_up(self, why: str, restart: bool) -> None:
+    def _give_up(self, why: str, restart: bool, ill: str = "") -> None:
         if hasattr(self, "clients"):
             self.clients.lose_all(None)
             self.clients.flush()
         if hasattr(self, "start"):
-            self._stop(removed=False, error=why, restart=restart)
+            self._stop(removed=False, error=why, restart=restart, ill=ill)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.stopped = self.failed = True
@@ -230,7 +234,7 @@ class Member(GuardedActor):
     def fail(self, error: Exception, message: Any) -> None:
         """What was written cannot be read any more: that is the disk's fault and no bug."""
         if isinstance(error, Damaged | StorageFault):
-            self._give_up(str(error), error.retry)
+            self._give_up(str(error), error.retry, DAMAGED if isinstance(error, Damaged) else "")
         else:
             super().fail(error, message)
 
@@ -303,6 +307,8 @@ class Member(GuardedActor):
             self._note(hook)
         if ready.removed:
             self._stop(removed=True)
+        if ready.conflict is not None:
+            self._give_up(words_on(ready.conflict), restart=False, ill=CONFLICT)
 
     def _write(self, request: PersistRequest) -> None:
         meta = request.snapshot
@@ -462,6 +468,14 @@ class Member(GuardedActor):
         EndTurn: on_end_turn,
         ActorExitRequest: on_exit,
     }
+
+
+def words_on(conflict: CommittedConflict) -> str:
+    return (
+        f"committed data conflicts: revisions up to {conflict.committed} (term {conflict.committed_term}) "
+        f"are committed here, and the group's leader {conflict.leader} has another revision {conflict.at} "
+        f"(term {conflict.leader_term}), or none above it; nothing here was changed"
+    )
 
 
 def open_own(m: StartMember) -> tuple[Durable, int]:

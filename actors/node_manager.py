@@ -51,6 +51,7 @@ from fleet.actors.mail import (
 from fleet.actors.nodes import KnownNodes
 from fleet.actors.pin import wrong_cluster
 from fleet.actors.registry import REGISTRY, Registry
+from fleet.actors.repairs import Repairs
 from fleet.actors.requests import MANAGER
 from fleet.actors.seeding import MESSAGES, Seeding
 from fleet.actors.strays import Strays
@@ -95,6 +96,7 @@ class NodeManager(GuardedActor):
         self.seeding = Seeding(self)
         self.strays = Strays(self)
         self.arrivals = Arrivals(self)
+        self.repairs = Repairs(self)
         self.token = 1 << 32
         """Beyond those of the questions that `requests` asks: all of them are answered to this actor."""
         self.is_stopping = False
@@ -170,6 +172,7 @@ class NodeManager(GuardedActor):
                 self.citizen.slow_round()
                 self.healer.round()
                 self.strays.round()
+                self.repairs.round()
             case "heal":
                 self.healer.go_on()
             case "founding":

@@ -244,11 +244,12 @@ class Nemesis:
 
 
 def is_damaged(manager: Any) -> bool:
-    """Whether a member found on the disk what was not written."""
+    """Whether the node's own records are not what was written, or a member cannot run for another reason
+    than its damaged records: those it replaces by itself."""
     try:
         manager.store.check_own()
     except Damaged:
         return True
-    hostings = manager.hostings.by_number.values()
+    hostings = [hosting for hosting in manager.hostings.by_number.values() if not hosting.ill]
     return any(hosting.address is None and hosting.trouble and "again" not in hosting.trouble
                and not hosting.trouble.startswith("storage:") for hosting in hostings)  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from fleet.actors.mail import MemberStatus, NodeInfo
+from fleet.actors.mail import CONFLICT, DAMAGED, MemberStatus, NodeInfo
 from fleet.cli.desk import count, span
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, cluster_voters
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
@@ -19,7 +19,7 @@ MISSING = (
 
 class Finding(Struct, frozen=True):
     kind: str
-    """no-majority, no-leader, purged, unreachable, not-running or few-replicas."""
+    """no-majority, no-leader, purged, unreachable, not-running, damaged, conflict or few-replicas."""
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str
@@ -206,16 +206,39 @@ def _unreachable(survey: Survey, node: NodeSeen, is_needed: bool) -> Finding:
 
 def _not_running(survey: Survey) -> Iterable[Finding]:
     """One finding for each reason and node."""
-    by_reason: dict[tuple[NodeName, str], list[str]] = {}
+    by_reason: dict[tuple[NodeName, str, str], list[str]] = {}
     for where, member in survey.failed:
-        by_reason.setdefault((where, member.state), []).append(member.group)
-    for (node, reason), groups in by_reason.items():
+        by_reason.setdefault((where, member.state, member.ill), []).append(member.group)
+    for (node, reason, ill), groups in by_reason.items():
         led = [group for group in groups if group in survey.leaders]
-        then = f"repair what it says, then start {node} again."
-        if led and led[0] != CLUSTER_GROUP:
-            then += f" If its data is damaged: `fleet member remove {led[0]} {node}`; another is brought in."
-        what = f"{count(len(groups), 'member')} on {node} not running: {_names(groups)}."
-        yield Finding("not-running", tuple(groups), what, reason, then)
+        members, names = count(len(groups), "member"), _names(groups)
+        if ill == DAMAGED:
+            what = f"{members} on {node} damaged: {names}."
+            yield Finding("damaged", tuple(groups), what, reason, _replaced(node, groups, led))
+        elif ill == CONFLICT:
+            what = f"{members} on {node} halted, committed data conflicts: {names}."
+            yield Finding("conflict", tuple(groups), what, reason, _choices(node, groups))
+        else:
+            then = f"repair what it says, then start {node} again."
+            what = f"{members} on {node} not running: {names}."
+            yield Finding("not-running", tuple(groups), what, reason, then)
+
+
+def _replaced(node: NodeName, groups: list[str], led: list[str]) -> str:
+    if len(led) == len(groups):
+        return f"nothing: {node} replaces it by a new member with the data of the others."
+    waiting = _names(group for group in groups if group not in led)
+    return f"bring back the other members of {waiting}: without a majority of them nothing can be replaced."
+
+
+def _choices(node: NodeName, groups: list[str]) -> str:
+    """Nobody but an operator can say which of two committed histories counts."""
+    return (
+        "older copies of directories were put back, there or on a majority. Either go on with what the group "
+        f"serves now: keep a copy of {node}'s directory, then `fleet member remove {groups[0]} {node}`, and "
+        f"a new member is brought in; or stop the group's other nodes and put back their newest directories. "
+        f"Until then {node}'s data stays as it is."
+    )
 
 
 def _few_voters(survey: Survey, told: Mapping[str, MemberStatus]) -> Iterable[Finding]:

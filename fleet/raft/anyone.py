@@ -35,7 +35,7 @@ OF_A_TERM = frozenset((AppendEntries, AppendReply))
 
 def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
     """The rules about terms (Raft 5.1). False: the message has been dealt with, or is for nobody here."""
-    if message.dst != core.id or message.src == core.id or core.removed:
+    if message.dst != core.id or message.src == core.id or core.removed or core.conflict:
         return False
     kind = type(message)
     if kind is Removed or (message.term == core.term and kind in OF_A_TERM):

@@ -22,7 +22,7 @@ def on_tick(core: CoreState, role: Candidate, m: Tick) -> None:
 def on_persisted(core: CoreState, role: Candidate, m: Persisted) -> None:
     """The own vote counts once it is on disk."""
     anyone_on_persisted(core, role, m)
-    if not role.pre and core.durable_hard == core.hard:
+    if not role.pre and core.promise_is_durable:
         role.granted.add(core.id)
         win_if_elected(core, role)
 

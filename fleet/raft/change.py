@@ -11,11 +11,18 @@ from fleet.raft.entries import (
     MemberRemoved,
     Noop,
 )
-from fleet.raft.ids import MemberId, Millis, Term
+from fleet.raft.ids import Index, MemberId, Millis, Term
 from fleet.raft.messages import Message, PreVote, Removed, VoteRequest
 from fleet.raft.progress import NO_LEASE, Progress
 from fleet.raft.quorum import has_quorum
-from fleet.raft.ready import LOST, TARGET_UNRESPONSIVE, BecameLeader, MembersChanged, SteppedDown
+from fleet.raft.ready import (
+    LOST,
+    TARGET_UNRESPONSIVE,
+    BecameLeader,
+    CommittedConflict,
+    MembersChanged,
+    SteppedDown,
+)
 from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Handover, Leader
 
 CHANGE_NAMES = {
@@ -98,7 +105,6 @@ def follow(core: CoreState, leader: MemberId) -> None:
     """`leader` was heard in this term."""
     assert type(core.role) is not Leader, f"two leaders in term {core.term}: {core.id} and {leader}"
     become_follower(core)
-    assert core.leader in (None, leader), f"two leaders in term {core.term}: {core.leader} and {leader}"
     core.leader = leader
     core.heard_at = core.now
     core.tries = 0
@@ -222,6 +228,18 @@ def leave_group(core: CoreState) -> None:
     become_follower(core)
     core.removed = True
     core.ready.removed = True
+    core.deadline = NEVER
+
+
+def halt(core: CoreState, leader: MemberId, at: Index, leader_term: Term) -> None:
+    """Nothing here is overwritten and nothing is promised: one of two committed histories is lost, and
+    which one is not for this member to say."""
+    log = core.log
+    become_follower(core)
+    committed_term = log.term_at(log.commit) or 0
+    core.conflict = CommittedConflict(leader, log.commit, committed_term, at, leader_term)
+    core.ready.conflict = core.conflict
+    core.ready.send_after.clear()
     core.deadline = NEVER
 
 

@@ -117,6 +117,9 @@ class HardState(Struct, frozen=True, array_like=True, gc=False):
 
     term: Term = 0
     vote: MemberId | None = None
+    commit: Index = 0
+    """No promise: the commit index as of some write, so that committed entries are known as such after a
+    restart."""
 
 
 class Members(Struct, frozen=True, array_like=True):

@@ -6,6 +6,7 @@ from fleet.raft.change import (
     become_candidate,
     become_pre_candidate,
     follow,
+    halt,
     is_loyal,
     reset_election_deadline,
 )
@@ -13,6 +14,7 @@ from fleet.raft.events import Change, Propose, Query, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
+    Diverged,
     InstallSnapshot,
     PreVote,
     SnapshotReply,
@@ -56,11 +58,16 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
     log = core.log
     prev_index, entries = m.prev_index, m.entries
     if prev_index < log.commit:
+        if conflicts_with_committed(core, m):
+            return
         if entries:
             entries = tuple(entry for entry in entries if entry.index > log.commit)
         prev_index = log.commit
     elif log.term_at(prev_index) != m.prev_term:
-        refuse_append(core, m)
+        if prev_index == log.commit:
+            halt(core, m.src, prev_index, m.prev_term)
+        else:
+            refuse_append(core, m)
         return
     if entries:
         core.merge(entries)
@@ -73,6 +80,22 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
     core.send_durably(
         AppendReply(core.term, core.id, m.src, True, verified, 0, 0, m.round, m.sent_at, core.life)
     )
+
+
+def conflicts_with_committed(core: CoreState, m: AppendEntries) -> bool:
+    """One comparison tells: logs that agree at the highest index that both know agree before it."""
+    log, entries = core.log, m.entries
+    at = min(log.commit, m.prev_index + len(entries))
+    term = entries[at - m.prev_index - 1].term if at > m.prev_index else m.prev_term
+    mine = log.term_at(at)
+    if mine is None or mine == term or at == 0:
+        return False
+    halt(core, m.src, at, term)
+    return True
+
+
+def on_diverged(core: CoreState, role: Follower | Candidate, m: Diverged) -> None:
+    halt(core, m.src, m.last_index, m.last_term)
 
 
 def refuse_append(core: CoreState, m: AppendEntries) -> None:

@@ -9,6 +9,7 @@ from fleet.raft.lease import is_confirmed, lease_until
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
+    Diverged,
     InstallSnapshot,
     SnapshotReply,
     TimeoutNow,
@@ -178,7 +179,9 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
         else:
             progress.rejected(m.index, hint + 1, m.sent_at)
         return
-    assert m.index <= core.log.last_index, f"{m.src} confirms {m.index} beyond {core.log.last_index}"
+    if m.index > core.log.last_index:
+        core.send(Diverged(core.term, core.id, m.src, core.log.last_index, core.log.last_term))
+        return
     confirm(role, progress, m)
     progress.accepted(m.index)
     if m.index > core.log.commit:

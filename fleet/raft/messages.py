@@ -120,6 +120,14 @@ class Stranger(Message, frozen=True, array_like=True, tag=20, gc=False):
     last_term: Term
 
 
+class Diverged(Message, frozen=True, array_like=True, tag=21, gc=False):
+    """`dst` confirmed more entries to this leader than it has: what a majority had committed was lost,
+    and `dst` has it still (S84)."""
+
+    last_index: Index
+    last_term: Term
+
+
 PeerMessage: TypeAlias = (
     AppendEntries
     | AppendReply
@@ -132,4 +140,5 @@ PeerMessage: TypeAlias = (
     | TimeoutNow
     | Removed
     | Stranger
+    | Diverged
 )

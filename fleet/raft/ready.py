@@ -63,6 +63,20 @@ class TailLost(Struct, frozen=True, gc=False):
     has: Index
 
 
+class CommittedConflict(Struct, frozen=True, gc=False):
+    """Committed entries of this member are not those of its group's leader: its directory, or those of
+    a majority, were replaced by older copies (S84)."""
+
+    leader: MemberId
+    committed: Index
+    """The highest revision that is committed here."""
+    committed_term: Term
+    at: Index
+    """Here the histories differ, or above it the leader has nothing."""
+    leader_term: Term
+    """Of the leader's entry at `at`."""
+
+
 Hook = BecameLeader | SteppedDown | MembersChanged | Restored | TailLost
 
 
@@ -116,6 +130,8 @@ class Ready(Struct):
     hooks: list[Hook] = []
     removed: bool = False
     """This member left the group by a committed change: stop it, and its data may go."""
+    conflict: CommittedConflict | None = None
+    """Stop this member for good and keep its data: an operator has to choose."""
 
     def asks_for_anything(self) -> bool:
         return bool(
@@ -132,4 +148,5 @@ class Ready(Struct):
             or self.take_snapshot
             or self.hooks
             or self.removed
+            or self.conflict
         )

@@ -14,7 +14,7 @@ from fleet.raft.log import Log
 from fleet.raft.membership import Membership
 from fleet.raft.messages import PeerMessage
 from fleet.raft.progress import NO_LEASE, Progress
-from fleet.raft.ready import Answer, PersistRequest, Ready, SaveRequest
+from fleet.raft.ready import Answer, CommittedConflict, PersistRequest, Ready, SaveRequest
 
 NEVER: Final[Millis] = 1 << 62
 
@@ -130,6 +130,8 @@ class CoreState:
     handed_over: Handover | None = None
     """A transfer of this former leader, to be answered when the new one shows up."""
     removed: bool = False
+    conflict: CommittedConflict | None = None
+    """This member and its group's leader committed different histories: it takes no part any more."""
     durable_hard: HardState = HardState()
     seq: int = 0
     writes: deque[PendingWrite] = field(default_factory=deque)
@@ -171,7 +173,11 @@ class CoreState:
 
     @property
     def hard(self) -> HardState:
-        return HardState(self.term, self.vote)
+        return HardState(self.term, self.vote, self.log.commit)
+
+    @property
+    def promise_is_durable(self) -> bool:
+        return (self.durable_hard.term, self.durable_hard.vote) == (self.term, self.vote)
 
     def storage_hangs(self) -> bool:
         return bool(self.writes) and self.now - self.writes[0].at >= self.config.storage_timeout_ms
@@ -221,9 +227,10 @@ class CoreState:
     def finish_write(self) -> None:
         """Gather everything that must be durable into one write."""
         last = self._last_hard()
-        hard = None if self.term == last.term and self.vote == last.vote else self.hard
-        if hard is None and not self.unwritten and self.installing is None:
+        is_promised = (self.term, self.vote) == (last.term, last.vote)
+        if is_promised and not self.unwritten and self.installing is None:
             return
+        hard = None if is_promised and self.log.commit <= last.commit else self.hard
         snapshot, data = self.installing or (None, b"")
         self.seq += 1
         self.writes.append(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args
 
 from fleet.raft import anyone, candidate, follower, leader, leader_requests
+from fleet.raft.change import halt
 from fleet.raft.events import (
     Change,
     LocalEvent,
@@ -20,6 +21,7 @@ from fleet.raft.events import (
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
+    Diverged,
     InstallSnapshot,
     Message,
     PeerMessage,
@@ -42,7 +44,8 @@ def ignore(core: CoreState, role: Any, m: Any) -> None:
 
 
 def second_leader(core: CoreState, role: Leader, m: AppendEntries | InstallSnapshot) -> None:
-    raise AssertionError(f"two leaders in term {core.term}: {core.id} and {m.src}")
+    """A voter forgot its vote: both may have committed in this term."""
+    halt(core, m.src, core.log.last_index, core.term)
 
 
 ANYONE: Final[dict[type, Handler]] = {
@@ -60,6 +63,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
     | {
         AppendEntries: follower.on_append,
         AppendReply: ignore,
+        Diverged: follower.on_diverged,
         PreVoteReply: ignore,
         VoteReply: ignore,
         InstallSnapshot: follower.on_install_snapshot,
@@ -77,6 +81,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
     | {
         AppendEntries: follower.on_append,
         AppendReply: ignore,
+        Diverged: follower.on_diverged,
         PreVoteReply: candidate.on_pre_vote_reply,
         VoteReply: candidate.on_vote_reply,
         InstallSnapshot: follower.on_install_snapshot,
@@ -94,6 +99,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
     | {
         AppendEntries: second_leader,
         AppendReply: leader.on_append_reply,
+        Diverged: ignore,
         PreVoteReply: ignore,
         VoteReply: ignore,
         InstallSnapshot: second_leader,

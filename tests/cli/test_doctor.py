@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList, MemberStatus, NodeInfo
+from fleet.actors.mail import CONFLICT, DAMAGED, ClusterSeen, MemberInfo, MemberList, MemberStatus, NodeInfo
 from fleet.cli.findings import findings, notes_on
 from fleet.cli.status import node_rows
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
@@ -35,6 +35,7 @@ def a_survey(
     leaders: dict[str, NodeName] | None = None,
     dead: tuple[NodeName, ...] = (),
     missed: dict[NodeName, dict[NodeName, int]] | None = None,
+    ill: dict[tuple[NodeName, str], str] | None = None,
 ) -> Survey:
     """Everyone hosts everything and runs it, but for `states`; "" is no member. `missed`: by whom whom."""
     leaders = leaders if leaders is not None else {group.name: N1 for group in view.groups}
@@ -47,7 +48,8 @@ def a_survey(
         for group in (CLUSTER_GROUP, *(one.name for one in view.groups)):
             state = (states or {}).get((node, group), "running")
             if state:
-                infos.append(MemberInfo(group, member_of(node), state, leaders.get(group) == node))
+                infos.append(MemberInfo(group, member_of(node), state, leaders.get(group) == node,
+                                        (ill or {}).get((node, group), "")))  # fmt: skip
         is_dead = node in dead
         lists[node] = None if is_dead else MemberList(me, tuple(infos))
         seen[node] = None if is_dead else ClusterSeen(me, view, (missed or {}).get(node, {}))
@@ -73,7 +75,23 @@ def test_a_member_that_cannot_start_says_why_and_what_to_do() -> None:
         ("not-running", ("g", "h"), broken),
         ("not-running", ("g",), "waiting"),
     ]
-    assert "fleet member remove g n2" in found[0].next
+    assert "start n2 again" in found[0].next
+
+
+def test_s81_a_damaged_member_is_said_to_be_replaced() -> None:
+    ill = {(N2, "g"): DAMAGED, (N2, "h"): DAMAGED}
+    survey = a_survey(a_view(("g", "h")), dict.fromkeys(ill, "entry 7 is wrong"), ill=ill)
+    (found,) = findings(survey, {})
+    assert (found.kind, found.subjects, found.why) == ("damaged", ("g", "h"), "entry 7 is wrong")
+    assert found.next == "nothing: n2 replaces it by a new member with the data of the others."
+
+
+def test_s84_committed_data_that_conflicts_leaves_the_choice_to_an_operator() -> None:
+    where = (N2, "g")
+    survey = a_survey(a_view(), {where: "revisions up to 9 are committed here"}, ill={where: CONFLICT})
+    (found,) = findings(survey, {})
+    assert found.kind == "conflict" and "committed data conflicts" in found.what
+    assert "revisions up to 9" in found.why and "fleet member remove g n2" in found.next
 
 
 def test_a_group_that_lost_two_of_three_disks_is_not_told_to_purge() -> None:

@@ -82,7 +82,7 @@ def campaign(core: Core) -> list[Ready]:
     for voter in core.membership.current.voters:
         if voter != core.id and type(core.role).__name__ == "Candidate":
             core.step(core.now, PreVoteReply(core.term + 1, voter, core.id, True))
-            if core.hard != core.durable_hard:
+            if not core.promise_is_durable:
                 break
     return settle(core)
 

@@ -25,6 +25,7 @@ from fleet.raft.entries import (
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
+    Diverged,
     InstallSnapshot,
     Message,
     PreVote,
@@ -57,6 +58,7 @@ MESSAGES = [
     (SnapshotReply(2, N2, N1, 9, 4, True, 5, 6), f"919a1102{ID2}{ID1}0904c3050600"),
     (TimeoutNow(2, N2, N1), f"91961202{ID2}{ID1}0000"),
     (Removed(2, N2, N1), f"91941302{ID2}{ID1}"),
+    (Diverged(2, N2, N1, 9, 8), f"91961502{ID2}{ID1}0908"),
     (Stranger(2, N2, N1, 9, 8), f"91961402{ID2}{ID1}0908"),
 ]
 
@@ -92,8 +94,9 @@ def test_the_bytes_of_an_entry_stay_what_they_are(body: Noop, golden: str) -> No
 
 
 def test_the_bytes_of_hard_state_stay_what_they_are() -> None:
-    assert msgspec.msgpack.encode(HardState(3, N1)).hex() == f"9203{ID1}"
-    assert msgspec.msgpack.encode(HardState()).hex() == "9200c0"
+    assert msgspec.msgpack.encode(HardState(3, N1)).hex() == f"9303{ID1}00"
+    assert msgspec.msgpack.encode(HardState(3, None, 7)).hex() == "9303c007"
+    assert msgspec.msgpack.encode(HardState()).hex() == "9300c000"
 
 
 def test_a_configuration_goes_by_the_names_of_its_settings() -> None:

@@ -2,18 +2,20 @@
 
 import pytest
 
+from fleet.raft.core import Core
 from fleet.raft.entries import Command, Entry, HardState, MemberAdded
 from fleet.raft.events import Change, Persisted, Propose, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
+    Diverged,
     PreVote,
     TimeoutNow,
     VoteReply,
     VoteRequest,
 )
 from fleet.raft.progress import PROBE, REPLICATE
-from fleet.raft.ready import TARGET_UNRESPONSIVE, TRANSFERRING
+from fleet.raft.ready import TARGET_UNRESPONSIVE, TRANSFERRING, CommittedConflict
 from fleet.raft.restart import start_core
 from fleet.raft.state import Candidate, Follower
 from tests.raft.cores import (
@@ -336,3 +338,70 @@ def test_a_completion_of_an_overwritten_entry_counts_for_nothing() -> None:
     assert core.log.durable == 1
     core.step(core.now, Persisted(2))
     assert core.log.durable == 3
+
+
+# -- S84: committed data that conflicts ---
+
+
+def committed(*terms: int) -> Core:
+    """A follower whose entries are all committed and durable."""
+    core = follower(term=terms[-1], terms=terms)
+    append(core, (len(terms), terms[-1]), commit=len(terms))
+    settle(core)
+    assert core.log.commit == len(terms)
+    return core
+
+
+@pytest.mark.parametrize(
+    ("prev", "new", "at", "leader_term"),
+    [
+        ((1, 1), (4,), 2, 4),
+        ((1, 1), (4, 4, 4), 3, 4),
+        ((2, 4), (), 2, 4),
+        ((3, 4), (4,), 3, 4),
+    ],
+)
+def test_s84_a_leader_that_has_other_committed_entries_halts_the_follower(
+    prev: tuple[int, int], new: tuple[int, ...], at: int, leader_term: int
+) -> None:
+    core = committed(1, 2, 3)
+    append(core, prev, entries(*new, first=prev[0] + 1), term=4)
+    (ready,) = settle(core)[-1:]
+    assert ready.conflict == CommittedConflict(N2, 3, 3, at, leader_term)
+    assert not ready.send_after and terms_of(core) == [1, 2, 3]
+    append(core, (3, 3), term=4)
+    assert settle(core) == [] and core.log.commit == 3
+
+
+def test_s84_a_short_late_append_is_no_conflict() -> None:
+    core = committed(1, 2, 3)
+    append(core, (0, 0), entries(1, 2), term=4)
+    (reply,) = said(settle(core), AppendReply)
+    assert reply.ok and core.conflict is None
+
+
+def test_s84_what_was_committed_is_known_as_such_after_a_restart() -> None:
+    """Without it, the entries would be an uncommitted suffix, and any leader might overwrite them."""
+    core = follower(term=1, terms=())
+    append(core, (0, 0), entries(1, 1, 1))
+    append(core, (3, 1), entries(1, first=4), commit=3)
+    hard = [ready.write.hard for ready in settle(core) if ready.write and ready.write.hard][-1]
+    again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
+    assert again.log.commit == 3
+    append(again, (1, 1), entries(2, first=2), term=2)
+    (ready,) = settle(again)[-1:]
+    assert ready.conflict is not None and terms_of(again) == [1, 1, 1, 1]
+
+
+def test_s84_a_follower_that_confirms_what_its_leader_lost_is_told_and_the_leader_goes_on() -> None:
+    """What the follower holds is compacted: only the leader can see that it has less."""
+    core = leader(term=2)
+    accept(core, N2)
+    settle(core)
+    accept(core, N3, index=core.log.last_index + 5)
+    (told,) = said(settle(core), Diverged)
+    assert told == Diverged(2, N1, N3, core.log.last_index, 2)
+    assert core.is_leader and core.conflict is None
+    behind = committed(1, 2, 3)
+    behind.step(behind.now, Diverged(3, N2, N1, 2, 2))
+    assert settle(behind)[-1].conflict == CommittedConflict(N2, 3, 3, 2, 2)

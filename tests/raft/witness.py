@@ -61,7 +61,7 @@ class Witness:
 
     def voted(self, host: "Host", term: Term, candidate: MemberId) -> None:
         disk = host.disk.hard
-        is_durable = disk.term > term or disk == (type(disk))(term, candidate)
+        is_durable = disk.term > term or (disk.term, disk.vote) == (term, candidate)
         self.need(is_durable, f"{host.id} votes for {candidate} in {term}, its disk says {disk}")
         first = self.votes.setdefault((host.id, term), candidate)
         self.need(first == candidate, f"{host.id} votes for {first} and {candidate} in term {term}")

@@ -1,11 +1,21 @@
 """Scenarios of disks, damage and snapshots on whole simulated nodes."""
 
+import copy
+
+import pytest
+
+from fleet.actors.mail import CONFLICT
+from fleet.cluster import CLUSTER_GROUP
+from fleet.sim.disk import SimDisk
+from fleet.sim.invariants import Invariants
+from fleet.sim.world import S
+from fleet.storage import keys
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, config, leader_of, member, others
 
 
 def test_s08_s37_a_rotten_snapshot_is_not_sent_and_the_group_goes_on() -> None:
-    """Its leader meets the damage while it sends, and makes room; it is no bug of the leader's."""
+    """Its leader meets the damage while it sends, and is replaced; it is no bug of its own."""
     sim = Sim(seed=37)
     keep_little = config(snapshot_floor_bytes=300, snapshot_factor=1, log_tail=0)
     group = sim.group("g", Log, config=keep_little)
@@ -16,13 +26,15 @@ def test_s08_s37_a_rotten_snapshot_is_not_sent_and_the_group_goes_on() -> None:
         group.append(value)
     sim.run("1s")
     disk, number = sim.nodes[leader].disk, member(sim, leader).number
+    damaged = member(sim, leader).core.id
     part = disk.image[number]
     for key in [key for key in part if key[4] == 3]:
         part[key] = part[key][:-1] + bytes([part[key][-1] ^ 1])
     sim.restart(behind)
     sim.run("30s")
-    assert sim.leader("g") not in (None, leader)
+    assert member(sim, sim.leader("g") or "").core.id != damaged
     assert group.append(99) == 61
+    assert damaged in member(sim, leader).core.membership.current.removed
 
 
 def test_s37_s38_a_rotten_tail_is_not_cut_off_to_vote_on() -> None:
@@ -107,3 +119,76 @@ def test_s38_a_member_starts_again_with_all_that_its_former_life_had_written() -
     assert sim.run("2s", lambda: len(sim.world.members_of("g")) == 3, 0.001)
     assert member(sim, slow).core.log.last_index >= last
     agree(sim)
+
+
+@pytest.mark.parametrize("name", ["g", CLUSTER_GROUP])
+def test_s81_a_damaged_member_is_replaced_by_a_new_one_from_the_quorum(name: str) -> None:
+    sim = Sim(seed=81, nodes=3)
+    group = sim.group("g", Log)
+    for value in range(20):
+        group.append(value)
+    victim = next(node for node in others(sim, leader_of(sim)) if sim.leader(name) != node)
+    host = sim.nodes[victim]
+    before = host.manager.hostings.by_name[name]
+    host.kill()
+    flip_an_entry(host.disk, before.record.number)
+    host.start()
+    assert sim.world.run(60 * S, lambda: is_whole(sim, name, victim, before.member))
+    removed = [one.core.membership.current.removed for one in sim.world.members_of(name)]
+    assert all(before.member in members for members in removed)
+    group.append(99)
+    sim.run("2s")
+    agree(sim)
+
+
+def flip_an_entry(disk: SimDisk, number: int) -> None:
+    entry = max(key for key in disk.image[number] if keys.locate(key)[1].startswith("entry"))
+    assert disk.flip(entry, 9, 0)
+
+
+def is_whole(sim: Sim, name: str, victim: str, before: str) -> bool:
+    """A new member votes there."""
+    hosting = sim.nodes[victim].manager.hostings.by_name.get(name)
+    if hosting is None or hosting.member == before:
+        return False
+    return all(hosting.member in one.core.membership.current.voters for one in sim.world.members_of(name))
+
+
+def test_s84_what_a_majority_lost_by_older_copies_is_kept_by_the_member_that_has_it() -> None:
+    sim = Sim(seed=84, nodes=3)
+    group = sim.group("g", Log)
+    group.append(0)
+    sim.run("1s")
+    copies = {}
+    for name in ("n1", "n2"):
+        sim.nodes[name].kill()
+        copies[name] = copy.deepcopy(sim.nodes[name].disk.image)
+        sim.nodes[name].start()
+        sim.run("3s")
+    for value in range(1, 40):
+        group.append(value)
+    sim.run("1s")
+    for name in ("n1", "n2", "n3"):
+        sim.nodes[name].kill()
+    forget(sim)
+    for name, image in copies.items():
+        sim.nodes[name].disk.image = image
+        sim.nodes[name].start()
+    sim.run("10s")
+    assert group.append(1000) == 2
+    keeper = sim.nodes["n3"]
+    for _ in range(2):
+        forget(sim)
+        keeper.start()
+        sim.run("10s")
+        hosting = keeper.manager.hostings.by_name["g"]
+        assert hosting.ill == CONFLICT and "committed data conflicts" in hosting.trouble
+        held = keeper.manager.store.load(hosting.record.number)
+        assert held.entries[-1].index >= 40 and held.hard.commit >= 40
+        keeper.kill()
+    assert list(group.all()) == [0, 1000]
+
+
+def forget(sim: Sim) -> None:
+    """What the invariants remember is what an older copy contradicts."""
+    sim.world.invariants = Invariants(sim.world)
