@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 from thespian.actors import ActorAddress, ActorExitRequest
 
 from fleet.actors.facts import read_fact
 from fleet.actors.guard import log
 from fleet.actors.mail import (
     CONFLICT,
+    DAMAGED,
     AwaitWrites,
     GroupSpec,
     MemberGone,
@@ -30,6 +32,14 @@ STABLE_MS: Millis = 60_000
 """A member that ran this long is forgiven its earlier failures."""
 LEFT_KEY = "left"
 HALTED_KEY = "halted"
+
+
+class Halted(Struct, frozen=True, array_like=True):
+    """A member that is not started, also after a restart of the node."""
+
+    member: MemberId
+    ill: str
+    why: str
 
 
 @dataclass(slots=True)
@@ -61,8 +71,8 @@ class Hostings:
         self.by_member: dict[MemberId, Hosting] = {}
         self.left: set[int] = set()
         """Groups that this disk was a founding member of, and left: it does not found them again."""
-        self.halted: dict[int, str] = {}
-        """Members that an operator has to decide about, by number, and why: they are not started."""
+        self.halted: dict[int, Halted] = {}
+        """By number."""
 
     def load(self) -> None:
         """Everything that the disk holds, as it was."""
@@ -71,7 +81,7 @@ class Hostings:
             self.left = set(read_fact(left, list[int], LEFT_KEY))
         halted = self.manager.store.get_meta(HALTED_KEY)
         if halted:
-            self.halted = read_fact(halted, dict[int, str], HALTED_KEY)
+            self.halted = read_fact(halted, dict[int, Halted], HALTED_KEY)
         for record in self.manager.store.groups():
             self._add(record)
 
@@ -84,14 +94,16 @@ class Hostings:
         manager = self.manager
         spec: GroupSpec = read_fact(record.spec, GroupSpec, "group record", group=record.name)
         incarnation = manager.store.identity.incarnation
+        halted = self.halted.get(record.number)
         member = spec.member or member_id(manager.start.name, incarnation, record.number)
+        if halted is not None:
+            member = halted.member
         hosting = Hosting(record, spec, member)
         self.by_number[record.number] = self.by_name[spec.name] = self.by_member[member] = hosting
-        why = self.halted.get(record.number)
-        if why is None:
+        if halted is None:
             self.start_member(hosting)
         else:
-            hosting.trouble, hosting.ill = why, CONFLICT
+            hosting.trouble, hosting.ill = halted.why, halted.ill
         return hosting
 
     def start_member(self, hosting: Hosting) -> None:
@@ -175,15 +187,30 @@ class Hostings:
             return
         hosting.ill = m.ill
         if m.ill == CONFLICT:
-            self._remember_halted(self.halted | {hosting.record.number: m.error})
+            halted = Halted(hosting.member, CONFLICT, m.error)
+            try:
+                self._remember_halted(self.halted | {hosting.record.number: halted})
+            except StorageFault as error:
+                log.error("group=%s %s is halted only until a restart: %s", m.member, m.error, error)
         self._trouble(hosting, m.error, m.restart)
 
-    def _remember_halted(self, halted: dict[int, str]) -> None:
+    def _remember_halted(self, halted: dict[int, Halted]) -> None:
         self.halted = halted
-        try:
-            self.manager.store.put_meta(HALTED_KEY, msgspec.msgpack.encode(halted))
-        except StorageFault as error:
-            log.error("node=%s cannot keep which members are halted: %s", self.manager.start.name, error)
+        self.manager.store.put_meta(HALTED_KEY, msgspec.msgpack.encode(halted))
+
+    def give_up_all(self, why: str) -> None:
+        """None of these members runs again: each is removed from its group and replaced (S83). Raises
+        StorageFault: they stop all the same, until the next start."""
+        manager = self.manager
+        for hosting in self.by_number.values():
+            if hosting.is_dropped or hosting.ill:
+                continue
+            hosting.ill, hosting.trouble, hosting.leads = DAMAGED, why, False
+            manager.send(manager.registry, MemberGone(hosting.spec.name, hosting.member))
+            if hosting.address is not None:
+                manager.send(hosting.address, ActorExitRequest())
+        halted = {n: Halted(one.member, one.ill, one.trouble) for n, one in self.by_number.items() if one.ill}
+        self._remember_halted(self.halted | halted)
 
     def on_child_exited(self, address: ActorAddress) -> None:
         """A member that was told to go, or one that died without a word."""
@@ -192,7 +219,7 @@ class Hostings:
                 hosting.address, hosting.leads = None, False
                 if hosting.is_dropped:
                     self._erase(hosting)
-                else:
+                elif not hosting.ill:
                     self._trouble(hosting, "it died", restart=True)
 
     def _trouble(self, hosting: Hosting, why: str, restart: bool) -> None:
@@ -218,7 +245,7 @@ class Hostings:
 
     def on_writes_done(self, number: int) -> None:
         hosting = self.by_number.get(number)
-        if hosting is None or hosting.address is not None:
+        if hosting is None or hosting.address is not None or (hosting.ill and not hosting.is_dropped):
             return
         if hosting.is_dropped:
             self._erase(hosting)

@@ -44,6 +44,8 @@ class NodeInfo(Struct, frozen=True, array_like=True):
     incarnation: Name
     started_ms: Millis
     """Wall clock of its start: the newest says where it is now."""
+    boot: int = 0
+    """How often this disk was started, this time included: an older copy of it counts less (S83)."""
 
 
 class GroupSpec(Struct, frozen=True, array_like=True):
@@ -192,6 +194,16 @@ class Hello(Struct, frozen=True, array_like=True, tag=4):
     """Say hello back."""
     cluster: int = 0
     """The uid of the cluster group; 0 for a node that belongs to none yet."""
+
+
+class OlderCopy(Struct, frozen=True, array_like=True, tag=22):
+    """Your disk is an older copy of one that was started more often: I remember it."""
+
+    incarnation: str
+    boot: int
+    """What you said of yourself: another life of yours is not meant."""
+    remembered: int
+    witness: NodeName
 
 
 class ListNodes(Struct, frozen=True, array_like=True, tag=1):
@@ -350,7 +362,7 @@ class OpReply(Struct, frozen=True, array_like=True, tag=7):
     """The uid of the answering node's cluster; 0 where it has none, or a member answers."""
 
 
-register(PeerMail, ClientRequest, ClientReply, Hello, NodeRequest, GroupRequest, OpReply)
+register(PeerMail, ClientRequest, ClientReply, Hello, OlderCopy, NodeRequest, GroupRequest, OpReply)
 
 
 # -- within a node ---------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from thespian.actors import (
     ActorAddress,
     ActorExitRequest,
@@ -15,6 +17,7 @@ from fleet.actors.arrivals import Arrivals
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.citizen import Citizen
 from fleet.actors.disk import Disk
+from fleet.actors.facts import read_fact
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.healer import Healer
 from fleet.actors.hostings import Hosting, Hostings
@@ -40,6 +43,7 @@ from fleet.actors.mail import (
     NodeInfo,
     NodeRequest,
     Nodes,
+    OlderCopy,
     OpReply,
     OpValue,
     Routes,
@@ -75,6 +79,7 @@ from fleet.storage.lmdb_store import LmdbStore
 ROUND_MS: Millis = 1000
 REACHABLE_MS: Millis = 3 * ROUND_MS
 NODES_KEY = "nodes"
+BOOT_KEY = "boot"
 
 
 class NodeManager(GuardedActor):
@@ -127,7 +132,8 @@ class NodeManager(GuardedActor):
     def _begin(self) -> None:
         m = self.start
         self.store = m.store or LmdbStore(m.directory, cluster=m.cluster, node=m.name)
-        me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, m.clock.wall_ms())
+        boot, wall_ms = self._count_boot(), m.clock.wall_ms()
+        me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, wall_ms, boot)
         self.nodes = KnownNodes(me)
         known = self.store.get_meta(NODES_KEY)
         if known is not None:
@@ -145,6 +151,16 @@ class NodeManager(GuardedActor):
         self._say_hello_to_everyone()
         self.citizen.round()
         self.wake_in(ROUND_MS, "round")
+
+    def _count_boot(self) -> int:
+        """One more than the last time, on disk before anything leaves this node."""
+        data = self.store.get_meta(BOOT_KEY)
+        boot = 1 + (int(read_fact(data, int, BOOT_KEY)) if data else 0)
+        try:
+            self.store.put_meta(BOOT_KEY, msgspec.msgpack.encode(boot))
+        except StorageFault as error:
+            log.error("node=%s cannot count its start: %s", self.start.name, error)
+        return boot
 
     def _global(self, name: str) -> str | None:
         """Well-known names hold per process; a base that runs several nodes in one has none to give."""
@@ -217,6 +233,11 @@ class NodeManager(GuardedActor):
             if m.answer:  # so that it is told, too
                 self._say_hello(m.manager, answer=False)
             return
+        if nodes.is_older_copy(m.me):
+            remembered = nodes.remembered_boot(m.me)
+            log.error("node %s at %s runs an older copy of its directory", m.me.name, m.me.address)
+            self.send(m.manager, OlderCopy(m.me.incarnation, m.me.boot, remembered, nodes.me.name))
+            return
         news = [info for info in m.known if nodes.learn(info)]
         is_new = nodes.meet(m.me, m.manager, m.registry, self.now())
         self.send(self.registry, Routes({m.me.name: m.registry}))
@@ -230,6 +251,30 @@ class NodeManager(GuardedActor):
                 self._say_hello(remote_address(info.address, MANAGER), answer=True)
         if m.answer:
             self._say_hello(m.manager, answer=False)
+
+    def on_older_copy(self, m: OlderCopy, sender: Any) -> None:
+        """This directory was put back: what it promised and acknowledged since is not in it. It goes on as a
+        new one: its members are removed by their groups and replaced, and none of their names comes again."""
+        me = self.nodes.me
+        if (m.incarnation, m.boot) != (me.incarnation, me.boot):
+            return
+        why = (
+            f"this directory is an older copy: it was started {m.boot} times, and node {m.witness} remembers "
+            f"{m.remembered}"
+        )
+        log.error("node=%s: %s; its members are replaced by new ones", me.name, why)
+        incarnation = f"{me.incarnation}-{m.remembered + 1}"
+        try:
+            self.hostings.give_up_all(why)
+            self.store.renew(incarnation)
+        except StorageFault as error:
+            log.error("node=%s cannot begin anew yet: %s", me.name, error)
+            return  # it is told again
+        self.nodes.me = replace(me, incarnation=incarnation)
+        self.citizen.has_joined = False
+        self._say_hello_to_everyone()
+        self.citizen.round()
+        self.repairs.round()
 
     def _remember_nodes(self) -> None:
         self.carry_out(PutMeta(NODES_KEY, self.nodes.to_bytes()))
@@ -348,6 +393,8 @@ class NodeManager(GuardedActor):
         if hosting is not None and (hosting.spec.uid != spec.uid or hosting.member in m.removed):
             self.hostings.drop(hosting)
             hosting = None
+        if hosting is not None and hosting.ill:
+            raise CleanupOngoing("a former member is to be removed", group=spec.name, node=self.start.name)
         if hosting is not None:
             return hosting
         if any(one.is_dropped and one.spec.name == spec.name for one in self.hostings.by_number.values()):
@@ -396,6 +443,7 @@ class NodeManager(GuardedActor):
     handlers = {
         StartNode: on_start,
         Hello: on_hello,
+        OlderCopy: on_older_copy,
         WakeupMessage: on_wakeup,
         MemberStopped: on_member_stopped,
         WritesDone: on_writes_done,

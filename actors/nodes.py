@@ -31,8 +31,23 @@ class KnownNodes:
         known = self.infos.get(info.name)
         if info.name == self.me.name or (known is not None and known.started_ms >= info.started_ms):
             return False
+        if self.remembered_boot(info) > info.boot:
+            return False
         self.infos[info.name] = info
         return True
+
+    def remembered_boot(self, info: NodeInfo) -> int:
+        """The newest start of the same disk that was heard of; 0 for a disk that is not known."""
+        known = self.infos.get(info.name)
+        return known.boot if known is not None and known.incarnation == info.incarnation else 0
+
+    def is_older_copy(self, info: NodeInfo) -> bool:
+        """It was started later than the process that is known, and less often: no late word of an earlier
+        process, but a disk that was put back."""
+        known = self.infos.get(info.name)
+        if known is None or known.incarnation != info.incarnation:
+            return False
+        return info.boot < known.boot and info.started_ms > known.started_ms
 
     def meet(self, info: NodeInfo, manager: ActorAddress, registry: ActorAddress, now: Millis) -> bool:
         """The node itself said this, so it holds even if its wall clock went back since its last life.

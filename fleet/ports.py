@@ -117,6 +117,9 @@ class Durable(Protocol):
     def write(self, batch: Sequence[Write]) -> None:
         """Make the whole batch durable in one synced transaction, or raise and leave nothing of it."""
 
+    def renew(self, incarnation: str) -> None:
+        """This is another directory from now on, with the same contents. Durable on return."""
+
     def get_meta(self, key: str) -> bytes | None: ...
 
     def put_meta(self, key: str, value: bytes) -> None:

@@ -19,6 +19,10 @@ def found(txn: Transaction, identity: StoreIdentity) -> None:
     txn.put([(keys.counter_key, pack(keys.counter_key, 1))])
 
 
+def renew(txn: Transaction, identity: StoreIdentity) -> None:
+    txn.put([(keys.identity_key, pack(keys.identity_key, Identity(FORMAT, identity)))])
+
+
 def read_identity(cluster: str, node: str, where: str, txn: Transaction) -> StoreIdentity:
     stored = unpack(keys.identity_key, txn.get(keys.identity_key), Identity)
     owner = stored.owner

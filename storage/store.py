@@ -267,6 +267,12 @@ class Store(ABC):
 
     # -- the node's own facts --------------------------------------------------------------
 
+    def renew(self, incarnation: str) -> None:
+        with self._turn:
+            identity = StoreIdentity(self.identity.cluster, self.identity.node, incarnation)
+            self._update(lambda txn: steps.renew(txn, identity))
+            self.identity = identity
+
     def get_meta(self, key: str) -> bytes | None:
         place = _meta_key(key)
         record = self._view(lambda txn: txn.get(place))

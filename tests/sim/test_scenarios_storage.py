@@ -192,3 +192,36 @@ def test_s84_what_a_majority_lost_by_older_copies_is_kept_by_the_member_that_has
 def forget(sim: Sim) -> None:
     """What the invariants remember is what an older copy contradicts."""
     sim.world.invariants = Invariants(sim.world)
+
+
+def test_s83_an_older_copy_of_a_directory_rejoins_as_a_new_one() -> None:
+    sim = Sim(seed=83, nodes=3)
+    group = sim.group("g", Log)
+    group.append(0)
+    sim.run("2s")
+    victim = others(sim, leader_of(sim))[0]
+    host = sim.nodes[victim]
+    host.kill()
+    older = copy.deepcopy(host.disk.image)
+    for _ in range(2):  # the copy's next start is not the newest one that others remember
+        host.start()
+        sim.run("3s")
+        for value in range(10):
+            group.append(value)
+        before = {name: hosting.member for name, hosting in host.manager.hostings.by_name.items()}
+        incarnation = host.manager.store.identity.incarnation
+        host.kill()
+    host.disk.image = older
+    forget(sim)
+    host.start()
+    for name, former in before.items():
+        assert sim.world.run(60 * S, lambda: is_whole(sim, name, victim, former)), name
+    now = host.manager.store.identity.incarnation
+    assert now != incarnation and host.manager.view.nodes[victim].incarnation == now
+    assert len(group.all()) == 21
+    sim.run("2s")
+    agree(sim)
+    host.kill()
+    host.start()
+    sim.run("5s")
+    assert not [one for one in host.manager.hostings.by_number.values() if one.ill]
