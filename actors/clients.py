@@ -98,7 +98,7 @@ class ClientDesk:
         result: an earlier request may have had it executed under another leader (S78).
         """
         member = self.member
-        wall_ms = member.start.clock.wall_ms()
+        wall_ms = member.stamp_ms()
         bytes_max = member.core.config.command_bytes_max
         bodies: list[Command | SessionOpened | SessionClosed] = []
         seqs = []

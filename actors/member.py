@@ -43,7 +43,7 @@ from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotStored, SnapshotTaken, Tick
-from fleet.raft.ids import Index, MemberId, NodeName, node_of
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, node_of
 from fleet.raft.messages import PeerMessage
 from fleet.raft.ready import (
     BecameLeader,
@@ -91,6 +91,7 @@ class Member(GuardedActor):
         self.dumping: tuple[Index, Dump] | None = None
         self.is_watched = False
         self.told_index: Index = 0
+        self.clock_is_off = False
         self.not_encodable: StateNotEncodable | None = None
         """Why the newest snapshot failed."""
         self.hooks: HookDesk | None = None
@@ -190,6 +191,7 @@ class Member(GuardedActor):
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             self.log_rarely("mail", "group=%s %s: mail that is none: %.200s", self.spec.name, m.dst, error)
             return
+        self.core.wall_ms = self.start.clock.wall_ms()
         for message in messages:
             self.step(message)
 
@@ -241,6 +243,17 @@ class Member(GuardedActor):
     def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
         """The disk refused: start again from what it holds. What was not written was never promised."""
         self._give_up(f"storage: {m.error}", restart=True)
+
+    def stamp_ms(self) -> Millis:
+        """The time that commands are stamped with; warns once when this node's clock is not believed."""
+        own = self.start.clock.wall_ms()
+        stamp_ms = self.core.stamp_ms(own)
+        is_off = stamp_ms != own
+        if is_off and not self.clock_is_off:
+            what = "group=%s the wall clock here is %d ms off those of the other voters: stamped with theirs"
+            log.warning(what, self.spec.name, own - stamp_ms)
+        self.clock_is_off = is_off
+        return stamp_ms
 
     # -- the end of a turn -------------------------------------------------------------------------
 

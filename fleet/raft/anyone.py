@@ -152,4 +152,4 @@ def on_vote_request(core: CoreState, role: Role, m: VoteRequest) -> None:
         become_follower(core)
         core.vote = m.src
         reset_election_deadline(core)
-    core.send_durably(VoteReply(core.term, core.id, m.src, granted))
+    core.send_durably(VoteReply(core.term, core.id, m.src, granted, core.wall_ms))

@@ -36,6 +36,7 @@ def on_pre_vote_reply(core: CoreState, role: Candidate, m: PreVoteReply) -> None
 
 
 def on_vote_reply(core: CoreState, role: Candidate, m: VoteReply) -> None:
+    core.note_clock(m.src, m.wall_ms)
     if role.pre or not m.granted:
         return
     role.granted.add(m.src)

@@ -78,7 +78,9 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
     if not entries and verified > log.durable:
         verified = log.durable  # the rest is confirmed to the appends that brought it
     core.send_durably(
-        AppendReply(core.term, core.id, m.src, True, verified, 0, 0, m.round, m.sent_at, core.life)
+        AppendReply(
+            core.term, core.id, m.src, True, verified, 0, 0, m.round, m.sent_at, core.life, core.wall_ms
+        )
     )
 
 

@@ -171,6 +171,7 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
     if progress is None:
         return
     progress.heard(core.now)
+    core.note_clock(m.src, m.wall_ms)
     if not m.ok:
         hint = core.log.highest_match(m.hint, m.hint_term)
         if progress.has_lost_its_tail(hint, m.sent_at):

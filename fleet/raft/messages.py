@@ -44,6 +44,8 @@ class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
     sent_at: Millis
     life: int = 0
     """Which life of the member says this: a restart begins another one."""
+    wall_ms: Millis = 0
+    """This member's wall clock; 0: not known."""
 
 
 class PreVote(Message, frozen=True, array_like=True, tag=12, gc=False):
@@ -68,6 +70,8 @@ class VoteRequest(Message, frozen=True, array_like=True, tag=14, gc=False):
 
 class VoteReply(Message, frozen=True, array_like=True, tag=15, gc=False):
     granted: bool
+    wall_ms: Millis = 0
+    """As in `AppendReply`."""
 
 
 class InstallSnapshot(Message, frozen=True, array_like=True, tag=16, gc=False):

@@ -15,6 +15,7 @@ from fleet.raft.membership import Membership
 from fleet.raft.messages import PeerMessage
 from fleet.raft.progress import NO_LEASE, Progress
 from fleet.raft.ready import Answer, CommittedConflict, PersistRequest, Ready, SaveRequest
+from fleet.raft.wall import stamp
 
 NEVER: Final[Millis] = 1 << 62
 
@@ -114,6 +115,10 @@ class CoreState:
     heard_at: Millis = -NEVER
     """When a leader of the current term was last heard: its followers are loyal for a while."""
     now: Millis = 0
+    wall_ms: Millis = 0
+    """The node's wall clock when the driver last said it; 0: it never did."""
+    clocks: dict[MemberId, Millis] = field(default_factory=dict)
+    """What a peer's wall clock showed when `now` was 0, by its newest word."""
     started_at: Millis = 0
     tries: int = 0
     """Campaigns since a leader was heard."""
@@ -182,6 +187,14 @@ class CoreState:
     def storage_hangs(self) -> bool:
         return bool(self.writes) and self.now - self.writes[0].at >= self.config.storage_timeout_ms
 
+    def stamp_ms(self, wall_ms: Millis) -> Millis:
+        """The time to stamp a command with, where this node's wall clock shows `wall_ms`."""
+        role = self.role
+        voters = [voter for voter in self.membership.current.voters if voter != self.id]
+        others = [self.clocks[voter] + self.now for voter in voters if voter in self.clocks]
+        is_fresh = type(role) is Leader and self.now - role.elected_at < self.config.election_ms
+        return stamp(wall_ms, others, may_wait=is_fresh and len(others) < len(voters))
+
     # -- what handlers do --------------------------------------------------------------------------
 
     def send(self, message: PeerMessage) -> None:
@@ -221,6 +234,10 @@ class CoreState:
             self.config = entries[0].body.config
         self.unwritten.extend(entries)
         self.bytes_since_snapshot += sum(map(size_of, entries))
+
+    def note_clock(self, peer: MemberId, wall_ms: Millis) -> None:
+        if wall_ms:
+            self.clocks[peer] = wall_ms - self.now
 
     # -- writing -----------------------------------------------------------------------------------
 

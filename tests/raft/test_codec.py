@@ -53,7 +53,7 @@ MESSAGES = [
     (PreVote(3, N2, N1, 9, 8), f"91960c03{ID2}{ID1}0908"),
     (PreVoteReply(3, N2, N1, True), f"91950d03{ID2}{ID1}c3"),
     (VoteRequest(2, N2, N1, 9, 8, False), f"91970e02{ID2}{ID1}0908c2"),
-    (VoteReply(2, N2, N1, True), f"91950f02{ID2}{ID1}c3"),
+    (VoteReply(2, N2, N1, True), f"91960f02{ID2}{ID1}c300"),
     (InstallSnapshot(2, N2, N1, META, 4, b"abc", 5, 6), f"91991002{ID2}{ID1}{META_HEX}04c4036162630506"),
     (SnapshotReply(2, N2, N1, 9, 4, True, 5, 6), f"919a1102{ID2}{ID1}0904c3050600"),
     (TimeoutNow(2, N2, N1), f"91961202{ID2}{ID1}0000"),

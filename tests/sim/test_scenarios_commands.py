@@ -3,6 +3,7 @@
 import pytest
 
 import fleet
+from fleet.context import ctx
 from fleet.errors import Overloaded
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, config, leader_of, member, others
@@ -64,3 +65,31 @@ def test_s46_a_command_that_raises_fails_alike_everywhere_and_changes_nothing() 
     group.append(3)
     assert group.all() == (1, 3)
     agree(sim)
+
+
+class Moments(fleet.Data):
+    @fleet.command
+    def now(self) -> float:
+        return ctx.now
+
+
+@pytest.mark.parametrize("hours", [24, -24])
+def test_s85_a_leaders_wall_clock_that_jumps_moves_no_time(hours: int) -> None:
+    """Not when it jumps, and it does not stand still when another one leads afterwards."""
+    sim = Sim(seed=85)
+    group = sim.group("g", Moments)
+    sim.run("2s")
+    began, leader = group.now(), leader_of(sim)
+    sim.nodes[leader].clock.jump_wall(hours * 3600 * 1_000_000)
+    times = [began, group.now()]
+    for _ in range(8):
+        sim.run("1s")
+        times.append(group.now())
+    sim.kill(leader)
+    sim.run("5s")
+    for _ in range(8):
+        sim.run("1s")
+        times.append(group.now())
+    assert times == sorted(times)
+    assert times[-1] - began == pytest.approx(21, abs=8)
+    assert times[-1] - times[10] >= 6
