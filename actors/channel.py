@@ -7,7 +7,7 @@ from typing import Any
 
 from thespian.actors import ActorAddress
 
-from fleet.actors.mail import ClientReply, ClientRequest, Refusal
+from fleet.actors.mail import DISK_FULL, ClientReply, ClientRequest, Refusal
 from fleet.errors import (
     DeadlineExceededBeforeSend,
     FleetError,
@@ -273,7 +273,8 @@ class Channel:
 
     def _on_refusal(self, m: Refusal, now: Millis) -> None:
         error = m.error.to_error()
-        self.last_error = error
+        if not (self.last_error is not None and self.last_error.what == DISK_FULL):
+            self.last_error = error  # a full disk says more than whatever follows from it
         refused = [] if m.lost or m.session != self.session else [s for s in m.seqs if s in self.inflight]
         for seq in refused:
             call = self.inflight[seq]

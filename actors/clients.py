@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from thespian.actors import ActorAddress
 
-from fleet.actors.mail import ClientReply, ClientRequest, ErrorRecord, Refusal
+from fleet.actors.mail import DISK_FULL, ClientReply, ClientRequest, ErrorRecord, Refusal
 from fleet.actors.refused import RefusedRequests
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
 from fleet.raft.apply import Opened, Outcome
@@ -236,6 +236,8 @@ class ClientDesk:
         if answer.error == OVERLOADED:
             return Overloaded("too much is under way in this group", group=group)
         where = self.member.core.id
+        if self.member.is_full and answer.error in (NOT_LEADER, LOST):
+            return Unavailable(DISK_FULL, group=group, node=node_of(where))
         what = "no leader is known" if answer.error in (NOT_LEADER, LOST) else answer.error or ""
         return Unavailable(what, group=group, member=where)
 

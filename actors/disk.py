@@ -7,6 +7,7 @@ from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.mail import AwaitWrites, EndTurn, StartDisk, WriteFailed, WritesDone
+from fleet.errors import StoreFull
 from fleet.ports import Chore, ChoreDone, Completion, DropGroup, PutMeta, StoreWriter, Write
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored
 
@@ -117,7 +118,7 @@ class Disk(GuardedActor):
         self.failed_members[group] = member
         self.gathered = [one for one in self.gathered if one[0] != member or one[1].group != group]
         log.error("writing for group number %d failed: %s", group, error)
-        self.send(member, WriteFailed(group, str(error)))
+        self.send(member, WriteFailed(group, str(error), isinstance(error, StoreFull)))
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.watching = None

@@ -12,6 +12,7 @@ from fleet.actors.guard import log
 from fleet.actors.mail import (
     CONFLICT,
     DAMAGED,
+    DISK_FULL,
     AwaitWrites,
     GroupSpec,
     MemberGone,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 BACK_OFF_MS: tuple[Millis, Millis] = (100, 30_000)
 STABLE_MS: Millis = 60_000
 """A member that ran this long is forgiven its earlier failures."""
+FULL_MS: Millis = 60_000
+"""For so long a member that found no space is said to have none: it tries again sooner than that."""
 LEFT_KEY = "left"
 HALTED_KEY = "halted"
 
@@ -57,6 +60,8 @@ class Hosting:
     """Why it does not run."""
     ill: str = ""
     """As `MemberInfo.ill`."""
+    full_at: Millis | None = None
+    """When its last write failed for want of space."""
     is_seated: bool = False
     """Known to have heard of its group."""
     is_dropped: bool = False
@@ -126,6 +131,7 @@ class Hostings:
                 fork_above_bytes=start.fork_above_bytes,
                 fork=start.fork,
                 hooks=start.hooks,
+                is_full=self.is_full(hosting),
             ),
         )
 
@@ -186,6 +192,7 @@ class Hostings:
             self._erase(hosting)
             return
         hosting.ill = m.ill
+        hosting.full_at = self.manager.now() if m.is_full else None
         if m.ill == CONFLICT:
             halted = Halted(hosting.member, CONFLICT, m.error)
             try:
@@ -255,9 +262,14 @@ class Hostings:
     # -- looking -----------------------------------------------------------------------------------
 
     def infos(self) -> tuple[MemberInfo, ...]:
-        return tuple(map(info_of, self.by_number.values()))
+        return tuple(map(self.info_of, self.by_number.values()))
 
+    def is_full(self, hosting: Hosting) -> bool:
+        return hosting.full_at is not None and self.manager.now() - hosting.full_at < FULL_MS
 
-def info_of(hosting: Hosting) -> MemberInfo:
-    state = "running" if hosting.address is not None else hosting.trouble or "waiting"
-    return MemberInfo(hosting.spec.name, hosting.member, state, hosting.leads, hosting.ill)
+    def info_of(self, hosting: Hosting) -> MemberInfo:
+        """A follower that found no space runs between its tries, and is no use."""
+        state = "running" if hosting.address is not None else hosting.trouble or "waiting"
+        if self.is_full(hosting) and not hosting.leads:
+            state = DISK_FULL
+        return MemberInfo(hosting.spec.name, hosting.member, state, hosting.leads, hosting.ill)

@@ -315,6 +315,10 @@ CONFLICT = "conflict"
 """Committed data conflicts: an operator has to choose."""
 
 
+DISK_FULL = "disk full"
+"""How the state of a member begins whose node has no space, and what callers are told."""
+
+
 class MemberInfo(Struct, frozen=True, array_like=True):
     group: str
     member: MemberId
@@ -410,6 +414,8 @@ class StartDisk(Struct, frozen=True):
 class WriteFailed(Struct, frozen=True):
     group: int
     error: str
+    is_full: bool = False
+    """There is no space: it works again as soon as there is."""
 
 
 class AwaitWrites(Struct, frozen=True):
@@ -442,6 +448,8 @@ class MemberHere(Struct, frozen=True):
 class MemberGone(Struct, frozen=True):
     group: str
     member: MemberId
+    is_full: bool = False
+    """It stopped for want of space, and will be back."""
 
 
 class Routes(Struct, frozen=True):
@@ -502,6 +510,8 @@ class StartMember(Struct, frozen=True):
     fork_above_bytes: int = 0
     fork: Fork = ForkedDump
     hooks: HookRunner | None = None
+    is_full: bool = False
+    """There was no space lately: callers are told so until it has written."""
 
 
 class MemberStopped(Struct, frozen=True):
@@ -514,3 +524,5 @@ class MemberStopped(Struct, frozen=True):
     """Whether starting it again may help."""
     ill: str = ""
     """As `MemberInfo.ill`."""
+    is_full: bool = False
+    """As `MemberGone.is_full`."""

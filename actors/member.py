@@ -14,6 +14,7 @@ from fleet.actors.hooks import HookDesk, open_desk
 from fleet.actors.mail import (
     CONFLICT,
     DAMAGED,
+    DISK_FULL,
     Applied,
     ClientRequest,
     EndTurn,
@@ -33,7 +34,7 @@ from fleet.actors.mail import (
 from fleet.actors.operators import OperatorDesk
 from fleet.actors.timer import Timer
 from fleet.cluster import CLUSTER_GROUP
-from fleet.errors import Damaged, FleetError, StateNotEncodable, StorageFault
+from fleet.errors import Damaged, FleetError, StateNotEncodable, StorageFault, StoreFull
 from fleet.machine import DataMachine
 from fleet.payload import decode_class
 from fleet.ports import Dump, Durable, SnapshotWrite, Write
@@ -92,6 +93,8 @@ class Member(GuardedActor):
         self.is_watched = False
         self.told_index: Index = 0
         self.clock_is_off = False
+        self.is_full = False
+        """The disk had no space lately, and nothing was written since."""
         self.not_encodable: StateNotEncodable | None = None
         """Why the newest snapshot failed."""
         self.hooks: HookDesk | None = None
@@ -101,7 +104,7 @@ class Member(GuardedActor):
     # -- birth and death ---------------------------------------------------------------------------
 
     def on_start(self, m: StartMember, sender: Any) -> None:
-        self.start = m
+        self.start, self.is_full = m, m.is_full
         try:
             self._revive(m)
         except FleetError as error:
@@ -147,7 +150,9 @@ class Member(GuardedActor):
     def _base_of(self, meta: SnapshotMeta) -> Any:
         return lambda: machine_state(self._read_snapshot(meta))
 
-    def _stop(self, removed: bool, error: str = "", restart: bool = False, ill: str = "") -> None:
+    def _stop(
+        self, removed: bool, error: str = "", restart: bool = False, ill: str = "", is_full: bool = False
+    ) -> None:
         """Leave, and say why. Nothing is promised after this."""
         if self.stopped:
             return
@@ -157,19 +162,20 @@ class Member(GuardedActor):
             log.error("member=%s stops: %s", start.member, error)
         if self.hooks is not None:
             self.hooks.end()
-        self.send(start.registry, MemberGone(start.record.name, start.member))
-        self.send(start.manager, MemberStopped(start.member, removed, error, restart, ill))
+        self.send(start.registry, MemberGone(start.record.name, start.member, is_full))
+        self.send(start.manager, MemberStopped(start.member, removed, error, restart, ill, is_full))
         self.send(self.myAddress, ActorExitRequest())
 
     def on_failure(self, why: str) -> None:
         self._give_up(why, restart=True)
 
-    def _give_up(self, why: str, restart: bool, ill: str = "") -> None:
+    def _give_up(self, why: str, restart: bool, ill: str = "", is_full: bool = False) -> None:
+        self.is_full = self.is_full or is_full
         if hasattr(self, "clients"):
             self.clients.lose_all(None)
             self.clients.flush()
         if hasattr(self, "start"):
-            self._stop(removed=False, error=why, restart=restart, ill=ill)
+            self._stop(removed=False, error=why, restart=restart, ill=ill, is_full=is_full)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.stopped = self.failed = True
@@ -216,6 +222,7 @@ class Member(GuardedActor):
             self.timer.arm(now, deadline)  # it was moved away meanwhile
 
     def on_persisted(self, m: Persisted, sender: Any) -> None:
+        self.is_full = False
         self.step(m)
         while self.held and self.held[0][0] <= m.seq:
             for message in self.held.popleft()[1]:
@@ -242,7 +249,8 @@ class Member(GuardedActor):
 
     def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
         """The disk refused: start again from what it holds. What was not written was never promised."""
-        self._give_up(f"storage: {m.error}", restart=True)
+        what = DISK_FULL if m.is_full else "storage"
+        self._give_up(f"{what}: {m.error}", restart=True, is_full=m.is_full)
 
     def stamp_ms(self) -> Millis:
         """The time that commands are stamped with; warns once when this node's clock is not believed."""
@@ -339,7 +347,7 @@ class Member(GuardedActor):
         try:
             self.store.write([write])
         except FleetError as error:
-            self.send(self.myAddress, WriteFailed(write.group, str(error)))
+            self.send(self.myAddress, WriteFailed(write.group, str(error), isinstance(error, StoreFull)))
             return
         self.send(self.myAddress, Persisted(write.seq))
 

@@ -7,6 +7,7 @@ from thespian.actors import ActorAddress
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.guard import GuardedActor, log
 from fleet.actors.mail import (
+    DISK_FULL,
     Belongs,
     ClientReply,
     ClientRequest,
@@ -47,6 +48,8 @@ class Registry(GuardedActor):
         self.groups: dict[str, MemberId] = {}
         self.routes: dict[NodeName, ActorAddress] = {}
         self.whereabouts: dict[str, str] = {}
+        self.full: set[str] = set()
+        """Groups whose member here stopped for want of space."""
         self.refused = RefusedRequests()
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
@@ -74,11 +77,14 @@ class Registry(GuardedActor):
     def on_member_here(self, m: MemberHere, sender: Any) -> None:
         self.members[m.member] = m.address
         self.groups[m.group] = m.member
+        self.full.discard(m.group)
 
     def on_member_gone(self, m: MemberGone, sender: Any) -> None:
         self.members.pop(m.member, None)
         if self.groups.get(m.group) == m.member:
             del self.groups[m.group]
+        if m.is_full:
+            self.full.add(m.group)
 
     def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
         """From here to another node, or from another node to here."""
@@ -127,8 +133,10 @@ class Registry(GuardedActor):
     def _not_here(self, group: str) -> tuple[ErrorRecord, str]:
         """Why, and where to ask instead."""
         address = self.whereabouts.get(group, "")
-        if address:
-            error: FleetError = Unavailable("the group lives elsewhere", group=group, node=self.node)
+        if group in self.full:
+            error: FleetError = Unavailable(DISK_FULL, group=group, node=self.node)
+        elif address:
+            error = Unavailable("the group lives elsewhere", group=group, node=self.node)
         else:
             error = NoSuchGroup(f"node {self.node} knows no group {group!r}", group=group, node=self.node)
         return ErrorRecord.of(error), address

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from fleet.actors.mail import CONFLICT, DAMAGED, MemberStatus, NodeInfo
+from fleet.actors.mail import CONFLICT, DAMAGED, DISK_FULL, MemberStatus, NodeInfo
 from fleet.cli.desk import count, span
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, cluster_voters
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
@@ -19,7 +19,7 @@ MISSING = (
 
 class Finding(Struct, frozen=True):
     kind: str
-    """no-majority, no-leader, purged, unreachable, not-running, damaged, conflict or few-replicas."""
+    """no-majority, no-leader, purged, unreachable, not-running, disk-full, damaged, conflict or few-replicas."""
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str
@@ -218,6 +218,11 @@ def _not_running(survey: Survey) -> Iterable[Finding]:
         elif ill == CONFLICT:
             what = f"{members} on {node} halted, committed data conflicts: {names}."
             yield Finding("conflict", tuple(groups), what, reason, _choices(node, groups))
+        elif reason.startswith(DISK_FULL):
+            what = f"the disk of {node} is full: {members} cannot write: {names}."
+            why = "nothing that was acknowledged is lost; what cannot be written is refused."
+            then = f"free space where {node} keeps its data: service resumes by itself."
+            yield Finding("disk-full", (node, *groups), what, why, then)
         else:
             then = f"repair what it says, then start {node} again."
             what = f"{members} on {node} not running: {names}."

@@ -213,3 +213,10 @@ def test_what_goes_on_is_noted_and_no_fault() -> None:
         "node n2 is leaving: 0 members left on it.",
         "group old was removed; its name is free again when n3 is back or purged.",
     ]
+
+
+def test_s86_a_full_disk_is_named_with_its_node() -> None:
+    survey = a_survey(a_view(("g", "h")), {(N2, "g"): "disk full: no space left", (N2, "h"): "disk full"})
+    first, second = findings(survey, {})
+    assert (first.kind, first.subjects) == ("disk-full", ("n2", "g"))
+    assert "the disk of n2 is full" in first.what and "resumes by itself" in first.next

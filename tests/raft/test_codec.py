@@ -49,7 +49,7 @@ MESSAGES = [
         AppendEntries(2, N2, N1, 1, 1, (Entry(2, 2, Command(1, 2, 0, 0, b"x")),), 2, 5, 300),
         f"919a0a02{ID2}{ID1}010191930202960301020000c401780205cd012c",
     ),
-    (AppendReply(2, N2, N1, True, 2, 1, 1, 5, 300), f"919b0b02{ID2}{ID1}c302010105cd012c00"),
+    (AppendReply(2, N2, N1, True, 2, 1, 1, 5, 300), f"919c0b02{ID2}{ID1}c302010105cd012c0000"),
     (PreVote(3, N2, N1, 9, 8), f"91960c03{ID2}{ID1}0908"),
     (PreVoteReply(3, N2, N1, True), f"91950d03{ID2}{ID1}c3"),
     (VoteRequest(2, N2, N1, 9, 8, False), f"91970e02{ID2}{ID1}0908c2"),

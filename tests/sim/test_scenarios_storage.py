@@ -4,8 +4,9 @@ import copy
 
 import pytest
 
-from fleet.actors.mail import CONFLICT
+from fleet.actors.mail import CONFLICT, DISK_FULL
 from fleet.cluster import CLUSTER_GROUP
+from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.sim.disk import SimDisk
 from fleet.sim.invariants import Invariants
 from fleet.sim.world import S
@@ -225,3 +226,26 @@ def test_s83_an_older_copy_of_a_directory_rejoins_as_a_new_one() -> None:
     host.start()
     sim.run("5s")
     assert not [one for one in host.manager.hostings.by_number.values() if one.ill]
+
+
+@pytest.mark.parametrize("full", [("n1", "n2"), ("n1", "n2", "n3")])
+def test_s86_callers_and_doctor_are_told_that_disks_are_full(full: tuple[str, ...]) -> None:
+    sim = Sim(seed=86, nodes=3)
+    group = sim.group("g", Log)
+    group.append(0)
+    for name in full:
+        sim.nodes[name].disk.is_full = True
+    for _ in range(3):
+        with pytest.raises((Unavailable, OutcomeUnknown), match="disk full") as told:
+            group.append.options(timeout=10.0)(1)
+        assert any(f"node={name}" in str(told.value) for name in full)
+    states = {name: sim.nodes[name].manager.hostings.infos() for name in full}
+    said = {name for name, infos in states.items() for info in infos if info.state.startswith(DISK_FULL)}
+    assert said == {*full}
+    for name in full:
+        sim.nodes[name].disk.is_full = False
+    sim.run("40s")
+    group.append(2)
+    sim.run("70s")
+    infos = [info for name in full for info in sim.nodes[name].manager.hostings.infos()]
+    assert {info.state for info in infos} == {"running"}
