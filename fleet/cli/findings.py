@@ -19,7 +19,8 @@ MISSING = (
 
 class Finding(Struct, frozen=True):
     kind: str
-    """no-majority, no-leader, purged, unreachable, not-running, disk-full, damaged, conflict, few-replicas."""
+    """no-majority, no-leader, purged, unreachable, not-running, disk-full, damaged, conflict, few-replicas.
+    """
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str
