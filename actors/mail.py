@@ -206,6 +206,14 @@ class OlderCopy(Struct, frozen=True, array_like=True, tag=22):
     witness: NodeName
 
 
+class Clone(Struct, frozen=True, array_like=True, tag=23):
+    """Your disk runs twice, and you are the second: the first answers at `address`."""
+
+    started_ms: Millis
+    address: str
+    witness: NodeName
+
+
 class ListNodes(Struct, frozen=True, array_like=True, tag=1):
     pass
 
@@ -349,6 +357,8 @@ class ClusterSeen(Struct, frozen=True, array_like=True, tag=6):
     view: View | None
     unreachable_ms: dict[NodeName, Millis]
     """For how long which nodes have not been heard."""
+    clones: dict[NodeName, str] = {}
+    """Nodes whose directory ran twice lately, and where the second was."""
 
 
 OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done | ClusterSeen
@@ -366,7 +376,7 @@ class OpReply(Struct, frozen=True, array_like=True, tag=7):
     """The uid of the answering node's cluster; 0 where it has none, or a member answers."""
 
 
-register(PeerMail, ClientRequest, ClientReply, Hello, OlderCopy, NodeRequest, GroupRequest, OpReply)
+register(PeerMail, ClientRequest, ClientReply, Hello, OlderCopy, Clone, NodeRequest, GroupRequest, OpReply)
 
 
 # -- within a node ---------------------------------------------------------------------------------

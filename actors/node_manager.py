@@ -26,6 +26,7 @@ from fleet.actors.mail import (
     AwaitMembers,
     CheckClass,
     ClientReply,
+    Clone,
     ClusterSeen,
     Done,
     EndTurn,
@@ -52,7 +53,7 @@ from fleet.actors.mail import (
     StartRegistry,
     WritesDone,
 )
-from fleet.actors.nodes import KnownNodes
+from fleet.actors.nodes import ELDER, OLDER, SECOND, SOUND, KnownNodes
 from fleet.actors.pin import wrong_cluster
 from fleet.actors.registry import REGISTRY, Registry
 from fleet.actors.repairs import Repairs
@@ -80,6 +81,8 @@ ROUND_MS: Millis = 1000
 REACHABLE_MS: Millis = 3 * ROUND_MS
 NODES_KEY = "nodes"
 BOOT_KEY = "boot"
+CLONE_MS: Millis = 60_000
+"""For so long a directory that ran twice is reported, and its second process is told at once."""
 
 
 class NodeManager(GuardedActor):
@@ -105,6 +108,8 @@ class NodeManager(GuardedActor):
         self.token = 1 << 32
         """Beyond those of the questions that `requests` asks: all of them are answered to this actor."""
         self.is_stopping = False
+        self.clones: dict[NodeName, tuple[str, Millis]] = {}
+        """Where the second process of a node's directory was, and when it was told."""
 
     # -- start -------------------------------------------------------------------------------------
 
@@ -160,6 +165,7 @@ class NodeManager(GuardedActor):
             self.store.put_meta(BOOT_KEY, msgspec.msgpack.encode(boot))
         except StorageFault as error:
             log.error("node=%s cannot count its start: %s", self.start.name, error)
+            return 0  # the next start would have the same number
         return boot
 
     def _global(self, name: str) -> str | None:
@@ -233,10 +239,7 @@ class NodeManager(GuardedActor):
             if m.answer:  # so that it is told, too
                 self._say_hello(m.manager, answer=False)
             return
-        if nodes.is_older_copy(m.me):
-            remembered = nodes.remembered_boot(m.me)
-            log.error("node %s at %s runs an older copy of its directory", m.me.name, m.me.address)
-            self.send(m.manager, OlderCopy(m.me.incarnation, m.me.boot, remembered, nodes.me.name))
+        if not self._is_sound(m):
             return
         news = [info for info in m.known if nodes.learn(info)]
         is_new = nodes.meet(m.me, m.manager, m.registry, self.now())
@@ -251,6 +254,40 @@ class NodeManager(GuardedActor):
                 self._say_hello(remote_address(info.address, MANAGER), answer=True)
         if m.answer:
             self._say_hello(m.manager, answer=False)
+
+    def _is_sound(self, m: Hello) -> bool:
+        """Whether it may be met; an older copy of a disk, or the second process of one, is told (S83)."""
+        nodes, me = self.nodes, m.me
+        judgement, known = nodes.judge(me, self.now()), nodes.infos.get(me.name)
+        _, told_at = self.clones.get(me.name, ("", -CLONE_MS))
+        if known is not None and known.address != me.address and self.now() - told_at < CLONE_MS:
+            if self.is_reachable(me.name) and known.incarnation == me.incarnation:
+                judgement = SECOND if me.boot > known.boot else judgement
+        if judgement == OLDER:
+            log.error("node %s at %s runs an older copy of its directory", me.name, me.address)
+            remembered = nodes.remembered_boot(me)
+            self.send(m.manager, OlderCopy(me.incarnation, me.boot, remembered, nodes.me.name))
+        elif judgement == SECOND:
+            self._tell_clone(me, m.manager, nodes.infos[me.name].address)
+        elif judgement == ELDER:
+            self._tell_clone(nodes.infos[me.name], nodes.managers[me.name], me.address)
+            nodes.meet(me, m.manager, m.registry, self.now())
+        return judgement == SOUND
+
+    def _tell_clone(self, second: NodeInfo, manager: ActorAddress, first: str) -> None:
+        if second.name not in self.clones:
+            what = "the directory of node %s runs at %s, and at %s too"
+            log.error(what, second.name, first, second.address)
+        self.clones[second.name] = (second.address, self.now())
+        self.send(manager, Clone(second.started_ms, first, self.nodes.me.name))
+
+    def on_clone(self, m: Clone, sender: Any) -> None:
+        """Two processes of one directory would each keep the promises of the other not: the second ends."""
+        me = self.nodes.me
+        if m.started_ms == me.started_ms and not self.is_stopping:
+            what = "node=%s stops: its directory runs at %s already, says node %s"
+            log.critical(what, me.name, m.address, m.witness)
+            self.send(self.myAddress, ActorExitRequest())
 
     def on_older_copy(self, m: OlderCopy, sender: Any) -> None:
         """This directory was put back: what it promised and acknowledged since is not in it. It goes on as a
@@ -377,7 +414,8 @@ class NodeManager(GuardedActor):
         view, now = self.view, self.now()
         silent = {name: self.nodes.silent_ms(name, now) for name in view.nodes if name != self.start.name}
         unreachable = {name: silence for name, silence in silent.items() if silence >= REACHABLE_MS}
-        return ClusterSeen(self.nodes.me, view.whole() if view.rev else None, unreachable)
+        clones = {name: where for name, (where, told_at) in self.clones.items() if now - told_at < CLONE_MS}
+        return ClusterSeen(self.nodes.me, view.whole() if view.rev else None, unreachable, clones)
 
     def _host_member(self, m: HostMember) -> Hosting:
         """The one that is here, unless the group has let go of it already."""
@@ -444,6 +482,7 @@ class NodeManager(GuardedActor):
         StartNode: on_start,
         Hello: on_hello,
         OlderCopy: on_older_copy,
+        Clone: on_clone,
         WakeupMessage: on_wakeup,
         MemberStopped: on_member_stopped,
         WritesDone: on_writes_done,

@@ -2,14 +2,25 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
 from fleet.actors.facts import read_fact
 from fleet.actors.mail import NodeInfo
 from fleet.raft.ids import Millis, NodeName
 
+SOUND: Final = "sound"
+OLDER: Final = "older copy"
+ELDER: Final = "elder of two"
+SECOND: Final = "second of two"
+ECHO: Final = "echo"
+ECHOES_MAX: Final = 3
+"""An earlier process that is heard so often after its successor runs still: it says hello once a second."""
+RUNS_MS: Final[Millis] = 3000
+"""A process that said hello no longer ago runs."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -25,6 +36,8 @@ class KnownNodes:
     heard_at: dict[NodeName, Millis] = field(default_factory=dict)
     watched_since: dict[NodeName, Millis] = field(default_factory=dict)
     """Nodes of the cluster, and from when on their silence counts."""
+    echoes: dict[NodeName, int] = field(default_factory=dict)
+    """How often an earlier process of a node was heard since its newest one was met."""
 
     def learn(self, info: NodeInfo) -> bool:
         """True: this is news."""
@@ -41,18 +54,32 @@ class KnownNodes:
         known = self.infos.get(info.name)
         return known.boot if known is not None and known.incarnation == info.incarnation else 0
 
-    def is_older_copy(self, info: NodeInfo) -> bool:
-        """It was started later than the process that is known, and less often: no late word of an earlier
-        process, but a disk that was put back."""
+    def judge(self, info: NodeInfo, now: Millis) -> str:
+        """What a node that says hello is, beside the process of its disk that is known: the same or its
+        successor (SOUND), an OLDER copy of the disk, the ELDER or the SECOND of two that run at once, or an
+        ECHO of a process that ended."""
         known = self.infos.get(info.name)
-        if known is None or known.incarnation != info.incarnation:
-            return False
-        return info.boot < known.boot and info.started_ms > known.started_ms
+        is_same_disk = known is not None and known.incarnation == info.incarnation
+        if known is None or not is_same_disk or known == info or not (known.boot and info.boot):
+            return SOUND
+        if info.boot > known.boot:
+            self.echoes.pop(info.name, None)
+            return SOUND
+        runs_elsewhere = known.address != info.address and self.is_reachable(info.name, now, RUNS_MS)
+        if info.started_ms > known.started_ms:
+            return SECOND if runs_elsewhere else OLDER
+        if info.started_ms == known.started_ms:
+            return SOUND
+        self.echoes[info.name] = self.echoes.get(info.name, 0) + 1
+        return ELDER if runs_elsewhere and self.echoes[info.name] >= ECHOES_MAX else ECHO
 
     def meet(self, info: NodeInfo, manager: ActorAddress, registry: ActorAddress, now: Millis) -> bool:
         """The node itself said this, so it holds even if its wall clock went back since its last life.
         True: this is news."""
         is_news = self.infos.get(info.name) != info or info.name not in self.managers
+        if info.boot < self.remembered_boot(info):  # it could not be counted
+            info = replace(info, boot=self.remembered_boot(info))
+            is_news = self.infos.get(info.name) != info or info.name not in self.managers
         self.infos[info.name] = info
         self.managers[info.name], self.registries[info.name] = manager, registry
         self.heard_at[info.name] = now

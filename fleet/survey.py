@@ -72,6 +72,8 @@ class Survey(Struct, frozen=True):
     view: View
     nodes: dict[NodeName, NodeSeen]
     outside: tuple[Outsider, ...] = ()
+    clones: dict[NodeName, str] = {}
+    """Nodes whose directory ran twice lately, and where the second process was."""
 
     @property
     def group_names(self) -> list[str]:
@@ -172,4 +174,5 @@ def survey_of(
         }
         members = held.members if held is not None else None
         nodes[record.name] = NodeSeen(record, members, silent_ms, (troubles or {}).get(record.name, ""))
-    return Survey(view, nodes, outside)
+    clones = {name: where for one in seen.values() if one is not None for name, where in one.clones.items()}
+    return Survey(view, nodes, outside, clones)

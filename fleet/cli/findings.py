@@ -19,8 +19,8 @@ MISSING = (
 
 class Finding(Struct, frozen=True):
     kind: str
-    """no-majority, no-leader, purged, unreachable, not-running, disk-full, damaged, conflict, few-replicas.
-    """
+    """no-majority, no-leader, purged, unreachable, not-running, disk-full, damaged, conflict, clone,
+    few-replicas."""
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str
@@ -50,6 +50,7 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
         *(_unheard(survey, groups, dict(holders)) for holders, groups in unheard.items()),
         *(_purged(one) for one in survey.outside if one.state == PURGED),
         *(_unreachable(survey, node, node.record.name in needed) for node in survey.silent),
+        *_clones(survey),
         *_not_running(survey),
         *_few_voters(survey, statuses.get(CLUSTER_GROUP, {})),
         *_few_replicas(survey),
@@ -203,6 +204,14 @@ def _unreachable(survey: Survey, node: NodeSeen, is_needed: bool) -> Finding:
 
 
 # -- members -------------------------------------------------------------------------------------------
+
+
+def _clones(survey: Survey) -> Iterable[Finding]:
+    for name, where in sorted(survey.clones.items()):
+        what = f"the directory of node {name} runs twice: a second process was at {where}."
+        why = "a copy of the directory was started elsewhere; the second process was told to stop."
+        then = f"do not start the one at {where} again: start a new node there, with an empty directory."
+        yield Finding("clone", (name,), what, why, then)
 
 
 def _not_running(survey: Survey) -> Iterable[Finding]:

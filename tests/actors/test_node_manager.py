@@ -12,6 +12,9 @@ from fleet.actors.hostings import BACK_OFF_MS, STABLE_MS
 from fleet.actors.mail import (
     AddMember,
     CheckClass,
+    Clone,
+    ClusterSeen,
+    GetCluster,
     GroupRequest,
     GroupSpec,
     Hello,
@@ -24,12 +27,14 @@ from fleet.actors.mail import (
     NodeInfo,
     NodeRequest,
     Nodes,
+    OlderCopy,
     OpReply,
     PeerMail,
     Routes,
     StartNode,
 )
 from fleet.actors.node_manager import REACHABLE_MS, ROUND_MS, NodeManager
+from fleet.actors.nodes import ECHOES_MAX
 from fleet.actors.requests import MANAGER
 from fleet.actors.strays import STRAY_MS
 from fleet.errors import Damaged, FleetError, StorageFault
@@ -381,3 +386,40 @@ def test_another_node_of_the_same_name_is_not_believed(bench: NodeBench) -> None
     value = bench.request(ListNodes()).value
     assert isinstance(value, Nodes)
     assert [info.incarnation for info in value.nodes] == ["aaaa"]
+
+
+def a_life(boot: int, started_ms: int, address: str = "there:2") -> NodeInfo:
+    return NodeInfo(N2, address, "z", "bbbb", started_ms, boot)
+
+
+def say(bench: NodeBench, info: NodeInfo) -> list[Any]:
+    return bench.ask(bench.manager, Hello(info, bench.me, bench.me, (), False, 0))
+
+
+def test_s83_a_disk_that_was_put_back_is_told_and_a_late_word_is_not(bench: NodeBench) -> None:
+    say(bench, a_life(7, 100))
+    assert OlderCopy not in map(type, say(bench, a_life(6, 50)))
+    assert OlderCopy("bbbb", 6, 7, N1) in say(bench, a_life(6, 200))
+    assert OlderCopy not in map(type, say(bench, a_life(8, 300)))
+    assert OlderCopy not in map(type, say(bench, a_life(0, 400)))  # it could not count
+    assert OlderCopy("bbbb", 7, 8, N1) in say(bench, a_life(7, 500))
+
+
+@pytest.mark.parametrize("boot", [7, 8])
+def test_s83_the_second_process_of_a_directory_is_told_and_named(bench: NodeBench, boot: int) -> None:
+    """With as many starts (a copy made while it stood still) or one more (while it ran)."""
+    first, second = a_life(7, 100), a_life(boot, 200, "here:2")
+    told = []
+    for _ in range(ECHOES_MAX):
+        told += [*say(bench, first), *say(bench, second)]
+    told += say(bench, first)
+    clones = [one for one in told if type(one) is Clone]
+    assert clones and {(one.started_ms, one.address) for one in clones} == {(200, "there:2")}
+    value = bench.request(GetCluster()).value
+    assert isinstance(value, ClusterSeen) and value.clones == {N2: "here:2"}
+    assert Clone in map(type, say(bench, a_life(boot + 1, 300, "here:2")))
+
+
+def test_s83_a_node_that_moved_is_no_clone(bench: NodeBench) -> None:
+    assert Clone not in map(type, say(bench, a_life(7, 100)) + say(bench, a_life(8, 200, "here:2")))
+    assert Clone not in map(type, say(bench, a_life(7, 100)) + say(bench, a_life(8, 200, "here:2")))
