@@ -46,6 +46,8 @@ class Citizen:
         self.uid = 0
         self.replica: ActorAddress | None = None
         """This node's running member of the cluster group, which the next two are about."""
+        self.has_progressed = False
+        """Something was committed since this node started."""
         self.is_reading = False
         self.applied: Index = 0
         self.snapshot: Index = 0
@@ -290,6 +292,7 @@ class Citizen:
     def on_applied(self, m: Applied, sender: ActorAddress) -> None:
         """A member that was restarted answers nothing that its former life was asked, and may be behind
         the view for a while (S73)."""
+        self.has_progressed = self.has_progressed or m.index > self.applied > 0
         if sender != self.replica:
             self.replica, self.applied, self.is_reading = sender, 0, False
         self.applied = max(self.applied, m.index)

@@ -81,6 +81,8 @@ ROUND_MS: Millis = 1000
 REACHABLE_MS: Millis = 3 * ROUND_MS
 NODES_KEY = "nodes"
 BOOT_KEY = "boot"
+SETTLED_MS: Millis = 5000
+"""Who remembers more starts of a directory than it counts says so at once, if it runs."""
 CLONE_MS: Millis = 60_000
 """For so long a directory that ran twice is reported, and its second process is told at once."""
 
@@ -95,6 +97,7 @@ class NodeManager(GuardedActor):
     disk: ActorAddress | None = None
     refusal: FleetError | None = None
     """Why this node cannot start. It then does nothing but say so."""
+    started_at: Millis = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,6 +140,7 @@ class NodeManager(GuardedActor):
     def _begin(self) -> None:
         m = self.start
         self.store = m.store or LmdbStore(m.directory, cluster=m.cluster, node=m.name)
+        self.started_at = m.clock.now_ms()
         boot, wall_ms = self._count_boot(), m.clock.wall_ms()
         me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, wall_ms, boot)
         self.nodes = KnownNodes(me)
@@ -295,6 +299,10 @@ class NodeManager(GuardedActor):
         me = self.nodes.me
         if (m.incarnation, m.boot) != (me.incarnation, me.boot):
             return
+        if self.citizen.has_progressed and self.now() - self.started_at > SETTLED_MS:
+            what = "node=%s goes on, for the cluster has committed with it since; node %s remembers %d "
+            log.error(what + "starts of its directory, and not %d", me.name, m.witness, m.remembered, m.boot)
+            return  # what either side committed is kept: see S84
         why = (
             f"this directory is an older copy: it was started {m.boot} times, and node {m.witness} remembers "
             f"{m.remembered}"

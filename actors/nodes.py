@@ -19,6 +19,7 @@ SECOND: Final = "second of two"
 ECHO: Final = "echo"
 ECHOES_MAX: Final = 3
 """An earlier process that is heard so often after its successor runs still: it says hello once a second."""
+TOLD_MAX: Final = 5
 RUNS_MS: Final[Millis] = 3000
 """A process that said hello no longer ago runs."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -36,6 +37,8 @@ class KnownNodes:
     heard_at: dict[NodeName, Millis] = field(default_factory=dict)
     watched_since: dict[NodeName, Millis] = field(default_factory=dict)
     """Nodes of the cluster, and from when on their silence counts."""
+    told: dict[NodeInfo, int] = field(default_factory=dict)
+    """How often an older copy was told what it is: it goes on only if it has served since."""
     echoes: dict[NodeName, int] = field(default_factory=dict)
     """How often an earlier process of a node was heard since its newest one was met."""
 
@@ -67,7 +70,10 @@ class KnownNodes:
             return SOUND
         runs_elsewhere = known.address != info.address and self.is_reachable(info.name, now, RUNS_MS)
         if info.started_ms > known.started_ms:
-            return SECOND if runs_elsewhere else OLDER
+            if runs_elsewhere:
+                return SECOND
+            self.told[info] = self.told.get(info, 0) + 1
+            return OLDER if self.told[info] <= TOLD_MAX else SOUND
         if info.started_ms == known.started_ms:
             return SOUND
         self.echoes[info.name] = self.echoes.get(info.name, 0) + 1

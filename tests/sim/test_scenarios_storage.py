@@ -160,12 +160,12 @@ def test_s84_what_a_majority_lost_by_older_copies_is_kept_by_the_member_that_has
     group = sim.group("g", Log)
     group.append(0)
     sim.run("1s")
-    copies = {}
-    for name in ("n1", "n2"):
+    for name in ("n1", "n2"):  # at once: neither remembers a later start of the other
         sim.nodes[name].kill()
-        copies[name] = copy.deepcopy(sim.nodes[name].disk.image)
+    copies = {name: copy.deepcopy(sim.nodes[name].disk.image) for name in ("n1", "n2")}
+    for name in copies:
         sim.nodes[name].start()
-        sim.run("3s")
+    sim.run("10s")
     for value in range(1, 40):
         group.append(value)
     sim.run("1s")
