@@ -143,7 +143,7 @@ class DeadlineExceededBeforeSend(NotDone):
 
 
 class TooLarge(NotDone):
-    hint = "split it, or raise the limit on every node"
+    hint = "split it; a limit of the group that is named here is raised with change_config"
 
 
 class NotEncodable(NotDone):
@@ -309,7 +309,7 @@ class StorageFault(FleetError):
 
 
 class StoreFull(StorageFault):
-    hint = "free space, or raise the map size limit"
+    hint = "free space on the node's disk, or move groups to other nodes; a database grows to 64 GiB"
 
 
 class Damaged(FleetError):

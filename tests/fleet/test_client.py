@@ -31,6 +31,7 @@ from fleet.errors import (
     NotDone,
     OutcomeUnknown,
     Overloaded,
+    TooLarge,
     WouldDeadlock,
 )
 from fleet.payload import ClassRef, encode_ok
@@ -379,3 +380,11 @@ def test_no_error_says_that_calling_again_is_safe() -> None:
         assert text is not None and "is safe" not in text
         assert "calling the method again is a new command" in " ".join(text.split()).lower()
     assert issubclass(Overloaded, NotDone) and issubclass(ClientClosed, FleetError)
+
+
+def test_a_command_that_is_too_large_names_the_setting_and_how_it_is_raised(client: fleet.Fleet) -> None:
+    """It said to raise "the limit on every node", and there is no such limit."""
+    small = fleet.GroupConfig(command_bytes_max=2000)
+    group = client.create_group("small", Counter, replicas=1, config=small)
+    with pytest.raises(TooLarge, match="setting=command_bytes_max.* raised with change_config"):
+        group.add(10**6000)
