@@ -338,6 +338,13 @@ class DirectoryInUse(FleetError):
     hint = "another process holds this data directory; stop it first"
 
 
+class UnknownName(FleetError):
+    """A host name that cannot be resolved now."""
+
+    retry = True
+    hint = "check the name server; or --advertise this node's own host:port as the list of seeds has it"
+
+
 class ConfigError(FleetError, ValueError):
     """A setting that cannot be: says which, and what would do."""
 

@@ -13,14 +13,14 @@ from typing import Any, Self
 from thespian.actors import ActorSystemFailure
 
 from fleet.actors.base.base import start_system
-from fleet.actors.base.settings import split_endpoint
+from fleet.actors.base.settings import own_name, split_endpoint
 from fleet.actors.clock import SystemClock
 from fleet.actors.hook_threads import ThreadRunner
 from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, StartNode
 from fleet.actors.node_manager import NodeManager
 from fleet.actors.requests import MANAGER
 from fleet.client import Fleet, connect
-from fleet.errors import ConfigError, Damaged, FleetError, NodeDamaged, Unavailable
+from fleet.errors import ConfigError, Damaged, FleetError, NodeDamaged, Unavailable, UnknownName
 from fleet.ports import Clock
 from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
@@ -118,7 +118,7 @@ class Node:
         """Returns when every member that lives here has been started."""
         self._system = start_system(
             listen=self.listen,
-            advertise=self.advertise,
+            advertise=self.advertise or self._name_among_seeds(),
             cluster=self.cluster,
             secret=self.secret,
             insecure=self.insecure,
@@ -129,6 +129,14 @@ class Node:
             self.stop()
             raise
         return self
+
+    def _name_among_seeds(self) -> str | None:
+        """Seeds know each other by what the list says, whatever name this one listens by."""
+        try:
+            return own_name(self.listen, self.seeds)
+        except OSError as error:
+            what = f"it is not known which of the seeds this node is, for a name cannot be resolved: {error}"
+            raise UnknownName(what, listen=self.listen, seeds=", ".join(self.seeds)) from None
 
     def _begin(self) -> None:
         """Everything but the port, which is taken already."""

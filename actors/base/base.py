@@ -66,7 +66,7 @@ class FleetBase:
             raise ConfigError("listen needs a secret: without one, anybody could run code here")
         listener = None if listen is None else bind(listen, insecure)
         try:
-            endpoint = "" if listener is None else advertised(listener, advertise)
+            endpoint = "" if listener is None else advertised(listener, listen or "", advertise)
         except BaseException:
             if listener is not None:
                 listener.close()

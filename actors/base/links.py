@@ -16,9 +16,9 @@ import errno
 import logging
 import random
 import socket
-import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Protocol
 
@@ -34,7 +34,8 @@ from fleet.actors.base.handshake import (
 )
 from fleet.actors.base.kernel import Kernel
 from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Link, reason_of
-from fleet.actors.base.peers import Peer, resolve
+from fleet.actors.base.names import LOOKUP_S, begin, resolve
+from fleet.actors.base.peers import Peer
 from fleet.actors.base.settings import LinkSettings, join_endpoint
 from fleet.actors.base.wire import decode_body, decode_frame, encode_item
 
@@ -87,7 +88,6 @@ class Links:
         self._unproved: dict[Link, None] = {}
         self._logged: dict[tuple[str, str], float] = {}
         self._random = random.Random()
-        self._resolvers: set[threading.Thread] = set()
         if listener is not None:
             reactor.add(listener.fileno(), EPOLLIN, self._accept)
 
@@ -136,8 +136,6 @@ class Links:
         self._all.clear()
         self._peers.clear()
         self._by_boot.clear()
-        for thread in list(self._resolvers):
-            thread.join(0.2)  # a resolver that hangs longer ends by itself, as a daemon
 
     def stats(self) -> dict[str, int]:
         up = sum(link.stage is UP for link in self._all)
@@ -186,21 +184,30 @@ class Links:
         elif peer.family is not None:
             self._connect(peer, peer.family, (peer.host, peer.port))
         else:
-            peer.resolving = True
-            thread = threading.Thread(target=self._resolve, args=(peer,), name="fleet-resolve", daemon=True)
-            self._resolvers.add(thread)
-            thread.start()
+            self._look_up(peer)
+
+    def _look_up(self, peer: Peer) -> None:
+        peer.resolving = True
+        if begin(partial(self._resolve, peer)) is None:
+            self._failed(peer, "unresolvable")
+            return
+        failures = peer.failures
+
+        def check() -> None:
+            if peer.resolving and peer.failures == failures:
+                peer.unresolved()
+                self._report_failure(peer, "unresolvable")
+
+        self.reactor.call_at(self.reactor.now() + LOOKUP_S, check)
 
     def _resolve(self, peer: Peer) -> None:
-        """In a thread of its own: a name server that hangs must not stop the loop."""
+        """In a thread of its own."""
         try:
             family, where = resolve(peer.host, peer.port, peer.failures)
         except (OSError, UnicodeError):
             self.reactor.post(lambda: self._failed(peer, "unresolvable"))
         else:
             self.reactor.post(lambda: self._connect(peer, family, where))
-        finally:
-            self._resolvers.discard(threading.current_thread())
 
     def _connect(self, peer: Peer, family: int, where: Any) -> None:
         peer.resolving = False
@@ -248,6 +255,9 @@ class Links:
         peer.resolving = False
         pause_ms = min(settings.retry_ms_min * 2 ** min(peer.failures, 20), settings.retry_ms_max)
         peer.failed(self.reactor.now(), pause_ms / 1000 * self._random.uniform(0.5, 1.0))
+        self._report_failure(peer, reason)
+
+    def _report_failure(self, peer: Peer, reason: str) -> None:
         self.counts["dropped_unconnected"] += len(peer.take_waiting())
         self.counts["failed_attempts"] += 1
         self.errors[peer.endpoint] = reason

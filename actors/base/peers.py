@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fleet.actors.base.settings import split_endpoint
 from fleet.errors import ConfigError
@@ -78,14 +78,11 @@ class Peer:
         self.failures += 1
         self.not_before = now + pause_s
 
+    def unresolved(self) -> None:
+        """Its name is still looked up; nothing waits for that any more."""
+        self.known_dead = True
+
     def answered(self) -> None:
         self.known_dead = False
         self.failures = 0
         self.not_before = 0.0
-
-
-def resolve(host: str, port: int, turn: int) -> tuple[int, Any]:
-    """(family, address) of a name; may block for long. `turn` tries its addresses one after another."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    family, _, _, _, where = found[turn % len(found)]
-    return family, where

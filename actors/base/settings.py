@@ -2,17 +2,19 @@
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.handshake import FRAME_BYTES_MIN
+from fleet.actors.base.names import addresses
 from fleet.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
     cluster: str = ""
-    secret: bytes = b""
+    secret: bytes = field(default=b"", repr=False)
     frame_bytes_max: int = 64 * 1024 * 1024
     buffer_bytes_max: int = 64 * 1024 * 1024
     """What may wait for one peer that does not read; above it messages for that peer are dropped."""
@@ -52,6 +54,34 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def own_name(listen: str, names: Sequence[str]) -> str | None:
+    """Which of these "host:port" is another name for `listen`; None: none of them.
+
+    Raises: OSError: one that could be cannot be resolved now.
+    """
+    host, port = split_endpoint(listen)
+    if listen in names or not port:
+        return listen if listen in names else None
+    here = {where[0] for _, where in addresses(host, port)}
+    is_everywhere = any(ipaddress.ip_address(one).is_unspecified for one in here)
+    for name in names:
+        its_host, its_port = split_endpoint(name)
+        if its_port == port:
+            for family, where in addresses(its_host, port):
+                if where[0] in here or is_everywhere and _is_local(family, where[0]):
+                    return name
+    return None
+
+
+def _is_local(family: int, address: str) -> bool:
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+        return True
+
+
 def join_endpoint(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -61,10 +91,9 @@ def bind(listen: str, insecure: bool) -> socket.socket:
     OSError when the address cannot be had."""
     host, port = split_endpoint(listen)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, where = addresses(host, port)[0]
     except OSError as error:
         raise ConfigError(f"listen={listen!r} cannot be resolved: {error}") from None
-    family, _, _, _, where = found[0]
     if not ipaddress.ip_address(where[0]).is_loopback and not insecure:
         raise ConfigError(
             f"listen={listen!r} is open to the network, and links are not encrypted: "
@@ -81,11 +110,21 @@ def bind(listen: str, insecure: bool) -> socket.socket:
     return listener
 
 
-def advertised(listener: socket.socket, advertise: str | None) -> str:
-    """The endpoint that others are told. Raises ConfigError when it cannot be guessed."""
-    if advertise is not None:
-        host, port = split_endpoint(advertise)
-        return join_endpoint(host, port or listener.getsockname()[1])
+def is_name(host: str) -> bool:
+    """Whether it has to be looked up."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return True
+    return False
+
+
+def advertised(listener: socket.socket, listen: str, advertise: str | None) -> str:
+    """The endpoint that others are told: a name stays one, since lists of founders are compared as text.
+    Raises ConfigError when it cannot be guessed."""
+    named = split_endpoint(advertise or listen)
+    if advertise is not None or is_name(named[0]):
+        return join_endpoint(named[0], named[1] or listener.getsockname()[1])
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         raise ConfigError(f"listen={host!r} is every address of the host: say with advertise= which to use")

@@ -1,0 +1,67 @@
+"""Nodes in this process that start under names, without what they need, or told wrongly."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fleet
+from fleet.cli.demo_nodes import free_ports
+from fleet.errors import UnknownName
+from tests.actors.base.helpers import eventually
+
+SECRET = "a secret of the tests"
+
+
+class Nodes:
+    def __init__(self, home: Path, stack: ExitStack) -> None:
+        self.home = home
+        self.stack = stack
+
+    def start(self, name: str, listen: str, **how: Any) -> fleet.Node:
+        node = fleet.Node(name, listen, self.home / name, **({"secret": SECRET} | how)).start()
+        self.stack.callback(node.stop)
+        return node
+
+    def names(self, node: fleet.Node) -> list[str]:
+        with fleet.connect(node.address, secret=SECRET) as client:
+            try:
+                return [record.name for record in client.nodes()]
+            except fleet.NotDone:
+                return []
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    with ExitStack() as stack:
+        yield Nodes(tmp_path, stack)
+
+
+@pytest.mark.parametrize("listen", ["localhost", "127.0.0.1"])
+def test_s79_founders_that_are_listed_by_name_found_their_cluster(nodes: Nodes, listen: str) -> None:
+    """A node that listened at localhost was not the localhost of the list, and nobody founded."""
+    ports = free_ports(3)
+    seeds = [f"localhost:{port}" for port in ports]
+    started = [
+        nodes.start(f"n{number}", f"{listen}:{port}", seeds=seeds) for number, port in enumerate(ports)
+    ]
+    eventually(lambda: nodes.names(started[2]) == ["n0", "n1", "n2"])
+
+
+def test_s79_a_list_of_founders_with_an_unknown_name_says_so_at_once(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "host.test":
+            raise socket.gaierror(-3, "Temporary failure in name resolution")
+        return real(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    (port,) = free_ports(1)
+    with pytest.raises(UnknownName, match="which of the seeds.*Temporary failure.*--advertise"):
+        nodes.start("n1", f"127.0.0.1:{port}", seeds=[f"host.test:{port}"])
