@@ -81,7 +81,7 @@ class Citizen:
         manager, start = self.manager, self.manager.start
         # Whoever knows other nodes was in a cluster and left it: it joins again, it does not found another.
         is_empty = self.own() is None and not manager.nodes.infos
-        if is_empty and not (start.join or start.seeds or start.peers):
+        if is_empty and start.may_found and not (start.join or start.seeds or start.peers):
             self.found([(start.name, manager.store.identity.incarnation, start.address)])
 
     def own(self) -> Hosting | None:

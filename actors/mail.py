@@ -407,6 +407,8 @@ class StartNode(Struct, frozen=True):
     `directory`, as it must where an actor is a process."""
     writer: StoreWriter | None
     directory: str = ""
+    may_found: bool = True
+    """Whether a node with an empty disk, no `join` and no `seeds` founds a cluster by itself."""
     fork_above_bytes: int = 0
     """States bigger than this are encoded in a forked child; 0: never."""
     fork: Fork = ForkedDump

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
@@ -14,10 +15,12 @@ from thespian.actors import ActorSystemFailure
 
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import own_name, split_endpoint
+from fleet.actors.citizen import CLUSTER_KEY
 from fleet.actors.clock import SystemClock
 from fleet.actors.hook_threads import ThreadRunner
 from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, StartNode
-from fleet.actors.node_manager import NodeManager
+from fleet.actors.node_manager import NODES_KEY, NodeManager
+from fleet.actors.pin import uid_text
 from fleet.actors.requests import MANAGER
 from fleet.client import Fleet, connect
 from fleet.errors import ConfigError, Damaged, FleetError, NodeDamaged, Unavailable, UnknownName
@@ -26,6 +29,7 @@ from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
 from fleet.seed_words import check_seeds
 from fleet.storage import LmdbStore, Writer
+from fleet.storage.directory import ENVIRONMENT
 
 log = logging.getLogger(__name__)
 START_S = 30.0
@@ -44,7 +48,9 @@ class Node:
         data_dir: this node's own; made when it is missing.
         advertise: how others reach it, when that is not `listen`.
         join: addresses of nodes of a cluster; one that answers is enough, and none is needed after the
-            first time. Without `join` and `seeds`, a node with an empty directory founds a cluster.
+            first time.
+        found: True: found a cluster, alone; the directory must be empty. False: never. None: found one if
+            the directory is empty and neither `join` nor `seeds` names another node.
         seeds: addresses of the nodes that found a cluster together, the same on each of them.
         zone: what fails together with this node: replicas are spread over zones.
         weight: how much it takes, compared with others; 0 for nothing.
@@ -68,6 +74,7 @@ class Node:
         advertise: str | None = None,
         join: Sequence[str] = (),
         seeds: Sequence[str] = (),
+        found: bool | None = None,
         zone: str = "default",
         weight: float = 1.0,
         active: bool = True,
@@ -87,6 +94,8 @@ class Node:
             split_endpoint(address)
         if join and seeds:
             raise ConfigError("a node joins a cluster or founds one with its seeds: join or seeds, not both")
+        if found and (join or seeds):
+            raise ConfigError("found is for a node that founds a cluster alone: without join, and without seeds")
         if seeds:
             check_seeds(seeds, seeds[0])  # a node that is none of them joins what they found
         if not 0 <= weight < float("inf"):
@@ -99,6 +108,7 @@ class Node:
         self.advertise = advertise
         self.join = tuple(join)
         self.seeds = tuple(seeds)
+        self.found = found
         self.weight = weight
         self.active = active
         self.purge_after = purge_after
@@ -108,6 +118,8 @@ class Node:
         self.insecure = insecure
         self.clock = clock or SystemClock()
         self.address = ""
+        self.cluster_uid = ""
+        """Of the cluster it belongs to, as hexadecimal digits; "none" before it knows one."""
         self._system: Any = None
         self._store: LmdbStore | None = None
         self._manager: Any = None
@@ -116,6 +128,8 @@ class Node:
 
     def start(self) -> Self:
         """Returns when every member that lives here has been started."""
+        if not (Path(self.data_dir) / ENVIRONMENT).exists():
+            self._check_founding(is_empty=True)
         self._system = start_system(
             listen=self.listen,
             advertise=self.advertise or self._name_among_seeds(),
@@ -138,6 +152,18 @@ class Node:
             what = f"it is not known which of the seeds this node is, for a name cannot be resolved: {error}"
             raise UnknownName(what, listen=self.listen, seeds=", ".join(self.seeds)) from None
 
+    def _check_founding(self, is_empty: bool) -> None:
+        """An emptied directory must not make a second cluster out of the command that made the first."""
+        if self.found and not is_empty:
+            what = f"{self.data_dir} belongs to a cluster already: start this node without --found (found=True)"
+            raise ConfigError(what)
+        if self.found is False and is_empty and not (self.join or self.seeds):
+            raise ConfigError(
+                f"{self.data_dir} is empty, and no other node is named: join a cluster (--join host:port of one "
+                "of its nodes), found one together with others (--seed host:port, the same list on all), "
+                "or found one alone (--found)"
+            )
+
     def _begin(self) -> None:
         """Everything but the port, which is taken already."""
         self.address = self._system.base.endpoint
@@ -145,6 +171,8 @@ class Node:
             self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
         except Damaged as error:
             raise NodeDamaged(error.what, **error.facts) from error
+        known = (self._store.get_meta(key) for key in (CLUSTER_KEY, NODES_KEY))
+        self._check_founding(not self._store.groups() and all(one is None for one in known))
         self._manager = self._system.createActor(NodeManager, globalName=MANAGER)
         self._hooks = ThreadRunner()
         start = StartNode(
@@ -156,6 +184,7 @@ class Node:
             seed=secrets.randbits(32),
             join=self.join,
             seeds=self.seeds,
+            may_found=self.found is not False,
             active=self.active,
             weight=self.weight,
             purge_after_ms=round(self.purge_after * 1000),
@@ -178,6 +207,7 @@ class Node:
             raise reply.error.to_error()
         if not isinstance(reply, OpReply) or not isinstance(reply.value, MemberList):
             raise Unavailable("the node does not answer; its log says why", node=self.name)
+        self.cluster_uid = uid_text(reply.cluster)
         return reply.value
 
     def stop(self) -> None:

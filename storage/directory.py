@@ -13,6 +13,8 @@ from typing import Any
 
 from fleet.errors import Damaged, DirectoryInUse, StorageFault
 
+ENVIRONMENT = "env"
+"""The folder of the database in a data directory."""
 DATA = "data.mdb"
 _MAGIC = (0xBEEFC0DE).to_bytes(4, "little")
 _HEADER_BYTES_MAX = 64

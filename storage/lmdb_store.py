@@ -15,7 +15,7 @@ import lmdb
 from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
 from fleet.ports import StoreIdentity
 from fleet.storage import keys
-from fleet.storage.directory import DATA, Lock, check_data_file, make_private, sync_directory
+from fleet.storage.directory import DATA, ENVIRONMENT, Lock, check_data_file, make_private, sync_directory
 from fleet.storage.records import seal
 from fleet.storage.steps import found
 from fleet.storage.store import Store
@@ -64,7 +64,7 @@ class LmdbStore(Store):
     ) -> None:
         super().__init__()
         self.path = Path(path).absolute()
-        self._env_path = self.path / "env"
+        self._env_path = self.path / ENVIRONMENT
         self._map_bytes_max = map_bytes_max // PAGE_BYTES * PAGE_BYTES
         self._map_bytes_spare = max(self._map_bytes_max // 16, SPARE_BYTES_MIN) // PAGE_BYTES * PAGE_BYTES
         self._map_bytes_start = min(map_bytes_start, map_bytes_max) // PAGE_BYTES * PAGE_BYTES

@@ -21,13 +21,14 @@ EPILOG = """
 Examples, three nodes on one host (each in its own terminal):
 
 \b
-  fleet start --name n1 --listen 127.0.0.1:7401
-  fleet start --name n2 --listen 127.0.0.1:7402 --join 127.0.0.1:7401
-  fleet start --name n3 --listen 127.0.0.1:7403 --join 127.0.0.1:7401
+  SEEDS="--seed 127.0.0.1:7401 --seed 127.0.0.1:7402 --seed 127.0.0.1:7403"
+  fleet start --name n1 --listen 127.0.0.1:7401 $SEEDS
+  fleet start --name n2 --listen 127.0.0.1:7402 $SEEDS
+  fleet start --name n3 --listen 127.0.0.1:7403 $SEEDS
 
-On an empty directory the first one founds a cluster, for it has neither --join nor --seed. With --join a node
-never founds one. Where all start at once, give all of them the same --seed addresses, their own among them,
-an odd number: they found exactly one cluster together.
+The founders of a cluster all get the same --seed addresses, an odd number, their own among them: they found
+exactly one together, in whatever order they start. Every later node gets --join and an address or two of the
+cluster. A cluster of one node is founded with --found, once; what starts that node again has no --found.
 
 SIGTERM stops the node at once; its members stay where they are, for a fast restart. With --drain-on-term it
 leaves the cluster first; what is not done in time goes on when it is started again.
@@ -66,6 +67,7 @@ def node_options(function: Any) -> Any:
         _option("--data-dir", type=click.Path(file_okay=False), help="Its own.  [default: fleet-NAME]"),
         _option("--advertise", help="host:port where others reach this node, if not --listen."),
         _option("--join", multiple=True, help="host:port of a node of the cluster; may be repeated."),
+        _option("--found", is_flag=True, help="Found a cluster alone, in an empty directory; only once."),
         _option("--seed", multiple=True, help="host:port of a founder, the same list on all; repeat it."),
         _option("--zone", default="default", show_default=True, help="What fails together with this node."),
         _option("--weight", type=float, default=1.0, show_default=True, help="Its share; 0: nothing."),
@@ -125,7 +127,8 @@ def run_node(
         except OSError as error:
             why = error.strerror or str(error)
             _fail(FAILED, f"cannot listen at {listen}: {why} - choose another, or stop what is there")
-        click.echo(f"node {name} serves at {one.address}")
+        founded = f"\nnode {name} founded cluster {one.cluster_uid}" if one.found else ""
+        click.echo(f"node {name} serves at {one.address}{founded}")
         one.run_until_signal(drain_on_term)
     except ConfigError as error:
         _fail(USAGE, f"{error} - see {click.get_current_context().command_path} --help")

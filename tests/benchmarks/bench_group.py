@@ -69,7 +69,8 @@ class Cluster:
         join = [f"--join={address}" for other, address in self.addresses.items() if other != name]
         command = [sys.executable, "-c", "import fleet.cli; fleet.cli.main()", "node", "--name", name]
         command += ["--listen", self.addresses.get(name, "127.0.0.1:0")]
-        command += ["--data-dir", str(self.directory / name), *join]
+        alone = [] if self.addresses else ["--found"]
+        command += ["--data-dir", str(self.directory / name), *join, *alone]
         environment = os.environ | {"FLEET_SECRET": SECRET}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout is not None

@@ -100,8 +100,9 @@ class Fleet:
         self.stack = ExitStack()
 
     def start(self, name: str, *options: str, zone: str = "", wait: bool = True) -> None:
-        """Joins who is there; the first founds."""
+        """Joins those that are there; the first founds."""
         joins = [f"--join={address}" for other, address in self.addresses.items() if other != name]
+        joins = joins or ["--found"] * (not self.addresses)
         self.begin(name, *joins, *options, zone=zone)
         if wait:
             self.await_serving(name)

@@ -9,11 +9,12 @@ import pytest
 from .processes import FLEET, environment, processes_with, read_until, run, started, wait_until
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
+ALONE = (*ANY_PORT, "--found")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_node_says_where_it_serves_and_ends_with_0_when_told_to(tmp_path: Path, number: int) -> None:
-    with started(tmp_path, "node", "--name", "n1", *ANY_PORT) as node:
+    with started(tmp_path, "node", "--name", "n1", *ALONE) as node:
         assert read_until(node, "\n").startswith("node n1 serves at 127.0.0.1:")
         node.send_signal(number)
         assert node.wait(10) == 0
@@ -23,13 +24,37 @@ def test_a_node_says_where_it_serves_and_ends_with_0_when_told_to(tmp_path: Path
 
 def test_options_come_from_the_environment(tmp_path: Path) -> None:
     settings = {"FLEET_NODE_NAME": "n7", "FLEET_NODE_LISTEN": "127.0.0.1:0", "FLEET_NODE_DATA_DIR": "here"}
+    settings["FLEET_NODE_FOUND"] = "1"
     with started(tmp_path, "node", **settings) as node:
         assert "node n7 serves" in read_until(node, "\n")
     assert (tmp_path / "here").is_dir()
 
 
+def test_a_cluster_of_one_is_founded_once_and_only_when_asked_for(tmp_path: Path) -> None:
+    """What had made the first cluster made a second one out of an emptied directory."""
+    command = ("start", "--name", "n1", *ANY_PORT)
+    refused = run(tmp_path, *command)
+    assert refused.returncode == 2
+    assert all(f"--{way}" in refused.stderr for way in ("join", "seed", "found"))
+    assert not (tmp_path / "fleet-n1").exists()
+    with started(tmp_path, *command, "--found") as node:
+        read_until(node, "serves at")
+        node.terminate()
+        assert node.wait(10) == 0 and node.stdout is not None
+        said = node.stdout.read()
+        assert said.startswith("node n1 founded cluster ")
+        uid = said.split()[-1]
+        assert len(uid) == 14 and int(uid, 16)
+    again = run(tmp_path, *command, "--found")
+    assert again.returncode == 2 and "without --found" in again.stderr
+    with started(tmp_path, *command) as node:
+        assert read_until(node, "\n").startswith("node n1 serves at")
+    both = run(tmp_path, *command, "--found", "--join", "127.0.0.1:1")
+    assert both.returncode == 2 and "without join" in both.stderr
+
+
 def test_until_eof_a_node_ends_with_its_stdin(tmp_path: Path) -> None:
-    with started(tmp_path, "node", "--name", "n1", "--until-eof", *ANY_PORT) as node:
+    with started(tmp_path, "node", "--name", "n1", "--until-eof", *ALONE) as node:
         read_until(node, "serves")
         assert node.stdin is not None
         node.stdin.close()
@@ -37,7 +62,7 @@ def test_until_eof_a_node_ends_with_its_stdin(tmp_path: Path) -> None:
 
 
 def test_a_directory_in_use_is_refused_and_says_by_whom(tmp_path: Path) -> None:
-    with started(tmp_path, "node", "--name", "n1", *ANY_PORT) as node:
+    with started(tmp_path, "node", "--name", "n1", *ALONE) as node:
         read_until(node, "serves")
         second = run(tmp_path, "node", "--name", "n1", *ANY_PORT)
         assert (second.returncode, second.stdout) == (1, "")
@@ -47,9 +72,9 @@ def test_a_directory_in_use_is_refused_and_says_by_whom(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_refused_and_says_which(tmp_path: Path) -> None:
-    with started(tmp_path, "node", "--name", "n1", *ANY_PORT) as node:
+    with started(tmp_path, "node", "--name", "n1", *ALONE) as node:
         address = read_until(node, "serves").split()[-1]
-        second = run(tmp_path, "node", "--name", "n2", "--listen", address)
+        second = run(tmp_path, "node", "--name", "n2", "--found", "--listen", address)
     assert second.returncode == 1
     assert f"cannot listen at {address}" in second.stderr and "choose another" in second.stderr
     assert "Traceback" not in second.stderr
@@ -59,7 +84,7 @@ def test_a_port_in_use_is_refused_and_says_which(tmp_path: Path) -> None:
     "other", [("--name", "n2"), ("--name", "n1", "--cluster", "another")], ids=["node", "cluster"]
 )
 def test_a_directory_of_another_node_or_cluster_is_refused(tmp_path: Path, other: tuple[str, ...]) -> None:
-    with started(tmp_path, "node", "--name", "n1", "--data-dir", "mine", *ANY_PORT) as node:
+    with started(tmp_path, "node", "--name", "n1", "--data-dir", "mine", *ALONE) as node:
         read_until(node, "serves")
         node.terminate()
         node.wait(10)
@@ -91,7 +116,7 @@ def test_what_was_asked_for_wrongly_ends_with_2(tmp_path: Path, arguments: list[
 
 
 def test_what_a_terminal_cannot_show_or_a_disk_not_take_is_no_traceback(tmp_path: Path) -> None:
-    with started(tmp_path, "node", "--name", "λ", *ANY_PORT) as node:
+    with started(tmp_path, "node", "--name", "λ", *ALONE) as node:
         connect = ("--connect", read_until(node, "serves").split()[-1])
         shown = run(tmp_path, "node", "list", *connect, PYTHONIOENCODING="latin-1")
         assert (shown.returncode, shown.stderr) == (0, "") and "\\u03bb" in shown.stdout
@@ -104,7 +129,7 @@ def test_what_a_terminal_cannot_show_or_a_disk_not_take_is_no_traceback(tmp_path
 
 def test_a_directory_that_cannot_be_made_ends_with_1(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    refused = run(tmp_path, "node", "--name", "n1", "--data-dir", "file/below", *ANY_PORT)
+    refused = run(tmp_path, "node", "--name", "n1", "--data-dir", "file/below", *ALONE)
     assert refused.returncode == 1
     assert "file/below" in refused.stderr and "Traceback" not in refused.stderr
 

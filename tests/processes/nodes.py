@@ -90,6 +90,7 @@ class NodeProcess:
             *(("--join", address) for address in self.join),
         ]
         words = [word for option in options for word in option]
+        words += ["--found"] if not (self.join or self.directory.exists()) else []
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(os.getpid()), "node", "-v", *words],
