@@ -66,6 +66,8 @@ class MemberOperations:
     the group's own for `remove_member` and `change_config`, and the cluster's for everything else.
     """
 
+    name: str
+    """The cluster's id."""
     timeout: float
     _committed: Index = 0
     """The latest change of the cluster by this client: what it shows of the cluster is no older."""

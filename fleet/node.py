@@ -95,7 +95,7 @@ class Node:
         if join and seeds:
             raise ConfigError("a node joins a cluster or founds one with its seeds: join or seeds, not both")
         if found and (join or seeds):
-            raise ConfigError("found is for a node that founds a cluster alone: without join, and without seeds")
+            raise ConfigError("found is for a node that founds alone, without join and without seeds")
         if seeds:
             check_seeds(seeds, seeds[0])  # a node that is none of them joins what they found
         if not 0 <= weight < float("inf"):
@@ -155,13 +155,13 @@ class Node:
     def _check_founding(self, is_empty: bool) -> None:
         """An emptied directory must not make a second cluster out of the command that made the first."""
         if self.found and not is_empty:
-            what = f"{self.data_dir} belongs to a cluster already: start this node without --found (found=True)"
-            raise ConfigError(what)
+            raise ConfigError(
+                f"{self.data_dir} belongs to a cluster already: start this node without --found (found=True)"
+            )
         if self.found is False and is_empty and not (self.join or self.seeds):
             raise ConfigError(
-                f"{self.data_dir} is empty, and no other node is named: join a cluster (--join host:port of one "
-                "of its nodes), found one together with others (--seed host:port, the same list on all), "
-                "or found one alone (--found)"
+                f"{self.data_dir} is empty, and no other node is named: --join host:port of a node of the "
+                "cluster, or --seed host:port of each founder, or --found for a cluster of one node"
             )
 
     def _begin(self) -> None:

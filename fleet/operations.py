@@ -294,7 +294,7 @@ class Operations(MemberOperations):
         wait([future for pair in others.values() for future in pair], timeout + GRACE_S)
         answers = [(_value_or_none(held), _value_or_none(told)) for held, told in others.values()]
         whole = [cast(tuple[MemberList, ClusterSeen], pair) for pair in answers if None not in pair]
-        return survey_of(view, lists, seen, outsiders(view, whole), troubles)
+        return survey_of(view, lists, seen, outsiders(view, whole), troubles, self.name)
 
     def known_nodes(self) -> tuple[NodeInfo, ...]:
         """Those that the first node knows that answers, itself among them, also without a majority. They
@@ -302,6 +302,13 @@ class Operations(MemberOperations):
         nodes = self._first_node(ListNodes())
         assert isinstance(nodes, Nodes)
         return tuple(sorted(nodes.nodes, key=lambda node: node.name))
+
+    def answering(self, nodes: Sequence[NodeInfo], timeout: float = NODE_S) -> set[NodeName]:
+        """Which of these run and answer, at the address where they are known."""
+        asked = {one.name: self._ask_soon(ListNodes(), "", one.address, True, timeout) for one in nodes}
+        wait(asked.values(), timeout + GRACE_S)
+        told = {name: _value_or_none(future) for name, future in asked.items()}
+        return {name for name, one in told.items() if isinstance(one, Nodes) and one.nodes[0].name == name}
 
     def nodes(self) -> list[NodeRecord]:
         """The cluster's nodes, by name."""

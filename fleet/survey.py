@@ -10,6 +10,8 @@ from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View, choo
 from fleet.placement import Placement
 from fleet.raft.ids import Millis, NodeName
 
+CLUSTER_ID = "fleet"
+"""What nodes and clients take for the cluster's id unless told otherwise."""
 RUNNING = "running"
 UNREACHABLE = "unreachable"
 DRAINING = "draining"
@@ -74,6 +76,7 @@ class Survey(Struct, frozen=True):
     outside: tuple[Outsider, ...] = ()
     clones: dict[NodeName, str] = {}
     """Nodes whose directory ran twice lately, and where the second process was."""
+    cluster: str = CLUSTER_ID
 
     @property
     def group_names(self) -> list[str]:
@@ -162,6 +165,7 @@ def survey_of(
     seen: Mapping[NodeName, ClusterSeen | None],
     outside: tuple[Outsider, ...] = (),
     troubles: Mapping[NodeName, str] | None = None,
+    cluster: str = CLUSTER_ID,
 ) -> Survey:
     """Who is in neither mapping was not asked, and counts as one that does not answer."""
     nodes = {}
@@ -175,4 +179,4 @@ def survey_of(
         members = held.members if held is not None else None
         nodes[record.name] = NodeSeen(record, members, silent_ms, (troubles or {}).get(record.name, ""))
     clones = {name: where for one in seen.values() if one is not None for name, where in one.clones.items()}
-    return Survey(view, nodes, outside, clones)
+    return Survey(view, nodes, outside, clones, cluster)

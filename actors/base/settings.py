@@ -119,6 +119,12 @@ def is_name(host: str) -> bool:
     return False
 
 
+def is_loopback(endpoint: str) -> bool:
+    """By its text; a name other than localhost may be anything."""
+    host, _ = split_endpoint(endpoint)
+    return host == "localhost" if is_name(host) else ipaddress.ip_address(host.partition("%")[0]).is_loopback
+
+
 def advertised(listener: socket.socket, listen: str, advertise: str | None) -> str:
     """The endpoint that others are told: a name stays one, since lists of founders are compared as text.
     Raises ConfigError when it cannot be guessed."""

@@ -25,7 +25,9 @@ def doctor(desk: Desk) -> int | None:
     try:
         survey, found = examine(desk)
     except NoMajority:
-        return _tell(desk, [no_majority(desk.fleet.known_nodes())], [], "")
+        known = desk.fleet.known_nodes()
+        found = [no_majority(known, desk.fleet.answering(known), desk.fleet.name)]
+        return _tell(desk, found, [], "")
     groups, nodes = count(len(survey.view.groups), "group"), count(len(survey.nodes), "node")
     well = f"{groups} on {nodes}: every one has a leader and as many members as it should"
     return _tell(desk, found, notes_on(survey), well)

@@ -1,14 +1,16 @@
 """What is wrong, why, and what is safe to do next: by this `fleet doctor` and `status` judge."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from shlex import quote
 
 from msgspec import Struct
 
+from fleet.actors.base.settings import is_loopback
 from fleet.actors.mail import CONFLICT, DAMAGED, DISK_FULL, MemberStatus, NodeInfo
 from fleet.cli.desk import count, span
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, cluster_voters
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
-from fleet.survey import DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
+from fleet.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 
 NAMES_SHOWN = 8
 MISSING = (
@@ -57,14 +59,24 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
     ]
 
 
-def no_majority(known: Sequence[NodeInfo]) -> Finding:
+def no_majority(
+    known: Sequence[NodeInfo], answering: Collection[NodeName] = (), cluster: str = CLUSTER_ID
+) -> Finding:
     """After a restart a node knows the others by name, and nothing of the groups until a majority runs."""
-    names = [str(node.name) for node in known]
-    what = f"no node that answers has found its cluster. Known nodes: {', '.join(names)}."
+    running = [str(node.name) for node in known if node.name in answering]
+    silent = [node for node in known if node.name not in answering]
+    what = f"no node that answers has found its cluster. Running: {', '.join(running) or 'none'}."
+    if not silent:
+        why = "no other node is known: they have not joined a cluster or founded one yet."
+        then = f"the log of {' and '.join(running)} says whom it waits for: start those, or correct that."
+        return Finding("no-majority", (CLUSTER_GROUP,), what, why, then)
+    what = f"{what[:-1]}; known, and silent: {', '.join(str(node.name) for node in silent)}."
     why = "a majority of the cluster's voters has to run; too few do, or they are just starting."
-    addresses = {node.name: node.address for node in known}
-    starts = [f"`{_start_line(node.name, addresses)}` (disk {node.incarnation})" for node in known]
-    then = f"start those that do not run, with their old disks: {'; '.join(starts)}. Nothing else to do."
+    addresses = {node.name: node.address for node in known if node.name in answering}
+    addresses |= {node.name: node.address for node in known}
+    lines = {node: start_line(node.name, addresses, node.zone, cluster=cluster) for node in silent}
+    starts = [f"`{line}` (disk {node.incarnation})" for node, line in lines.items()]
+    then = f"start these, with their old disks: {'; '.join(starts)}. Nothing else to do."
     return Finding("no-majority", (CLUSTER_GROUP,), what, why, then)
 
 
@@ -157,13 +169,29 @@ def _bring_back(survey: Survey, missing: Mapping[str, str]) -> str:
 def _start_command(survey: Survey, node: NodeSeen) -> str:
     answering = {name: one.record.address for name, one in survey.nodes.items() if one.answers}
     addresses = {name: one.record.address for name, one in survey.nodes.items()}
-    return _start_line(node.record.name, answering | addresses)
+    record = node.record
+    return start_line(record.name, answering | addresses, record.zone, record.weight, survey.cluster)
 
 
-def _start_line(name: NodeName, addresses: Mapping[NodeName, str]) -> str:
-    """With --join it never founds a cluster of its own, should the directory be the wrong one."""
-    join = next((f" --join {address}" for other, address in addresses.items() if other != name), "")
-    return f"fleet start --name {name} --listen {addresses[name]} --data-dir ITS-OWN{join}"
+def start_line(
+    name: NodeName,
+    addresses: Mapping[NodeName, str],
+    zone: str,
+    weight: float = 1.0,
+    cluster: str = CLUSTER_ID,
+) -> str:
+    """The command with all that the cluster knows of the node's settings. With --join it never founds a
+    cluster of its own, should the directory be the wrong one."""
+    join = next((f"--join {address}" for other, address in addresses.items() if other != name), "")
+    words = ["fleet start", f"--name {quote(name)}", f"--zone {quote(zone)}"]
+    words += [f"--listen {addresses[name]}", "--data-dir ITS-OWN"]
+    if weight != 1.0:
+        words.append(f"--weight {weight:g}")
+    if cluster != CLUSTER_ID:
+        words.append(f"--cluster {quote(cluster)}")
+    if not is_loopback(addresses[name]):
+        words.append("--insecure")
+    return " ".join((*words, *filter(None, [join])))
 
 
 # -- nodes ---------------------------------------------------------------------------------------------
@@ -282,7 +310,7 @@ def _few_replicas(survey: Survey) -> Iterable[Finding]:
         if len(places) < group.replicas:
             usable = f"{survey.active} active {'node' if survey.active == 1 else 'nodes'}"
             why = f"{group.replicas} replicas are wanted, and there is room for {len(places)}: {usable}"
-            then = "start another node, or activate one: `fleet start --name NAME --join HOST:PORT`."
+            then = "start another node, or activate one: `fleet start --name NAME --zone Z --join HOST:PORT`."
             if group.pinned:
                 why = f"it is pinned to {', '.join(group.pinned)}, of which {len(places)} are active"
                 then = f"`fleet group pin {group.name}` to active nodes, or `fleet group unpin {group.name}`."

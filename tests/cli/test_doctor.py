@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from fleet.actors.mail import CONFLICT, DAMAGED, ClusterSeen, MemberInfo, MemberList, MemberStatus, NodeInfo
-from fleet.cli.findings import findings, notes_on
+from fleet.cli.findings import findings, no_majority, notes_on, start_line
 from fleet.cli.status import node_rows
 from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.payload import encode_class
@@ -197,6 +197,26 @@ def test_a_one_way_cut_is_told_from_a_dead_node() -> None:
     (found,) = findings(dead, {})
     assert "unreachable for 2m10s" in found.what and "purged in 7m50s" in found.next
     assert "--join n1:1" in found.next, "it must not found a cluster of its own"
+
+
+def test_a_command_to_start_a_node_carries_its_settings_and_founds_nothing() -> None:
+    """The zone was left out, and the node came back in another."""
+    addresses = {N1: "10.0.0.1:7400", N2: "[::1]:1"}
+    assert start_line(N1, addresses, "rack 1", 2.0, "orders") == (
+        "fleet start --name n1 --zone 'rack 1' --listen 10.0.0.1:7400 --data-dir ITS-OWN --weight 2 "
+        "--cluster orders --insecure --join [::1]:1"
+    )
+    assert start_line(N2, addresses, "z").endswith("--data-dir ITS-OWN --join 10.0.0.1:7400")
+
+
+def test_who_runs_is_not_told_to_start() -> None:
+    known = [NodeInfo(node, f"{node}:1", f"z-{node}", "d", 1) for node in NODES]
+    found = no_majority(known, {N2})
+    assert "Running: n2; known, and silent: n1, n3" in found.what
+    assert "--name n1 --zone z-n1" in found.next and "--name n2" not in found.next
+    assert "--join n2:1" in found.next
+    alone = no_majority(known[:1], {N1})
+    assert "fleet start" not in alone.next and "log of n1" in alone.next
 
 
 def test_missing_members_are_being_brought_in_or_have_no_room() -> None:

@@ -101,7 +101,7 @@ def test_a_directory_of_another_node_or_cluster_is_refused(tmp_path: Path, other
         ([], "--name"),
         (["--name", "a/b"], "'a/b'"),
         (["--name", "n1", "--listen", "here"], "'here' is not host:port"),
-        (["--name", "n1", "--listen", "0.0.0.0:0"], "open to the network"),
+        (["--name", "n1", "--listen", "0.0.0.0:0", "--found"], "open to the network"),
         (["--name", "n1", "--join", "there"], "'there' is not host:port"),
         (["--name", "n1", "--secret-file", "none"], "the secret file cannot be read"),
         (["--name", "n1", "--data-dir", ""], "data_dir is empty"),

@@ -74,7 +74,8 @@ def test_a_node_started_again_alone_names_those_that_it_needs(tmp_path: Path) ->
         one.start("n2")
         said = one.say("doctor", "--timeout", "1")
         assert said.code == 4, said
-        assert all(f"fleet start --name {name} " in said.out for name in ("n1", "n3"))
+        assert all(f"fleet start --name {name} --zone zone-{name} " in said.out for name in ("n1", "n3"))
+        assert "--name n2" not in said.out, "it runs"
         (finding,) = one.ask("doctor", "--timeout", "1", code=4)["findings"]
         assert finding["kind"] == "no-majority"
         status = one.say("status", "--timeout", "1")

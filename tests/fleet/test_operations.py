@@ -35,6 +35,7 @@ class Nodes(Operations):
     known: list[str]
     asked: list[tuple[str, Any]] = field(default_factory=list)
     timeout: float = 5.0
+    name: str = "fleet"
 
     def _addresses(self) -> list[str]:
         return self.known
