@@ -111,6 +111,8 @@ class ThreadRunner:
                 lane.is_busy = True
                 self._ready.append(lane)
                 self._find_thread()
+            elif self._ready and not self._threads:  # none could be started before
+                self._find_thread()
 
     def dropped(self, group: str) -> int:
         """How many events of the group were left out since the node started."""
@@ -133,12 +135,21 @@ class ThreadRunner:
         elif len(self._threads) < self.threads_max:
             thread = threading.Thread(target=self._work, name="fleet-hooks", daemon=True)
             self._threads.append(thread)
-            thread.start()
-        elif self._now() - self._starved_logged_at >= LOG_EVERY_S:
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._threads.remove(thread)
+                self._say_starved(f"no thread for hooks can be started: {error}")
+        else:
             running = [f"{lane.group}:{lane.running}" for lane in self._lanes.values() if lane.running]
             if len(running) == self.threads_max:
-                self._starved_logged_at = self._now()
-                log.warning("all %d threads for hooks are busy: %s", self.threads_max, ", ".join(running))
+                self._say_starved(f"all {self.threads_max} threads for hooks are busy: {', '.join(running)}")
+
+    def _say_starved(self, what: str) -> None:
+        """What waits is taken up by the next thread that is free or started."""
+        if self._now() - self._starved_logged_at >= LOG_EVERY_S:
+            self._starved_logged_at = self._now()
+            log.warning("%s", what)
 
     def close(self, wait_s: float = CLOSE_S) -> None:
         """Commands and queries that wait are left out; the hook that runs and the other events have

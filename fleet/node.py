@@ -214,10 +214,16 @@ class Node:
         """Members stop where they are; what was acknowledged is on disk already. Twice is harmless.
 
         A leader hook that runs has a second to end.
+
+        Raises: Unavailable: something in it hangs. It is left behind, and its directory stays locked until
+            the process ends.
         """
         if self._system is not None:
-            self._system.shutdown()
-            self._system = None
+            system, self._system = self._system, None
+            system.shutdown()
+            if system.base.is_running():
+                what = "the node does not stop, for an actor of it never returned; its log says where"
+                raise Unavailable(what, node=self.name)
         if self._hooks is not None:
             self._hooks.close()
             self._hooks = None

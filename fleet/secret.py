@@ -2,11 +2,14 @@
 
 import os
 import secrets
+import shlex
+import stat
 from pathlib import Path
 
 from fleet.errors import ConfigError
 
 SECRET_BYTES_MIN = 16
+ELSEWHERE = "name a file with --secret-file (secret_file=) or $FLEET_SECRET_FILE, or set $FLEET_SECRET"
 
 
 def default_secret_path() -> Path:
@@ -22,7 +25,8 @@ def find_secret(
 
     The last is for one host; nodes on several hosts need the same file on each.
 
-    Raises: ConfigError for a file that cannot be read or a secret that is too short.
+    Raises: ConfigError for a file that cannot be read, or that others may read, or a secret that is too
+        short.
     """
     if secret is not None:
         return _checked(secret.encode() if isinstance(secret, str) else secret, "secret")
@@ -33,8 +37,14 @@ def find_secret(
     if "FLEET_SECRET_FILE" in os.environ:
         return _read(Path(os.environ["FLEET_SECRET_FILE"]))
     path = default_secret_path()
-    if not path.exists():
-        _make(path)
+    if not path.is_absolute():
+        raise ConfigError(f"this user has no home directory for a secret: {ELSEWHERE}")
+    try:
+        if not path.exists():
+            _make(path)
+    except OSError as error:
+        what = f"this user's secret cannot be made at {path}: {error.strerror}; {ELSEWHERE}"
+        raise ConfigError(what) from None
     return _read(path)
 
 
@@ -67,9 +77,14 @@ def _make(path: Path) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes().strip()
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read().strip()
     except OSError as error:
-        raise ConfigError(f"the secret file cannot be read: {error}", path=path) from error
+        raise ConfigError(f"the secret file cannot be read: {error.strerror}", path=path) from None
+    if stat.S_ISREG(mode) and mode & 0o077:
+        what = f"the secret file may be read by others than its owner: chmod 600 {shlex.quote(str(path))}"
+        raise ConfigError(what)
     return _checked(data, str(path))
 
 

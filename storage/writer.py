@@ -1,5 +1,6 @@
 """Group commit off the event loop: one thread writes, and what comes meanwhile shares the next sync."""
 
+import errno
 import os
 import threading
 from collections import deque
@@ -52,7 +53,11 @@ class Writer:
         self._staging: Iterator[None] | None = None
         self._aside_staging: Iterator[None] | None = None
         self._thread = threading.Thread(target=self._run, name="fleet-writer", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            os.close(self._fd)
+            raise OSError(errno.EAGAIN, f"the disk writer's thread cannot be started: {error}") from None
 
     # -- the submitter's side ----------------------------------------------------------------
 

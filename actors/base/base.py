@@ -27,6 +27,8 @@ log = logging.getLogger("fleet.base")
 T = TypeVar("T")
 
 STOP_S_MAX = 5.0
+_JOIN_S_MAX = 1.0
+"""Beyond that, for the turn that is under way."""
 _DRAIN_S_MAX = 1.0
 _STOP_POLL_S = 0.005
 
@@ -110,11 +112,12 @@ class FleetBase:
 
         Orderly: every actor gets an ActorExitRequest, children are waited for, what was sent is
         handed to the network; all that for STOP_S_MAX at most. Abrupt: after the current turn, as if
-        the process had died. Called in an actor it only begins; twice is harmless.
+        the process had died. Called in an actor it only begins; twice is harmless. An actor that never
+        returns keeps its thread: that is logged, with where it is, and `is_running` stays true.
         """
         self._reactor.post(self._reactor.end if abrupt else self._begin_stop)
-        if not self._reactor.in_loop():
-            self._reactor.join()
+        if not self._reactor.in_loop() and not self._reactor.join(STOP_S_MAX + _JOIN_S_MAX):
+            log.critical("the loop did not end in time; it is left behind in\n%s", self._reactor.where())
 
     def updateCapability(self, name: str, value: Any = None) -> None:
         self.run_in_loop(partial(self.kernel.update_capability, name, value))

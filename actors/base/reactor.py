@@ -4,11 +4,14 @@ A turn: read what is there, take what other threads left, run the kernel until n
 budget is spent, so that sockets are served), then send every link what the turn had for it, at once.
 """
 
+import errno
 import heapq
 import logging
 import os
 import select
+import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -37,6 +40,8 @@ _SHORT_WAITS = 32
 """So many short waits in a row make a short one likely: then looking is cheaper than sleeping."""
 _POLL_S_MAX = 3600.0
 _LOG_EVERY_S = 60.0
+STACK_LINES = 6
+"""Of the innermost frames, where a thread hangs."""
 
 
 class LinkLayer(Protocol):
@@ -78,7 +83,11 @@ class Reactor:
         self.stop = on_stop
         self._on_end = on_end
         self._thread = threading.Thread(target=self._run, name="fleet-loop", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._end()
+            raise OSError(errno.EAGAIN, f"the actors' thread cannot be started: {error}") from None
 
     def post(self, action: Callable[[], None]) -> None:
         """Have `action` run in the loop's thread, soon."""
@@ -109,6 +118,11 @@ class Reactor:
         assert self._thread is not None and not self.in_loop()
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def where(self) -> str:
+        """What the loop's thread is doing, for a log."""
+        frame = sys._current_frames().get(self._thread.ident or 0) if self._thread is not None else None
+        return "".join(traceback.format_stack(frame)[-STACK_LINES:]) if frame is not None else ""
 
     # -- for the kernel and the links, in the loop's thread ----------------------------------------
 

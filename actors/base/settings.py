@@ -97,7 +97,7 @@ def bind(listen: str, insecure: bool) -> socket.socket:
     if not ipaddress.ip_address(where[0]).is_loopback and not insecure:
         raise ConfigError(
             f"listen={listen!r} is open to the network, and links are not encrypted: "
-            "listen on 127.0.0.1, or pass insecure=True if the network is trusted"
+            "listen on 127.0.0.1, or say --insecure (insecure=True) if the network is trusted"
         )
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:

@@ -1,5 +1,6 @@
 """`fleet start`: one node in this process."""
 
+import errno
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from fleet.errors import ConfigError, FleetError
 from fleet.node import Node
 
 STOP_S_MAX = 5.0
+PORT_TROUBLE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 EPILOG = """
 Examples, three nodes on one host (each in its own terminal):
@@ -119,14 +121,20 @@ def run_node(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # until the node serves, and stops in order
     if until_eof:
-        threading.Thread(target=_end_with_stdin, args=(drain_on_term,), name="until-eof", daemon=True).start()
+        watcher = threading.Thread(target=_end_with_stdin, args=(drain_on_term,), daemon=True)
+        try:
+            watcher.start()
+        except RuntimeError as error:
+            _fail(FAILED, f"cannot start: {error} - raise the limits of this process, see ulimit -a")
     try:
         one = Node(name, listen, data_dir, seeds=seed, active=not inactive, **options)
         try:
             one.start()
         except OSError as error:
             why = error.strerror or str(error)
-            _fail(FAILED, f"cannot listen at {listen}: {why} - choose another, or stop what is there")
+            if error.errno in PORT_TROUBLE:
+                _fail(FAILED, f"cannot listen at {listen}: {why} - choose another, or stop what is there")
+            _fail(FAILED, f"cannot start: {why} - raise the limits of this process, see ulimit -a")
         founded = f"\nnode {name} founded cluster {one.cluster_uid}" if one.found else ""
         click.echo(f"node {name} serves at {one.address}{founded}")
         one.run_until_signal(drain_on_term)

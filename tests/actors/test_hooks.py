@@ -255,6 +255,26 @@ def test_a_blocked_group_delays_no_other(make_runner: Callable[..., ThreadRunner
         one.gate.set()
 
 
+def test_s80_hooks_wait_while_no_thread_can_be_started(
+    make_runner: Callable[..., ThreadRunner],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The member whose hook it was failed."""
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    runner, ran = make_runner(threads_max=2), list[int]()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        for number in range(3):
+            runner.submit("a", loose(partial(ran.append, number)))
+    assert ["no thread for hooks" in record.getMessage() for record in caplog.records] == [True]
+    finish(runner, "a")
+    assert ran == [0, 1, 2]
+
+
 def test_when_all_threads_are_blocked_the_log_says_by_whom(
     make_runner: Callable[..., ThreadRunner], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,16 +1,19 @@
 """Nodes in this process that start under names, without what they need, or told wrongly."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from thespian.actors import Actor
 
 import fleet
 from fleet.cli.demo_nodes import free_ports
-from fleet.errors import UnknownName
+from fleet.errors import Unavailable, UnknownName
+from tests.actors.base import helpers
 from tests.actors.base.helpers import eventually
 
 SECRET = "a secret of the tests"
@@ -65,3 +68,52 @@ def test_s79_a_list_of_founders_with_an_unknown_name_says_so_at_once(
     (port,) = free_ports(1)
     with pytest.raises(UnknownName, match="which of the seeds.*Temporary failure.*--advertise"):
         nodes.start("n1", f"127.0.0.1:{port}", seeds=[f"host.test:{port}"])
+
+
+@pytest.mark.parametrize("which", ["fleet-loop", "fleet-writer"])
+def test_s80_a_node_for_which_no_thread_is_left_does_not_start_and_starts_later(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == which:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(OSError, match="thread cannot be started"):
+            nodes.start("n1", "127.0.0.1:0")
+    node = nodes.start("n1", "127.0.0.1:0")
+    eventually(lambda: nodes.names(node) == ["n1"])
+
+
+class Stuck(Actor):
+    def receiveMessage(self, message: Any, sender: Any) -> None:
+        if message == "hang":
+            BEGUN.set()
+            GATE.wait(60)
+
+
+BEGUN, GATE = threading.Event(), threading.Event()
+
+
+def test_s80_a_node_that_cannot_stop_says_where_it_hangs_and_is_not_waited_for(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waited without end for an actor that never returned."""
+    monkeypatch.setattr("fleet.actors.base.base.STOP_S_MAX", 0.1)
+    monkeypatch.setattr("fleet.actors.base.base._JOIN_S_MAX", 0.1)
+    node = nodes.start("n1", "127.0.0.1:0")
+    system = node._system
+    system.tell(system.createActor(Stuck), "hang")
+    assert BEGUN.wait(helpers.WAIT_S)
+    try:
+        with pytest.raises(Unavailable, match="does not stop"):
+            node.stop()
+        assert "GATE.wait" in caplog.text
+    finally:
+        GATE.set()
+        eventually(lambda: not system.base.is_running())
+        node.stop()

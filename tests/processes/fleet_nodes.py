@@ -93,6 +93,7 @@ class NodeFleet:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.secret_file = home / "secret"
+        self.secret_file.touch(0o600)
         self.secret_file.write_text("a secret of the tests, long enough")
         self.nodes: dict[str, FleetNode] = {}
         self._client: fleet.Fleet | None = None

@@ -362,6 +362,7 @@ def test_a_node_with_another_secret_stays_outside(cluster: Cluster, tmp_path: Pa
     cluster.start(1)
     (stranger,) = cluster.add(1)
     stranger.secret_file = tmp_path / "other"
+    stranger.secret_file.touch(0o600)
     stranger.secret_file.write_text("another secret, long enough")
     stranger.start()
     eventually(lambda: "wrong secret" in stranger.log.read_text())
