@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.base import remote_address
-from fleet.actors.base import links, names
+from fleet.actors.base import links, names, remote_address
 from fleet.actors.base.settings import LinkSettings, own_name
 from fleet.errors import ConfigError
 from tests.actors.base.helpers import WAIT_S, Echo, eventually
