@@ -141,7 +141,8 @@ class Citizen:
         log.info("node=%s founds cluster %s with %s", manager.start.name, uid_text(spec.uid), names)
 
     def _found_later(self, founders: list[tuple[NodeName, str, str]], error: StorageFault) -> None:
-        log.error("node=%s cannot found its cluster yet: %s", self.manager.start.name, error)
+        me = self.manager.start.name
+        self.manager.say("founding", "node=%s cannot found its cluster yet: %s", me, error)
         self.manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
 
     # -- commands ----------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ class Citizen:
                 assert value is not None
                 decode_result(value)
             except Rejected as refusal:
-                log.warning("%s refused: %s", about, refusal.value)
+                self.manager.say(about, "%s refused: %s", about, refusal.value)
             except FleetError as trouble:
                 log.info("%s not done yet: %s", about, trouble)
 
@@ -200,6 +201,8 @@ class Citizen:
         manager, start = self.manager, self.manager.start
         me = self.view.nodes.get(start.name)
         incarnation = manager.store.identity.incarnation
+        if not manager.admission.may_register():
+            return
         if self.manager.seeding.is_open or (me is not None and me.state == LEAVING):
             return
         is_known = me is not None and (me.incarnation, me.address, me.zone, me.weight) == (
@@ -233,7 +236,12 @@ class Citizen:
     def _leave_if_empty(self) -> None:
         start = self.manager.start
         me = self.view.nodes.get(start.name)
-        if me is None or me.state != LEAVING or set(self.manager.hostings.by_name) - {CLUSTER_GROUP}:
+        if me is None or me.state != LEAVING:
+            return
+        left = len(set(self.manager.hostings.by_name) - {CLUSTER_GROUP})
+        if left:
+            what = "node=%s is leaving: its members have to move away, and %d still live here"
+            self.manager.say("leaving", what, start.name, left)
             return
         self.has_left = True
         self.command(f"leaving as {start.name}", "left", start.name, me.incarnation)
@@ -350,7 +358,7 @@ class Citizen:
             try:
                 hostings.create(spec)
             except StorageFault as error:
-                log.error("group=%s has no member here: %s", name, error)
+                self.manager.say(f"group {name}", "group=%s has no member here: %s", name, error)
 
     def _tell_whereabouts(self, groups: set[str]) -> None:
         """Let clients that ask here for a group that lives elsewhere find it: also while the member that
@@ -373,7 +381,10 @@ class Citizen:
             self.view = ClusterView()
             self.replica, self.applied, self.is_reading = None, 0, False
             if self.has_left:
-                log.info("node=%s has left the cluster", self.manager.start.name)
+                start = self.manager.start
+                log.warning("node=%s has left the cluster", start.name)
+                if start.on_left is not None:
+                    start.on_left()
                 return
         self._take_part({hosting.spec.name})
         self.round()

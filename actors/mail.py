@@ -4,6 +4,7 @@ The first half crosses hosts: tagged, registered with the wire, no pickle, user 
 a new field goes last, with a default. The second half stays within a node.
 """
 
+from collections.abc import Callable
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
@@ -61,7 +62,7 @@ class GroupSpec(Struct, frozen=True, array_like=True):
     """This member, where it was named in advance; else its name is made from its number in the store."""
     founded: Founded | None = None
     """Not None: it is one of the members that the group begins with."""
-    cluster: int = 0
+    cluster: Count = 0
     """The uid of the cluster group that knows this one: no other cluster may say that it was removed."""
 
 
@@ -149,7 +150,7 @@ class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """Of this client's requests to the group: a command that is sent again comes in another request."""
     closes: bool = False
     """The client leaves: forget its session. Any reply says that this arrived."""
-    cluster: int = 0
+    cluster: Count = 0
     """The uid of the cluster that the client has pinned; 0 before its first answer."""
 
 
@@ -179,7 +180,7 @@ class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):
     """(session, seq, status, revision, value); status as in `fleet.raft.sessions`."""
     answers: tuple[tuple[int, bytes], ...]
     refusals: tuple[Refusal, ...]
-    cluster: int = 0
+    cluster: Count = 0
     """Set where the request was for another cluster, or for none yet: the uid of this one."""
 
 
@@ -192,7 +193,7 @@ class Hello(Struct, frozen=True, array_like=True, tag=4):
     known: Annotated[tuple[NodeInfo, ...], Meta(max_length=KNOWN_MAX)]
     answer: bool
     """Say hello back."""
-    cluster: int = 0
+    cluster: Count = 0
     """The uid of the cluster group; 0 for a node that belongs to none yet."""
 
 
@@ -298,7 +299,7 @@ class NodeRequest(Struct, frozen=True, array_like=True, tag=5):
     token: int
     reply_to: ActorAddress | None
     op: NodeOp
-    cluster: int = 0
+    cluster: Count = 0
     """As in ClientRequest."""
 
 
@@ -309,7 +310,7 @@ class GroupRequest(Struct, frozen=True, array_like=True, tag=6):
     reply_to: ActorAddress
     group: Name
     op: GroupOp
-    cluster: int = 0
+    cluster: Count = 0
     """As in ClientRequest."""
 
 
@@ -372,7 +373,7 @@ class OpReply(Struct, frozen=True, array_like=True, tag=7):
     error: ErrorRecord | None = None
     leader: str = ""
     leader_address: str = ""
-    cluster: int = 0
+    cluster: Count = 0
     """The uid of the answering node's cluster; 0 where it has none, or a member answers."""
 
 
@@ -407,6 +408,10 @@ class StartNode(Struct, frozen=True):
     `directory`, as it must where an actor is a process."""
     writer: StoreWriter | None
     directory: str = ""
+    on_end: Callable[[FleetError], None] | None = None
+    """Told, in the loop, why the node ends by itself."""
+    on_left: Callable[[], None] | None = None
+    """Told, in the loop, that the node was drained and has left its cluster."""
     may_found: bool = True
     """Whether a node with an empty disk, no `join` and no `seeds` founds a cluster by itself."""
     fork_above_bytes: int = 0

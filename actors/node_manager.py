@@ -13,8 +13,10 @@ from thespian.actors import (
     WakeupMessage,
 )
 
+from fleet.actors.admission import Admission
 from fleet.actors.arrivals import Arrivals
 from fleet.actors.base.addresses import remote_address
+from fleet.actors.base.transport import LinkRefused
 from fleet.actors.citizen import Citizen
 from fleet.actors.disk import Disk
 from fleet.actors.facts import read_fact
@@ -66,10 +68,12 @@ from fleet.errors import (
     CleanupOngoing,
     Damaged,
     DataClassUnavailable,
+    DirectoryInUse,
     FleetError,
     NodeDamaged,
     NoSuchGroup,
     StorageFault,
+    Unavailable,
 )
 from fleet.machine import DataMachine
 from fleet.payload import class_name, decode_class
@@ -78,6 +82,7 @@ from fleet.raft.ids import Millis, NodeName
 from fleet.storage.lmdb_store import LmdbStore
 
 ROUND_MS: Millis = 1000
+SAY_EVERY_MS: Millis = 60_000
 REACHABLE_MS: Millis = 3 * ROUND_MS
 NODES_KEY = "nodes"
 BOOT_KEY = "boot"
@@ -108,6 +113,8 @@ class NodeManager(GuardedActor):
         self.strays = Strays(self)
         self.arrivals = Arrivals(self)
         self.repairs = Repairs(self)
+        self.admission = Admission(self)
+        self.said_at: dict[str, Millis] = {}
         self.token = 1 << 32
         """Beyond those of the questions that `requests` asks: all of them are answered to this actor."""
         self.is_stopping = False
@@ -160,6 +167,7 @@ class NodeManager(GuardedActor):
         self._say_hello_to_everyone()
         self.citizen.round()
         self.wake_in(ROUND_MS, "round")
+        self.admission.begin()
 
     def _count_boot(self) -> int:
         """One more than the last time, on disk before anything leaves this node."""
@@ -187,6 +195,23 @@ class NodeManager(GuardedActor):
         self.token += 1
         return self.token
 
+    def end(self, error: FleetError) -> None:
+        """Stop this node: nothing that it could wait for would heal what is wrong."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        log.critical("node=%s stops: %s", self.start.name, error)
+        if self.start.on_end is not None:
+            self.start.on_end(error)
+        self.send(self.myAddress, ActorExitRequest())
+
+    def say(self, about: str, text: str, *args: Any) -> None:
+        """A warning, once a minute for the same thing."""
+        now = self.now()
+        if now - self.said_at.get(about, -SAY_EVERY_MS) >= SAY_EVERY_MS:
+            self.said_at[about] = now
+            log.warning(text, *args)
+
     def wake_in(self, delay: Millis, payload: Any) -> None:
         self.wakeupAfter(timedelta(milliseconds=delay), payload=payload)
 
@@ -199,6 +224,9 @@ class NodeManager(GuardedActor):
                 self.healer.round()
                 self.strays.round()
                 self.repairs.round()
+            case "admission":
+                self.wake_in(SAY_EVERY_MS, "admission")
+                self.admission.report()
             case "heal":
                 self.healer.go_on()
             case "founding":
@@ -217,18 +245,18 @@ class NodeManager(GuardedActor):
         for info in self.nodes.infos.values():
             is_met = info.name in self.nodes.managers
             if is_met and (self.is_reachable(info.name) or not info.address):
-                self._say_hello(self.nodes.managers[info.name], answer=False)
+                self.say_hello(self.nodes.managers[info.name], answer=False)
             elif info.address:  # its process may be another by now, which nobody told of this one
-                self._say_hello(remote_address(info.address, MANAGER), answer=True)
+                self.say_hello(remote_address(info.address, MANAGER), answer=True)
         for manager in self.start.peers:
             if manager not in self.nodes.managers.values() and manager != self.myAddress:
-                self._say_hello(manager, answer=True)
+                self.say_hello(manager, answer=True)
         known = {info.address for info in self.nodes.everyone()}
         for address in (*self.start.join, *self.start.seeds):
             if address not in known:
-                self._say_hello(remote_address(address, MANAGER), answer=True)
+                self.say_hello(remote_address(address, MANAGER), answer=True)
 
-    def _say_hello(self, manager: ActorAddress, answer: bool) -> None:
+    def say_hello(self, manager: ActorAddress, answer: bool) -> None:
         known = tuple(self.nodes.infos.values())
         cluster = self.citizen.cluster_uid()
         self.send(manager, Hello(self.nodes.me, self.myAddress, self.registry, known, answer, cluster))
@@ -236,15 +264,19 @@ class NodeManager(GuardedActor):
     def on_hello(self, m: Hello, sender: Any) -> None:
         nodes = self.nodes
         if m.me.name == nodes.me.name:
-            if m.me.incarnation != nodes.me.incarnation:
-                log.error("another node calls itself %s too, at %s", m.me.name, m.me.address)
+            self.admission.meet_namesake(m)
             return
         if m.cluster and not self.citizen.requests.admits(m.me.address or m.me.name, m.cluster):
             if m.answer:  # so that it is told, too
-                self._say_hello(m.manager, answer=False)
+                self.say_hello(m.manager, answer=False)
+            self.admission.on_foreign()
             return
         if not self._is_sound(m):
             return
+        if self.admission.is_taken(m):
+            self.say_hello(m.manager, answer=False)  # it looks for the other one, of which this tells it
+            return
+        self.admission.look_for_namesake(m)
         news = [info for info in m.known if nodes.learn(info)]
         is_new = nodes.meet(m.me, m.manager, m.registry, self.now())
         self.send(self.registry, Routes({m.me.name: m.registry}))
@@ -255,9 +287,9 @@ class NodeManager(GuardedActor):
             self.citizen.round()
         for info in news:
             if info.name not in nodes.managers and info.address:
-                self._say_hello(remote_address(info.address, MANAGER), answer=True)
+                self.say_hello(remote_address(info.address, MANAGER), answer=True)
         if m.answer:
-            self._say_hello(m.manager, answer=False)
+            self.say_hello(m.manager, answer=False)
 
     def _is_sound(self, m: Hello) -> bool:
         """Whether it may be met; an older copy of a disk, or the second process of one, is told (S83)."""
@@ -288,10 +320,8 @@ class NodeManager(GuardedActor):
     def on_clone(self, m: Clone, sender: Any) -> None:
         """Two processes of one directory would each keep the promises of the other not: the second ends."""
         me = self.nodes.me
-        if m.started_ms == me.started_ms and not self.is_stopping:
-            what = "node=%s stops: its directory runs at %s already, says node %s"
-            log.critical(what, me.name, m.address, m.witness)
-            self.send(self.myAddress, ActorExitRequest())
+        if m.started_ms == me.started_ms:
+            self.end(DirectoryInUse(f"its directory runs at {m.address} already, says node {m.witness}"))
 
     def on_older_copy(self, m: OlderCopy, sender: Any) -> None:
         """This directory was put back: what it promised and acknowledged since is not in it. It goes on as a
@@ -351,7 +381,7 @@ class NodeManager(GuardedActor):
         """The cluster's state names its nodes: meet those that are not known, forget those that left."""
         for record in records.values():
             if record.name not in self.nodes.infos and record.name != self.start.name and record.address:
-                self._say_hello(remote_address(record.address, MANAGER), answer=True)
+                self.say_hello(remote_address(record.address, MANAGER), answer=True)
         if self.nodes.watch(records, self.now()):
             self._remember_nodes()
 
@@ -376,8 +406,7 @@ class NodeManager(GuardedActor):
         vital = {"registry": self.registry, "disk writer": self.disk}
         for what, address in vital.items():
             if address == m.childAddress:
-                log.critical("node=%s stops: its %s died", self.start.name, what)
-                self.send(self.myAddress, ActorExitRequest())
+                self.end(Unavailable(f"its {what} ended; its log says why", node=self.start.name))
                 return
         self.hostings.on_child_exited(m.childAddress)
 
@@ -473,6 +502,12 @@ class NodeManager(GuardedActor):
     def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
         if hasattr(self, "start"):
             self.citizen.requests.on_link(m)
+            if m.remoteAdded:
+                self.admission.on_link(getattr(m.remoteAdminAddress.addressDetails, "endpoint", ""))
+
+    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
+        if hasattr(self, "start"):
+            self.admission.on_link_refused(m)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         """However it ends: a process whose node is gone does not stay. A base with several nodes in one
@@ -505,6 +540,7 @@ class NodeManager(GuardedActor):
         ClientReply: on_client_reply,
         EndTurn: on_end_turn,
         ActorSystemConventionUpdate: on_link,
+        LinkRefused: on_link_refused,
         ActorExitRequest: on_exit,
     }
 

@@ -66,6 +66,7 @@ class Fleet:
     survey = _in_thread(blocking.Fleet.survey)
     nodes = _in_thread(blocking.Fleet.nodes)
     known_nodes = _in_thread(blocking.Fleet.known_nodes)
+    answering = _in_thread(blocking.Fleet.answering)
     activate = _in_thread(blocking.Fleet.activate)
     drain = _in_thread(blocking.Fleet.drain)
     purge = _in_thread(blocking.Fleet.purge)

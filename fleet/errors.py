@@ -338,6 +338,12 @@ class DirectoryInUse(FleetError):
     hint = "another process holds this data directory; stop it first"
 
 
+class NameTaken(FleetError):
+    """Another node of the cluster runs under this one's name."""
+
+    hint = "give this node another --name, or stop the other one first"
+
+
 class UnknownName(FleetError):
     """A host name that cannot be resolved now."""
 
@@ -350,4 +356,4 @@ class ConfigError(FleetError, ValueError):
 
 
 class WrongSecret(FleetError):
-    hint = "the peer holds another cluster secret; check secret and secret_file on both sides"
+    hint = "the peer holds another cluster secret; check --secret-file (secret, secret_file) on both sides"

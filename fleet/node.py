@@ -125,6 +125,10 @@ class Node:
         self._manager: Any = None
         self._hooks: ThreadRunner | None = None
         self._signalled = threading.Event()
+        """Or the node ends by itself."""
+        self._error: FleetError | None = None
+        self.has_left = False
+        """It was drained, and belongs to no cluster any more."""
 
     def start(self) -> Self:
         """Returns when every member that lives here has been started."""
@@ -184,6 +188,8 @@ class Node:
             seed=secrets.randbits(32),
             join=self.join,
             seeds=self.seeds,
+            on_end=self._on_end,
+            on_left=self._on_left,
             may_found=self.found is not False,
             active=self.active,
             weight=self.weight,
@@ -196,6 +202,14 @@ class Node:
         self._system.tell(self._manager, start)
         self.members()
 
+    def _on_end(self, error: FleetError) -> None:
+        self._error = error
+        self._signalled.set()
+
+    def _on_left(self) -> None:
+        self.has_left = True
+        self._signalled.set()
+
     def members(self) -> MemberList:
         """The members of this node and how they are."""
         try:
@@ -206,7 +220,7 @@ class Node:
         if isinstance(reply, OpReply) and reply.error is not None:
             raise reply.error.to_error()
         if not isinstance(reply, OpReply) or not isinstance(reply.value, MemberList):
-            raise Unavailable("the node does not answer; its log says why", node=self.name)
+            raise self._error or Unavailable("the node does not answer; its log says why", node=self.name)
         self.cluster_uid = uid_text(reply.cluster)
         return reply.value
 
@@ -232,9 +246,12 @@ class Node:
             self._store = None
 
     def run_until_signal(self, drain_s: float = 0.0) -> None:
-        """Serve until SIGTERM or SIGINT, then stop. Call it in the main thread.
+        """Serve until SIGTERM or SIGINT, or until the node was drained and has left its cluster, then stop.
+        Call it in the main thread.
 
         `drain_s`: after SIGTERM leave the cluster first, for so long at most; a second signal cuts it short.
+
+        Raises: WrongSecret, WrongCluster, NameTaken, Unavailable: why it ended by itself.
         """
         numbers: list[int] = []
 
@@ -247,7 +264,10 @@ class Node:
         while not self._signalled.wait(1.0):
             if not self._system.base.is_running():
                 raise Unavailable("the node ended by itself; its log says why", node=self.name)
-        if drain_s and numbers[0] == signal.SIGTERM:
+        if self._error is not None:
+            self.stop()
+            raise self._error
+        if drain_s and numbers and numbers[0] == signal.SIGTERM:
             self.leave(drain_s, lambda: len(numbers) > 1)
         self.stop()
 

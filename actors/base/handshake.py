@@ -72,6 +72,10 @@ class Identity(Struct, frozen=True):
     endpoint: str
     frame_bytes_max: int
 
+    def __repr__(self) -> str:
+        """Without the secret: tracebacks and logs show it."""
+        return f"Identity({self.cluster!r}, {self.endpoint!r}, boot={self.boot:x})"
+
 
 class Hello(Struct, frozen=True):
     """What a process says of itself."""

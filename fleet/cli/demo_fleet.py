@@ -141,12 +141,13 @@ class FleetStory(Stage):
         self.say(f"draining {DRAINED}: it hands over what it leads, then its members move")
         began_at = monotonic()
         first = self.connections[-1]
+        self.nodes.retired.add(DRAINED)  # it ends when it has left
         first.drain(DRAINED)
         self.until(f"{DRAINED} to leave", lambda: DRAINED not in self.survey().nodes)
         self._settle("the groups to be where they belong")
         self.result.drained_s = monotonic() - began_at
         self.nodes.retire(DRAINED)
-        self._table(f"{DRAINED} has left after {self.result.drained_s:.1f} s, and is stopped")
+        self._table(f"{DRAINED} has left after {self.result.drained_s:.1f} s, and ends")
 
     def _count_up(self) -> None:
         self.stop_loads()

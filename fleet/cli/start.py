@@ -138,6 +138,8 @@ def run_node(
         founded = f"\nnode {name} founded cluster {one.cluster_uid}" if one.found else ""
         click.echo(f"node {name} serves at {one.address}{founded}")
         one.run_until_signal(drain_on_term)
+        if one.has_left:
+            click.echo(f"node {name} has left the cluster, and ends")
     except ConfigError as error:
         _fail(USAGE, f"{error} - see {click.get_current_context().command_path} --help")
     except FleetError as error:

@@ -51,6 +51,7 @@ class Desk(Citizen):
             seeding=SimpleNamespace(is_open=False),
             store=SimpleNamespace(identity=identity),
             healer=SimpleNamespace(notice=lambda hosting: None),
+            admission=SimpleNamespace(may_register=lambda: True),
             registry="registry",
             send=lambda address, message: self.sent.append(message),
         )

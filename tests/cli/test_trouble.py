@@ -173,8 +173,8 @@ def test_a_founder_that_left_joins_again_and_founds_no_other_cluster(tmp_path: P
     with fleet_of(tmp_path, "n1", "n2") as one, inside(tmp_path):
         add(one, "a", "--replicas", "2")
         assert one.say("node", "drain", "n1", "--wait").code == 0
-        one.processes["n1"].terminate()
         assert one.processes["n1"].wait(10) == 0
+        assert "n1 has left the cluster, and ends" in (tmp_path / "n1.out").read_text()
         one.begin("n1")
         one.await_serving("n1")
         both = {"n1": "active", "n2": "active"}

@@ -27,7 +27,7 @@ from fleet.errors import (
     WrongSecret,
 )
 from tests.processes.classes import Counter
-from tests.processes.nodes import CLUSTER, QUICK, Cluster, await_all_caught_up, eventually
+from tests.processes.nodes import CLUSTER, QUICK, WAIT_S, Cluster, await_all_caught_up
 
 MIB = 1 << 20
 
@@ -358,12 +358,14 @@ def test_a_setting_of_a_node_that_cannot_be(cluster: Cluster, change: Callable[[
     assert node.refused().startswith(("fleet ", "Error: "))
 
 
-def test_a_node_with_another_secret_stays_outside(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_node_with_another_secret_ends(cluster: Cluster, tmp_path: Path) -> None:
     cluster.start(1)
     (stranger,) = cluster.add(1)
     stranger.secret_file = tmp_path / "other"
     stranger.secret_file.touch(0o600)
     stranger.secret_file.write_text("another secret, long enough")
-    stranger.start()
-    eventually(lambda: "wrong secret" in stranger.log.read_text())
+    stranger.launch()
+    assert stranger.process is not None and stranger.process.wait(WAIT_S) == 1
+    last = stranger.log.read_text().strip().splitlines()[-1]
+    assert "refuses the link: wrong secret" in last and "--secret-file" in last
     assert len(cluster.connect(cluster.nodes[0]).nodes()) == 1

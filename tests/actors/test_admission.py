@@ -1,0 +1,139 @@
+"""What a node says that does not get into its cluster, and when it ends for that."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fleet
+from fleet.cli.demo_nodes import free_ports
+from fleet.errors import FleetError, NameTaken, Unavailable, WrongCluster, WrongSecret
+from tests.actors.base.helpers import WAIT_S, eventually
+
+SECRET, OTHER = "a secret of the tests", "another secret of the tests"
+
+
+class Nodes:
+    def __init__(self, home: Path, stack: ExitStack) -> None:
+        self.home = home
+        self.stack = stack
+
+    def start(self, name: str, *join: str, directory: str = "", **how: Any) -> fleet.Node:
+        settings = {"secret": SECRET, "join": join} | how
+        node = fleet.Node(name, "127.0.0.1:0", self.home / (directory or name), **settings).start()
+        self.stack.callback(node.stop)
+        return node
+
+    def names(self, node: fleet.Node) -> list[str]:
+        with fleet.connect(node.address, secret=SECRET) as client:
+            try:
+                return [record.name for record in client.nodes()]
+            except Unavailable:
+                return []
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    with ExitStack() as stack:
+        yield Nodes(tmp_path, stack)
+
+
+def end_of(start: Callable[[], fleet.Node]) -> FleetError | None:
+    """What it ends by itself with, as `fleet start` would."""
+    ended: list[FleetError | None] = []
+
+    def run() -> None:
+        try:
+            start().run_until_signal()
+            ended.append(None)
+        except FleetError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(WAIT_S)
+    assert ended, "it lives on"
+    return ended[0]
+
+
+def test_a_node_with_another_secret_ends_and_says_so(nodes: Nodes) -> None:
+    """It said that it served, and lived on."""
+    first = nodes.start("n1")
+    error = end_of(lambda: nodes.start("n2", first.address, secret=OTHER))
+    assert isinstance(error, WrongSecret) and first.address in str(error) and "--secret-file" in str(error)
+    error = end_of(lambda: nodes.start("n3", first.address, cluster="another"))
+    assert isinstance(error, WrongCluster) and first.address in str(error)
+
+
+def test_a_member_that_is_started_with_another_secret_ends_too(nodes: Nodes) -> None:
+    first = nodes.start("n1")
+    second = nodes.start("n2", first.address)
+    eventually(lambda: nodes.names(first) == ["n1", "n2"])
+    eventually(lambda: nodes.names(second) == ["n1", "n2"])
+    second.stop()
+    error = end_of(lambda: nodes.start("n2", first.address, secret=OTHER))
+    assert isinstance(error, WrongSecret)
+    nodes.start("n2", first.address)
+
+
+def test_a_node_that_nobody_answers_says_so_within_a_second_and_joins_later(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    ports = free_ports(2)
+    absent = [f"127.0.0.1:{port}" for port in ports]
+    late = nodes.start("n2", *absent)
+    eventually(lambda: "waits for its cluster" in caplog.text, 2.0)
+    (said,) = [record.getMessage() for record in caplog.records if "waits" in record.getMessage()]
+    assert all(f"{address} (refused)" in said for address in absent)
+    first = fleet.Node("n1", absent[0], nodes.home / "n1", secret=SECRET).start()
+    nodes.stack.callback(first.stop)
+    eventually(lambda: nodes.names(late) == ["n1", "n2"])
+
+
+def test_the_second_node_of_a_name_ends_and_names_the_first(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both lived on, and replaced each other in the cluster's state."""
+    caplog.set_level(logging.WARNING)
+    first = nodes.start("n1")
+    owner = nodes.start("n2", first.address)
+    eventually(lambda: nodes.names(first) == ["n1", "n2"])
+    with fleet.connect(first.address, secret=SECRET) as client:
+        (before,) = [node for node in client.nodes() if node.name == "n2"]
+        error = end_of(lambda: nodes.start("n2", first.address, directory="other"))
+        assert isinstance(error, NameTaken) and error.address == owner.address
+        (after,) = [node for node in client.nodes() if node.name == "n2"]
+    assert before == after and owner._system.base.is_running()
+
+
+def test_a_node_whose_disk_is_lost_takes_its_name_again_at_another_address(nodes: Nodes) -> None:
+    first = nodes.start("n1")
+    lost = nodes.start("n2", first.address)
+    eventually(lambda: nodes.names(first) == ["n1", "n2"])
+    lost.stop()
+    again = nodes.start("n2", first.address, directory="other")
+
+    def is_back() -> bool:
+        with fleet.connect(first.address, secret=SECRET) as client:
+            return again.address in [node.address for node in client.nodes()]
+
+    eventually(is_back)
+
+
+def test_a_drained_node_says_that_it_has_left_and_ends(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its process went on without a word."""
+    first = nodes.start("n1")
+    second = nodes.start("n2", first.address)
+    eventually(lambda: nodes.names(first) == ["n1", "n2"])
+    eventually(lambda: nodes.names(second) == ["n1", "n2"])
+    with fleet.connect(first.address, secret=SECRET) as client:
+        client.drain("n2")
+    assert end_of(lambda: second) is None and second.has_left
+    assert "node=n2 has left the cluster" in caplog.text
