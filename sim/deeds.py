@@ -14,6 +14,7 @@ from fleet.errors import FleetError
 from fleet.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
+from fleet.sim.failing import Failing, actor_of
 from fleet.sim.host import NodeHost
 from fleet.sim.schedule import MS, Deed, argument
 from fleet.sim.trace import FAULT
@@ -43,6 +44,8 @@ class Deeds:
         """The one node whose disk may be damaged or lost."""
         self.has_drained = False
         """Then groups may be down to two members, and no disk may be lost."""
+        self.failing: list[Failing] = []
+        """Actors that wait for the message before which they fail."""
         self.is_over = False
 
     def do(self, deed: Deed) -> bool:
@@ -77,6 +80,11 @@ class Deeds:
         for other in (*self.world.nodes, *self.world.clients):
             self.world.network.weather.slow_us[one, other] = extra
             self.world.network.weather.slow_us[other, one] = extra
+
+    def resolve(self, name: str, us: int, elsewhere: bool) -> None:
+        weather = self.world.network.weather
+        weather.names_us[name] = us
+        (weather.misled.add if elsewhere else weather.misled.discard)(name)
 
     def break_links(self, name: str, sides: Sequence[int]) -> None:
         """At this end (0) or at that: one side for each link, in the order in which they were made."""
@@ -122,6 +130,21 @@ class Deeds:
         if node.process is not None:
             node.process.pause()
             self.world.after(us, node.process.resume)
+
+    def busy(self, name: str, us: int) -> None:
+        self.world.nodes[name].busy_until = self.world.now + us
+
+    def fail(self, name: str, actor: str, message: str, silently: bool, back_us: int) -> bool:
+        node = self.world.nodes[name]
+        found = actor_of(node, actor)
+        if found is None:
+            return False
+        node.restart_us = back_us
+        self.failing.append(Failing(node, found, message, silently))
+        return True
+
+    def fork(self, name: str, chance: float) -> None:
+        self.world.nodes[name].forks_fail = chance
 
     # -- disks -------------------------------------------------------------------------------------
 
@@ -223,8 +246,13 @@ class Deeds:
         weather = self.world.network.weather
         weather.cut.clear()
         weather.slow_us.clear()
+        weather.names_us.clear()
+        weather.misled.clear()
         self.world.network.heal()
+        while self.failing:
+            self.failing.pop().disarm()
         for node in self.world.nodes.values():
+            node.busy_until, node.forks_fail = 0, 0.0
             node.disk.errs, node.disk.is_full, node.disk.hangs_until = 0.0, False, 0
             if node.process is not None:
                 node.process.resume()

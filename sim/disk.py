@@ -6,8 +6,9 @@ whole or absent, as LMDB keeps it: a torn last write is one that never was.
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fleet.errors import StorageFault, StoreFull
@@ -85,7 +86,8 @@ class SimWriter(Writer):
     """The shipping writer with virtual time in the place of its thread.
 
     Everything that was submitted when a sync begins shares it; `later(us, action)` carries on when the
-    sync is over, `written(writes)` hears of each batch that is durable.
+    sync is over, `written(writes)` hears of each batch that is durable. What is written aside takes its time
+    beside the others, one after the other.
     """
 
     def __init__(
@@ -103,13 +105,24 @@ class SimWriter(Writer):
         self._failures = 0
         self._broken: dict[int, _Broken] = {}
         self._now, self._later, self._readable, self._written = now, later, readable, written
+        self._aside: deque[_Submitted] = deque()
         self._waiting: list[Any] = []
         self._syncing: list[Any] = []
         self._is_busy = False
         self.is_open = True
 
     def submit(self, write: Write) -> None:
-        self._wait(_Submitted(write, self._told))
+        submitted = _Submitted(write, self._told)
+        if not write.is_aside:
+            if write.snapshot is not None:
+                self._overtake(write.group)
+            self._wait(submitted)
+        elif self.is_open:
+            self._aside.append(submitted)
+            if len(self._aside) == 1:
+                self._later(0, self._begin_aside)
+        else:
+            raise StorageFault("the writer is closed", group=write.group)
 
     def do(self, chore: Chore) -> None:
         self._wait(chore)
@@ -138,7 +151,7 @@ class SimWriter(Writer):
     def close(self) -> None:
         """What was submitted is done, as the real one's contract says."""
         if self.is_open:
-            self._commit([*self._syncing, *self._waiting])
+            self._commit([*self._syncing, *self._waiting, *self._aside])
             self._drop()
 
     def lose(self, survives: bool) -> None:
@@ -153,17 +166,48 @@ class SimWriter(Writer):
     def _drop(self) -> None:
         self.is_open = False
         self._waiting, self._syncing = [], []
+        self._aside.clear()
 
     def _begin(self) -> None:
         if not self.is_open:
             return
         self._syncing, self._waiting = self._waiting, []
+        self._later(self._us_of(self._syncing), self._end)
+
+    def _us_of(self, writes: Iterable[_Submitted | Chore]) -> int:
         least, most = self._disk.sync_us
         takes = least + int(self._store.rng.random() * (most - least + 1))
         if self._disk.us_per_kb:
-            takes += sum(map(_size, self._syncing)) * self._disk.us_per_kb // 1000
-        hangs = max(0, self._disk.hangs_until - self._now())
-        self._later(takes + hangs, self._end)
+            takes += sum(map(_size, writes)) * self._disk.us_per_kb // 1000
+        return takes + max(0, self._disk.hangs_until - self._now())
+
+    def _begin_aside(self) -> None:
+        if self._aside:
+            first = self._aside[0]
+            self._later(self._us_of([first]), partial(self._end_aside, first))
+
+    def _end_aside(self, first: _Submitted) -> None:
+        if not self._aside or self._aside[0] is not first:
+            return
+        hangs = self._disk.hangs_until - self._now()
+        if hangs > 0:
+            self._later(hangs, partial(self._end_aside, first))
+            return
+        self._commit([self._aside.popleft()])
+        self._begin_aside()
+        self._readable()
+
+    def _overtake(self, group: int) -> None:
+        """The leader's snapshot is coming: the member's own is no longer wanted."""
+        before = list(self._aside)
+        for one in before:
+            if one.write.group == group:
+                self._aside.remove(one)
+                self._done.append(Completion((one.write,)))
+        if self._done:
+            self._later(0, self._readable)
+        if before and self._aside and self._aside[0] is not before[0]:
+            self._begin_aside()
 
     def _end(self) -> None:
         if not self.is_open:

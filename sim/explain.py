@@ -17,7 +17,8 @@ LAST_MAX = 40
 """So many of the last relevant events are told."""
 RELEVANT = {ROLE, COMMIT, VOTE, FAULT, LIFE}
 NETWORK, DISKS, STILL, DOWN = "network", "disk", "still", "down"
-LASTING = dict.fromkeys(("split", "one_way", "partial", "slow"), NETWORK) | {"err": DISKS, "full": DISKS}
+LASTING = dict.fromkeys(("split", "one_way", "partial", "slow", "resolve"), NETWORK)
+LASTING |= {"err": DISKS, "full": DISKS}
 """Faults that last until the next calm."""
 BEGINS = {"is killed": DOWN, "loses power": DOWN, "stops": DOWN, "stands still": STILL}
 ENDS = {"starts": DOWN, "goes on": STILL}

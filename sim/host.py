@@ -68,6 +68,8 @@ class NodeHost(Host):
         self.has_left = False
         self.fork_above_bytes = 0
         self.restart_us = RESTART_US
+        self.is_ending = False
+        """An actor that it cannot be without was ended on purpose: what it says of that is no bug."""
         self.replace_disk()
 
     def replace_disk(self) -> None:
@@ -91,6 +93,7 @@ class NodeHost(Host):
         except (Damaged, StorageFault) as error:
             self.trouble = str(error)
             return False
+        self.is_ending = False
         process = self.process = Process(world, self, self.endpoint)
         process.writer = SimWriter(
             store,

@@ -97,18 +97,34 @@ class Invariants:
             ) and not last.member.failed:
                 self._changed(last.member, core, last)
 
+        if process.dumps and not process.is_amid:
+            self._look_at_dumps(process)
+
+    def _look_at_dumps(self, process: "Process") -> None:
+        """A child that encodes a state is waited for, and belongs to one member that runs."""
+        waiting = {id(last.member.applier) for last in process.seen if not last.member.failed}
+        for child in process.dumps.values():
+            if id(child.owner) not in waiting:
+                self.world.violated(f"{process.name}: a child encodes a state that nobody waits for")
+            waiting.remove(id(child.owner))
+            if child.is_over:
+                self.world.violated(f"{process.name}: a child has encoded a state, and nobody takes it")
+
     def _find_members(self, process: "Process") -> None:
         """Actors were created: some may be members, perhaps in the place of others."""
         kernel = process.kernel
         manager = kernel.instance(process.manager)
         if manager is None or not hasattr(manager, "nodes"):
             return
-        process.created = kernel.created
+        process.created, process.hostings = kernel.created, manager.hostings
         before, process.seen = {id(last.member): last for last in process.seen}, []
         for hosting in manager.hostings.by_number.values():
             process.homes[hosting.record.number] = hosting
             member = kernel.instance(hosting.address) if hosting.address is not None else None
-            if member is None or member.failed or not hasattr(member, "core"):
+            if member is None or member.failed:
+                continue
+            if not hasattr(member, "core"):
+                process.created = 0  # its start waits in the queue: to be looked for again
                 continue
             last = before.get(id(member))
             if last is None:
@@ -184,6 +200,17 @@ class Invariants:
                 f"{past.name}: {core.id} changes the members at {core.membership.changed_at}, "
                 f"and {wanted} is not committed"
             )
+        voters, before_it = core.membership.current.voters, core.membership.history[-2][1].voters
+        if not set(before_it) <= set(voters):
+            following = [one for one in voters if self._has_term(one, core.term)]
+            if not has_quorum(following, voters):
+                self.world.violated(
+                    f"{past.name}: {core.id} keeps {voters}, of which only {following} know its term"
+                )
+
+    def _has_term(self, member: MemberId, term: Term) -> bool:
+        disk = self.disks.get(member)
+        return disk is not None and disk.term >= term
 
     def _no_lease_is_left(self, past: GroupPast, core: Any) -> None:
         """When a leader settles in, no earlier one may still believe its lease: it would answer what was
@@ -219,7 +246,7 @@ class Invariants:
     def written(self, process: "Process", writes: Sequence[Write]) -> None:
         """These are durable now."""
         for write in writes:
-            hosting = process.homes[write.group]
+            hosting = process.homes.get(write.group) or process.hostings.by_number[write.group]
             self._note(self.past(hosting.spec), hosting.member, write)
 
     def _note(self, past: GroupPast, member: MemberId, write: Write) -> None:

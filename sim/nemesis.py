@@ -11,7 +11,8 @@ from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING
 from fleet.errors import Damaged
 from fleet.raft.ids import node_of
 from fleet.sim.deeds import Deeds, Step, clock_moved, links_of, still_us
-from fleet.sim.host import NodeHost
+from fleet.sim.failing import actors_of, messages_of
+from fleet.sim.host import DAY_US, NodeHost
 from fleet.sim.network import Weather
 from fleet.sim.schedule import DEEDS, MS, Deed, Plan, S, argument, what_happens
 from fleet.sim.trace import FAULT
@@ -43,10 +44,14 @@ class Nemesis:
             reorder=rng.choice([0, 0, 0.05]),
         )
         sync_us = rng.choice([(200, 1_000), (500, 10_000), (5_000, 100_000)])
+        us_per_kb = rng.choice([0, 0, 1_000, 50_000])
+        dump_us = rng.choice([(200, 2_000), (200, 1_000_000)])
         if not plan.has_weather:
-            self.weather, sync_us = Weather(delay_us=FAIR_WEATHER_US), FAIR_SYNC_US
+            self.weather, sync_us, us_per_kb = Weather(delay_us=FAIR_WEATHER_US), FAIR_SYNC_US, 0
+        fork_above = rng.choice([0, 1, 1000])
         for node in world.nodes.values():
-            node.disk.sync_us = sync_us
+            node.disk.sync_us, node.disk.us_per_kb = sync_us, us_per_kb
+            node.dump_us, node.fork_above_bytes = dump_us, fork_above
         self.deeds = Deeds(world, admin)
         if plan.deeds is None:
             self.deeds.still_us = self._still_us
@@ -121,6 +126,9 @@ class Nemesis:
         one = self.any()
         return one.name, tuple(self.rng.choice([0, 1]) for _ in links_of(one))
 
+    def resolve(self) -> tuple[Any, ...]:
+        return self.any().name, self.rng.randint(1, 3000 * MS), self.rng.random() < 0.3
+
     def kill(self) -> tuple[Any, ...]:
         node = self.any()
         comes_back = self.rng.random() < 0.7
@@ -150,6 +158,22 @@ class Nemesis:
         node = self.any()
         return node.name, 0 if node.process is None else self.rng.randint(1, 6000 * MS)
 
+    def busy(self) -> tuple[Any, ...]:
+        return self.any().name, self.rng.randint(1, 5000 * MS)
+
+    def fail(self) -> tuple[Any, ...] | None:
+        """A member of the cluster as often as all others together."""
+        node, rng = self.any(), self.rng
+        actors = list(actors_of(node))
+        if not actors:
+            return None
+        actor = CLUSTER_GROUP if CLUSTER_GROUP in actors and rng.random() < 0.5 else rng.choice(actors)
+        message = rng.choice(messages_of(actor))
+        return node.name, actor, message, rng.random() < 0.5, rng.randint(1, 2000 * MS)
+
+    def fork(self) -> tuple[Any, ...]:
+        return self.any().name, self.rng.choice([0.1, 0.5, 1.0])
+
     def err(self) -> tuple[Any, ...]:
         return self.any().name, self.rng.choice([0.1, 1.0])
 
@@ -178,7 +202,8 @@ class Nemesis:
         return self.any().name, self.rng.randint(1, 3000 * MS)
 
     def jump_wall(self) -> tuple[Any, ...]:
-        return self.any().name, self.rng.randint(-3600 * S, 3600 * S)
+        most = self.rng.choice([3600 * S, DAY_US])
+        return self.any().name, self.rng.randint(-most, most)
 
     def transfer(self) -> tuple[Any, ...] | None:
         group = self.rng.choice([*self.groups, CLUSTER_GROUP])
@@ -210,6 +235,7 @@ class Nemesis:
         self.world.network.heal()
         for node in self.world.nodes.values():
             node.clock.set_rate(1000)
+            node.disk.us_per_kb = 0
             clock_moved(node)
         self.repair()
 

@@ -42,8 +42,7 @@ class Weather:
     breaks: float = 0.0
     """How likely a frame is lost, and its link with it."""
     twice: float = 0.0
-    """How likely a frame between nodes comes again later. No TCP does this, but Raft does not mind. Clients
-    do: they count how often they asked, to tell what was certainly not done."""
+    """How likely a frame comes again later. No TCP does this, but Thespian's own base over TCP does."""
     reorder: float = 0.0
     """How likely a frame overtakes those before it, as over a new link beside a dying one."""
     cut: set[tuple[str, str]] = field(default_factory=set)
@@ -299,7 +298,7 @@ class Network:
         else:
             at = end.arrives_at = max(at, end.arrives_at)
         world.at(at, self._arrive, end.other, frames)
-        if weather.twice and is_between_nodes and world.rng.random() < weather.twice:
+        if weather.twice and world.rng.random() < weather.twice:
             world.after(self.delay(src, dst) + int(world.rng.random() * weather.late_us),
                         self._arrive, end.other, frames)  # fmt: skip
 

@@ -22,8 +22,8 @@ MESSAGES_MAX = 500_000
 """More messages in one turn than this are a loop without end."""
 CUT_MESSAGES_MAX = 40
 """So many messages a busy process handles at most before it looks for what has arrived."""
-CUT_US_MAX = 200
-"""So long that may take."""
+CUT_US_MAX = 10_000
+"""So long that takes at most, with what else the process does."""
 FILENO_FIRST = 10
 
 
@@ -53,6 +53,8 @@ class Process:
         """By its own clock."""
         self.homes: dict[int, Any] = {}
         """Its members' hostings by number in the store, those that are gone too."""
+        self.hostings: Any = None
+        """Where its node manager keeps those that are not gone, once they were looked at."""
         self.seen: list[Seen] = []
         """What the invariants remember of its members."""
         self.created = 0
@@ -97,9 +99,10 @@ class Process:
         arrived comes into the queue before the turn goes on."""
         random = self.world.rng.random
         self.wire.look()
-        if self.kernel.run(self.clock.seconds(), 1 + int(random() * CUT_MESSAGES_MAX)) or self.wire.look():
+        budget = 1 + int(random() ** 4 * CUT_MESSAGES_MAX)
+        if self.kernel.run(self.clock.seconds(), budget) or self.wire.look():
             self.is_amid = True
-            self.world.after(1 + int(random() * CUT_US_MAX), self._go_on)
+            self.world.after(1 + int(random() ** 3 * CUT_US_MAX), self._go_on)
         self._end_turn()
 
     def _go_on(self) -> None:

@@ -54,11 +54,15 @@ DEEDS: dict[str, tuple[str, ...]] = {
     "partial": ("node", "other"),
     "slow": ("node", "us"),
     "break_links": ("node", "sides"),
+    "resolve": ("node", "us", "elsewhere"),
     "kill": ("node", "back_us"),
     "power": ("node", "back_us"),
     "kill_all": ("power", "steps"),
     "rolling": ("steps",),
     "pause": ("node", "us"),
+    "busy": ("node", "us"),
+    "fail": ("node", "actor", "message", "silently", "back_us"),
+    "fork": ("node", "chance"),
     "err": ("node", "chance"),
     "full": ("node",),
     "hang": ("node", "us"),
@@ -74,6 +78,10 @@ DEEDS: dict[str, tuple[str, ...]] = {
     "calm": (),
 }  # fmt: skip
 """`us` is a duration, `back_us` when it is back (None: not before the calm), `steps` are (node, after us)."""
+
+
+VITAL = ("node manager", "registry", "disk writer")
+"""Actors of which each node has one, and is not without. Others are named by their group."""
 
 
 def argument(deed: Deed, name: str) -> Any:
@@ -137,6 +145,9 @@ def what_happens(deed: Deed, began: int = 0) -> str:
             return f"every message from and to node {node} takes {span(values['us'])} longer"
         case "break_links":
             return f"the links of node {node} break"
+        case "resolve":
+            where = ", and lead elsewhere" if values["elsewhere"] else ""
+            return f"names take {span(values['us'])} to resolve on node {node}{where}"
         case "kill":
             return f"the process of node {node} is killed; {comes_back}"
         case "power":
@@ -148,6 +159,16 @@ def what_happens(deed: Deed, began: int = 0) -> str:
             return f"the nodes are restarted in good order: {_steps(now, values['steps'])}"
         case "pause":
             return f"node {node} stands still until {moment(now + values['us'])}"
+        case "busy":
+            return f"node {node} is busy until {moment(now + values['us'])}: its turns end after any message"
+        case "fail":
+            who, message = values["actor"], values["message"]
+            if who in VITAL:
+                return f"the {who} of node {node} ends before its next {message}; the node {comes_back[3:]}"
+            how = "dies without a word" if values["silently"] else "fails"
+            return f"the member of {who} on node {node} {how} before its next {message}"
+        case "fork":
+            return f"node {node} has no memory: {values['chance']:.0%} of all forks fail, or their children"
         case "err":
             return f"the disk of node {node} fails {values['chance']:.0%} of all writes"
         case "full":

@@ -153,6 +153,11 @@ class Story:
         managers = [node.manager for node in world.nodes.values() if node.manager is not None]
         hostings = [hosting for manager in managers for hosting in manager.hostings.by_number.values()]
         found += [f"{one.member} does not run: {one.trouble}" for one in hostings if one.trouble]
+        for manager in managers:
+            own = manager.citizen.own()
+            seen = own and own.address and manager._myRef.kernel.instance(own.address)
+            if seen and manager.view.rev != seen.applier.index:
+                found.append(f"{manager.start.name} sees the cluster as of {manager.view.rev}")
         found += [trouble for group in (CLUSTER_GROUP, *self.groups) if (trouble := self.trouble_of(group))]
         return found
 

@@ -33,13 +33,17 @@ Told = Callable[[Any, FleetError | None], None]
 # ever see what they did.
 
 
+ENDINGS = (ValueError, SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What commands raise, each as good as the other: they are failures of the command alone."""
+
+
 class Counter(Data):
     value: int = 0
 
     @command
     def spoil(self, value: int) -> None:
         self.value += value
-        raise ValueError(value)
+        raise ENDINGS[value % len(ENDINGS)](value)
 
     @query
     def taint(self, value: int) -> None:
@@ -61,7 +65,7 @@ class Register(Data):
     @command
     def spoil(self, value: int) -> None:
         self.value = value
-        raise ValueError(value)
+        raise ENDINGS[value % len(ENDINGS)](value)
 
     @query
     def taint(self, value: int) -> None:
@@ -89,7 +93,7 @@ class Listed(Data):
     @command
     def spoil(self, value: int) -> None:
         self.values.append(value)
-        raise ValueError(value)
+        raise ENDINGS[value % len(ENDINGS)](value)
 
     @command
     def append(self, value: int) -> None:

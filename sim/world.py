@@ -183,6 +183,9 @@ class _Ear(logging.Handler):
         self.world = world
 
     def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
         if record.levelno >= logging.CRITICAL or "raised" in str(record.msg):
-            self.world.alarms.append(self.format(record))
-        self.world.trace("log", say=record.getMessage())
+            ending = (node.name for node in self.world.nodes.values() if node.is_ending)
+            if not any(f"node={name} " in said for name in ending):
+                self.world.alarms.append(self.format(record))
+        self.world.trace("log", say=said)

@@ -58,6 +58,7 @@ class Stage:
         self.heal_links()
         for node in self.nodes.values():
             node.disk.errs, node.disk.is_full, node.disk.hangs_until = 0.0, False, 0
+            node.busy_until, node.forks_fail = 0, 0.0
             if node.process is not None:
                 node.process.resume()
             node.start()

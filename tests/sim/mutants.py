@@ -19,8 +19,9 @@ from tests.sim import (
     test_scenarios_members,
     test_scenarios_reads,
     test_scenarios_storage,
+    test_scenarios_writes,
 )
-from tests.sim.planted import elections, fleets, logs, members, reads, states
+from tests.sim.planted import edges, elections, fleets, logs, members, reads, states
 from tests.sim.planted.patches import Patches
 from tests.sim.stories import run_story
 from tests.sim.storms import run_storm
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
         test_scenarios_members,
         test_scenarios_reads,
         test_scenarios_storage,
+        test_scenarios_writes,
     )
     for name, test in vars(module).items()
     if name.startswith("test_")
@@ -65,7 +67,7 @@ MUTANTS = [
     Mutant(elections.majority_off_by_one, "story", 5),
     Mutant(elections.any_vote_reply_counts, "storm elections", 40),
     Mutant(elections.second_vote_in_a_term, "story", 5),
-    Mutant(elections.vote_for_a_shorter_log, "story", 5),
+    Mutant(elections.vote_for_a_shorter_log, "story", 20),
     Mutant(elections.longest_log_wins, "storm isolated", 40),
     Mutant(elections.learners_votes_count, "storm members", 40),
     Mutant(elections.timer_is_not_reset, "test_s11_a_group_to_which_nothing_happens_keeps_its_leader"),
@@ -94,25 +96,25 @@ MUTANTS = [
     Mutant(reads.lease_without_loyalty, "storm leases", 100, is_long=True),
     Mutant(reads.lease_forgotten_by_restart, "test_s19_a_restarted_member_is_as_loyal_as_it_was"),
     Mutant(reads.transfer_keeps_lease, "test_s18_the_lease_ends_before_another_is_told_to_lead"),
-    Mutant(reads.learner_takes_over, "storm members", 60),
+    Mutant(reads.learner_takes_over, "storm members", 100),
     Mutant(
         reads.stale_round_counts, "test_rv26_s20_late_answers_prolong_no_lease_and_confirm_no_read[False]"
     ),
     Mutant(members.change_before_own_commit, "storm members", 120),
     Mutant(members.two_changes_at_once, "storm members", 20),
     Mutant(members.change_is_not_rolled_back, "storm members", 40),
-    Mutant(members.change_in_force_when_committed, "story", 5),
+    Mutant(members.change_in_force_when_committed, "story", 20),
     Mutant(
         members.voter_at_once, "test_s28_a_newcomer_that_cannot_be_reached_does_not_lower_the_availability"
     ),
-    Mutant(members.minority_purges, "story", 5),
+    Mutant(members.minority_purges, "story", 20),
     Mutant(members.demoted_voter_never_stands, "test_a_voter_stands_whose_demotion_its_leader_has_lost"),
-    Mutant(members.empty_disk_keeps_its_name, "story", 5),
+    Mutant(members.empty_disk_keeps_its_name, "story", 20),
     Mutant(states.dedup_dropped, "story", 5),
     Mutant(states.results_in_one_queue, "storm elections", 10),
     Mutant(states.sessions_not_in_snapshots, "story", 10),
     Mutant(states.sessions_expire_by_own_clock, "story", 10),
-    Mutant(states.loss_is_a_refusal, "storm isolated", 200, is_long=True),
+    Mutant(states.loss_is_a_refusal, "storm refusals", 40),
     Mutant(states.refused_command_leaves_traces, "storm elections", 10),
     Mutant(states.stale_snapshot_accepted, "storm snapshots", 60),
     Mutant(states.snapshot_installed_unchecked, "storm snapshots", 40),
@@ -120,7 +122,7 @@ MUTANTS = [
     Mutant(states.snapshot_in_two_writes, "storm snapshots", 60),
     Mutant(fleets.retry_nobody_waits_for, "day power", 60, is_long=True),
     Mutant(fleets.founder_founds_again, "test_a_founder_that_left_does_not_found_again"),
-    Mutant(fleets.wall_clock_went_back, "day new disks", 10),
+    Mutant(fleets.wall_clock_went_back, "day new disks", 30),
     Mutant(
         fleets.rotten_snapshot_while_sending,
         "test_s08_s37_a_rotten_snapshot_is_not_sent_and_the_group_goes_on",
@@ -145,6 +147,19 @@ MUTANTS = [
         fleets.silence_while_it_stood_still,
         "test_nodes_that_all_stood_still_for_longer_than_the_purge_window_report_nobody",
     ),
+    Mutant(edges.watch_reported_once, "storm children", 40),
+    Mutant(edges.fork_never_fails, "story", 20),
+    Mutant(edges.two_dumps, "storm children", 40),
+    Mutant(edges.frozen_view, "day views", 40),
+    Mutant(edges.grace_counts_as_an_answer, "storm members", 40),
+    Mutant(edges.refusals_are_counted, "storm refusals", 40),
+    Mutant(edges.refused_copy_is_carried_out, "storm refusals", 40),
+    Mutant(edges.exit_ends_the_group, "story", 5),
+    Mutant(
+        edges.answers_wait_for_writes, "test_s74_writes_that_take_longer_than_an_election_cost_no_leadership"
+    ),
+    Mutant(edges.node_without_its_registry, "day edges", 20),
+    Mutant(edges.death_without_a_word, "day edges", 20),
 ]
 
 
@@ -232,6 +247,8 @@ FINDERS = {
     "differ in the end": "equal states in the end",
     "appended twice": "a command is executed once",
     "an actor failed": "an assertion in a member",
+    "a child ": "a child that encodes a state is waited for",
+    "know its term": "a change leaves a majority that follows",
     "no end after": "a run ends",
     "does not come right": "everything comes right after the faults",
     "to the same index": "everything comes right after the faults",

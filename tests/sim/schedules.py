@@ -4,8 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fleet.cluster import ACTIVE, LEAVING
-from fleet.sim.schedule import DEEDS, MS, Deed, Plan, S
+from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING
+from fleet.sim.schedule import DEEDS, MS, VITAL, Deed, Plan, S
 
 NODES = ("n1", "n2", "n3")
 DURATION_US = 2 * S
@@ -29,6 +29,10 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "per_mille": st.sampled_from([1000, 960, 1040]),
     "group": st.sampled_from(["x1", "x2"]),
     "state": st.sampled_from([LEAVING, ACTIVE]),
+    "actor": st.sampled_from([*VITAL, CLUSTER_GROUP, "g0"]),
+    "message": st.sampled_from(["WakeupMessage", "EndTurn", "PeerMail", "Persisted", "LocalRead", "Write"]),
+    "silently": st.booleans(),
+    "elsewhere": st.booleans(),
 }
 DRAWN = tuple(what for what in DEEDS if what not in ("flip", "transfer"))
 """Without those whose arguments are known only in a world."""

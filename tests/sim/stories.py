@@ -12,6 +12,8 @@ DAYS: dict[str, dict[str, int]] = {
     "rot": {"flip": 4, "kill": 2, "power": 1, "calm": 3, "split": 2},
     "power": {"power": 4, "split": 1, "calm": 4, "break_links": 1, "kill_all": 1},
     "groups": {"add_group": 4, "remove_group": 4, "kill": 2, "full": 1, "calm": 3},
+    "edges": {"fail": 4, "busy": 3, "fork": 2, "transfer": 1, "kill": 1, "calm": 2},
+    "views": {"fail": 5, "add_group": 4, "remove_group": 4},
     "full disks": {"full": 4, "drain": 2, "wipe": 1, "transfer": 2, "calm": 3, "kill": 1},
 }
 

@@ -53,6 +53,8 @@ class Profile(Struct, frozen=True):
     """At most so many commands before each deed."""
     reads: float = 0.3
     steps: int = 40
+    forks: bool = False
+    """Snapshots are encoded by children."""
 
 
 TURNS_MAX = 100_000
@@ -113,6 +115,22 @@ PROFILES = {
         nodes=(4, 5),
         config={"batch_entries_max": 1024},
     ),
+    "children": Profile(
+        "snapshots are encoded by children of busy processes, which now and then cannot be had",
+        {"busy": 6, "fork": 1, "isolate follower": 4, "heal": 4, "kill follower": 1, "revive": 2, "wait": 1},
+        config={"snapshot_floor_bytes": 300, "snapshot_ceiling_bytes": 300, "log_tail": 0},
+        weather={"delay_us": (50, 5_000)},
+        burst=8,
+        reads=0.1,
+        forks=True,
+    ),
+    "refusals": Profile(
+        "requests and what refuses them come twice and late, while leaders change under their clients",
+        {"isolate leader with client": 4, "transfer": 4, "heal": 3, "kill leader": 1, "revive": 2, "wait": 1},
+        config={"uncommitted_max": [1, 4, 8192], "batch_entries_max": [1, 1024]},
+        weather={"delay_us": (50, 20_000), "twice": 0.5, "late": 0.1, "late_us": 500_000, "breaks": 0.01},
+        burst=4,
+    ),
     "disks": Profile(
         "disks hang, err and lose what they had not synced",
         {"hang": 3, "err": 2, "power all": 1, "kill leader": 2, "kill follower": 2, "revive": 4, "heal": 3,
@@ -142,6 +160,8 @@ class Storm:
         }
         config = fleet.GroupConfig(**drawn)
         replicas = min(len(sim.nodes), rng.choice([3, 5]))
+        if self.profile.forks:
+            self._let_fork()
         names = ("c1", "c2", "c3")
         self.handles = {
             name: sim.group("g", Ledger, replicas=replicas, config=config, client=name) for name in names
@@ -208,6 +228,11 @@ class Storm:
             if method != "spoil":
                 asked = All() if method == "all" else Append(*args)
                 yield replace(operation, input=asked, output=output)
+
+    def _let_fork(self) -> None:
+        for node in self.sim.nodes.values():
+            node.fork_above_bytes, node.dump_us = 1, (200, 200_000)
+            node.manager.start = replace(node.manager.start, fork_above_bytes=1)
 
     # -- deeds -------------------------------------------------------------------------------------
 
@@ -310,6 +335,21 @@ class Storm:
 
     def _hang(self) -> str | None:
         return self._with(self._pick(self.rng.random() < 0.7), lambda name: self.sim.hang(name, 1.0))
+
+    def _busy(self) -> str | None:
+        def busy(name: str) -> None:
+            self.sim.nodes[name].busy_until = self.sim.world.now + 2000 * MS
+
+        return self._with(self._pick(self.rng.random() < 0.5), busy)
+
+    def _fork(self) -> str | None:
+        """Fails half of the time, or does so no more."""
+
+        def fork(name: str) -> None:
+            node = self.sim.nodes[name]
+            node.forks_fail = 0.5 - node.forks_fail
+
+        return self._with(self._pick(self.rng.random() < 0.5), fork)
 
     def _err(self) -> str | None:
         def err(name: str) -> None:

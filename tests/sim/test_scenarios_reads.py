@@ -74,7 +74,7 @@ def test_s19_a_restarted_member_is_as_loyal_as_it_was() -> None:
         old = leader_of(sim)
         eager, loyal = others(sim, old)
         sim.world.network.weather.cut.update(((old, eager), (eager, old)))
-        sim.run("900ms")
+        sim.run("400ms")
         sim.partition(old)
         sim.restart(loyal)
         wait_for_leader_but(sim, old)

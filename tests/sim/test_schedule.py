@@ -34,7 +34,7 @@ def test_each_kind_of_deed_can_be_drawn_done_and_told() -> None:
         "names": ("n1", "c1"), "node": "n2", "other": "n3", "inward": True, "us": 200_000, "back_us": 190_000,
         "steps": (("n1", 10_000), ("n2", 20_000)), "power": True, "sides": (0, 1), "chance": 0.1,
         "key": "00", "byte": 1, "bit": 1, "per_mille": 960, "signed_us": -5_000_000, "group": "g0",
-        "state": "leaving",
+        "state": "leaving", "actor": "registry", "message": "PeerMail", "silently": True, "elsewhere": True,
     }  # fmt: skip
     for what, names in DEEDS.items():
         deed = Deed(3_210_000, what, tuple(examples[name] for name in names))

@@ -182,3 +182,75 @@ def test_virtual_time_passes_by_itself_only_in_run() -> None:
     assert world.now == 3 * MS
     assert not world.run(MS, lambda: False)
     assert world.now == 4 * MS
+
+
+@pytest.mark.parametrize("actor", ["registry", "disk writer", "node manager"])
+def test_an_actor_that_a_node_is_not_without_takes_it_along_and_it_is_started_again(actor: str) -> None:
+    story = quiet()
+    world, deeds = story.world, story.nemesis.deeds
+    node = world.nodes["n2"]
+    first = node.process
+    message = "Write" if actor == "disk writer" else "PeerMail" if actor == "registry" else "WakeupMessage"
+    assert deeds.fail("n2", actor, message, False, 300 * MS)
+    assert world.run(5 * S, lambda: node.process is not first)
+    assert node.lives == 2
+    story.settle()
+    story.judge()
+
+
+@pytest.mark.parametrize("silently", [False, True])
+@pytest.mark.parametrize("message", ["Persisted", "EndTurn", "LocalRead"])
+def test_a_member_that_fails_before_any_message_starts_again(message: str, silently: bool) -> None:
+    story = quiet()
+    world, deeds = story.world, story.nemesis.deeds
+    (before,) = (m for m in world.members_of(CLUSTER_GROUP) if node_of(m.core.id) == "n2")
+    assert deeds.fail("n2", CLUSTER_GROUP, message, silently, 0)
+    deeds.add_group("x1")
+    world.run(5 * S)
+    (after,) = (m for m in world.members_of(CLUSTER_GROUP) if node_of(m.core.id) == "n2")
+    assert after is not before
+    story.settle()
+    story.judge()
+
+
+def test_a_busy_node_hears_of_what_arrives_in_the_middle_of_its_turns() -> None:
+    story = quiet()
+    world = story.world
+    cuts: list[int] = []
+    for node in world.nodes.values():
+        story.nemesis.deeds.busy(node.name, 10 * S)
+    for _ in range(1000):
+        world.run(10 * MS)
+        cuts += [len(node.process.kernel.queue) for node in world.nodes.values() if node.process]
+    assert max(cuts) > 1 and story.done > 50
+    story.settle()
+    story.judge()
+
+
+def test_a_big_state_is_encoded_by_a_child_and_a_fork_may_fail() -> None:
+    story = Story(1)
+    for node in story.world.nodes.values():
+        node.fork_above_bytes, node.dump_us = 1, (100, 100_000)
+    story.config = GroupConfig(snapshot_floor_bytes=300, snapshot_ceiling_bytes=300, log_tail=0)
+    story.found()
+    story.begin_load()
+    for node in story.world.nodes.values():
+        node.forks_fail = 0.3
+    story.world.run(10 * S)
+    story.settle()
+    story.judge()
+    (group,) = list(story.groups)[:1]
+    assert all(member.base_index > 10 for member in story.world.members_of(group))
+
+
+def test_names_that_resolve_late_or_elsewhere_only_put_off_what_must_be_dialled() -> None:
+    story = quiet()
+    world, deeds = story.world, story.nemesis.deeds
+    deeds.resolve("n1", 2 * S, False)
+    deeds.resolve("n2", S, True)
+    for name in ("n1", "n2"):
+        deeds.break_links(name, ())
+    world.run(5 * S)
+    assert "n2" in world.network.weather.misled
+    story.settle()
+    story.judge()

@@ -1,0 +1,120 @@
+"""Bugs at the edges of an actor: what is reported twice, ends early, cannot be had, or is nobody's now."""
+
+from typing import Any
+from unittest.mock import patch
+
+from thespian.actors import ChildActorExited, WatchMessage
+
+from fleet.actors import member
+from fleet.actors.channel import Channel
+from fleet.actors.citizen import Citizen
+from fleet.actors.hostings import Hostings
+from fleet.actors.member import Member
+from fleet.actors.node_manager import NodeManager
+from fleet.actors.refused import RefusedRequests
+from fleet.errors import FleetError
+from fleet.machine import DataMachine
+from fleet.raft import core
+from fleet.raft.events import SnapshotTaken
+from fleet.raft.progress import Progress
+from tests.sim.planted.patches import InHandlers, Patches
+
+
+def watch_reported_once() -> Patches:
+    """S72: a member relies on it that the end of its child is reported once."""
+
+    def trust(self: Member, m: Any, sender: Any) -> None:
+        assert self.dumping is not None
+        index, dump = self.dumping
+        self.dumping = self.watching = None
+        try:
+            taken: Any = SnapshotTaken(index, dump.take())
+        except member.NO_SNAPSHOT as error:
+            taken = self._snapshot_failed(error)
+        self.step(taken)
+
+    return [InHandlers(Member, WatchMessage, trust)]
+
+
+def fork_never_fails() -> Patches:
+    """S72: a fork for which there is no memory ends the member."""
+    return [patch.object(member, "NO_SNAPSHOT", (FleetError,))]
+
+
+def two_dumps() -> Patches:
+    """S72: the child that encodes a state is forgotten when the leader's snapshot overtakes it."""
+    cancel = Member._cancel_dump
+
+    def forget(self: Member) -> None:
+        if self.stopped:
+            cancel(self)
+
+    return [patch.object(Member, "_cancel_dump", forget)]
+
+
+def frozen_view() -> Patches:
+    """S73: a node waits for ever for what its cluster's member was asked before it was restarted."""
+
+    def on_applied(self: Citizen, m: Any, sender: Any) -> None:
+        self.replica = sender
+        self.applied = max(self.applied, m.index)
+        self.snapshot = max(self.snapshot, m.snapshot)
+        self._read()
+
+    return [patch.object(Citizen, "on_applied", on_applied)]
+
+
+def grace_counts_as_an_answer() -> Patches:
+    """S77: a fresh leader lets the only live voter go, as it has not yet missed the dead one."""
+    return [patch.object(Progress, "answers", Progress.is_responsive)]
+
+
+def refusals_are_counted() -> Patches:
+    """S78: a refusal that arrives twice stands for two sends of a command."""
+    on_refusal = Channel._on_refusal
+
+    def count(self: Channel, m: Any, now: Any) -> None:
+        for seq in () if m.lost or m.session != self.session else m.seqs:
+            call = self.inflight.get(seq)
+            if call is not None and call.sends and m.number not in call.sends:
+                call.sends = call.sends[1:]
+        on_refusal(self, m, now)
+
+    return [patch.object(Channel, "_on_refusal", count)]
+
+
+def refused_copy_is_carried_out() -> Patches:
+    """S78: a request that was refused comes again, and is executed."""
+    return [patch.object(RefusedRequests, "__contains__", lambda self, m: False)]
+
+
+def exit_ends_the_group() -> Patches:
+    """SystemExit, raised by a command, is no failure of that command: it goes on to whoever applies it."""
+    failed = DataMachine._failed
+
+    def only_exceptions(self: DataMachine, error: BaseException, before: Any) -> Any:
+        if not isinstance(error, Exception):
+            raise error
+        return failed(self, error, before)
+
+    return [patch.object(DataMachine, "_failed", only_exceptions)]
+
+
+def node_without_its_registry() -> Patches:
+    """A node whose registry or disk writer died goes on, and only looks alive."""
+
+    def ignore(self: NodeManager, m: Any, sender: Any) -> None:
+        self.hostings.on_child_exited(m.childAddress)
+
+    return [InHandlers(NodeManager, ChildActorExited, ignore)]
+
+
+def death_without_a_word() -> Patches:
+    """A member that died without a word is not started again."""
+    return [patch.object(Hostings, "on_child_exited", lambda self, address: None)]
+
+
+
+def answers_wait_for_writes() -> Patches:
+    """S74: heartbeats' answers leave when whatever is being written is written."""
+    return [patch.object(core, "is_kept_already", lambda core, message: False)]

@@ -1,0 +1,27 @@
+"""Scenarios of writes that take long."""
+
+from fleet.testing import Sim
+from tests.sim.scenes import Log, config, member, terms
+
+
+def test_s74_writes_that_take_longer_than_an_election_cost_no_leadership() -> None:
+    """Of snapshots, due on all members at about the same time, and of big entries."""
+    sim = Sim(seed=74)
+    often = config(snapshot_floor_bytes=2_000, snapshot_ceiling_bytes=2_000, snapshot_factor=1, log_tail=0)
+    group = sim.group("g", Log, config=often)
+    group.put(bytes(100_000))
+    sim.run("1s")
+    before, base = terms(sim), member(sim, "n1").base_index
+    for node in sim.nodes.values():
+        node.disk.us_per_kb = 10_000
+    for value in range(100):
+        asked_at = sim.now
+        group.append(value)
+        assert sim.now - asked_at < 0.1
+        sim.run("20ms")
+    assert member(sim, "n1").base_index > base
+    for _ in range(5):
+        asked_at = sim.now
+        group.put(bytes(45_000))
+        assert sim.now - asked_at > 0.4
+    assert terms(sim) == before
