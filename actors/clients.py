@@ -1,6 +1,6 @@
 """A member's counter for clients: who waits for which command or read, and what each is told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from thespian.actors import ActorAddress
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 REPLY_BYTES_MAX = 8 << 20
 """A reply that is so long leaves; what else there is to tell goes into the next."""
+PENDING_MAX = 16_384
+"""Commands and queries under way of one client; its own window is far smaller."""
+READING_BYTES_MAX = 64 << 20
+"""Of all queries that wait in this group."""
 RESULT_BYTES_MAX = 32 << 20
 """One result, so that with a full reply before it, it still fits a frame of a link."""
 
@@ -45,6 +49,8 @@ class Reading:
     waiter: Waiter
     queries: tuple[tuple[int, bytes], ...]
     """(query id, payload)"""
+    size: int
+    """Of the payloads."""
 
 
 @dataclass(slots=True)
@@ -67,6 +73,7 @@ class ClientDesk:
         self.commands: dict[tuple[SessionId, int], Waiter] = {}
         self.openings: dict[str, Waiter] = {}
         self.readings: dict[int, Reading] = {}
+        self.reading_bytes = 0
         self.proposals: dict[int, Proposal] = {}
         self.dirty: dict[str, Waiter] = {}
         self.refused = RefusedRequests()
@@ -86,10 +93,22 @@ class ClientDesk:
         if m.opens or m.commands or m.closes:
             self._propose(m, waiter)
         if m.queries:
-            token = self.next_token()
-            self.readings[token] = Reading(waiter, m.queries)
-            waiter.pending += 1
-            self.member.step(Query(token))
+            self._query(m, waiter)
+
+    def _query(self, m: ClientRequest, waiter: Waiter) -> None:
+        size = sum(len(payload) for _, payload in m.queries)
+        if waiter.pending + len(m.queries) > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:
+            queries = tuple(query for query, _ in m.queries)
+            self._refuse(waiter, self._overloaded(), queries=queries, number=m.number)
+            return
+        token = self.next_token()
+        self.readings[token] = Reading(waiter, m.queries, size)
+        self.reading_bytes += size
+        waiter.pending += len(m.queries)
+        self.member.step(Query(token))
+
+    def _overloaded(self) -> FleetError:
+        return Overloaded("too much is under way in this group", group=self.member.spec.name)
 
     def _propose(self, m: ClientRequest, waiter: Waiter) -> None:
         """A command that is under way already is not proposed again: its client only asked twice.
@@ -103,6 +122,8 @@ class ClientDesk:
         bodies: list[Command | SessionOpened | SessionClosed] = []
         seqs = []
         trouble = self._trouble() if m.commands else None
+        if waiter.pending + len(m.commands) > PENDING_MAX:
+            trouble = self._overloaded()
         for seq, payload in m.commands:
             if (m.session, seq) in self.commands:
                 continue
@@ -160,25 +181,37 @@ class ClientDesk:
             self.dirty[waiter.name] = waiter
 
     def on_read(self, token: int, lease: bool = False) -> None:
-        """Execute the reads now; what a lease allowed is told only if it still holds (S19)."""
+        """Execute the reads, a reply at a time; what a lease allowed is told only while it holds (S19)."""
         reading = self.readings.pop(token)
-        member = self.member
-        answers = [(query, member.applier.query(payload)) for query, payload in reading.queries]
-        if lease and not member.core.lease_holds(member.start.clock.now_ms()):
-            self.readings[token] = reading
-            member.step(Query(token, lease=False))
-            return
-        if member.hooks is not None:
-            member.hooks.on_read(reading.queries, answers)
-        reading.waiter.pending -= 1
+        member, queries = self.member, reading.queries
+        while queries:
+            answers: list[tuple[int, bytes]] = []
+            size = 0
+            for query, payload in queries:
+                answers.append((query, member.applier.query(payload)))
+                size += len(answers[-1][1])
+                if size > REPLY_BYTES_MAX:
+                    break
+            if lease and not member.core.lease_holds(member.start.clock.now_ms()):
+                self.readings[token] = replace(reading, queries=queries)
+                member.step(Query(token, lease=False))
+                return
+            if member.hooks is not None:
+                member.hooks.on_read(queries[: len(answers)], answers)
+            queries = queries[len(answers) :]
+            reading.waiter.pending -= len(answers)
+            self._answer(reading.waiter, answers)
+        self.reading_bytes -= reading.size
+
+    def _answer(self, waiter: Waiter, answers: list[tuple[int, bytes]]) -> None:
         for query, value in answers:
             if len(value) > RESULT_BYTES_MAX:
                 what = f"a result of {len(value)} bytes; {RESULT_BYTES_MAX} is the most"
-                error = TooLarge(what, group=member.spec.name)
-                self._refuse(reading.waiter, error, queries=(query,))
+                error = TooLarge(what, group=self.member.spec.name)
+                self._refuse(waiter, error, queries=(query,))
             else:
-                reading.waiter.answers.append((query, value))
-                self._count(reading.waiter, value)
+                waiter.answers.append((query, value))
+                self._count(waiter, value)
 
     def _count(self, waiter: Waiter, value: bytes) -> None:
         self.dirty[waiter.name] = waiter
@@ -191,7 +224,8 @@ class ClientDesk:
         reading = self.readings.pop(answer.token, None)
         if reading is not None:
             queries = tuple(query for query, _ in reading.queries)
-            reading.waiter.pending -= 1
+            reading.waiter.pending -= len(queries)
+            self.reading_bytes -= reading.size
             self._refuse(reading.waiter, self._why(answer), answer.leader, queries=queries)
             return True
         proposal = self.proposals.pop(answer.token, None)
@@ -234,7 +268,7 @@ class ClientDesk:
     def _why(self, answer: Answer) -> FleetError:
         group = self.member.spec.name
         if answer.error == OVERLOADED:
-            return Overloaded("too much is under way in this group", group=group)
+            return self._overloaded()
         where = self.member.core.id
         if self.member.is_full and answer.error in (NOT_LEADER, LOST):
             return Unavailable(DISK_FULL, group=group, node=node_of(where))

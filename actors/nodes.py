@@ -22,6 +22,8 @@ ECHOES_MAX: Final = 3
 TOLD_MAX: Final = 5
 RUNS_MS: Final[Millis] = 3000
 """A process that said hello no longer ago runs."""
+NODES_MAX: Final = 1000
+"""Nobody may make a node remember more, and call on them each second."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -48,6 +50,8 @@ class KnownNodes:
         if info.name == self.me.name or (known is not None and known.started_ms >= info.started_ms):
             return False
         if self.remembered_boot(info) > info.boot:
+            return False
+        if known is None and len(self.infos) >= NODES_MAX:
             return False
         self.infos[info.name] = info
         return True
@@ -82,6 +86,8 @@ class KnownNodes:
     def meet(self, info: NodeInfo, manager: ActorAddress, registry: ActorAddress, now: Millis) -> bool:
         """The node itself said this, so it holds even if its wall clock went back since its last life.
         True: this is news."""
+        if info.name not in self.infos and len(self.infos) >= NODES_MAX:
+            return False
         is_news = self.infos.get(info.name) != info or info.name not in self.managers
         if info.boot < self.remembered_boot(info):  # it could not be counted
             info = replace(info, boot=self.remembered_boot(info))

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from fleet.actors.base.wire import LENGTH
 
+_FIRST_BYTES = 64 * 1024
+
 
 class FrameError(Exception):
     """The peer does not keep to the form; nothing that follows can be trusted."""
@@ -13,10 +15,11 @@ class FrameReader:
     """Receive into `space()`, then hand the count to `received()`.
 
     Small frames are read in place from the shared buffer, without a copy; the rest of a large one is
-    received straight into its own. `limit` may be raised once the peer is known.
+    received straight into its own, which grows as bytes arrive: announcing one costs no memory. `limit`
+    may be raised once the peer is known.
     """
 
-    __slots__ = ("limit", "_shared", "_header", "_frame", "_have")
+    __slots__ = ("limit", "_shared", "_header", "_frame", "_have", "_size")
 
     def __init__(self, shared: memoryview, limit: int) -> None:
         self.limit = limit
@@ -24,6 +27,7 @@ class FrameReader:
         self._header = b""
         self._frame: bytearray | None = None
         self._have = 0
+        self._size = 0
 
     def space(self) -> memoryview:
         if self._frame is None:
@@ -38,9 +42,13 @@ class FrameReader:
         """
         if self._frame is not None:
             self._have += count
-            if self._have == len(self._frame):
+            if self._have == self._size:
                 whole, self._frame = self._frame, None
                 yield memoryview(whole)
+            elif self._have == len(self._frame):
+                grown = bytearray(min(2 * self._have, self._size))
+                grown[: self._have] = self._frame
+                self._frame = grown
             return
         data = self._shared[:count]
         if self._header:
@@ -54,8 +62,9 @@ class FrameReader:
                 raise FrameError(f"a frame of {size} bytes, over the limit of {self.limit}")
             at += LENGTH.size
             if size > end - at:
-                self._frame = bytearray(size)
                 self._have = end - at
+                self._size = size
+                self._frame = bytearray(min(size, max(2 * self._have, _FIRST_BYTES)))
                 self._frame[: self._have] = data[at:]
                 return
             yield data[at : at + size]

@@ -47,7 +47,9 @@ class Link:
     Whatever arrives, and whenever, can at worst close this link.
 
     Invariant: no body of a frame is decoded before `stage` is UP. Of what waits to leave, `_backlog`
-    was refused by the socket and goes first; the outbox grows behind it.
+    was refused by the socket and goes first; the outbox grows behind it. While `is_full`, nothing is read:
+    whoever asks and does not read the answers waits. That holds for processes that only dial; of two nodes
+    that both wait to be read, neither would read.
     """
 
     __slots__ = (
@@ -61,6 +63,8 @@ class Link:
         "frame_bytes_max",
         "outbox",
         "dirty",
+        "is_full",
+        "_counted",
         "_backlog",
         "_reader",
         "_handshake",
@@ -78,6 +82,9 @@ class Link:
         self.frame_bytes_max = FRAME_BYTES_MIN
         self.outbox = Outbox()
         self.dirty = False
+        self.is_full = False
+        self._counted = 0
+        """Of what waits here, what is in the sum of all links."""
         self._backlog: memoryview | None = None
         self._reader = FrameReader(links.shared, HANDSHAKE_BYTES_MAX)
         self._handshake: Acceptor | Connector
@@ -87,6 +94,10 @@ class Link:
             self._send_now(self._handshake.greeting)
         else:
             self._handshake = Connector(links.identity)
+
+    def is_backlogged(self) -> bool:
+        """The socket takes no more for now."""
+        return self._backlog is not None
 
     def waiting_bytes(self) -> int:
         return len(self.outbox.frames) + (0 if self._backlog is None else len(self._backlog))
@@ -101,8 +112,8 @@ class Link:
             return
         outbox = self.outbox
         waiting = len(outbox.frames) if self._backlog is None else self.waiting_bytes()
-        if waiting > links.settings.buffer_bytes_max:
-            links.drop("full")
+        if waiting > links.mark_bytes and links.is_over_budget(self, waiting):
+            links.drop("full", self.address)
             return
         try:
             outbox.add(dst.local, sender._aaddr.local, message, self.frame_bytes_max)
@@ -121,7 +132,10 @@ class Link:
         self.dirty = False
         outbox = self.outbox
         outbox.close()
-        if self._backlog is not None or self.stage is not UP:
+        if self.stage is not UP:
+            return
+        if self._backlog is not None:
+            self._count()
             return
         frames = outbox.frames
         try:
@@ -136,7 +150,8 @@ class Link:
         else:
             outbox.frames = bytearray()
             self._backlog = memoryview(frames)[sent:]
-            self.links.reactor.change(self.sock.fileno(), _READ | EPOLLOUT)
+            self._count()
+            self._watch()
 
     def _drain(self) -> None:
         """The socket takes more."""
@@ -144,13 +159,40 @@ class Link:
             sent = self.sock.send(self._backlog)
             if sent < len(self._backlog):
                 self._backlog = self._backlog[sent:]
+                self._count()
                 return
             self._backlog = None
             self.outbox.close()
             if self.outbox.frames:
                 self._backlog = memoryview(self.outbox.frames)
                 self.outbox.frames = bytearray()
-        self.links.reactor.change(self.sock.fileno(), _READ)
+        self._count()
+        self._watch()
+
+    def _count(self) -> None:
+        """Take what waits here into the sum, and stop or begin to read by it."""
+        links, waiting = self.links, self.waiting_bytes()
+        links.waiting_bytes += waiting - self._counted
+        self._counted = waiting
+        mark = links.mark_bytes
+        is_full = waiting > (mark // 2 if self.is_full else mark) and self.peer is None and not self.endpoint
+        if is_full != self.is_full:
+            self.is_full = is_full
+            links.counts["paused"] += is_full
+            self._watch()
+
+    def forget(self) -> None:
+        """It was closed: nothing waits any more."""
+        self.links.waiting_bytes -= self._counted
+        self._counted = 0
+        self._backlog = None
+        self.outbox = Outbox()
+
+    def _watch(self) -> None:
+        reading = 0 if self.is_full else _READ
+        self.links.reactor.change(
+            self.sock.fileno(), reading | (EPOLLOUT if self._backlog is not None else 0)
+        )
 
     def _send_now(self, data: bytes) -> None:
         """Handshake only: the socket's buffer is all but empty, so it takes everything or is broken."""

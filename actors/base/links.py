@@ -46,6 +46,8 @@ _ACCEPTS_A_TURN = 64
 _ACCEPT_PAUSE_S = 0.1
 _PEERS_MAX = 4096
 _LOG_EVERY_S = 60.0
+_LOGGED_MAX = 1000
+"""Different things in so long; more are not told."""
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -81,6 +83,10 @@ class Links:
         self.dirty: list[Link] = []
         self.counts: Counter[str] = Counter()
         self.errors: dict[str, str] = {}
+        self.waiting_bytes = 0
+        """What sockets refused and has not left yet, on all links."""
+        self._pruned_at = 0.0
+        self.mark_bytes = min(settings.mark_bytes, settings.buffer_bytes_max)
         self._listener = listener
         self._peers: dict[str, Peer] = {}
         self._by_boot: dict[int, Link] = {}
@@ -104,7 +110,10 @@ class Links:
             return
         peer = self._peers.get(endpoint)
         if peer is None:
-            peer = self._new_peer(endpoint)
+            if not self._has_room_for_peers():
+                self.drop("peers", endpoint)
+                return
+            peer = self._peers[endpoint] = Peer(endpoint)
         link = peer.link
         if link is not None and link.stage is UP:
             link.post(dst, sender, message)
@@ -147,7 +156,7 @@ class Links:
         if peer.is_idle(now):
             self._dial(peer)
         if peer.known_dead or (peer.link is None and not peer.resolving):
-            self.drop("unconnected")
+            self.drop("unconnected", peer.endpoint)
             return
         try:
             item = encode_item(dst.local, sender.ident.local, message)
@@ -155,10 +164,20 @@ class Links:
             self.unencodable(dst, sender, message, error)
             return
         if not peer.wait(now, dst.boot, item, self.settings.waiting_bytes_max):
-            self.drop("waiting")
+            self.drop("waiting", peer.endpoint)
 
-    def drop(self, why: str) -> None:
-        self.counts["dropped_" + why] += 1
+    def is_over_budget(self, link: Link, waiting: int) -> bool:
+        """For a link above its mark: whether no more may wait there."""
+        settings = self.settings
+        return waiting > settings.buffer_bytes_max or (
+            link.is_backlogged() and self.waiting_bytes > settings.buffers_bytes_max
+        )
+
+    def drop(self, why: str, where: str) -> None:
+        key = "dropped_" + why
+        self.counts[key] += 1
+        if why != "unconnected":  # which is told as what keeps it from being connected
+            self._log(key, "", "messages for %s dropped: %s; %d so far", where, why, self.counts[key])
 
     def unencodable(self, dst: ActorId, sender: Address, message: Any, error: Exception) -> None:
         self.counts["unencodable"] += 1
@@ -168,13 +187,14 @@ class Links:
 
     # -- dialling ----------------------------------------------------------------------------------
 
-    def _new_peer(self, endpoint: str) -> Peer:
-        if len(self._peers) >= _PEERS_MAX:
-            now = self.reactor.now()
+    def _has_room_for_peers(self) -> bool:
+        """Addresses come in messages: nobody may make this process remember, and dial, without end."""
+        now = self.reactor.now()
+        if len(self._peers) >= _PEERS_MAX and now - self._pruned_at >= 1.0:
+            self._pruned_at = now
             self._peers = {name: peer for name, peer in self._peers.items() if not peer.is_idle(now)}
             self.errors = {name: reason for name, reason in self.errors.items() if name in self._peers}
-        peer = self._peers[endpoint] = Peer(endpoint)
-        return peer
+        return len(self._peers) < _PEERS_MAX
 
     def _dial(self, peer: Peer) -> None:
         if not self.settings.secret:
@@ -263,7 +283,14 @@ class Links:
         self.errors[peer.endpoint] = reason
         level = logging.ERROR if reason in (WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION) else logging.WARNING
         endpoint = peer.endpoint
-        self._log("dial", endpoint, "endpoint=%s cannot be reached: %s", endpoint, reason, level=level)
+        self._log(
+            "dial",
+            endpoint if peer.host else "",
+            "endpoint=%s cannot be reached: %s",
+            endpoint,
+            reason,
+            level=level,
+        )
         self.kernel.link_refused(peer.endpoint, reason)
 
     # -- accepting ---------------------------------------------------------------------------------
@@ -347,9 +374,9 @@ class Links:
         oldest = self.reactor.now() - self.settings.waiting_ms_max / 1000
         for since, boot, item in peer.take_waiting():
             if since < oldest or (boot and boot != link.boot):
-                self.drop("waiting")
+                self.drop("waiting", peer.endpoint)
             elif not link.outbox.add_encoded(item, link.frame_bytes_max):
-                self.drop("too_large")
+                self.drop("too_large", peer.endpoint)
         link.touch()
 
     def closed(self, link: Link, reason: str) -> None:
@@ -359,6 +386,7 @@ class Links:
             return
         self.reactor.remove(link.sock.fileno())
         link.sock.close()
+        link.forget()
         self._all.discard(link)
         self._unproved.pop(link, None)
         peer = link.peer
@@ -400,7 +428,9 @@ class Links:
         now = self.reactor.now()
         if now - self._logged.get((kind, about), -_LOG_EVERY_S) < _LOG_EVERY_S:
             return
-        if len(self._logged) > 1000:
-            self._logged.clear()
+        if len(self._logged) > _LOGGED_MAX:
+            self._logged = {key: at for key, at in self._logged.items() if now - at < _LOG_EVERY_S}
+            if len(self._logged) > _LOGGED_MAX:
+                return
         self._logged[(kind, about)] = now
         log.log(level, text, *args)

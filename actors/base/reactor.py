@@ -39,6 +39,10 @@ _SHORT_WAIT_S = 0.000_2
 _SHORT_WAITS = 32
 """So many short waits in a row make a short one likely: then looking is cheaper than sleeping."""
 _POLL_S_MAX = 3600.0
+_QUEUE_MAX = 1000
+"""Above this, waiting messages are handled before more are read: the senders' sockets hold what comes."""
+_UNREAD_TURNS_MAX = 8
+"""But whoever sends to itself without end does not keep others out."""
 _LOG_EVERY_S = 60.0
 STACK_LINES = 6
 """Of the innermost frames, where a thread hangs."""
@@ -68,6 +72,7 @@ class Reactor:
         self._asleep = False
         self._ending = False
         self._short_waits = 0
+        self._unread_turns = 0
         self._logged: dict[str, float] = {}
         self._thread: threading.Thread | None = None
         self._on_end: Callable[[], None] = lambda: None
@@ -190,10 +195,15 @@ class Reactor:
             self._end()
 
     def _turn(self, more: bool) -> bool:
-        self._asleep = True
-        timeout = 0.0 if more or self._inbox else self._timeout()
-        events = self._wait(timeout) if timeout else self._epoll.poll(0, _EVENTS_MAX)
-        self._asleep = False
+        if len(self.kernel.queue) > _QUEUE_MAX and self._unread_turns < _UNREAD_TURNS_MAX:
+            self._unread_turns += 1
+            events: list[tuple[int, int]] = []
+        else:
+            self._unread_turns = 0
+            self._asleep = True
+            timeout = 0.0 if more or self._inbox else self._timeout()
+            events = self._wait(timeout) if timeout else self._epoll.poll(0, _EVENTS_MAX)
+            self._asleep = False
         for fd, mask in events:
             handler = self._handlers.get(fd)
             if handler is not None:

@@ -18,6 +18,10 @@ class LinkSettings:
     frame_bytes_max: int = 64 * 1024 * 1024
     buffer_bytes_max: int = 64 * 1024 * 1024
     """What may wait for one peer that does not read; above it messages for that peer are dropped."""
+    buffers_bytes_max: int = 256 * 1024 * 1024
+    """What may wait for all peers together; above it messages for peers above their mark are dropped."""
+    mark_bytes: int = 4 * 1024 * 1024
+    """A process that only dials and has so much waiting for it is not read until half of that has left."""
     waiting_bytes_max: int = 256 * 1024
     """What may wait for the first connect to a peer, for `waiting_ms_max` at most."""
     waiting_ms_max: int = 1000

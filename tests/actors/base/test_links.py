@@ -567,6 +567,57 @@ def test_a_peer_that_never_reads_fills_its_own_buffer_and_no_more(start: Start) 
         assert len(deaf.recv(100)) == 100
 
 
+def test_s69_a_client_that_asks_and_does_not_read_is_not_read_either(start: Start) -> None:
+    node, client = start(mark_bytes=1_000_000, dead_after_ms=60_000), start(listen=None)
+    echo = node.createActor(Echo)
+    question = frame((echo.ident.local, 9, -2, bytes(50_000)))
+    with join(node.base.endpoint, boot=4711) as deaf:
+        deaf.settimeout(0.2)
+        asked = 0
+        try:
+            while asked < 2000:  # until nobody takes what it asks
+                deaf.sendall(question)
+                asked += 1
+        except TimeoutError:
+            pass
+        assert asked < 1000
+        stats = node.base.stats()
+        assert stats["paused"] == 1 and stats["waiting_bytes"] < 2_000_000
+        assert stats.get("dropped_full", 0) == 0
+        assert client.ask(echo, "hello", WAIT_S) == "hello"
+        deaf.settimeout(WAIT_S)
+        answers = 0
+        while answers < asked:  # once it reads, it is read on, and nothing was lost
+            answers += len(msgspec.msgpack.decode(read_frame(deaf)))
+    eventually(lambda: node.base.stats()["waiting_bytes"] == 0)
+
+
+def test_s69_all_links_together_hold_no_more_than_their_budget(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = start(mark_bytes=100_000, buffers_bytes_max=2_000_000, dead_after_ms=60_000)
+    deaf = [join(node.base.endpoint, boot=boot) for boot in (1, 2, 3, 4)]
+    for boot in (1, 2, 3, 4):
+        node.tell(node.createActor(Flood), Address(ActorId("", boot, 9)))
+    eventually(lambda: node.base.stats().get("dropped_full", 0) > 1000)
+    assert node.base.stats()["waiting_bytes"] < 2_000_000 + 4 * 1_200_000
+    assert len([record for record in caplog.records if "dropped: full" in record.getMessage()]) == 1
+    for sock in deaf:
+        sock.close()
+    eventually(lambda: node.base.stats()["waiting_bytes"] == 0)
+
+
+def test_s69_addresses_that_messages_bring_are_remembered_and_logged_up_to_a_limit(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = start(retry_ms_min=60_000, retry_ms_max=60_000)
+    for number in range(5000):
+        node.tell(remote_address(f"127.0.0.1:{number}x", "echo"), 1)
+    eventually(lambda: node.base.stats().get("dropped_peers", 0) > 900)
+    assert len(node.base._links._peers) <= 4096
+    assert len([record for record in caplog.records if "bad endpoint" in record.getMessage()]) == 1
+
+
 class Flood(Actor):
     """Sends without end to whom it is given."""
 

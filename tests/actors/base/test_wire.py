@@ -226,6 +226,13 @@ def test_frames_come_whole_however_the_bytes_arrive(step: int) -> None:
     assert read_all(data, step=step) == bodies
 
 
+def test_s69_a_frame_that_is_only_announced_costs_no_memory() -> None:
+    reader = FrameReader(memoryview(bytearray(SHARED)), 1 << 30)
+    reader.space()[:9] = LENGTH.pack(1 << 29) + b"begin"
+    assert list(reader.received(9)) == []
+    assert len(reader.space()) < 100_000
+
+
 def test_a_length_over_the_limit_is_refused_before_anything_is_allocated() -> None:
     with pytest.raises(FrameError, match="over the limit"):
         read_all(LENGTH.pack(2**32 - 1), limit=4096)

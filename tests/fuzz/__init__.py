@@ -1,0 +1,1 @@
+"""Hostile bytes for links: `python -m tests.fuzz --minutes M`."""

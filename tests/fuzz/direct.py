@@ -1,0 +1,150 @@
+"""A node in this very thread, on links without sockets: hundreds of thousands of inputs a minute."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from fleet.actors.base.handshake import Hello, Identity
+from fleet.actors.base.link import CLOSED, PROVING, Link
+from fleet.actors.base.links import Links
+from fleet.actors.base.peers import Peer
+from fleet.actors.base.settings import LinkSettings
+from fleet.actors.mail import GroupSpec, HostMember
+from fleet.payload import encode_class
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Founded
+from fleet.raft.ids import member_id
+from tests.actors.base.helpers import CLUSTER, SECRET
+from tests.actors.test_node_manager import N1, NodeBench
+from tests.fuzz.inputs import Inputs
+from tests.processes.classes import Counter
+
+GROUP = "victim"
+MEMBER = member_id(N1, "aaaa", "f1")
+SOCKET_BYTES = 256 * 1024
+
+
+class Socket:
+    """One that takes everything and gives what it was told to."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.incoming = b""
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def recv_into(self, space: memoryview) -> int:
+        if not self.incoming:
+            raise BlockingIOError
+        taken, self.incoming = self.incoming[: len(space)], self.incoming[len(space) :]
+        space[: len(taken)] = taken
+        return len(taken)
+
+    def send(self, data: Any) -> int:
+        return len(data)
+
+    def close(self) -> None: ...
+
+
+class Events:
+    """A reactor that looks at nothing by itself."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.watched: set[int] = set()
+
+    def add(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
+        self.watched.add(fd)
+
+    def change(self, fd: int, mask: int) -> None: ...
+
+    def remove(self, fd: int) -> None:
+        self.watched.discard(fd)
+
+    def call_at(self, when: float, action: Callable[[], None]) -> None: ...
+
+    def post(self, action: Callable[[], None]) -> None: ...
+
+
+class Direct:
+    """Invariant between two inputs: everything that an input brought has been handled."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.bench = bench = NodeBench()
+        bench.start()
+        spec = GroupSpec(
+            GROUP, encode_class(Counter), GroupConfig(), 7, MEMBER, Founded(MEMBER, "", GroupConfig())
+        )
+        bench.request(HostMember(spec, ()))
+        self.events = Events(bench.transport.now)
+        settings = LinkSettings(cluster=CLUSTER, secret=SECRET)
+        self.links = Links(self.events, bench.kernel, settings, None)  # type: ignore[arg-type]
+        identity = Identity(CLUSTER, SECRET, 4711, "", 1 << 20)
+        self.inputs = Inputs(self.rng, identity, GROUP, MEMBER, bench.kernel.endpoint)
+        self.fd = 0
+        self.up: Link | None = None
+        self.count = 0
+        self.closed = 0
+        self.restarts = 0
+
+    def _link(self, peer: Peer | None) -> Link:
+        self.fd += 1
+        link = Link(self.links, Socket(self.fd), peer, "fuzz:1")  # type: ignore[arg-type]
+        link.stage = PROVING
+        self.links._all.add(link)
+        self.events.add(self.fd, 0, link.on_event)
+        return link
+
+    def _feed(self, link: Link, data: bytes) -> None:
+        sock: Any = link.sock
+        sock.incoming = data
+        while sock.incoming and link.stage is not CLOSED:
+            link.on_event(1)
+        self.count += 1
+        self.closed += link.stage is CLOSED
+
+    def one(self) -> None:
+        """One input, and what becomes of it."""
+        how = self.rng.random()
+        if how < 0.25:
+            link = self._link(None)
+            self._feed(link, self.inputs.answer())
+            self.links.closed(link, "done")
+        elif how < 0.4:
+            link = self._link(Peer("fuzz:1"))
+            self._feed(link, self.inputs.offer())
+            self.links.closed(link, "done")
+        else:
+            if self.up is None:
+                self.up = self._link(None)
+                self.up._rise(Hello(4711, "", 1 << 20))
+            self._feed(self.up, self.inputs.frame())
+            if self.up._reader._frame is not None:
+                self.links.closed(self.up, "done")  # it announced a frame that will never come
+            if self.up.stage is CLOSED:
+                self.up = None
+        self._settle()
+
+    def _settle(self) -> None:
+        bench = self.bench
+        if self.count % 50 == 0:
+            bench.transport.time += 0.05
+        for _ in range(20):
+            if not bench.kernel.run(bench.transport.now(), 1000):
+                break
+        bench.transport.sent.clear()
+        bench.got.clear()
+        bench.senders.clear()
+        self.links.flush()
+
+    def check(self) -> None:
+        """Every actor that the node began with is there and well."""
+        bench = self.bench
+        manager = bench.kernel.instance(bench.manager)
+        assert manager is not None and not manager.failed, "the node manager ended"
+        registry = bench.kernel.instance(manager.registry)
+        assert registry is not None and not registry.failed, "the registry ended"
+        assert manager.hostings.by_name, "the group is gone"
+        assert len(self.links._all) <= 1 and len(self.events.watched) <= 1, "links are kept"
