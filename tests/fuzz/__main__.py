@@ -32,6 +32,8 @@ def direct(seed: int, seconds: float) -> dict[str, Any]:
                     print(f"seed {seed + count}, input {target.count}", file=sys.stderr)
                     raise
             target.check()
+            if not target.has_group():
+                break
         count += target.count
         closed += target.closed
         rss.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
