@@ -87,7 +87,6 @@ class Direct:
         self.up: Link | None = None
         self.count = 0
         self.closed = 0
-        self.restarts = 0
 
     def _link(self, peer: Peer | None) -> Link:
         self.fd += 1
