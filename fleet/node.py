@@ -32,6 +32,8 @@ from fleet.storage import LmdbStore, Writer
 from fleet.storage.directory import ENVIRONMENT
 
 log = logging.getLogger(__name__)
+NAME_MAX = 200
+"""Characters of a node's name, which is part of its members' ids."""
 START_S = 30.0
 LOOK_S = 0.1
 FORK_ABOVE_BYTES = 1 << 20
@@ -306,3 +308,5 @@ class Node:
 def check_name(name: str) -> None:
     if not name or any(character in "@#/, \t\n" or not character.isprintable() for character in name):
         raise ConfigError(f"a node's name is printable, not empty, and without @ # / , or blanks: {name!r}")
+    if len(name) > NAME_MAX:
+        raise ConfigError(f"a node's name has at most {NAME_MAX} characters, not {len(name)}")

@@ -42,6 +42,8 @@ from fleet.raft.ids import Index, NodeName
 from fleet.survey import Survey, newest, outsiders, survey_of
 
 D = TypeVar("D")
+GROUP_NAME_MAX = 1000
+"""Characters. Names travel in every message about the group."""
 JOINING_S = 2.0
 """A node that has just started takes no longer to join."""
 FIRST_S = 1.0
@@ -417,6 +419,9 @@ def _foreign(future: Future[Any]) -> str:
 def check_group_name(name: str) -> None:
     if not isinstance(name, str) or not name or any(character in "\r\n\t\x1b\0" for character in name):
         raise BadArguments("a group's name is a line of text that is not empty", name=repr(name))
+    if len(name) > GROUP_NAME_MAX:
+        what = f"a group's name has at most {GROUP_NAME_MAX} characters, not {len(name)}"
+        raise BadArguments(what, name=repr(name[:40]))
     try:
         name.encode()
     except UnicodeEncodeError as error:

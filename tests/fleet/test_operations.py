@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fleet.actors.mail import ClusterSeen, GetCluster, MemberList, NodeInfo
 from fleet.cluster import ACTIVE, NodeRecord, View
-from fleet.errors import FleetError, Unavailable
+from fleet.errors import ConfigError, FleetError, Unavailable
+from fleet.node import Node
 from fleet.operations import Operations
 from fleet.raft.ids import NodeName
 
@@ -83,3 +85,10 @@ def test_a_node_that_joins_during_a_survey_is_asked_and_not_taken_for_silent() -
     survey = nodes.survey()
     assert {name: one.state for name, one in survey.nodes.items()} == {N1: ACTIVE, N2: ACTIVE}
     assert not survey.silent
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "n" * 201])
+def test_a_node_name_that_cannot_be_is_refused_before_anything_is_made(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a node's name"):
+        Node(name, data_dir=str(tmp_path / "data"))
+    assert not (tmp_path / "data").exists()

@@ -78,7 +78,10 @@ def test_an_unknown_group(client: fleet.Fleet) -> None:
         assert "nobody" in str(caught.value) and caught.value.group == "nobody"
 
 
-@pytest.mark.parametrize("name", ["", None, 7, b"bytes", "half a \ud800 pair", "two\nlines", "\x00"])
+NO_NAMES = ["", None, 7, b"bytes", "half a \ud800 pair", "two\nlines", "\x00", "x" * 1001]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_a_group_name_that_is_none(client: fleet.Fleet, name: Any) -> None:
     with pytest.raises(BadArguments):
         client.group(name, Counter)
@@ -86,7 +89,7 @@ def test_a_group_name_that_is_none(client: fleet.Fleet, name: Any) -> None:
         client.create_group(name, Counter)
 
 
-@pytest.mark.parametrize("name", ["a b/c#d@e", "日本", "x" * 5000])
+@pytest.mark.parametrize("name", ["a b/c#d@e", "日本", "x" * 1000])
 def test_any_other_string_is_a_group_name(client: fleet.Fleet, name: str) -> None:
     counter = client.create_group(name, Counter, config=QUICK)
     assert counter.add(3) == 3
