@@ -236,8 +236,8 @@ def halt(core: CoreState, leader: MemberId, at: Index, leader_term: Term) -> Non
     which one is not for this member to say."""
     log = core.log
     become_follower(core)
-    committed_term = log.term_at(log.commit) or 0
-    core.conflict = CommittedConflict(leader, log.commit, committed_term, at, leader_term)
+    committed_term = log.term_at(core.committed) or 0
+    core.conflict = CommittedConflict(leader, core.committed, committed_term, at, leader_term)
     core.ready.conflict = core.conflict
     core.ready.send_after.clear()
     core.deadline = NEVER

@@ -57,17 +57,14 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
     core.heard_round = max(core.heard_round, (core.term, m.round))
     log = core.log
     prev_index, entries = m.prev_index, m.entries
+    if prev_index <= core.committed and conflicts_with_committed(core, m):
+        return
     if prev_index < log.commit:
-        if conflicts_with_committed(core, m):
-            return
         if entries:
             entries = tuple(entry for entry in entries if entry.index > log.commit)
         prev_index = log.commit
     elif log.term_at(prev_index) != m.prev_term:
-        if prev_index == log.commit:
-            halt(core, m.src, prev_index, m.prev_term)
-        else:
-            refuse_append(core, m)
+        refuse_append(core, m)
         return
     if entries:
         core.merge(entries)
@@ -87,7 +84,7 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
 def conflicts_with_committed(core: CoreState, m: AppendEntries) -> bool:
     """One comparison tells: logs that agree at the highest index that both know agree before it."""
     log, entries = core.log, m.entries
-    at = min(log.commit, m.prev_index + len(entries))
+    at = min(core.committed, m.prev_index + len(entries))
     term = entries[at - m.prev_index - 1].term if at > m.prev_index else m.prev_term
     mine = log.term_at(at)
     if mine is None or mine == term or at == 0:
@@ -118,6 +115,9 @@ def on_install_snapshot(core: CoreState, role: Follower | Candidate, m: InstallS
         log.commit_to(meta.index)
         core.incoming = None
         reply_snapshot(core, m, offset=meta.size, installed=True)
+        return
+    if meta.index <= core.committed and log.term_at(meta.index) is not None:
+        halt(core, m.src, meta.index, meta.term)
         return
     incoming = core.incoming
     if incoming is None or incoming.meta != meta:

@@ -44,7 +44,7 @@ def start_core(
     core.membership.append([entry for entry in entries if entry.index > known])
     if log.entries and isinstance(log.entries[0].body, Founded):
         core.config = log.entries[0].body.config
-    log.commit = max(log.commit, min(hard.commit, log.last_index))
+    core.committed_before = min(hard.commit, log.last_index)
     core.bytes_since_snapshot = log.bytes_after(snapshot.index if snapshot else 0)
     protect_possible_lease(core)
     reset_election_deadline(core)

@@ -135,6 +135,9 @@ class CoreState:
     handed_over: Handover | None = None
     """A transfer of this former leader, to be answered when the new one shows up."""
     removed: bool = False
+    committed_before: Index = 0
+    """What this member knew to be committed before it was restarted; it is applied again when a leader
+    says so."""
     conflict: CommittedConflict | None = None
     """This member and its group's leader committed different histories: it takes no part any more."""
     durable_hard: HardState = HardState()
@@ -177,8 +180,13 @@ class CoreState:
         return self.is_voter or self.membership.votes_since(self.log.commit, self.id)
 
     @property
+    def committed(self) -> Index:
+        """Nothing up to here is ever overwritten."""
+        return max(self.log.commit, self.committed_before)
+
+    @property
     def hard(self) -> HardState:
-        return HardState(self.term, self.vote, self.log.commit)
+        return HardState(self.term, self.vote, self.committed)
 
     @property
     def promise_is_durable(self) -> bool:
@@ -247,7 +255,7 @@ class CoreState:
         is_promised = (self.term, self.vote) == (last.term, last.vote)
         if is_promised and not self.unwritten and self.installing is None:
             return
-        hard = None if is_promised and self.log.commit <= last.commit else self.hard
+        hard = None if is_promised and self.committed <= last.commit else self.hard
         snapshot, data = self.installing or (None, b"")
         self.seq += 1
         self.writes.append(

@@ -1,14 +1,17 @@
 """Scenarios of log replication and elections, by their ids."""
 
+from zlib import crc32
+
 import pytest
 
 from fleet.raft.core import Core
-from fleet.raft.entries import Command, Entry, HardState, MemberAdded
+from fleet.raft.entries import Command, Entry, HardState, MemberAdded, SnapshotMeta
 from fleet.raft.events import Change, Persisted, Propose, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
     Diverged,
+    InstallSnapshot,
     PreVote,
     TimeoutNow,
     VoteReply,
@@ -387,10 +390,22 @@ def test_s84_what_was_committed_is_known_as_such_after_a_restart() -> None:
     append(core, (3, 1), entries(1, first=4), commit=3)
     hard = [ready.write.hard for ready in settle(core) if ready.write and ready.write.hard][-1]
     again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
-    assert again.log.commit == 3
+    assert (again.committed, again.log.commit) == (3, 0)
     append(again, (1, 1), entries(2, first=2), term=2)
     (ready,) = settle(again)[-1:]
     assert ready.conflict is not None and terms_of(again) == [1, 1, 1, 1]
+
+
+def test_s84_no_snapshot_replaces_what_was_committed_before_a_restart() -> None:
+    core = follower(term=1, terms=())
+    append(core, (0, 0), entries(1, 1, 1))
+    append(core, (3, 1), entries(1, first=4), commit=3)
+    hard = [ready.write.hard for ready in settle(core) if ready.write and ready.write.hard][-1]
+    again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
+    meta = SnapshotMeta(2, 2, core.membership.current, core.config, 1, crc32(b"x"))
+    again.step(0, InstallSnapshot(2, N2, N1, meta, 0, b"x", 0, 0))
+    assert settle(again)[-1].conflict == CommittedConflict(N2, 3, 1, 2, 2)
+    assert terms_of(again) == [1, 1, 1, 1]
 
 
 def test_s84_a_follower_that_confirms_what_its_leader_lost_is_told_and_the_leader_goes_on() -> None:
