@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from thespian.actors import ActorAddress
 
 from fleet.actors.mail import DISK_FULL, ClientReply, ClientRequest, ErrorRecord, Refusal
-from fleet.actors.refused import RefusedRequests
+from fleet.actors.refused import RememberedRequests
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
 from fleet.raft.apply import Opened, Outcome
 from fleet.raft.entries import Command, SessionClosed, SessionOpened
@@ -76,7 +76,7 @@ class ClientDesk:
         self.reading_bytes = 0
         self.proposals: dict[int, Proposal] = {}
         self.dirty: dict[str, Waiter] = {}
-        self.refused = RefusedRequests()
+        self.refused = RememberedRequests()
 
     def next_token(self) -> int:
         self.token += 1

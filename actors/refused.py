@@ -1,12 +1,13 @@
-"""Requests that were refused here."""
+"""Requests that are not carried out, or refused, when they come again."""
 
 from fleet.actors.mail import ClientRequest
 
 REMEMBERED_MAX = 4096
 
 
-class RefusedRequests:
-    """A copy of a request that was refused must not be carried out: its client counts on the refusal.
+class RememberedRequests:
+    """A copy of a request that was refused must not be carried out: its client counts on the refusal. Nor may
+    a copy be refused whose first was taken: that one may have been carried out (S78).
 
     Links carry a request once. Thespian's TCP base and the simulated network may carry it twice.
     """

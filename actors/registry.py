@@ -24,7 +24,7 @@ from fleet.actors.mail import (
     Whereabouts,
 )
 from fleet.actors.pin import wrong_cluster
-from fleet.actors.refused import RefusedRequests
+from fleet.actors.refused import RememberedRequests
 from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
 from fleet.raft.ids import MemberId, NodeName, node_of
 
@@ -50,7 +50,7 @@ class Registry(GuardedActor):
         self.whereabouts: dict[str, str] = {}
         self.full: set[str] = set()
         """Groups whose member here stopped for want of space."""
-        self.refused = RefusedRequests()
+        self.seen = RememberedRequests()
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
         self.node, self.address = m.node, m.address
@@ -100,8 +100,9 @@ class Registry(GuardedActor):
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
         """Nothing is done for a client that does not know yet whose node this is: it could be of another
         cluster in the next moment."""
-        if m in self.refused:
+        if m in self.seen:
             return
+        self.seen.add(m.group, m.client, m.number)
         member = self.groups.get(m.group)
         if m.cluster != self.cluster and self.cluster:
             error, address, cluster = ErrorRecord.of(self._not_ours(m.cluster)), "", self.cluster
@@ -110,7 +111,6 @@ class Registry(GuardedActor):
             return
         else:
             (error, address), cluster = self._not_here(m.group), 0
-        self.refused.add(m.group, m.client, m.number)
         seqs = tuple(seq for seq, _ in m.commands)
         queries = tuple(query for query, _ in m.queries)
         refusal = Refusal(error, False, "", address, m.opens, m.session, seqs, queries, m.number)

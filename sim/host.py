@@ -39,7 +39,9 @@ class Host:
         """How likely a fork fails, and how likely its child is killed."""
         self.dump_us = (200, 2_000)
         """How long a child takes to encode a state."""
-        self.clock = SimClock(world, rng.randrange(DAY_US), 20_000 * DAY_US + rng.randrange(1_000_000), rate)
+        up_us = rng.randrange(DAY_US)
+        wall_us = 20_000 * DAY_US + rng.randrange(1_000_000)
+        self.clock = SimClock(world, up_us, wall_us - up_us, rate)
 
     @property
     def is_up(self) -> bool:

@@ -210,7 +210,7 @@ class Invariants:
 
     def _has_term(self, member: MemberId, term: Term) -> bool:
         disk = self.disks.get(member)
-        return disk is not None and disk.term >= term
+        return disk is None or not disk.term or disk.term >= term  # what was never seen is not known
 
     def _no_lease_is_left(self, past: GroupPast, core: Any) -> None:
         """When a leader settles in, no earlier one may still believe its lease: it would answer what was

@@ -90,6 +90,17 @@ def test_s78_a_copy_of_a_request_that_was_refused_does_not_reach_a_member_that_c
     assert bench.seen(bench.member) == []
 
 
+def test_s78_a_copy_of_a_request_that_was_passed_on_is_not_refused_when_its_member_is_gone(
+    bench: RegistryBench,
+) -> None:
+    """Seed 20302: the member had proposed it, and others executed it."""
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
+    assert bench.ask(bench.registry, bench.request("g")) == []
+    bench.tell(bench.registry, MemberGone("g", HERE))
+    assert bench.ask(bench.registry, bench.request("g")) == []
+    assert bench.seen(bench.member) == [bench.request("g")]
+
+
 def test_a_group_without_a_member_here_is_refused_with_all_that_was_asked(bench: RegistryBench) -> None:
     (reply,) = bench.ask(bench.registry, bench.request("nobody"))
     assert isinstance(reply, ClientReply)

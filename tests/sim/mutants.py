@@ -158,6 +158,13 @@ MUTANTS = [
     Mutant(
         edges.answers_wait_for_writes, "test_s74_writes_that_take_longer_than_an_election_cost_no_leadership"
     ),
+    Mutant(edges.damaged_member_stays_down, "day rot", 20),
+    Mutant(edges.older_copy_is_trusted, "test_s83_an_older_copy_of_a_directory_rejoins_as_a_new_one"),
+    Mutant(
+        edges.committed_conflict_is_overwritten,
+        "test_s84_what_a_majority_lost_by_older_copies_is_kept_by_the_member_that_has_it",
+    ),
+    Mutant(edges.clock_of_the_leader_alone, "test_s85_a_leaders_wall_clock_that_jumps_moves_no_time[24]"),
     Mutant(edges.node_without_its_registry, "day edges", 20),
     Mutant(edges.death_without_a_word, "day edges", 20),
 ]
@@ -215,8 +222,9 @@ def run_one(how: str, seed: int) -> str:
 def _run_test(name: str) -> None:
     name, _, parameter = name.partition("[")
     test = SCENARIOS[name]
+    value = parameter.rstrip("]")
     if parameter:
-        test(parameter == "True]")
+        test(int(value) if value.isdigit() else {"True": True, "False": False}.get(value, value))
     else:
         test()
 

@@ -11,12 +11,15 @@ from fleet.actors.citizen import Citizen
 from fleet.actors.hostings import Hostings
 from fleet.actors.member import Member
 from fleet.actors.node_manager import NodeManager
-from fleet.actors.refused import RefusedRequests
+from fleet.actors.nodes import SOUND, KnownNodes
+from fleet.actors.refused import RememberedRequests
+from fleet.actors.repairs import Repairs
 from fleet.errors import FleetError
 from fleet.machine import DataMachine
-from fleet.raft import core
+from fleet.raft import core, follower
 from fleet.raft.events import SnapshotTaken
 from fleet.raft.progress import Progress
+from fleet.raft.state import CoreState
 from tests.sim.planted.patches import InHandlers, Patches
 
 
@@ -85,7 +88,7 @@ def refusals_are_counted() -> Patches:
 
 def refused_copy_is_carried_out() -> Patches:
     """S78: a request that was refused comes again, and is executed."""
-    return [patch.object(RefusedRequests, "__contains__", lambda self, m: False)]
+    return [patch.object(RememberedRequests, "__contains__", lambda self, m: False)]
 
 
 def exit_ends_the_group() -> Patches:
@@ -118,3 +121,26 @@ def death_without_a_word() -> Patches:
 def answers_wait_for_writes() -> Patches:
     """S74: heartbeats' answers leave when whatever is being written is written."""
     return [patch.object(core, "is_kept_already", lambda core, message: False)]
+
+
+def damaged_member_stays_down() -> Patches:
+    """S81: a member whose records are damaged is not replaced."""
+    return [patch.object(Repairs, "round", lambda self: None)]
+
+
+def older_copy_is_trusted() -> Patches:
+    """S83: nobody remembers how often a directory was started."""
+    return [patch.object(KnownNodes, "judge", lambda self, info, now: SOUND)]
+
+
+def committed_conflict_is_overwritten() -> Patches:
+    """S84: what a member knows as committed gives way to its leader's log."""
+    return [
+        patch.object(follower, "conflicts_with_committed", lambda core, m: False),
+        patch.object(follower, "halt", lambda core, leader, at, term: None),
+    ]
+
+
+def clock_of_the_leader_alone() -> Patches:
+    """S85: commands are stamped with the leader's wall clock, however far it is from the others'."""
+    return [patch.object(CoreState, "stamp_ms", lambda self, wall_ms: wall_ms)]

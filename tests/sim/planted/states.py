@@ -7,7 +7,7 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
-from fleet.actors.clients import ClientDesk
+from fleet.actors.channel import Channel
 from fleet.actors.member import Member
 from fleet.raft import apply, follower
 from fleet.raft.apply import Applier
@@ -80,12 +80,15 @@ def sessions_expire_by_own_clock() -> Patches:
 
 def loss_is_a_refusal() -> Patches:
     """S45: what was proposed when the leadership was lost is told as if it had never been."""
-    tell = ClientDesk._refuse
+    on_refusal = Channel._on_refusal
 
-    def refuse(self: Any, waiter: Any, error: Any, leader: Any = None, **facts: Any) -> None:
-        tell(self, waiter, error, leader, **(facts | {"lost": False}))
+    def forget(self: Channel, m: Any, now: Any) -> None:
+        for seq in m.seqs if m.lost and m.session == self.session else ():
+            if seq in self.inflight:
+                self.inflight[seq].sends = ()
+        on_refusal(self, m, now)
 
-    return [patch.object(ClientDesk, "_refuse", refuse)]
+    return [patch.object(Channel, "_on_refusal", forget)]
 
 
 def refused_command_leaves_traces() -> Patches:
