@@ -156,7 +156,7 @@ class Story:
         for manager in managers:
             own = manager.citizen.own()
             seen = own and own.address and manager._myRef.kernel.instance(own.address)
-            if seen and manager.view.rev != seen.applier.index:
+            if hasattr(seen, "core") and manager.view.rev != seen.applier.index:
                 found.append(f"{manager.start.name} sees the cluster as of {manager.view.rev}")
         found += [trouble for group in (CLUSTER_GROUP, *self.groups) if (trouble := self.trouble_of(group))]
         return found

@@ -41,6 +41,8 @@ class World:
         self.invariants = Invariants(self)
         self.events: Trace | None = Trace() if tracing else None
         self.alarms: list[str] = []
+        self.may_conflict = False
+        """Older copies of disks were put back: what one has committed another may have lost."""
         self.turns = 0
         self.turns_max = sys.maxsize
         """A world that takes more than these does not end."""
@@ -188,4 +190,6 @@ class _Ear(logging.Handler):
             ending = (node.name for node in self.world.nodes.values() if node.is_ending)
             if not any(f"node={name} " in said for name in ending):
                 self.world.alarms.append(self.format(record))
+        if "committed data conflicts" in said and not self.world.may_conflict:
+            self.world.alarms.append(said)
         self.world.trace("log", say=said)

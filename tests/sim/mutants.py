@@ -74,11 +74,11 @@ MUTANTS = [
     Mutant(
         elections.no_pre_vote, "test_s11_a_member_that_was_cut_off_for_a_hundred_elections_disturbs_nobody"
     ),
-    Mutant(elections.leader_of_an_old_term_is_followed, "storm messages", 20),
+    Mutant(elections.leader_of_an_old_term_is_followed, "storm messages", 40),
     Mutant(elections.quorum_is_not_checked, "test_s12_a_leader_that_hears_nobody_makes_room"),
     Mutant(logs.older_term_by_counting, "storm isolated", 20),
     Mutant(logs.suffix_is_kept, "storm isolated", 60),
-    Mutant(logs.suffix_is_acknowledged, "storm isolated", 20),
+    Mutant(logs.suffix_is_acknowledged, "storm isolated", 40),
     Mutant(logs.missing_entry_matches, "story", 5),
     Mutant(logs.matching_entries_are_truncated, "storm messages", 20),
     Mutant(logs.commit_unclamped, "storm isolated", 40),
@@ -238,6 +238,7 @@ def finder(sentence: str) -> str:
 
 
 FINDERS = {
+    "committed data conflicts": "no member has another history",
     "not linearizable": "linearizability",
     "held by": "a committed entry is on a majority of disks",
     "by counting": "a leader commits by its own term",

@@ -194,6 +194,7 @@ def test_s84_what_a_majority_lost_by_older_copies_is_kept_by_the_member_that_has
 def forget(sim: Sim) -> None:
     """What the invariants remember is what an older copy contradicts."""
     sim.world.invariants = Invariants(sim.world)
+    sim.world.may_conflict = True
 
 
 def test_s83_an_older_copy_of_a_directory_rejoins_as_a_new_one() -> None:
