@@ -13,11 +13,11 @@ from thespian.actors import ActorAddress
 import fleet.errors
 from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.wire import register
-from fleet.actors.forked import ForkedDump
-from fleet.cluster import View
+from fleet.actors.member.forked_dump import ForkedDump
+from fleet.cluster.state import View
 from fleet.errors import FleetError
-from fleet.hooks import HookRunner
-from fleet.ports import Clock, Durable, Fork, GroupRecord, StoreWriter
+from fleet.interfaces import Clock, Durable, Fork, GroupRecord, StoreWriter
+from fleet.objects.hooks import HookRunner
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, SessionId, Term
@@ -54,7 +54,7 @@ class GroupSpec(Struct, frozen=True, array_like=True):
 
     name: Name
     data_class: bytes
-    """As `fleet.payload.encode_class` wrote it."""
+    """As `fleet.objects.payload.encode_class` wrote it."""
     config: GroupConfig
     uid: Count
     """Tells this group from every other one of the name."""

@@ -8,12 +8,12 @@ Write a class (`Data`, `command`, `query`), run nodes (`fleet start`, `Node`), a
 import logging
 
 from fleet import aio
-from fleet.client import Fleet, connect
-from fleet.context import ctx
-from fleet.data import Data, command, query
+from fleet.client.connection import Fleet, connect
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Reject, Rejected
-from fleet.hooks import Committed, LeaderHooks
 from fleet.node import Node
+from fleet.objects.context import ctx
+from fleet.objects.declare import Data, command, query
+from fleet.objects.hooks import Committed, LeaderHooks
 from fleet.raft.config import GroupConfig
 
 __all__ = [

@@ -16,8 +16,8 @@ from functools import partial, wraps
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from fleet import client as blocking
-from fleet.client import BYTES_MAX, CALLS_MAX, TIMEOUT_S
+from fleet.client import connection as blocking
+from fleet.client.connection import BYTES_MAX, CALLS_MAX, TIMEOUT_S
 
 __all__ = ["Fleet", "connect"]
 

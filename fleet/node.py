@@ -15,19 +15,19 @@ from thespian.actors import ActorSystemFailure
 
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import own_name, split_endpoint
-from fleet.actors.citizen import CLUSTER_KEY
-from fleet.actors.clock import SystemClock
-from fleet.actors.hook_threads import ThreadRunner
+from fleet.actors.client.cluster_pin import uid_text
+from fleet.actors.client.router import MANAGER
 from fleet.actors.mail import ListMembers, MemberList, NodeRequest, OpReply, StartNode
-from fleet.actors.node_manager import NODES_KEY, NodeManager
-from fleet.actors.pin import uid_text
-from fleet.actors.requests import MANAGER
-from fleet.client import Fleet, connect
+from fleet.actors.node.cluster_membership import CLUSTER_KEY
+from fleet.actors.node.hook_threads import ThreadRunner
+from fleet.actors.node.manager import NODES_KEY, NodeManager
+from fleet.actors.runtime.clock import SystemClock
+from fleet.client.connection import Fleet, connect
+from fleet.cluster.founding_messages import check_seeds
 from fleet.errors import ConfigError, Damaged, FleetError, NodeDamaged, Unavailable, UnknownName
-from fleet.ports import Clock
+from fleet.interfaces import Clock
 from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
-from fleet.seed_words import check_seeds
 from fleet.storage import LmdbStore, Writer
 from fleet.storage.directory import ENVIRONMENT
 

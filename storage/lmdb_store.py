@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import lmdb
 
 from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
-from fleet.ports import StoreIdentity
+from fleet.interfaces import StoreIdentity
 from fleet.storage import keys
 from fleet.storage.directory import DATA, ENVIRONMENT, Lock, check_data_file, make_private, sync_directory
 from fleet.storage.records import seal

@@ -5,7 +5,7 @@ from secrets import token_hex
 from typing import TypeAlias, TypeVar
 
 from fleet.errors import StorageFault
-from fleet.ports import StoreIdentity
+from fleet.interfaces import StoreIdentity
 from fleet.storage.keys import number_of
 from fleet.storage.steps import found
 from fleet.storage.store import Store

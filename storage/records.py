@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from fleet.errors import Damaged
-from fleet.ports import GroupRecord, StoreIdentity
+from fleet.interfaces import GroupRecord, StoreIdentity
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
 from fleet.raft.ids import Index
 from fleet.storage.keys import entry_key, locate

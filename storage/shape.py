@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from fleet.ports import Write
+from fleet.interfaces import Write
 from fleet.raft.ids import Index
 
 

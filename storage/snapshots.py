@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from fleet.errors import Damaged
-from fleet.ports import SnapshotWrite
+from fleet.interfaces import SnapshotWrite
 from fleet.storage.keys import chunk_key, chunk_range, locate, snapshot_key
 from fleet.storage.records import SnapshotHead, damaged, seal, unpack, unseal
 from fleet.storage.transaction import Transaction

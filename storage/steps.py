@@ -1,7 +1,7 @@
 """What a store does inside one transaction: functions of the transaction and nothing else."""
 
 from fleet.errors import StorageFault, WrongDirectory
-from fleet.ports import GroupRecord, Loaded, StoreIdentity
+from fleet.interfaces import GroupRecord, Loaded, StoreIdentity
 from fleet.raft.entries import Entry, HardState
 from fleet.raft.ids import GroupName
 from fleet.storage import keys, snapshots

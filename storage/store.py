@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from fleet.errors import ConfigError
-from fleet.ports import GroupRecord, Loaded, SnapshotWrite, StoreIdentity, Write
+from fleet.interfaces import GroupRecord, Loaded, SnapshotWrite, StoreIdentity, Write
 from fleet.raft.ids import GroupName, Index
 from fleet.storage import keys, snapshots, steps
 from fleet.storage.records import SnapshotHead, entry_items, pack, seal, unseal
@@ -21,7 +21,7 @@ STAGE_CHUNKS = 4
 
 
 class Store(ABC):
-    """The contract of `fleet.ports.Durable`.
+    """The contract of `fleet.interfaces.Durable`.
 
     `write`, `create_group`, `drop_group` and `put_meta` may come from any thread and take turns;
     reads may run beside them in one more thread.

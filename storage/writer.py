@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from fleet.errors import StorageFault
-from fleet.ports import Chore, ChoreDone, Completion, DropGroup, PutMeta, Write
+from fleet.interfaces import Chore, ChoreDone, Completion, DropGroup, PutMeta, Write
 from fleet.storage.store import Store
 
 

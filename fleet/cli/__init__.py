@@ -9,7 +9,7 @@ import click
 
 from fleet import __version__
 from fleet.cli.call import call, query
-from fleet.cli.demo import demo
+from fleet.cli.demo.command import demo
 from fleet.cli.doctor import doctor
 from fleet.cli.group import group
 from fleet.cli.member import leader, member

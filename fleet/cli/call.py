@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from fleet.calls import CallOptions, Kind
-from fleet.cli.desk import Desk, client
+from fleet.cli.connection import Desk, client
 from fleet.cli.outcome import safe_repr
+from fleet.client.cluster_api import check_group_name
 from fleet.errors import NotDecodable
-from fleet.operations import check_group_name
-from fleet.payload import decode_result, encode_call
+from fleet.objects.handles import CallOptions, Kind
+from fleet.objects.payload import decode_result, encode_call
 
 EPILOG = """
 An argument that is JSON or a Python literal is that: 5, -1, true, '[1, 2]', '{"a": 1}'. Any other is

@@ -7,13 +7,13 @@ import click
 from msgspec.structs import asdict
 
 from fleet.actors.mail import MemberStatus
-from fleet.cli.desk import Desk, client, count
+from fleet.cli.connection import Desk, client, count
 from fleet.cli.findings import Finding, findings, no_majority, notes_on
 from fleet.cli.outcome import DEGRADED
-from fleet.cluster import CLUSTER_GROUP
+from fleet.client.survey import Survey
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, NoMajority
 from fleet.raft.ids import node_of
-from fleet.survey import Survey
 
 ASKED_S = 1.0
 

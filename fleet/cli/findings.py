@@ -7,10 +7,10 @@ from msgspec import Struct
 
 from fleet.actors.base.settings import is_loopback
 from fleet.actors.mail import CONFLICT, DAMAGED, DISK_FULL, MemberStatus, NodeInfo
-from fleet.cli.desk import count, span
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, cluster_voters
+from fleet.cli.connection import count, span
+from fleet.client.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, cluster_voters
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
-from fleet.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 
 NAMES_SHOWN = 8
 MISSING = (

@@ -10,16 +10,16 @@ import cloudpickle
 from msgspec.structs import asdict
 
 from fleet.actors.mail import MemberStatus
-from fleet.cli.desk import Desk, client, count
+from fleet.cli.connection import Desk, client, count
 from fleet.cli.outcome import DEGRADED
 from fleet.cli.settings import changed
-from fleet.cluster import CLUSTER_GROUP, cluster_voters
-from fleet.data import Data
+from fleet.client.survey import Survey
+from fleet.cluster.state import CLUSTER_GROUP, cluster_voters
 from fleet.errors import ConfigError, NoSuchGroup
-from fleet.payload import class_name
+from fleet.objects.declare import Data
+from fleet.objects.payload import class_name
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
-from fleet.survey import Survey
 
 ASKED_S = 1.0
 REPLICAS = 3
@@ -273,7 +273,7 @@ def _cluster_record(survey: Survey) -> dict[str, Any]:
     ]
     return {
         "group": CLUSTER_GROUP,
-        "data_class": "fleet.cluster.Cluster",
+        "data_class": "fleet.cluster.state.Cluster",
         "replicas": len(wanted),
         "leader": survey.leaders.get(CLUSTER_GROUP),
         "members": held,

@@ -2,7 +2,7 @@
 
 import click
 
-from fleet.cli.desk import Desk, client
+from fleet.cli.connection import Desk, client
 
 
 @click.group()

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from fleet.cli.desk import Desk, client, count
+from fleet.cli.connection import Desk, client, count
 from fleet.cli.outcome import FAILED
 from fleet.cli.start import DURATION, EPILOG, node_options, run_node
 from fleet.cli.status import node_records, node_rows
-from fleet.cluster import ACTIVE, LEAVING, NodeRecord
+from fleet.cluster.state import ACTIVE, LEAVING, NodeRecord
 from fleet.errors import ConfigError, NoSuchNode, Unavailable
 
 

@@ -6,7 +6,7 @@ import click
 import msgspec
 from msgspec.structs import asdict
 
-from fleet.cli.desk import Desk, client
+from fleet.cli.connection import Desk, client
 from fleet.errors import ConfigError
 from fleet.raft.config import GroupConfig
 

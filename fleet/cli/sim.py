@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import MsgspecError, ValidationError, to_builtins
 
-from fleet.cli.desk import count
+from fleet.cli.connection import count
 from fleet.cli.outcome import DONE, FAILED, JSON, fail
 from fleet.errors import BadArguments, FleetError
 
 if TYPE_CHECKING:
-    from fleet.sim.explain import Told
-    from fleet.sim.schedule import Plan
-    from fleet.sim.shrink import Failure
+    from fleet.sim.faults.schedule import Plan
+    from fleet.sim.report.explain import Told
+    from fleet.sim.search.shrink import Failure
 
 RUNS_MAX = 400
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -57,9 +57,9 @@ def run(
     What is told is the shrunk story: the fewest faults, groups, clients and nodes that were found to break
     the same invariant.
     """
-    from fleet.sim.diagram import page
-    from fleet.sim.explain import tell
-    from fleet.sim.shrink import run as run_plan
+    from fleet.sim.report.diagram import page
+    from fleet.sim.report.explain import tell
+    from fleet.sim.search.shrink import run as run_plan
 
     path = click.get_current_context().command_path
     try:
@@ -96,7 +96,7 @@ def run(
 
 
 def _plan(seed: int | None, file: Path | None) -> "Plan":
-    from fleet.sim.schedule import Plan
+    from fleet.sim.faults.schedule import Plan
 
     if (seed is None) == (file is None):
         raise BadArguments("say one of --seed and --plan")
@@ -111,7 +111,7 @@ def _plan(seed: int | None, file: Path | None) -> "Plan":
 
 def _shrunk(failure: "Failure", runs_max: int, as_json: bool) -> "Failure":
     """Counts on stderr where somebody looks."""
-    from fleet.sim.shrink import shrink
+    from fleet.sim.search.shrink import shrink
 
     is_seen = sys.stderr.isatty() and not as_json
 
@@ -127,7 +127,7 @@ def _shrunk(failure: "Failure", runs_max: int, as_json: bool) -> "Failure":
 
 
 def _show(record: dict[str, Any], told: "Told | None", with_events: bool, as_json: bool) -> None:
-    from fleet.sim.explain import event_in_words, text
+    from fleet.sim.report.explain import event_in_words, text
 
     if as_json:
         words = text(told) if told is not None else []
@@ -150,7 +150,7 @@ class Seeds(click.ParamType[Any]):
     name = "seeds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from fleet.sim.explore import parse_seeds
+        from fleet.sim.search.explore import parse_seeds
 
         try:
             seeds = parse_seeds(value)
@@ -170,8 +170,8 @@ class Seeds(click.ParamType[Any]):
 @JSON
 def explore(seeds: Any, jobs: int, minutes: float | None, report: Path | None, as_json: bool) -> None:
     """Run many seeds, and name those that broke something."""
-    from fleet.sim.explore import OK, Shown, Tally
-    from fleet.sim.explore import explore as explore_seeds
+    from fleet.sim.search.explore import OK, Shown, Tally
+    from fleet.sim.search.explore import explore as explore_seeds
 
     shown = Shown(len(seeds) if isinstance(seeds, range) else None)
     tally = Tally() if as_json else shown.tally

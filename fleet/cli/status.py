@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from fleet.cli.desk import Desk, client, count, span
+from fleet.cli.connection import Desk, client, count, span
 from fleet.cli.doctor import examine
 from fleet.cli.outcome import DEGRADED
-from fleet.cluster import CLUSTER_GROUP
-from fleet.survey import DRAINING, OUTSIDE, NodeSeen, Outsider, Survey
+from fleet.client.survey import DRAINING, OUTSIDE, NodeSeen, Outsider, Survey
+from fleet.cluster.state import CLUSTER_GROUP
 
 HEADINGS = ("NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "LAST SEEN", "")
 

@@ -1,12 +1,12 @@
 """Handlers of a candidate, asking first (pre-vote) or in earnest."""
 
-from fleet.raft.anyone import on_persisted as anyone_on_persisted
-from fleet.raft.change import become_candidate, become_follower, become_leader, become_pre_candidate
+from fleet.raft.any_role import on_persisted as anyone_on_persisted
 from fleet.raft.events import Persisted, Tick
 from fleet.raft.leader import lead
 from fleet.raft.messages import PreVoteReply, VoteReply
 from fleet.raft.quorum import has_quorum
 from fleet.raft.state import Candidate, CoreState
+from fleet.raft.transitions import become_candidate, become_follower, become_leader, become_pre_candidate
 
 
 def on_tick(core: CoreState, role: Candidate, m: Tick) -> None:

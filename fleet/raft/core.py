@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-from fleet.raft.change import note_committed
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import LocalEvent
 from fleet.raft.ids import Index, Millis
@@ -19,6 +18,7 @@ from fleet.raft.promises import is_kept_already
 from fleet.raft.ready import Ready
 from fleet.raft.state import CoreState, Leader
 from fleet.raft.table import dispatch
+from fleet.raft.transitions import note_committed
 
 APPLY_MAX: Final = 4096
 """Entries handed out for applying in one Ready: other groups of the node want their turn."""

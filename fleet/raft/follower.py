@@ -2,14 +2,6 @@
 
 from zlib import crc32
 
-from fleet.raft.change import (
-    become_candidate,
-    become_pre_candidate,
-    follow,
-    halt,
-    is_loyal,
-    reset_election_deadline,
-)
 from fleet.raft.events import Change, Propose, Query, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
@@ -22,6 +14,14 @@ from fleet.raft.messages import (
 )
 from fleet.raft.ready import NOT_LEADER, Restored
 from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Incoming
+from fleet.raft.transitions import (
+    become_candidate,
+    become_pre_candidate,
+    follow,
+    halt,
+    is_loyal,
+    reset_election_deadline,
+)
 
 
 def on_tick(core: CoreState, role: Follower, m: Tick) -> None:

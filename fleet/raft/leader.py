@@ -1,7 +1,6 @@
 """Handlers of a leader: replication, commit, time. Requests stand in `leader_requests.py`."""
 
-from fleet.raft.anyone import on_persisted as anyone_on_persisted
-from fleet.raft.change import become_follower, next_on_grid, reset_election_deadline, restart_lease
+from fleet.raft.any_role import on_persisted as anyone_on_persisted
 from fleet.raft.entries import size_of
 from fleet.raft.events import Persisted, SnapshotLost, Tick
 from fleet.raft.ids import MemberId, Millis
@@ -18,6 +17,7 @@ from fleet.raft.progress import NO_LEASE, PROBE, REPLICATE, SNAPSHOT, Progress
 from fleet.raft.quorum import pick, reached_by_quorum
 from fleet.raft.ready import TARGET_UNRESPONSIVE, TailLost
 from fleet.raft.state import NEVER, CoreState, Handover, Leader
+from fleet.raft.transitions import become_follower, next_on_grid, reset_election_deadline, restart_lease
 
 # -- time ------------------------------------------------------------------------------------------
 

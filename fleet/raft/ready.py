@@ -81,7 +81,7 @@ Hook = BecameLeader | SteppedDown | MembersChanged | Restored | TailLost
 
 
 class PersistRequest(Struct, frozen=True):
-    """One durable write: see `fleet.ports.Write`, which adds the group."""
+    """One durable write: see `fleet.interfaces.Write`, which adds the group."""
 
     seq: int
     hard: HardState | None

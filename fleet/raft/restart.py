@@ -3,13 +3,13 @@
 import random
 from collections.abc import Sequence
 
-from fleet.raft.change import reset_election_deadline
 from fleet.raft.config import GroupConfig
 from fleet.raft.core import Core
 from fleet.raft.entries import ConfigChanged, Entry, Founded, HardState, SnapshotMeta
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.membership import Membership
 from fleet.raft.messages import PreVoteReply
+from fleet.raft.transitions import reset_election_deadline
 
 
 def start_core(

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args
 
-from fleet.raft import anyone, candidate, follower, leader, leader_requests
-from fleet.raft.change import halt
+from fleet.raft import any_role as anyone
+from fleet.raft import candidate, follower, leader, leader_requests
 from fleet.raft.events import (
     Change,
     LocalEvent,
@@ -35,6 +35,7 @@ from fleet.raft.messages import (
     VoteRequest,
 )
 from fleet.raft.state import Candidate, CoreState, Follower, Leader
+from fleet.raft.transitions import halt
 
 Handler: TypeAlias = Callable[[CoreState, Any, Any], None]
 

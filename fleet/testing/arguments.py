@@ -9,8 +9,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from fleet.data import Shape, shape_of
 from fleet.errors import ConfigError
+from fleet.objects.declare import Shape, shape_of
 
 Args: TypeAlias = tuple[Any, ...]
 Calls: TypeAlias = dict[str, Callable[[random.Random], Args]]

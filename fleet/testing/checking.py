@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 
 import cloudpickle
 
-from fleet.context import executing
-from fleet.data import shape_of
 from fleet.errors import ConfigError, Reject
-from fleet.machine import DataMachine
-from fleet.payload import decode_call
+from fleet.objects.context import executing
+from fleet.objects.declare import shape_of
+from fleet.objects.executor import DataMachine
+from fleet.objects.payload import decode_call
 from fleet.testing.arguments import Calls, Drawer
 from fleet.testing.canonical import canonical
 from fleet.testing.scripts import Script, Step

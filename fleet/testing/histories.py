@@ -5,14 +5,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleet.calls import Kind
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Rejected
-from fleet.machine import DataMachine
-from fleet.payload import decode_call, decode_result
-from fleet.ports import Context
-from fleet.sim.history import History
-from fleet.sim.linear import Undecided, Violation, check
-from fleet.sim.models import Model
+from fleet.interfaces import Context
+from fleet.objects.executor import DataMachine
+from fleet.objects.handles import Kind
+from fleet.objects.payload import decode_call, decode_result
+from fleet.sim.checks.history import History
+from fleet.sim.checks.linear import Undecided, Violation, check
+from fleet.sim.checks.models import Model
 
 STEPS_MAX = 200_000
 ANY = Context(index=1, now_ms=0, session=1, seq=1, client="model")

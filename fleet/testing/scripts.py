@@ -6,9 +6,9 @@ from typing import Any
 from msgspec import Struct
 
 from fleet.errors import NotEncodable
-from fleet.machine import DataMachine, MemberMustHalt
-from fleet.payload import decode_call, encode_call
-from fleet.ports import Context
+from fleet.interfaces import Context
+from fleet.objects.executor import DataMachine, MemberMustHalt
+from fleet.objects.payload import decode_call, encode_call
 from fleet.testing.arguments import Drawer
 from fleet.testing.canonical import canonical
 from fleet.testing.histories import answer_of

@@ -5,16 +5,16 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from fleet.actors.channel import Call
-from fleet.calls import CallOptions, Kind, Reply
-from fleet.cluster import CLUSTER_GROUP
-from fleet.data import bind
+from fleet.actors.client.group_session import Call
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
-from fleet.payload import encode_class
+from fleet.objects.declare import bind
+from fleet.objects.handles import CallOptions, Kind, Reply
+from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
-from fleet.sim.workload import SimClient
-from fleet.sim.world import MS, S, World
+from fleet.sim.search.workload import SimClient
+from fleet.sim.world.world import MS, S, World
 from fleet.testing.faults import Faults
 from fleet.testing.histories import Calls
 from fleet.testing.stage import Stage, seconds
@@ -29,7 +29,7 @@ class Sim(Stage):
     """`Sim(seed=7, nodes=3)` is a cluster that has been founded, with nodes n1, n2, n3 and one client.
 
     Time stands still unless `run` is called or a call waits for its answer. Whatever goes wrong in the
-    fleet itself (a failed actor, two leaders, a lost command) raises `fleet.sim.world.Broken`, with the seed.
+    fleet itself (a failed actor, two leaders, a lost command) raises `Broken`, with the seed.
     The same seed and the same calls give the same run, whatever PYTHONHASHSEED is.
     """
 
@@ -184,7 +184,7 @@ class Sim(Stage):
 
 
 class _Caller:
-    """What a handle needs of a client (`fleet.calls.Caller`)."""
+    """What a handle needs of a client (`fleet.objects.handles.Caller`)."""
 
     def __init__(self, sim: Sim, client: SimClient, name: str) -> None:
         self.sim, self.client, self.name = sim, client, name

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from fleet.actors.mail import TransferLeader
 from fleet.errors import ConfigError, NoSuchNode
-from fleet.sim.host import NodeHost
-from fleet.sim.network import Weather
-from fleet.sim.workload import SimClient
-from fleet.sim.world import S, World
+from fleet.sim.search.workload import SimClient
+from fleet.sim.world.host import NodeHost
+from fleet.sim.world.network import Weather
+from fleet.sim.world.world import S, World
 
 _DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)\s*")
 _UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -96,7 +96,7 @@ class Stage:
 
     def weather(self, **settings: Any) -> None:
         """What the network does to every frame, for example `late=0.05, reorder=0.02`: see
-        `fleet.sim.network.Weather`. Cuts stay."""
+        `fleet.sim.world.network.Weather`. Cuts stay."""
         now = self.world.network.weather
         self.world.network.weather = Weather(**settings, cut=now.cut, slow_us=now.slow_us)
 

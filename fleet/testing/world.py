@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fleet.context import executing as lent
-from fleet.ports import Context
+from fleet.interfaces import Context
+from fleet.objects.context import executing as lent
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import fleet
-from fleet.cli.demo_nodes import free_ports
+from fleet.cli.demo.nodes import free_ports
 from fleet.errors import FleetError, NameTaken, Unavailable, WrongCluster, WrongSecret
 from tests.actors.base.helpers import WAIT_S, eventually
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.arrivals import Arrivals
 from fleet.actors.mail import AwaitMembers, GroupRequest, NodeRequest, OpReply
-from fleet.actors.operators import ARRIVAL_MS, OperatorDesk
+from fleet.actors.member.operator_requests import ARRIVAL_MS, OperatorDesk
+from fleet.actors.node.arrivals import Arrivals
 from fleet.raft.events import Tick
 from fleet.raft.ids import GroupName
 from fleet.raft.messages import AppendReply
@@ -79,7 +79,7 @@ def desk_of(core: Any) -> tuple[OperatorDesk, list[OpReply]]:
 
 @pytest.fixture
 def quiet_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.actors.operators.class_name", lambda data_class: "Counter")
+    monkeypatch.setattr("fleet.actors.member.operator_requests.class_name", lambda data_class: "Counter")
 
 
 @pytest.mark.usefixtures("quiet_status")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleet.actors.base.addresses import remote_address
-from fleet.actors.channel import (
+from fleet.actors.client.group_session import (
     BATCH_BYTES_MAX,
     LINGER_MS,
     PAUSE_MS,

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fleet.actors.citizen import Citizen
 from fleet.actors.mail import GroupSpec, Whereabouts
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, GroupInfo, NodeRecord, RemovedGroup
+from fleet.actors.node.cluster_membership import Citizen
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, GroupInfo, NodeRecord, RemovedGroup
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, NodeName
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from fleet.actors import clients
 from fleet.actors.mail import ClientReply, ClientRequest, GroupSpec, HostMember
-from fleet.payload import encode_call, encode_class
+from fleet.actors.member import client_requests as clients
+from fleet.objects.payload import encode_call, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id

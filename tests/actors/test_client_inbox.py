@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleet.actors.client import Inbox
+from fleet.actors.client.actor import Inbox
 
 
 @pytest.fixture

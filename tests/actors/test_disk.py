@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 from thespian.actors import ActorExitRequest, WatchMessage
 
-from fleet.actors.disk import Disk
 from fleet.actors.mail import AwaitWrites, StartDisk, WriteFailed, WritesDone
+from fleet.actors.node.disk import Disk
 from fleet.errors import StorageFault
-from fleet.ports import Completion, Write
+from fleet.interfaces import Completion, Write
 from fleet.raft.events import Persisted
 from tests.actors.base.helpers import Bench, Recorder
 

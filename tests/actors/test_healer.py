@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.healer import SILENT_ROUNDS, Healer
 from fleet.actors.mail import GroupRequest, MemberInfo, MemberList, NodeInfo, OpReply, RemoveMember
-from fleet.cluster import GroupInfo
-from fleet.healing import Seat, Seen
+from fleet.actors.node.reconciler import SILENT_ROUNDS, Healer
+from fleet.cluster.healing import Seat, Seen
+from fleet.cluster.state import GroupInfo
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, NodeName
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import fleet
-from fleet.actors.hook_threads import LOG_EVERY_S, Lane, ThreadRunner
-from fleet.actors.hooks import HookDesk, open_desk
-from fleet.hooks import HookCall, HookRunner, InlineRunner, LeaderHooks
-from fleet.machine import DataMachine
-from fleet.payload import encode_call
-from fleet.raft.apply import Applier
+from fleet.actors.member.hook_events import HookDesk, open_desk
+from fleet.actors.node.hook_threads import LOG_EVERY_S, Lane, ThreadRunner
+from fleet.objects.applier import Applier
+from fleet.objects.executor import DataMachine
+from fleet.objects.hooks import HookCall, HookRunner, InlineRunner, LeaderHooks
+from fleet.objects.payload import encode_call
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Body, Command, Entry, MemberAdded, MemberRemoved, Noop, SessionOpened
 from fleet.raft.ids import MemberId

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from fleet.actors.hostings import BACK_OFF_MS, LEFT_KEY, STABLE_MS, Hosting, Hostings
 from fleet.actors.mail import GroupSpec, MemberGone, MemberStopped, StartMember
-from fleet.actors.node_manager import NodeManager
+from fleet.actors.node.hosted_members import BACK_OFF_MS, LEFT_KEY, STABLE_MS, Hosting, Hostings
+from fleet.actors.node.manager import NodeManager
 from fleet.errors import StorageFault
-from fleet.ports import DropGroup
+from fleet.interfaces import DropGroup
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import MemberId, NodeName, member_id

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-import fleet.payload
-from fleet.actors.channel import Call, Channel
+import fleet.objects.payload
+from fleet.actors.client.group_session import Call, Channel
 from fleet.actors.mail import ClientReply, ClientRequest, Refusal
 from fleet.errors import OutcomeUnknown
-from fleet.payload import encode_call
+from fleet.objects.payload import encode_call
 from fleet.raft.events import Tick
 from tests.actors.test_member_disk import CLIENT, CONFIG, Alone, Held
 
@@ -53,7 +53,7 @@ def test_s78_a_copy_of_a_request_that_was_refused_is_not_carried_out() -> None:
     alone = Alone()
     good = encode_call("append", (1,), {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fleet.payload, "pickle", short_of_memory())
+        patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
         alone.ask(good)
     assert len(refusals(alone.replies)) == 1
     alone.seq -= 1
@@ -103,7 +103,7 @@ def test_s78_a_check_that_fails_after_the_command_was_executed_is_not_told_as_no
     talk.ask(talk.channel.next_request(1000, CLIENT))
     assert talk.held.values == [7]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fleet.payload, "pickle", short_of_memory())
+        patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
         for request in talk.channel.whole_requests(2000, CLIENT):
             talk.hear(talk.ask(request), 2000)
     talk.channel.expire_calls(10_000)

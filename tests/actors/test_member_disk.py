@@ -14,9 +14,9 @@ from fleet.actors.mail import (
     PeerMail,
     StartMember,
 )
-from fleet.actors.member import Member
-from fleet.payload import decode_result, encode_call, encode_class
-from fleet.ports import Write
+from fleet.actors.member.actor import Member
+from fleet.interfaces import Write
+from fleet.objects.payload import decode_result, encode_call, encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, Entry, Founded

@@ -13,8 +13,8 @@ from thespian.actors import WatchMessage
 
 import fleet
 from fleet.errors import StateNotEncodable
-from fleet.payload import encode_call
-from fleet.raft.apply import Applier
+from fleet.objects.applier import Applier
+from fleet.objects.payload import encode_call
 from fleet.raft.entries import Command, Entry, Founded
 from fleet.raft.messages import AppendEntries, InstallSnapshot
 from tests.actors.test_member_clients import refusals

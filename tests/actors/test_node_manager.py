@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from thespian.actors import ActorExitRequest
 
-from fleet.actors.hostings import BACK_OFF_MS, STABLE_MS
+from fleet.actors.client.router import MANAGER
 from fleet.actors.mail import (
     AddMember,
     CheckClass,
@@ -33,13 +33,13 @@ from fleet.actors.mail import (
     Routes,
     StartNode,
 )
-from fleet.actors.node_manager import REACHABLE_MS, ROUND_MS, NodeManager
-from fleet.actors.nodes import ECHOES_MAX
-from fleet.actors.requests import MANAGER
-from fleet.actors.strays import STRAY_MS
+from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS
+from fleet.actors.node.known_nodes import ECHOES_MAX
+from fleet.actors.node.manager import REACHABLE_MS, ROUND_MS, NodeManager
+from fleet.actors.node.unjoined_members import STRAY_MS
 from fleet.errors import Damaged, FleetError, StorageFault
-from fleet.payload import encode_class
-from fleet.ports import Loaded
+from fleet.interfaces import Loaded
+from fleet.objects.payload import encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Entry, Founded, MemberAdded

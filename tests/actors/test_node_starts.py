@@ -11,7 +11,7 @@ import pytest
 from thespian.actors import Actor
 
 import fleet
-from fleet.cli.demo_nodes import free_ports
+from fleet.cli.demo.nodes import free_ports
 from fleet.errors import Unavailable, UnknownName
 from tests.actors.base import helpers
 from tests.actors.base.helpers import eventually

@@ -10,10 +10,10 @@ from thespian.actors import ActorExitRequest
 
 import fleet
 from fleet.actors.base.addresses import Address
-from fleet.actors.disk import Disk
 from fleet.actors.mail import EndTurn, Routes, StartDisk
-from fleet.actors.node_manager import NodeManager
-from fleet.actors.registry import Registry
+from fleet.actors.node.disk import Disk
+from fleet.actors.node.manager import NodeManager
+from fleet.actors.node.registry import Registry
 from fleet.errors import NodeDamaged, Unavailable
 from fleet.storage import LmdbStore
 from tests.actors.base.helpers import eventually

@@ -17,7 +17,7 @@ from fleet.actors.mail import (
     Routes,
     StartRegistry,
 )
-from fleet.actors.registry import REGISTRY, Registry
+from fleet.actors.node.registry import REGISTRY, Registry
 from fleet.raft.ids import MemberId, NodeName, member_id
 from tests.actors.base.helpers import Bench, Recorder
 

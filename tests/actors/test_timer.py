@@ -1,7 +1,7 @@
 from datetime import timedelta
 from typing import Any
 
-from fleet.actors.timer import Timer
+from fleet.actors.runtime.timer import Timer
 
 
 class Sleeper:

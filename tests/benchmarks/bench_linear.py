@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from msgspec.structs import replace
 
-from fleet.sim.linear import check
-from fleet.sim.models import Get, Read
+from fleet.sim.checks.linear import check
+from fleet.sim.checks.models import Get, Read
 from tests.sim.workloads import WORKLOADS, simulate
 
 STEPS_MAX = 1_000_000

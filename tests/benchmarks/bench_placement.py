@@ -6,7 +6,7 @@ import time
 import tracemalloc
 from collections import Counter
 
-from fleet.placement import Placement, Site
+from fleet.cluster.placement import Placement, Site
 from fleet.raft.ids import GroupName, NodeName
 
 REPLICAS = 3

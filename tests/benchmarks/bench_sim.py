@@ -22,16 +22,16 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fleet.cluster import CLUSTER_GROUP
-from fleet.payload import encode_class
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.objects.payload import encode_class
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, HardState, Members, SnapshotMeta
 from fleet.raft.events import Persisted, Propose, Query, Tick
 from fleet.raft.restart import start_core
-from fleet.sim.invariants import Invariants
-from fleet.sim.workload import KINDS, Load
-from fleet.sim.world import S, World
+from fleet.sim.checks.invariants import Invariants
+from fleet.sim.search.workload import KINDS, Load
+from fleet.sim.world.world import S, World
 
 NODES = 5
 GROUPS = 10

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import lmdb
 
-from fleet.ports import SnapshotWrite, Write
+from fleet.interfaces import SnapshotWrite, Write
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.ids import GroupName

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from click.testing import CliRunner
 
 from fleet.cli import main
-from fleet.cli.demo_nodes import free_ports
+from fleet.cli.demo.nodes import free_ports
 
 from .processes import FLEET, PATIENCE_S, environment
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from fleet.cli import main
 from fleet.cli.call import value_of
-from fleet.cli.desk import columns, count, span
+from fleet.cli.connection import columns, count, span
 from fleet.cli.outcome import to_json
 from fleet.cli.start import DURATION
 

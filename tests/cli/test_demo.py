@@ -8,8 +8,8 @@ from time import monotonic
 
 import pytest
 
-from fleet.cli.demo_load import Ack, Client, Load, percentile
-from fleet.cli.demo_nodes import DemoFailed
+from fleet.cli.demo.load import Ack, Client, Load, percentile
+from fleet.cli.demo.nodes import DemoFailed
 
 from .processes import processes_with, read_until, run, started
 

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from fleet.actors.mail import CONFLICT, DAMAGED, ClusterSeen, MemberInfo, MemberList, MemberStatus, NodeInfo
 from fleet.cli.findings import findings, no_majority, notes_on, start_line
 from fleet.cli.status import node_rows
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
-from fleet.payload import encode_class
+from fleet.client.survey import Survey, outsiders, survey_of
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
+from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, NodeName, member_id
-from fleet.survey import Survey, outsiders, survey_of
 
 N1, N2, N3 = NODES = tuple(map(NodeName, ("n1", "n2", "n3")))
 CLASS = encode_class(dict)

@@ -12,7 +12,7 @@ import click
 from click.testing import CliRunner
 
 from fleet.cli import main
-from fleet.cli.demo_nodes import free_ports
+from fleet.cli.demo.nodes import free_ports
 
 from .processes import ROOT, environment, read_until, script, wait_until
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from fleet.founding import HELLO_MS, NEVER
-from fleet.raft.ids import Millis
-from fleet.seed_words import (
+from fleet.cluster.founding import HELLO_MS, NEVER
+from fleet.cluster.founding_messages import (
     Decided,
     Exists,
     Founder,
@@ -17,6 +16,7 @@ from fleet.seed_words import (
     cluster_id,
     fingerprint,
 )
+from fleet.raft.ids import Millis
 
 
 class Asking:

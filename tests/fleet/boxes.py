@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from fleet.data import Data, command, query
 from fleet.errors import Reject
-from fleet.machine import DataMachine
-from fleet.payload import decode_result, encode_call
-from fleet.ports import Context
+from fleet.interfaces import Context
+from fleet.objects.declare import Data, command, query
+from fleet.objects.executor import DataMachine
+from fleet.objects.payload import decode_result, encode_call
 
 CONTEXT = Context(index=9, now_ms=5000, session=2, seq=1, client="c1")
 

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-import fleet.founding
-from fleet.founding import NEVER, Founding
-from fleet.raft.ids import NodeName
-from fleet.seed_words import (
+import fleet.cluster.founding
+from fleet.cluster.founding import NEVER, Founding
+from fleet.cluster.founding_messages import (
     Ballot,
     Decided,
     Found,
@@ -29,6 +28,7 @@ from fleet.seed_words import (
     from_bytes,
     to_bytes,
 )
+from fleet.raft.ids import NodeName
 from tests.fleet.asking import Asking
 
 decode_message = msgspec.msgpack.Decoder(FoundingMessage).decode
@@ -239,7 +239,7 @@ def haste(dice: random.Random) -> Iterator[None]:
     """Nobody waits for anybody: many ballots at once, which the turns are there to avoid."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("TURN_MS", "BALLOT_MS", "HELLO_MS", "RESEND_MS", "BACKOFF_MS"):
-            patch.setattr(fleet.founding, name, dice.choice((5, 20, 100, 400)))
+            patch.setattr(fleet.cluster.founding, name, dice.choice((5, 20, 100, 400)))
         yield
 
 

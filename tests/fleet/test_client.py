@@ -16,13 +16,12 @@ import pytest
 
 import fleet
 import fleet.aio
-from fleet.actors.channel import Call
+from fleet.actors.client.group_session import Call
 from fleet.actors.mail import CheckClass
-from fleet.actors.member import Member
-from fleet.backlog import Backlog
+from fleet.actors.member.actor import Member
 from fleet.blocking import IN_ASYNCIO, importing
-from fleet.calls import Reply
-from fleet.client import settle
+from fleet.client.backlog import Backlog
+from fleet.client.connection import settle
 from fleet.errors import (
     CallsAtImport,
     ClientClosed,
@@ -34,7 +33,8 @@ from fleet.errors import (
     TooLarge,
     WouldDeadlock,
 )
-from fleet.payload import ClassRef, encode_ok
+from fleet.objects.handles import Reply
+from fleet.objects.payload import ClassRef, encode_ok
 
 SECRET = "a secret of the tests, long enough"
 
@@ -218,7 +218,7 @@ def test_an_asyncio_connection_that_nobody_waits_for_any_more_is_closed(
         monkeypatch.setattr(opened[0], "close", lambda: (close(), closed.set()))
         return opened[0]
 
-    monkeypatch.setattr("fleet.client.connect", slow)
+    monkeypatch.setattr("fleet.client.connection.connect", slow)
 
     async def impatient() -> None:
         with pytest.raises(TimeoutError):

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-import fleet.cluster
-from fleet.actors.cluster_view import ClusterView
-from fleet.cluster import (
+import fleet.cluster.state
+from fleet.cluster.state import (
     ACTIVE,
     CLUSTER_GROUP,
     INACTIVE,
@@ -20,7 +19,7 @@ from fleet.cluster import (
     cluster_voters,
     wanted_nodes,
 )
-from fleet.context import executing
+from fleet.cluster.view import ClusterView
 from fleet.errors import (
     BadArguments,
     CleanupOngoing,
@@ -32,7 +31,8 @@ from fleet.errors import (
     Reject,
     Unavailable,
 )
-from fleet.ports import Context
+from fleet.interfaces import Context
+from fleet.objects.context import executing
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName, node_of
 
@@ -435,7 +435,7 @@ def test_what_always_holds(history: list[tuple[Any, ...]], kept_max: int) -> Non
     """A name is in groups or removed, never both; a refusal changes nothing; a view brought up to date
     piece by piece, also one that looked so long ago that what it missed was forgotten, equals the whole."""
     run, view = Run(), ClusterView()
-    fleet.cluster.GONE_KEPT_MAX, kept = kept_max, fleet.cluster.GONE_KEPT_MAX
+    fleet.cluster.state.GONE_KEPT_MAX, kept = kept_max, fleet.cluster.state.GONE_KEPT_MAX
     try:
         for operation in history:
             if operation == ("look",):
@@ -460,7 +460,7 @@ def test_what_always_holds(history: list[tuple[Any, ...]], kept_max: int) -> Non
         seen(run.cluster, view.rev, view, run.index)
         assert content(view) == content(seen(run.cluster, 0, ClusterView()))
     finally:
-        fleet.cluster.GONE_KEPT_MAX = kept
+        fleet.cluster.state.GONE_KEPT_MAX = kept
 
 
 def test_a_view_is_as_big_as_what_changed(three: Run) -> None:

@@ -12,9 +12,6 @@ from typing import Any, ClassVar, Final, cast
 import pytest
 
 import fleet.testing
-from fleet.calls import CallOptions, Kind, Reply
-from fleet.context import ctx, executing
-from fleet.data import RESERVED, Data, bind, command, group_of, query
 from fleet.errors import (
     BadArguments,
     CommandFailed,
@@ -28,9 +25,12 @@ from fleet.errors import (
     Rejected,
     WouldDeadlock,
 )
-from fleet.machine import DataMachine
-from fleet.payload import decode_class, encode_class, encode_ok
-from fleet.ports import Context
+from fleet.interfaces import Context
+from fleet.objects.context import ctx, executing
+from fleet.objects.declare import RESERVED, Data, bind, command, group_of, query
+from fleet.objects.executor import DataMachine
+from fleet.objects.handles import CallOptions, Kind, Reply
+from fleet.objects.payload import decode_class, encode_class, encode_ok
 
 
 class Counter(Data):
@@ -215,7 +215,7 @@ def test_help_and_inspect_find_the_users_method(where: str) -> None:
 
 def test_help_of_a_handle_is_that_of_its_class() -> None:
     text = pydoc.plain(pydoc.render_doc(bind(Counter, "g", cast(Any, None))))
-    assert "class Counter(fleet.data.Data)" in text and " add(self, n: int = 1) -> int" in text
+    assert "class Counter(fleet.objects.declare.Data)" in text and " add(self, n: int = 1) -> int" in text
 
 
 def test_help_knows_the_functional_style() -> None:

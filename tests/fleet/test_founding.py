@@ -7,10 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.errors import ConfigError, Damaged, WrongDirectory
-from fleet.founding import BALLOT_MS, JOIN_AFTER_MS, NEVER, Founding
-from fleet.raft.ids import NodeName
-from fleet.seed_words import (
+from fleet.cluster.founding import BALLOT_MS, JOIN_AFTER_MS, NEVER, Founding
+from fleet.cluster.founding_messages import (
     NO_BALLOT,
     Accept,
     Accepted,
@@ -36,6 +34,8 @@ from fleet.seed_words import (
     from_bytes,
     to_bytes,
 )
+from fleet.errors import ConfigError, Damaged, WrongDirectory
+from fleet.raft.ids import NodeName
 from tests.fleet.founding_world import node
 
 A, B, C, D, E = (node(name) for name in "abcde")

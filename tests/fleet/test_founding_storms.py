@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.founding import Founding
-from fleet.seed_words import Found, Join, from_bytes
+from fleet.cluster.founding import Founding
+from fleet.cluster.founding_messages import Found, Join, from_bytes
 from tests.fleet.founding_world import Host, Pool, World, haste, storm
 
 FIRST, _, LAST = os.environ.get("FLEET_SEEDS", "0:300").partition(":")

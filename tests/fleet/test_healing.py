@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fleet.healing import (
+from fleet.cluster.healing import (
     CAUGHT_UP_MAX,
     Demote,
     Host,

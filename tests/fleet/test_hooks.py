@@ -12,9 +12,9 @@ import pytest
 
 import fleet
 from fleet.actors.mail import ListNodes, Nodes, RemoveMember
-from fleet.data import Data
 from fleet.errors import CommandFailed, ConfigError, FleetError
-from fleet.payload import decode_class, encode_class
+from fleet.objects.declare import Data
+from fleet.objects.payload import decode_class, encode_class
 from fleet.raft.ids import node_of
 
 SECRET = "s" * 32
@@ -290,7 +290,7 @@ def test_a_blocked_hook_delays_neither_commands_nor_other_groups(client: fleet.F
 def test_a_hook_that_raises_is_logged_and_harms_nothing(
     client: fleet.Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.ERROR, "fleet.hooks"):
+    with caplog.at_level(logging.ERROR, "fleet.objects.hooks"):
         sore = client.create_group("sore", Sore)
         assert [sore.write("a"), sore.write("a")] == [1, 2]
         wait_for(lambda: seen("sore") == [(1,), (2,)])

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from fleet.context import ctx
-from fleet.data import Data, command
 from fleet.errors import (
     BadArguments,
     CommandFailed,
@@ -17,9 +15,11 @@ from fleet.errors import (
     Reject,
     Rejected,
 )
-from fleet.machine import CHECKED_EVERY, CHECKED_FIRST, DataMachine, MemberMustHalt
-from fleet.payload import decode_result, encode_call
-from fleet.ports import Machine
+from fleet.interfaces import Machine
+from fleet.objects.context import ctx
+from fleet.objects.declare import Data, command
+from fleet.objects.executor import CHECKED_EVERY, CHECKED_FIRST, DataMachine, MemberMustHalt
+from fleet.objects.payload import decode_result, encode_call
 from tests.fleet.boxes import CONTEXT, Box, Caller, raise_
 
 

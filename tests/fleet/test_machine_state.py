@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.data import Data, query
 from fleet.errors import DataClassUnavailable, NotEncodable
-from fleet.machine import DataMachine
-from fleet.payload import decode_class, decode_result
+from fleet.objects.declare import Data, query
+from fleet.objects.executor import DataMachine
+from fleet.objects.payload import decode_class, decode_result
 from tests.fleet.boxes import CONTEXT, Box, Caller
 
 ROOT = Path(__file__).parents[2]
@@ -116,9 +116,9 @@ def test_getstate_and_setstate_say_what_the_state_is() -> None:
 
 
 SCRIPT = """
-from fleet.context import ctx
-from fleet.data import Data, command, query
-from fleet.payload import encode_call, encode_class
+from fleet.objects.context import ctx
+from fleet.objects.declare import Data, command, query
+from fleet.objects.payload import encode_call, encode_class
 class Item:
     def __init__(self, n): self.n = n
 class Shop(Data, version=2):
@@ -135,8 +135,8 @@ print(encode_class(Shop).hex(), encode_call("put", (3,), {}).hex(), encode_call(
 """
 HOST = """
 import sys
-from fleet.machine import DataMachine
-from fleet.payload import decode_class, decode_result
+from fleet.objects.executor import DataMachine
+from fleet.objects.payload import decode_class, decode_result
 cls, state, query = map(bytes.fromhex, sys.argv[1:])
 machine = DataMachine(decode_class(cls))
 machine.load(state)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from fleet.actors.mail import ClusterSeen, GetCluster, MemberList, NodeInfo
-from fleet.cluster import ACTIVE, NodeRecord, View
+from fleet.client.cluster_api import Operations
+from fleet.cluster.state import ACTIVE, NodeRecord, View
 from fleet.errors import ConfigError, FleetError, Unavailable
 from fleet.node import Node
-from fleet.operations import Operations
 from fleet.raft.ids import NodeName
 
 N1, N2 = NodeName("n1"), NodeName("n2")

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fleet.data import Data, command
 from fleet.errors import (
     BadArguments,
     CommandFailed,
@@ -23,7 +22,8 @@ from fleet.errors import (
     QueryFailed,
     Rejected,
 )
-from fleet.payload import (
+from fleet.objects.declare import Data, command
+from fleet.objects.payload import (
     class_name,
     decode_call,
     decode_class,
@@ -95,7 +95,7 @@ def test_a_local_function_and_a_local_class_travel_by_value() -> None:
 
 def test_a_class_of_main_travels_by_value_although_plain_pickle_would_take_it() -> None:
     code = """
-from fleet.payload import encode_call
+from fleet.objects.payload import encode_call
 class Point:
     def __init__(self, x): self.x = x
 print(encode_call("put", (Point(7),), {}).hex())

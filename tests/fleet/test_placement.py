@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleet.cluster.placement import Placement, Site, digest, members_for, minus_log2, mix
 from fleet.errors import BadArguments, NotDone
-from fleet.placement import Placement, Site, digest, members_for, minus_log2, mix
 from fleet.raft.ids import GroupName, NodeName
 
 WEIGHTS = (0.0, 0.5, 1.0, 1.0, 1.0, 2.0, 3.7)

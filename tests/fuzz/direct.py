@@ -10,7 +10,7 @@ from fleet.actors.base.links import Links
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.settings import LinkSettings
 from fleet.actors.mail import GroupSpec, HostMember
-from fleet.payload import encode_class
+from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id

@@ -33,6 +33,7 @@ from fleet.actors.mail import (
     RemoveMember,
     TransferLeader,
 )
+from fleet.cluster.founding_messages import Exists, Founder, SeedHello
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, Entry, Members, SnapshotMeta
@@ -45,7 +46,6 @@ from fleet.raft.messages import (
     SnapshotReply,
     VoteRequest,
 )
-from fleet.seed_words import Exists, Founder, SeedHello
 
 PORTS = ("h:" + "9" * 5000, "127.0.0.1:99999", "[", ":", "h\x00:1", "x" * 400 + ":1", "127.0.0.1:-1")
 NUMBERS = (

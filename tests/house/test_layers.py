@@ -11,41 +11,38 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"fleet": ROOT / "fleet", "fleet.actors": ROOT / "actors", "fleet.storage": ROOT / "storage"}
 FOLDERS["fleet.sim"] = ROOT / "sim"
 CORE_STDLIB = {"collections", "dataclasses", "random", "typing", "zlib"}
-PURE = ("fleet.errors", "fleet.raft", "fleet.ports", "fleet.placement", "fleet.healing")
-DATA = ("fleet.payload", "fleet.context", "fleet.calls", "fleet.hooks", "fleet.data", "fleet.machine")
-FLEET = ("fleet.cluster", "fleet.founding", "fleet.seed_words")
-HOST = (*PURE, *DATA, *FLEET)
+PURE = ("fleet.errors", "fleet.raft", "fleet.interfaces")
+HOST = (*PURE, "fleet.objects", "fleet.cluster", "fleet.blocking")
 
 # package or module -> what of ours it may import, and which other packages
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.errors": ((), set()),
-    "fleet.raft": (("fleet.raft", "fleet.errors"), {"msgspec"}),
-    "fleet.ports": (("fleet.raft",), {"msgspec"}),
-    "fleet.placement": (("fleet.raft", "fleet.errors"), {"msgspec"}),
-    "fleet.healing": (("fleet.raft",), {"msgspec"}),
     "fleet.blocking": (("fleet.errors",), set()),
-    "fleet.payload": (("fleet.blocking", "fleet.errors"), {"cloudpickle", "msgspec"}),
-    "fleet.hooks": (("fleet.errors", "fleet.payload", "fleet.ports"), {"msgspec"}),
-    "fleet.context": (("fleet.errors", "fleet.ports"), set()),
-    "fleet.calls": (("fleet.blocking", "fleet.context", "fleet.errors", "fleet.payload"), {"msgspec"}),
-    "fleet.data": (("fleet.calls", "fleet.context", "fleet.errors", "fleet.hooks"), {"msgspec"}),
-    "fleet.machine": (("fleet.errors", "fleet.ports", *DATA), {"msgspec"}),
-    "fleet.cluster": (HOST, {"msgspec"}),
-    "fleet.seed_words": (("fleet.errors", "fleet.raft"), {"msgspec"}),
-    "fleet.founding": (("fleet.errors", "fleet.raft", "fleet.seed_words"), {"msgspec"}),
     "fleet.secret": (("fleet.errors",), set()),
-    "fleet.storage": (("fleet.storage", "fleet.raft", "fleet.ports", "fleet.errors"), {"lmdb", "msgspec"}),
+    "fleet.raft": (("fleet.raft", "fleet.errors"), {"msgspec"}),
+    "fleet.interfaces": (("fleet.raft", "fleet.errors"), {"msgspec"}),
+    "fleet.objects": ((*PURE, "fleet.objects", "fleet.blocking"), {"msgspec"}),
+    "fleet.objects.payload": (("fleet.errors", "fleet.blocking"), {"cloudpickle", "msgspec"}),
+    "fleet.cluster": ((*PURE, "fleet.objects", "fleet.cluster"), {"msgspec"}),
+    "fleet.cluster.placement": (("fleet.raft", "fleet.errors"), {"msgspec"}),
+    "fleet.cluster.healing": (("fleet.raft",), {"msgspec"}),
+    "fleet.cluster.founding": (
+        ("fleet.errors", "fleet.raft", "fleet.cluster.founding_messages"),
+        {"msgspec"},
+    ),
+    "fleet.cluster.founding_messages": (("fleet.errors", "fleet.raft"), {"msgspec"}),
+    "fleet.storage": (("fleet.storage", *PURE), {"lmdb", "msgspec"}),
     "fleet.actors.base": (
         ("fleet.actors.base", "fleet.blocking", "fleet.errors"),
-        {"thespian", "msgspec", "cloudpickle"},
+        {"thespian", "msgspec"},
     ),
     "fleet.actors": ((*HOST, "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.sim": ((*HOST, "fleet.sim", "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
-    "fleet.sim.explore": (("fleet.raft", "fleet.sim"), {"msgspec", "rich"}),
+    "fleet.sim.search.explore": (("fleet.raft", "fleet.sim"), {"msgspec", "rich"}),
     "fleet.testing": (("fleet",), {"msgspec", "cloudpickle", "hypothesis"}),
     "fleet": (("fleet",), {"thespian", "msgspec", "cloudpickle", "click", "rich"}),
 }
-OUTSIDE_OF_WORLDS = {"fleet.sim.explore"}
+OUTSIDE_OF_WORLDS = {"fleet.sim.search.explore"}
 """It drives worlds in real time, and is in none."""
 SIM_NEVER = {"lmdb", "socket", "time", "select", "threading", "asyncio", "fleet.storage.lmdb_store"}
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import fleet
-from fleet.actors.cluster_view import ClusterView
 from fleet.actors.mail import GetStatus, MemberInfo, MemberStatus
-from fleet.cluster import CLUSTER_GROUP, NodeRecord, cluster_voters
+from fleet.cluster.state import CLUSTER_GROUP, NodeRecord, cluster_voters
+from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, OutcomeUnknown
-from fleet.payload import encode_class
+from fleet.objects.payload import encode_class
 from fleet.raft.ids import NodeName, node_of
 
 from .classes import Counter
@@ -37,7 +37,7 @@ ctypes.CDLL(None).prctl(1, 9)
 if os.getppid() != int(sys.argv[1]):
     sys.exit(1)
 import fleet
-from fleet.actors.clock import SystemClock
+from fleet.actors.runtime.clock import SystemClock
 
 class WrongClock(SystemClock):
     def wall_ms(self):

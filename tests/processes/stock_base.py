@@ -16,8 +16,8 @@ from typing import Any
 
 from thespian.actors import Actor, ActorSystem, WakeupMessage
 
-from fleet.actors.channel import Call
-from fleet.actors.clock import SystemClock
+from fleet.actors.client.group_session import Call
+from fleet.actors.client.router import Question, Requests
 from fleet.actors.mail import (
     ClientReply,
     EndTurn,
@@ -30,11 +30,11 @@ from fleet.actors.mail import (
     OpReply,
     StartNode,
 )
-from fleet.actors.node_manager import NodeManager
-from fleet.actors.requests import Question, Requests
-from fleet.cluster import CLUSTER_GROUP
+from fleet.actors.node.manager import NodeManager
+from fleet.actors.runtime.clock import SystemClock
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
-from fleet.payload import decode_result, encode_call, encode_class
+from fleet.objects.payload import decode_result, encode_call, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName
 from tests.processes.classes import Counter

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 import fleet
-from fleet import operations
-from fleet.actors.hostings import LEFT_KEY
-from fleet.cluster import GroupInfo
+from fleet.actors.node.hosted_members import LEFT_KEY
+from fleet.client import cluster_api as operations
+from fleet.client.cluster_api import Operations
+from fleet.cluster.state import GroupInfo
 from fleet.errors import CleanupOngoing, OtherDataClass
-from fleet.operations import Operations
-from fleet.payload import encode_class
+from fleet.objects.payload import encode_class
 from fleet.storage import LmdbStore
 
 from .classes import Counter, Ledger

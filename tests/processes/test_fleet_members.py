@@ -7,7 +7,7 @@ import pytest
 import fleet
 from fleet.actors.mail import AddMember
 from fleet.errors import FleetError
-from fleet.payload import encode_class
+from fleet.objects.payload import encode_class
 from fleet.raft.ids import NodeName, member_id, node_of
 
 from .classes import Counter

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fleet.raft.apply import Opened, Outcome
+from fleet.objects.applier import Opened, Outcome
 from fleet.raft.entries import Command, SessionOpened
 from fleet.raft.events import Propose
 from tests.raft.world import World

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleet.raft.apply import Applier
+from fleet.objects.applier import Applier
 from fleet.raft.core import Core
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
 from fleet.raft.ids import MemberId, Millis
@@ -16,7 +16,7 @@ from fleet.raft.state import NEVER
 
 @dataclass
 class Disk:
-    """What a member finds after a crash: the contract of `fleet.ports.Write`, in dicts."""
+    """What a member finds after a crash: the contract of `fleet.interfaces.Write`, in dicts."""
 
     hard: HardState = HardState()
     snapshot: SnapshotMeta | None = None

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fleet.raft.apply import Context
+from fleet.objects.applier import Context
 
 FAIL = b"fail"
 

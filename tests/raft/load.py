@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.raft.apply import Opened, Outcome
+from fleet.objects.applier import Opened, Outcome
 from fleet.raft.entries import Command, SessionOpened
 from fleet.raft.events import Propose, Query
 from fleet.raft.ids import MemberId, Millis

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import NotEncodable
-from fleet.raft.apply import Applier, Opened, Outcome, machine_state
+from fleet.objects.applier import Applier, Opened, Outcome, machine_state
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, SessionTable

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.raft.apply import Applier, Opened, Outcome
+from fleet.objects.applier import Applier, Opened, Outcome
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, Entry, Founded, HardState, MemberAdded, MemberPromoted

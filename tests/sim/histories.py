@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleet.sim.history import UNKNOWN, Operation
-from fleet.sim.models import (
+from fleet.sim.checks.history import UNKNOWN, Operation
+from fleet.sim.checks.models import (
     Add,
     All,
     Append,

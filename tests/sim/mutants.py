@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 from msgspec import Struct
 
-from fleet.sim.explore import OK, run_seed
+from fleet.sim.search.explore import OK, run_seed
 from tests.sim import (
     test_scenarios_commands,
     test_scenarios_fleet,

@@ -4,8 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fleet.cluster import ACTIVE, CLUSTER_GROUP, LEAVING
-from fleet.sim.schedule import DEEDS, MS, VITAL, Deed, Plan, S
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING
+from fleet.sim.faults.schedule import DEEDS, MS, VITAL, Deed, Plan, S
 
 NODES = ("n1", "n2", "n3")
 DURATION_US = 2 * S

@@ -1,7 +1,7 @@
-"""Whole stories with one kind of bad day: what `fleet.sim.story` draws, with the nemesis' weights given."""
+"""Whole stories with one kind of bad day: what `fleet.sim.search.episode` draws, with given weights."""
 
-from fleet.sim.nemesis import DEEDS
-from fleet.sim.story import Story
+from fleet.sim.faults.draw import DEEDS
+from fleet.sim.search.episode import Story
 
 TURNS_MAX = 100_000
 """No seed that ends well comes near."""

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 import fleet
 from fleet.actors.mail import DemoteMember, PromoteMember, RemoveMember, TransferLeader
 from fleet.errors import FleetError
-from fleet.payload import decode_call
+from fleet.objects.payload import decode_call
 from fleet.raft.ids import node_of
-from fleet.sim.history import UNKNOWN, Operation
-from fleet.sim.linear import Linearizable, check
-from fleet.sim.models import All, Append, ListAppend
-from fleet.sim.world import MS
+from fleet.sim.checks.history import UNKNOWN, Operation
+from fleet.sim.checks.linear import Linearizable, check
+from fleet.sim.checks.models import All, Append, ListAppend
+from fleet.sim.world.world import MS
 from fleet.testing import Sim
 
 

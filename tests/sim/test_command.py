@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fleet.cli import main
-from fleet.sim.schedule import Plan
-from fleet.sim.shrink import failure_of
+from fleet.sim.faults.schedule import Plan
+from fleet.sim.search.shrink import failure_of
 from tests.sim.mutants import named, planted
 
 BUG = "vote not persisted"

@@ -11,18 +11,18 @@ from html.parser import HTMLParser
 from itertools import accumulate
 from typing import Any
 
-from fleet.sim.diagram import page
-from fleet.sim.explain import Told, event_in_words, group_of, merged, tell, text
-from fleet.sim.schedule import Deed, Plan, S, in_words
-from fleet.sim.shrink import Failure, everywhere_the_same, run
-from fleet.sim.trace import COMMIT, MESSAGES, VOTE, Event
+from fleet.sim.faults.schedule import Deed, Plan, S, in_words
+from fleet.sim.report.diagram import page
+from fleet.sim.report.explain import Told, event_in_words, group_of, merged, tell, text
+from fleet.sim.search.shrink import Failure, everywhere_the_same, run
+from fleet.sim.world.trace import COMMIT, MESSAGES, VOTE, Event
 from tests.sim.mutants import named, planted
 
 PAGE = """
 from hashlib import blake2b
-from fleet.sim.diagram import page
-from fleet.sim.explain import tell
-from fleet.sim.shrink import run
+from fleet.sim.report.diagram import page
+from fleet.sim.report.explain import tell
+from fleet.sim.search.shrink import run
 print(blake2b(page(tell(*run(7, tracing=True))).encode()).hexdigest())
 """
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fleet.sim.history import UNKNOWN, History, Operation
-from fleet.sim.linear import Linearizable, Undecided, Violation, check
-from fleet.sim.models import Add, All, Append, Counter, Get, ListAppend, Model, Read, Register, Write
+from fleet.sim.checks.history import UNKNOWN, History, Operation
+from fleet.sim.checks.linear import Linearizable, Undecided, Violation, check
+from fleet.sim.checks.models import Add, All, Append, Counter, Get, ListAppend, Model, Read, Register, Write
 from tests.sim.histories import CASES, Case
 from tests.sim.workloads import WORKLOADS, simulate
 

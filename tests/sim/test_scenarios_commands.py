@@ -3,8 +3,8 @@
 import pytest
 
 import fleet
-from fleet.context import ctx
 from fleet.errors import Overloaded
+from fleet.objects.context import ctx
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, config, leader_of, member, others
 from tests.sim.storms import Ledger

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from fleet.actors.mail import HostMember, RemoveMember, WriteFailed
-from fleet.cluster import CLUSTER_GROUP, LEAVING
+from fleet.cluster.state import CLUSTER_GROUP, LEAVING
 from fleet.raft.ids import node_of
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, ask, config, hand_over, leader_of, member, others, voters

@@ -5,12 +5,12 @@ import copy
 import pytest
 
 from fleet.actors.mail import CONFLICT, DISK_FULL
-from fleet.cluster import CLUSTER_GROUP
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.raft.ids import node_of
-from fleet.sim.disk import SimDisk
-from fleet.sim.invariants import Invariants
-from fleet.sim.world import S
+from fleet.sim.checks.invariants import Invariants
+from fleet.sim.world.disk import SimDisk
+from fleet.sim.world.world import S
 from fleet.storage import keys
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, config, leader_of, member, others

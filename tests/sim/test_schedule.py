@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from fleet.sim.deeds import Deeds
-from fleet.sim.nemesis import Nemesis
-from fleet.sim.schedule import DEEDS, Deed, Plan, in_words, milder
-from fleet.sim.story import Story
+from fleet.sim.faults.carry_out import Deeds
+from fleet.sim.faults.draw import Nemesis
+from fleet.sim.faults.schedule import DEEDS, Deed, Plan, in_words, milder
+from fleet.sim.search.episode import Story
 
 
 @pytest.mark.parametrize("seed", [7, 19, 43])

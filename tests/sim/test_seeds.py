@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.sim import story
-from fleet.sim.explore import CODE, OK, Result, code_digest, explore, parse_seeds, run_seed
+from fleet.sim.search import episode as story
+from fleet.sim.search.explore import CODE, OK, Result, code_digest, explore, parse_seeds, run_seed
 
 FOUND = [
     int(line.split()[0])

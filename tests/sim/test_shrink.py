@@ -5,8 +5,8 @@ import random
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
-from fleet.sim.schedule import Deed, Plan, S, in_words
-from fleet.sim.shrink import Failure, failure_of, rule_of, shrink
+from fleet.sim.faults.schedule import Deed, Plan, S, in_words
+from fleet.sim.search.shrink import Failure, failure_of, rule_of, shrink
 from tests.sim.mutants import named, planted
 from tests.sim.schedules import plans
 

@@ -7,18 +7,18 @@ from hashlib import blake2b
 
 import pytest
 
-from fleet.cluster import CLUSTER_GROUP
-from fleet.payload import encode_class
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
-from fleet.sim.clock import SimClock
-from fleet.sim.story import Story
-from fleet.sim.workload import Counter
-from fleet.sim.world import MS, Broken, S, World
+from fleet.sim.search.episode import Story
+from fleet.sim.search.workload import Counter
+from fleet.sim.world.clock import SimClock
+from fleet.sim.world.world import MS, Broken, S, World
 
 TRACE = """
 from hashlib import blake2b
-from fleet.sim.story import Story
+from fleet.sim.search.episode import Story
 story = Story({seed}, tracing=True)
 story.run()
 print(blake2b("\\n".join(story.world.lines).encode()).hexdigest())

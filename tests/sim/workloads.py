@@ -5,8 +5,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from fleet.sim.history import UNKNOWN, Operation
-from fleet.sim.models import (
+from fleet.sim.checks.history import UNKNOWN, Operation
+from fleet.sim.checks.models import (
     Add,
     All,
     Append,

@@ -7,7 +7,7 @@ from typing import Any
 
 import lmdb
 
-from fleet.ports import SnapshotWrite, Write
+from fleet.interfaces import SnapshotWrite, Write
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.ids import GroupName, MemberId

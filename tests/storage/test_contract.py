@@ -1,9 +1,9 @@
-"""One suite for every store: what fleet.ports.Durable promises."""
+"""One suite for every store: what fleet.interfaces.Durable promises."""
 
 import pytest
 
 from fleet.errors import ConfigError, Damaged, StorageFault
-from fleet.ports import Loaded, Write
+from fleet.interfaces import Loaded, Write
 from fleet.raft.entries import HardState
 from fleet.storage.keys import group_range
 from tests.storage.disks import (

@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.errors import Damaged
-from fleet.ports import Write
+from fleet.interfaces import Write
 from fleet.storage.keys import (
     chunk_key,
     counter_key,

@@ -16,7 +16,7 @@ from tests.storage.disks import indexes
 WRITER = """
 import sys, zlib
 from fleet.storage import LmdbStore
-from fleet.ports import Write
+from fleet.interfaces import Write
 from fleet.raft.entries import HardState
 from tests.storage.disks import append, snapshot
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from fleet.ports import Loaded, Write
+from fleet.interfaces import Loaded, Write
 from fleet.raft.entries import Entry, HardState, Noop
 from fleet.raft.ids import GroupName
 from fleet.storage import Store

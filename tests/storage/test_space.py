@@ -17,7 +17,7 @@ import lmdb
 import pytest
 
 from fleet.errors import StorageFault, StoreFull
-from fleet.ports import Write
+from fleet.interfaces import Write
 from fleet.storage import LmdbStore
 from tests.storage.disks import MIB, append, create, entries, indexes, snapshot
 

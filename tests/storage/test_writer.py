@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from fleet.errors import ConfigError, StorageFault, StoreFull
-from fleet.ports import ChoreDone, Completion, DropGroup, PutMeta, Write
+from fleet.interfaces import ChoreDone, Completion, DropGroup, PutMeta, Write
 from fleet.storage import MemoryStore, Writer
 from tests.storage.disks import MIB, Disk, append, create, indexes, snapshot
 

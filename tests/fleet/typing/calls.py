@@ -5,11 +5,11 @@ from concurrent.futures import Future
 from typing import assert_type
 
 import fleet
-from fleet.calls import Caller
-from fleet.cluster import GroupInfo
-from fleet.context import ctx
-from fleet.data import Data, bind, command, query
+from fleet.cluster.state import GroupInfo
 from fleet.errors import OutcomeUnknown
+from fleet.objects.context import ctx
+from fleet.objects.declare import Data, bind, command, query
+from fleet.objects.handles import Caller
 
 
 class Counter(Data, version=2, codec="cloudpickle"):

@@ -5,17 +5,17 @@ from unittest.mock import patch
 
 from thespian.actors import ChildActorExited, WatchMessage
 
-from fleet.actors import member
-from fleet.actors.channel import Channel
-from fleet.actors.citizen import Citizen
-from fleet.actors.hostings import Hostings
-from fleet.actors.member import Member
-from fleet.actors.node_manager import NodeManager
-from fleet.actors.nodes import SOUND, KnownNodes
-from fleet.actors.refused import RememberedRequests
-from fleet.actors.repairs import Repairs
+from fleet.actors.client.group_session import Channel
+from fleet.actors.member import actor as member
+from fleet.actors.member.actor import Member
+from fleet.actors.node.cluster_membership import Citizen
+from fleet.actors.node.hosted_members import Hostings
+from fleet.actors.node.known_nodes import SOUND, KnownNodes
+from fleet.actors.node.manager import NodeManager
+from fleet.actors.node.repairs import Repairs
+from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import FleetError
-from fleet.machine import DataMachine
+from fleet.objects.executor import DataMachine
 from fleet.raft import core, follower
 from fleet.raft.events import SnapshotTaken
 from fleet.raft.progress import Progress

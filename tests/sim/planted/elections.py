@@ -5,13 +5,15 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from fleet.actors.member import Member
-from fleet.raft import anyone, candidate, change, follower, leader, leader_requests, quorum
-from fleet.raft.change import become_follower, others, reset_election_deadline
+from fleet.actors.member.actor import Member
+from fleet.raft import any_role as anyone
+from fleet.raft import candidate, follower, leader, leader_requests, quorum
+from fleet.raft import transitions as change
 from fleet.raft.log import Log
 from fleet.raft.messages import AppendEntries, VoteReply, VoteRequest
 from fleet.raft.ready import PersistRequest
 from fleet.raft.state import Candidate, CoreState
+from fleet.raft.transitions import become_follower, others, reset_election_deadline
 from tests.sim.planted.patches import Handler, Patches, in_modules
 
 

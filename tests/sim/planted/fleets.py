@@ -3,12 +3,12 @@
 from typing import Any
 from unittest.mock import patch
 
-from fleet.actors.citizen import Citizen
-from fleet.actors.guard import GuardedActor
-from fleet.actors.hostings import Hostings
-from fleet.actors.member import Member
-from fleet.actors.nodes import KnownNodes
-from fleet.actors.requests import Requests
+from fleet.actors.client.router import Requests
+from fleet.actors.member.actor import Member
+from fleet.actors.node.cluster_membership import Citizen
+from fleet.actors.node.hosted_members import Hostings
+from fleet.actors.node.known_nodes import KnownNodes
+from fleet.actors.runtime.actor import GuardedActor
 from tests.sim.planted.patches import Patches
 
 

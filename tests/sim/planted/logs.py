@@ -4,7 +4,7 @@ from collections import deque
 from typing import Any
 from unittest.mock import patch
 
-from fleet.actors.member import Member
+from fleet.actors.member.actor import Member
 from fleet.errors import Damaged
 from fleet.raft import follower, leader, quorum
 from fleet.raft.events import Persisted

@@ -8,8 +8,8 @@ from fleet.raft.entries import MemberAdded, MemberPromoted, MemberRemoved, Membe
 from fleet.raft.events import Change, Tick
 from fleet.raft.membership import Membership
 from fleet.raft.state import CoreState, Leader
-from fleet.sim.disk import SimDisk
-from fleet.sim.host import NodeHost
+from fleet.sim.world.disk import SimDisk
+from fleet.sim.world.host import NodeHost
 from tests.sim.planted.patches import Handler, Patches
 
 

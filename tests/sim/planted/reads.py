@@ -3,15 +3,16 @@
 from typing import Any
 from unittest.mock import patch
 
-from fleet.raft import anyone, follower, leader, leader_requests, restart
+from fleet.raft import any_role as anyone
 from fleet.raft import core as core_module
-from fleet.raft.change import become_candidate
+from fleet.raft import follower, leader, leader_requests, restart
 from fleet.raft.events import Query
 from fleet.raft.ids import Millis
 from fleet.raft.lease import ReadRound, lease_until
 from fleet.raft.messages import AppendReply, TimeoutNow
 from fleet.raft.progress import NO_LEASE
 from fleet.raft.state import CoreState, Leader
+from fleet.raft.transitions import become_candidate
 from tests.sim.planted.patches import Handler, Patches, in_modules
 
 

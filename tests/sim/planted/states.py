@@ -7,10 +7,11 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
-from fleet.actors.channel import Channel
-from fleet.actors.member import Member
-from fleet.raft import apply, follower
-from fleet.raft.apply import Applier
+from fleet.actors.client.group_session import Channel
+from fleet.actors.member.actor import Member
+from fleet.objects import applier as apply
+from fleet.objects.applier import Applier
+from fleet.raft import follower
 from fleet.raft.events import Persisted
 from fleet.raft.messages import InstallSnapshot
 from fleet.raft.ready import PersistRequest

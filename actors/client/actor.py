@@ -1,0 +1,100 @@
+"""The client actor: what threads ask for goes out as messages, and what comes back settles their futures."""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from msgspec import Struct
+from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
+
+from fleet.actors.client.requester import Asker
+from fleet.actors.client.router import Requests
+from fleet.errors import ClientClosed, FleetError
+from fleet.interfaces import Clock
+
+
+class Inbox:
+    """Work from any thread for the client actor. One wake-up, however much is put in before it looks."""
+
+    def __init__(self) -> None:
+        self.work: deque[Callable[[Requests], None]] = deque()
+        self.is_deaf = False
+        """Nobody will look any more."""
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.is_rung = False
+        self._lock = threading.Lock()
+
+    def put(self, action: Callable[[Requests], None]) -> bool:
+        """False: closed, and nobody will see it."""
+        self.work.append(action)
+        if self.is_rung:
+            return self.fd >= 0 and not self.is_deaf
+        with self._lock:
+            if self.fd < 0 or self.is_deaf:
+                return False
+            self.is_rung = True
+            os.eventfd_write(self.fd, 1)
+        return True
+
+    def take(self) -> list[Callable[[Requests], None]]:
+        """Perhaps nothing: the fd may be reported once more before the first report was handled."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.fd)
+        self.is_rung = False
+        taken = []
+        while self.work:
+            taken.append(self.work.popleft())
+        return taken
+
+    def close(self) -> None:
+        with self._lock:
+            fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class StartClient(Struct, frozen=True):
+    inbox: Inbox
+    clock: Clock
+    name: str
+    seed: int
+    addresses: tuple[str, ...]
+
+
+class Client(Asker):
+    inbox: Inbox
+
+    def on_start(self, m: StartClient, sender: Any) -> None:
+        self.inbox = m.inbox
+        self.watching = ThespianWatch([m.inbox.fd])
+        self.begin(m.clock, m.name, m.seed, m.addresses)
+
+    def on_watch(self, m: WatchMessage, sender: Any) -> None:
+        for action in self.inbox.take():
+            action(self.requests)
+
+    def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        self.watching = None
+        self.inbox.is_deaf = True
+        self._fail_all(ClientClosed("the client was closed"))
+
+    def on_failure(self, why: str) -> None:
+        """Calls from now on are refused, not kept waiting."""
+        self.inbox.is_deaf = True
+        self._fail_all(ClientClosed(f"the client failed: {why}"))
+
+    def _fail_all(self, error: FleetError) -> None:
+        if hasattr(self, "requests"):
+            for channel in self.requests.channels.values():
+                channel.fail_all(error)
+            for question in self.requests.questions.values():
+                question.finish(None, error)
+
+    handlers = Asker.handlers | {
+        StartClient: on_start,
+        WatchMessage: on_watch,
+        ActorExitRequest: on_exit,
+    }

@@ -1,0 +1,49 @@
+"""An actor that asks groups and nodes as a client does: what comes back goes to its requests."""
+
+from typing import Any
+
+from thespian.actors import ActorSystemConventionUpdate, WakeupMessage
+
+from fleet.actors.base.transport import LinkRefused
+from fleet.actors.client.router import Requests
+from fleet.actors.mail import ClientReply, EndTurn, OpReply
+from fleet.actors.runtime.actor import GuardedActor
+from fleet.interfaces import Clock
+
+
+class Asker(GuardedActor):
+    requests: Requests
+
+    def begin(self, clock: Clock, name: str, seed: int, addresses: tuple[str, ...]) -> None:
+        """`name` is unlike any other client's: it names its sessions."""
+        self.requests = Requests(self, clock, name, seed, list(addresses))
+        self.notifyOnSystemRegistrationChanges(True)
+        self.requests.refresh_nodes()
+
+    def on_reply(self, m: ClientReply, sender: Any) -> None:
+        self.requests.on_reply(m)
+
+    def on_op_reply(self, m: OpReply, sender: Any) -> None:
+        self.requests.on_op_reply(m)
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.requests.on_end_turn()
+
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
+        self.requests.on_wakeup(m)
+
+    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
+        self.requests.on_link(m)
+
+    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
+        self.requests.on_link_refused(m)
+
+    outside = frozenset((ClientReply, OpReply))
+    handlers = {
+        ClientReply: on_reply,
+        OpReply: on_op_reply,
+        EndTurn: on_end_turn,
+        WakeupMessage: on_wakeup,
+        ActorSystemConventionUpdate: on_link,
+        LinkRefused: on_link_refused,
+    }

@@ -1,0 +1,216 @@
+"""A member's side of leader hooks: which events of the log a leader tells, and how each reaches its hook."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fleet.actors.node.hook_threads import ThreadRunner
+from fleet.actors.runtime.actor import log
+from fleet.errors import FleetError
+from fleet.objects.applier import Applier, Opened, Outcome
+from fleet.objects.executor import DataMachine
+from fleet.objects.hooks import Committed, HookCall, HookRunner, LeaderHooks, overridden
+from fleet.objects.payload import decode_call, decode_result
+from fleet.raft.entries import Command, Entry, MemberAdded, MemberRemoved
+from fleet.raft.ids import Term
+from fleet.raft.ready import BecameLeader, Hook, SteppedDown
+from fleet.raft.sessions import DONE
+
+if TYPE_CHECKING:
+    from fleet.actors.member.actor import Member
+
+CALL_BYTES = 500
+"""What a waiting call takes besides its payloads."""
+
+
+class HookTeller:
+    """The user's object, and the decoding for it. Everything here runs where the hooks run."""
+
+    def __init__(self, hooks: type[LeaderHooks[Any]], group: str, member: str, machine: DataMachine) -> None:
+        self._class = hooks
+        self._group = group
+        self._member = member
+        self._machine = machine
+        self._object: LeaderHooks[Any] | None = None
+
+    def hooks(self) -> LeaderHooks[Any]:
+        """A class whose `__init__` raises is tried again with each event."""
+        if self._object is None:
+            made = self._class()
+            made.group, made.member = self._group, self._member
+            self._object = made
+        return self._object
+
+    def restored(self, state: bytes) -> None:
+        self.hooks().on_restored(self._machine.copy_from(state))
+
+    def elected(self, state: bytes, term: Term) -> None:
+        self.hooks().on_elected(self._machine.copy_from(state), term)
+
+    def stepped_down(self, term: Term) -> None:
+        self.hooks().on_stepped_down(term)
+
+    def committed(self, payload: bytes, outcome: Outcome, client: str, inherited: bool) -> None:
+        method, args, kwargs = decode_call(payload)
+        value, error = None, None
+        try:
+            value = decode_result(outcome.value)
+        except FleetError as told:
+            error = told
+        event = Committed(method, args, kwargs, value, error, outcome.revision, client, inherited)
+        self.hooks().on_committed(event)
+
+    def query_answered(self, payload: bytes, result: bytes) -> None:
+        try:
+            value = decode_result(result)
+        except FleetError:  # the query failed, and its caller knows
+            return
+        self.hooks().on_query_answered(*decode_call(payload), value)
+
+    def member_added(self, member: str) -> None:
+        self.hooks().on_member_added(member)
+
+    def member_removed(self, member: str) -> None:
+        self.hooks().on_member_removed(member)
+
+
+class HookDesk:
+    """Told of everything that is applied, in order, and of elections; says what a leader has to tell.
+
+    Invariant: calls are in `inherited` only between the election and the first own entry.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        member: str,
+        applier: Applier,
+        machine: DataMachine,
+        runner: HookRunner,
+        *,
+        is_restored: bool = False,
+        owns_runner: bool = False,
+    ) -> None:
+        hooks = machine.data_class.__fleet_hooks__
+        assert hooks is not None
+        self.wanted = overridden(hooks)
+        self.group = group
+        self.applier = applier
+        self.runner = runner
+        self.teller = HookTeller(hooks, group, member, machine)
+        self.owns_runner = owns_runner
+        self.is_restored = is_restored
+        """Its disk held something when it started, and it has not led since."""
+        self.term: Term = 0
+        """Not 0: it leads."""
+        self.is_elected = False
+        """It has applied an entry of its own term."""
+        self.inherited: list[HookCall] = []
+
+    # -- what happens ------------------------------------------------------------------------------
+
+    def on_role(self, hook: Hook) -> None:
+        if isinstance(hook, BecameLeader):
+            self.term = hook.term
+        elif isinstance(hook, SteppedDown):
+            self.leave()
+
+    def leave(self) -> None:
+        """It leads no more. Twice is harmless."""
+        if self.is_elected:
+            self._tell("on_stepped_down", self.teller.stepped_down, self.term)
+        self.term, self.is_elected = 0, False
+        self.inherited.clear()
+
+    def end(self) -> None:
+        """The member is over."""
+        self.leave()
+        if self.owns_runner:
+            self.runner.close()
+
+    def on_applied(self, entry: Entry, outcome: Outcome | Opened | None) -> None:
+        if not self.term:
+            return
+        if not self.is_elected and entry.term == self.term:
+            self._settle()
+        body = entry.body
+        if type(body) is Command:
+            assert type(outcome) is Outcome
+            if "on_committed" in self.wanted and outcome.status == DONE and outcome.revision == entry.index:
+                self._tell_command(body, outcome)
+        elif type(body) is MemberAdded:
+            self._tell("on_member_added", self.teller.member_added, str(body.member))
+        elif type(body) is MemberRemoved:
+            self._tell("on_member_removed", self.teller.member_removed, str(body.member))
+
+    def on_read(self, queries: tuple[tuple[int, bytes], ...], answers: list[tuple[int, bytes]]) -> None:
+        if "on_query_answered" in self.wanted and self.term:
+            for (_, payload), (_, result) in zip(queries, answers, strict=True):
+                size = len(payload) + len(result)
+                self._tell("on_query_answered", self.teller.query_answered, payload, result, size=size)
+
+    # -- telling it --------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """The state is that of everything committed before: the leadership begins for the hooks."""
+        assert not self.is_elected
+        self.is_elected = True
+        inherited, self.inherited = self.inherited, []
+        wants_restored = self.is_restored and "on_restored" in self.wanted
+        if wants_restored or "on_elected" in self.wanted:
+            state = self._dump()
+            if state is not None and wants_restored:
+                self._tell("on_restored", self.teller.restored, state)
+            if state is not None:
+                self._tell("on_elected", self.teller.elected, state, self.term)
+        self.is_restored = False
+        for call in inherited:
+            self.runner.submit(self.group, call)
+
+    def _dump(self) -> bytes | None:
+        try:
+            return self.applier.machine.dump()
+        except (FleetError, MemoryError) as error:
+            log.error("group=%s hook=on_elected is not told: %s", self.group, error)
+            return None
+
+    def _tell_command(self, command: Command, outcome: Outcome) -> None:
+        session = self.applier.sessions.sessions.get(command.session)
+        client = session.client if session is not None else ""
+        size = len(command.payload) + len(outcome.value)
+        told = (command.payload, outcome, client, not self.is_elected)
+        self._tell("on_committed", self.teller.committed, *told, size=size)
+
+    def _tell(self, hook: str, tell: Callable[..., None], *told: Any, size: int | None = None) -> None:
+        """With a `size` it may be left out when too much waits."""
+        if hook not in self.wanted:
+            return
+        call = HookCall(hook, partial(tell, *told), CALL_BYTES + (size or 0), size is not None)
+        if self.is_elected:
+            self.runner.submit(self.group, call)
+        else:
+            self.inherited.append(call)
+
+
+def open_desk(member: "Member") -> HookDesk | None:
+    """None: this member has nothing to tell, and nobody asks again. A member in a process of its own
+    runs its hooks itself; its threads start with the first event."""
+    machine = member.applier.machine
+    if not isinstance(machine, DataMachine):
+        return None
+    hooks, runner = machine.data_class.__fleet_hooks__, member.start.hooks
+    if hooks is None or not overridden(hooks):
+        return None
+    if runner is None:
+        if member.start.store is not None:
+            return None
+        runner = ThreadRunner(threads_max=1)
+    return HookDesk(
+        member.spec.name,
+        str(member.start.member),
+        member.applier,
+        machine,
+        runner,
+        is_restored=member.core.log.durable > 0,
+        owns_runner=member.start.hooks is None,
+    )

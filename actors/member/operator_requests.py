@@ -1,0 +1,178 @@
+"""A member's counter for operators: status, membership, configuration, leadership."""
+
+from typing import TYPE_CHECKING
+
+from fleet.actors.mail import (
+    AddMember,
+    AwaitMembers,
+    ChangeConfig,
+    DemoteMember,
+    Done,
+    ErrorRecord,
+    GetStatus,
+    GroupRequest,
+    MemberStatus,
+    OpReply,
+    PeerStatus,
+    PromoteMember,
+    RemoveMember,
+    TransferLeader,
+)
+from fleet.actors.member.client_requests import where_is
+from fleet.errors import (
+    CannotRemoveLeader,
+    ChangeInProgress,
+    FleetError,
+    NoSuchGroup,
+    NotMember,
+    OutcomeUnknown,
+    TargetUnresponsive,
+    Unavailable,
+    WouldBreakQuorum,
+)
+from fleet.objects.payload import class_name
+from fleet.raft.core import Core
+from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
+from fleet.raft.events import Change, Transfer
+from fleet.raft.ids import MemberId, Millis
+from fleet.raft.ready import (
+    CANNOT_REMOVE_LEADER,
+    CHANGE_IN_PROGRESS,
+    LOST,
+    NOT_LEADER,
+    NOT_MEMBER,
+    TARGET_UNRESPONSIVE,
+    WOULD_BREAK_QUORUM,
+    Answer,
+)
+from fleet.raft.state import Leader
+
+if TYPE_CHECKING:
+    from fleet.actors.member.actor import Member
+
+ERRORS: dict[str, type[FleetError]] = {
+    CANNOT_REMOVE_LEADER: CannotRemoveLeader,
+    CHANGE_IN_PROGRESS: ChangeInProgress,
+    LOST: OutcomeUnknown,
+    NOT_MEMBER: NotMember,
+    TARGET_UNRESPONSIVE: TargetUnresponsive,
+    WOULD_BREAK_QUORUM: WouldBreakQuorum,
+}
+"""Every other reason means that this member could not take the request now."""
+
+
+ARRIVAL_MS: Millis = 5000
+"""A leader that does not hear everyone within this answers all the same."""
+
+
+class OperatorDesk:
+    def __init__(self, member: "Member") -> None:
+        self.member = member
+        self.waiting: dict[int, GroupRequest] = {}
+        self.arriving: list[tuple[Millis, GroupRequest]] = []
+        """Who waits for all members to be there, each with the time until which."""
+
+    def take(self, m: GroupRequest) -> None:
+        op = m.op
+        if isinstance(op, GetStatus):
+            self.member.send(m.reply_to, OpReply(m.token, status_of(self.member)))
+            return
+        if isinstance(op, AddMember) and op.uid not in (0, self.member.spec.uid):
+            error = NoSuchGroup("that group was removed, and another one has its name", group=m.group)
+            self.member.send(m.reply_to, OpReply(m.token, None, ErrorRecord.of(error)))
+            return
+        if isinstance(op, AwaitMembers):
+            self.arriving.append((self.member.start.clock.now_ms() + ARRIVAL_MS, m))
+            self.end_turn()
+            return
+        token = self.member.clients.next_token()
+        self.waiting[token] = m
+        match op:
+            case AddMember():
+                self.member.step(Change(token, MemberAdded(op.member, op.address)))
+            case PromoteMember():
+                self.member.step(Change(token, MemberPromoted(op.member)))
+            case DemoteMember():
+                self.member.step(Change(token, MemberDemoted(op.member)))
+            case RemoveMember():
+                self.member.step(Change(token, MemberRemoved(op.member)))
+            case ChangeConfig():
+                self.member.step(Change(token, ConfigChanged(op.config)))
+            case TransferLeader():
+                self.member.step(Transfer(token, op.member))
+
+    def on_answer(self, answer: Answer) -> None:
+        request = self.waiting.pop(answer.token, None)
+        if request is None:
+            return
+        if answer.error is None:
+            self.member.send(request.reply_to, OpReply(request.token, Done(answer.index)))
+            return
+        self._refuse(request, ERRORS.get(answer.error, Unavailable), answer.error, answer.leader)
+
+    def end_turn(self) -> None:
+        """Answer those whose group is complete, and those who asked a member that is not to lead it."""
+        core, arriving = self.member.core, self.arriving
+        self.arriving = []
+        for until, request in arriving:
+            if is_complete(core) or (has_committed(core) and core.now >= until):
+                self.member.send(request.reply_to, OpReply(request.token, status_of(self.member)))
+            elif not core.is_leader and (core.leader is not None or core.now >= until):
+                self._refuse(request, Unavailable, NOT_LEADER, core.leader)
+            else:
+                self.arriving.append((until, request))
+
+    def _refuse(
+        self, request: GroupRequest, kind: type[FleetError], why: str, leader: MemberId | None
+    ) -> None:
+        member = self.member
+        error = kind(why, group=member.spec.name, member=member.core.id)
+        node, address = where_is(member, leader)
+        member.send(request.reply_to, OpReply(request.token, None, ErrorRecord.of(error), node, address))
+
+
+def has_committed(core: Core) -> bool:
+    """It leads, and knows all that was committed before it did."""
+    return type(core.role) is Leader and core.log.commit >= core.role.first_index
+
+
+def is_complete(core: Core) -> bool:
+    """It leads, and every other member has shown that it holds the group's log."""
+    if type(core.role) is not Leader or not has_committed(core):
+        return False
+    return all(progress.match > 0 for progress in core.role.progress.values())
+
+
+def status_of(member: "Member") -> MemberStatus:
+    core = member.core
+    members = core.membership.current
+    role = core.role
+    peers: tuple[PeerStatus, ...] = ()
+    if isinstance(role, Leader):
+        peers = tuple(
+            PeerStatus(
+                peer,
+                peer in members.voters,
+                progress.match,
+                progress.match > 0 and progress.is_responsive(core.now, core.config.election_ms),
+            )
+            for peer, progress in role.progress.items()
+        )
+    return MemberStatus(
+        group=member.spec.name,
+        member=core.id,
+        role=type(role).__name__.lower() if core.is_voter or core.is_leader else "learner",
+        term=core.term,
+        leader=core.leader,
+        last_index=core.log.last_index,
+        commit=core.log.commit,
+        applied=core.log.applied,
+        snapshot_index=core.snapshot.index if core.snapshot else 0,
+        voters=members.voters,
+        learners=members.learners,
+        peers=peers,
+        changed_at=core.membership.changed_at,
+        data_class=class_name(member.spec.data_class),
+        config=core.config,
+        removed=members.removed,
+    )

@@ -1,0 +1,4 @@
+"""What runs once a node: the manager with what it owns, the registry, the disk.
+
+Begin with `manager`.
+"""

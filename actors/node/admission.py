@@ -1,0 +1,128 @@
+"""A node on its way into its cluster: what keeps it out is told in its first second, and again once a minute;
+what time cannot heal ends it."""
+
+from typing import TYPE_CHECKING
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.base.transport import LinkRefused
+from fleet.actors.client.router import MANAGER, REFUSALS
+from fleet.actors.mail import Hello
+from fleet.errors import FleetError, NameTaken
+from fleet.raft.ids import Millis
+
+if TYPE_CHECKING:
+    from fleet.actors.node.manager import NodeManager
+
+FIRST_MS: Millis = 800
+NAMESAKE_MS: Millis = 1000
+"""How long a new node waits for the answer of one that had its name before it takes that name."""
+
+
+class Admission:
+    def __init__(self, manager: "NodeManager") -> None:
+        self.manager = manager
+        self.refused: dict[str, str] = {}
+        """Addresses that no link can be made to, and why."""
+        self.namesake_until: Millis = 0
+
+    def begin(self) -> None:
+        self.manager.wake_in(FIRST_MS, "admission")
+
+    # -- links -------------------------------------------------------------------------------------
+
+    def on_link_refused(self, m: LinkRefused) -> None:
+        self.refused[m.endpoint] = m.reason
+        self._judge()
+
+    def on_link(self, endpoint: str) -> None:
+        self.refused.pop(endpoint, None)
+
+    def _told(self) -> list[str]:
+        """Addresses that this node was started with, but its own."""
+        start = self.manager.start
+        return [address for address in (*start.join, *start.seeds) if address != start.address]
+
+    def _needed(self) -> list[str]:
+        """Where somebody has to answer: at one that is known, or was named to a node that knows nobody."""
+        manager = self.manager
+        known = [info.address for info in manager.nodes.infos.values() if info.address]
+        return known if known or manager.citizen.own() is not None else self._told()
+
+    def _judge(self) -> None:
+        """End when every address refuses this node for what it is."""
+        addresses = self._needed()
+        if not addresses or self.manager.nodes.managers:
+            return
+        errors = [self._hopeless(address) for address in addresses]
+        if all(errors) and errors[0] is not None:
+            self.manager.end(errors[0])
+
+    def _hopeless(self, address: str) -> FleetError | None:
+        kind = REFUSALS.get(self.refused.get(address, ""))
+        if kind is not None:
+            return kind(f"{address} refuses the link: {self.refused[address]}", node=address)
+        pin = self.manager.citizen.requests.pin
+        return pin.error(address) if address in pin.foreign and self.manager.citizen.own() is None else None
+
+    def on_foreign(self) -> None:
+        """A node of another cluster has answered."""
+        self._judge()
+
+    # -- what is said ------------------------------------------------------------------------------
+
+    def report(self) -> None:
+        manager = self.manager
+        me, met = manager.start.name, sorted(manager.nodes.managers)
+        if manager.citizen.has_left:
+            return
+        if not met and (addresses := self._needed()):
+            where = ", ".join(f"{address} ({self._why(address)})" for address in addresses)
+            manager.say("admission", "node=%s waits for its cluster, and tries on: %s", me, where)
+        elif manager.citizen.own() is None and not manager.seeding.is_open and met:
+            names = ", ".join(met)
+            manager.say("admission", "node=%s has met %s, and is in no cluster yet", me, names)
+
+    def _why(self, address: str) -> str:
+        pin = self.manager.citizen.requests.pin
+        if address in pin.foreign:
+            return "of another cluster"
+        return self.refused.get(address, "no answer")
+
+    # -- names -------------------------------------------------------------------------------------
+
+    def may_register(self) -> bool:
+        """Not before the others said whether the name is free."""
+        manager = self.manager
+        if manager.now() < self.namesake_until:
+            return False
+        return bool(manager.nodes.managers or manager.citizen.own() is not None or not self._told())
+
+    def look_for_namesake(self, m: Hello) -> None:
+        """Ask the one that had this name, if somebody knows one."""
+        me = self.manager.nodes.me
+        for info in m.known:
+            is_other = info.name == me.name and info.incarnation != me.incarnation
+            if is_other and info.address and info.address != me.address:
+                self.namesake_until = self.manager.now() + NAMESAKE_MS
+                self.manager.say_hello(remote_address(info.address, MANAGER), answer=True)
+
+    def is_taken(self, m: Hello) -> bool:
+        """Whether the name is that of another node that was heard lately."""
+        known = self.manager.nodes.infos.get(m.me.name)
+        is_other = known is not None and known.incarnation != m.me.incarnation
+        if known is None or not is_other or known.address == m.me.address:
+            return False
+        return self.manager.is_reachable(m.me.name)
+
+    def meet_namesake(self, m: Hello) -> None:
+        """Of two that run, the one that was started later ends."""
+        mine, other = self.manager.nodes.me, m.me
+        if other.incarnation == mine.incarnation:
+            return
+        if m.answer:
+            self.manager.say_hello(m.manager, answer=False)
+        what = f"another node is called {mine.name}, at {other.address} with disk {other.incarnation}"
+        if (other.started_ms, other.incarnation) < (mine.started_ms, mine.incarnation):
+            self.manager.end(NameTaken(what, node=mine.name, address=other.address))
+        else:
+            self.manager.say(f"namesake {other.address}", "node=%s: %s: stop that one", mine.name, what)

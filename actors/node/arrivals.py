@@ -1,0 +1,54 @@
+"""Clients that wait for a group that was just created: told by its leader, when its members are there."""
+
+from typing import TYPE_CHECKING
+
+from thespian.actors import ActorAddress
+
+from fleet.actors.mail import AwaitMembers, ErrorRecord, GroupRequest, NodeRequest, OpReply
+from fleet.errors import FleetError, Overloaded, Unavailable
+
+if TYPE_CHECKING:
+    from fleet.actors.node.manager import NodeManager
+
+WAITING_MAX = 10_000
+
+
+class Arrivals:
+    """Holds a question until this node has seen the group created, then hands it to the member here."""
+
+    def __init__(self, manager: "NodeManager") -> None:
+        self.manager = manager
+        self.waiting: list[GroupRequest] = []
+
+    def take(self, m: NodeRequest, op: AwaitMembers, reply_to: ActorAddress) -> None:
+        request = GroupRequest(m.token, reply_to, op.group, op)
+        if self._hand_over(request, op):
+            return
+        if len(self.waiting) >= WAITING_MAX:
+            self._refuse(request, Overloaded("too many clients wait for groups here", group=op.group))
+        else:
+            self.waiting.append(request)
+
+    def look(self) -> None:
+        """The cluster's state as this node sees it has changed."""
+        waiting, self.waiting = self.waiting, []
+        for request in waiting:
+            assert isinstance(request.op, AwaitMembers)
+            if not self._hand_over(request, request.op):
+                self.waiting.append(request)
+
+    def _hand_over(self, request: GroupRequest, op: AwaitMembers) -> bool:
+        """False: the group is not known here yet."""
+        manager = self.manager
+        hosting = manager.hostings.by_name.get(op.group)
+        if hosting is not None and hosting.spec.uid == op.uid and hosting.address is not None:
+            manager.send(hosting.address, request)
+        elif manager.view.rev < op.uid:
+            return False
+        else:
+            where = {"group": op.group, "node": manager.start.name}
+            self._refuse(request, Unavailable("no member of the group runs on this node", **where))
+        return True
+
+    def _refuse(self, request: GroupRequest, error: FleetError) -> None:
+        self.manager.send(request.reply_to, OpReply(request.token, None, ErrorRecord.of(error)))

@@ -1,0 +1,106 @@
+"""The founding of a cluster by its seeds, driven: `fleet.cluster.founding` on this node's disk and links."""
+
+import random
+from typing import TYPE_CHECKING, Any, get_args
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.base.wire import register
+from fleet.actors.client.router import MANAGER
+from fleet.actors.runtime.actor import log
+from fleet.cluster.founding import Founding
+from fleet.cluster.founding_messages import (
+    Exists,
+    Found,
+    Founder,
+    FoundingMessage,
+    Join,
+    Persisted,
+    SeedHello,
+    Tick,
+    from_bytes,
+    to_bytes,
+)
+from fleet.errors import StorageFault
+
+if TYPE_CHECKING:
+    from fleet.actors.node.manager import NodeManager
+
+FOUNDING_KEY = "founding"
+GRACE_MS = 2000
+"""Two founders of three would be a group that cannot lose one: the third is given this long to appear."""
+MESSAGES: tuple[type, ...] = get_args(FoundingMessage)
+register(*MESSAGES)
+
+
+class Seeding:
+    """Nothing on a node that is no seed, except that it tells seeds of the cluster it belongs to."""
+
+    def __init__(self, manager: "NodeManager") -> None:
+        self.manager = manager
+        self.founding: Founding | None = None
+        self.told: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this node may yet become a founder: until then it joins nothing."""
+        return self.founding is not None and self.founding.outcome is None
+
+    def begin(self) -> None:
+        manager, start = self.manager, self.manager.start
+        if start.address not in start.seeds:
+            return
+        data = manager.store.get_meta(FOUNDING_KEY)
+        if data is None and manager.citizen.cluster_uid():
+            return  # it came to its cluster another way
+        me = Founder(
+            start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight
+        )
+        record = from_bytes(data) if data is not None else None
+        self.founding = Founding(
+            me, start.seeds, manager.now(), random.Random(start.seed), record, grace_ms=GRACE_MS
+        )
+        self._carry_out()
+
+    def on_message(self, m: Any) -> None:
+        if self.founding is not None:
+            self.founding.step(self.manager.now(), m)
+            self._carry_out()
+        elif type(m) is SeedHello and self.manager.citizen.own() is not None:
+            uid = str(self.manager.citizen.cluster_uid())
+            known = tuple(info.address for info in self.manager.nodes.everyone() if info.address)
+            self._send(m.src.address, Exists(uid, known))
+
+    def on_time(self) -> None:
+        if self.founding is not None and self.founding.deadline <= self.manager.now():
+            self.founding.step(self.manager.now(), Tick())
+            self._carry_out()
+
+    def _carry_out(self) -> None:
+        founding, manager = self.founding, self.manager
+        assert founding is not None
+        while (ready := founding.take_ready()) is not None:
+            for address, message in ready.send:
+                self._send(address, message)
+            if ready.write is not None:
+                try:
+                    manager.store.put_meta(FOUNDING_KEY, to_bytes(ready.write.record))
+                except StorageFault as error:
+                    log.error("node=%s cannot take part in the founding: %s", manager.start.name, error)
+                    self.founding = None
+                    return
+                founding.step(manager.now(), Persisted(ready.write.seq))
+            if isinstance(ready.outcome, Found):
+                founders = ready.outcome.founders
+                manager.citizen.found([(one.name, one.incarnation, one.address) for one in founders])
+            elif isinstance(ready.outcome, Join):
+                for address in ready.outcome.addresses:
+                    manager.citizen.requests.learn(address)
+        if founding.problems() != self.told:
+            self.told = founding.problems()
+            for problem in self.told:
+                log.warning("node=%s waits to found a cluster: %s", manager.start.name, problem)
+        if self.is_open:
+            manager.wake_in(max(1, founding.deadline - manager.now()), "founding")
+
+    def _send(self, address: str, message: FoundingMessage) -> None:
+        self.manager.send(remote_address(address, MANAGER), message)

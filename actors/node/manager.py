@@ -1,0 +1,556 @@
+"""The actor that owns a node: its disk, its registry, its members, and its place in the cluster."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from thespian.actors import (
+    ActorAddress,
+    ActorExitRequest,
+    ActorSystemConventionUpdate,
+    ChildActorExited,
+    WakeupMessage,
+)
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.base.transport import LinkRefused
+from fleet.actors.client.cluster_pin import wrong_cluster
+from fleet.actors.client.router import MANAGER
+from fleet.actors.mail import (
+    Applied,
+    AwaitMembers,
+    CheckClass,
+    ClientReply,
+    Clone,
+    ClusterSeen,
+    Done,
+    EndTurn,
+    ErrorRecord,
+    GetCluster,
+    Hello,
+    Hosted,
+    HostMember,
+    Leading,
+    ListMembers,
+    ListNodes,
+    LocalAnswer,
+    MemberList,
+    MemberStopped,
+    NodeInfo,
+    NodeRequest,
+    Nodes,
+    OlderCopy,
+    OpReply,
+    OpValue,
+    Routes,
+    StartDisk,
+    StartNode,
+    StartRegistry,
+    WritesDone,
+)
+from fleet.actors.node.admission import Admission
+from fleet.actors.node.arrivals import Arrivals
+from fleet.actors.node.cluster_membership import Citizen
+from fleet.actors.node.disk import Disk
+from fleet.actors.node.founding import MESSAGES, Seeding
+from fleet.actors.node.hosted_members import Hosting, Hostings
+from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND, KnownNodes
+from fleet.actors.node.reconciler import Healer
+from fleet.actors.node.records import read_fact
+from fleet.actors.node.registry import REGISTRY, Registry
+from fleet.actors.node.repairs import Repairs
+from fleet.actors.node.unjoined_members import Strays
+from fleet.actors.runtime.actor import GuardedActor, log
+from fleet.cluster.state import CLUSTER_GROUP, NodeRecord
+from fleet.errors import (
+    BadArguments,
+    CleanupOngoing,
+    Damaged,
+    DataClassUnavailable,
+    DirectoryInUse,
+    FleetError,
+    NodeDamaged,
+    NoSuchGroup,
+    StorageFault,
+    Unavailable,
+)
+from fleet.interfaces import Chore, ChoreDone, DropGroup, Durable, PutMeta
+from fleet.objects.executor import DataMachine
+from fleet.objects.payload import class_name, decode_class
+from fleet.raft.ids import Millis, NodeName
+from fleet.storage.lmdb_store import LmdbStore
+
+ROUND_MS: Millis = 1000
+SAY_EVERY_MS: Millis = 60_000
+REACHABLE_MS: Millis = 3 * ROUND_MS
+NODES_KEY = "nodes"
+BOOT_KEY = "boot"
+SETTLED_MS: Millis = 5000
+"""Who remembers more starts of a directory than it counts says so at once, if it runs."""
+CLONE_MS: Millis = 60_000
+"""For so long a directory that ran twice is reported, and its second process is told at once."""
+
+
+class NodeManager(GuardedActor):
+    """Acts on its own node only; whatever other nodes should do, it asks their managers for."""
+
+    start: StartNode
+    store: Durable
+    nodes: KnownNodes
+    registry: ActorAddress
+    disk: ActorAddress | None = None
+    refusal: FleetError | None = None
+    """Why this node cannot start. It then does nothing but say so."""
+    started_at: Millis = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hostings = Hostings(self)
+        self.healer = Healer(self)
+        self.citizen = Citizen(self)
+        self.seeding = Seeding(self)
+        self.strays = Strays(self)
+        self.arrivals = Arrivals(self)
+        self.repairs = Repairs(self)
+        self.admission = Admission(self)
+        self.said_at: dict[str, Millis] = {}
+        self.token = 1 << 32
+        """Beyond those of the questions that `requests` asks: all of them are answered to this actor."""
+        self.is_stopping = False
+        self.clones: dict[NodeName, tuple[str, Millis]] = {}
+        """Where the second process of a node's directory was, and when it was told."""
+
+    # -- start -------------------------------------------------------------------------------------
+
+    def receiveMessage(self, message: Any, sender: Any) -> Any:
+        """The port is open before this node knows itself; what comes so early is asked again."""
+        if self.refusal is not None and type(message) is not ActorExitRequest:
+            if type(message) is NodeRequest:
+                refused = OpReply(message.token, None, ErrorRecord.of(self.refusal))
+                self.send(message.reply_to or sender, refused)
+            return None
+        if not hasattr(self, "start") and type(message) not in (StartNode, ActorExitRequest):
+            return None
+        return super().receiveMessage(message, sender)
+
+    def on_start(self, m: StartNode, sender: Any) -> None:
+        if hasattr(self, "start"):
+            return
+        self.start = m
+        try:
+            self._begin()
+        except FleetError as error:
+            self.refusal = NodeDamaged(error.what, **error.facts) if type(error) is Damaged else error
+            log.critical("node=%s cannot start: %s", m.name, self.refusal)
+
+    def _begin(self) -> None:
+        m = self.start
+        self.store = m.store or LmdbStore(m.directory, cluster=m.cluster, node=m.name)
+        self.started_at = m.clock.now_ms()
+        boot, wall_ms = self._count_boot(), m.clock.wall_ms()
+        me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, wall_ms, boot)
+        self.nodes = KnownNodes(me)
+        known = self.store.get_meta(NODES_KEY)
+        if known is not None:
+            self.nodes.add_from(known)
+        self.registry = self.createActor(Registry, globalName=self._global(REGISTRY))
+        self.send(self.registry, StartRegistry(m.name, m.address))
+        if m.writer is not None:
+            self.disk = self.createActor(Disk)
+            self.send(self.disk, StartDisk(m.writer))
+        self.notifyOnSystemRegistrationChanges(True)
+        self.citizen.begin()
+        self.hostings.load()
+        self.citizen.found_alone()
+        self.seeding.begin()
+        self._say_hello_to_everyone()
+        self.citizen.round()
+        self.wake_in(ROUND_MS, "round")
+        self.admission.begin()
+
+    def _count_boot(self) -> int:
+        """One more than the last time, on disk before anything leaves this node."""
+        data = self.store.get_meta(BOOT_KEY)
+        boot = 1 + (int(read_fact(data, int, BOOT_KEY)) if data else 0)
+        try:
+            self.store.put_meta(BOOT_KEY, msgspec.msgpack.encode(boot))
+        except StorageFault as error:
+            log.error("node=%s cannot count its start: %s", self.start.name, error)
+            return 0  # the next start would have the same number
+        return boot
+
+    def _global(self, name: str) -> str | None:
+        """Well-known names hold per process; a base that runs several nodes in one has none to give."""
+        return name if self.start.address else None
+
+    @property
+    def view(self) -> Any:
+        return self.citizen.view
+
+    def now(self) -> Millis:
+        return self.start.clock.now_ms()
+
+    def next_token(self) -> int:
+        self.token += 1
+        return self.token
+
+    def end(self, error: FleetError) -> None:
+        """Stop this node: nothing that it could wait for would heal what is wrong."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        log.critical("node=%s stops: %s", self.start.name, error)
+        if self.start.on_end is not None:
+            self.start.on_end(error)
+        self.send(self.myAddress, ActorExitRequest())
+
+    def say(self, about: str, text: str, *args: Any) -> None:
+        """A warning, once a minute for the same thing."""
+        now = self.now()
+        if now - self.said_at.get(about, -SAY_EVERY_MS) >= SAY_EVERY_MS:
+            self.said_at[about] = now
+            log.warning(text, *args)
+
+    def wake_in(self, delay: Millis, payload: Any) -> None:
+        self.wakeupAfter(timedelta(milliseconds=delay), payload=payload)
+
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
+        match m.payload:
+            case "round":
+                self.wake_in(ROUND_MS, "round")
+                self._say_hello_to_everyone()
+                self.citizen.slow_round()
+                self.healer.round()
+                self.strays.round()
+                self.repairs.round()
+            case "admission":
+                self.wake_in(SAY_EVERY_MS, "admission")
+                self.admission.report()
+            case "heal":
+                self.healer.go_on()
+            case "founding":
+                self.seeding.on_time()
+            case ("found", founders):
+                self.citizen.found(founders)
+            case ("start", int(number)):
+                self.hostings.on_start_due(number)
+            case _:
+                self.citizen.requests.on_wakeup(m)
+
+    # -- other nodes -------------------------------------------------------------------------------
+
+    def _say_hello_to_everyone(self) -> None:
+        """Nodes that were met, nodes that were heard of, and addresses that are neither."""
+        for info in self.nodes.infos.values():
+            is_met = info.name in self.nodes.managers
+            if is_met and (self.is_reachable(info.name) or not info.address):
+                self.say_hello(self.nodes.managers[info.name], answer=False)
+            elif info.address:  # its process may be another by now, which nobody told of this one
+                self.say_hello(remote_address(info.address, MANAGER), answer=True)
+        for manager in self.start.peers:
+            if manager not in self.nodes.managers.values() and manager != self.myAddress:
+                self.say_hello(manager, answer=True)
+        known = {info.address for info in self.nodes.everyone()}
+        for address in (*self.start.join, *self.start.seeds):
+            if address not in known:
+                self.say_hello(remote_address(address, MANAGER), answer=True)
+
+    def say_hello(self, manager: ActorAddress, answer: bool) -> None:
+        known = tuple(self.nodes.infos.values())
+        cluster = self.citizen.cluster_uid()
+        self.send(manager, Hello(self.nodes.me, self.myAddress, self.registry, known, answer, cluster))
+
+    def on_hello(self, m: Hello, sender: Any) -> None:
+        nodes = self.nodes
+        if m.me.name == nodes.me.name:
+            self.admission.meet_namesake(m)
+            return
+        if m.cluster and not self.citizen.requests.admits(m.me.address or m.me.name, m.cluster):
+            if m.answer:  # so that it is told, too
+                self.say_hello(m.manager, answer=False)
+            self.admission.on_foreign()
+            return
+        if not self._is_sound(m):
+            return
+        if self.admission.is_taken(m):
+            self.say_hello(m.manager, answer=False)  # it looks for the other one, of which this tells it
+            return
+        self.admission.look_for_namesake(m)
+        news = [info for info in m.known if nodes.learn(info)]
+        is_new = nodes.meet(m.me, m.manager, m.registry, self.now())
+        self.send(self.registry, Routes({m.me.name: m.registry}))
+        if is_new or news:
+            log.info("node=%s knows %s", nodes.me.name, sorted(nodes.infos))
+            self._remember_nodes()
+            self.healer.notice_all()
+            self.citizen.round()
+        for info in news:
+            if info.name not in nodes.managers and info.address:
+                self.say_hello(remote_address(info.address, MANAGER), answer=True)
+        if m.answer:
+            self.say_hello(m.manager, answer=False)
+
+    def _is_sound(self, m: Hello) -> bool:
+        """Whether it may be met; an older copy of a disk, or the second process of one, is told (S83)."""
+        nodes, me = self.nodes, m.me
+        judgement, known = nodes.judge(me, self.now()), nodes.infos.get(me.name)
+        _, told_at = self.clones.get(me.name, ("", -CLONE_MS))
+        if known is not None and known.address != me.address and self.now() - told_at < CLONE_MS:
+            if self.is_reachable(me.name) and known.incarnation == me.incarnation:
+                judgement = SECOND if me.boot > known.boot else judgement
+        if judgement == OLDER:
+            log.error("node %s at %s runs an older copy of its directory", me.name, me.address)
+            remembered = nodes.remembered_boot(me)
+            self.send(m.manager, OlderCopy(me.incarnation, me.boot, remembered, nodes.me.name))
+        elif judgement == SECOND:
+            self._tell_clone(me, m.manager, nodes.infos[me.name].address)
+        elif judgement == ELDER:
+            self._tell_clone(nodes.infos[me.name], nodes.managers[me.name], me.address)
+            nodes.meet(me, m.manager, m.registry, self.now())
+        return judgement == SOUND
+
+    def _tell_clone(self, second: NodeInfo, manager: ActorAddress, first: str) -> None:
+        if second.name not in self.clones:
+            what = "the directory of node %s runs at %s, and at %s too"
+            log.error(what, second.name, first, second.address)
+        self.clones[second.name] = (second.address, self.now())
+        self.send(manager, Clone(second.started_ms, first, self.nodes.me.name))
+
+    def on_clone(self, m: Clone, sender: Any) -> None:
+        """Two processes of one directory would each keep the promises of the other not: the second ends."""
+        me = self.nodes.me
+        if m.started_ms == me.started_ms:
+            self.end(DirectoryInUse(f"its directory runs at {m.address} already, says node {m.witness}"))
+
+    def on_older_copy(self, m: OlderCopy, sender: Any) -> None:
+        """This directory was put back: what it promised and acknowledged since is not in it. It goes on as a
+        new one: its members are removed by their groups and replaced, and none of their names comes again."""
+        me = self.nodes.me
+        if (m.incarnation, m.boot) != (me.incarnation, me.boot):
+            return
+        if self.citizen.has_progressed and self.now() - self.started_at > SETTLED_MS:
+            what = "node=%s goes on, for the cluster has committed with it since; node %s remembers %d "
+            log.error(what + "starts of its directory, and not %d", me.name, m.witness, m.remembered, m.boot)
+            return  # what either side committed is kept: see S84
+        why = (
+            f"this directory is an older copy: it was started {m.boot} times, and node {m.witness} remembers "
+            f"{m.remembered}"
+        )
+        log.error("node=%s: %s; its members are replaced by new ones", me.name, why)
+        incarnation = f"{me.incarnation}-{m.remembered + 1}"
+        try:
+            self.hostings.give_up_all(why)
+            self.store.renew(incarnation)
+        except StorageFault as error:
+            log.error("node=%s cannot begin anew yet: %s", me.name, error)
+            return  # it is told again
+        self.nodes.me = replace(me, incarnation=incarnation)
+        self.citizen.has_joined = False
+        self._say_hello_to_everyone()
+        self.citizen.round()
+        self.repairs.round()
+
+    def _remember_nodes(self) -> None:
+        self.carry_out(PutMeta(NODES_KEY, self.nodes.to_bytes()))
+
+    def carry_out(self, chore: Chore) -> None:
+        """What nobody waits for is written off the loop: a disk that hangs must not stop the node."""
+        if self.disk is not None:
+            self.send(self.disk, chore)
+            return
+        try:
+            match chore:
+                case PutMeta(key, value):
+                    self.store.put_meta(key, value)
+                case DropGroup(number):
+                    self.store.drop_group(number)
+        except StorageFault as error:
+            self.on_chore_done(ChoreDone(chore, error), None)
+
+    def on_chore_done(self, m: ChoreDone, sender: Any) -> None:
+        """What was not written is written with the next change; what was not dropped goes after a restart."""
+        if m.error is not None:
+            match m.chore:
+                case PutMeta(key):
+                    log.error("node=%s could not write its %s: %s", self.start.name, key, m.error)
+                case DropGroup(number):
+                    log.error("group number %d: its data stays for now: %s", number, m.error)
+
+    def on_cluster_nodes(self, records: dict[NodeName, NodeRecord]) -> None:
+        """The cluster's state names its nodes: meet those that are not known, forget those that left."""
+        for record in records.values():
+            if record.name not in self.nodes.infos and record.name != self.start.name and record.address:
+                self.say_hello(remote_address(record.address, MANAGER), answer=True)
+        if self.nodes.watch(records, self.now()):
+            self._remember_nodes()
+
+    def is_reachable(self, node: NodeName) -> bool:
+        if node == self.start.name:
+            return True
+        return node in self.nodes.managers and self.nodes.is_reachable(node, self.now(), REACHABLE_MS)
+
+    # -- members -----------------------------------------------------------------------------------
+
+    def on_member_stopped(self, m: MemberStopped, sender: Any) -> None:
+        self.hostings.on_member_stopped(m)
+
+    def on_writes_done(self, m: WritesDone, sender: Any) -> None:
+        self.hostings.on_writes_done(m.group)
+
+    def on_child_exited(self, m: ChildActorExited, sender: Any) -> None:
+        """Members start again by themselves. Without its registry or its disk this node would only look
+        alive: it stops, with everything on it, and says so."""
+        if self.is_stopping:
+            return
+        vital = {"registry": self.registry, "disk writer": self.disk}
+        for what, address in vital.items():
+            if address == m.childAddress:
+                self.end(Unavailable(f"its {what} ended; its log says why", node=self.start.name))
+                return
+        self.hostings.on_child_exited(m.childAddress)
+
+    def on_leading(self, m: Leading, sender: Any) -> None:
+        hosting = self.hostings.by_member.get(m.member)
+        if hosting is not None:
+            hosting.leads = m.leads
+            self.healer.notice(hosting)
+            self.healer.go_on()
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def on_request(self, m: NodeRequest, sender: Any) -> None:
+        own = self.citizen.cluster_uid()
+        try:
+            if m.cluster and own and m.cluster != own and type(m.op) is not ListNodes:
+                raise wrong_cluster(self.start.address or self.start.name, own, m.cluster)
+            if isinstance(m.op, AwaitMembers):
+                self.arrivals.take(m, m.op, m.reply_to or sender)
+                return
+            reply = OpReply(m.token, self._answer(m.op), cluster=own)
+        except FleetError as error:
+            reply = OpReply(m.token, None, ErrorRecord.of(error), cluster=own)
+        self.send(m.reply_to or sender, reply)
+
+    def _answer(self, op: Any) -> OpValue:
+        match op:
+            case ListNodes():
+                return Nodes(self.nodes.everyone())
+            case ListMembers():
+                return MemberList(self.nodes.me, self.hostings.infos())
+            case GetCluster():
+                return self._cluster_seen()
+            case CheckClass(data_class):
+                check_class(data_class)
+                return Done(0)
+            case HostMember():
+                return Hosted(self._host_member(op).member)
+        raise BadArguments(f"a node manager does not know {type(op).__name__}")
+
+    def _cluster_seen(self) -> ClusterSeen:
+        view, now = self.view, self.now()
+        silent = {name: self.nodes.silent_ms(name, now) for name in view.nodes if name != self.start.name}
+        unreachable = {name: silence for name, silence in silent.items() if silence >= REACHABLE_MS}
+        clones = {name: where for name, (where, told_at) in self.clones.items() if now - told_at < CLONE_MS}
+        return ClusterSeen(self.nodes.me, view.whole() if view.rev else None, unreachable, clones)
+
+    def _host_member(self, m: HostMember) -> Hosting:
+        """The one that is here, unless the group has let go of it already."""
+        spec = m.spec
+        hosting = self.hostings.by_name.get(spec.name)
+        if spec.name == CLUSTER_GROUP:
+            self.citizen.belong(spec.uid)
+        elif hosting is not None and spec.cluster != hosting.spec.cluster:
+            raise wrong_cluster(self.start.address or self.start.name, hosting.spec.cluster, spec.cluster)
+        if hosting is not None and hosting.spec.uid != spec.uid:
+            if spec.uid < hosting.spec.uid:
+                raise NoSuchGroup("that group was removed, and another one has its name", group=spec.name)
+        if hosting is not None and (hosting.spec.uid != spec.uid or hosting.member in m.removed):
+            self.hostings.drop(hosting)
+            hosting = None
+        if hosting is not None and hosting.ill:
+            raise CleanupOngoing("a former member is to be removed", group=spec.name, node=self.start.name)
+        if hosting is not None:
+            return hosting
+        if any(one.is_dropped and one.spec.name == spec.name for one in self.hostings.by_number.values()):
+            raise CleanupOngoing("a former member is just leaving", group=spec.name, node=self.start.name)
+        check_class(spec.data_class)
+        return self.hostings.create(spec)
+
+    def on_op_reply(self, m: OpReply, sender: Any) -> None:
+        """To a step of healing, to a look at a member, or to a question of this node as a client."""
+        if not (self.strays.on_reply(m) or self.healer.on_reply(m)):
+            self.citizen.requests.on_op_reply(m)
+
+    def on_founding(self, m: Any, sender: Any) -> None:
+        self.seeding.on_message(m)
+
+    # -- the cluster -------------------------------------------------------------------------------
+
+    def on_applied(self, m: Applied, sender: Any) -> None:
+        self.citizen.on_applied(m, sender)
+
+    def on_local_answer(self, m: LocalAnswer, sender: Any) -> None:
+        self.citizen.on_local_answer(m, sender)
+
+    def on_client_reply(self, m: ClientReply, sender: Any) -> None:
+        self.citizen.requests.on_reply(m)
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.citizen.requests.on_end_turn()
+
+    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
+        if hasattr(self, "start"):
+            self.citizen.requests.on_link(m)
+            if m.remoteAdded:
+                self.admission.on_link(getattr(m.remoteAdminAddress.addressDetails, "endpoint", ""))
+
+    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
+        if hasattr(self, "start"):
+            self.admission.on_link_refused(m)
+
+    def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        """However it ends: a process whose node is gone does not stay. A base with several nodes in one
+        system has other work."""
+        self.is_stopping = True
+        if not hasattr(self, "start"):
+            return
+        if self.start.store is None and hasattr(self, "store"):
+            self.store.close()
+        if self.start.address:
+            self.actorSystemShutdown()
+
+    outside = frozenset((Hello, NodeRequest, OpReply, ClientReply, *MESSAGES))
+    handlers = {
+        StartNode: on_start,
+        Hello: on_hello,
+        OlderCopy: on_older_copy,
+        Clone: on_clone,
+        WakeupMessage: on_wakeup,
+        MemberStopped: on_member_stopped,
+        WritesDone: on_writes_done,
+        ChoreDone: on_chore_done,
+        ChildActorExited: on_child_exited,
+        Leading: on_leading,
+        NodeRequest: on_request,
+        **dict.fromkeys(MESSAGES, on_founding),
+        OpReply: on_op_reply,
+        Applied: on_applied,
+        LocalAnswer: on_local_answer,
+        ClientReply: on_client_reply,
+        EndTurn: on_end_turn,
+        ActorSystemConventionUpdate: on_link,
+        LinkRefused: on_link_refused,
+        ActorExitRequest: on_exit,
+    }
+
+
+def check_class(data_class: bytes) -> None:
+    """Whether a member of it could start here. The class is the user's: anything may come of it."""
+    try:
+        DataMachine(decode_class(data_class)).dump()
+    except FleetError:
+        raise
+    except Exception as error:
+        what = f"a new object cannot be made: {type(error).__name__}: {error}"
+        raise DataClassUnavailable(what, data_class=class_name(data_class)) from error

@@ -1,0 +1,159 @@
+"""The actor through which members are reached by id and groups by name, on this node and from others."""
+
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.client.cluster_pin import wrong_cluster
+from fleet.actors.mail import (
+    DISK_FULL,
+    Belongs,
+    ClientReply,
+    ClientRequest,
+    ErrorRecord,
+    GroupRequest,
+    MemberGone,
+    MemberHere,
+    OpReply,
+    PeerAddresses,
+    PeerMail,
+    Refusal,
+    Routes,
+    StartRegistry,
+    Whereabouts,
+)
+from fleet.actors.runtime.actor import GuardedActor, log
+from fleet.actors.runtime.refused_requests import RememberedRequests
+from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
+from fleet.raft.ids import MemberId, NodeName, node_of
+
+REGISTRY = "registry"
+"""Its well-known name on each node."""
+
+
+class Registry(GuardedActor):
+    """Forgets nothing that lasts: member ids are durable, addresses are learned again after a restart.
+
+    Mail for a member that is nowhere is dropped, as a network would.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.node = NodeName("")
+        self.address = ""
+        self.cluster = 0
+        """The uid of the node's cluster; 0: it belongs to none yet."""
+        self.members: dict[MemberId, ActorAddress] = {}
+        self.groups: dict[str, MemberId] = {}
+        self.routes: dict[NodeName, ActorAddress] = {}
+        self.whereabouts: dict[str, str] = {}
+        self.full: set[str] = set()
+        """Groups whose member here stopped for want of space."""
+        self.seen = RememberedRequests()
+
+    def on_start(self, m: StartRegistry, sender: Any) -> None:
+        self.node, self.address = m.node, m.address
+
+    def on_belongs(self, m: Belongs, sender: Any) -> None:
+        self.cluster = m.cluster
+
+    def on_routes(self, m: Routes, sender: Any) -> None:
+        """A node said itself where it is: that is newer than any hint."""
+        self.routes.update(m.routes)
+
+    def on_peer_addresses(self, m: PeerAddresses, sender: Any) -> None:
+        for node, address in m.addresses.items():
+            if address and node not in self.routes and node != self.node:
+                self.routes[node] = remote_address(address, REGISTRY)
+
+    def on_whereabouts(self, m: Whereabouts, sender: Any) -> None:
+        for group, address in m.addresses.items():
+            if address:
+                self.whereabouts[group] = address
+            else:
+                self.whereabouts.pop(group, None)
+
+    def on_member_here(self, m: MemberHere, sender: Any) -> None:
+        self.members[m.member] = m.address
+        self.groups[m.group] = m.member
+        self.full.discard(m.group)
+
+    def on_member_gone(self, m: MemberGone, sender: Any) -> None:
+        self.members.pop(m.member, None)
+        if self.groups.get(m.group) == m.member:
+            del self.groups[m.group]
+        if m.is_full:
+            self.full.add(m.group)
+
+    def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
+        """From here to another node, or from another node to here."""
+        member = self.members.get(m.dst)
+        if member is not None:
+            self.send(member, m)
+            return
+        node = node_of(m.dst)
+        route = self.routes.get(node) if node != self.node else None
+        if route is not None:
+            self.send(route, m)
+
+    def on_client_request(self, m: ClientRequest, sender: Any) -> None:
+        """Nothing is done for a client that does not know yet whose node this is: it could be of another
+        cluster in the next moment."""
+        if m in self.seen:
+            return
+        self.seen.add(m.group, m.client, m.number)
+        member = self.groups.get(m.group)
+        if m.cluster != self.cluster and self.cluster:
+            error, address, cluster = ErrorRecord.of(self._not_ours(m.cluster)), "", self.cluster
+        elif member is not None:
+            self.send(self.members[member], m)
+            return
+        else:
+            (error, address), cluster = self._not_here(m.group), 0
+        seqs = tuple(seq for seq, _ in m.commands)
+        queries = tuple(query for query, _ in m.queries)
+        refusal = Refusal(error, False, "", address, m.opens, m.session, seqs, queries, m.number)
+        self.send(m.reply_to, ClientReply(m.group, 0, (), (), (refusal,), cluster))
+
+    def _not_ours(self, cluster: int) -> WrongCluster:
+        return wrong_cluster(self.address or self.node, self.cluster, cluster)
+
+    def on_group_request(self, m: GroupRequest, sender: Any) -> None:
+        member = self.groups.get(m.group)
+        if m.cluster and self.cluster and m.cluster != self.cluster:
+            error = ErrorRecord.of(self._not_ours(m.cluster))
+            self.send(m.reply_to, OpReply(m.token, None, error, cluster=self.cluster))
+        elif member is not None:
+            self.send(self.members[member], m)
+        else:
+            error, address = self._not_here(m.group)
+            self.send(m.reply_to, OpReply(m.token, None, error, leader_address=address))
+
+    def _not_here(self, group: str) -> tuple[ErrorRecord, str]:
+        """Why, and where to ask instead."""
+        address = self.whereabouts.get(group, "")
+        if group in self.full:
+            error: FleetError = Unavailable(DISK_FULL, group=group, node=self.node)
+        elif address:
+            error = Unavailable("the group lives elsewhere", group=group, node=self.node)
+        else:
+            error = NoSuchGroup(f"node {self.node} knows no group {group!r}", group=group, node=self.node)
+        return ErrorRecord.of(error), address
+
+    def on_failure(self, why: str) -> None:
+        log.critical("node=%s: without its registry no group is reachable here", self.node)
+
+    outside = frozenset((PeerMail, ClientRequest, GroupRequest))
+    handlers = {
+        StartRegistry: on_start,
+        Belongs: on_belongs,
+        Routes: on_routes,
+        PeerAddresses: on_peer_addresses,
+        MemberHere: on_member_here,
+        MemberGone: on_member_gone,
+        Whereabouts: on_whereabouts,
+        PeerMail: on_peer_mail,
+        ClientRequest: on_client_request,
+        GroupRequest: on_group_request,
+    }

@@ -1,0 +1,163 @@
+"""What every command of a client has: where to connect, how to print, how to end."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import click
+
+import fleet
+from fleet.cli.outcome import JSON, fail, to_json
+from fleet.client.survey import Survey
+from fleet.cluster.state import CLUSTER_GROUP, GroupInfo
+from fleet.errors import BadArguments, ConfigError, FleetError, NoSuchGroup, WrongCluster, WrongSecret
+from fleet.raft.ids import Millis
+from fleet.secret import secret_source
+
+CONNECT = "127.0.0.1:7400"
+OPTIONS = (
+    click.option(
+        "--connect",
+        envvar="FLEET_CONNECT",
+        default=CONNECT,
+        show_default=True,
+        help="host:port,... of nodes; one that answers is enough.  [env: FLEET_CONNECT]",
+    ),
+    click.option(
+        "--cluster", envvar="FLEET_CLUSTER", default="fleet", show_default=True, help="Cluster id."
+    ),
+    click.option("--secret-file", type=click.Path(dir_okay=False), help="Cluster secret, as on the nodes."),
+    click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+                 help="Seconds a call may take."),  # fmt: skip
+    JSON,
+)
+
+
+class Desk:
+    """An open connection, and the way to answer."""
+
+    def __init__(self, connection: fleet.Fleet, as_json: bool) -> None:
+        self.fleet = connection
+        self.as_json = as_json
+
+    def show(self, value: Any, *lines: str) -> None:
+        """The value as JSON, or else the lines."""
+        if self.as_json:
+            click.echo(to_json(value))
+        else:
+            for line in lines:
+                click.echo(line)
+
+    def changed(self, revision: int, value: dict[str, Any], *lines: str) -> None:
+        """As `show`, with the revision at which the change was committed."""
+        *before, last = lines
+        self.show({**value, "revision": revision}, *before, f"{last} (revision {revision})")
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Nothing where JSON is wanted."""
+        if self.as_json:
+            return
+        if not sys.stdout.isatty():
+            for line in columns([headings, *rows]):
+                click.echo(line)
+            return
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        Console(highlight=False, markup=False).print(table)
+
+    def know_group(self, name: str) -> Survey:
+        """So that a name that no group has is told at once."""
+        survey = self.fleet.survey()
+        if name not in survey.group_names:
+            raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
+        return survey
+
+    def know_data_group(self, name: str) -> GroupInfo:
+        """A group that somebody added; the cluster's own one is not to be removed or placed."""
+        if name == CLUSTER_GROUP:
+            raise BadArguments(f"{name} is the cluster's own group: it is placed by the cluster, and stays")
+        for info in self.fleet.groups():
+            if info.name == name:
+                return info
+        raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
+
+    def note(self, text: str) -> None:
+        """For people who wait."""
+        if not self.as_json:
+            click.echo(text, err=True)
+
+
+def client(function: Callable[..., int | None]) -> Callable[..., None]:
+    """Makes a command of a function that gets a `Desk` first and answers the exit code, None for 0."""
+
+    @wraps(function)
+    def run(
+        connect: str, cluster: str, secret_file: str | None, timeout: float, as_json: bool, **rest: Any
+    ) -> None:
+        path = click.get_current_context().command_path
+        try:
+            if not connect.replace(",", "").strip():
+                raise ConfigError("--connect is empty: write host:port,... of nodes that run")
+            with fleet.connect(connect, cluster=cluster, secret_file=secret_file, timeout=timeout) as one:
+                code = function(Desk(one, as_json), **rest)
+        except WrongSecret as error:
+            fail(path, error, as_json, _which_secret(secret_file))
+        except WrongCluster as error:
+            fail(path, error, as_json, "" if "theirs" in error.facts else _which_cluster(cluster))
+        except (FleetError, TimeoutError) as error:
+            fail(path, error, as_json)
+        except BrokenPipeError:
+            _drop_output()
+            code = None
+        except OSError as error:
+            _drop_output()
+            fail(path, error, as_json)
+        sys.exit(code or 0)
+
+    command: Any = run
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command  # type: ignore[no-any-return]
+
+
+def _which_secret(secret_file: str | None) -> str:
+    return (
+        f"the one used here is that of {secret_source(secret_file)}; copy the nodes' own, from the file that "
+        "they were started with or ~/.config/fleet/secret there, and name it with --secret-file"
+    )
+
+
+def _which_cluster(cluster: str) -> str:
+    return f"here --cluster is {cluster!r}, where the node was started it is another; or --connect is wrong"
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain too
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def span(ms: Millis | float) -> str:
+    """A duration for people: 2m11s."""
+    seconds = int(ms // 1000)
+    if seconds < 60:
+        return f"{seconds}s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes}m{seconds:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours < 48 else f"{hours // 24}d{hours % 24:02d}h"
+
+
+def count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

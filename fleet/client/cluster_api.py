@@ -1,0 +1,446 @@
+"""What is asked of a cluster besides calling its groups: about nodes, groups, members and leaders."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from fleet.actors.mail import (
+    AwaitMembers,
+    CheckClass,
+    ClusterSeen,
+    GetCluster,
+    ListMembers,
+    ListNodes,
+    MemberList,
+    MemberStatus,
+    NodeInfo,
+    NodeOp,
+    Nodes,
+    OpValue,
+)
+from fleet.client.group_api import GRACE_S, POLL_S, MemberOperations, unwrapped
+from fleet.client.survey import Survey, newest, outsiders, survey_of
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord
+from fleet.errors import (
+    BadArguments,
+    CallsAtImport,
+    ConfigError,
+    FleetError,
+    GroupExists,
+    NoMajority,
+    NoNode,
+    OtherDataClass,
+    Unavailable,
+    WrongCluster,
+)
+from fleet.objects.declare import Data, bind
+from fleet.objects.payload import class_name, encode_class
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import Index, NodeName
+
+D = TypeVar("D")
+GROUP_NAME_MAX = 1000
+"""Characters. Names travel in every message about the group."""
+JOINING_S = 2.0
+"""A node that has just started takes no longer to join."""
+FIRST_S = 1.0
+"""How long the node that should lead a new group may take before its leader is looked for elsewhere."""
+NODE_S = 2.0
+"""How long one node may take to answer before another is asked."""
+
+
+class Operations(MemberOperations):
+    """The part of `fleet.Fleet` that is about the cluster as a whole. All calls block. Those that change
+    something return the revision of it, as `MemberOperations` has it."""
+
+    # -- groups ------------------------------------------------------------------------------------
+
+    def group(self, name: str, data_class: type[D]) -> D:
+        """The group as an object of its class; whether it exists shows at the first call."""
+        check_group_name(name)
+        check_data_class(data_class)
+        return bind(data_class, name, cast(Any, self))
+
+    def create_group(
+        self,
+        name: str,
+        data_class: type[D],
+        *,
+        replicas: int = 3,
+        nodes: Sequence[str] | None = None,
+        config: GroupConfig | None = None,
+        exist_ok: bool = False,
+        timeout: float | None = None,
+    ) -> D:
+        """Add a group and wait until its members are there.
+
+        `replicas`: on so many nodes, spread over zones; with fewer nodes than that the others come when
+        nodes do. `nodes` instead names the nodes, the one that should lead first. A node that does not
+        answer gets its member when it does: the call returns when the others have theirs. With `exist_ok`
+        a group of this name and class is taken as it is.
+
+        Raises:
+            GroupExists: and `exist_ok` is not set.
+            OtherDataClass: the group of this name has another class.
+            CleanupOngoing: members of a removed group of this name may still live.
+            NoSuchNode, BadArguments, NotEncodable, DataClassUnavailable: nothing was done.
+            Unavailable: no leader within `timeout` seconds; the group may come up later.
+        """
+        (handle,) = self.create_groups(
+            [name],
+            data_class,
+            replicas=replicas,
+            nodes=nodes,
+            config=config,
+            exist_ok=exist_ok,
+            timeout=timeout,
+        )
+        return handle
+
+    def create_groups(
+        self,
+        names: Sequence[str],
+        data_class: type[D],
+        *,
+        replicas: int = 3,
+        nodes: Sequence[str] | None = None,
+        config: GroupConfig | None = None,
+        exist_ok: bool = False,
+        timeout: float | None = None,
+    ) -> list[D]:
+        """As `create_group`, for many groups of one class at a time: they share the commit and the waiting.
+
+        Returns their handles in the order of `names`. Each group is added on its own: when some are
+        refused, the first refusal is raised and the others exist.
+        """
+        names = list(dict.fromkeys(names))
+        for name in names:
+            check_group_name(name)
+        check_data_class(data_class)
+        check_is_imported(data_class)
+        if nodes is not None and not nodes:
+            raise BadArguments("a group lives on at least one node", groups=", ".join(names))
+        pinned = tuple(dict.fromkeys(nodes or ()))
+        encoded = encode_class(data_class)
+        deadline = time.monotonic() + (timeout or self.timeout)
+        self._check_class(encoded, deadline)
+        wanted = (len(pinned) or replicas, encoded, config or GroupConfig(), pinned)
+        added, present = self._add_groups(names, wanted, deadline, exist_ok)
+        if present:
+            self._check_present(present, encoded)
+        self._await_members(added, deadline)
+        for name in present:
+            self._await_leader(name, deadline, patience=0.0)
+        return [self.group(name, data_class) for name in names]
+
+    def _add_groups(
+        self, names: list[str], wanted: tuple[Any, ...], deadline: float, exist_ok: bool
+    ) -> tuple[list[GroupInfo], list[str]]:
+        """The groups that were added, and the names of those that exist already. A cluster that was founded
+        a moment ago has no node in its state yet, and then it has."""
+        add = self._cluster.add_group.options(timeout=max(deadline - time.monotonic(), 0.001))
+        until = min(deadline, time.monotonic() + JOINING_S)
+        added, present, refused = [], [], dict[str, FleetError]()
+        left = names
+        while left:
+            replies = {name: add.submit(name, *wanted) for name in left}
+            left = []
+            for name, reply in replies.items():
+                try:
+                    with unwrapped():
+                        added.append(reply.result(max(deadline - time.monotonic(), 0.0) + GRACE_S))
+                        self._committed = max(self._committed, added[-1].uid)
+                except FleetError as error:
+                    if isinstance(error, GroupExists) and exist_ok:
+                        present.append(name)
+                    elif isinstance(error, Unavailable) and time.monotonic() < until:
+                        left.append(name)
+                    else:
+                        refused[name] = error
+            if left:
+                time.sleep(POLL_S)
+        if refused:
+            raise next(iter(refused.values()))
+        return added, present
+
+    def _check_present(self, names: list[str], encoded: bytes) -> None:
+        ours = class_name(encoded)
+        classes = {group.name: class_name(group.data_class) for group in self.groups()}
+        for name in names:
+            theirs = classes.get(name, ours)
+            if theirs != ours:
+                what = f"group {name!r} exists with the class {theirs}, not {ours}"
+                raise OtherDataClass(what, group=name)
+
+    def _await_members(self, groups: list[GroupInfo], deadline: float) -> None:
+        """Until the first leader of each hears everyone. It is asked where it should be, and looked for if
+        that does not help."""
+        seconds = max(0.001, min(FIRST_S, deadline - time.monotonic()))
+        asked = [
+            self._ask_soon(AwaitMembers(group.name, group.uid), "", group.initial[0][1], True, seconds)
+            for group in groups
+        ]
+        for group, future in zip(groups, asked, strict=True):
+            try:
+                status = future.result(seconds + GRACE_S)
+                assert isinstance(status, MemberStatus)
+            except FleetError:
+                status = self._await_leader(group.name, deadline, (deadline - time.monotonic()) / 2)
+            address = dict(group.initial).get(status.member)
+            if address:
+                self._note_leader(group.name, address)
+
+    def _await_leader(self, name: str, deadline: float, patience: float) -> MemberStatus:
+        """Until it leads, and hears all other members or has been given `patience` seconds for that."""
+        until = time.monotonic() + patience
+        while True:
+            status = self._leader_or_none(name, deadline)
+            if status is not None and (
+                time.monotonic() >= until or all(peer.match >= 1 for peer in status.peers)
+            ):
+                return status
+            if time.monotonic() > deadline:
+                raise Unavailable("the group has no leader yet", group=name)
+            time.sleep(POLL_S)
+
+    def _check_class(self, encoded: bytes, deadline: float) -> None:
+        """That a node can load it. While it imports the module, which may take long, it does nothing else."""
+        seconds = max(deadline - time.monotonic(), 0.001)
+        try:
+            self._first_node(CheckClass(encoded), answer_s=seconds)
+        except NoNode as error:
+            what = f"no node said within {seconds:.0f} s whether it can load {class_name(encoded)}"
+            hint = "does its import take that long on the nodes?"
+            raise Unavailable(f"{what}; nothing was done: {hint}", **error.facts) from None
+
+    def _leader_or_none(self, name: str, deadline: float) -> MemberStatus | None:
+        try:
+            status = self.status(name, timeout=max(0.1, min(1.0, deadline - time.monotonic())))
+        except FleetError:
+            return None
+        return status if status.role == "leader" else None
+
+    def remove_group(self, name: str) -> int:
+        """Its members stop and its data is deleted, on every node. Committed when this returns.
+
+        Returns the revision of the cluster's log, as the next ones do. Raises: NoSuchGroup.
+        """
+        return self._commit(self._cluster.remove_group, None, name)[1]
+
+    def pin_group(self, name: str, nodes: Sequence[str], *, replicas: int | None = None) -> int:
+        """Let the group live on these nodes, the first one leading; on none of its own: placed like any
+        other, on as many as now. Committed when this returns; then its members move, one by one.
+
+        `replicas`: on so many from now on; None leaves it as it is.
+
+        Raises: NoSuchGroup, NoSuchNode; BadArguments: there are more or fewer nodes than replicas.
+        """
+        if replicas is not None and replicas < 1:
+            raise BadArguments(f"replicas must be at least 1, not {replicas}", group=name)
+        return self._commit(self._cluster.pin_group, None, name, tuple(nodes), replicas or 0)[1]
+
+    def set_replicas(self, name: str, replicas: int) -> int:
+        """On so many nodes. Committed when this returns; then members come or go, one by one.
+
+        Raises: NoSuchGroup; BadArguments: less than one, or the group is pinned to nodes.
+        """
+        return self._commit(self._cluster.set_replicas, None, name, replicas)[1]
+
+    def groups(self) -> list[GroupInfo]:
+        """All groups of the cluster, by name, as they are now: replicas, nodes, leader wanted, settings."""
+        view = self.cluster().view
+        assert view is not None
+        return sorted(view.groups, key=lambda group: group.name)
+
+    # -- nodes -------------------------------------------------------------------------------------
+
+    def cluster(self, timeout: float | None = None) -> ClusterSeen:
+        """The cluster as the first node sees it that answers and belongs to one. From then on this client
+        knows all of its nodes.
+
+        Raises: Unavailable: no node answers; NoMajority: none has found its cluster within `timeout`
+            seconds, as long as too few of them run.
+        """
+        knows = partial(_knows_as_much, self._committed)
+        seen = self._first_node(GetCluster(), knows, timeout or self.timeout)
+        assert isinstance(seen, ClusterSeen) and seen.view is not None
+        self._learn([node.address for node in seen.view.nodes])
+        return seen
+
+    def survey(self, timeout: float = 1.0) -> Survey:
+        """Every node asked what it holds and whom it misses; who does not answer in `timeout` seconds is
+        said so. A node that joined meanwhile is asked as well, and so is who answers at another address that
+        this client was given: perhaps it was purged, and does not know."""
+        view = self.cluster().view
+        assert view is not None
+        named = {node.address for node in view.nodes}
+        others = {
+            address: [self._ask_soon(op, "", address, True, timeout) for op in (ListMembers(), GetCluster())]
+            for address in self._addresses()
+            if address not in named
+        }
+        lists: dict[NodeName, MemberList | None] = {}
+        seen: dict[NodeName, ClusterSeen | None] = {}
+        troubles: dict[NodeName, str] = {}
+        while unasked := [node for node in view.nodes if node.name not in lists]:
+            held = {n.name: self._ask_soon(ListMembers(), "", n.address, True, timeout) for n in unasked}
+            told = {n.name: self._ask_soon(GetCluster(), "", n.address, True, timeout) for n in unasked}
+            wait([*held.values(), *told.values()], timeout + GRACE_S)
+            lists |= {name: cast(MemberList | None, _value_or_none(one)) for name, one in held.items()}
+            seen |= {name: cast(ClusterSeen | None, _value_or_none(one)) for name, one in told.items()}
+            troubles |= {name: what for name, one in held.items() if (what := _foreign(one))}
+            view = newest(view, seen)
+        wait([future for pair in others.values() for future in pair], timeout + GRACE_S)
+        answers = [(_value_or_none(held), _value_or_none(told)) for held, told in others.values()]
+        whole = [cast(tuple[MemberList, ClusterSeen], pair) for pair in answers if None not in pair]
+        return survey_of(view, lists, seen, outsiders(view, whole), troubles, self.name)
+
+    def known_nodes(self) -> tuple[NodeInfo, ...]:
+        """Those that the first node knows that answers, itself among them, also without a majority. They
+        may have left, or not have joined."""
+        nodes = self._first_node(ListNodes())
+        assert isinstance(nodes, Nodes)
+        return tuple(sorted(nodes.nodes, key=lambda node: node.name))
+
+    def answering(self, nodes: Sequence[NodeInfo], timeout: float = NODE_S) -> set[NodeName]:
+        """Which of these run and answer, at the address where they are known."""
+        asked = {one.name: self._ask_soon(ListNodes(), "", one.address, True, timeout) for one in nodes}
+        wait(asked.values(), timeout + GRACE_S)
+        told = {name: _value_or_none(future) for name, future in asked.items()}
+        return {name for name, one in told.items() if isinstance(one, Nodes) and one.nodes[0].name == name}
+
+    def nodes(self) -> list[NodeRecord]:
+        """The cluster's nodes, by name."""
+        view = self.cluster().view
+        assert view is not None
+        return sorted(view.nodes, key=lambda node: node.name)
+
+    def _first_node(
+        self,
+        op: NodeOp,
+        suits: Callable[[OpValue], bool] = lambda value: True,
+        timeout: float = NODE_S,
+        answer_s: float = NODE_S,
+    ) -> OpValue:
+        """The answer of some node, within `answer_s` seconds. An error that is not about reaching it is the
+        answer too; who says what does not suit is asked again, for `timeout` seconds."""
+        until = time.monotonic() + timeout
+        addresses = self._addresses()
+        pending = {self._ask_soon(op, "", address, True, answer_s): address for address in addresses}
+        trouble: FleetError = NoNode("no node of a cluster answers", addresses=", ".join(addresses))
+        while pending:
+            done, _ = wait(pending, answer_s + GRACE_S, FIRST_COMPLETED)
+            if not done:
+                break
+            early = []
+            for future in done:
+                address, error = pending.pop(future), future.exception()
+                if error is None and suits(future.result()):
+                    return future.result()
+                if error is None:
+                    early.append(address)
+                    trouble = NoMajority("no node that answers has found its cluster yet", address=address)
+                elif isinstance(error, FleetError) and not isinstance(error, Unavailable):
+                    trouble = error
+            if early and time.monotonic() < until:
+                time.sleep(POLL_S)
+                pending |= {self._ask_soon(op, "", address, True, answer_s): address for address in early}
+        raise trouble
+
+    def activate(self, node: str) -> int:
+        """Let the node host members, also one that was leaving."""
+        return self._commit(self._cluster.set_state, None, node, ACTIVE)[1]
+
+    def drain(
+        self, node: str, *, wait_s: float | None = None, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Move everything off the node and let it leave the cluster.
+
+        `wait_s`: so long at most until it is gone; None returns when the leaving has begun. `progress` is
+        told now and then how many members are left on it. Returns the revision at which the leaving began.
+
+        Raises: NoSuchNode; Unavailable: there is no other active node, or it takes longer.
+        """
+        _, revision = self._commit(self._cluster.set_state, None, node, LEAVING)
+        if wait_s is None:
+            return revision
+        until = time.monotonic() + wait_s
+        while (left := self._members_left(node)) is not None:
+            if progress is not None and left >= 0:
+                progress(left)
+            if time.monotonic() > until:
+                raise Unavailable("the node has not left yet; it goes on leaving", node=node)
+            time.sleep(0.1)
+        return revision
+
+    def _members_left(self, node: str) -> int | None:
+        """None: it is no node of the cluster any more. -1: not known now; nothing is lost by asking again."""
+        try:
+            (record,) = [record for record in self.nodes() if record.name == node] or (None,)
+            if record is None:
+                return None
+            value = self._ask(ListMembers(), address=record.address, timeout=NODE_S)
+        except Unavailable:
+            return -1
+        assert isinstance(value, MemberList)
+        return sum(member.group != CLUSTER_GROUP for member in value.members)
+
+    def purge(self, node: str) -> int:
+        """Declare that the node will not come back as it was: its members are replaced.
+
+        Raises: NoSuchNode; Unavailable: there is no other active node.
+        """
+        return self._commit(self._cluster.purge, None, node)[1]
+
+    def set_purge_after(self, seconds: float) -> int:
+        """How long a node may be unreachable before a majority declares it gone."""
+        return self._commit(self._cluster.set_purge_after, None, round(seconds * 1000))[1]
+
+
+def _knows_as_much(rev: Index, value: OpValue) -> bool:
+    """Not a node that has just started and has not heard of a leader of the cluster's own group, nor one that
+    has not seen yet what this client has changed."""
+    return isinstance(value, ClusterSeen) and value.view is not None and value.view.rev >= rev
+
+
+def _value_or_none(future: Future[OpValue]) -> OpValue | None:
+    return future.result() if future.done() and future.exception() is None else None
+
+
+def _foreign(future: Future[Any]) -> str:
+    """What is wrong where another cluster answers."""
+    error = future.exception() if future.done() else None
+    return error.what if isinstance(error, WrongCluster) else ""
+
+
+def check_group_name(name: str) -> None:
+    if not isinstance(name, str) or not name or any(character in "\r\n\t\x1b\0" for character in name):
+        raise BadArguments("a group's name is a line of text that is not empty", name=repr(name))
+    if len(name) > GROUP_NAME_MAX:
+        what = f"a group's name has at most {GROUP_NAME_MAX} characters, not {len(name)}"
+        raise BadArguments(what, name=repr(name[:40]))
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise BadArguments(f"a group's name is UTF-8 text: {error.reason}", name=repr(name)) from None
+
+
+def check_is_imported(data_class: type) -> None:
+    """A class that is sent by reference, from a module that is only just being imported here: the node
+    would import it too, and do what this one does."""
+    module = sys.modules.get(data_class.__module__)
+    if getattr(getattr(module, "__spec__", None), "_initializing", False):
+        raise CallsAtImport(
+            "create_group() at the top level of the module of its data class: a node that imports it "
+            "would do the same, and wait for itself",
+            data_class=data_class.__qualname__,
+            module=data_class.__module__,
+        )
+
+
+def check_data_class(data_class: Any) -> None:
+    if not (isinstance(data_class, type) and issubclass(data_class, Data)):
+        raise ConfigError(f"{data_class!r} is not a data class; derive it from fleet.Data")

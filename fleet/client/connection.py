@@ -1,0 +1,303 @@
+"""`fleet.connect`: groups as typed handles, from any thread."""
+
+import asyncio
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import Any, Self
+
+from fleet.actors.base.base import start_system
+from fleet.actors.base.settings import split_endpoint
+from fleet.actors.client.actor import Client, Inbox, StartClient
+from fleet.actors.client.group_session import Call
+from fleet.actors.client.router import Question, Requests
+from fleet.actors.mail import GroupOp, ListNodes, NodeOp, OpValue
+from fleet.actors.runtime.clock import SystemClock
+from fleet.blocking import check_may_block
+from fleet.client.backlog import Backlog, Place
+from fleet.client.cluster_api import Operations
+from fleet.client.group_api import GRACE_S
+from fleet.errors import ClientClosed, ConfigError, FleetError, NoNode, OutcomeUnknown, Unavailable
+from fleet.objects.handles import CallOptions, Kind, Reply
+from fleet.secret import find_secret
+
+TIMEOUT_S = 10.0
+CONNECT_S = 5.0
+CALLS_MAX = 100_000
+BYTES_MAX = 256 << 20
+LEAVE_S = 0.25
+"""How long `close` waits for groups to answer that they forget the client."""
+
+
+def connect(
+    addresses: str | Sequence[str],
+    *,
+    cluster: str = "fleet",
+    secret: bytes | str | None = None,
+    secret_file: str | os.PathLike[str] | None = None,
+    timeout: float = TIMEOUT_S,
+    wait: float = 0.0,
+    calls_max: int = CALLS_MAX,
+    bytes_max: int = BYTES_MAX,
+    wait_when_full: bool = False,
+) -> "Fleet":
+    """A client of the cluster whose nodes listen at "host:port,host:port"; one that answers is enough.
+
+    `timeout`: seconds that a call may take unless its own options say otherwise. `wait`: seconds to go on
+    trying, five at least, while nobody listens at any of the addresses, for nodes that are about to start.
+    `calls_max`, `bytes_max`: how many calls, and bytes of arguments, may be under way in this client. Beyond
+    that a call raises Overloaded at once, or with `wait_when_full` waits for room within its timeout.
+
+    Raises:
+        ConfigError: an address or a secret that cannot be.
+        WrongSecret, WrongCluster: the nodes refuse this client.
+        NoNode: nobody listens at any of them, which is told at once, or who does did not answer
+            within 5 s; says what was wrong with each.
+    """
+    check_may_block("fleet.connect()")
+    parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
+    cleaned = [part.strip() for part in parts if part.strip()]
+    if not cleaned:
+        raise ConfigError(
+            "connect needs at least one host:port of a node. The address of a fleet.Node is empty until it "
+            "is started: call start() first, or use `with node:`"
+        )
+    for address in cleaned:
+        split_endpoint(address)
+    backlog = Backlog(calls_max, bytes_max)
+    return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout, wait, backlog, wait_when_full)
+
+
+class Fleet(Operations):
+    """A connection to a cluster. Threads may share it, processes may not; close it or use it with `with`."""
+
+    def __init__(
+        self,
+        addresses: list[str],
+        cluster: str,
+        secret: bytes,
+        timeout: float,
+        wait: float,
+        backlog: Backlog,
+        wait_when_full: bool,
+    ) -> None:
+        if not 0 <= wait < float("inf"):
+            raise ConfigError(f"wait must be 0 or more seconds, not {wait!r}")
+        if not timeout > 0:
+            raise ConfigError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        self.name = cluster
+        self.timeout = timeout
+        self._wait_when_full = wait_when_full
+        self._finish = self._settle  # one bound method, not one for each call
+        self._backlog = backlog
+        self._clock = SystemClock()
+        self._inbox = Inbox()
+        self._system = start_system(cluster=cluster, secret=secret)
+        self._closed = False
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        try:
+            actor = self._system.createActor(Client)
+            name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(8)}"
+            start = StartClient(self._inbox, self._clock, name, secrets.randbits(32), tuple(addresses))
+            self._system.tell(actor, start)
+            self._first_answer(list(dict.fromkeys(addresses)), wait)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Calls under way fail, and the groups forget this client; twice is harmless.
+
+        Waits for groups that do not answer at once for `LEAVE_S` at most: they forget it in time.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._backlog.close(self._is_closed())
+        if os.getpid() == self._process and not self._system.base.in_loop():
+            left: Future[None] = Future()
+            if self._inbox.put(lambda requests: requests.leave(partial(left.set_result, None))):
+                with suppress(TimeoutError):
+                    left.result(LEAVE_S)
+        self._system.shutdown()
+        self._inbox.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- what handles call -------------------------------------------------------------------------
+
+    def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
+        call = self._new_call(group, kind, payload, options)
+        place = self._backlog.enter(len(payload), self._waits(options))
+        if place is not None:
+            check_may_block("a call that waits for room")
+            self._backlog.wait(place, options.timeout or self.timeout)
+        return self._send(call)
+
+    def submit_aio(
+        self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
+    ) -> Awaitable[Any]:
+        call = self._new_call(group, kind, payload, options)
+        place = self._backlog.enter(len(payload), self._waits(options))
+        if place is None:
+            return asyncio.wrap_future(self._send(call))
+        return self._send_when_admitted(call, place, options)
+
+    async def _send_when_admitted(self, call: Call, place: Place, options: CallOptions) -> Any:
+        await self._backlog.wait_aio(place, options.timeout or self.timeout)
+        return await asyncio.wrap_future(self._send(call))
+
+    def _new_call(self, group: str, kind: Kind, payload: bytes, options: CallOptions) -> Call:
+        deadline = self._clock.now_ms() + round((options.timeout or self.timeout) * 1000)
+        return Call(group, kind == "query", payload, deadline, self._finish, Reply())
+
+    def _waits(self, options: CallOptions) -> bool:
+        return self._wait_when_full if options.wait_when_full is None else options.wait_when_full
+
+    def _send(self, call: Call) -> Reply[Any]:
+        reply: Reply[Any] = call.tag
+        try:
+            self._put(lambda requests: requests.submit(call))
+        except BaseException:
+            self._backlog.undo(len(call.payload))
+            raise
+        return reply
+
+    def _settle(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+        if settle(call, value, revision, error):
+            self._backlog.leave(len(call.payload))
+
+    def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
+        try:
+            return reply.raw((options.timeout or self.timeout) + GRACE_S)
+        except TimeoutError:
+            raise OutcomeUnknown("the client's loop does not answer") from None
+
+    # -- plumbing ----------------------------------------------------------------------------------
+
+    def _put(self, action: Callable[[Requests], None]) -> None:
+        if os.getpid() != self._process:  # its loop is a thread, and a fork has none of those
+            raise ClientClosed("this client was opened by another process, of which this one is a fork")
+        if self._closed or not self._inbox.put(action):
+            raise self._is_closed()
+
+    def _is_closed(self) -> FleetError:
+        if self._closed:
+            return ClientClosed("this client was closed")
+        return ClientClosed("this client failed; its log says why")
+
+    def _run(self, action: Callable[[Requests], Any]) -> Any:
+        """What `action` returns, run where the requests live."""
+        check_may_block("a question to the cluster")
+        future: Future[Any] = Future()
+        self._put(lambda requests: future.set_result(action(requests)))
+        return future.result(GRACE_S)
+
+    def _addresses(self) -> list[str]:
+        return list(self._run(lambda requests: list(requests.registries)))
+
+    def _learn(self, addresses: Sequence[str]) -> None:
+        def learn(requests: Requests) -> None:
+            for address in addresses:
+                requests.learn(address)
+
+        self._put(learn)
+
+    def _note_leader(self, group: str, address: str) -> None:
+        self._put(lambda requests: requests.note_leader(group, address))
+
+    def _ask_soon(
+        self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
+    ) -> Future[OpValue]:
+        check_may_block("a question to the cluster")
+        future: Future[OpValue] = Future()
+
+        def finish(value: OpValue | None, error: FleetError | None) -> None:
+            if error is not None:
+                future.set_exception(error)
+            else:
+                assert value is not None
+                future.set_result(value)
+
+        deadline = self._clock.now_ms() + round((timeout or self.timeout) * 1000)
+        self._put(lambda r: r.ask(Question(op, group, address, deadline, finish, repeats)))
+        return future
+
+    def _first_answer(self, addresses: list[str], wait: float) -> None:
+        """Whether anybody is there, and lets this client in."""
+        first: Future[None] = Future()
+        errors: dict[str, FleetError] = {}
+        lock = threading.Lock()
+
+        def finish(address: str, value: OpValue | None, error: FleetError | None) -> None:
+            with lock:
+                if first.done():
+                    return
+                if error is None:
+                    first.set_result(None)
+                    return
+                errors[address] = error
+                if len(errors) == len(addresses):
+                    first.set_exception(_nobody(errors))
+
+        deadline = self._clock.now_ms() + round(max(CONNECT_S, wait) * 1000)
+        for address in addresses:
+            told = partial(finish, address)
+            question = Question(ListNodes(), "", address, deadline, told, is_patient=wait > 0)
+            self._put(lambda r, question=question: r.ask(question))  # type: ignore[misc]
+        first.result(max(CONNECT_S, wait) + GRACE_S)
+
+
+def _nobody(errors: dict[str, FleetError]) -> FleetError:
+    """Whoever refuses this client is there; else what is wrong at each address."""
+    for error in errors.values():
+        if not isinstance(error, Unavailable):
+            return error
+    what = ", ".join(f"{address}: {error.what}" for address, error in errors.items())
+    return NoNode(f"no node answers: {what}")
+
+
+def settle(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> bool:
+    """Tell the caller. False: the outcome may still come, for who asks again after OutcomeUnknown."""
+    reply: Reply[Any] = call.tag
+    if error is None:
+        reply.revision = revision
+        reply.set_result(value)
+        return True
+    may_come = isinstance(error, OutcomeUnknown) and call.gave_up and not reply.is_later
+    if may_come:
+        assert isinstance(error, OutcomeUnknown)
+        reply.later = Reply()
+        reply.later.is_later = True
+        error._again = partial(_wait_again, reply.later, error)
+        error._again_aio = partial(_await_again, reply.later, error)
+        call.tag = reply.later
+    reply.set_exception(error)
+    return not may_come
+
+
+def _wait_again(later: Reply[Any], unknown: OutcomeUnknown, timeout: float | None = None) -> Any:
+    """`OutcomeUnknown.again`: the same error once more when the time is over."""
+    check_may_block("error.again()")
+    try:
+        return later.result(timeout)
+    except TimeoutError:
+        raise unknown from None
+
+
+async def _await_again(later: Reply[Any], unknown: OutcomeUnknown, timeout: float | None = None) -> Any:
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(later), timeout)
+    except TimeoutError:
+        raise unknown from None

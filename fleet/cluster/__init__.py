@@ -1,0 +1,4 @@
+"""The cluster group's state, and the pure decisions about it: placement, healing, founding.
+
+Begin with `state`.
+"""

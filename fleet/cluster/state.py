@@ -1,0 +1,415 @@
+"""The cluster group's data: which nodes there are, which groups, and which groups are going away.
+
+The single source of truth of a fleet, itself one replicated group (raft_fleet's `RaftFleet.Cluster`).
+Commands refuse with an error of `fleet.errors` as the value of a Reject; nothing here reads a clock.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fleet.cluster.placement import Site, members_for
+from fleet.errors import (
+    BadArguments,
+    CleanupOngoing,
+    FleetError,
+    GroupExists,
+    NoSuchGroup,
+    NoSuchNode,
+    NotActive,
+    Reject,
+    Unavailable,
+)
+from fleet.objects.context import ctx
+from fleet.objects.declare import Data, command, query
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import GroupName, Index, MemberId, NodeName, member_id
+
+CLUSTER_GROUP: Final = "fleet:cluster"
+VOTERS_MAX: Final = 5
+GONE_KEPT_MAX: Final = 1000
+
+ACTIVE: Final = "active"
+"""Hosts members."""
+INACTIVE: Final = "inactive"
+"""Belongs to the cluster and hosts nothing but a replica of this."""
+LEAVING: Final = "leaving"
+"""Its members move away; then it is gone."""
+
+
+class NodeRecord(Struct, frozen=True, array_like=True):
+    name: NodeName
+    incarnation: str
+    """Of its disk: the same name with another one is another node."""
+    zone: str
+    address: str
+    weight: float
+    state: str
+    reports: dict[NodeName, int] = {}
+    """Who has not reached it for the purge window, and the log time of saying so (ms)."""
+    rev: Index = 0
+
+
+class GroupInfo(Struct, frozen=True, array_like=True):
+    name: str
+    uid: Index
+    """The log index of its creation: tells it from every other group of the name, ever."""
+    replicas: int
+    data_class: bytes
+    config: GroupConfig
+    """In force, as far as its leader's node has told."""
+    initial: tuple[tuple[MemberId, str], ...]
+    """Members that it begins with, and the addresses of their nodes; the first should lead."""
+    pinned: tuple[NodeName, ...] = ()
+    """Where its members live by order; () for where the placement says."""
+    rev: Index = 0
+    leader: NodeName = NodeName("")
+    """Where an operator wants it led, as long as a member is wanted there; "" for the first node."""
+    config_index: Index = 0
+    """The group had this `config` at this index of its own log; 0: since its creation."""
+    founding_config: GroupConfig | None = None
+    """The one that it began with, as in entry 1 of its log; None: it is `config` still."""
+
+
+class RemovedGroup(Struct, frozen=True, array_like=True):
+    name: str
+    uid: Index
+    waiting: tuple[NodeName, ...]
+    """Nodes that may still hold a member of it."""
+    rev: Index = 0
+
+
+class View(Struct, frozen=True, array_like=True):
+    """What changed after a revision: enough to bring an older view up to `rev`."""
+
+    rev: Index
+    nodes: tuple[NodeRecord, ...]
+    groups: tuple[GroupInfo, ...]
+    removed: tuple[RemovedGroup, ...]
+    gone_nodes: tuple[NodeName, ...]
+    gone_groups: tuple[str, ...]
+    settled_removals: tuple[Index, ...]
+    purge_after_ms: int
+    whole: bool
+    """Everything, not only what changed: forget what is not in it."""
+    cluster_leader: NodeName = NodeName("")
+    """As `GroupInfo.leader`, of the cluster's own group."""
+    purge_after_rev: Index = 0
+    """When `purge_after_ms` was said; 0: never."""
+
+
+def sites(nodes: Iterable[NodeRecord]) -> list[Site]:
+    """The nodes that members are placed on."""
+    return [Site(node.name, node.zone, node.weight) for node in nodes if node.state == ACTIVE]
+
+
+def led_from(leader: NodeName, nodes: tuple[NodeName, ...]) -> tuple[NodeName, ...]:
+    """The same nodes, the preferred one first if it is one of them."""
+    if leader not in nodes:
+        return nodes
+    return (leader, *(node for node in nodes if node != leader))
+
+
+def choose_nodes(
+    group: GroupInfo,
+    active: Collection[NodeName],
+    place: Callable[[GroupName, int], tuple[NodeName, ...]],
+) -> tuple[NodeName, ...]:
+    """Where the group's members should be, the desired leader first. A group whose own nodes are all gone
+    or leaving is placed like any other: it must live somewhere."""
+    pinned = tuple(node for node in group.pinned if node in active)
+    return led_from(group.leader, pinned or place(GroupName(group.name), group.replicas))
+
+
+def wanted_nodes(group: GroupInfo, nodes: Iterable[NodeRecord]) -> tuple[NodeName, ...]:
+    able = sites(nodes)
+    return choose_nodes(group, {site.name for site in able}, lambda name, n: members_for(name, able, n))
+
+
+def cluster_voters(nodes: Iterable[NodeRecord]) -> tuple[NodeName, ...]:
+    """Which nodes vote in the cluster group: an odd number, at most five, spread over zones."""
+    able = [replace(node, weight=1.0) for node in nodes if node.state != LEAVING]
+    chosen = [Site(node.name, node.zone, 1.0) for node in able]
+    count = min(VOTERS_MAX, len(chosen))
+    return members_for(GroupName(CLUSTER_GROUP), chosen, count - (count + 1) % 2) if chosen else ()
+
+
+def refuse(error: FleetError) -> NoReturn:
+    raise Reject(error)
+
+
+class Cluster(Data):
+    """Invariant: a group's name is in `groups` or waits in `removed`, never both."""
+
+    nodes: dict[NodeName, NodeRecord] = {}
+    groups: dict[str, GroupInfo] = {}
+    removed: dict[Index, RemovedGroup] = {}
+    gone_nodes: dict[NodeName, Index] = {}
+    gone_groups: dict[str, Index] = {}
+    settled: dict[Index, Index] = {}
+    """Removals that every node has carried out, and the revision of that."""
+    purge_after_ms: int = 600_000
+    purge_after_rev: Index = 0
+    cluster_leader: NodeName = NodeName("")
+    oldest_rev: Index = 0
+    """Changes before this were forgotten: an older view gets everything."""
+
+    # -- nodes -------------------------------------------------------------------------------------
+
+    @command
+    def join(self, name: str, incarnation: str, zone: str, address: str, weight: float, state: str) -> Index:
+        """A node is here, for the first time, again, or at another address. Answers the revision."""
+        if state not in (ACTIVE, INACTIVE):
+            refuse(BadArguments(f"a node joins {ACTIVE} or {INACTIVE}, not {state!r}"))
+        node = NodeName(name)
+        known = self.nodes.get(node)
+        if known is not None and known.incarnation == incarnation:
+            state = known.state
+        fresh = NodeRecord(node, incarnation, zone, address, weight, state, {}, ctx.index)
+        if known is None or replace(known, rev=0) != replace(fresh, rev=0):
+            self.nodes[node] = fresh
+            self.gone_nodes.pop(node, None)
+        return self.nodes[node].rev
+
+    @command
+    def set_state(self, name: str, state: str) -> None:
+        """Activate a node, or let it leave. Both may be repeated."""
+        node = self._node(name)
+        if state not in (ACTIVE, INACTIVE, LEAVING):
+            refuse(BadArguments(f"no such state of a node: {state!r}"))
+        if state == LEAVING and not self._others_active(node.name):
+            refuse(Unavailable("there is no other active node: the cluster would end", node=name))
+        if state != node.state:
+            self.nodes[node.name] = replace(node, state=state, rev=ctx.index)
+
+    @command
+    def left(self, name: str, incarnation: str) -> None:
+        """A leaving node has no member any more."""
+        node = self.nodes.get(NodeName(name))
+        if node is None or node.incarnation != incarnation:
+            return
+        if node.state != LEAVING:
+            refuse(NotActive("the node is not leaving", node=name, state=node.state))
+        self._forget_node(node.name)
+
+    @command
+    def report(self, reporter: str, target: str, incarnation: str, unreachable: bool) -> bool:
+        """`reporter` has not reached `target` for the purge window, or reaches it again.
+
+        Answers whether the target was purged by this: when a majority of this group's voters say so. A
+        minority cannot commit its reports at all (W3).
+        """
+        node = self.nodes.get(NodeName(target))
+        if node is None or node.incarnation != incarnation or NodeName(reporter) not in self.nodes:
+            return False
+        reports = {who: since for who, since in node.reports.items() if who in self.nodes}
+        if unreachable:
+            reports[NodeName(reporter)] = round(ctx.now * 1000)
+        else:
+            reports.pop(NodeName(reporter), None)
+        if reports == node.reports:
+            return False
+        self.nodes[node.name] = replace(node, reports=reports, rev=ctx.index)
+        voters = [voter for voter in cluster_voters(self.nodes.values()) if voter != node.name]
+        against = [voter for voter in voters if voter in reports]
+        if len(against) <= len(cluster_voters(self.nodes.values())) // 2:
+            return False
+        self._forget_node(node.name)
+        return True
+
+    @command
+    def purge(self, name: str) -> None:
+        """An operator's word that the node will not come back as it was."""
+        node = self._node(name)
+        if not self._others_active(node.name):
+            refuse(Unavailable("there is no other active node: the cluster would end", node=name))
+        self._forget_node(node.name)
+
+    def _node(self, name: str) -> NodeRecord:
+        node = self.nodes.get(NodeName(name))
+        if node is None:
+            refuse(NoSuchNode(f"the cluster has no node {name!r}", known=", ".join(sorted(self.nodes))))
+        return node
+
+    def _others_active(self, name: NodeName) -> bool:
+        return any(node.state == ACTIVE for node in self.nodes.values() if node.name != name)
+
+    def _forget_node(self, name: NodeName) -> None:
+        del self.nodes[name]
+        self.gone_nodes[name] = ctx.index
+        for uid in list(self.removed):
+            self._cleaned(uid, name)
+        if self.cluster_leader == name:
+            self.cluster_leader = NodeName("")
+        for group in list(self.groups.values()):
+            if group.leader == name:
+                self.groups[group.name] = replace(group, leader=NodeName(""), rev=ctx.index)
+        for other in list(self.nodes.values()):
+            if name in other.reports:
+                reports = {who: since for who, since in other.reports.items() if who != name}
+                self.nodes[other.name] = replace(other, reports=reports, rev=ctx.index)
+        self._trim(self.gone_nodes)
+
+    # -- groups ------------------------------------------------------------------------------------
+
+    @command
+    def add_group(
+        self,
+        name: str,
+        replicas: int,
+        data_class: bytes,
+        config: GroupConfig,
+        pinned: tuple[str, ...] = (),
+    ) -> GroupInfo:
+        """A group with members on as many of the wanted nodes as there are; the others come later."""
+        if not name or name == CLUSTER_GROUP:
+            refuse(BadArguments(f"no group may be called {name!r}"))
+        if replicas < 1:
+            refuse(BadArguments(f"replicas must be at least 1, not {replicas}", group=name))
+        if name in self.groups:
+            refuse(GroupExists(f"group {name!r} exists", group=name))
+        for removal in self.removed.values():
+            if removal.name == name:
+                nodes = ", ".join(removal.waiting)
+                refuse(CleanupOngoing("members of the removed group may live", group=name, nodes=nodes))
+        for node in pinned:
+            self._node(node)
+        uid = ctx.index
+        names = tuple(NodeName(node) for node in pinned)
+        group = GroupInfo(name, uid, replicas, data_class, config, (), names, uid)
+        initial = tuple(
+            (member_id(node, self.nodes[node].incarnation, f"g{uid}"), self.nodes[node].address)
+            for node in wanted_nodes(group, self.nodes.values())
+        )
+        if not initial:
+            refuse(Unavailable("no node is active", group=name))
+        self.groups[name] = replace(group, initial=initial)
+        self.gone_groups.pop(name, None)
+        return self.groups[name]
+
+    @command
+    def remove_group(self, name: str) -> None:
+        """Its members stop and their data goes, on every node; until then the name is not given again."""
+        group = self._group(name)
+        del self.groups[name]
+        self.gone_groups[name] = ctx.index
+        waiting = tuple(sorted(self.nodes))
+        self.removed[group.uid] = RemovedGroup(name, group.uid, waiting, ctx.index)
+        self._trim(self.gone_groups)
+
+    @command
+    def cleaned(self, uids: tuple[Index, ...], node: str) -> None:
+        """`node` holds nothing of the removed groups any more."""
+        for uid in uids:
+            self._cleaned(uid, NodeName(node))
+
+    def _cleaned(self, uid: Index, node: NodeName) -> None:
+        removal = self.removed.get(uid)
+        if removal is None or node not in removal.waiting:
+            return
+        waiting = tuple(name for name in removal.waiting if name != node)
+        if waiting:
+            self.removed[uid] = replace(removal, waiting=waiting, rev=ctx.index)
+        else:
+            del self.removed[uid]
+            self.settled[uid] = ctx.index
+            self._trim(self.settled)
+
+    @command
+    def set_replicas(self, name: str, replicas: int) -> None:
+        group = self._group(name)
+        if replicas < 1:
+            refuse(BadArguments(f"replicas must be at least 1, not {replicas}", group=name))
+        if group.pinned:
+            nodes = ", ".join(group.pinned)
+            refuse(BadArguments("the group is pinned: its nodes say how many", group=name, nodes=nodes))
+        self.groups[name] = replace(group, replicas=replicas, rev=ctx.index)
+
+    @command
+    def pin_group(self, name: str, nodes: tuple[str, ...], replicas: int = 0) -> GroupInfo:
+        """Let it live on these nodes, the first one leading; on none: as many as now, placed like any other.
+        What was said before of who leads it no longer holds. `replicas`: how many from now on; 0: as now."""
+        group = self._group(name)
+        names = tuple(dict.fromkeys(self._node(node).name for node in nodes))
+        wanted = replicas or group.replicas
+        if names and len(names) != wanted:
+            named = f"{len(names)} node{'' if len(names) == 1 else 's'}"
+            what = f"group {name!r} has {wanted} replicas, and {named} to pin it to: {', '.join(names)}"
+            refuse(BadArguments(what, group=name, replicas=wanted))
+        self.groups[name] = replace(
+            group, pinned=names, replicas=wanted, leader=NodeName(""), rev=ctx.index
+        )
+        return self.groups[name]
+
+    @command
+    def note_config(self, name: str, uid: Index, config: GroupConfig, index: Index) -> None:
+        """The group's own log has put this configuration in force, which held at `index` of it. News that is
+        older than what is known, or about another group of the name, changes nothing."""
+        group = self.groups.get(name)
+        if group is None or group.uid != uid or index <= group.config_index:
+            return
+        founding = group.founding_config or group.config
+        self.groups[name] = replace(
+            group, config=config, config_index=index, founding_config=founding, rev=ctx.index
+        )
+
+    @command
+    def prefer_leader(self, name: str, node: str) -> str:
+        """Let the group be led from `node` as long as a member is wanted there and answers; from "": from
+        where the placement says. Answers what held before."""
+        wish = self._node(node).name if node else NodeName("")
+        nodes, is_own = self.nodes.values(), name == CLUSTER_GROUP
+        wanted = cluster_voters(nodes) if is_own else wanted_nodes(self._group(name), nodes)
+        if wish and wish not in wanted:
+            what = "no voter of the group is wanted on that node"
+            refuse(BadArguments(what, group=name, node=node, wanted=", ".join(wanted)))
+        if is_own:
+            before, self.cluster_leader = self.cluster_leader, wish
+            return before
+        group = self._group(name)
+        self.groups[name] = replace(group, leader=wish, rev=ctx.index)
+        return group.leader
+
+    @command
+    def set_purge_after(self, milliseconds: int, as_founder: bool = False) -> None:
+        """How long a node may be unreachable. What a founder says counts only while nobody has said it."""
+        if as_founder and self.purge_after_rev:
+            return
+        if milliseconds < 1000:
+            refuse(BadArguments(f"purging after less than a second: {milliseconds} ms"))
+        self.purge_after_ms, self.purge_after_rev = milliseconds, ctx.index
+
+    def _group(self, name: str) -> GroupInfo:
+        group = self.groups.get(name)
+        if group is None:
+            refuse(NoSuchGroup(f"the cluster has no group {name!r}", group=name))
+        return group
+
+    def _trim(self, forgotten: dict[NodeName, Index] | dict[str, Index] | dict[Index, Index]) -> None:
+        """Keep the newest; whoever saw less than what goes now must be told everything."""
+        while len(forgotten) > GONE_KEPT_MAX:
+            oldest = next(iter(forgotten))
+            self.oldest_rev = max(self.oldest_rev, forgotten.pop(oldest))  # type: ignore[call-overload]
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    @query
+    def view(self, since: Index) -> View:
+        """What changed after `since`. Its `rev` is for the asker to fill in: where its member stands."""
+        whole = since < self.oldest_rev or since == 0
+        seen = 0 if whole else since
+        return View(
+            rev=0,
+            nodes=tuple(node for node in self.nodes.values() if node.rev > seen),
+            groups=tuple(group for group in self.groups.values() if group.rev > seen),
+            removed=tuple(removal for removal in self.removed.values() if removal.rev > seen),
+            gone_nodes=tuple(name for name, gone in self.gone_nodes.items() if gone > seen),
+            gone_groups=tuple(name for name, gone in self.gone_groups.items() if gone > seen),
+            settled_removals=tuple(uid for uid, gone in self.settled.items() if gone > seen),
+            purge_after_ms=self.purge_after_ms,
+            whole=whole,
+            cluster_leader=self.cluster_leader,
+            purge_after_rev=self.purge_after_rev,
+        )

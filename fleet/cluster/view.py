@@ -1,0 +1,98 @@
+"""What a node knows of the fleet: the cluster group's state, followed by increments from its own replica."""
+
+from dataclasses import dataclass, field
+
+from fleet.cluster.healing import Wanted
+from fleet.cluster.placement import Placement
+from fleet.cluster.state import (
+    ACTIVE,
+    LEAVING,
+    GroupInfo,
+    NodeRecord,
+    RemovedGroup,
+    View,
+    choose_nodes,
+    cluster_voters,
+    led_from,
+    sites,
+)
+from fleet.raft.ids import Index, NodeName
+
+
+@dataclass(slots=True)
+class ClusterView:
+    """Never newer than what is committed, and perhaps older: what is decided from it is refused when it
+    no longer holds."""
+
+    rev: Index = 0
+    nodes: dict[NodeName, NodeRecord] = field(default_factory=dict)
+    groups: dict[str, GroupInfo] = field(default_factory=dict)
+    removed: dict[Index, RemovedGroup] = field(default_factory=dict)
+    purge_after_ms: int = 0
+    purge_after_rev: Index = 0
+    cluster_leader: NodeName = NodeName("")
+    _placement: Placement | None = None
+    _voters: tuple[NodeName, ...] | None = None
+
+    def update(self, view: View) -> tuple[bool, set[str]]:
+        """Whether nodes or the cluster's own leader changed, and the groups that did or are gone."""
+        changed = {group.name for group in view.groups} | set(view.gone_groups)
+        if view.whole:
+            changed |= set(self.groups)
+            self.nodes, self.groups, self.removed = {}, {}, {}
+        nodes_before = dict(self.nodes)
+        for name in view.gone_nodes:
+            self.nodes.pop(name, None)
+        for gone in view.gone_groups:
+            self.groups.pop(gone, None)
+        for uid in view.settled_removals:
+            self.removed.pop(uid, None)
+        self.nodes.update({node.name: node for node in view.nodes})
+        self.groups.update({group.name: group for group in view.groups})
+        self.removed.update({removal.uid: removal for removal in view.removed})
+        self.purge_after_ms, self.purge_after_rev = view.purge_after_ms, view.purge_after_rev
+        self.rev = view.rev
+        nodes_changed = self.nodes != nodes_before
+        if nodes_changed:
+            self._placement = self._voters = None
+        leader_before, self.cluster_leader = self.cluster_leader, view.cluster_leader
+        return nodes_changed or self.cluster_leader != leader_before, changed
+
+    def whole(self) -> View:
+        return View(
+            self.rev,
+            tuple(self.nodes.values()),
+            tuple(self.groups.values()),
+            tuple(self.removed.values()),
+            (),
+            (),
+            (),
+            self.purge_after_ms,
+            True,
+            self.cluster_leader,
+            self.purge_after_rev,
+        )
+
+    def wanted(self, group: GroupInfo) -> tuple[NodeName, ...]:
+        """As `fleet.cluster.state.wanted_nodes`, with the nodes hashed once for all groups."""
+        if self._placement is None:
+            self._placement = Placement(sites(self.nodes.values()))
+        active = {node.name for node in self.nodes.values() if node.state == ACTIVE} if group.pinned else ()
+        return choose_nodes(group, active, self._placement.members)
+
+    def voters(self) -> tuple[NodeName, ...]:
+        """Of the cluster group."""
+        if self._voters is None:
+            self._voters = cluster_voters(self.nodes.values())
+        return self._voters
+
+    def cluster_wanted(self) -> Wanted:
+        """Every node has a replica of the cluster group; the voters among them lead and decide."""
+        voters = led_from(self.cluster_leader, self.voters())
+        return Wanted(voters, tuple(node for node in self.nodes if node not in voters))
+
+    def staying(self) -> frozenset[NodeName]:
+        return frozenset(name for name, node in self.nodes.items() if node.state != LEAVING)
+
+    def disks(self) -> dict[NodeName, str]:
+        return {name: node.incarnation for name, node in self.nodes.items()}

@@ -1,0 +1,211 @@
+"""The seams between the pure parts and the world: what a store must offer, and what a data object."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from fleet.errors import FleetError
+from fleet.raft.entries import Entry, HardState, SnapshotMeta
+from fleet.raft.ids import GroupName, Index, Millis, SessionId
+
+
+class Clock(Protocol):
+    def now_ms(self) -> Millis:
+        """Milliseconds since some fixed moment; never goes back."""
+
+    def wall_ms(self) -> Millis:
+        """Milliseconds since the epoch, as well as this host knows."""
+
+
+class StoreIdentity(Struct, frozen=True):
+    """Whose directory this is. `incarnation` is drawn once, when the directory is first used."""
+
+    cluster: str
+    node: str
+    incarnation: str
+
+
+class GroupRecord(Struct, frozen=True):
+    """A member's home in a store. `number` is never used again, also not after the group was dropped."""
+
+    number: int
+    name: GroupName
+    spec: bytes
+    """What the member needs to start; opaque to the store."""
+
+
+class SnapshotWrite(Struct, frozen=True):
+    meta: SnapshotMeta
+    data: bytes
+    """All `meta.size` bytes."""
+
+
+class Write(Struct, frozen=True):
+    """One durable step of one group, whole or not at all.
+
+    In this order: the snapshot becomes the group's snapshot; entries up to `keep_after` go
+    (0: none; with `reset`: all entries go); `entries`, contiguous, are put, and whatever the log
+    held after the last of them goes; the hard state is replaced.
+    """
+
+    group: int
+    seq: int
+    """The submitter's own count, given back with the completion."""
+    hard: HardState | None = None
+    entries: tuple[Entry, ...] = ()
+    snapshot: SnapshotWrite | None = None
+    keep_after: Index = 0
+    reset: bool = False
+    is_aside: bool = False
+    """A snapshot that nobody waits for: the group's later writes may be done before it, none of its earlier
+    ones after it. When it fails, the group's other writes do not."""
+
+
+class Loaded(Struct, frozen=True):
+    """What a restarted member finds: the promises, the snapshot's description and the log after it."""
+
+    hard: HardState
+    snapshot: SnapshotMeta | None
+    entries: tuple[Entry, ...]
+    """Contiguous. May begin before `snapshot.index + 1` (the kept tail), never after it."""
+
+
+class Durable(Protocol):
+    """A node's store. Everything here blocks until done and may be called from one thread at a time,
+    except `write`, which may run in a second thread beside reads.
+
+    Raises `fleet.errors.StorageFault` (the disk erred or is full: nothing of this call was done) and
+    `fleet.errors.Damaged` (what was read is not what was written; names group and place).
+    """
+
+    identity: StoreIdentity
+
+    def groups(self) -> list[GroupRecord]: ...
+
+    def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
+        """Durable on return. A name may have several records at a time: a removed life and a new one."""
+
+    def drop_group(self, number: int) -> None:
+        """Durable on return; frees the space. Unknown numbers are ignored."""
+
+    def load(self, number: int) -> Loaded: ...
+
+    def read_snapshot(self, number: int, index: Index, offset: int, count: int) -> bytes | None:
+        """Up to `count` bytes of the group's snapshot at `index`; None when it is no longer kept."""
+
+    def write(self, batch: Sequence[Write]) -> None:
+        """Make the whole batch durable in one synced transaction, or raise and leave nothing of it."""
+
+    def renew(self, incarnation: str) -> None:
+        """This is another directory from now on, with the same contents. Durable on return."""
+
+    def get_meta(self, key: str) -> bytes | None: ...
+
+    def put_meta(self, key: str, value: bytes) -> None:
+        """A node's own small facts (known nodes, ...). Durable on return."""
+
+    def close(self) -> None: ...
+
+
+class PutMeta(Struct, frozen=True):
+    """`Durable.put_meta`, off the event loop."""
+
+    key: str
+    value: bytes
+
+
+class DropGroup(Struct, frozen=True):
+    """`Durable.drop_group`, off the event loop."""
+
+    group: int
+
+
+Chore: TypeAlias = PutMeta | DropGroup
+
+
+class ChoreDone(Struct, frozen=True):
+    """`error` is None, or why it was not done."""
+
+    chore: Chore
+    error: Exception | None = None
+
+
+class StoreWriter(Protocol):
+    """Writes off the event loop. Writes of one group complete in the order of their submission, those
+    aside among themselves."""
+
+    def submit(self, write: Write) -> None: ...
+
+    def do(self, chore: Chore) -> None:
+        """After all that was submitted before."""
+
+    def fileno(self) -> int:
+        """Readable while `completed` has something to give."""
+
+    def completed(self) -> "list[Completion | ChoreDone]": ...
+
+    def close(self) -> None:
+        """Returns when all that was submitted is done."""
+
+
+class Completion(Struct, frozen=True):
+    """`error` is None, or why nothing of the batch was written."""
+
+    writes: Iterable[Write]
+    error: Exception | None = None
+
+
+class Dump(Protocol):
+    """A state that is being encoded off the event loop. To be taken or cancelled, once."""
+
+    def fileno(self) -> int:
+        """Readable when `take` has something to give."""
+
+    def is_done(self) -> bool:
+        """Whether `take` need not wait: a descriptor may be reported late, or twice."""
+
+    def take(self) -> bytes:
+        """Raises what encoding raised, or OSError where it just ended."""
+
+    def cancel(self) -> None: ...
+
+
+Fork: TypeAlias = Callable[[Callable[[], bytes]], Dump]
+"""Begins to encode what the function gives as of now. Raises OSError."""
+
+
+class Context(Struct, frozen=True, gc=False):
+    """The deterministic world of one command: the same on every member."""
+
+    index: Index
+    now_ms: int
+    """Stamped by the leader; never less than in an earlier command."""
+    session: SessionId
+    seq: int
+    client: str
+
+
+class Machine(Protocol):
+    """A replicated data object behind encoded calls. Results are bytes that only the caller reads."""
+
+    def apply(self, context: Context, payload: bytes) -> tuple[bytes, bool]:
+        """Execute a command. False beside the result: it failed and may have left the object half
+        changed; the caller brings it back by `load` and by applying again what came before."""
+
+    def check(self, payload: bytes) -> str | None:
+        """What is wrong with a command that cannot be decoded or does not fit its method; None where it
+        can be executed. Asked by a leader before it proposes: a command that is in the log is executed
+        on every member or halts it."""
+
+    def query(self, payload: bytes) -> tuple[bytes, bool]:
+        """Execute a query. False beside the result: the object was changed, as above."""
+
+    def dump(self) -> bytes: ...
+
+    def trouble(self) -> FleetError | None:
+        """Why the state cannot be dumped, as far as that was noticed. A leader that sees it proposes no
+        further command."""
+
+    def load(self, state: bytes | None) -> None:
+        """Replace the object. None: as new."""

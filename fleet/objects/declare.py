@@ -1,0 +1,369 @@
+"""How a user's class becomes a replicated object: `Data`, `@command`, `@query`, `ctx`, and handles.
+
+The same method is three things. On a plain instance it runs there and then, so a class is unit tested
+with no cluster. On a handle (`bind`) it is sent to the group. On a member the machine runs its function.
+"""
+
+import copy
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, Field
+from functools import partial
+from typing import (
+    Any,
+    ClassVar,
+    Concatenate,
+    Final,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    get_origin,
+    overload,
+)
+from weakref import WeakKeyDictionary
+
+from msgspec import Struct
+
+from fleet.errors import ConfigError
+from fleet.objects.handles import Caller, CallOptions, CommandCall, Function, Kind, LocalCall, QueryCall
+from fleet.objects.hooks import LeaderHooks, check_hooks
+
+P = ParamSpec("P")
+R = TypeVar("R")
+D = TypeVar("D")
+
+RESERVED = frozenset({"command", "query", "migrate", "watch"})
+"""No command or query is called so: the functional style and the handle need these names."""
+
+
+# -- declaring ----------------------------------------------------------------------------------------
+
+
+class Method(Generic[P, R]):
+    """A method that is part of the replicated object's face."""
+
+    kind: ClassVar[Kind]
+
+    def __init__(self, function: Callable[Concatenate[Any, P], R]) -> None:
+        _check_function(self.kind, function)
+        self.function: Function = function
+        self.__name__, self.__qualname__ = function.__name__, function.__qualname__  # for help()
+        self.__module__, self.__doc__ = function.__module__, function.__doc__
+        self.__wrapped__ = function
+
+    def __call__(self, instance: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return cast(R, self.function(instance, *args, **kwargs))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.__wrapped__,)
+
+
+class Command(Method[P, R]):
+    kind = "command"
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any]) -> CommandCall[P, R]: ...
+
+    def __get__(self, instance: object | None, owner: type[Any]) -> Any:
+        return self if instance is None else LocalCall(self.function, instance)
+
+
+class Query(Method[P, R]):
+    kind = "query"
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any]) -> QueryCall[P, R]: ...
+
+    def __get__(self, instance: object | None, owner: type[Any]) -> Any:
+        return self if instance is None else LocalCall(self.function, instance)
+
+
+def command(function: Callable[Concatenate[Any, P], R]) -> Command[P, R]:
+    """A replicated write: executed once, in the same order, on every member."""
+    return Command(function)
+
+
+def query(function: Callable[Concatenate[Any, P], R]) -> Query[P, R]:
+    """A read: executed on one member; changing the object is refused."""
+    return Query(function)
+
+
+def _check_function(kind: Kind, function: Any) -> None:
+    if not inspect.isfunction(function):
+        raise ConfigError(f"@fleet.{kind} goes on a plain method, not on {function!r}")
+    name = function.__qualname__
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError(f"{name}: a {kind} cannot be async; it must end by itself, without waiting")
+    if inspect.isgeneratorfunction(function):
+        raise ConfigError(f"{name}: a {kind} cannot be a generator; return a list")
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+        raise ConfigError(f"{name}: a {kind} takes self first")
+
+
+class _FunctionalCommand(Command[[Any], Any]):
+    """Static `command(state, arg) -> (result, state)` as a method of the object that holds `state`."""
+
+    def __init__(self, pure: Function) -> None:
+        def command(self: Any, arg: Any) -> Any:
+            result, self.state = pure(self.state, arg)
+            return result
+
+        super().__init__(pure)
+        self.function = command
+
+
+class _FunctionalQuery(Query[[Any], Any]):
+    """Static `query(state, arg) -> result`, likewise."""
+
+    def __init__(self, pure: Function) -> None:
+        def query(self: Any, arg: Any) -> Any:
+            return pure(self.state, arg)
+
+        super().__init__(pure)
+        self.function = query
+
+
+class Data:
+    """Base of data classes. Annotated attributes with their defaults are the state of a new object,
+    each copied for each instance; or `dataclasses.field(default_factory=...)`, called for each instance,
+    on every member; or define `__init__` without arguments.
+
+    Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle") and
+    `hooks` (a class of `fleet.LeaderHooks`; inherited).
+    Invariant: a field with a default is always there; it cannot be deleted.
+
+    The functional style instead: static `new() -> state`, `command(state, arg) -> (result, state)` and
+    `query(state, arg) -> result`; the state may be any value, and the handle has `command(arg)` and
+    `query(arg)`. (A type checker sees the static methods and asks for `state` on the handle too.)
+    """
+
+    __fleet_version__: ClassVar[int] = 1
+    __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
+
+    # Also runs on the empty skeleton when a class arrives by value; the class's own attributes follow
+    # later and past this, so what is decided here is kept in attributes that travel.
+    def __init_subclass__(
+        cls,
+        *,
+        version: int | None = None,
+        codec: str | None = None,
+        hooks: type[LeaderHooks[Any]] | None = None,
+        **rest: Any,
+    ) -> None:
+        super().__init_subclass__(**rest)
+        if version is not None and (type(version) is not int or version < 1):
+            raise ConfigError(f"{cls.__qualname__}: version must be a whole number from 1, not {version!r}")
+        if version is not None:
+            cls.__fleet_version__ = version
+        if codec not in (None, "cloudpickle"):
+            raise ConfigError(f'{cls.__qualname__}: codec must be "cloudpickle", not {codec!r}')
+        if hooks is not None:
+            check_hooks(hooks, cls.__qualname__)
+            cls.__fleet_hooks__ = hooks
+        _adopt_functional(cls)
+        _check_class(cls)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        for name, first_value in shape_of(cls).fields.items():
+            self.__dict__[name] = first_value()
+        return self
+
+    def __init__(self) -> None:
+        if isinstance(inspect.getattr_static(type(self), "new", None), staticmethod):  # functional style
+            self.state = cast(Any, type(self)).new()
+
+    def __delattr__(self, name: str) -> None:
+        if name in shape_of(type(self)).fields:
+            raise AttributeError(f"{type(self).__name__}.{name} is a field; do not delete it, set it to None")
+        super().__delattr__(name)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({fields})"
+
+    @classmethod
+    def migrate(cls, from_version: int, raw: Any) -> Any:
+        """Turn an older version's state into this one's. Fields it leaves out get their defaults."""
+        return raw
+
+
+# -- what a class is made of ----------------------------------------------------------------------------
+
+
+class Shape(Struct, frozen=True):
+    fields: dict[str, Callable[[], Any]]
+    """What makes the first value of each."""
+    commands: dict[str, Function]
+    queries: dict[str, Function]
+
+
+_shapes: WeakKeyDictionary[type, Shape] = WeakKeyDictionary()
+_CONSTANT = re.compile(r"(\w+\.)*(ClassVar|Final)\b")
+
+
+def shape_of(cls: type) -> Shape:
+    """Read once per class, at first use: a class that arrives by value gets its attributes late."""
+    shape = _shapes.get(cls)
+    if shape is None:
+        fields = {name: _first_value(cls, name) for name in _field_names(cls)}
+        methods = _methods(cls)
+        shape = _shapes[cls] = Shape(
+            fields={name: first_value for name, first_value in fields.items() if first_value is not None},
+            commands={name: m.function for name, m in methods.items() if m.kind == "command"},
+            queries={name: m.function for name, m in methods.items() if m.kind == "query"},
+        )
+    return shape
+
+
+def _field_names(cls: type) -> list[str]:
+    """Annotated attributes in the order of their definition, without ClassVar and Final."""
+    names: dict[str, None] = {}
+    for base in reversed(cls.__mro__):
+        for name, annotation in base.__dict__.get("__annotations__", {}).items():
+            if not _is_constant(annotation):
+                names[name] = None
+    return list(names)
+
+
+def _first_value(cls: type, name: str) -> Callable[[], Any] | None:
+    """None: the field has no default."""
+    default = inspect.getattr_static(cls, name, MISSING)
+    if default is MISSING:  # @dataclass takes a field with a factory out of the class
+        default = getattr(cls, "__dataclass_fields__", {}).get(name, MISSING)
+    if not isinstance(default, Field):
+        return None if default is MISSING else partial(copy.deepcopy, default)
+    # A class that came by value has another MISSING.
+    if type(default.default_factory) is not type(MISSING):
+        return cast(Callable[[], Any], default.default_factory)
+    return None if type(default.default) is type(MISSING) else partial(copy.deepcopy, default.default)
+
+
+def _is_constant(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return _CONSTANT.match(annotation) is not None
+    return any(form in (ClassVar, Final) for form in (annotation, get_origin(annotation)))
+
+
+def _methods(cls: type) -> dict[str, Method[..., Any]]:
+    found = {name: inspect.getattr_static(cls, name) for base in cls.__mro__ for name in base.__dict__}
+    return {name: value for name, value in found.items() if isinstance(value, Method)}
+
+
+def _adopt_functional(cls: type) -> None:
+    for name, adopt in (("command", _FunctionalCommand), ("query", _FunctionalQuery)):
+        pure = cls.__dict__.get(name)
+        if isinstance(pure, staticmethod):
+            if not isinstance(inspect.getattr_static(cls, "new", None), staticmethod):
+                raise ConfigError(f"{cls.__qualname__}: the functional style needs a static new() -> state")
+            setattr(cls, name, adopt(pure.__func__))
+
+
+def _check_class(cls: type) -> None:
+    """Raises ConfigError for what could only go wrong later, on every member at once."""
+    cls_name, fields, methods = cls.__qualname__, _field_names(cls), _methods(cls)
+    for name in _shared_by_all(cls):
+        if name not in fields:
+            what = f"{cls_name}.{name} is one for all objects and no state"
+            raise ConfigError(f"{what}: annotate it to make it state, or as a ClassVar if it never changes")
+    if "__slots__" in cls.__dict__:
+        raise ConfigError(f"{cls_name}: a data class cannot have __slots__; its state is its __dict__")
+    for base in cls.__mro__:
+        for name, value in base.__dict__.items():
+            if isinstance(value, Method) and name not in methods:
+                raise ConfigError(f"{cls_name}.{name} hides a {value.kind} of {base.__name__}; rename one")
+    for name, method in methods.items():
+        if name in fields:
+            raise ConfigError(f"{cls_name}.{name} is both a field and a {method.kind}; rename one")
+        if name.startswith("_"):
+            raise ConfigError(f"{cls_name}.{name}: a {method.kind} cannot begin with an underscore")
+        if name in RESERVED and not isinstance(method, (_FunctionalCommand, _FunctionalQuery)):
+            raise ConfigError(f"{cls_name}.{name}: reserved names are {', '.join(sorted(RESERVED))}")
+    init = inspect.getattr_static(cls, "__init__")
+    missing = [name for name in fields if _first_value(cls, name) is None]
+    if init is Data.__init__ and missing:
+        raise ConfigError(f"{cls_name}.{missing[0]} has no first value; give a default or define __init__")
+    if _needs_arguments(init):
+        raise ConfigError(f"{cls_name}.__init__ must work without arguments; members create the object")
+
+
+def _shared_by_all(cls: type) -> list[str]:
+    """What a command could change and no disk would keep. A name in capitals says that it is constant."""
+    annotated = cls.__dict__.get("__annotations__", {})
+    return [
+        name
+        for name, value in cls.__dict__.items()
+        if isinstance(value, list | dict | set)
+        and not (name in annotated or name.isupper() or name.startswith("__"))
+    ]
+
+
+def _needs_arguments(init: Function) -> bool:
+    after_self = list(inspect.signature(init).parameters.values())[1:]
+    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in after_self)
+
+
+# -- handles ------------------------------------------------------------------------------------------
+
+
+class Handle:
+    """A group, in the clothes of its data class: the commands and queries, and no state.
+
+    An instance of the class for `isinstance` and for the type checker. The calls are plain attributes,
+    so that finding one is a dictionary's look-up.
+    """
+
+    def __init__(self, cls: type, group: str, caller: Caller) -> None:
+        shape, options = shape_of(cls), CallOptions()
+        calls: dict[str, Any] = {}
+        for name in shape.commands:
+            calls[name] = CommandCall(caller, group, name, options, cls)
+        for name in shape.queries:
+            calls[name] = QueryCall(caller, group, name, options, cls)
+        self.__dict__.update(calls, _fleet_class=cls, _fleet_group=group)
+        self.__dict__["__origin__"] = cls  # what help() describes instead
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return cast(type, self.__dict__["_fleet_class"])
+
+    def __getattr__(self, name: str) -> NoReturn:
+        cls = self.__dict__["_fleet_class"]
+        if inspect.isfunction(inspect.getattr_static(cls, name, None)):
+            why = "it is neither a @fleet.command nor a @fleet.query"
+        else:
+            why = "the state lives in the group; ask by a @fleet.query"
+        raise AttributeError(f"a handle of {cls.__name__} has no {name!r}: {why}", name=name)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        why = "the state lives in the group; change it by a @fleet.command"
+        raise AttributeError(f"cannot set {name!r} on a handle: {why}", name=name)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        self.__setattr__(name, None)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} belongs to this client and cannot be sent; send the group's name")
+
+    def __repr__(self) -> str:
+        return f"<handle of group {self._fleet_group!r}, a {self._fleet_class.__name__}>"
+
+
+def bind(cls: type[D], group: str, caller: Caller) -> D:
+    """The handle of `group`. Costs 0.5 us a method: keep it rather than bind for each call."""
+    return cast(D, Handle(cls, group, caller))
+
+
+def group_of(handle: object) -> str:
+    if type(handle) is not Handle:
+        raise TypeError(f"{handle!r} is not a handle of a group")
+    return cast(str, handle.__dict__["_fleet_group"])

@@ -1,0 +1,386 @@
+"""A user's object on a member: `DataMachine` executes encoded calls and answers with encoded results.
+
+What a command answers is the same on every member or is not answered at all: what may differ from
+member to member (memory, stack) leaves as `MemberMustHalt`. Everything here that looks at sizes,
+samples or keeps a dump only decides how much is checked, never what a command answers.
+"""
+
+import inspect
+import pickle
+from operator import is_
+from typing import Any
+
+from fleet.errors import (
+    BadArguments,
+    ConfigError,
+    DataClassUnavailable,
+    FleetError,
+    NotEncodable,
+    Reject,
+    StateNotEncodable,
+)
+from fleet.interfaces import Context
+from fleet.objects.context import QUERYING, RUNNING
+from fleet.objects.declare import Data, shape_of
+from fleet.objects.handles import Function, Kind
+from fleet.objects.payload import (
+    FATAL,
+    decode_call,
+    describe,
+    encode_bad_call,
+    encode_failed,
+    encode_impure,
+    encode_ok,
+    encode_rejected,
+    encode_value,
+)
+
+SMALL_BYTES_MAX = 4 * 1024
+"""A state up to this is dumped before a command, so that a refusal can be shown to have changed nothing."""
+WARY_BYTES_MAX = 256 * 1024
+"""So is one up to this, for the next `WARY_COUNT` commands after one that did not go through."""
+WARY_COUNT = 64
+CHECKED_BYTES_MAX = 16 * 1024
+"""A state up to this is compared around every query; a larger one around the first
+`CHECKED_FIRST` calls of each query and every `CHECKED_EVERY`th."""
+CHECKED_FIRST = 16
+CHECKED_EVERY = 256
+
+_VERSION_BYTES = 4
+
+
+class MemberMustHalt(FleetError):
+    """The command ended in a way that other members may not share. Nothing may be recorded for it: the
+    member stops before a wrong result becomes part of its state. `error`, `where` as in CommandFailed.
+    """
+
+    hint = "look at this member's memory and at the line named; the others go on"
+
+
+class DataMachine:
+    """A `fleet.interfaces.Machine` around an instance of a data class. Used from one thread at a time.
+
+    Invariant: `_dump` is None or the encoded state of `_object` as it is now.
+    """
+
+    def __init__(self, cls: type[Any]) -> None:
+        if not (isinstance(cls, type) and issubclass(cls, Data)):
+            raise ConfigError(f"{cls!r} is not a data class; derive it from fleet.Data")
+        shape = shape_of(cls)
+        self._class = cls
+        self._commands = shape.commands
+        self._queries = shape.queries
+        self._version: int = cls.__fleet_version__
+        self._own_state: Function | None = getattr(cls, "__getstate__")
+        if self._own_state is getattr(object, "__getstate__"):  # also the __dict__, or None if empty
+            self._own_state = None
+        self._object: Any = cls()
+        self._dump: bytes | None = None
+        self._dump_bytes = 0
+        self._trouble: StateNotEncodable | None = None
+        self._wary = 0
+        self._query_counts: dict[str, int] = {}
+        self._counts: dict[str, range] = {}
+
+    # -- commands ---------------------------------------------------------------------------------
+
+    def apply(self, context: Context, payload: bytes) -> tuple[bytes, bool]:
+        """False beside the result: it failed, and was not shown to have left the object as it was.
+
+        Raises MemberMustHalt: the object is half changed and this member may not go on.
+        """
+        RUNNING.context, RUNNING.seeded = context, None  # a replay has the very context of the first run
+        try:
+            return self._apply(payload)
+        except BaseException as error:
+            name, message, where = describe(error, self._class.__module__)
+            what = f"{name}: {message}"
+            raise MemberMustHalt(what, error=name, where=where, index=context.index) from error
+        finally:
+            RUNNING.context = None
+
+    def check(self, payload: bytes) -> str | None:
+        """As `fleet.interfaces.Machine` has it. Nodes with other modules than the leader's may still fail to
+        decode what it let pass; they halt rather than differ."""
+        try:
+            method, args, kwargs = decode_call(payload)
+        except BadArguments as error:
+            return error.what
+        function = self._commands.get(method)
+        if function is None:
+            return self._no_such("command", method)
+        counts = self._counts.get(method)
+        if counts is None:
+            counts = self._counts[method] = _positional_counts(function)
+        if len(args) in counts and not kwargs:
+            return None  # the common case, without the 2 us of a whole binding
+        return _unbindable(method, inspect.signature(function, follow_wrapped=False), args, kwargs)
+
+    def _apply(self, payload: bytes) -> tuple[bytes, bool]:
+        method, args, kwargs = decode_call(payload)
+        function = self._commands.get(method)
+        if function is None:
+            return encode_bad_call(self._no_such("command", method)), True
+        before = self._state_before()
+        self._dump = None
+        try:
+            value = function(self._object, *args, **kwargs)
+        except Reject as refusal:
+            return self._refused(refusal, before)
+        except FATAL:
+            raise
+        except BaseException as error:  # sys.exit() too: every member executes the same call
+            misfit = _misfit(error, method, function, args, kwargs)
+            if misfit:
+                self._dump = before
+                return encode_bad_call(misfit), True
+            return self._failed(error, before)
+        try:
+            return encode_ok(value), True
+        except FATAL:
+            raise
+        except BaseException as error:
+            return self._failed(_no_result(error, method, value), before)
+
+    def _state_before(self) -> bytes | None:
+        if self._wary:
+            self._wary -= 1
+        if self._dump_bytes > (WARY_BYTES_MAX if self._wary else SMALL_BYTES_MAX):
+            return self._dump
+        return self._dump_if_possible()
+
+    def _refused(self, refusal: Reject, before: bytes | None) -> tuple[bytes, bool]:
+        try:
+            result = encode_rejected(refusal.value)
+        except FATAL:
+            raise
+        except BaseException as error:
+            return self._failed(_no_result(error, "Reject", refusal.value), before)
+        return result, self._is_as(before)
+
+    def _failed(self, error: BaseException, before: bytes | None) -> tuple[bytes, bool]:
+        return encode_failed("command", *describe(error, self._class.__module__)), self._is_as(before)
+
+    def _is_as(self, before: bytes | None) -> bool:
+        """Whether the object is shown to be in the state `before`. Called after what did not go through."""
+        self._wary = WARY_COUNT
+        return before is not None and self._dump_if_possible() == before
+
+    # -- queries ----------------------------------------------------------------------------------
+
+    def query(self, payload: bytes) -> tuple[bytes, bool]:
+        """False beside the result: the query changed the object, and the result says so.
+
+        A query runs on one member and nothing is recorded for it, so running out of stack or memory,
+        or `sys.exit`, is its failure and not the member's.
+        """
+        RUNNING.context = QUERYING
+        try:
+            return self._query(payload)
+        finally:
+            RUNNING.context = None
+
+    def _query(self, payload: bytes) -> tuple[bytes, bool]:
+        try:
+            method, args, kwargs = decode_call(payload)
+        except BadArguments as error:
+            return encode_bad_call(str(error)), True
+        except FATAL as error:
+            return encode_bad_call(f"the arguments cannot be loaded: {type(error).__name__}"), True
+        function = self._queries.get(method)
+        if function is None:
+            return encode_bad_call(self._no_such("query", method)), True
+        before = self._dump_if_possible() if self._is_checked(method) else None
+        held = None if self._own_state else list(self._object.__dict__.values())
+        try:
+            result = encode_ok(function(self._object, *args, **kwargs))
+        except Reject as refusal:
+            result = self._query_refused(refusal)
+        except BaseException as error:
+            misfit = _misfit(error, method, function, args, kwargs)
+            result = encode_bad_call(misfit) if misfit else self._query_failed(error)
+        if held is not None:
+            now = self._object.__dict__.values()
+            if len(held) != len(now) or not all(map(is_, held, now)):
+                return self._impure(method, before), False
+        if before is not None and self._changed_since(before):
+            return self._impure(method, before), False
+        return result, True
+
+    def _query_refused(self, refusal: Reject) -> bytes:
+        try:
+            return encode_rejected(refusal.value)
+        except BaseException as error:
+            return self._query_failed(_no_result(error, "Reject", refusal.value))
+
+    def _query_failed(self, error: BaseException) -> bytes:
+        return encode_failed("query", *describe(error, self._class.__module__))
+
+    def _is_checked(self, method: str) -> bool:
+        if self._dump_bytes <= CHECKED_BYTES_MAX:
+            return True
+        count = self._query_counts[method] = self._query_counts.get(method, 0) + 1
+        return count <= CHECKED_FIRST or count % CHECKED_EVERY == 0
+
+    def _changed_since(self, before: bytes) -> bool:
+        """No verdict on a state that is encoded differently each time it is looked at."""
+        self._dump = None
+        after = self._dump_if_possible()
+        if after == before:
+            return False
+        self._dump = None
+        return after is None or self._dump_if_possible() == after
+
+    def _impure(self, method: str, before: bytes | None) -> bytes:
+        self._dump = None
+        changed = "" if before is None else self._changed_fields(before)
+        return encode_impure(f"{self._class.__name__}.{method} changed the object", changed)
+
+    def _changed_fields(self, before: bytes) -> str:
+        was, now = pickle.loads(before), self._state()
+        if not isinstance(was, dict) or not isinstance(now, dict):
+            return ""
+        return ", ".join(
+            sorted(
+                str(name)
+                for name in was.keys() | now.keys()
+                if name not in was or name not in now or encode_value(was[name]) != encode_value(now[name])
+            )
+        )
+
+    # -- state ------------------------------------------------------------------------------------
+
+    def dump(self) -> bytes:
+        """The class's version and the state. Raises NotEncodable, naming the field."""
+        try:
+            return self._version.to_bytes(_VERSION_BYTES) + self._encoded_state()
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self._trouble or error
+
+    def trouble(self) -> FleetError | None:
+        """As `fleet.interfaces.Machine` has it. A small state is looked at before each command."""
+        return self._trouble
+
+    def load(self, state: bytes | None) -> None:
+        """Raises DataClassUnavailable, and keeps the object, when this class cannot read the state."""
+        loaded = self._class() if state is None else self._revived(state)
+        self._object = loaded
+        self._dump = self._trouble = None
+        self._dump_bytes = 0 if state is None else len(state) - _VERSION_BYTES
+
+    def copy_from(self, state: bytes) -> Any:
+        """What `dump` wrote, as an object that is nobody else's. May be called in any thread."""
+        return self._revived(state)
+
+    @property
+    def data_class(self) -> type[Data]:
+        return self._class
+
+    def _revived(self, state: bytes) -> Any:
+        cls: Any = self._class
+        version = int.from_bytes(state[:_VERSION_BYTES])
+        if version > self._version:
+            raise DataClassUnavailable(
+                f"the state has version {version}, the class here only {self._version}",
+                data_class=cls.__qualname__,
+                module=cls.__module__,
+            )
+        try:
+            raw = pickle.loads(memoryview(state)[_VERSION_BYTES:])
+            if version < self._version:
+                raw = cls.migrate(version, raw)
+            revived = cls.__new__(cls)
+            if hasattr(cls, "__setstate__"):
+                revived.__setstate__(raw)
+            else:
+                revived.__dict__.update(raw)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise DataClassUnavailable(
+                f"the state of version {version} cannot be loaded: {type(error).__name__}: {error}",
+                data_class=cls.__qualname__,
+                module=cls.__module__,
+            ) from error
+        return revived
+
+    def _state(self) -> Any:
+        return self._object.__dict__ if self._own_state is None else self._own_state(self._object)
+
+    def _encoded_state(self) -> bytes:
+        data = self._dump
+        if data is None:
+            try:
+                data = encode_value(self._state())
+            except MemoryError:
+                raise
+            except Exception as error:
+                self._trouble = self._trouble or self._not_encodable(error)
+                raise
+            self._trouble = None
+            self._dump_bytes = len(data)
+            if len(data) <= WARY_BYTES_MAX:
+                self._dump = data
+        return data
+
+    def _dump_if_possible(self) -> bytes | None:
+        """None: it cannot be told. `dump` is where it is an error."""
+        try:
+            return self._encoded_state()
+        except Exception:
+            return None
+
+    def _not_encodable(self, error: Exception) -> StateNotEncodable:
+        what = f"the state of {self._class.__qualname__} cannot be encoded: {error}"
+        return StateNotEncodable(what, field=self._culprit())
+
+    def _culprit(self) -> str | None:
+        for name, value in self._object.__dict__.items():
+            try:
+                encode_value(value)
+            except Exception:  # which one it is, is the answer; why, `dump` says
+                return str(name)
+        return None
+
+    def _no_such(self, kind: Kind, method: str) -> str:
+        cls, methods = self._class.__qualname__, self._commands if kind == "command" else self._queries
+        if method in self._commands or method in self._queries:
+            return f"{cls}.{method} is not a {kind}"
+        return f"{cls} has no {kind} {method!r}; it has: {', '.join(sorted(methods)) or 'none'}"
+
+
+def _misfit(
+    error: BaseException, method: str, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> str | None:
+    """What is wrong with the arguments, if that is what raised: no frame of the user's was entered."""
+    if type(error) is not TypeError or (error.__traceback__ and error.__traceback__.tb_next):
+        return None
+    return _unbindable(method, inspect.signature(function), args, kwargs)
+
+
+def _unbindable(
+    method: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> str | None:
+    try:
+        signature.bind(None, *args, **kwargs)
+    except TypeError as misfit:
+        taken = ", ".join(list(map(str, signature.parameters.values()))[1:])
+        return f"{method}({taken}): {misfit}"
+    return None
+
+
+def _positional_counts(function: Function) -> range:
+    """How many positional arguments, without `self`, surely fit."""
+    parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())[1:]
+    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        return range(0)
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return range(sum(p.default is p.empty for p in places), len(places) + 1)
+
+
+def _no_result(error: BaseException, method: str, value: Any) -> FleetError:
+    """The error to tell, in place of what the encoder said: that differs by version and by route."""
+    told = NotEncodable(f"{method}: the result ({type(value).__qualname__}) cannot be encoded")
+    return told.with_traceback(error.__traceback__)

@@ -1,0 +1,223 @@
+"""The methods of a handle: called, submitted or awaited; and those of a plain instance, which just run."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+)
+
+from msgspec import Struct
+
+from fleet.blocking import check_may_block
+from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
+from fleet.objects.context import RUNNING
+from fleet.objects.payload import decode_result, encode_call
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Kind: TypeAlias = Literal["command", "query"]
+Function: TypeAlias = Callable[..., Any]
+
+
+class CallOptions(Struct, frozen=True, gc=False):
+    """None stands for what the client was opened with."""
+
+    timeout: float | None = None
+    """Seconds."""
+    wait_when_full: bool | None = None
+    """Whether to wait within the timeout while too much is under way in the client, or raise Overloaded."""
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not self.timeout > 0:
+            raise ConfigError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
+
+
+class Reply(Future[R]):
+    """A future whose `set_result` takes the encoded result. It is decoded once, by the first to ask
+    for it and in that thread, so the client's loop never runs a user's unpickling.
+
+    It is on its way and cannot be cancelled; whoever awaits it may give up.
+    """
+
+    revision: int = 0
+    """The log index at which the command took effect."""
+    later: "Reply[R]"
+    """Set with OutcomeUnknown: gets the outcome if it comes after all."""
+    is_later = False
+    """Of a call whose caller was told OutcomeUnknown."""
+    _opened = False
+    _value: R
+    _failure: BaseException | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_running_or_notify_cancel()
+
+    def raw(self, timeout: float | None = None) -> bytes:
+        return cast(bytes, super().result(timeout))
+
+    def result(self, timeout: float | None = None) -> R:
+        if not self._opened:
+            self._open(self.raw(timeout))
+        if self._failure is not None:
+            raise self._failure
+        return self._value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        error = super().exception(timeout)
+        if error is None and not self._opened:
+            self._open(self.raw(0))
+        return error or self._failure
+
+    def _open(self, data: bytes) -> None:
+        try:
+            self._value = decode_result(data)
+        except Exception as error:  # it is the outcome, and told to whoever asks
+            self._failure = error
+        self._opened = True
+
+
+class Caller(Protocol):
+    """What a handle needs of a client."""
+
+    def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
+        """Send and return at once. Later `set_result(result record)` or `set_exception(FleetError)`.
+
+        Raises Overloaded; with `wait_when_full`, waits for room first.
+        """
+
+    def submit_aio(
+        self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
+    ) -> Awaitable[Any]:
+        """As `submit`, but who awaits it waits for room, and gets the decoded result."""
+
+    def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
+        """Block until it is done: `reply.raw(timeout)`, a late one told as the client tells it."""
+
+
+class _Described:
+    """What `help` and `inspect` find is the user's method, and what `self` is is settled."""
+
+    __slots__ = ()
+
+    def _described(self) -> Function:
+        raise NotImplementedError
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self:
+        return self  # with a __get__, `help` shows it as a method
+
+    if not TYPE_CHECKING:  # a checker would let every name pass
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("__wrapped__", "__name__", "__qualname__", "__signature__"):
+                function = self._described()
+                if name == "__wrapped__":
+                    return function
+                if name != "__signature__":
+                    return getattr(function, name)
+                signature = inspect.signature(function)
+                return signature.replace(parameters=list(signature.parameters.values())[1:])
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
+
+
+def _doc(described: _Described) -> str | None:
+    return described._described().__doc__
+
+
+class Call(_Described, Generic[P, R]):
+    """A method of a handle: call it, `.submit` it, await its `.aio`, or set `.options` first."""
+
+    __slots__ = ("_caller", "_group", "_name", "_options", "_class")
+    kind: ClassVar[Kind]
+
+    def __init__(self, caller: Caller, group: str, name: str, options: CallOptions, cls: type[Any]) -> None:
+        self._caller = caller
+        self._group = group
+        self._name = name
+        self._options = options
+        self._class = cls
+
+    def _described(self) -> Function:
+        return cast(Function, inspect.getattr_static(self._class, self._name).__wrapped__)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if RUNNING.context is not None:
+            raise WouldDeadlock(f"{self!r} is called from inside a command or query")
+        check_may_block("a call")
+        caller, options = self._caller, self._options
+        payload = encode_call(self._name, args, kwargs)
+        reply = caller.submit(self._group, self.kind, self._name, payload, options)
+        return cast(R, decode_result(caller.wait(reply, options)))
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        if RUNNING.context is not None:
+            raise ImpureCommand(f"{self!r} is submitted from inside a command; every member would send it")
+        payload = encode_call(self._name, args, kwargs)
+        return self._caller.submit(self._group, self.kind, self._name, payload, self._options)
+
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+        if RUNNING.context is not None:
+            raise ImpureCommand(f"{self!r} is awaited inside a command; every member would send it")
+        payload = encode_call(self._name, args, kwargs)
+        return self._caller.submit_aio(self._group, self.kind, self._name, payload, self._options)
+
+    def options(self, *, timeout: float | None = None, wait_when_full: bool | None = None) -> Self:
+        """The same call with other options; what is not given stays.
+
+        `timeout`: seconds. `wait_when_full`: whether to wait within them while the client has too much under
+        way, or raise Overloaded.
+        """
+        had = self._options
+        timeout = had.timeout if timeout is None else timeout
+        waits = had.wait_when_full if wait_when_full is None else wait_when_full
+        return type(self)(self._caller, self._group, self._name, CallOptions(timeout, waits), self._class)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self._name} of group {self._group!r}>"
+
+
+class CommandCall(Call[P, R]):
+    __doc__ = cast(str, property(_doc))
+    __slots__ = ()
+    kind = "command"
+
+
+class QueryCall(Call[P, R]):
+    __doc__ = cast(str, property(_doc))
+    __slots__ = ()
+    kind = "query"
+
+
+class LocalCall(_Described):
+    # The method of a plain instance. Runs here; there is no group to submit to.
+    __doc__ = cast(str, property(_doc))
+    __slots__ = ("_function", "_instance")
+
+    def __init__(self, function: Function, instance: object) -> None:
+        self._function = function
+        self._instance = instance
+
+    def _described(self) -> Function:
+        method = inspect.getattr_static(type(self._instance), self._function.__name__, self._function)
+        return cast(Function, getattr(method, "__wrapped__", self._function))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(self._instance, *args, **kwargs)
+
+    def submit(self, *args: Any, **kwargs: Any) -> NoReturn:
+        method = f"{type(self._instance).__name__}.{self._function.__name__}"
+        raise NoSuchGroup(f"{method}: a plain local object is no handle of a group; call it directly")
+
+    aio = options = submit

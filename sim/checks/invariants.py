@@ -1,0 +1,299 @@
+"""What must hold after every turn of every node, whatever befell it.
+
+It sees everything and forgets nothing: what a member once promised binds it beyond its restarts.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from fleet.interfaces import Write
+from fleet.raft.entries import Entry, Members
+from fleet.raft.ids import Index, MemberId, Term, node_of
+from fleet.raft.quorum import has_quorum
+from fleet.sim.world.trace import LIFE
+
+if TYPE_CHECKING:
+    from fleet.sim.world.process import Process
+    from fleet.sim.world.world import World
+
+STATES_EVERY = 8
+"""The state is compared at each index that is a multiple of this."""
+
+
+@dataclass(slots=True)
+class GroupPast:
+    """Everything that is known of one group."""
+
+    name: str
+    leaders: dict[Term, MemberId] = field(default_factory=dict)
+    known: dict[tuple[Term, Index], tuple[Term, Entry]] = field(default_factory=dict)
+    """By term and index: the term before it, and the entry."""
+    committed: dict[Index, Entry] = field(default_factory=dict)
+    states: dict[Index, tuple[int, MemberId]] = field(default_factory=dict)
+    members: dict[Index, Members] = field(default_factory=dict)
+    """As of the same indexes."""
+
+
+@dataclass(slots=True)
+class OnDisk:
+    """What a member has made durable."""
+
+    term: Term = 0
+    vote: MemberId | None = None
+    base: Index = 0
+    """Of its snapshot."""
+    terms: dict[Index, Term] = field(default_factory=dict)
+    last: Index = 0
+    """The highest of `terms`."""
+
+    def holds(self, index: Index, term: Term) -> bool:
+        return index <= self.base or self.terms.get(index) == term
+
+
+@dataclass(slots=True)
+class Seen:
+    """A member as it was after the last turn in which it changed."""
+
+    member: Any
+    core: Any
+    log: Any
+    commit: Index
+    applied: Index = 0
+    term: Term = 0
+    role: Any = None
+    change: Any = None
+    """The newest change of the members, committed or not."""
+
+
+class Invariants:
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.groups: dict[int, GroupPast] = {}
+        self.disks: dict[MemberId, OnDisk] = {}
+        self.cluster_uids: set[int] = set()
+        self.commits = 0
+
+    def past(self, spec: Any) -> GroupPast:
+        found = self.groups.get(spec.uid)
+        if found is None:
+            found = self.groups[spec.uid] = GroupPast(spec.name)
+        return found
+
+    # -- after a turn ------------------------------------------------------------------------------
+
+    def look_at(self, process: "Process") -> None:
+        if process.kernel.created != process.created:
+            self._find_members(process)
+        for last in process.seen:
+            log, core = last.log, last.core
+            if (
+                last.commit != log.commit
+                or last.applied != log.applied
+                or last.term != core.term
+                or last.role is not core.role
+                or last.change is not core.membership.history[-1]
+            ) and not last.member.failed:
+                self._changed(last.member, core, last)
+
+        if process.dumps and not process.is_amid:
+            self._look_at_dumps(process)
+
+    def _look_at_dumps(self, process: "Process") -> None:
+        """A child that encodes a state is waited for, and belongs to one member that runs."""
+        waiting = {id(last.member.applier) for last in process.seen if not last.member.failed}
+        for child in process.dumps.values():
+            if id(child.owner) not in waiting:
+                self.world.violated(f"{process.name}: a child encodes a state that nobody waits for")
+            waiting.remove(id(child.owner))
+            if child.is_over:
+                self.world.violated(f"{process.name}: a child has encoded a state, and nobody takes it")
+
+    def _find_members(self, process: "Process") -> None:
+        """Actors were created: some may be members, perhaps in the place of others."""
+        kernel = process.kernel
+        manager = kernel.instance(process.manager)
+        if manager is None or not hasattr(manager, "nodes"):
+            return
+        process.created, process.hostings = kernel.created, manager.hostings
+        before, process.seen = {id(last.member): last for last in process.seen}, []
+        for hosting in manager.hostings.by_number.values():
+            process.homes[hosting.record.number] = hosting
+            member = kernel.instance(hosting.address) if hosting.address is not None else None
+            if member is None or member.failed:
+                continue
+            if not hasattr(member, "core"):
+                process.created = 0  # its start waits in the queue: to be looked for again
+                continue
+            last = before.get(id(member))
+            if last is None:
+                last = Seen(member, member.core, member.core.log, member.core.log.commit)
+                self._begins(member)
+                self._changed(member, last.core, last)
+            process.seen.append(last)
+
+    def _begins(self, member: Any) -> None:
+        if member.spec.name == "fleet:cluster":
+            self.cluster_uids.add(member.spec.uid)
+            self.world.need(len(self.cluster_uids) == 1, f"two clusters: {sorted(self.cluster_uids)}")
+
+    def _changed(self, member: Any, core: Any, last: Seen) -> None:
+        past, log, need = self.past(member.spec), core.log, self.world.need
+        if self.world.events is not None:
+            self.world.events.changed(self.world.now, member, last)
+        who = f"{past.name}: {core.id}"
+        need(core.term >= last.term, f"{who}: term falls from {last.term} to {core.term}")
+        if not log.base_index <= log.applied <= log.commit <= log.last_index:
+            self.world.violated(f"{who}: {log}")  # a sentence about a log costs more than the rest
+        need(log.durable <= log.last_index, f"{who}: durable beyond the log")
+        need(log.commit >= last.commit, f"{who}: commit falls from {last.commit} to {log.commit}")
+        if core.is_leader:
+            first = past.leaders.setdefault(core.term, core.id)
+            need(first == core.id, f"{past.name}: {first} and {core.id} lead in term {core.term}")
+        if log.commit > last.commit:
+            self.commits += 1
+            for entry in log.slice(max(log.base_index, last.commit) + 1, log.commit):
+                before = past.committed.setdefault(entry.index, entry)
+                if before is not entry and before != entry:
+                    self.world.violated(f"{who} commits {entry}, {before} was committed")
+            if core.is_leader:
+                self._is_safe(past, core)
+                self._is_of_own_term(past, core, last)
+                if last.commit < core.role.first_index <= log.commit:
+                    self._no_lease_is_left(past, core)
+        if core.is_leader and last.role is core.role and core.membership.history[-1] is not last.change:
+            self._may_change(past, core)
+        if member.applier.index != last.applied:
+            self._compare_state(past, member)
+        last.commit, last.applied, last.term = log.commit, member.applier.index, core.term
+        last.role, last.change = core.role, core.membership.history[-1]
+
+    def _is_safe(self, past: GroupPast, core: Any) -> None:
+        """Acknowledged implies durable: what a leader commits is on a majority's disks by then."""
+        index = core.log.commit
+        term = core.log.term_at(index)
+        for members in (core.membership.current, core.membership.at(index)):
+            voters = members.voters
+            holding = [voter for voter in voters if self._holds(voter, index, term)]
+            if has_quorum(holding, voters):
+                return  # a change may have been appended in the same turn, after the commit
+        self.world.violated(
+            f"{past.name}: {core.id} commits {index} of term {term}, held by {holding} of {voters}"
+        )
+
+    def _is_of_own_term(self, past: GroupPast, core: Any, last: Seen) -> None:
+        """What a leader commits, it commits by an entry of its own term (Raft 5.4.2, figure 8)."""
+        if last.role is core.role and core.log.commit < core.role.first_index:
+            self.world.violated(
+                f"{past.name}: {core.id} of term {core.term} commits {core.log.commit} by counting, "
+                f"before its own {core.role.first_index}"
+            )
+
+    def _may_change(self, past: GroupPast, core: Any) -> None:
+        """One change of the members at a time, and none before the leader has committed in its own term:
+        otherwise two majorities need not meet (raft-dev 2015)."""
+        before = [index for index, _ in core.membership.history[:-1]]
+        wanted = max(core.role.first_index, *before, 0)
+        if core.log.commit < wanted:
+            self.world.violated(
+                f"{past.name}: {core.id} changes the members at {core.membership.changed_at}, "
+                f"and {wanted} is not committed"
+            )
+        voters, before_it = core.membership.current.voters, core.membership.history[-2][1].voters
+        if not set(before_it) <= set(voters):
+            following = [one for one in voters if self._has_term(one, core.term)]
+            if not has_quorum(following, voters):
+                self.world.violated(
+                    f"{past.name}: {core.id} keeps {voters}, of which only {following} know its term"
+                )
+
+    def _has_term(self, member: MemberId, term: Term) -> bool:
+        disk = self.disks.get(member)
+        return disk is None or not disk.term or disk.term >= term  # what was never seen is not known
+
+    def _no_lease_is_left(self, past: GroupPast, core: Any) -> None:
+        """When a leader settles in, no earlier one may still believe its lease: it would answer what was
+        true once. Only where no clock was ever wrong by more than its rate."""
+        if any(node.clock.has_jumped for node in self.world.nodes.values()):
+            return
+        for other in self.world.members_of(past.name):
+            if other.core is not core and other.spec.uid == self._uid_of(past):
+                holds = other.core.lease_holds(max(other.core.now, other.start.clock.now_ms()))
+                self.world.need(not holds, f"{past.name}: {other.core.id} has a lease, {core.id} leads")
+
+    def _uid_of(self, past: GroupPast) -> int:
+        return next(uid for uid, known in self.groups.items() if known is past)
+
+    def _holds(self, member: MemberId, index: Index, term: Term) -> bool:
+        disk = self.disks.get(member)
+        return disk is not None and disk.holds(index, term)
+
+    def _compare_state(self, past: GroupPast, member: Any) -> None:
+        index = member.applier.index
+        if index % STATES_EVERY:
+            return
+        state = crc32(member.applier.dump())
+        first, who = past.states.setdefault(index, (state, member.core.id))
+        self.world.need(first == state, f"{past.name}: {who} and {member.core.id} differ at {index}")
+        members = member.core.membership.at(index)
+        known = past.members.setdefault(index, members)
+        if known is not members and known != members:
+            self.world.violated(f"{past.name}: at {index} {member.core.id} has {members}, there was {known}")
+
+    # -- after a write -----------------------------------------------------------------------------
+
+    def written(self, process: "Process", writes: Sequence[Write]) -> None:
+        """These are durable now."""
+        for write in writes:
+            hosting = process.homes.get(write.group) or process.hostings.by_number[write.group]
+            self._note(self.past(hosting.spec), hosting.member, write)
+
+    def _note(self, past: GroupPast, member: MemberId, write: Write) -> None:
+        need = self.world.need
+        disk = self.disks.get(member)
+        if disk is None:
+            disk = self.disks[member] = OnDisk()
+        if write.hard is not None:
+            term, vote = write.hard.term, write.hard.vote
+            need(term >= disk.term, f"{past.name}: {member}: term {disk.term} becomes {term} on disk")
+            kept = term > disk.term or disk.vote in (None, vote)
+            need(kept, f"{past.name}: {member}: vote {disk.vote} of term {term} becomes {vote}")
+            disk.term, disk.vote = term, vote
+        if write.snapshot is not None:
+            disk.base = max(disk.base, write.snapshot.meta.index)
+        if write.reset:
+            self._forgets(past, member, disk, disk.terms)
+            disk.terms.clear()
+            disk.last = 0
+        if write.entries:
+            self._note_entries(past, member, disk, write.entries)
+
+    def _note_entries(
+        self, past: GroupPast, member: MemberId, disk: OnDisk, entries: Sequence[Entry]
+    ) -> None:
+        """Log matching: a term and an index name one entry and, with it, everything before."""
+        terms = disk.terms
+        first = entries[0].index
+        before = terms.get(first - 1, -1)
+        for index in range(entries[-1].index + 1, disk.last + 1):
+            terms.pop(index, None)
+        disk.last = entries[-1].index
+        for entry in entries:
+            known, other = past.known.setdefault((entry.term, entry.index), (before, entry))
+            same = (other is entry or other == entry) and (known == before or -1 in (known, before))
+            self.world.need(same, f"{past.name}: {member} has another {entry.index} of term {entry.term}")
+            terms[entry.index] = entry.term
+            before = entry.term
+
+    def _forgets(self, past: GroupPast, member: MemberId, disk: OnDisk, indexes: Iterable[Index]) -> None:
+        """What is committed and on a disk stays there, as an entry or in a snapshot."""
+        for index in indexes:
+            entry = past.committed.get(index)
+            if index > disk.base and entry is not None and entry.term == disk.terms[index]:
+                self.world.violated(f"{past.name}: {member} forgets {index}, which is committed")
+
+    def lost(self, node: str, disk: str) -> None:
+        """A disk is gone for good; what it had promised was promised all the same."""
+        members = sum(node_of(member) == node for member in self.disks)
+        self.world.trace(LIFE, node, f"its disk {disk} is gone for good, with {members} members")

@@ -1,0 +1,212 @@
+"""A story told to people: what broke, what befell the fleet, and what the group concerned did last."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.raft.ids import MemberId, Term, node_of
+from fleet.sim.faults.schedule import Deed, argument, in_words, moment, settings_in_words
+from fleet.sim.search.episode import Story
+from fleet.sim.search.shrink import Failure
+from fleet.sim.world.trace import CALL, COMMIT, FAULT, LIFE, ROLE, VOTE, Event
+
+LAST_MAX = 40
+"""So many of the last relevant events are told."""
+RELEVANT = {ROLE, COMMIT, VOTE, FAULT, LIFE}
+NETWORK, DISKS, STILL, DOWN = "network", "disk", "still", "down"
+LASTING = dict.fromkeys(("split", "one_way", "partial", "slow", "resolve"), NETWORK)
+LASTING |= {"err": DISKS, "full": DISKS}
+"""Faults that last until the next calm."""
+BEGINS = {"is killed": DOWN, "loses power": DOWN, "stops": DOWN, "stands still": STILL}
+ENDS = {"starts": DOWN, "goes on": STILL}
+
+
+class Band(Struct, frozen=True):
+    """A node is not well for a while."""
+
+    node: str
+    sort: str
+    at: int
+    until: int
+    say: str
+
+
+class Told(Struct, frozen=True):
+    """A story that was traced, and what there is to say about it."""
+
+    seed: int
+    sentence: str
+    """"" when nothing broke."""
+    group: str
+    """The one concerned; "" when there is none in particular."""
+    began: int
+    ended: int
+    settings: list[str]
+    deeds: tuple[Deed, ...]
+    nodes: list[str]
+    clients: list[str]
+    groups: list[str]
+    leaders: dict[Term, MemberId]
+    members: list[str]
+    """How the members of the group stood in the end, a line each."""
+    events: list[Event]
+    bands: list[Band]
+
+
+def tell(story: Story, failure: Failure | None) -> Told:
+    """`story` ran with `tracing`, to its end or to its failure."""
+    world, nemesis = story.world, story.nemesis
+    assert world.events is not None, "the story was not traced"
+    groups = [*story.groups, CLUSTER_GROUP]
+    group = group_of(failure.sentence, groups) if failure is not None else ""
+    events = [*world.events.finished(), *calls(story)]
+    events.sort(key=lambda event: event.at)
+    others = sorted({event.group for event in events if event.group} - set(groups))
+    pasts = [past for past in world.invariants.groups.values() if past.name == group]
+    return Told(
+        seed=world.seed,
+        sentence=failure.sentence if failure is not None else "",
+        group=group,
+        began=nemesis.began,
+        ended=world.now,
+        settings=[*shape(story), *settings_in_words(story.plan)],
+        deeds=tuple(nemesis.done),
+        nodes=list(world.nodes),
+        clients=list(world.clients),
+        groups=[*groups, *others],
+        leaders=pasts[-1].leaders if pasts else {},
+        members=[standing(member) for member in world.members_of(group)] if group else [],
+        events=events,
+        bands=list(bands(nemesis.done, nemesis.began, events, world.now)),
+    )
+
+
+def group_of(sentence: str, groups: Iterable[str]) -> str:
+    """The first that is named."""
+    places = [(match.start(), name) for name in groups if (match := re.search(rf"\b{name}\b", sentence))]
+    return min(places)[1] if places else ""
+
+
+def shape(story: Story) -> list[str]:
+    nodes, clients = len(story.world.nodes), len(story.loads)
+    held = ", ".join(f"{group} ({kind})" for group, kind in story.groups.items())
+    return [f"{nodes} nodes, {clients} client{'s' * (clients != 1)}, groups {held}"]
+
+
+def standing(member: Any) -> str:
+    core = member.core
+    log = core.log
+    role = type(core.role).__name__.lower()
+    return (
+        f"{node_of(core.id)} is {role} in term {core.term}: "
+        f"its log ends at {log.last_index}:{log.last_term}, durable up to {log.durable}, "
+        f"committed up to {log.commit}"
+    )
+
+
+def calls(story: Story) -> Iterator[Event]:
+    """What the clients asked and were told."""
+    for group, history in story.histories.items():
+        for asked in history.operations():
+            told = repr(asked.output) if asked.is_known else "never known"
+            until = None if asked.return_at is None else asked.return_at // 1000
+            say = f"{asked.input}: {told if len(told) < 80 else told[:80] + '...'}"
+            yield Event(asked.call_at // 1000, CALL, str(asked.process), group, say=say, until=until)
+
+
+def bands(deeds: Iterable[Deed], began: int, events: Iterable[Event], ended: int) -> Iterator[Band]:
+    """What lasts: faults until the calm, and nodes that are down or stand still."""
+    deeds = list(deeds)
+    calms = [began + deed.at for deed in deeds if deed.what == "calm"]
+    calms += [event.at for event in events if event.kind == FAULT and event.say == "all faults end"]
+    for deed in deeds:
+        at = began + deed.at
+        until = min((calm for calm in calms if calm >= at), default=ended)
+        names = argument(deed, "names") or [argument(deed, "node"), argument(deed, "other")]
+        words = in_words(deed, began).partition(" s ")[2]
+        if deed.what == "hang":
+            yield Band(argument(deed, "node"), DISKS, at, min(until, at + argument(deed, "us")), words)
+        elif deed.what in LASTING:
+            yield from (Band(name, LASTING[deed.what], at, until, words) for name in names if name)
+    since: dict[tuple[str, str], Event] = {}
+    for event in events:
+        if event.kind == LIFE and event.say in BEGINS:
+            since.setdefault((event.node, BEGINS[event.say]), event)
+        elif event.kind == LIFE and (event.node, ENDS.get(event.say, "")) in since:
+            first = since.pop((event.node, ENDS[event.say]))
+            yield Band(event.node, ENDS[event.say], first.at, event.at, first.say)
+    for (node, sort), first in since.items():
+        yield Band(node, sort, first.at, ended, first.say)
+
+
+# -- as text -----------------------------------------------------------------------------------------
+
+
+def text(told: Told) -> list[str]:
+    """For a terminal."""
+    lines = [f"seed {told.seed}: {told.sentence or 'nothing broke'}"]
+    lines += ["", "The story:", *(f"  {line}" for line in told.settings)]
+    lines += [f"  {in_words(deed, told.began)}" for deed in told.deeds] or ["  nothing befell the fleet"]
+    if told.sentence:
+        lines.append(f"  at {moment(told.ended)} it is broken")
+    if told.leaders:
+        leaders = (f"{node_of(member)} in term {term}" for term, member in sorted(told.leaders.items()))
+        lines += ["", f"Leaders of {told.group}: {', '.join(leaders)}"]
+    if told.members:
+        lines += ["", f"Members of {told.group} in the end:", *(f"  {line}" for line in told.members)]
+    if told.sentence:
+        lines += ["", f"What {told.group or 'the fleet'} did last:"]
+        lines += [f"  {line}" for line in last_events(told)]
+    return lines
+
+
+def last_events(told: Told) -> list[str]:
+    relevant = [
+        event
+        for event in told.events
+        if event.kind in RELEVANT and (not event.group or not told.group or event.group == told.group)
+    ]
+    return [event_in_words(event) for event in merged(relevant)[-LAST_MAX:]]
+
+
+def merged(events: Iterable[Event]) -> list[Event]:
+    """Commits of one member in one term, one after the other, as one."""
+    lately: dict[tuple[str, str], int] = {}
+    kept: list[Event | None] = []
+    for event in events:
+        who = (event.node, event.group)
+        if event.kind != COMMIT:
+            lately.clear()
+        else:
+            before = kept[lately[who]] if who in lately else None
+            if before is not None and before.term == event.term:
+                kept[lately[who]] = None
+            lately[who] = len(kept)
+        kept.append(event)
+    return [event for event in kept if event is not None]
+
+
+def event_in_words(event: Event) -> str:
+    group = f"{event.group}: " if event.group else ""
+    node = f"{event.node} " if event.node and event.kind != FAULT else ""
+    return f"{moment(event.at):>10}  {group}{node}{_deed_of(event)}"
+
+
+def _deed_of(event: Event) -> str:
+    term = f" in term {event.term}" if event.term else ""
+    match event.kind:
+        case "role":
+            return f"{event.say}{term}, its log ends at {event.index}"
+        case "commit":
+            return f"commits up to {event.index}{term}"
+        case "apply":
+            return f"applies up to {event.index}"
+        case "disk":
+            return f"has on disk: {event.say}"
+        case "fault" | "life" | "log" | "call":
+            return event.say
+    arrives = f"arrives at {moment(event.until)}" if event.until is not None else "has not arrived"
+    return f"to {event.to}{term}: {event.say} ({arrives})"

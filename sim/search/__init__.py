@@ -1,0 +1,4 @@
+"""One seed as an episode, many seeds explored, a failing one made short.
+
+Begin with `episode`.
+"""

@@ -1,0 +1,217 @@
+"""One seed from beginning to end: founding, calls, faults, healing, judgement."""
+
+import random
+from typing import Any
+
+from msgspec.structs import replace
+
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.errors import FleetError
+from fleet.objects.payload import encode_class
+from fleet.raft.config import GroupConfig
+from fleet.sim.checks.history import History
+from fleet.sim.checks.linear import Linearizable, check
+from fleet.sim.faults.draw import FAIR_WEATHER_US, Nemesis
+from fleet.sim.faults.schedule import Plan
+from fleet.sim.search.workload import KINDS, MODELS, QUESTIONS, Load
+from fleet.sim.world.world import MS, S, World
+
+FOUND_US = 30 * S
+SETTLE_US = 180 * S
+"""So long may it take, without faults, until everything is as it should be."""
+STEPS_MAX = 500_000
+"""Of the search for an order. A history that is harder to judge is a fault, too: of the clients."""
+
+
+def draw_config(rng: random.Random) -> GroupConfig:
+    election_ms = rng.choice([300, 1000])
+    return GroupConfig(
+        heartbeat_ms=election_ms // 10,
+        election_ms=election_ms,
+        storage_timeout_ms=2 * election_ms,
+        lease_reads=rng.random() < 0.5,
+        announce_commits=rng.random() < 0.3,
+        clock_drift_margin_ms=election_ms // 5,
+        batch_entries_max=rng.choice([1, 3, 1024]),
+        window_max=rng.choice([1, 2, 16]),
+        uncommitted_max=rng.choice([4, 8192]),
+        snapshot_factor=1,
+        snapshot_floor_bytes=rng.choice([300, 2000, 1 << 20]),
+        snapshot_chunk_bytes=1024,
+        log_tail=rng.choice([0, 3, 1000]),
+        session_ttl_ms=rng.choice([3_000, 3_600_000, 3_600_000]),
+    )
+
+
+class Story:
+    """`run` is everything; what it finds broken comes out as `Broken`. A plan may be no more than a seed."""
+
+    def __init__(self, plan: Plan | int, tracing: bool = False) -> None:
+        self.plan = plan = Plan(plan) if isinstance(plan, int) else plan
+        self.world = World(plan.seed, tracing)
+        rng = self.world.rng
+        self.rng = random.Random(rng.getrandbits(64))
+        drawn = rng.choice([3, 3, 4, 5])
+        self._add_nodes(plan.nodes or drawn)
+        self.admin = self.world.add_client("admin")
+        names = rng.sample(list(KINDS), rng.randint(1, 3))
+        groups = {f"g{number}": kind for number, kind in enumerate(names)}
+        self.groups = {name: kind for name, kind in groups.items() if name in (plan.groups or groups)}
+        self.config = draw_config(self.rng)
+        self.histories = {group: History() for group in self.groups}
+        self.loads: list[Load] = []
+        self.nemesis = Nemesis(self.world, self.admin, self.groups, plan)
+
+    def _add_nodes(self, count: int) -> None:
+        """Some clusters are founded by one node, others by all at once."""
+        world, rng = self.world, self.rng
+        by_seeds = rng.random() < 0.4
+        for number in range(1, count + 1):
+            world.add_node(f"n{number}", f"z{number % rng.choice([1, 2, 3])}")
+        endpoints = tuple(node.endpoint for node in world.nodes.values())
+        seeds = endpoints[: count - (count + 1) % 2]
+        for node in world.nodes.values():
+            if by_seeds and node.endpoint in seeds:
+                node.seeds = seeds
+            elif node.endpoint != endpoints[0]:
+                node.join = endpoints[:1]
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def run(self) -> "Story":
+        self.found()
+        self.world.network.weather.delay_us = FAIR_WEATHER_US
+        if self.plan.salt:
+            self.world.rng.seed(f"{self.plan.seed}/{self.plan.salt}")
+        self.begin_load()
+        self.nemesis.begin()
+        self.world.run(self.plan.duration_us)
+        self.settle()
+        self.judge()
+        return self
+
+    def found(self) -> None:
+        world = self.world
+        for node in world.nodes.values():
+            world.after(self.rng.randint(0, 300 * MS), node.start)
+        founded = world.run(FOUND_US, lambda: self.nodes_known() == len(world.nodes), 100 * MS)
+        world.need(founded, "the nodes did not become one cluster")
+        for group, kind in self.groups.items():
+            self.add(group, kind)
+        served = world.run(FOUND_US, lambda: not any(map(self.trouble_of, self.groups)), 100 * MS)
+        world.need(served, f"groups are not served: {self.troubles()}")
+
+    def nodes_known(self) -> int:
+        managers = [node.manager for node in self.world.nodes.values()]
+        views = [manager.view for manager in managers if manager is not None and hasattr(manager, "nodes")]
+        return min(len(view.nodes) for view in views) if len(views) == len(managers) else 0
+
+    def add(self, group: str, kind: str) -> None:
+        told: list[FleetError | None] = []
+        args = (group, 3, encode_class(KINDS[kind]), self.config, ())
+
+        def add() -> None:
+            self.admin.call(
+                CLUSTER_GROUP, "add_group", args, False, 10_000, lambda value, error: told.append(error)
+            )
+
+        self.admin.in_turn(add)
+        self.world.run(15 * S, lambda: bool(told))
+        self.world.need(told == [None], f"group {group} was not added: {told}")
+
+    def begin_load(self) -> None:
+        drawn = self.rng.randint(3, 6) - 1
+        for number in range(1, 1 + min(drawn, drawn if self.plan.clients is None else self.plan.clients)):
+            pause = self.rng.choice([5, 50, 200]) * MS
+            self.loads.append(Load(self.world, f"c{number}", self.groups, self.histories, pause))
+
+    def settle(self) -> None:
+        """Faults end; everything must come right by itself in bounded time."""
+        world, nemesis = self.world, self.nemesis
+        nemesis.end()
+        for load in self.loads:
+            load.is_stopping = True
+        for _ in range(6):
+            if world.run(SETTLE_US // 6, self.is_settled, 100 * MS):
+                break
+            nemesis.repair()
+        world.need(self.is_settled(), f"it does not come right: {self.troubles()}")
+        for group, kind in self.groups.items():
+            self.read(group, kind)
+        world.need(world.run(SETTLE_US, self.is_settled), f"it does not stay right: {self.troubles()}")
+
+    def is_settled(self) -> bool:
+        if self.world.now % (5 * S) < 100 * MS:
+            self.nemesis.repair()
+        return not self.troubles()
+
+    def troubles(self) -> list[str]:
+        world = self.world
+        found = [f"{load.name} waits" for load in self.loads if load.is_busy]
+        down = [node for node in world.nodes.values() if not node.is_up]
+        found += [f"{node.name} does not run: {node.trouble}" for node in down]
+        managers = [node.manager for node in world.nodes.values() if node.manager is not None]
+        hostings = [hosting for manager in managers for hosting in manager.hostings.by_number.values()]
+        found += [f"{one.member} does not run: {one.trouble}" for one in hostings if one.trouble]
+        for manager in managers:
+            own = manager.citizen.own()
+            seen = own and own.address and manager._myRef.kernel.instance(own.address)
+            if hasattr(seen, "core") and manager.view.rev != seen.applier.index:
+                found.append(f"{manager.start.name} sees the cluster as of {manager.view.rev}")
+        found += [trouble for group in (CLUSTER_GROUP, *self.groups) if (trouble := self.trouble_of(group))]
+        return found
+
+    def trouble_of(self, group: str) -> str:
+        """Why a group is not as it should be, "" when it is."""
+        members = self.world.members_of(group)
+        leaders = [member for member in members if member.core.is_leader]
+        if not leaders:
+            return f"{group} has no leader among {[member.core.id for member in members]}"
+        leader = max(leaders, key=lambda member: int(member.core.term)).core
+        membership = leader.membership.current
+        here = {member.core.id for member in members if member.core.log.last_index}  # was ever added
+        wanted = len(self.world.nodes) if group == CLUSTER_GROUP else min(3, len(self.world.nodes))
+        if here != set(membership.everyone):
+            return f"{group} should live as {sorted(membership.everyone)}, there are {sorted(here)}"
+        if len(membership.everyone) != wanted or (group != CLUSTER_GROUP and membership.learners):
+            return f"{group} has {membership.voters} and learners {membership.learners}, not {wanted}"
+        last = leader.log.last_index
+        late = [m.core.id for m in members if m.core.id in here and m.applier.index != last]
+        return f"{group}: {late} have not applied {last}" if late else ""
+
+    def read(self, group: str, kind: str) -> None:
+        """What is there in the end."""
+        asked, method = QUESTIONS[kind]
+        history, told = self.histories[group], []
+        call = history.call("admin", group, asked, self.world.now)
+
+        def answered(value: Any, error: FleetError | None) -> None:
+            told.append(error)
+            if error is None:
+                history.done(call, value, self.world.now)
+
+        self.admin.in_turn(lambda: self.admin.call(group, method, (), True, 10_000, answered))
+        self.world.run(15 * S, lambda: bool(told))
+        self.world.need(told == [None], f"group {group} cannot be read in the end: {told}")
+
+    # -- judgement ---------------------------------------------------------------------------------
+
+    def judge(self) -> None:
+        world = self.world
+        for group, kind in self.groups.items():
+            members = world.members_of(group)
+            dumps = {member.applier.dump() for member in members if member.core.log.last_index}
+            world.need(len(dumps) == 1, f"members of {group} differ in the end")
+            verdict = check(self.histories[group].operations(), MODELS[kind], steps_max=STEPS_MAX)
+            world.need(isinstance(verdict, Linearizable), f"group {group}: {verdict}")
+            if kind == "list":
+                values = members[0].applier.machine._object.values
+                world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
+
+    def as_done(self) -> Plan:
+        """The same story with its deeds written out: run again, it is the same."""
+        return replace(self.plan, deeds=tuple(self.nemesis.done))
+
+    @property
+    def done(self) -> int:
+        return sum(load.done for load in self.loads)

@@ -1,0 +1,203 @@
+"""From a failing seed to a short story that fails for the same reason.
+
+What is left out changes everything that comes after it, as chance is drawn in the order in which things
+happen. So a smaller plan that no longer fails is tried with a few other draws of chance, too.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fleet.sim.faults.schedule import DEEDS, MS, Plan, S, among, milder
+from fleet.sim.search.episode import Story
+from fleet.sim.search.explore import TURNS_MAX
+
+RUNS_MAX = 400
+SALTS = 3
+"""So many other draws of chance are tried."""
+AFTER_US = S
+"""So long after the violation it need not go on."""
+
+
+class Failure(Struct, frozen=True):
+    """What was found broken, and by what story."""
+
+    plan: Plan
+    """With its deeds written out."""
+    rule: str
+    """Which invariant: the sentence without its facts."""
+    sentence: str
+    at: int
+    """Microseconds of virtual time."""
+    began: int
+    """When the faults did; 0 if it broke before."""
+
+
+def failure_of(plan: Plan) -> Failure | None:
+    return run(plan)[1]
+
+
+def run(plan: Plan | int, tracing: bool = False) -> tuple[Story, Failure | None]:
+    """Whatever goes wrong is what was found, an error in the simulator too."""
+    story = Story(plan, tracing)
+    story.world.turns_max = TURNS_MAX
+    try:
+        story.run()
+    except Exception as error:
+        named = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        sentence = everywhere_the_same(re.sub(r"^seed \d+, t=[\d.]+: ", "", named))
+        return story, Failure(
+            story.as_done(), rule_of(sentence), sentence, story.world.now, story.nemesis.began
+        )
+    return story, None
+
+
+def everywhere_the_same(sentence: str) -> str:
+    """A traceback without the folders of this machine, and without a newer Python's underlining."""
+    lines = [line for line in sentence.splitlines() if line.strip(" ~^") or not line]
+    return re.sub(r'File "[^"]*/((?:fleet|tests)/[^"]*)"', r'File "\1"', "\n".join(lines))
+
+
+def rule_of(sentence: str) -> str:
+    """The words of the first line: names and numbers, and what is in brackets, are the facts.
+
+    Of an actor that failed, all that counts is the assertion.
+    """
+    line = sentence.partition("\n")[0]
+    line = re.sub(r"^an actor failed: \{.*\} stops, on \w+: ", "an actor failed: ", line)
+    line = re.sub(r"\(.*\)|\[.*\]|\{.*\}|'.*'", " ", line)
+    words = [word.strip(".,:;") for word in line.split()]
+    return " ".join(word for word in words if word.isalpha() or "Error" in word)
+
+
+def shrink(
+    failure: Failure,
+    runs_max: int = RUNS_MAX,
+    is_late: Callable[[], bool] = lambda: False,
+    tell: Callable[[int, Plan], None] = lambda runs, plan: None,
+) -> Failure:
+    """The least that was found to break the same rule, after at most so many runs or when it is late.
+
+    `tell(runs, plan)` hears of every run, with the least plan so far.
+    """
+    return _Shrinker(failure, runs_max, is_late, tell).least()
+
+
+class _Late(Exception):
+    pass
+
+
+class _Shrinker:
+    def __init__(
+        self,
+        failure: Failure,
+        runs_max: int,
+        is_late: Callable[[], bool],
+        tell: Callable[[int, Plan], None],
+    ) -> None:
+        self.best = failure
+        self.runs_max = runs_max
+        self.is_late = is_late
+        self.tell = tell
+        self.runs = 0
+        self.salts = 0
+        self.tried: set[str] = set()
+
+    def least(self) -> Failure:
+        try:
+            for self.salts in (0, SALTS):
+                before = None
+                while before != self.best.plan:
+                    before = self.best.plan
+                    self._stop_early()
+                    self._without_deeds()
+                    self._take_first(self._earlier())
+                    self._take_first(self._settings())
+                    self._milder_deeds()
+        except _Late:
+            pass
+        return self.best
+
+    def _breaks(self, plan: Plan) -> bool:
+        """Whether the same rule is broken; then this is the best so far."""
+        for salt in range(1 + (self.salts if self.best.began else 0)):
+            salted = plan if salt == 0 else replace(plan, salt=(plan.salt + salt) % (SALTS + 1))
+            key = salted.to_json()
+            if key in self.tried:
+                continue
+            if self.runs >= self.runs_max or self.is_late():
+                raise _Late
+            self.tried.add(key)
+            self.runs += 1
+            found = failure_of(salted)
+            self.tell(self.runs, self.best.plan)
+            if found is not None and found.rule == self.best.rule:
+                self.best = found
+                return True
+        return False
+
+    def _take_first(self, plans: Iterator[Plan]) -> None:
+        for plan in plans:
+            if self._breaks(plan):
+                return
+
+    def _stop_early(self) -> None:
+        plan = self.best.plan
+        needed = max(0, self.best.at - self.best.began) + AFTER_US
+        if needed < plan.duration_us:
+            self._breaks(replace(plan, duration_us=needed))
+        last = max((deed.at for deed in plan.deeds or ()), default=0)
+        self._take_first(
+            replace(self.best.plan, duration_us=less)
+            for less in (last + AFTER_US, last + 4 * AFTER_US)
+            if less < self.best.plan.duration_us
+        )
+
+    def _without_deeds(self) -> None:
+        """Delta debugging: leave out ever smaller parts."""
+        count = 1
+        while (deeds := self.best.plan.deeds) and count <= len(deeds):
+            size = -(-len(deeds) // count)
+            for start in reversed(range(0, len(deeds), size)):
+                if self._breaks(replace(self.best.plan, deeds=deeds[:start] + deeds[start + size :])):
+                    count = max(1, count - 1)
+                    break
+            else:
+                if size == 1:
+                    return
+                count = min(2 * count, len(deeds))
+
+    def _earlier(self) -> Iterator[Plan]:
+        """Nothing happens for a while before the first deed: not for so long."""
+        plan = self.best.plan
+        deeds = plan.deeds or ()
+        for share in (16, 4, 2):
+            gone = deeds[0].at - deeds[0].at // share if deeds else 0
+            gone -= gone % MS
+            if gone:
+                moved = tuple(replace(deed, at=deed.at - gone) for deed in deeds)
+                yield replace(plan, deeds=moved, duration_us=max(plan.duration_us - gone, AFTER_US))
+
+    def _settings(self) -> Iterator[Plan]:
+        plan = self.best.plan
+        if plan.has_weather:
+            yield replace(plan, has_weather=False)
+        story = Story(plan)
+        if len(story.groups) > 1:
+            yield from (replace(plan, groups=(group,)) for group in story.groups)
+        if len(story.world.nodes) > 3:
+            kept = list(story.world.nodes)[:3]
+            yield replace(plan, nodes=3, deeds=tuple(among(plan.deeds or (), kept)))
+        fewer = range(4 if plan.clients is None else plan.clients)
+        yield from (replace(plan, clients=clients) for clients in fewer)
+
+    def _milder_deeds(self) -> None:
+        for place in range(len(self.best.plan.deeds or ())):
+            deeds = self.best.plan.deeds or ()
+            if place < len(deeds) and DEEDS[deeds[place].what]:
+                self._take_first(
+                    replace(self.best.plan, deeds=(*deeds[:place], less, *deeds[place + 1 :]))
+                    for less in milder(deeds[place])
+                )

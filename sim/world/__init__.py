@@ -1,0 +1,4 @@
+"""Virtual time, hosts, network and disks for the shipping actors.
+
+Begin with `world`.
+"""

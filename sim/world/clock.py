@@ -1,0 +1,55 @@
+"""One host's idea of time: as fast as its rate, as wrong as its offset, and never going back."""
+
+from typing import Protocol
+
+from fleet.raft.ids import Millis
+
+EVEN = 1000
+"""The rate of a clock that is right: per mille."""
+
+
+class Timed(Protocol):
+    now: int
+    """Microseconds of virtual time."""
+
+
+class SimClock:
+    """`fleet.interfaces.Clock` of a host. The wall clock may jump both ways, the other one only forward."""
+
+    def __init__(self, world: Timed, at_us: int, wall_us: int, rate: int = EVEN) -> None:
+        self._world = world
+        self._since = world.now
+        self._local = at_us
+        self._wall = wall_us
+        self.rate = rate
+        self.has_jumped = False
+
+    def micros(self) -> int:
+        return self._local + (self._world.now - self._since) * self.rate // EVEN
+
+    def seconds(self) -> float:
+        return self.micros() / 1e6
+
+    def now_ms(self) -> Millis:
+        return (self._local + (self._world.now - self._since) * self.rate // EVEN) // 1000
+
+    def wall_ms(self) -> Millis:
+        return (self.micros() + self._wall) // 1000
+
+    def when(self, seconds: float) -> int:
+        """The virtual time at which this clock will show so much."""
+        missing = int(seconds * 1e6) + 1 - self._local
+        return self._since - (-missing * EVEN // self.rate)
+
+    def set_rate(self, rate: int) -> None:
+        self._local, self._since = self.micros(), self._world.now
+        self.rate = rate
+
+    def jump(self, forward_us: int) -> None:
+        """As after the sleep of a virtual machine."""
+        assert forward_us >= 0
+        self.has_jumped = True
+        self._local += forward_us
+
+    def jump_wall(self, by_us: int) -> None:
+        self._wall += by_us

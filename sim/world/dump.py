@@ -1,0 +1,42 @@
+"""What `fleet.actors.member.forked_dump` does, in virtual time: a child has the state and takes a while."""
+
+from collections.abc import Callable
+
+from fleet.errors import FleetError
+
+
+class SimDump:
+    """`table` holds it by its descriptor for as long as that is open."""
+
+    def __init__(
+        self, dump: Callable[[], bytes], fileno: int, table: "dict[int, SimDump]", is_killed: bool
+    ) -> None:
+        self.owner = getattr(dump, "__self__", None)
+        """Whose state it is."""
+        self.is_over = False
+        self._fileno = fileno
+        self._table = table
+        self._data: bytes | Exception = ChildProcessError("the simulated child was killed")
+        if not is_killed:
+            try:
+                self._data = dump()
+            except FleetError as error:
+                self._data = error
+
+    def fileno(self) -> int:
+        return self._fileno
+
+    def is_done(self) -> bool:
+        return self.is_over
+
+    def take(self) -> bytes:
+        self._close()
+        if isinstance(self._data, Exception):
+            raise self._data
+        return self._data
+
+    def cancel(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        assert self._table.pop(self._fileno, None) is self, "a descriptor is closed twice"

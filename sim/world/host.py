@@ -1,0 +1,187 @@
+"""A simulated machine: its clock, its disk, and the node on it, put together as a real one."""
+
+import random
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fleet.actors.client.router import MANAGER
+from fleet.actors.mail import StartNode
+from fleet.actors.node.manager import NodeManager
+from fleet.errors import Damaged, StorageFault
+from fleet.objects.hooks import InlineRunner
+from fleet.raft.ids import NodeName
+from fleet.sim.world.clock import SimClock
+from fleet.sim.world.disk import TOKEN, DiskStore, SimDisk, SimWriter
+from fleet.sim.world.process import Process
+from fleet.sim.world.trace import LIFE
+
+if TYPE_CHECKING:
+    from fleet.sim.world.world import World
+
+CLUSTER = "sim"
+DAY_US = 86_400_000_000
+RESTART_US = 1_000_000
+"""When a supervisor starts a node again that ended by itself."""
+
+
+class Host:
+    """A machine with a clock. Clients live on one without a disk."""
+
+    def __init__(self, world: "World", name: str, rate: int = 1000) -> None:
+        self.world = world
+        self.name = name
+        self.lives = 0
+        self.process: Process | None = None
+        rng = world.rng
+        self.busy_until = 0
+        """Until then its turns end after any message."""
+        self.forks_fail = 0.0
+        """How likely a fork fails, and how likely its child is killed."""
+        self.dump_us = (200, 2_000)
+        """How long a child takes to encode a state."""
+        up_us = rng.randrange(DAY_US)
+        wall_us = 20_000 * DAY_US + rng.randrange(1_000_000)
+        self.clock = SimClock(world, up_us, wall_us - up_us, rate)
+
+    @property
+    def is_up(self) -> bool:
+        return self.process is not None and self.process.is_alive
+
+    def ended(self, process: Process) -> None:
+        """That process of it asked to end."""
+
+
+class NodeHost(Host):
+    """`join` and `seeds` as in StartNode: endpoints of others."""
+
+    def __init__(self, world: "World", name: str, zone: str, rate: int = 1000) -> None:
+        super().__init__(world, name, rate)
+        self.zone = zone
+        self.endpoint = f"{name}:7400"
+        self.join: tuple[str, ...] = ()
+        self.seeds: tuple[str, ...] = ()
+        self.active = True
+        self.weight = 1.0
+        self.purge_after_ms = 600_000
+        self.disks = 0
+        self.disk = SimDisk()
+        self.trouble = ""
+        """Why its node does not start: its disk has to be replaced."""
+        self.has_left = False
+        self.fork_above_bytes = 0
+        self.restart_us = RESTART_US
+        self.is_ending = False
+        """An actor that it cannot be without was ended on purpose: what it says of that is no bug."""
+        self.replace_disk()
+
+    def replace_disk(self) -> None:
+        """An empty one. Only while nothing runs."""
+        assert not self.is_up
+        self.disks += 1
+        fresh = f"{self.name}d{self.disks}"
+        self.disk = SimDisk(incarnation=fresh, sync_us=self.disk.sync_us, us_per_kb=self.disk.us_per_kb)
+        self.trouble = ""
+
+    def start(self) -> bool:
+        """Start the node, if it does not run; False when its disk does not let it."""
+        if self.is_up:
+            return True
+        world = self.world
+        self.lives += 1
+        rng = random.Random(world.rng.getrandbits(64))
+        try:
+            store = DiskStore(self.disk, CLUSTER, self.name, rng)
+            store.check_own()
+        except (Damaged, StorageFault) as error:
+            self.trouble = str(error)
+            return False
+        self.is_ending = False
+        process = self.process = Process(world, self, self.endpoint)
+        process.writer = SimWriter(
+            store,
+            lambda: world.now,
+            partial(_later_in, process),
+            partial(process.wire.readable, TOKEN),
+            partial(world.written, process),
+        )
+        world.network.listening[self.endpoint] = process
+        world.network.powered.add(self.name)
+        world.trace(LIFE, self.name, "starts")
+        process.manager = process.kernel.create_primary(NodeManager, name=MANAGER)
+        start = StartNode(
+            name=NodeName(self.name),
+            address=self.endpoint,
+            zone=self.zone,
+            cluster=CLUSTER,
+            clock=self.clock,
+            seed=rng.getrandbits(32),
+            join=self.join,
+            seeds=self.seeds,
+            active=self.active,
+            weight=self.weight,
+            purge_after_ms=self.purge_after_ms,
+            store=store,
+            writer=process.writer,
+            fork_above_bytes=self.fork_above_bytes,
+            fork=process.fork,
+            hooks=InlineRunner(),
+        )
+        process.do(partial(process.kernel.send, process.manager, process.kernel.system_address, start))
+        return True
+
+    def kill(self, power: bool = False) -> None:
+        """kill -9 of the process, or the power of the whole machine goes."""
+        process = self.process
+        if process is None or not process.is_alive:
+            return
+        self.world.trace(LIFE, self.name, "loses power" if power else "is killed")
+        if power:
+            self.world.network.powered.discard(self.name)
+        process.die(with_notice=not power)
+        if process.writer is not None:
+            process.writer.lose(self.world.rng.random() < 0.5)
+
+    def stop(self) -> None:
+        """In good order."""
+        process = self.process
+        if process is not None and process.is_alive:
+            self.world.trace(LIFE, self.name, "stops")
+            process.resume()
+            process.kernel.stop_actors()
+            process.turn(is_whole=True)
+            process.die(with_notice=True)
+            if process.writer is not None:
+                process.writer.lose(True)
+
+    def ended(self, process: Process) -> None:
+        """A supervisor starts it again."""
+        if process.is_alive:
+            self.world.trace(LIFE, self.name, "ends by itself")
+            process.die(with_notice=True)
+            if process.writer is not None:
+                process.writer.lose(self.world.rng.random() < 0.5)
+            self.world.after(self.restart_us, self.start)
+
+    @property
+    def manager(self) -> Any:
+        """The node manager's own object, None while it does not run."""
+        process = self.process
+        if process is None or not process.is_alive or process.manager is None:
+            return None
+        return process.kernel.instance(process.manager)
+
+
+def _later_in(process: Process, delay_us: int, action: Any) -> None:
+    """The disk works on while its process is paused."""
+    process.world.after(delay_us, _disk_step, process, action)
+
+
+def _disk_step(process: Process, action: Any) -> None:
+    if process.is_alive:
+        action()
+        if process.kernel.queue:
+            process.do(_nothing)
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,195 @@
+"""One simulated process: a kernel, its links, and whether it runs."""
+
+from collections.abc import Callable
+from errno import ENOMEM
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from fleet.actors.base.kernel import Kernel
+from fleet.sim.checks.invariants import Seen
+from fleet.sim.world.clock import SimClock
+from fleet.sim.world.disk import TOKEN, SimWriter
+from fleet.sim.world.dump import SimDump
+from fleet.sim.world.network import End, Wire
+from fleet.sim.world.trace import LIFE
+
+if TYPE_CHECKING:
+    from fleet.sim.world.host import Host
+    from fleet.sim.world.world import World
+
+MESSAGES_MAX = 500_000
+"""More messages in one turn than this are a loop without end."""
+CUT_MESSAGES_MAX = 40
+"""So many messages a busy process handles at most before it looks for what has arrived."""
+CUT_US_MAX = 10_000
+"""So long that takes at most, with what else the process does."""
+FILENO_FIRST = 10
+
+
+class Process:
+    """Lives once: a restart of its host is another one, with another boot id."""
+
+    def __init__(self, world: "World", host: "Host", endpoint: str) -> None:
+        self.world = world
+        self.host = host
+        self.clock: SimClock = host.clock
+        self.endpoint = endpoint
+        self.boot = world.rng.getrandbits(62) + 1
+        self.wire = Wire(world.network, self)
+        self.kernel = Kernel(self.wire, self.boot, endpoint)
+        self.writer: SimWriter | None = None
+        self.manager: Any = None
+        """The address of its node manager; None for a client."""
+        self.is_alive = True
+        self.is_paused = False
+        self.is_amid = False
+        """A turn was cut; it goes on soon, with what has arrived meanwhile at the end of its queue."""
+        self.dumps: dict[int, SimDump] = {}
+        """Snapshots that children of it encode, by descriptor."""
+        self.backlog: list[Callable[[], None]] = []
+        self.wakes_at: int | None = None
+        self.armed_for = 0.0
+        """By its own clock."""
+        self.homes: dict[int, Any] = {}
+        """Its members' hostings by number in the store, those that are gone too."""
+        self.hostings: Any = None
+        """Where its node manager keeps those that are not gone, once they were looked at."""
+        self.seen: list[Seen] = []
+        """What the invariants remember of its members."""
+        self.created = 0
+        """How many actors there were when its members were looked for."""
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    def do(self, action: Callable[[], None]) -> None:
+        """Something arrives: it is handled with everything that follows from it, in no time. A busy
+        process handles some of it."""
+        if self.is_paused:
+            self.backlog.append(action)
+        elif self.is_alive:
+            action()
+            self.turn()
+
+    def receive(self, end: End, frames: bytes) -> None:
+        """As `do`, and what comes most often."""
+        if self.is_paused:
+            self.backlog.append(partial(self.world.network.deliver, end, frames))
+        elif self.is_alive:
+            self.world.network.deliver(end, frames)
+            self.turn()
+
+    def turn(self, is_whole: bool = False) -> None:
+        kernel, clock = self.kernel, self.clock
+        if not is_whole and (self.is_amid or self.host.busy_until > self.world.now):
+            if not self.is_amid:
+                self._part_of_a_turn()
+            return
+        turns = 0
+        while kernel.run(clock.seconds()) or self.wire.look():
+            turns += 1
+            if turns > MESSAGES_MAX // 1000:
+                self.world.violated(f"{self.name} never comes to the end of a turn")
+        self._end_turn()
+
+    def _part_of_a_turn(self) -> None:
+        """As when a slice of time is over: what the messages so far have for others leaves, and what has
+        arrived comes into the queue before the turn goes on."""
+        random = self.world.rng.random
+        self.wire.look()
+        budget = 1 + int(random() ** 4 * CUT_MESSAGES_MAX)
+        if self.kernel.run(self.clock.seconds(), budget) or self.wire.look():
+            self.is_amid = True
+            self.world.after(1 + int(random() ** 3 * CUT_US_MAX), self._go_on)
+        self._end_turn()
+
+    def _go_on(self) -> None:
+        self.is_amid = False
+        self.do(_nothing)
+
+    def _end_turn(self) -> None:
+        self.wire.flush()
+        self.world.after_turn(self)
+        self._arm()
+
+    def _arm(self) -> None:
+        timer = self.kernel.next_timer()
+        if timer is None or (timer == self.armed_for and self.wakes_at is not None):
+            return
+        self.armed_for = timer
+        at = max(self.world.now, self.clock.when(timer))
+        if self.wakes_at is None or at < self.wakes_at:
+            self.wakes_at = at
+            self.world.at(at, self._wake, at)
+
+    def _wake(self, at: int) -> None:
+        if at == self.wakes_at and self.is_alive:
+            self.wakes_at = None
+            self.do(_nothing)
+
+    def clock_moved(self) -> None:
+        """Timers are due at another time now."""
+        self.wakes_at = None
+        self._arm()
+
+    def is_readable(self, fileno: int) -> bool:
+        if fileno != TOKEN:
+            return fileno in self.dumps and self.dumps[fileno].is_over
+        assert self.writer is not None
+        return self.writer.is_readable
+
+    def fork(self, dump: Callable[[], bytes]) -> SimDump:
+        """As `ForkedDump`. Raises OSError."""
+        world = self.world
+        if self.host.forks_fail and world.rng.random() < self.host.forks_fail:
+            raise OSError(ENOMEM, "the simulated machine has no memory for another process")
+        fileno = next(number for number in count(FILENO_FIRST) if number not in self.dumps)
+        is_killed = world.rng.random() < self.host.forks_fail
+        child = self.dumps[fileno] = SimDump(dump, fileno, self.dumps, is_killed)
+        least, most = self.host.dump_us
+        world.after(least + int(world.rng.random() * (most - least)), self._child_ends, child)
+        return child
+
+    def _child_ends(self, child: SimDump) -> None:
+        child.is_over = True
+        if self.is_alive and self.dumps.get(child.fileno()) is child:
+            self.wire.readable(child.fileno())
+            if self.kernel.queue:
+                self.do(_nothing)
+
+    def ends(self) -> None:
+        """An actor asked for the end of the system."""
+        self.world.after(0, self.host.ended, self)
+
+    def pause(self) -> None:
+        self.is_paused = True
+        self.world.trace(LIFE, self.name, "stands still")
+
+    def resume(self) -> None:
+        """Everything that came meanwhile is handled in one turn."""
+        if not self.is_paused:
+            return
+        self.is_paused = False
+        self.world.trace(LIFE, self.name, "goes on")
+        missed, self.backlog = self.backlog, []
+        if self.is_alive:
+            for action in missed:
+                action()
+            self.wakes_at = None
+            self.turn()
+
+    def die(self, with_notice: bool) -> None:
+        if not self.is_alive:
+            return
+        self.is_alive = False
+        self.backlog.clear()
+        network = self.world.network
+        if network.listening.get(self.endpoint) is self:
+            del network.listening[self.endpoint]
+        network.died(self, with_notice)
+
+
+def _nothing() -> None:
+    pass

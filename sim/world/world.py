@@ -1,0 +1,195 @@
+"""The simulated world: many nodes in one thread, on virtual time, seeded from first to last.
+
+The actors and the kernel are the shipping ones; time, links and disks are the world's. Nothing here reads
+a real clock or an unseeded source of chance, so one seed is one history, byte for byte.
+"""
+
+import heapq
+import logging
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from fleet.interfaces import Write
+from fleet.sim.checks.invariants import Invariants
+from fleet.sim.search.workload import SimClient, StartClient
+from fleet.sim.world.host import Host, NodeHost
+from fleet.sim.world.network import Network
+from fleet.sim.world.process import Process
+from fleet.sim.world.trace import Event, Trace, lines
+
+MS = 1000
+S = 1_000_000
+
+
+class Broken(AssertionError):
+    """An invariant does not hold: the seed and the moment tell how to see it again."""
+
+
+class World:
+    """Time is in microseconds. `tracing`: keep every message, fault and commit as an event."""
+
+    def __init__(self, seed: int = 0, tracing: bool = False) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.now = 0
+        self.network = Network(self)
+        self.nodes: dict[str, NodeHost] = {}
+        self.clients: dict[str, SimClient] = {}
+        self.invariants = Invariants(self)
+        self.events: Trace | None = Trace() if tracing else None
+        self.alarms: list[str] = []
+        self.may_conflict = False
+        """Older copies of disks were put back: what one has committed another may have lost."""
+        self.turns = 0
+        self.turns_max = sys.maxsize
+        """A world that takes more than these does not end."""
+        self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._count = 0
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def at(self, when: int, action: Callable[..., object], *args: Any) -> None:
+        """What is asked for first happens first within a microsecond."""
+        self._count += 1
+        heapq.heappush(self._heap, (when, self._count, action, args))
+
+    def after(self, delay: int, action: Callable[..., object], *args: Any) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (self.now + delay, self._count, action, args))
+
+    def run(
+        self, duration: int, until: Callable[[], bool] | None = None, every: int = 20 * MS
+    ) -> bool:
+        """Let time pass; True as soon as `until` holds, which is asked `every` so often."""
+        end = self.now + duration
+        ask_at = self.now
+        heap, pop = self._heap, heapq.heappop
+        with self._listening():
+            while until is None and heap and heap[0][0] <= end:
+                self.now, _, action, args = pop(heap)
+                action(*args)
+                if self.alarms:
+                    self.violated("an actor failed: " + self.alarms[0])
+            while True:
+                at = heap[0][0] if heap else end + 1
+                if until is not None and (at > ask_at or at > end):
+                    self.now = max(self.now, min(ask_at, end))
+                    if until():
+                        return True
+                    if self.now >= end:
+                        return False
+                    ask_at = min(self.now + every, end)
+                elif at > end:
+                    self.now = end
+                    return True
+                else:
+                    when, _, action, args = pop(heap)
+                    self.now = when
+                    action(*args)
+                if self.alarms:
+                    self.violated("an actor failed: " + self.alarms[0])
+
+    # -- who there is ------------------------------------------------------------------------------
+
+    def add_node(self, name: str, zone: str = "z", rate: int = 1000) -> NodeHost:
+        node = self.nodes[name] = NodeHost(self, name, zone, rate)
+        self.network.places[node.endpoint] = name
+        return node
+
+    def add_client(self, name: str) -> SimClient:
+        """A client's process, started at once; it knows every node there is now."""
+        host = Host(self, name)
+        self.network.powered.add(name)
+        process = host.process = Process(self, host, "")
+        addresses = tuple(node.endpoint for node in self.nodes.values())
+        start = StartClient(host.clock, f"{name}/{self.seed:x}", self.rng.getrandbits(32), addresses)
+        where = process.kernel.create_primary(SimClient)
+        process.do(lambda: process.kernel.send(where, process.kernel.system_address, start))
+        client = process.kernel.instance(where)
+        assert isinstance(client, SimClient)
+        client.process = process
+        self.clients[name] = client
+        return client
+
+    def members(self) -> Iterator[tuple[NodeHost, Any]]:
+        """Every member that runs: its node and the actor's object."""
+        for node in self.nodes.values():
+            manager = node.manager
+            if manager is None or not hasattr(manager, "start"):
+                continue
+            kernel = manager._myRef.kernel
+            for hosting in manager.hostings.by_number.values():
+                if hosting.address is not None:
+                    member = kernel.instance(hosting.address)
+                    if member is not None and hasattr(member, "core"):
+                        yield node, member
+
+    def members_of(self, group: str) -> list[Any]:
+        return [member for _, member in self.members() if member.spec.name == group]
+
+    # -- watching ----------------------------------------------------------------------------------
+
+    def after_turn(self, process: Process) -> None:
+        self.turns += 1
+        if self.turns > self.turns_max:
+            self.violated(f"no end after {self.turns_max} turns")
+        if process.kernel.handler_failures:
+            self.violated(f"a handler raised at {process.name}: {' / '.join(self.alarms)}")
+        if process.manager is not None:
+            self.invariants.look_at(process)
+
+    def written(self, process: Process, writes: Sequence[Write]) -> None:
+        if self.events is not None:
+            self.events.written(self.now, process, writes)
+        self.invariants.written(process, writes)
+
+    def trace(self, kind: str, node: str = "", say: str = "", until: int | None = None) -> None:
+        if self.events is not None:
+            self.events.events.append(Event(self.now, kind, node, say=say, until=until))
+
+    @property
+    def lines(self) -> list[str]:
+        """The trace; two runs of one seed have the same."""
+        return [] if self.events is None else lines(self.events.finished())
+
+    def violated(self, sentence: str) -> NoReturn:
+        raise Broken(f"seed {self.seed}, t={self.now / S:.6f}: {sentence}")
+
+    def need(self, holds: bool, sentence: str) -> None:
+        if not holds:
+            self.violated(sentence)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """What actors log as critical is a bug that was met; the rest is kept with the trace."""
+        log = logging.getLogger("fleet")
+        ear = _Ear(self)
+        before = log.level, log.propagate
+        log.setLevel(logging.INFO if self.events is not None else logging.ERROR)
+        log.propagate = False
+        log.addHandler(ear)
+        try:
+            yield
+        finally:
+            log.removeHandler(ear)
+            log.level, log.propagate = before
+            log.setLevel(before[0])
+
+
+class _Ear(logging.Handler):
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        if record.levelno >= logging.CRITICAL or "raised" in str(record.msg):
+            ending = (node.name for node in self.world.nodes.values() if node.is_ending)
+            if not any(f"node={name} " in said for name in ending):
+                self.world.alarms.append(self.format(record))
+        if "committed data conflicts" in said and not self.world.may_conflict:
+            self.world.alarms.append(said)
+        self.world.trace("log", say=said)
