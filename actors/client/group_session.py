@@ -7,7 +7,8 @@ from typing import Any
 
 from thespian.actors import ActorAddress
 
-from fleet.actors.mail import DISK_FULL, ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.operator import DISK_FULL
 from fleet.errors import (
     DeadlineExceededBeforeSend,
     FleetError,

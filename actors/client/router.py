@@ -11,24 +11,24 @@ from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.cluster_pin import ClusterPin
 from fleet.actors.client.group_session import NEVER, PAYLOAD_BYTES_MAX, SILENCE_MS, Call, Channel
-from fleet.actors.mail import (
+from fleet.actors.messages.client import ClientReply
+from fleet.actors.messages.local import EndTurn
+from fleet.actors.messages.operator import (
     AwaitMembers,
     CheckClass,
-    ClientReply,
-    EndTurn,
     GetCluster,
     GetStatus,
     GroupOp,
     GroupRequest,
     ListMembers,
     ListNodes,
-    NodeInfo,
     NodeOp,
     NodeRequest,
     Nodes,
     OpReply,
     OpValue,
 )
+from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.registry import REGISTRY
 from fleet.actors.runtime.timer import Timer
 from fleet.errors import (

@@ -8,15 +8,13 @@ from zlib import crc32
 import msgspec
 from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
 
-from fleet.actors.mail import (
-    CONFLICT,
-    DAMAGED,
-    DISK_FULL,
+from fleet.actors.member.client_requests import ClientDesk
+from fleet.actors.member.hook_events import HookDesk, open_desk
+from fleet.actors.member.operator_requests import OperatorDesk
+from fleet.actors.messages.client import ClientRequest
+from fleet.actors.messages.local import (
     Applied,
-    ClientRequest,
     EndTurn,
-    GroupRequest,
-    GroupSpec,
     Leading,
     LocalAnswer,
     LocalRead,
@@ -24,13 +22,12 @@ from fleet.actors.mail import (
     MemberHere,
     MemberStopped,
     PeerAddresses,
-    PeerMail,
     StartMember,
     WriteFailed,
 )
-from fleet.actors.member.client_requests import ClientDesk
-from fleet.actors.member.hook_events import HookDesk, open_desk
-from fleet.actors.member.operator_requests import OperatorDesk
+from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, GroupRequest
+from fleet.actors.messages.peer import PeerMail
+from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.timer import Timer
 from fleet.cluster.state import CLUSTER_GROUP

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 from thespian.actors import ActorAddress
 
-from fleet.actors.mail import DISK_FULL, ClientReply, ClientRequest, ErrorRecord, Refusal
+from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.operator import DISK_FULL
+from fleet.actors.messages.values import ErrorRecord
 from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
 from fleet.objects.applier import Opened, Outcome

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from fleet.actors.mail import (
+from fleet.actors.member.client_requests import where_is
+from fleet.actors.messages.operator import (
     AddMember,
     AwaitMembers,
     ChangeConfig,
     DemoteMember,
     Done,
-    ErrorRecord,
     GetStatus,
     GroupRequest,
     MemberStatus,
@@ -18,7 +18,7 @@ from fleet.actors.mail import (
     RemoveMember,
     TransferLeader,
 )
-from fleet.actors.member.client_requests import where_is
+from fleet.actors.messages.values import ErrorRecord
 from fleet.errors import (
     CannotRemoveLeader,
     ChangeInProgress,

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from thespian.actors import ActorAddress
 
-from fleet.actors.mail import AwaitMembers, ErrorRecord, GroupRequest, NodeRequest, OpReply
+from fleet.actors.messages.operator import AwaitMembers, GroupRequest, NodeRequest, OpReply
+from fleet.actors.messages.values import ErrorRecord
 from fleet.errors import FleetError, Overloaded, Unavailable
 
 if TYPE_CHECKING:

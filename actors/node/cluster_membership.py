@@ -10,7 +10,8 @@ from thespian.actors import ActorAddress
 from fleet.actors.client.cluster_pin import uid_text, wrong_cluster
 from fleet.actors.client.group_session import Call
 from fleet.actors.client.router import Requests
-from fleet.actors.mail import Applied, Belongs, GroupSpec, LocalAnswer, LocalRead, Whereabouts
+from fleet.actors.messages.local import Applied, Belongs, LocalAnswer, LocalRead, Whereabouts
+from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_members import Hosting
 from fleet.actors.node.records import read_fact
 from fleet.actors.runtime.actor import log

@@ -5,7 +5,7 @@ from typing import Any
 
 from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 
-from fleet.actors.mail import AwaitWrites, EndTurn, StartDisk, WriteFailed, WritesDone
+from fleet.actors.messages.local import AwaitWrites, EndTurn, StartDisk, WriteFailed, WritesDone
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.errors import StoreFull
 from fleet.interfaces import Chore, ChoreDone, Completion, DropGroup, PutMeta, StoreWriter, Write

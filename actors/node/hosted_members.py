@@ -7,18 +7,10 @@ import msgspec
 from msgspec import Struct
 from thespian.actors import ActorAddress, ActorExitRequest
 
-from fleet.actors.mail import (
-    CONFLICT,
-    DAMAGED,
-    DISK_FULL,
-    AwaitWrites,
-    GroupSpec,
-    MemberGone,
-    MemberInfo,
-    MemberStopped,
-    StartMember,
-)
 from fleet.actors.member.actor import Member
+from fleet.actors.messages.local import AwaitWrites, MemberGone, MemberStopped, StartMember
+from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberInfo
+from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.records import read_fact
 from fleet.actors.runtime.actor import log
 from fleet.errors import StorageFault

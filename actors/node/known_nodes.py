@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
-from fleet.actors.mail import NodeInfo
+from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.records import read_fact
 from fleet.raft.ids import Millis, NodeName
 

@@ -17,38 +17,37 @@ from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.cluster_pin import wrong_cluster
 from fleet.actors.client.router import MANAGER
-from fleet.actors.mail import (
+from fleet.actors.messages.client import ClientReply
+from fleet.actors.messages.local import (
     Applied,
-    AwaitMembers,
-    CheckClass,
-    ClientReply,
-    Clone,
-    ClusterSeen,
-    Done,
     EndTurn,
-    ErrorRecord,
-    GetCluster,
-    Hello,
-    Hosted,
-    HostMember,
     Leading,
-    ListMembers,
-    ListNodes,
     LocalAnswer,
-    MemberList,
     MemberStopped,
-    NodeInfo,
-    NodeRequest,
-    Nodes,
-    OlderCopy,
-    OpReply,
-    OpValue,
     Routes,
     StartDisk,
     StartNode,
     StartRegistry,
     WritesDone,
 )
+from fleet.actors.messages.operator import (
+    AwaitMembers,
+    CheckClass,
+    ClusterSeen,
+    Done,
+    GetCluster,
+    Hosted,
+    HostMember,
+    ListMembers,
+    ListNodes,
+    MemberList,
+    NodeRequest,
+    Nodes,
+    OpReply,
+    OpValue,
+)
+from fleet.actors.messages.peer import Clone, Hello, OlderCopy
+from fleet.actors.messages.values import ErrorRecord, NodeInfo
 from fleet.actors.node.admission import Admission
 from fleet.actors.node.arrivals import Arrivals
 from fleet.actors.node.cluster_membership import Citizen

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from fleet.actors.mail import (
+from fleet.actors.messages.operator import (
     AddMember,
     DemoteMember,
     Done,

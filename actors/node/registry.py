@@ -6,23 +6,19 @@ from thespian.actors import ActorAddress
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.client.cluster_pin import wrong_cluster
-from fleet.actors.mail import (
-    DISK_FULL,
+from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.local import (
     Belongs,
-    ClientReply,
-    ClientRequest,
-    ErrorRecord,
-    GroupRequest,
     MemberGone,
     MemberHere,
-    OpReply,
     PeerAddresses,
-    PeerMail,
-    Refusal,
     Routes,
     StartRegistry,
     Whereabouts,
 )
+from fleet.actors.messages.operator import DISK_FULL, GroupRequest, OpReply
+from fleet.actors.messages.peer import PeerMail
+from fleet.actors.messages.values import ErrorRecord
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fleet.actors.client.router import Question
-from fleet.actors.mail import AddMember, GetStatus, GroupRequest, MemberStatus, OpReply, OpValue
+from fleet.actors.messages.operator import AddMember, GetStatus, GroupRequest, MemberStatus, OpReply, OpValue
 from fleet.actors.node.hosted_members import Hosting
 from fleet.actors.runtime.actor import log
 from fleet.errors import FleetError

@@ -1,6 +1,6 @@
 """Requests that are not carried out, or refused, when they come again."""
 
-from fleet.actors.mail import ClientRequest
+from fleet.actors.messages.client import ClientRequest
 
 REMEMBERED_MAX = 4096
 

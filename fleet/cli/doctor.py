@@ -6,7 +6,7 @@ from contextlib import suppress
 import click
 from msgspec.structs import asdict
 
-from fleet.actors.mail import MemberStatus
+from fleet.actors.messages.operator import MemberStatus
 from fleet.cli.connection import Desk, client, count
 from fleet.cli.findings import Finding, findings, no_majority, notes_on
 from fleet.cli.outcome import DEGRADED

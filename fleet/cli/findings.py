@@ -6,7 +6,8 @@ from shlex import quote
 from msgspec import Struct
 
 from fleet.actors.base.settings import is_loopback
-from fleet.actors.mail import CONFLICT, DAMAGED, DISK_FULL, MemberStatus, NodeInfo
+from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberStatus
+from fleet.actors.messages.values import NodeInfo
 from fleet.cli.connection import count, span
 from fleet.client.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, cluster_voters

@@ -9,7 +9,7 @@ import click
 import cloudpickle
 from msgspec.structs import asdict
 
-from fleet.actors.mail import MemberStatus
+from fleet.actors.messages.operator import MemberStatus
 from fleet.cli.connection import Desk, client, count
 from fleet.cli.outcome import DEGRADED
 from fleet.cli.settings import changed

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from fleet.actors.mail import (
+from fleet.actors.messages.operator import (
     AwaitMembers,
     CheckClass,
     ClusterSeen,
@@ -16,11 +16,11 @@ from fleet.actors.mail import (
     ListNodes,
     MemberList,
     MemberStatus,
-    NodeInfo,
     NodeOp,
     Nodes,
     OpValue,
 )
+from fleet.actors.messages.values import NodeInfo
 from fleet.client.group_api import GRACE_S, POLL_S, MemberOperations, unwrapped
 from fleet.client.survey import Survey, newest, outsiders, survey_of
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord

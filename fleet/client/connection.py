@@ -16,7 +16,7 @@ from fleet.actors.base.settings import split_endpoint
 from fleet.actors.client.actor import Client, Inbox, StartClient
 from fleet.actors.client.group_session import Call
 from fleet.actors.client.router import Question, Requests
-from fleet.actors.mail import GroupOp, ListNodes, NodeOp, OpValue
+from fleet.actors.messages.operator import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.runtime.clock import SystemClock
 from fleet.blocking import check_may_block
 from fleet.client.backlog import Backlog, Place

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar, cast
 
-from fleet.actors.mail import (
+from fleet.actors.messages.operator import (
     ChangeConfig,
     ClusterSeen,
     Done,

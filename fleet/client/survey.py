@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from fleet.actors.mail import ClusterSeen, MemberInfo, MemberList, NodeInfo
+from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList
+from fleet.actors.messages.values import NodeInfo
 from fleet.cluster.placement import Placement
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View, choose_nodes, sites
 from fleet.raft.ids import Millis, NodeName

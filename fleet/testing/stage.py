@@ -4,7 +4,7 @@ import random
 import re
 from typing import Any, Final
 
-from fleet.actors.mail import TransferLeader
+from fleet.actors.messages.operator import TransferLeader
 from fleet.errors import ConfigError, NoSuchNode
 from fleet.sim.search.workload import SimClient
 from fleet.sim.world.host import NodeHost

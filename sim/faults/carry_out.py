@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
-from fleet.actors.mail import TransferLeader
+from fleet.actors.messages.operator import TransferLeader
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
 from fleet.objects.payload import encode_class

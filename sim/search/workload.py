@@ -11,7 +11,7 @@ from thespian.actors import WakeupMessage
 from fleet.actors.client.group_session import Call
 from fleet.actors.client.requester import Asker
 from fleet.actors.client.router import Question
-from fleet.actors.mail import GroupOp, NodeOp, OpValue
+from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
 from fleet.errors import CommandFailed, FleetError, ImpureQuery, NotDone, OutcomeUnknown
 from fleet.interfaces import Clock
 from fleet.objects.declare import Data, command, query

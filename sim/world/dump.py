@@ -1,4 +1,4 @@
-"""What `fleet.actors.member.forked_dump` does, in virtual time: a child has the state and takes a while."""
+"""What `fleet.actors.runtime.forked_dump` does, in virtual time: a child has the state and takes a while."""
 
 from collections.abc import Callable
 

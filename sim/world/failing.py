@@ -5,8 +5,8 @@ from typing import Any
 
 from thespian.actors import ActorExitRequest
 
-from fleet.actors.mail import StartDisk, StartMember, StartNode, StartRegistry, WriteFailed
 from fleet.actors.member.actor import Member
+from fleet.actors.messages.local import StartDisk, StartMember, StartNode, StartRegistry, WriteFailed
 from fleet.actors.node.disk import Disk
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.node.registry import Registry

@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from fleet.actors.base.wire import LENGTH, decode_body, decode_frame
-from fleet.actors.mail import ClientReply, ClientRequest, GroupRequest, PeerMail
+from fleet.actors.messages.client import ClientReply, ClientRequest
+from fleet.actors.messages.operator import GroupRequest
+from fleet.actors.messages.peer import PeerMail
 from fleet.interfaces import Write
 from fleet.raft.codec import decode_messages
 from fleet.raft.ids import MemberId, node_of

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.mail import AwaitMembers, GroupRequest, NodeRequest, OpReply
 from fleet.actors.member.operator_requests import ARRIVAL_MS, OperatorDesk
+from fleet.actors.messages.operator import AwaitMembers, GroupRequest, NodeRequest, OpReply
 from fleet.actors.node.arrivals import Arrivals
 from fleet.raft.events import Tick
 from fleet.raft.ids import GroupName

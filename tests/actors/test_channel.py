@@ -16,7 +16,8 @@ from fleet.actors.client.group_session import (
     Call,
     Channel,
 )
-from fleet.actors.mail import ClientReply, ClientRequest, ErrorRecord, Refusal
+from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.values import ErrorRecord
 from fleet.errors import (
     BadArguments,
     DeadlineExceededBeforeSend,

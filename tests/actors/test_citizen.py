@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fleet.actors.mail import GroupSpec, Whereabouts
+from fleet.actors.messages.local import Whereabouts
+from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.cluster_membership import Citizen
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, GroupInfo, NodeRecord, RemovedGroup
 from fleet.raft.config import GroupConfig

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.mail import ClientReply, ClientRequest, GroupSpec, HostMember
 from fleet.actors.member import client_requests as clients
+from fleet.actors.messages.client import ClientReply, ClientRequest
+from fleet.actors.messages.operator import HostMember
+from fleet.actors.messages.values import GroupSpec
 from fleet.objects.payload import encode_call, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from thespian.actors import ActorExitRequest, WatchMessage
 
-from fleet.actors.mail import AwaitWrites, StartDisk, WriteFailed, WritesDone
+from fleet.actors.messages.local import AwaitWrites, StartDisk, WriteFailed, WritesDone
 from fleet.actors.node.disk import Disk
 from fleet.errors import StorageFault
 from fleet.interfaces import Completion, Write

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from fleet.actors.member import forked_dump as forked
-from fleet.actors.member.forked_dump import ForkedDump
+from fleet.actors.runtime import forked_dump as forked
+from fleet.actors.runtime.forked_dump import ForkedDump
 from fleet.errors import NotEncodable
 
 WAIT_S = 20

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.mail import GroupRequest, MemberInfo, MemberList, NodeInfo, OpReply, RemoveMember
+from fleet.actors.messages.operator import GroupRequest, MemberInfo, MemberList, OpReply, RemoveMember
+from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.reconciler import SILENT_ROUNDS, Healer
 from fleet.cluster.healing import Seat, Seen
 from fleet.cluster.state import GroupInfo

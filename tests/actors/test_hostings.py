@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from fleet.actors.mail import GroupSpec, MemberGone, MemberStopped, StartMember
+from fleet.actors.messages.local import MemberGone, MemberStopped, StartMember
+from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_members import BACK_OFF_MS, LEFT_KEY, STABLE_MS, Hosting, Hostings
 from fleet.actors.node.manager import NodeManager
 from fleet.errors import StorageFault

@@ -8,7 +8,7 @@ import pytest
 
 import fleet.objects.payload
 from fleet.actors.client.group_session import Call, Channel
-from fleet.actors.mail import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.errors import OutcomeUnknown
 from fleet.objects.payload import encode_call
 from fleet.raft.events import Tick

@@ -6,15 +6,11 @@ from typing import Any
 import msgspec
 
 import fleet
-from fleet.actors.mail import (
-    ClientReply,
-    ClientRequest,
-    GroupSpec,
-    MemberStopped,
-    PeerMail,
-    StartMember,
-)
 from fleet.actors.member.actor import Member
+from fleet.actors.messages.client import ClientReply, ClientRequest
+from fleet.actors.messages.local import MemberStopped, StartMember
+from fleet.actors.messages.peer import PeerMail
+from fleet.actors.messages.values import GroupSpec
 from fleet.interfaces import Write
 from fleet.objects.payload import decode_result, encode_call, encode_class
 from fleet.raft.codec import encode_messages

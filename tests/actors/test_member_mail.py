@@ -4,8 +4,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from fleet.actors.base.settings import LinkSettings
-from fleet.actors.mail import PeerMail
 from fleet.actors.member.actor import Member
+from fleet.actors.messages.peer import PeerMail
 from fleet.raft.codec import decode_messages
 from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.entries import Command, Entry

@@ -9,30 +9,24 @@ from msgspec.structs import replace
 from thespian.actors import ActorExitRequest
 
 from fleet.actors.client.router import MANAGER
-from fleet.actors.mail import (
+from fleet.actors.messages.local import MemberStopped, Routes, StartNode
+from fleet.actors.messages.operator import (
     AddMember,
     CheckClass,
-    Clone,
     ClusterSeen,
     GetCluster,
     GroupRequest,
-    GroupSpec,
-    Hello,
     Hosted,
     HostMember,
     ListMembers,
     ListNodes,
     MemberInfo,
-    MemberStopped,
-    NodeInfo,
     NodeRequest,
     Nodes,
-    OlderCopy,
     OpReply,
-    PeerMail,
-    Routes,
-    StartNode,
 )
+from fleet.actors.messages.peer import Clone, Hello, OlderCopy, PeerMail
+from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS
 from fleet.actors.node.known_nodes import ECHOES_MAX
 from fleet.actors.node.manager import REACHABLE_MS, ROUND_MS, NodeManager

@@ -10,7 +10,7 @@ from thespian.actors import ActorExitRequest
 
 import fleet
 from fleet.actors.base.addresses import Address
-from fleet.actors.mail import EndTurn, Routes, StartDisk
+from fleet.actors.messages.local import EndTurn, Routes, StartDisk
 from fleet.actors.node.disk import Disk
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.node.registry import Registry

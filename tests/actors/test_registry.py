@@ -4,19 +4,10 @@ import pytest
 
 from fleet.actors.base import Address
 from fleet.actors.base.addresses import remote_address
-from fleet.actors.mail import (
-    ClientReply,
-    ClientRequest,
-    GetStatus,
-    GroupRequest,
-    MemberGone,
-    MemberHere,
-    OpReply,
-    PeerAddresses,
-    PeerMail,
-    Routes,
-    StartRegistry,
-)
+from fleet.actors.messages.client import ClientReply, ClientRequest
+from fleet.actors.messages.local import MemberGone, MemberHere, PeerAddresses, Routes, StartRegistry
+from fleet.actors.messages.operator import GetStatus, GroupRequest, OpReply
+from fleet.actors.messages.peer import PeerMail
 from fleet.actors.node.registry import REGISTRY, Registry
 from fleet.raft.ids import MemberId, NodeName, member_id
 from tests.actors.base.helpers import Bench, Recorder

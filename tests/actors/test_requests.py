@@ -9,7 +9,9 @@ from thespian.actors import WakeupMessage
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.client.group_session import Call
 from fleet.actors.client.router import ASK_AGAIN_MS, Question, Requests
-from fleet.actors.mail import AddMember, ClientReply, ClientRequest, Done, ErrorRecord, GroupRequest, OpReply
+from fleet.actors.messages.client import ClientReply, ClientRequest
+from fleet.actors.messages.operator import AddMember, Done, GroupRequest, OpReply
+from fleet.actors.messages.values import ErrorRecord
 from fleet.actors.node.registry import REGISTRY
 from fleet.errors import ClientClosed, FleetError, OutcomeUnknown, Unavailable
 from fleet.raft.ids import MemberId

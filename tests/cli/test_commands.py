@@ -449,6 +449,7 @@ def test_nobody_is_there(three: Fleet) -> None:
 
 def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
     (tmp_path / "other").write_text("o" * 64)
+    (tmp_path / "other").chmod(0o600)
     said = three.say("status", "--cluster", "other", "--json")
     assert (said.code, said.error["error"]) == (1, "WrongCluster")
     assert three.say("status", "--connect", "here").code == 2

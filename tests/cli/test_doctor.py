@@ -4,7 +4,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fleet.actors.mail import CONFLICT, DAMAGED, ClusterSeen, MemberInfo, MemberList, MemberStatus, NodeInfo
+from fleet.actors.messages.operator import (
+    CONFLICT,
+    DAMAGED,
+    ClusterSeen,
+    MemberInfo,
+    MemberList,
+    MemberStatus,
+)
+from fleet.actors.messages.values import NodeInfo
 from fleet.cli.findings import findings, no_majority, notes_on, start_line
 from fleet.cli.status import node_rows
 from fleet.client.survey import Survey, outsiders, survey_of

@@ -17,8 +17,8 @@ import pytest
 import fleet
 import fleet.aio
 from fleet.actors.client.group_session import Call
-from fleet.actors.mail import CheckClass
 from fleet.actors.member.actor import Member
+from fleet.actors.messages.operator import CheckClass
 from fleet.blocking import IN_ASYNCIO, importing
 from fleet.client.backlog import Backlog
 from fleet.client.connection import settle

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import fleet
-from fleet.actors.mail import ListNodes, Nodes, RemoveMember
+from fleet.actors.messages.operator import ListNodes, Nodes, RemoveMember
 from fleet.errors import CommandFailed, ConfigError, FleetError
 from fleet.objects.declare import Data
 from fleet.objects.payload import decode_class, encode_class

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.mail import ClusterSeen, GetCluster, MemberList, NodeInfo
+from fleet.actors.messages.operator import ClusterSeen, GetCluster, MemberList
+from fleet.actors.messages.values import NodeInfo
 from fleet.client.cluster_api import Operations
 from fleet.cluster.state import ACTIVE, NodeRecord, View
 from fleet.errors import ConfigError, FleetError, Unavailable

@@ -9,7 +9,8 @@ from fleet.actors.base.link import CLOSED, PROVING, Link
 from fleet.actors.base.links import Links
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.settings import LinkSettings
-from fleet.actors.mail import GroupSpec, HostMember
+from fleet.actors.messages.operator import HostMember
+from fleet.actors.messages.values import GroupSpec
 from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded

@@ -10,29 +10,25 @@ import msgspec
 from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.base.handshake import Acceptor, Connector, Identity
 from fleet.actors.base.wire import encode_item
-from fleet.actors.mail import (
+from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.operator import (
     AddMember,
     ChangeConfig,
-    ClientReply,
-    ClientRequest,
     Done,
-    ErrorRecord,
     GetCluster,
     GetStatus,
     GroupRequest,
-    Hello,
     ListMembers,
     ListNodes,
-    NodeInfo,
     NodeRequest,
     Nodes,
     OpReply,
-    PeerMail,
     PromoteMember,
-    Refusal,
     RemoveMember,
     TransferLeader,
 )
+from fleet.actors.messages.peer import Hello, PeerMail
+from fleet.actors.messages.values import ErrorRecord, NodeInfo
 from fleet.cluster.founding_messages import Exists, Founder, SeedHello
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig

@@ -17,7 +17,7 @@ from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.base.handshake import Connector, Identity
 from fleet.actors.base.settings import split_endpoint
 from fleet.actors.base.wire import encode_item
-from fleet.actors.mail import ListNodes, NodeRequest
+from fleet.actors.messages.operator import ListNodes, NodeRequest
 from fleet.secret import find_secret
 from tests.fuzz.inputs import Inputs, framed
 from tests.processes.classes import Counter

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import fleet
-from fleet.actors.mail import GetStatus, MemberInfo, MemberStatus
+from fleet.actors.messages.operator import GetStatus, MemberInfo, MemberStatus
 from fleet.cluster.state import CLUSTER_GROUP, NodeRecord, cluster_voters
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, OutcomeUnknown

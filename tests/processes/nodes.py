@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 import fleet
-from fleet.actors.mail import MemberStatus
+from fleet.actors.messages.operator import MemberStatus
 from fleet.errors import FleetError, OutcomeUnknown
 from fleet.raft.ids import node_of
 
@@ -245,7 +245,7 @@ def leader_node(cluster: Cluster, client: fleet.Fleet, group: str) -> NodeProces
 
 def member_status(cluster: Cluster, client: fleet.Fleet, group: str, node: NodeProcess) -> MemberStatus:
     """The group as its member on that node sees it."""
-    from fleet.actors.mail import GetStatus
+    from fleet.actors.messages.operator import GetStatus
 
     value = client._ask(GetStatus(), group, node.address, timeout=1.0)
     assert isinstance(value, MemberStatus)

@@ -18,18 +18,11 @@ from thespian.actors import Actor, ActorSystem, WakeupMessage
 
 from fleet.actors.client.group_session import Call
 from fleet.actors.client.router import Question, Requests
-from fleet.actors.mail import (
-    ClientReply,
-    EndTurn,
-    GetStatus,
-    Hello,
-    ListMembers,
-    MemberStatus,
-    NodeInfo,
-    NodeRequest,
-    OpReply,
-    StartNode,
-)
+from fleet.actors.messages.client import ClientReply
+from fleet.actors.messages.local import EndTurn, StartNode
+from fleet.actors.messages.operator import GetStatus, ListMembers, MemberStatus, NodeRequest, OpReply
+from fleet.actors.messages.peer import Hello
+from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
 from fleet.cluster.state import CLUSTER_GROUP

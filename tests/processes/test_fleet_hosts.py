@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.actors.mail import ClusterSeen, GetCluster
+from fleet.actors.messages.operator import ClusterSeen, GetCluster
 from fleet.raft.ids import NodeName, node_of
 
 from .fleet_hosts import HostFleet, why_not

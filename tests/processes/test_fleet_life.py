@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from fleet.actors.mail import GroupSpec, Hosted, HostMember
+from fleet.actors.messages.operator import Hosted, HostMember
+from fleet.actors.messages.values import GroupSpec
 from fleet.raft.ids import node_of
 
 from .fleet_nodes import NodeFleet, add_all, counting, group_names, incarnation, refused

@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 import fleet
-from fleet.actors.mail import AddMember
+from fleet.actors.messages.operator import AddMember
 from fleet.errors import FleetError
 from fleet.objects.payload import encode_class
 from fleet.raft.ids import NodeName, member_id, node_of

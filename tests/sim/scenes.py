@@ -3,7 +3,7 @@
 from typing import Any
 
 import fleet
-from fleet.actors.mail import TransferLeader
+from fleet.actors.messages.operator import TransferLeader
 from fleet.raft.ids import node_of
 from fleet.testing import Sim
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 import fleet
-from fleet.actors.mail import DemoteMember, PromoteMember, RemoveMember, TransferLeader
+from fleet.actors.messages.operator import DemoteMember, PromoteMember, RemoveMember, TransferLeader
 from fleet.errors import FleetError
 from fleet.objects.payload import decode_call
 from fleet.raft.ids import node_of

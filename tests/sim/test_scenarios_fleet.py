@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from fleet.actors.mail import HostMember, RemoveMember, WriteFailed
+from fleet.actors.messages.local import WriteFailed
+from fleet.actors.messages.operator import HostMember, RemoveMember
 from fleet.cluster.state import CLUSTER_GROUP, LEAVING
 from fleet.raft.ids import node_of
 from fleet.testing import Sim

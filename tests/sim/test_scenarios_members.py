@@ -1,6 +1,6 @@
 """Scenarios of membership on whole simulated nodes."""
 
-from fleet.actors.mail import AddMember, DemoteMember, PromoteMember, RemoveMember
+from fleet.actors.messages.operator import AddMember, DemoteMember, PromoteMember, RemoveMember
 from fleet.raft.ids import member_id, node_of
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, ask, config, leader_of, member, others, terms, voters

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.actors.mail import TransferLeader
+from fleet.actors.messages.operator import TransferLeader
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, ask, config, leader_of, member, others, wait_for_leader_but
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from fleet.actors.mail import CONFLICT, DISK_FULL
+from fleet.actors.messages.operator import CONFLICT, DISK_FULL
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.raft.ids import node_of

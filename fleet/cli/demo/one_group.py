@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Protocol
 
 import fleet
-from fleet.actors.mail import MemberStatus
+from fleet.actors.messages.operator import MemberStatus
 from fleet.cli.demo.data import Counter
 from fleet.cli.demo.load import Load, connect_all
 from fleet.cli.demo.nodes import CLUSTER, DemoNodes

@@ -1,0 +1,65 @@
+"""What clients ask of groups and are told, across hosts: users' payloads are opaque bytes."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from thespian.actors import ActorAddress
+
+from fleet.actors.base.wire import register
+from fleet.actors.messages.values import CALLS_MAX, Count, ErrorRecord, Name
+from fleet.raft.ids import Index, SessionId
+
+
+class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """What a client wants of a group, all that its turn gathered, in order."""
+
+    group: Name
+    client: Name
+    reply_to: ActorAddress
+    session: SessionId
+    acked: Count
+    opens: bool
+    """Open a session; no commands yet."""
+    commands: Annotated[tuple[tuple[Count, bytes], ...], Meta(max_length=CALLS_MAX)]
+    """(seq, payload), ascending."""
+    queries: Annotated[tuple[tuple[int, bytes], ...], Meta(max_length=CALLS_MAX)]
+    """(query id, payload); the id is the client's own."""
+    number: int
+    """Of this client's requests to the group: a command that is sent again comes in another request."""
+    closes: bool = False
+    """The client leaves: forget its session. Any reply says that this arrived."""
+    cluster: Count = 0
+    """The uid of the cluster that the client has pinned; 0 before its first answer."""
+
+
+class Refusal(Struct, frozen=True, array_like=True, gc=False):
+    """These were not executed for request `number`. When `lost`, they may be by another member.
+
+    A command may also have come in other requests: it was not executed only if each one was refused.
+    """
+
+    error: ErrorRecord
+    lost: bool
+    leader: str
+    """Node whose member leads, as far as known, and its address; "" where not."""
+    leader_address: str
+    opens: bool
+    session: SessionId
+    seqs: tuple[int, ...]
+    queries: tuple[int, ...]
+    number: int
+
+
+class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    group: str
+    session: SessionId
+    """Not 0: the session that was opened."""
+    results: tuple[tuple[SessionId, int, str, Index, bytes], ...]
+    """(session, seq, status, revision, value); status as in `fleet.raft.sessions`."""
+    answers: tuple[tuple[int, bytes], ...]
+    refusals: tuple[Refusal, ...]
+    cluster: Count = 0
+    """Set where the request was for another cluster, or for none yet: the uid of this one."""
+
+
+register(ClientRequest, ClientReply)

@@ -1,0 +1,174 @@
+"""What actors say to each other within a node; never on a link."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from thespian.actors import ActorAddress
+
+from fleet.actors.runtime.forked_dump import ForkedDump
+from fleet.errors import FleetError
+from fleet.interfaces import Clock, Durable, Fork, GroupRecord, StoreWriter
+from fleet.objects.hooks import HookRunner
+from fleet.raft.ids import Index, MemberId, Millis, NodeName
+
+
+class EndTurn(Struct, frozen=True):
+    """To oneself: everything that was queued before has been handled."""
+
+
+class StartNode(Struct, frozen=True):
+    name: NodeName
+    address: str
+    zone: str
+    cluster: str
+    clock: Clock
+    seed: int
+    join: tuple[str, ...]
+    """Addresses of nodes of the cluster. None, and no seeds, and an empty disk: found one."""
+    seeds: tuple[str, ...]
+    """Addresses of the nodes that found a cluster together, the same on each."""
+    active: bool
+    """Whether to host members once it has joined."""
+    weight: float
+    purge_after_ms: Millis
+    """For a cluster that this node founds."""
+    store: Durable | None
+    """The node's store and what writes to it off the loop; None: every actor opens its own under
+    `directory`, as it must where an actor is a process."""
+    writer: StoreWriter | None
+    directory: str = ""
+    on_end: Callable[[FleetError], None] | None = None
+    """Told, in the loop, why the node ends by itself."""
+    on_left: Callable[[], None] | None = None
+    """Told, in the loop, that the node was drained and has left its cluster."""
+    may_found: bool = True
+    """Whether a node with an empty disk, no `join` and no `seeds` founds a cluster by itself."""
+    fork_above_bytes: int = 0
+    """States bigger than this are encoded in a forked child; 0: never."""
+    fork: Fork = ForkedDump
+    peers: tuple[ActorAddress, ...] = ()
+    """Other nodes' managers, on a base where no address can be told in advance."""
+    hooks: HookRunner | None = None
+    """Runs the leader hooks of all members. None beside a `store`: no hooks are run; without a store,
+    a member runs its own."""
+
+
+class StartDisk(Struct, frozen=True):
+    writer: StoreWriter
+
+
+class WriteFailed(Struct, frozen=True):
+    group: int
+    error: str
+    is_full: bool = False
+    """There is no space: it works again as soon as there is."""
+
+
+class AwaitWrites(Struct, frozen=True):
+    """Answered when nothing is under way to the disk for the group of this number."""
+
+    group: int
+
+
+class WritesDone(Struct, frozen=True):
+    group: int
+
+
+class StartRegistry(Struct, frozen=True):
+    node: NodeName
+    address: str = ""
+
+
+class Belongs(Struct, frozen=True):
+    """The node belongs to this cluster from now on."""
+
+    cluster: int
+
+
+class MemberHere(Struct, frozen=True):
+    group: str
+    member: MemberId
+    address: ActorAddress
+
+
+class MemberGone(Struct, frozen=True):
+    group: str
+    member: MemberId
+    is_full: bool = False
+    """It stopped for want of space, and will be back."""
+
+
+class Routes(Struct, frozen=True):
+    """Where the registries of other nodes are. An address is a host:port or, on other bases, an actor."""
+
+    routes: dict[NodeName, ActorAddress]
+
+
+class PeerAddresses(Struct, frozen=True):
+    """What a group's log says of where its members' nodes listen: a hint for nodes not heard of."""
+
+    addresses: dict[NodeName, str]
+
+
+class Whereabouts(Struct, frozen=True):
+    """Where groups live that may have no member here: for clients that ask here."""
+
+    addresses: dict[str, str]
+    """Group to the address of its desired leader's node; "" for a group that is gone."""
+
+
+class Leading(Struct, frozen=True):
+    """A member began or ceased to lead, or the members of the group that it leads changed."""
+
+    member: MemberId
+    leads: bool
+
+
+class Applied(Struct, frozen=True):
+    """The cluster group's state changed here. After a restart it may first be as old as `snapshot`."""
+
+    index: Index
+    snapshot: Index
+
+
+class LocalRead(Struct, frozen=True):
+    """Execute a query on this member's own state, as old as it is."""
+
+    payload: bytes
+
+
+class LocalAnswer(Struct, frozen=True):
+    value: bytes
+    index: Index
+
+
+class StartMember(Struct, frozen=True):
+    record: GroupRecord
+    member: MemberId
+    registry: ActorAddress
+    manager: ActorAddress
+    clock: Clock
+    seed: int
+    store: Durable | None
+    """The node's store, with `disk` the actor that writes to it; None: the member opens `directory`."""
+    disk: ActorAddress | None
+    directory: str = ""
+    fork_above_bytes: int = 0
+    fork: Fork = ForkedDump
+    hooks: HookRunner | None = None
+    is_full: bool = False
+    """There was no space lately: callers are told so until it has written."""
+
+
+class MemberStopped(Struct, frozen=True):
+    """A member ended itself: `removed` from its group, or because of `error`."""
+
+    member: MemberId
+    removed: bool
+    error: str
+    restart: bool
+    """Whether starting it again may help."""
+    ill: str = ""
+    """As `MemberInfo.ill`."""
+    is_full: bool = False
+    """As `MemberGone.is_full`."""
