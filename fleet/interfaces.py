@@ -1,9 +1,9 @@
 """The seams between the pure parts and the world: what a store must offer, and what a data object."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from fleet.errors import FleetError
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
@@ -83,11 +83,17 @@ class Durable(Protocol):
 
     def groups(self) -> list[GroupRecord]: ...
 
-    def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
-        """Durable on return. A name may have several records at a time: a removed life and a new one."""
+    def create_groups(
+        self, groups: Sequence[tuple[GroupName, bytes]], facts: Mapping[str, bytes]
+    ) -> list[GroupRecord]:
+        """Name and spec of each; all of them and the facts are durable on return, or nothing is. A name may
+        have several records at a time: a removed life and a new one."""
 
-    def drop_group(self, number: int) -> None:
-        """Durable on return; frees the space. Unknown numbers are ignored."""
+    def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
+        """One, without facts."""
+
+    def drop_group(self, number: int, facts: Mapping[str, bytes]) -> None:
+        """Durable on return, as the facts are; frees the space. Unknown numbers are ignored."""
 
     def load(self, number: int) -> Loaded: ...
 
@@ -97,8 +103,9 @@ class Durable(Protocol):
     def write(self, batch: Sequence[Write]) -> None:
         """Make the whole batch durable in one synced transaction, or raise and leave nothing of it."""
 
-    def renew(self, incarnation: str) -> None:
-        """This is another directory from now on, with the same contents. Durable on return."""
+    def renew(self, incarnation: str, facts: Mapping[str, bytes]) -> None:
+        """This is another directory from now on, with the same contents, and these facts beside the others.
+        Durable on return."""
 
     def get_meta(self, key: str) -> bytes | None: ...
 
@@ -115,13 +122,28 @@ class PutMeta(Struct, frozen=True):
     value: bytes
 
 
+class CreateGroups(Struct, frozen=True):
+    """`Durable.create_groups`, off the event loop."""
+
+    groups: tuple[tuple[GroupName, bytes], ...]
+    facts: dict[str, bytes] = field(default_factory=dict)
+
+
 class DropGroup(Struct, frozen=True):
     """`Durable.drop_group`, off the event loop."""
 
     group: int
+    facts: dict[str, bytes] = field(default_factory=dict)
 
 
-Chore: TypeAlias = PutMeta | DropGroup
+class Renew(Struct, frozen=True):
+    """`Durable.renew`, off the event loop."""
+
+    incarnation: str
+    facts: dict[str, bytes]
+
+
+Chore: TypeAlias = PutMeta | CreateGroups | DropGroup | Renew
 
 
 class ChoreDone(Struct, frozen=True):
@@ -129,6 +151,8 @@ class ChoreDone(Struct, frozen=True):
 
     chore: Chore
     error: Exception | None = None
+    records: tuple[GroupRecord, ...] = ()
+    """Of the groups that were created."""
 
 
 class StoreWriter(Protocol):

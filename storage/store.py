@@ -2,8 +2,9 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 from fleet.errors import ConfigError
@@ -15,6 +16,7 @@ from fleet.storage.shape import Shape, reshape
 from fleet.storage.transaction import Transaction
 
 T = TypeVar("T")
+NO_FACTS: Mapping[str, bytes] = MappingProxyType({})
 
 STAGE_CHUNKS = 4
 """A staged snapshot goes in steps of this many chunks: 1 MiB."""
@@ -23,7 +25,7 @@ STAGE_CHUNKS = 4
 class Store(ABC):
     """The contract of `fleet.interfaces.Durable`.
 
-    `write`, `create_group`, `drop_group` and `put_meta` may come from any thread and take turns;
+    Whatever changes something may come from any thread, and takes turns;
     reads may run beside them in one more thread.
 
     `inline_bytes_max`: a bigger snapshot is written over several transactions.
@@ -70,22 +72,43 @@ class Store(ABC):
 
     def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
         """Durable on return, and its number is never given again."""
-        with self._turn:
-            record = self._update(partial(steps.create, name, spec))
-            self._living.add(record.number)
-            self._shapes[record.number] = Shape()
+        (record,) = self.create_groups([(name, spec)])
         return record
 
-    def drop_group(self, number: int) -> None:
-        """The group is gone on return, durably, and its space is free. Unknown numbers are ignored.
+    def create_groups(
+        self, groups: Sequence[tuple[GroupName, bytes]], facts: Mapping[str, bytes] = NO_FACTS
+    ) -> list[GroupRecord]:
+        """As `create_group`, in one transaction with the facts."""
+        items = _fact_items(facts)
+
+        def act(txn: Transaction) -> list[GroupRecord]:
+            txn.put(items)
+            return [steps.create(name, spec, txn) for name, spec in groups]
+
+        with self._turn:
+            records = self._update(act)
+            for record in records:
+                self._living.add(record.number)
+                self._shapes[record.number] = Shape()
+        return records
+
+    def drop_group(self, number: int, facts: Mapping[str, bytes] = NO_FACTS) -> None:
+        """The group is gone on return, durably, with the facts in the same transaction, and its space is
+        free. Unknown numbers are ignored.
 
         A crash before the end leaves a group that is gone; its rest is cleared when the store
         is opened again.
         """
+        items = _fact_items(facts)
+
+        def act(txn: Transaction) -> None:
+            txn.put(items)
+            steps.mark_dropped(number, txn)
+
         with self._turn:
             if number not in self._living:
                 return
-            self._update(partial(steps.mark_dropped, number), frees=True)
+            self._update(act, frees=True)
             self._living.discard(number)
             self._shapes.pop(number, None)
         self._sweep(number)
@@ -267,10 +290,16 @@ class Store(ABC):
 
     # -- the node's own facts --------------------------------------------------------------
 
-    def renew(self, incarnation: str) -> None:
+    def renew(self, incarnation: str, facts: Mapping[str, bytes] = NO_FACTS) -> None:
+        items = _fact_items(facts)
+        identity = StoreIdentity(self.identity.cluster, self.identity.node, incarnation)
+
+        def act(txn: Transaction) -> None:
+            txn.put(items)
+            steps.renew(txn, identity)
+
         with self._turn:
-            identity = StoreIdentity(self.identity.cluster, self.identity.node, incarnation)
-            self._update(lambda txn: steps.renew(txn, identity))
+            self._update(act)
             self.identity = identity
 
     def get_meta(self, key: str) -> bytes | None:
@@ -280,8 +309,13 @@ class Store(ABC):
 
     def put_meta(self, key: str, value: bytes) -> None:
         """Durable on return."""
-        place = _meta_key(key)
-        self._update(lambda txn: txn.put([(place, seal(place, value))]))
+        items = _fact_items({key: value})
+        self._update(lambda txn: txn.put(items))
+
+
+def _fact_items(facts: Mapping[str, bytes]) -> list[tuple[bytes, bytes]]:
+    places = [(_meta_key(key), value) for key, value in facts.items()]
+    return [(place, seal(place, value)) for place, value in sorted(places)]
 
 
 def _meta_key(text: str) -> bytes:

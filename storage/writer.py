@@ -9,8 +9,37 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from fleet.errors import StorageFault
-from fleet.interfaces import Chore, ChoreDone, Completion, DropGroup, PutMeta, Write
+from fleet.interfaces import (
+    Chore,
+    ChoreDone,
+    Completion,
+    CreateGroups,
+    DropGroup,
+    Durable,
+    GroupRecord,
+    PutMeta,
+    Renew,
+    Write,
+)
 from fleet.storage.store import Store
+
+
+def carry_out(store: Durable, chore: Chore) -> ChoreDone:
+    """Durable, or failed, on return."""
+    records: list[GroupRecord] = []
+    try:
+        match chore:
+            case PutMeta(key, value):
+                store.put_meta(key, value)
+            case CreateGroups(groups, facts):
+                records = store.create_groups(groups, facts)
+            case DropGroup(number, facts):
+                store.drop_group(number, facts)
+            case Renew(incarnation, facts):
+                store.renew(incarnation, facts)
+    except Exception as error:
+        return ChoreDone(chore, error)
+    return ChoreDone(chore, None, tuple(records))
 
 
 class _Submitted(NamedTuple):
@@ -158,16 +187,7 @@ class Writer:
             self._finish([one.write for one in self._held.pop(group)], error)
 
     def _carry_out(self, chore: Chore) -> None:
-        error: Exception | None = None
-        try:
-            match chore:
-                case PutMeta(key, value):
-                    self._store.put_meta(key, value)
-                case DropGroup(number):
-                    self._store.drop_group(number)
-        except Exception as fault:
-            error = fault
-        self._done.append(ChoreDone(chore, error))
+        self._done.append(carry_out(self._store, chore))
         self._notify()
 
     def _notify(self) -> None:

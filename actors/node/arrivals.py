@@ -44,7 +44,7 @@ class Arrivals:
         hosting = manager.hostings.by_name.get(op.group)
         if hosting is not None and hosting.spec.uid == op.uid and hosting.address is not None:
             manager.send(hosting.address, request)
-        elif manager.view.rev < op.uid:
+        elif manager.view.rev < op.uid or op.group in manager.hostings.coming:
             return False
         else:
             where = {"group": op.group, "node": manager.start.name}

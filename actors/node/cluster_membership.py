@@ -93,15 +93,18 @@ class Citizen:
         """Of the cluster that this disk belongs to, for good; 0: to none yet."""
         return self.uid
 
-    def belong(self, uid: int) -> None:
-        """Durable when it returns. Raises StorageFault, and WrongCluster for a disk of another cluster."""
-        if uid == self.uid:
-            return
+    def pin(self, uid: int) -> dict[str, bytes]:
+        """The fact that this disk is of that cluster, to become durable with its first member of it. Raises
+        WrongCluster for a disk of another one."""
         start = self.manager.start
-        if self.uid:
+        if self.uid and uid != self.uid:
             raise wrong_cluster(start.address or start.name, self.uid, uid)
-        self.manager.store.put_meta(CLUSTER_KEY, msgspec.msgpack.encode(uid))
-        self._tell_own(uid)
+        return {} if self.uid else {CLUSTER_KEY: msgspec.msgpack.encode(uid)}
+
+    def belong(self, uid: int) -> None:
+        """It is durable."""
+        if uid != self.uid:
+            self._tell_own(uid)
 
     def _tell_own(self, uid: int) -> None:
         self.uid = uid
@@ -111,7 +114,7 @@ class Citizen:
     def found(self, founders: list[tuple[NodeName, str, str]]) -> None:
         """Become one of the founders: (name, incarnation, address), in the same order on each."""
         manager = self.manager
-        if self.own() is not None:
+        if self.own() is not None or CLUSTER_GROUP in manager.hostings.coming:
             return
         members = [(member_id(name, disk, CLUSTER_LIFE), address) for name, disk, address in founders]
         (first, address), others = members[0], tuple(members[1:])
@@ -130,21 +133,19 @@ class Citizen:
             log.info("node=%s founded a cluster and left it: it has to join one", manager.start.name)
             return
         try:
-            self.belong(spec.uid)
-            manager.hostings.create(spec)
+            fact = self.pin(spec.uid)
         except WrongCluster as error:
             log.error("node=%s founds no cluster, its disk is of another: %s", manager.start.name, error)
             return
-        except StorageFault as error:
-            self._found_later(founders, error)
-            return
-        names = [name for name, _, _ in founders]
-        log.info("node=%s founds cluster %s with %s", manager.start.name, uid_text(spec.uid), names)
 
-    def _found_later(self, founders: list[tuple[NodeName, str, str]], error: StorageFault) -> None:
-        me = self.manager.start.name
-        self.manager.say("founding", "node=%s cannot found its cluster yet: %s", me, error)
-        self.manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
+        def done(hosting: Hosting | None, error: FleetError | None) -> None:
+            names = [name for name, _, _ in founders]
+            if hosting is not None:
+                log.info("node=%s founds cluster %s with %s", manager.start.name, uid_text(spec.uid), names)
+            elif isinstance(error, StorageFault):
+                manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
+
+        manager.hostings.create([spec], done, fact)
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -239,7 +240,8 @@ class Citizen:
         me = self.view.nodes.get(start.name)
         if me is None or me.state != LEAVING:
             return
-        left = len(set(self.manager.hostings.by_name) - {CLUSTER_GROUP})
+        hostings = self.manager.hostings
+        left = len({*hostings.by_name, *hostings.coming} - {CLUSTER_GROUP})
         if left:
             what = "node=%s is leaving: its members have to move away, and %d still live here"
             self.manager.say("leaving", what, start.name, left)
@@ -272,20 +274,22 @@ class Citizen:
         if not view.rev:
             return
         for hosting in list(hostings.by_number.values()):
-            spec = hosting.spec
-            if spec.name == CLUSTER_GROUP or hosting.is_dropped or spec.uid > view.rev:
-                continue
-            if spec.cluster != self.cluster_uid():
-                continue
-            group = view.groups.get(spec.name)
-            if group is None or group.uid != spec.uid:
-                log.info("group=%s was removed", spec.name)
+            if not hosting.is_dropped and self.was_removed(hosting.spec):
+                log.info("group=%s was removed", hosting.spec.name)
                 hostings.drop(hosting)
         self._forget_left()
         held = {hosting.spec.uid for hosting in hostings.by_number.values()}
+        held |= {coming.spec.uid for coming in hostings.coming.values()}
         waiting = [uid for uid, removal in view.removed.items() if me in removal.waiting and uid not in held]
         if waiting:
             self.command("cleaning", "cleaned", tuple(waiting), me)
+
+    def was_removed(self, spec: GroupSpec) -> bool:
+        """Whether this node sees that the cluster has that group no more."""
+        if spec.name == CLUSTER_GROUP or spec.uid > self.view.rev or spec.cluster != self.cluster_uid():
+            return False
+        group = self.view.groups.get(spec.name)
+        return group is None or group.uid != spec.uid
 
     def _forget_left(self) -> None:
         """Not as soon as a group is seen to be removed: after a restart this node may see it again for a
@@ -337,10 +341,13 @@ class Citizen:
         self._read()
 
     def _take_part(self, groups: set[str]) -> None:
-        """Be a founding member of new groups that name this node."""
+        """Be a founding member of new groups that name this node: all of them with one commit."""
         hostings, start = self.manager.hostings, self.manager.start
+        if self.manager.renewal is not None:
+            return
         prefix = f"{start.name}@{self.manager.store.identity.incarnation}."
-        for name in sorted(groups):
+        specs = []
+        for name in sorted(groups - hostings.coming.keys()):
             group = self.view.groups.get(name)
             if group is None:
                 continue
@@ -355,11 +362,8 @@ class Citizen:
             config = group.founding_config or group.config  # entry 1 is the same on every founder
             founded = Founded(first, address, config, others)
             cluster = self.cluster_uid()
-            spec = GroupSpec(name, group.data_class, config, group.uid, mine[0], founded, cluster)
-            try:
-                hostings.create(spec)
-            except StorageFault as error:
-                self.manager.say(f"group {name}", "group=%s has no member here: %s", name, error)
+            specs.append(GroupSpec(name, group.data_class, config, group.uid, mine[0], founded, cluster))
+        hostings.create(specs)
 
     def _tell_whereabouts(self, groups: set[str]) -> None:
         """Let clients that ask here for a group that lives elsewhere find it: also while the member that

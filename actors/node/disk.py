@@ -8,7 +8,17 @@ from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 from fleet.actors.messages.local import AwaitWrites, EndTurn, StartDisk, WriteFailed, WritesDone
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.errors import StoreFull
-from fleet.interfaces import Chore, ChoreDone, Completion, DropGroup, PutMeta, StoreWriter, Write
+from fleet.interfaces import (
+    Chore,
+    ChoreDone,
+    Completion,
+    CreateGroups,
+    DropGroup,
+    PutMeta,
+    Renew,
+    StoreWriter,
+    Write,
+)
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored
 
 
@@ -131,7 +141,9 @@ class Disk(GuardedActor):
         Write: on_write,
         EndTurn: on_end_turn,
         PutMeta: on_chore,
+        CreateGroups: on_chore,
         DropGroup: on_chore,
+        Renew: on_chore,
         AwaitWrites: on_await,
         WatchMessage: on_watch,
         ActorExitRequest: on_exit,

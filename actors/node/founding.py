@@ -1,13 +1,14 @@
 """The founding of a cluster by its seeds, driven: `fleet.cluster.founding` on this node's disk and links."""
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.wire import register
 from fleet.actors.client.router import MANAGER
 from fleet.actors.runtime.actor import log
-from fleet.cluster.founding import Founding
+from fleet.cluster.founding import NEVER, Founding
 from fleet.cluster.founding_messages import (
     Exists,
     Found,
@@ -20,7 +21,7 @@ from fleet.cluster.founding_messages import (
     from_bytes,
     to_bytes,
 )
-from fleet.errors import StorageFault
+from fleet.interfaces import ChoreDone, PutMeta
 
 if TYPE_CHECKING:
     from fleet.actors.node.manager import NodeManager
@@ -82,13 +83,8 @@ class Seeding:
             for address, message in ready.send:
                 self._send(address, message)
             if ready.write is not None:
-                try:
-                    manager.store.put_meta(FOUNDING_KEY, to_bytes(ready.write.record))
-                except StorageFault as error:
-                    log.error("node=%s cannot take part in the founding: %s", manager.start.name, error)
-                    self.founding = None
-                    return
-                founding.step(manager.now(), Persisted(ready.write.seq))
+                written = partial(self._on_written, founding, ready.write.seq)
+                manager.carry_out(PutMeta(FOUNDING_KEY, to_bytes(ready.write.record)), written)
             if isinstance(ready.outcome, Found):
                 founders = ready.outcome.founders
                 manager.citizen.found([(one.name, one.incarnation, one.address) for one in founders])
@@ -99,8 +95,19 @@ class Seeding:
             self.told = founding.problems()
             for problem in self.told:
                 log.warning("node=%s waits to found a cluster: %s", manager.start.name, problem)
-        if self.is_open:
+        if self.is_open and founding.deadline != NEVER:
             manager.wake_in(max(1, founding.deadline - manager.now()), "founding")
+
+    def _on_written(self, founding: Founding, seq: int, m: ChoreDone) -> None:
+        """What was promised may leave now."""
+        if founding is not self.founding:
+            return
+        if m.error is not None:
+            log.error("node=%s cannot take part in the founding: %s", self.manager.start.name, m.error)
+            self.founding = None
+            return
+        founding.step(self.manager.now(), Persisted(seq))
+        self._carry_out()
 
     def _send(self, address: str, message: FoundingMessage) -> None:
         self.manager.send(remote_address(address, MANAGER), message)

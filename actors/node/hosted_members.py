@@ -1,7 +1,8 @@
 """The members of one node: started from their disks, started again when they fail, dropped when they left."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -13,8 +14,9 @@ from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberI
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.records import read_fact
 from fleet.actors.runtime.actor import log
-from fleet.errors import StorageFault
-from fleet.interfaces import DropGroup, GroupRecord
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.errors import FleetError, StorageFault, Unavailable
+from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, GroupRecord, PutMeta
 from fleet.raft.ids import GroupName, MemberId, Millis, member_id
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ FULL_MS: Millis = 60_000
 """For so long a member that found no space is said to have none: it tries again sooner than that."""
 LEFT_KEY = "left"
 HALTED_KEY = "halted"
+WAITING_MAX = 16
+"""Who wait for one member that is coming."""
 
 
 class Halted(Struct, frozen=True, array_like=True):
@@ -60,19 +64,32 @@ class Hosting:
     """Its data goes as soon as it has stopped."""
 
 
+Created: TypeAlias = Callable[[Hosting | None, FleetError | None], None]
+
+
+@dataclass(slots=True)
+class Coming:
+    """A member that is being made durable."""
+
+    spec: GroupSpec
+    waiting: list[Created] = field(default_factory=list)
+
+
 class Hostings:
     def __init__(self, manager: "NodeManager") -> None:
         self.manager = manager
         self.by_number: dict[int, Hosting] = {}
         self.by_name: dict[str, Hosting] = {}
         self.by_member: dict[MemberId, Hosting] = {}
+        self.coming: dict[str, Coming] = {}
+        """By name; they are in none of the others yet."""
         self.left: set[int] = set()
         """Groups that this disk was a founding member of, and left: it does not found them again."""
         self.halted: dict[int, Halted] = {}
         """By number."""
 
     def load(self) -> None:
-        """Everything that the disk holds, as it was."""
+        """Everything that the disk holds, as it was. Waits for the disk: this node serves nobody yet."""
         left = self.manager.store.get_meta(LEFT_KEY)
         if left:
             self.left = set(read_fact(left, list[int], LEFT_KEY))
@@ -82,12 +99,48 @@ class Hostings:
         for record in self.manager.store.groups():
             self._add(record)
 
-    def create(self, spec: GroupSpec) -> Hosting:
-        """Durable when it returns; raises StorageFault."""
-        record = self.manager.store.create_group(GroupName(spec.name), msgspec.msgpack.encode(spec))
-        return self._add(record)
+    def create(
+        self, specs: Sequence[GroupSpec], done: Created | None = None, facts: dict[str, bytes] | None = None
+    ) -> None:
+        """In one transaction, off the loop, with facts of this node's. Each starts when it is durable;
+        then, or when that failed, `done` hears of each. None of them may be coming already."""
+        if not specs:
+            return
+        for spec in specs:
+            self.coming[spec.name] = Coming(spec, [done] if done is not None else [])
+        groups = tuple((GroupName(spec.name), msgspec.msgpack.encode(spec)) for spec in specs)
+        self.manager.carry_out(CreateGroups(groups, facts or {}), self._on_created)
 
-    def _add(self, record: GroupRecord) -> Hosting:
+    def _on_created(self, m: ChoreDone) -> None:
+        assert isinstance(m.chore, CreateGroups)
+        error = storage_fault(m.error)
+        if error is not None:
+            for name, _ in m.chore.groups:
+                what = "group=%s has no member here: %s"
+                self.manager.say(f"group {name}", what, name, error)
+                self._tell_created(name, None, error)
+        for record in m.records:
+            self._begin(record)
+        self.manager.arrivals.look()
+
+    def _begin(self, record: GroupRecord) -> None:
+        manager, name = self.manager, record.name
+        spec = self.coming[name].spec
+        # An older copy gives numbers, and so names, a second time.
+        if manager.renewal is not None or manager.citizen.was_removed(spec):
+            self.drop(self._add(record, starts=False))
+            what = "the group was removed, or the node begins anew"
+            self._tell_created(name, None, Unavailable(what, group=name, node=manager.start.name))
+            return
+        if name == CLUSTER_GROUP:
+            manager.citizen.belong(spec.uid)
+        self._tell_created(name, self._add(record), None)
+
+    def _tell_created(self, name: str, hosting: Hosting | None, error: FleetError | None) -> None:
+        for done in self.coming.pop(name).waiting:
+            done(hosting, error)
+
+    def _add(self, record: GroupRecord, starts: bool = True) -> Hosting:
         manager = self.manager
         spec: GroupSpec = read_fact(record.spec, GroupSpec, "group record", group=record.name)
         incarnation = manager.store.identity.incarnation
@@ -97,10 +150,10 @@ class Hostings:
             member = halted.member
         hosting = Hosting(record, spec, member)
         self.by_number[record.number] = self.by_name[spec.name] = self.by_member[member] = hosting
-        if halted is None:
-            self.start_member(hosting)
-        else:
+        if halted is not None:
             hosting.trouble, hosting.ill = halted.why, halted.ill
+        elif starts:
+            self.start_member(hosting)
         return hosting
 
     def start_member(self, hosting: Hosting) -> None:
@@ -149,31 +202,24 @@ class Hostings:
         self.by_member.pop(hosting.member, None)
         if self.by_name.get(spec.name) is hosting:
             del self.by_name[spec.name]
-        try:
-            if spec.founded is not None:
-                self.left.add(spec.uid)
-                self._remember_left(self.left)
-            manager.carry_out(DropGroup(hosting.record.number))
-            if hosting.record.number in self.halted:
-                del self.halted[hosting.record.number]
-                self._remember_halted(self.halted)
-        except StorageFault as error:
-            log.error("group=%s %s: its data stays for now: %s", spec.name, hosting.member, error)
+        facts = {}
+        if spec.founded is not None:  # with its data only: else this disk would found it again
+            self.left.add(spec.uid)
+            facts[LEFT_KEY] = self._left_bytes()
+        if self.halted.pop(hosting.record.number, None) is not None:
+            facts[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
+        manager.carry_out(DropGroup(hosting.record.number, facts))
         log.info("group=%s %s left; its data goes", spec.name, hosting.member)
         manager.citizen.on_dropped(hosting)
 
     def forget_left(self, uids: set[int]) -> None:
-        """Asked for again, as long as they are there: no harm if the disk errs."""
-        if not self.left & uids:
-            return
-        try:
-            self._remember_left(self.left - uids)
-        except StorageFault as error:
-            log.error("node=%s cannot forget the groups it left: %s", self.manager.start.name, error)
+        """No harm if the disk errs: they are forgotten with the next change, or after a restart."""
+        if self.left & uids:
+            self.left -= uids
+            self.manager.carry_out(PutMeta(LEFT_KEY, self._left_bytes()))
 
-    def _remember_left(self, left: set[int]) -> None:
-        self.manager.store.put_meta(LEFT_KEY, msgspec.msgpack.encode(sorted(left)))
-        self.left = left
+    def _left_bytes(self) -> bytes:
+        return msgspec.msgpack.encode(sorted(self.left))
 
     def on_member_stopped(self, m: MemberStopped) -> None:
         hosting = self.by_member.get(m.member)
@@ -186,20 +232,13 @@ class Hostings:
         hosting.ill = m.ill
         hosting.full_at = self.manager.now() if m.is_full else None
         if m.ill == CONFLICT:
-            halted = Halted(hosting.member, CONFLICT, m.error)
-            try:
-                self._remember_halted(self.halted | {hosting.record.number: halted})
-            except StorageFault as error:
-                log.error("group=%s %s is halted only until a restart: %s", m.member, m.error, error)
+            self.halted[hosting.record.number] = Halted(hosting.member, CONFLICT, m.error)
+            self.manager.carry_out(PutMeta(HALTED_KEY, msgspec.msgpack.encode(self.halted)))
         self._trouble(hosting, m.error, m.restart)
 
-    def _remember_halted(self, halted: dict[int, Halted]) -> None:
-        self.halted = halted
-        self.manager.store.put_meta(HALTED_KEY, msgspec.msgpack.encode(halted))
-
-    def give_up_all(self, why: str) -> None:
-        """None of these members runs again: each is removed from its group and replaced (S83). Raises
-        StorageFault: they stop all the same, until the next start."""
+    def give_up_all(self, why: str) -> dict[str, bytes]:
+        """None of these members runs again: each is removed from its group and replaced (S83). Gives the
+        facts that have to be durable for this to hold after a restart."""
         manager = self.manager
         for hosting in self.by_number.values():
             if hosting.is_dropped or hosting.ill:
@@ -209,7 +248,8 @@ class Hostings:
             if hosting.address is not None:
                 manager.send(hosting.address, ActorExitRequest())
         halted = {n: Halted(one.member, one.ill, one.trouble) for n, one in self.by_number.items() if one.ill}
-        self._remember_halted(self.halted | halted)
+        self.halted.update(halted)
+        return {HALTED_KEY: msgspec.msgpack.encode(self.halted)}
 
     def on_child_exited(self, address: ActorAddress) -> None:
         """A member that was told to go, or one that died without a word."""
@@ -265,3 +305,10 @@ class Hostings:
         if self.is_full(hosting) and not hosting.leads:
             state = DISK_FULL
         return MemberInfo(hosting.spec.name, hosting.member, state, hosting.leads, hosting.ill)
+
+
+def storage_fault(error: Exception | None) -> FleetError | None:
+    """As whoever asked is told."""
+    if error is None or isinstance(error, FleetError):
+        return error
+    return StorageFault(f"{type(error).__name__}: {error}")

@@ -1,6 +1,9 @@
 """The actor that owns a node: its disk, its registry, its members, and its place in the cluster."""
 
+from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -53,7 +56,7 @@ from fleet.actors.node.arrivals import Arrivals
 from fleet.actors.node.cluster_membership import Citizen
 from fleet.actors.node.disk import Disk
 from fleet.actors.node.founding import MESSAGES, Seeding
-from fleet.actors.node.hosted_members import Hosting, Hostings
+from fleet.actors.node.hosted_members import WAITING_MAX, Created, Hosting, Hostings
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND, KnownNodes
 from fleet.actors.node.reconciler import Healer
 from fleet.actors.node.records import read_fact
@@ -74,11 +77,12 @@ from fleet.errors import (
     StorageFault,
     Unavailable,
 )
-from fleet.interfaces import Chore, ChoreDone, DropGroup, Durable, PutMeta
+from fleet.interfaces import Chore, ChoreDone, DropGroup, Durable, PutMeta, Renew
 from fleet.objects.executor import DataMachine
 from fleet.objects.payload import class_name, decode_class
 from fleet.raft.ids import Millis, NodeName
 from fleet.storage.lmdb_store import LmdbStore
+from fleet.storage.writer import carry_out
 
 ROUND_MS: Millis = 1000
 SAY_EVERY_MS: Millis = 60_000
@@ -117,6 +121,10 @@ class NodeManager(GuardedActor):
         self.token = 1 << 32
         """Beyond those of the questions that `requests` asks: all of them are answered to this actor."""
         self.is_stopping = False
+        self.under_way: deque[Callable[[ChoreDone], None] | None] = deque()
+        """Who is to hear of each chore; the disk does them in order."""
+        self.renewal: Renew | None = None
+        """This directory is an older copy, and is just becoming another one."""
         self.clones: dict[NodeName, tuple[str, Millis]] = {}
         """Where the second process of a node's directory was, and when it was told."""
 
@@ -169,7 +177,8 @@ class NodeManager(GuardedActor):
         self.admission.begin()
 
     def _count_boot(self) -> int:
-        """One more than the last time, on disk before anything leaves this node."""
+        """One more than the last time, on disk before anything leaves this node: it waits for that, as it
+        serves nobody yet."""
         data = self.store.get_meta(BOOT_KEY)
         boot = 1 + (int(read_fact(data, int, BOOT_KEY)) if data else 0)
         try:
@@ -230,6 +239,8 @@ class NodeManager(GuardedActor):
                 self.healer.go_on()
             case "founding":
                 self.seeding.on_time()
+            case "renew":
+                self._renew()
             case ("found", founders):
                 self.citizen.found(founders)
             case ("start", int(number)):
@@ -326,7 +337,7 @@ class NodeManager(GuardedActor):
         """This directory was put back: what it promised and acknowledged since is not in it. It goes on as a
         new one: its members are removed by their groups and replaced, and none of their names comes again."""
         me = self.nodes.me
-        if (m.incarnation, m.boot) != (me.incarnation, me.boot):
+        if (m.incarnation, m.boot) != (me.incarnation, me.boot) or self.renewal is not None:
             return
         if self.citizen.has_progressed and self.now() - self.started_at > SETTLED_MS:
             what = "node=%s goes on, for the cluster has committed with it since; node %s remembers %d "
@@ -337,14 +348,21 @@ class NodeManager(GuardedActor):
             f"{m.remembered}"
         )
         log.error("node=%s: %s; its members are replaced by new ones", me.name, why)
-        incarnation = f"{me.incarnation}-{m.remembered + 1}"
-        try:
-            self.hostings.give_up_all(why)
-            self.store.renew(incarnation)
-        except StorageFault as error:
-            log.error("node=%s cannot begin anew yet: %s", me.name, error)
-            return  # it is told again
-        self.nodes.me = replace(me, incarnation=incarnation)
+        facts = self.hostings.give_up_all(why)
+        self.renewal = Renew(f"{me.incarnation}-{m.remembered + 1}", facts)
+        self._renew()
+
+    def _renew(self) -> None:
+        if self.renewal is not None:
+            self.carry_out(self.renewal, self._on_renewed)
+
+    def _on_renewed(self, m: ChoreDone) -> None:
+        if m.error is not None:
+            self.say("renewal", "node=%s cannot begin anew yet: %s", self.start.name, m.error)
+            self.wake_in(ROUND_MS, "renew")
+            return
+        self.renewal = None
+        self.nodes.me = replace(self.nodes.me, incarnation=self.store.identity.incarnation)
         self.citizen.has_joined = False
         self._say_hello_to_everyone()
         self.citizen.round()
@@ -353,23 +371,21 @@ class NodeManager(GuardedActor):
     def _remember_nodes(self) -> None:
         self.carry_out(PutMeta(NODES_KEY, self.nodes.to_bytes()))
 
-    def carry_out(self, chore: Chore) -> None:
-        """What nobody waits for is written off the loop: a disk that hangs must not stop the node."""
+    def carry_out(self, chore: Chore, done: Callable[[ChoreDone], None] | None = None) -> None:
+        """Off the loop: a disk that hangs must not stop the node. `done` hears of it, else a failure is
+        logged."""
+        self.under_way.append(done)
         if self.disk is not None:
             self.send(self.disk, chore)
-            return
-        try:
-            match chore:
-                case PutMeta(key, value):
-                    self.store.put_meta(key, value)
-                case DropGroup(number):
-                    self.store.drop_group(number)
-        except StorageFault as error:
-            self.on_chore_done(ChoreDone(chore, error), None)
+        else:
+            self.on_chore_done(carry_out(self.store, chore), None)
 
     def on_chore_done(self, m: ChoreDone, sender: Any) -> None:
         """What was not written is written with the next change; what was not dropped goes after a restart."""
-        if m.error is not None:
+        done = self.under_way.popleft()
+        if done is not None:
+            done(m)
+        elif m.error is not None:
             match m.chore:
                 case PutMeta(key):
                     log.error("node=%s could not write its %s: %s", self.start.name, key, m.error)
@@ -426,6 +442,9 @@ class NodeManager(GuardedActor):
             if isinstance(m.op, AwaitMembers):
                 self.arrivals.take(m, m.op, m.reply_to or sender)
                 return
+            if isinstance(m.op, HostMember):
+                self._host_member(m.op, partial(self._tell_hosted, m.token, m.reply_to or sender))
+                return
             reply = OpReply(m.token, self._answer(m.op), cluster=own)
         except FleetError as error:
             reply = OpReply(m.token, None, ErrorRecord.of(error), cluster=own)
@@ -442,8 +461,6 @@ class NodeManager(GuardedActor):
             case CheckClass(data_class):
                 check_class(data_class)
                 return Done(0)
-            case HostMember():
-                return Hosted(self._host_member(op).member)
         raise BadArguments(f"a node manager does not know {type(op).__name__}")
 
     def _cluster_seen(self) -> ClusterSeen:
@@ -453,13 +470,28 @@ class NodeManager(GuardedActor):
         clones = {name: where for name, (where, told_at) in self.clones.items() if now - told_at < CLONE_MS}
         return ClusterSeen(self.nodes.me, view.whole() if view.rev else None, unreachable, clones)
 
-    def _host_member(self, m: HostMember) -> Hosting:
-        """The one that is here, unless the group has let go of it already."""
+    def _tell_hosted(
+        self, token: int, reply_to: ActorAddress, hosting: Hosting | None, error: FleetError | None
+    ) -> None:
+        value = Hosted(hosting.member) if hosting is not None else None
+        record = ErrorRecord.of(error) if error is not None else None
+        self.send(reply_to, OpReply(token, value, record, cluster=self.citizen.cluster_uid()))
+
+    def _host_member(self, m: HostMember, done: Created) -> None:
+        """The one that is here, unless the group has let go of it already; a new one when it is durable."""
         spec = m.spec
-        hosting = self.hostings.by_name.get(spec.name)
-        if spec.name == CLUSTER_GROUP:
-            self.citizen.belong(spec.uid)
-        elif hosting is not None and spec.cluster != hosting.spec.cluster:
+        hosting, coming = self.hostings.by_name.get(spec.name), self.hostings.coming.get(spec.name)
+        where = {"group": spec.name, "node": self.start.name}
+        facts = self.citizen.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
+        if self.renewal is not None:
+            raise Unavailable("its directory is an older copy, and it just begins anew", **where)
+        if coming is not None:
+            if coming.spec.uid != spec.uid or len(coming.waiting) >= WAITING_MAX:
+                raise CleanupOngoing("a member is just being created", **where)
+            coming.waiting.append(done)
+            return
+        is_foreign = hosting is not None and spec.cluster != hosting.spec.cluster
+        if hosting is not None and is_foreign and spec.name != CLUSTER_GROUP:
             raise wrong_cluster(self.start.address or self.start.name, hosting.spec.cluster, spec.cluster)
         if hosting is not None and hosting.spec.uid != spec.uid:
             if spec.uid < hosting.spec.uid:
@@ -468,13 +500,14 @@ class NodeManager(GuardedActor):
             self.hostings.drop(hosting)
             hosting = None
         if hosting is not None and hosting.ill:
-            raise CleanupOngoing("a former member is to be removed", group=spec.name, node=self.start.name)
+            raise CleanupOngoing("a former member is to be removed", **where)
         if hosting is not None:
-            return hosting
+            done(hosting, None)
+            return
         if any(one.is_dropped and one.spec.name == spec.name for one in self.hostings.by_number.values()):
-            raise CleanupOngoing("a former member is just leaving", group=spec.name, node=self.start.name)
+            raise CleanupOngoing("a former member is just leaving", **where)
         check_class(spec.data_class)
-        return self.hostings.create(spec)
+        self.hostings.create([spec], done, facts)
 
     def on_op_reply(self, m: OpReply, sender: Any) -> None:
         """To a step of healing, to a look at a member, or to a question of this node as a client."""

@@ -246,8 +246,9 @@ class Invariants:
     def written(self, process: "Process", writes: Sequence[Write]) -> None:
         """These are durable now."""
         for write in writes:
-            hosting = process.homes.get(write.group) or process.hostings.by_number[write.group]
-            self._note(self.past(hosting.spec), hosting.member, write)
+            hosting = process.homes.get(write.group) or process.hostings.by_number.get(write.group)
+            if hosting is not None:  # else it came and went within one turn
+                self._note(self.past(hosting.spec), hosting.member, write)
 
     def _note(self, past: GroupPast, member: MemberId, write: Write) -> None:
         need = self.world.need

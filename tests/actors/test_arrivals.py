@@ -23,7 +23,7 @@ class Node:
         self.sent: list[tuple[Any, Any]] = []
         self.view = SimpleNamespace(rev=6)
         self.start = SimpleNamespace(name="n1")
-        self.hostings: Any = SimpleNamespace(by_name={})
+        self.hostings: Any = SimpleNamespace(by_name={}, coming={})
         self.arrivals = Arrivals(self)  # type: ignore[arg-type]
 
     def send(self, target: Any, message: Any) -> None:

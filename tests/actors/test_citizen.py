@@ -22,12 +22,16 @@ class Hosts:
     def __init__(self) -> None:
         self.by_number: dict[int, Any] = {}
         self.by_name: dict[str, Any] = {}
+        self.coming: dict[str, Any] = {}
         self.left: set[int] = set()
         self.dropped: list[str] = []
+        self.creations = 0
 
-    def create(self, spec: GroupSpec) -> None:
-        hosting = SimpleNamespace(spec=spec, is_dropped=False)
-        self.by_number[len(self.by_number) + 1] = self.by_name[spec.name] = hosting
+    def create(self, specs: list[GroupSpec]) -> None:
+        self.creations += 1
+        for spec in specs:
+            hosting = SimpleNamespace(spec=spec, is_dropped=False)
+            self.by_number[len(self.by_number) + 1] = self.by_name[spec.name] = hosting
 
     def drop(self, hosting: Any) -> None:
         hosting.is_dropped = True
@@ -51,6 +55,7 @@ class Desk(Citizen):
             start=SimpleNamespace(name=N1, address="n1:1", zone="n1", weight=1.0, active=True),
             seeding=SimpleNamespace(is_open=False),
             store=SimpleNamespace(identity=identity),
+            renewal=None,
             healer=SimpleNamespace(notice=lambda hosting: None),
             admission=SimpleNamespace(may_register=lambda: True),
             registry="registry",
@@ -87,6 +92,14 @@ def test_a_node_founds_the_groups_that_name_its_disk_and_no_others(desk: Desk) -
     assert spec.member == "n1@a.g5" and spec.founded.member == "n2@b.g5"
     desk._take_part({"mine"})
     assert len(desk.hosts.by_number) == 1
+
+
+def test_s74_fifty_new_groups_are_created_at_once(desk: Desk) -> None:
+    for uid in range(50):
+        desk.add(f"g{uid}", uid, "n1@a")
+    desk.hosts.coming = {"g7": None}
+    desk._take_part(set(desk.view.groups))
+    assert len(desk.hosted()) == 49 and desk.hosts.creations == 1
 
 
 def test_who_takes_this_nodes_name_is_told_of_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
@@ -130,7 +143,7 @@ def test_a_group_that_this_disk_left_is_not_founded_again(desk: Desk) -> None:
 
 def test_members_of_removed_groups_are_dropped_and_reported_when_they_are_gone(desk: Desk) -> None:
     for uid, name in ((5, "removed"), (6, "replaced"), (7, "kept"), (200, "newer"), (8, CLUSTER_GROUP)):
-        desk.hosts.create(GroupSpec(name, b"class", GroupConfig(), uid, cluster=8))
+        desk.hosts.create([GroupSpec(name, b"class", GroupConfig(), uid, cluster=8)])
     desk.add("replaced", 60)
     desk.add("kept", 7)
     desk.view.removed = {
@@ -151,7 +164,7 @@ def test_members_of_removed_groups_are_dropped_and_reported_when_they_are_gone(d
 
 
 def test_a_node_that_sees_no_cluster_drops_nothing(desk: Desk) -> None:
-    desk.hosts.create(GroupSpec("g", b"class", GroupConfig(), 5))
+    desk.hosts.create([GroupSpec("g", b"class", GroupConfig(), 5)])
     desk.view.rev = 0
     desk.uid = 8
     desk._clean()

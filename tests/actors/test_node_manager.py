@@ -11,6 +11,7 @@ from thespian.actors import ActorExitRequest
 from fleet.actors.client.router import MANAGER
 from fleet.actors.messages.local import MemberStopped, Routes, StartNode
 from fleet.actors.messages.operator import (
+    DAMAGED,
     AddMember,
     CheckClass,
     ClusterSeen,
@@ -27,12 +28,12 @@ from fleet.actors.messages.operator import (
 )
 from fleet.actors.messages.peer import Clone, Hello, OlderCopy, PeerMail
 from fleet.actors.messages.values import GroupSpec, NodeInfo
-from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS
+from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS, Hostings
 from fleet.actors.node.known_nodes import ECHOES_MAX
 from fleet.actors.node.manager import REACHABLE_MS, ROUND_MS, NodeManager
 from fleet.actors.node.unjoined_members import STRAY_MS
 from fleet.errors import Damaged, FleetError, StorageFault
-from fleet.interfaces import Loaded
+from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, Loaded, Renew
 from fleet.objects.payload import encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
@@ -40,6 +41,7 @@ from fleet.raft.entries import Entry, Founded, MemberAdded
 from fleet.raft.ids import GroupName, MemberId, NodeName, member_id
 from fleet.raft.messages import AppendEntries
 from fleet.storage.memory_store import MemoryStore
+from fleet.storage.writer import carry_out
 from tests.actors.base.helpers import Bench
 from tests.processes.classes import Counter
 
@@ -324,6 +326,54 @@ def test_a_repeated_request_for_a_member_gives_the_same_one(bench: NodeBench) ->
     first, second = bench.host(), bench.host()
     assert first == second and first.value == Hosted(member_id(N1, "aaaa", 1))
     assert len(bench.store.groups()) == 1
+
+
+def test_s74_a_member_is_told_of_when_it_is_durable_to_all_who_asked(bench: NodeBench) -> None:
+    manager = bench.kernel.instance(bench.manager)
+    manager.disk = bench.me
+    spec = GroupSpec("g", encode_class(Counter), GroupConfig(), 7)
+    got = [*bench.ask(bench.manager, NodeRequest(5, bench.me, HostMember(spec, ())))]
+    got += bench.ask(bench.manager, NodeRequest(6, bench.me, HostMember(spec, ())))
+    (chore,) = [one for one in got if type(one) is CreateGroups]
+    assert OpReply not in map(type, got) and bench.store.groups() == []
+    other = bench.ask(bench.manager, NodeRequest(7, bench.me, HostMember(replace(spec, uid=9), ())))
+    (refused,) = [one.error for one in other if type(one) is OpReply]
+    assert refused is not None and refused.kind == "CleanupOngoing"
+    told = bench.ask(bench.manager, carry_out(bench.store, chore))
+    hosted = Hosted(member_id(N1, "aaaa", 1))
+    assert [(one.token, one.value) for one in told if type(one) is OpReply] == [(5, hosted), (6, hosted)]
+
+
+def test_s83_an_older_copy_creates_nothing_until_it_has_another_name(bench: NodeBench) -> None:
+    """It gives numbers, and so the names of members, a second time."""
+    manager = bench.kernel.instance(bench.manager)
+    bench.host("before", 5)
+    manager.disk = bench.me
+    spec = GroupSpec("g", encode_class(Counter), GroupConfig(), 7)
+    (create,) = [
+        one
+        for one in bench.ask(bench.manager, NodeRequest(5, bench.me, HostMember(spec, ())))
+        if type(one) is CreateGroups
+    ]
+    (renew,) = [
+        one for one in bench.ask(bench.manager, OlderCopy("aaaa", 1, 8, N2)) if type(one) is Renew
+    ]
+    told = bench.ask(bench.manager, carry_out(bench.store, create))
+    told += bench.ask(bench.manager, NodeRequest(6, bench.me, HostMember(replace(spec, name="h"), ())))
+    refused = [one.error.kind for one in told if type(one) is OpReply and one.error is not None]
+    assert refused == ["Unavailable"] * 2
+    drops = [one for one in told if type(one) is DropGroup]
+    assert [drop.group for drop in drops] == [2] and bench.members()[0].ill == DAMAGED
+    failed = ChoreDone(renew, StorageFault("it errs"))
+    bench.ask(bench.manager, failed)
+    assert manager.nodes.me.incarnation == "aaaa"
+    (renew,) = [one for one in bench.advance(ROUND_MS / 1000 + 0.1) if type(one) is Renew]
+    for chore in (*drops, renew):
+        bench.ask(bench.manager, carry_out(bench.store, chore))
+    assert manager.nodes.me.incarnation == "aaaa-9"
+    again = Hostings(manager)
+    again.load()
+    assert [info.ill for info in again.infos()] == [DAMAGED]
 
 
 def asked_of_groups(got: list[Any]) -> list[Any]:
