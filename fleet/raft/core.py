@@ -1,8 +1,8 @@
 """The consensus core of one member: `step(now, event)` in, `take_ready()` out.
 
 It never reads a clock, a random source or a socket; persistence is asked for in one output and reported
-done in a later input. What a member knows stands in `state.py`; roles and terms change in `change.py`
-only; what happens on which event in which role stands in `table.py`.
+done in a later input. What a member knows stands in `state.py`; roles and terms change in
+`transitions.py` only; what happens on which event in which role stands in `table.py`.
 """
 
 from dataclasses import dataclass

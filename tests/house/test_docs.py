@@ -1,4 +1,4 @@
-"""The table of scenarios names tests that exist, and leaves no scenario out."""
+"""The docs name files and tests that exist, and the table of scenarios leaves none out."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,21 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "fleet" / "docs" / "scenarios.md").read_text()
 ROWS = re.findall(r"^\| (S\d\d)\*? \| [^|]+ \| (.+?) \| ([^|]*) \|$", TEXT, re.M)
 
+DOCS = [ROOT / "README.md", *sorted((ROOT / "fleet" / "docs").rglob("*.md"))]
+FOLDERS = (".ci/", "actors/", "fleet/", "sim/", "storage/", "tests/")
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    named = [name.partition("::")[0] for name in re.findall(r"`([\w./-]+(?:::\w+)?)`", text)]
+    paths = [ROOT / name for name in named if name.startswith(FOLDERS) or name.endswith((".py", ".md"))]
+    links = [page.parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
+    assert [str(path) for path in (*paths, *links) if not path.exists()] == []
+
 
 def test_each_scenario_has_its_row() -> None:
-    assert [name for name, _, _ in ROWS] == [f"S{number:02d}" for number in range(1, 66)]
+    assert [name for name, _, _ in ROWS] == [f"S{number:02d}" for number in range(1, 87)]
 
 
 @pytest.mark.parametrize(("name", "covered"), [row[:2] for row in ROWS], ids=[row[0] for row in ROWS])
