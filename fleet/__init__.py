@@ -12,7 +12,15 @@ from fleet.client.connection import Fleet, connect
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Reject, Rejected
 from fleet.node import Node
 from fleet.objects.context import ctx
-from fleet.objects.declare import Data, command, query
+from fleet.objects.declare import (
+    Command,
+    Data,
+    FunctionalCommand,
+    FunctionalQuery,
+    Query,
+    command,
+    query,
+)
 from fleet.objects.hooks import Committed, LeaderHooks
 from fleet.raft.config import GroupConfig
 
@@ -34,5 +42,10 @@ __all__ = [
     "ctx",
     "query",
 ]
+_LASTING: tuple[type, ...] = (Committed, Data, GroupConfig, LeaderHooks, type(ctx))
+_LASTING += (Command, Query, FunctionalCommand, FunctionalQuery)
+for _kind in _LASTING:  # a class that travels by value refers to these, also on disk: under names that stay
+    _kind.__module__ = __name__
+command.__module__ = query.__module__ = __name__
 logging.getLogger("fleet").addHandler(logging.NullHandler())
 __version__ = "0.1.0"

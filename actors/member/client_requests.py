@@ -7,10 +7,10 @@ from thespian.actors import ActorAddress
 
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.operator import DISK_FULL
-from fleet.actors.messages.values import ErrorRecord
 from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
 from fleet.objects.applier import Opened, Outcome
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.entries import Command, SessionClosed, SessionOpened
 from fleet.raft.events import Propose, Query
 from fleet.raft.ids import Index, MemberId, SessionId, node_of

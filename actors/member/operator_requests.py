@@ -18,7 +18,6 @@ from fleet.actors.messages.operator import (
     RemoveMember,
     TransferLeader,
 )
-from fleet.actors.messages.values import ErrorRecord
 from fleet.errors import (
     CannotRemoveLeader,
     ChangeInProgress,
@@ -30,7 +29,7 @@ from fleet.errors import (
     Unavailable,
     WouldBreakQuorum,
 )
-from fleet.objects.payload import class_name
+from fleet.objects.payload import ErrorRecord, class_name
 from fleet.raft.core import Core
 from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
 from fleet.raft.events import Change, Transfer

@@ -6,7 +6,8 @@ from msgspec import Meta, Struct
 from thespian.actors import ActorAddress
 
 from fleet.actors.base.wire import register
-from fleet.actors.messages.values import CALLS_MAX, Count, ErrorRecord, Name
+from fleet.actors.messages.values import CALLS_MAX, Count, Name
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import Index, SessionId
 
 

@@ -6,8 +6,9 @@ from msgspec import Meta, Struct
 from thespian.actors import ActorAddress
 
 from fleet.actors.base.wire import register
-from fleet.actors.messages.values import Count, ErrorRecord, GroupSpec, Name, NodeInfo, Where
+from fleet.actors.messages.values import Count, GroupSpec, Name, NodeInfo, Where
 from fleet.cluster.state import View
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Term
 

@@ -4,9 +4,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
-import fleet.errors
 from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
-from fleet.errors import FleetError
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import MemberId, Millis, NodeName
@@ -51,27 +49,3 @@ class GroupSpec(Struct, frozen=True, array_like=True):
     """Not None: it is one of the members that the group begins with."""
     cluster: Count = 0
     """The uid of the cluster group that knows this one: no other cluster may say that it was removed."""
-
-
-class ErrorRecord(Struct, frozen=True, array_like=True):
-    """A FleetError on its way to the caller."""
-
-    kind: str
-    what: str
-    facts: dict[str, str]
-
-    @classmethod
-    def of(cls, error: FleetError) -> "ErrorRecord":
-        facts = {key: _text(value) for key, value in error.facts.items()}
-        return cls(type(error).__name__, _text(error.what), facts)
-
-    def to_error(self) -> FleetError:
-        kind = getattr(fleet.errors, self.kind, None)
-        if not (isinstance(kind, type) and issubclass(kind, FleetError)):
-            kind = FleetError
-        return kind(self.what, **self.facts)
-
-
-def _text(value: object) -> str:
-    """As it can travel: half a surrogate pair, say of a file's name, has no UTF-8."""
-    return str(value).encode(errors="replace").decode()

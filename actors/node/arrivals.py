@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from thespian.actors import ActorAddress
 
 from fleet.actors.messages.operator import AwaitMembers, GroupRequest, NodeRequest, OpReply
-from fleet.actors.messages.values import ErrorRecord
 from fleet.errors import FleetError, Overloaded, Unavailable
+from fleet.objects.payload import ErrorRecord
 
 if TYPE_CHECKING:
     from fleet.actors.node.manager import NodeManager

@@ -18,7 +18,7 @@ from fleet.actors.runtime.actor import log
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, NodeRecord, View
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, Rejected, StorageFault, WrongCluster
-from fleet.objects.payload import decode_result, encode_call, encode_class
+from fleet.objects.payload import decode_result, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, Millis, NodeName, member_id
@@ -176,7 +176,7 @@ class Citizen:
                 log.info("%s not done yet: %s", about, trouble)
 
         deadline = self.manager.now() + COMMAND_MS
-        payload = encode_call(method, args, {})
+        payload = Cluster.__fleet_codec__.encode_call(method, args, {})
         self.requests.submit(Call(CLUSTER_GROUP, False, payload, deadline, finish))
 
     # -- rounds ------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ class Citizen:
         if self.is_reading or self.applied <= self.view.rev:
             return
         self.is_reading = True
-        payload = encode_call("view", (self.view.rev,), {})
+        payload = Cluster.__fleet_codec__.encode_call("view", (self.view.rev,), {})
         self.manager.send(own.address, LocalRead(payload))
 
     def on_local_answer(self, m: LocalAnswer, sender: ActorAddress) -> None:

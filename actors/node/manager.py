@@ -50,7 +50,7 @@ from fleet.actors.messages.operator import (
     OpValue,
 )
 from fleet.actors.messages.peer import Clone, Hello, OlderCopy
-from fleet.actors.messages.values import ErrorRecord, NodeInfo
+from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.admission import Admission
 from fleet.actors.node.arrivals import Arrivals
 from fleet.actors.node.cluster_membership import Citizen
@@ -79,7 +79,7 @@ from fleet.errors import (
 )
 from fleet.interfaces import Chore, ChoreDone, DropGroup, Durable, PutMeta, Renew
 from fleet.objects.executor import DataMachine
-from fleet.objects.payload import class_name, decode_class
+from fleet.objects.payload import ErrorRecord, class_name, decode_class
 from fleet.raft.ids import Millis, NodeName
 from fleet.storage.lmdb_store import LmdbStore
 from fleet.storage.writer import carry_out

@@ -18,10 +18,10 @@ from fleet.actors.messages.local import (
 )
 from fleet.actors.messages.operator import DISK_FULL, GroupRequest, OpReply
 from fleet.actors.messages.peer import PeerMail
-from fleet.actors.messages.values import ErrorRecord
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import MemberId, NodeName, node_of
 
 REGISTRY = "registry"

@@ -11,9 +11,10 @@ import click
 from fleet.cli.connection import Desk, client
 from fleet.cli.outcome import safe_repr
 from fleet.client.cluster_api import check_group_name
+from fleet.cluster.codec import codec_of
 from fleet.errors import NotDecodable
 from fleet.objects.handles import CallOptions, Kind
-from fleet.objects.payload import decode_result, encode_call
+from fleet.objects.payload import decode_result
 
 EPILOG = """
 An argument that is JSON or a Python literal is that: 5, -1, true, '[1, 2]', '{"a": 1}'. Any other is
@@ -60,7 +61,7 @@ def _ask(
         if not equals or not name.isidentifier():
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--kwarg")
         named[name] = value_of(text)
-    payload = encode_call(method, tuple(map(value_of, args)), named)
+    payload = codec_of(group).encode_call(method, tuple(map(value_of, args)), named)
     options = CallOptions()
     began_at = monotonic()
     reply = desk.fleet.submit(group, kind, method, payload, options)

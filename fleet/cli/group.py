@@ -273,7 +273,7 @@ def _cluster_record(survey: Survey) -> dict[str, Any]:
     ]
     return {
         "group": CLUSTER_GROUP,
-        "data_class": "fleet.cluster.state.Cluster",
+        "data_class": CLUSTER_GROUP,
         "replicas": len(wanted),
         "leader": survey.leaders.get(CLUSTER_GROUP),
         "members": held,

@@ -24,6 +24,7 @@ from fleet.errors import (
 )
 from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command, query
+from fleet.objects.packed import packed
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import GroupName, Index, MemberId, NodeName, member_id
 
@@ -140,6 +141,7 @@ def refuse(error: FleetError) -> NoReturn:
     raise Reject(error)
 
 
+@packed(group=GroupInfo, view=View)
 class Cluster(Data):
     """Invariant: a group's name is in `groups` or waits in `removed`, never both."""
 
@@ -338,9 +340,7 @@ class Cluster(Data):
             named = f"{len(names)} node{'' if len(names) == 1 else 's'}"
             what = f"group {name!r} has {wanted} replicas, and {named} to pin it to: {', '.join(names)}"
             refuse(BadArguments(what, group=name, replicas=wanted))
-        self.groups[name] = replace(
-            group, pinned=names, replicas=wanted, leader=NodeName(""), rev=ctx.index
-        )
+        self.groups[name] = replace(group, pinned=names, replicas=wanted, leader=NodeName(""), rev=ctx.index)
         return self.groups[name]
 
     @command

@@ -31,6 +31,7 @@ from msgspec import Struct
 from fleet.errors import ConfigError
 from fleet.objects.handles import Caller, CallOptions, CommandCall, Function, Kind, LocalCall, QueryCall
 from fleet.objects.hooks import LeaderHooks, check_hooks
+from fleet.objects.payload import PICKLED, Codec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,7 +110,7 @@ def _check_function(kind: Kind, function: Any) -> None:
         raise ConfigError(f"{name}: a {kind} takes self first")
 
 
-class _FunctionalCommand(Command[[Any], Any]):
+class FunctionalCommand(Command[[Any], Any]):
     """Static `command(state, arg) -> (result, state)` as a method of the object that holds `state`."""
 
     def __init__(self, pure: Function) -> None:
@@ -121,7 +122,7 @@ class _FunctionalCommand(Command[[Any], Any]):
         self.function = command
 
 
-class _FunctionalQuery(Query[[Any], Any]):
+class FunctionalQuery(Query[[Any], Any]):
     """Static `query(state, arg) -> result`, likewise."""
 
     def __init__(self, pure: Function) -> None:
@@ -147,6 +148,7 @@ class Data:
     """
 
     __fleet_version__: ClassVar[int] = 1
+    __fleet_codec__: ClassVar[Codec] = PICKLED
     __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
 
     # Also runs on the empty skeleton when a class arrives by value; the class's own attributes follow
@@ -260,7 +262,7 @@ def _methods(cls: type) -> dict[str, Method[..., Any]]:
 
 
 def _adopt_functional(cls: type) -> None:
-    for name, adopt in (("command", _FunctionalCommand), ("query", _FunctionalQuery)):
+    for name, adopt in (("command", FunctionalCommand), ("query", FunctionalQuery)):
         pure = cls.__dict__.get(name)
         if isinstance(pure, staticmethod):
             if not isinstance(inspect.getattr_static(cls, "new", None), staticmethod):
@@ -286,7 +288,7 @@ def _check_class(cls: type) -> None:
             raise ConfigError(f"{cls_name}.{name} is both a field and a {method.kind}; rename one")
         if name.startswith("_"):
             raise ConfigError(f"{cls_name}.{name}: a {method.kind} cannot begin with an underscore")
-        if name in RESERVED and not isinstance(method, (_FunctionalCommand, _FunctionalQuery)):
+        if name in RESERVED and not isinstance(method, (FunctionalCommand, FunctionalQuery)):
             raise ConfigError(f"{cls_name}.{name}: reserved names are {', '.join(sorted(RESERVED))}")
     init = inspect.getattr_static(cls, "__init__")
     missing = [name for name in fields if _first_value(cls, name) is None]

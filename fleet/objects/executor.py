@@ -6,7 +6,6 @@ samples or keeps a dump only decides how much is checked, never what a command a
 """
 
 import inspect
-import pickle
 from operator import is_
 from typing import Any
 
@@ -25,13 +24,11 @@ from fleet.objects.declare import Data, shape_of
 from fleet.objects.handles import Function, Kind
 from fleet.objects.payload import (
     FATAL,
-    decode_call,
+    Codec,
     describe,
     encode_bad_call,
     encode_failed,
     encode_impure,
-    encode_ok,
-    encode_rejected,
     encode_value,
 )
 
@@ -71,6 +68,10 @@ class DataMachine:
         self._commands = shape.commands
         self._queries = shape.queries
         self._version: int = cls.__fleet_version__
+        codec: Codec = cls.__fleet_codec__
+        self._codec = codec
+        self._decode_call, self._encode_ok = codec.decode_call, codec.encode_ok
+        self._encode_state = codec.encode_state
         self._own_state: Function | None = getattr(cls, "__getstate__")
         if self._own_state is getattr(object, "__getstate__"):  # also the __dict__, or None if empty
             self._own_state = None
@@ -103,7 +104,7 @@ class DataMachine:
         """As `fleet.interfaces.Machine` has it. Nodes with other modules than the leader's may still fail to
         decode what it let pass; they halt rather than differ."""
         try:
-            method, args, kwargs = decode_call(payload)
+            method, args, kwargs = self._decode_call(payload)
         except BadArguments as error:
             return error.what
         function = self._commands.get(method)
@@ -117,7 +118,7 @@ class DataMachine:
         return _unbindable(method, inspect.signature(function, follow_wrapped=False), args, kwargs)
 
     def _apply(self, payload: bytes) -> tuple[bytes, bool]:
-        method, args, kwargs = decode_call(payload)
+        method, args, kwargs = self._decode_call(payload)
         function = self._commands.get(method)
         if function is None:
             return encode_bad_call(self._no_such("command", method)), True
@@ -136,7 +137,7 @@ class DataMachine:
                 return encode_bad_call(misfit), True
             return self._failed(error, before)
         try:
-            return encode_ok(value), True
+            return self._encode_ok(value), True
         except FATAL:
             raise
         except BaseException as error:
@@ -151,7 +152,7 @@ class DataMachine:
 
     def _refused(self, refusal: Reject, before: bytes | None) -> tuple[bytes, bool]:
         try:
-            result = encode_rejected(refusal.value)
+            result = self._codec.encode_rejected(refusal.value)
         except FATAL:
             raise
         except BaseException as error:
@@ -182,7 +183,7 @@ class DataMachine:
 
     def _query(self, payload: bytes) -> tuple[bytes, bool]:
         try:
-            method, args, kwargs = decode_call(payload)
+            method, args, kwargs = self._decode_call(payload)
         except BadArguments as error:
             return encode_bad_call(str(error)), True
         except FATAL as error:
@@ -193,7 +194,7 @@ class DataMachine:
         before = self._dump_if_possible() if self._is_checked(method) else None
         held = None if self._own_state else list(self._object.__dict__.values())
         try:
-            result = encode_ok(function(self._object, *args, **kwargs))
+            result = self._encode_ok(function(self._object, *args, **kwargs))
         except Reject as refusal:
             result = self._query_refused(refusal)
         except BaseException as error:
@@ -209,7 +210,7 @@ class DataMachine:
 
     def _query_refused(self, refusal: Reject) -> bytes:
         try:
-            return encode_rejected(refusal.value)
+            return self._codec.encode_rejected(refusal.value)
         except BaseException as error:
             return self._query_failed(_no_result(error, "Reject", refusal.value))
 
@@ -237,7 +238,7 @@ class DataMachine:
         return encode_impure(f"{self._class.__name__}.{method} changed the object", changed)
 
     def _changed_fields(self, before: bytes) -> str:
-        was, now = pickle.loads(before), self._state()
+        was, now = self._codec.decode_state(memoryview(before)), self._state()
         if not isinstance(was, dict) or not isinstance(now, dict):
             return ""
         return ", ".join(
@@ -288,7 +289,7 @@ class DataMachine:
                 module=cls.__module__,
             )
         try:
-            raw = pickle.loads(memoryview(state)[_VERSION_BYTES:])
+            raw = self._codec.decode_state(memoryview(state)[_VERSION_BYTES:])
             if version < self._version:
                 raw = cls.migrate(version, raw)
             revived = cls.__new__(cls)
@@ -313,7 +314,7 @@ class DataMachine:
         data = self._dump
         if data is None:
             try:
-                data = encode_value(self._state())
+                data = self._encode_state(self._state())
             except MemoryError:
                 raise
             except Exception as error:

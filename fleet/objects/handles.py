@@ -23,7 +23,7 @@ from msgspec import Struct
 from fleet.blocking import check_may_block
 from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
 from fleet.objects.context import RUNNING
-from fleet.objects.payload import decode_result, encode_call
+from fleet.objects.payload import decode_result
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -157,20 +157,20 @@ class Call(_Described, Generic[P, R]):
             raise WouldDeadlock(f"{self!r} is called from inside a command or query")
         check_may_block("a call")
         caller, options = self._caller, self._options
-        payload = encode_call(self._name, args, kwargs)
+        payload = self._class.__fleet_codec__.encode_call(self._name, args, kwargs)
         reply = caller.submit(self._group, self.kind, self._name, payload, options)
         return cast(R, decode_result(caller.wait(reply, options)))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         if RUNNING.context is not None:
             raise ImpureCommand(f"{self!r} is submitted from inside a command; every member would send it")
-        payload = encode_call(self._name, args, kwargs)
+        payload = self._class.__fleet_codec__.encode_call(self._name, args, kwargs)
         return self._caller.submit(self._group, self.kind, self._name, payload, self._options)
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         if RUNNING.context is not None:
             raise ImpureCommand(f"{self!r} is awaited inside a command; every member would send it")
-        payload = encode_call(self._name, args, kwargs)
+        payload = self._class.__fleet_codec__.encode_call(self._name, args, kwargs)
         return self._caller.submit_aio(self._group, self.kind, self._name, payload, self._options)
 
     def options(self, *, timeout: float | None = None, wait_when_full: bool | None = None) -> Self:

@@ -1,21 +1,27 @@
 """Encoding at the border: what a call, a result and a data class are as bytes.
 
 Everything that crosses is bytes before anybody else can touch it, so an argument or a result is never
-shared between a caller and a replicated object. Plain pickle is used where it can be (0.5 us against
-about 20 us for cloudpickle), cloudpickle where a class or function has to travel by value.
+shared between a caller and a replicated object. For users' classes plain pickle is used where it can be
+(0.5 us against about 20 us for cloudpickle), cloudpickle where a class or function has to travel by value.
+What is the library's own names no module of it, so that moving a file leaves every disk readable: its data
+classes and the values of its calls travel under registered tags (`BUILT_IN`, `fleet.objects.packed`), its
+errors by their class's name in `fleet.errors`.
 
 Nothing here is safe against a hostile sender; links are authenticated before any of it is read.
 """
 
 import pickle
 import re
+from collections.abc import Callable
+from importlib import import_module
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import cloudpickle
 import msgspec
 from msgspec import Struct
 
+import fleet.errors
 from fleet.blocking import importing
 from fleet.errors import (
     BadArguments,
@@ -45,10 +51,30 @@ _COMMAND_FAILED = 2
 _QUERY_FAILED = 3
 _BAD_CALL = 4
 _IMPURE = 5
+PACKED = 6
+"""A value of ours: tag and value, as msgpack."""
+_REFUSED = 7
+"""A command of ours refused, with an error of `fleet.errors`."""
 
 _OURS = frozenset({"fleet.objects.payload", "fleet.objects.declare", "fleet.objects.executor"})
 _MESSAGE_MAX = 2000
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
+
+class Codec(Protocol):
+    """How the calls of a data class, what they answer and its state are bytes."""
+
+    def encode_call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes: ...
+
+    def decode_call(self, payload: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]]: ...
+
+    def encode_ok(self, value: Any) -> bytes: ...
+
+    def encode_rejected(self, value: Any) -> bytes: ...
+
+    def encode_state(self, state: Any) -> bytes: ...
+
+    def decode_state(self, data: memoryview) -> Any: ...
 
 
 # -- values -----------------------------------------------------------------------------------------
@@ -124,6 +150,52 @@ def decode_call(payload: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
 encode_ok = encode_value
 
 
+class ErrorRecord(Struct, frozen=True, array_like=True):
+    """A FleetError on its way to the caller: the class's name in `fleet.errors`, the words, the facts."""
+
+    kind: str
+    what: str
+    facts: dict[str, str]
+
+    @classmethod
+    def of(cls, error: FleetError) -> "ErrorRecord":
+        facts = {key: _text(value) for key, value in error.facts.items()}
+        return cls(type(error).__name__, _text(error.what), facts)
+
+    def to_error(self) -> FleetError:
+        kind = getattr(fleet.errors, self.kind, None)
+        if not (isinstance(kind, type) and issubclass(kind, FleetError)):
+            kind = FleetError
+        return kind(self.what, **self.facts)
+
+
+def _text(value: object) -> str:
+    """As it can travel: half a surrogate pair, say of a file's name, has no UTF-8."""
+    return str(value).encode(errors="replace").decode()
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_read_packed = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw]).decode
+_read_error = msgspec.msgpack.Decoder(ErrorRecord).decode
+_result_tags: dict[type, str] = dict.fromkeys((type(None), bool, int, float, str, bytes), "")
+_result_readers: dict[str, Any] = {"": msgspec.msgpack.Decoder().decode}
+
+
+def register_result(tag: str, kind: type) -> None:
+    """Let methods of built-in data classes answer with this Struct."""
+    assert _result_tags.setdefault(kind, tag) == tag and tag not in _result_readers, f"{tag!r} is taken"
+    _result_readers[tag] = msgspec.msgpack.Decoder(kind).decode
+
+
+def encode_packed(value: Any) -> bytes:
+    """Raises KeyError for a type that is not registered, or what msgspec raises."""
+    return bytes((PACKED,)) + _encode((_result_tags[type(value)], value))
+
+
+def encode_refused(error: FleetError) -> bytes:
+    return bytes((_REFUSED,)) + _encode(ErrorRecord.of(error))
+
+
 def encode_rejected(value: Any) -> bytes:
     return bytes((_REJECTED,)) + encode_value(value)
 
@@ -149,11 +221,28 @@ def decode_result(data: bytes) -> Any:
     """
     if data and data[0] == _PICKLE:
         return _loaded(data)
+    if data and data[0] == PACKED:
+        return _unpacked(data)
     raise _error_of(data)
+
+
+def _unpacked(data: bytes) -> Any:
+    try:
+        tag, body = _read_packed(memoryview(data)[1:])
+        return _result_readers[tag](body)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise NotDecodable(f"not a result that this version knows: {error!r}") from error
 
 
 def _error_of(data: bytes) -> FleetError:
     tag, body = data[:1], data[1:]
+    if tag == bytes((_REFUSED,)):
+        try:
+            return Rejected(_read_error(body).to_error())
+        except (msgspec.MsgspecError, UnicodeDecodeError) as trouble:
+            return NotDecodable(f"not the record of a refusal: {trouble}")
     if tag == bytes((_REJECTED,)):
         return Rejected(_loaded(body))
     if tag == bytes((_COMMAND_FAILED,)):
@@ -215,24 +304,55 @@ def _where(traceback: TracebackType | None, home: str) -> str:
     return found
 
 
+class _Pickled:
+    """Of users' classes."""
+
+    encode_call = staticmethod(encode_call)
+    decode_call = staticmethod(decode_call)
+    encode_ok = staticmethod(encode_ok)
+    encode_rejected = staticmethod(encode_rejected)
+    encode_state = staticmethod(encode_value)
+    decode_state = staticmethod(pickle.loads)
+
+
+PICKLED: Codec = _Pickled()
+
+
 # -- data classes -----------------------------------------------------------------------------------
 
 
-class ClassRef(Struct, frozen=True, array_like=True):
-    """A data class as a node keeps it: what people call it, and what loads it."""
+BUILT_IN = {
+    "fleet:cluster": ("fleet.cluster.state", "Cluster"),
+    "fleet:demo": ("fleet.cli.demo.data", "Counter"),
+}
+"""The library's own data classes: tag, module now, name. Disks hold the tag, for ever."""
+_built_in_tags = {place: tag for tag, place in BUILT_IN.items()}
+
+
+class BuiltIn(Struct, frozen=True, array_like=True, tag=0):
+    """A data class of ours as a node keeps it."""
+
+    tag: str
+
+
+class ClassRef(Struct, frozen=True, array_like=True, tag=1):
+    """A user's data class as a node keeps it: what people call it, and what loads it."""
 
     name: str
     module: str
     pickled: bytes
 
 
-_read_class_ref = msgspec.msgpack.Decoder(ClassRef).decode
+_read_class_ref: Callable[[bytes], BuiltIn | ClassRef] = msgspec.msgpack.Decoder(BuiltIn | ClassRef).decode
 
 
 def encode_class(cls: type) -> bytes:
-    """By reference for importable modules; by value for `__main__`, local classes and modules
-    registered with `cloudpickle.register_pickle_by_value`.
+    """By tag for the library's own; by reference for importable modules; by value for `__main__`, local
+    classes and modules registered with `cloudpickle.register_pickle_by_value`.
     """
+    tag = _built_in_tags.get((cls.__module__, cls.__qualname__))
+    if tag is not None:
+        return _encode(BuiltIn(tag))
     try:
         pickled = cloudpickle.dumps(cls, PROTOCOL)
     except MemoryError:
@@ -241,35 +361,46 @@ def encode_class(cls: type) -> bytes:
         raise NotEncodable(
             f"the class {cls.__qualname__} cannot be sent by value: {_message(error)}", module=cls.__module__
         ) from error
-    return msgspec.msgpack.encode(ClassRef(cls.__qualname__, cls.__module__, pickled))
+    return _encode(ClassRef(cls.__qualname__, cls.__module__, pickled))
 
 
 def class_name(data: bytes) -> str:
-    """For people: module and name. Loads nothing."""
+    """For people: module and name, or the tag. Loads nothing."""
     ref = _class_ref(data)
-    return f"{ref.module}.{ref.name}"
+    return ref.tag if isinstance(ref, BuiltIn) else f"{ref.module}.{ref.name}"
 
 
 def decode_class(data: bytes) -> type:
     """Raises DataClassUnavailable, naming class and module."""
     ref = _class_ref(data)
+    if isinstance(ref, BuiltIn):
+        module, name = BUILT_IN.get(ref.tag, ("", ""))
+        if not module:
+            what = f"no built-in data class is called {ref.tag!r} here; is the node older than who sent it?"
+            raise DataClassUnavailable(what, data_class=ref.tag)
+        return _loaded_class(module, name, lambda: getattr(import_module(module), name))
+    pickled = ref.pickled
+    return _loaded_class(ref.module, ref.name, lambda: pickle.loads(pickled))
+
+
+def _loaded_class(module: str, name: str, load: Callable[[], Any]) -> type:
     try:
-        with importing(f"{ref.module}.{ref.name}"):
-            cls = pickle.loads(ref.pickled)
+        with importing(f"{module}.{name}"):
+            cls = load()
     except MemoryError:
         raise
     except WouldDeadlock as error:
-        raise CallsAtImport(error.what, data_class=ref.name, module=ref.module) from error
+        raise CallsAtImport(error.what, data_class=name, module=module) from error
     except Exception as error:
         raise DataClassUnavailable(
-            f"{type(error).__name__}: {_message(error)}", data_class=ref.name, module=ref.module
+            f"{type(error).__name__}: {_message(error)}", data_class=name, module=module
         ) from error
     if not isinstance(cls, type):
-        raise DataClassUnavailable("what was sent is not a class", data_class=ref.name, module=ref.module)
+        raise DataClassUnavailable("what was sent is not a class", data_class=name, module=module)
     return cls
 
 
-def _class_ref(data: bytes) -> ClassRef:
+def _class_ref(data: bytes) -> BuiltIn | ClassRef:
     try:
         return _read_class_ref(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # the latter for a text that is not UTF-8

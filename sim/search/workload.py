@@ -12,10 +12,11 @@ from fleet.actors.client.group_session import Call
 from fleet.actors.client.requester import Asker
 from fleet.actors.client.router import Question
 from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
+from fleet.cluster.codec import codec_of
 from fleet.errors import CommandFailed, FleetError, ImpureQuery, NotDone, OutcomeUnknown
 from fleet.interfaces import Clock
 from fleet.objects.declare import Data, command, query
-from fleet.objects.payload import decode_result, encode_call
+from fleet.objects.payload import decode_result
 from fleet.sim.checks import models
 from fleet.sim.checks.history import Call as Asked
 from fleet.sim.checks.history import History
@@ -158,7 +159,8 @@ class SimClient(Asker):
             told(result, error)
 
         deadline = self.requests.clock.now_ms() + within_ms
-        self.requests.submit(Call(group, is_query, encode_call(method, args, {}), deadline, finish))
+        payload = codec_of(group).encode_call(method, args, {})
+        self.requests.submit(Call(group, is_query, payload, deadline, finish))
 
     def ask(
         self,

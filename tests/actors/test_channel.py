@@ -17,7 +17,6 @@ from fleet.actors.client.group_session import (
     Channel,
 )
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
-from fleet.actors.messages.values import ErrorRecord
 from fleet.errors import (
     BadArguments,
     DeadlineExceededBeforeSend,
@@ -29,6 +28,7 @@ from fleet.errors import (
     TooLarge,
     Unavailable,
 )
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
 
 ME = remote_address("client:1", "me")

@@ -215,7 +215,7 @@ def test_help_and_inspect_find_the_users_method(where: str) -> None:
 
 def test_help_of_a_handle_is_that_of_its_class() -> None:
     text = pydoc.plain(pydoc.render_doc(bind(Counter, "g", cast(Any, None))))
-    assert "class Counter(fleet.objects.declare.Data)" in text and " add(self, n: int = 1) -> int" in text
+    assert "class Counter(fleet.Data)" in text and " add(self, n: int = 1) -> int" in text
 
 
 def test_help_knows_the_functional_style() -> None:

@@ -28,8 +28,9 @@ from fleet.actors.messages.operator import (
     TransferLeader,
 )
 from fleet.actors.messages.peer import Hello, PeerMail
-from fleet.actors.messages.values import ErrorRecord, NodeInfo
+from fleet.actors.messages.values import NodeInfo
 from fleet.cluster.founding_messages import Exists, Founder, SeedHello
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, Entry, Members, SnapshotMeta

@@ -25,9 +25,10 @@ from fleet.actors.messages.peer import Hello
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
+from fleet.cluster.codec import codec_of
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
-from fleet.objects.payload import decode_result, encode_call, encode_class
+from fleet.objects.payload import decode_result, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName
 from tests.processes.classes import Counter
@@ -80,7 +81,7 @@ class Driver(Actor):
     def call(self, kind: str, method: str, count: int, *args: Any) -> None:
         self.wanted = count
         for _ in range(count):
-            self.submit(GROUP, kind == "query", encode_call(method, args, {}))
+            self.submit(GROUP, kind == "query", codec_of(GROUP).encode_call(method, args, {}))
 
     def submit(self, group: str, is_query: bool, payload: bytes) -> None:
         assert self.requests is not None
@@ -90,11 +91,11 @@ class Driver(Actor):
     def create(self) -> None:
         self.wanted = 1
         args = (GROUP, len(NAMES), encode_class(Counter), CONFIG)
-        self.submit(CLUSTER_GROUP, False, encode_call("add_group", args, {}))
+        self.submit(CLUSTER_GROUP, False, codec_of(CLUSTER_GROUP).encode_call("add_group", args, {}))
 
     def nodes(self) -> None:
         self.wanted = 1
-        self.submit(CLUSTER_GROUP, True, encode_call("view", (0,), {}))
+        self.submit(CLUSTER_GROUP, True, codec_of(CLUSTER_GROUP).encode_call("view", (0,), {}))
 
     def finish(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
         self.note(decode_result(value) if value is not None else str(error))

@@ -1,0 +1,8 @@
+"""How the calls of a group are bytes, for who knows no more of it than its name."""
+
+from fleet.cluster.state import CLUSTER_GROUP, Cluster
+from fleet.objects.payload import PICKLED, Codec
+
+
+def codec_of(group: str) -> Codec:
+    return Cluster.__fleet_codec__ if group == CLUSTER_GROUP else PICKLED
