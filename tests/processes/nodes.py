@@ -121,6 +121,13 @@ class NodeProcess:
         assert code > 0
         return self.log.read_text().strip().splitlines()[-1]
 
+    def await_end(self) -> int:
+        """It ends by itself; its exit code."""
+        assert self.process is not None
+        code = self.process.wait(WAIT_S)
+        self._reap()
+        return code
+
     def signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
