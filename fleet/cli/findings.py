@@ -22,8 +22,8 @@ MISSING = (
 
 class Finding(Struct, frozen=True):
     kind: str
-    """no-majority, no-leader, purged, unreachable, not-running, disk-full, damaged, conflict, clone,
-    few-replicas."""
+    """no-majority, no-leader, two-clusters, purged, unreachable, not-running, disk-full, damaged, conflict,
+    clone, few-replicas."""
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str
@@ -51,6 +51,7 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
     return [
         *(_no_leader(survey, groups, dict(voters)) for voters, groups in by_voters.items()),
         *(_unheard(survey, groups, dict(holders)) for holders, groups in unheard.items()),
+        *map(_foreign, survey.foreign),
         *(_purged(one) for one in survey.outside if one.state == PURGED),
         *(_unreachable(survey, node, node.record.name in needed) for node in survey.silent),
         *_clones(survey),
@@ -196,6 +197,12 @@ def start_line(
 
 
 # -- nodes ---------------------------------------------------------------------------------------------
+
+
+def _foreign(what: str) -> Finding:
+    why = "the addresses that were asked are of two clusters, which never become one."
+    then = "name only the nodes of the one that is to stay; start the others anew, with --join."
+    return Finding("two-clusters", (), f"{what}.", why, then)
 
 
 def _purged(one: Outsider) -> Finding:

@@ -7,6 +7,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from msgspec.structs import replace
+
 from fleet.actors.messages.operator import (
     AwaitMembers,
     CheckClass,
@@ -294,9 +296,11 @@ class Operations(MemberOperations):
             troubles |= {name: what for name, one in held.items() if (what := _foreign(one))}
             view = newest(view, seen)
         wait([future for pair in others.values() for future in pair], timeout + GRACE_S)
+        found = {_foreign(held) for held, _ in others.values()} | set(self._foreign())
         answers = [(_value_or_none(held), _value_or_none(told)) for held, told in others.values()]
         whole = [cast(tuple[MemberList, ClusterSeen], pair) for pair in answers if None not in pair]
-        return survey_of(view, lists, seen, outsiders(view, whole), troubles, self.name)
+        survey = survey_of(view, lists, seen, outsiders(view, whole), troubles, self.name)
+        return replace(survey, foreign=tuple(sorted(found - {""})))
 
     def known_nodes(self) -> tuple[NodeInfo, ...]:
         """Those that the first node knows that answers, itself among them, also without a majority. They

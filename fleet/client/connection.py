@@ -207,6 +207,10 @@ class Fleet(Operations):
     def _addresses(self) -> list[str]:
         return list(self._run(lambda requests: list(requests.registries)))
 
+    def _foreign(self) -> list[str]:
+        errors = self._run(lambda requests: [requests.pin.error(one) for one in requests.pin.foreign])
+        return [error.what for error in errors]
+
     def _learn(self, addresses: Sequence[str]) -> None:
         def learn(requests: Requests) -> None:
             for address in addresses:

@@ -82,6 +82,10 @@ class MemberOperations:
     def _addresses(self) -> list[str]:
         raise NotImplementedError
 
+    def _foreign(self) -> list[str]:
+        """Of each address that turned out to be of another cluster, what was found there."""
+        raise NotImplementedError
+
     def _learn(self, addresses: Sequence[str]) -> None:
         raise NotImplementedError
 

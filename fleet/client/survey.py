@@ -78,6 +78,8 @@ class Survey(Struct, frozen=True):
     clones: dict[NodeName, str] = {}
     """Nodes whose directory ran twice lately, and where the second process was."""
     cluster: str = CLUSTER_ID
+    foreign: tuple[str, ...] = ()
+    """Of each address that was given and belongs to another cluster, what was found there."""
 
     @property
     def group_names(self) -> list[str]:

@@ -178,6 +178,12 @@ def test_a_purged_node_that_still_answers_is_shown_and_named() -> None:
     ]  # fmt: skip
 
 
+def test_two_clusters_are_told_and_are_not_well() -> None:
+    survey = replace(a_survey(a_view()), foreign=("h:1 belongs to cluster 2, not to 1",))
+    (found,) = findings(survey, {})
+    assert (found.kind, found.what) == ("two-clusters", "h:1 belongs to cluster 2, not to 1.")
+
+
 def test_another_cluster_at_a_nodes_address_is_not_called_a_cut_network() -> None:
     survey = a_survey(a_view(), dead=(N3,))
     n3 = replace(survey.nodes[N3], trouble="n3:1 belongs to cluster 2, not to 1")

@@ -103,6 +103,15 @@ def test_a_purged_node_that_serves_on_does_not_vanish(tmp_path: Path) -> None:
         assert "node n3 was purged, and still answers" in doctor or "· node n3 at" in doctor
 
 
+def test_addresses_of_two_clusters_are_told(tmp_path: Path) -> None:
+    """status showed one or the other of them, as healthy."""
+    with fleet_of(tmp_path / "a", "n1") as one, fleet_of(tmp_path / "b", "n1") as other:
+        both = f"{one.addresses['n1']},{other.addresses['n1']}"
+        status = one.say("status", connect=both)
+        assert status.code == 4 and "belongs to cluster" in status.out, status
+        assert one.say("doctor", connect=both).out.count("two clusters, which never become one") == 1
+
+
 def test_a_module_that_is_slow_to_import_is_waited_for_and_told(tmp_path: Path) -> None:
     with fleet_of(tmp_path, "n1") as one, inside(tmp_path):
         slow = "import sys, time, shop\n\ntime.sleep(2.5 * ('start' in sys.argv))\n"

@@ -43,6 +43,9 @@ class Nodes(Operations):
     def _addresses(self) -> list[str]:
         return self.known
 
+    def _foreign(self) -> list[str]:
+        return []
+
     def _learn(self, addresses: Sequence[str]) -> None:
         self.known = list(dict.fromkeys([*self.known, *addresses]))
 
