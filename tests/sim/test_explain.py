@@ -111,7 +111,7 @@ def test_the_page_holds_every_event() -> None:
 def test_every_message_has_its_way_and_those_of_members_their_group() -> None:
     messages = [event for event in peace().events if event.kind in MESSAGES]
     arrived = [event for event in messages if event.until is not None]
-    assert len(arrived) > 0.9 * len(messages)
+    assert len(arrived) > 0.8 * len(messages)  # the others met a cut, or a node that was down
     assert all(event.until is not None and event.until > event.at for event in arrived)
     assert all(event.node and event.to and event.node != event.to for event in messages)
     assert all(event.group and event.term for event in messages if event.kind == VOTE)
