@@ -15,6 +15,7 @@ from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_members import Hosting
 from fleet.actors.node.records import read_fact
 from fleet.actors.runtime.actor import log
+from fleet.cluster.reconciliation import AnyChanged, GroupChanged, Look
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, NodeRecord, View
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, Rejected, StorageFault, WrongCluster
@@ -332,12 +333,12 @@ class Citizen:
         if nodes_changed:
             self.manager.on_cluster_nodes(self.view.nodes)
             groups = set(self.view.groups)
-            self.manager.healer.notice_all()
+            self.manager.reconcile(AnyChanged())
         self._take_part(groups)
         self.manager.arrivals.look()
         self._tell_whereabouts(groups)
         self.round()
-        self.manager.healer.go_on()
+        self.manager.reconcile(Look())
         self._read()
 
     def _take_part(self, groups: set[str]) -> None:
@@ -353,7 +354,7 @@ class Citizen:
                 continue
             hosting = hostings.by_name.get(name)
             if hosting is not None:
-                self.manager.healer.notice(hosting)
+                self.manager.reconcile(GroupChanged(hosting.record.number))
                 continue
             mine = [member for member, _ in group.initial if member.startswith(prefix)]
             if not mine or group.uid in hostings.left:

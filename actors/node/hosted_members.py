@@ -58,8 +58,6 @@ class Hosting:
     """As `MemberInfo.ill`."""
     full_at: Millis | None = None
     """When its last write failed for want of space."""
-    is_seated: bool = False
-    """Known to have heard of its group."""
     is_dropped: bool = False
     """Its data goes as soon as it has stopped."""
 

@@ -19,7 +19,7 @@ from thespian.actors import (
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.cluster_pin import wrong_cluster
-from fleet.actors.client.router import MANAGER
+from fleet.actors.client.router import MANAGER, Requests
 from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.local import (
     Applied,
@@ -52,19 +52,29 @@ from fleet.actors.messages.operator import (
 from fleet.actors.messages.peer import Clone, Hello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.admission import Admission
+from fleet.actors.node.answers import (
+    CLIENT,
+    RECONCILIATION,
+    UNJOINED_MEMBERS,
+    asker_of,
+    first_token,
+    to_reconciliation,
+    to_unjoined_members,
+)
 from fleet.actors.node.arrivals import Arrivals
 from fleet.actors.node.cluster_membership import Citizen
 from fleet.actors.node.disk import Disk
+from fleet.actors.node.effects import EFFECTS
 from fleet.actors.node.founding import MESSAGES, Seeding
 from fleet.actors.node.hosted_members import WAITING_MAX, Created, Hosting, Hostings
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND, KnownNodes
-from fleet.actors.node.reconciler import Healer
 from fleet.actors.node.records import read_fact
 from fleet.actors.node.registry import REGISTRY, Registry
 from fleet.actors.node.repairs import Repairs
-from fleet.actors.node.unjoined_members import Strays
 from fleet.actors.runtime.actor import GuardedActor, log
+from fleet.cluster import reconciliation, unjoined
 from fleet.cluster.state import CLUSTER_GROUP, NodeRecord
+from fleet.cluster.view import ClusterView
 from fleet.errors import (
     BadArguments,
     CleanupOngoing,
@@ -110,16 +120,14 @@ class NodeManager(GuardedActor):
     def __init__(self) -> None:
         super().__init__()
         self.hostings = Hostings(self)
-        self.healer = Healer(self)
+        self.reconciliation = reconciliation.Reconciliation(first_token(RECONCILIATION))
         self.citizen = Citizen(self)
         self.seeding = Seeding(self)
-        self.strays = Strays(self)
+        self.unjoined = unjoined.UnjoinedMembers(first_token(UNJOINED_MEMBERS))
         self.arrivals = Arrivals(self)
         self.repairs = Repairs(self)
         self.admission = Admission(self)
         self.said_at: dict[str, Millis] = {}
-        self.token = 1 << 32
-        """Beyond those of the questions that `requests` asks: all of them are answered to this actor."""
         self.is_stopping = False
         self.under_way: deque[Callable[[ChoreDone], None] | None] = deque()
         """Who is to hear of each chore; the disk does them in order."""
@@ -193,15 +201,29 @@ class NodeManager(GuardedActor):
         return name if self.start.address else None
 
     @property
-    def view(self) -> Any:
+    def view(self) -> ClusterView:
         return self.citizen.view
+
+    @property
+    def requests(self) -> Requests:
+        return self.citizen.requests
+
+    def command(self, about: str, method: str, *args: Any) -> None:
+        self.citizen.command(about, method, *args)
+
+    def hosted(self, number: int) -> Hosting | None:
+        return self.hostings.by_number.get(number)
+
+    def decide(self, decider: Any, event: Any) -> None:
+        """Carry out what follows from an event."""
+        for effect in decider.step(self.now(), event):
+            EFFECTS[type(effect)](self, effect)
+
+    def reconcile(self, event: reconciliation.Event) -> None:
+        self.decide(self.reconciliation, event)
 
     def now(self) -> Millis:
         return self.start.clock.now_ms()
-
-    def next_token(self) -> int:
-        self.token += 1
-        return self.token
 
     def end(self, error: FleetError) -> None:
         """Stop this node: nothing that it could wait for would heal what is wrong."""
@@ -229,14 +251,14 @@ class NodeManager(GuardedActor):
                 self.wake_in(ROUND_MS, "round")
                 self._say_hello_to_everyone()
                 self.citizen.slow_round()
-                self.healer.round()
-                self.strays.round()
+                self.reconcile(reconciliation.Round())
+                self._look_at_unjoined()
                 self.repairs.round()
             case "admission":
                 self.wake_in(SAY_EVERY_MS, "admission")
                 self.admission.report()
-            case "heal":
-                self.healer.go_on()
+            case "look at groups":
+                self.reconcile(reconciliation.Look())
             case "founding":
                 self.seeding.on_time()
             case "renew":
@@ -293,7 +315,7 @@ class NodeManager(GuardedActor):
         if is_new or news:
             log.info("node=%s knows %s", nodes.me.name, sorted(nodes.infos))
             self._remember_nodes()
-            self.healer.notice_all()
+            self.reconcile(reconciliation.AnyChanged())
             self.citizen.round()
         for info in news:
             if info.name not in nodes.managers and info.address:
@@ -349,6 +371,7 @@ class NodeManager(GuardedActor):
         )
         log.error("node=%s: %s; its members are replaced by new ones", me.name, why)
         facts = self.hostings.give_up_all(why)
+        self._note_stopped_leaders()
         self.renewal = Renew(f"{me.incarnation}-{m.remembered + 1}", facts)
         self._renew()
 
@@ -409,6 +432,22 @@ class NodeManager(GuardedActor):
 
     def on_member_stopped(self, m: MemberStopped, sender: Any) -> None:
         self.hostings.on_member_stopped(m)
+        self._note_stopped_leaders()
+
+    def _note_stopped_leaders(self) -> None:
+        for number in list(self.reconciliation.led):
+            hosting = self.hosted(number)
+            if hosting is None or not hosting.leads:
+                self.reconcile(reconciliation.LeadsNoMore(number))
+
+    def _look_at_unjoined(self) -> None:
+        hosted = self.hostings.by_number
+        running = tuple(
+            unjoined.Waiting(number, one.started_at)
+            for number, one in hosted.items()
+            if one.address is not None and not one.is_dropped and one.spec.founded is None
+        )
+        self.decide(self.unjoined, unjoined.Round(frozenset(hosted), running))
 
     def on_writes_done(self, m: WritesDone, sender: Any) -> None:
         self.hostings.on_writes_done(m.group)
@@ -424,13 +463,17 @@ class NodeManager(GuardedActor):
                 self.end(Unavailable(f"its {what} ended; its log says why", node=self.start.name))
                 return
         self.hostings.on_child_exited(m.childAddress)
+        self._note_stopped_leaders()
 
     def on_leading(self, m: Leading, sender: Any) -> None:
         hosting = self.hostings.by_member.get(m.member)
         if hosting is not None:
             hosting.leads = m.leads
-            self.healer.notice(hosting)
-            self.healer.go_on()
+            number, spec = hosting.record.number, hosting.spec
+            if m.leads:
+                self.reconcile(reconciliation.Leads(number, spec.name, spec.uid, hosting.started_at))
+            else:
+                self.reconcile(reconciliation.LeadsNoMore(number))
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -510,9 +553,20 @@ class NodeManager(GuardedActor):
         self.hostings.create([spec], done, facts)
 
     def on_op_reply(self, m: OpReply, sender: Any) -> None:
-        """To a step of healing, to a look at a member, or to a question of this node as a client."""
-        if not (self.strays.on_reply(m) or self.healer.on_reply(m)):
-            self.citizen.requests.on_op_reply(m)
+        answer = self.answers.get(asker_of(m.token))
+        if answer is not None:
+            answer(self, m)
+
+    def answer_client(self, m: OpReply) -> None:
+        self.requests.on_op_reply(m)
+
+    def answer_reconciliation(self, m: OpReply) -> None:
+        self.reconcile(to_reconciliation(self, m))
+
+    def answer_unjoined_members(self, m: OpReply) -> None:
+        event = to_unjoined_members(self, m)
+        if event is not None:
+            self.decide(self.unjoined, event)
 
     def on_founding(self, m: Any, sender: Any) -> None:
         self.seeding.on_message(m)
@@ -552,6 +606,12 @@ class NodeManager(GuardedActor):
         if self.start.address:
             self.actorSystemShutdown()
 
+    answers = {
+        CLIENT: answer_client,
+        RECONCILIATION: answer_reconciliation,
+        UNJOINED_MEMBERS: answer_unjoined_members,
+    }
+    """By who asked."""
     outside = frozenset((Hello, NodeRequest, OpReply, ClientReply, *MESSAGES))
     handlers = {
         StartNode: on_start,

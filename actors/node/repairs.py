@@ -17,8 +17,8 @@ ASK_MS: Millis = 4000
 
 class Repairs:
     """A damaged member does not run, so it neither votes nor truncates. Its data goes only when the group
-    has committed its removal, by a quorum without it; the healer then brings in a new member here, under a
-    new id, as a learner (S81)."""
+    has committed its removal, by a quorum without it; a new member then comes here, under a new id, as a
+    learner (S81)."""
 
     def __init__(self, manager: "NodeManager") -> None:
         self.manager = manager

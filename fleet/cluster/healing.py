@@ -1,6 +1,6 @@
 """What a group needs next: one step, a pure function of what is wanted and what its leader sees.
 
-Only the node of the group's leader acts, and through the leader's log: two healers cannot fight, for one
+Only the node of the group's leader acts, and through the leader's log: two of them cannot fight, for one
 of them cannot commit, and a step that was decided on older members is refused there (S65).
 """
 
@@ -36,7 +36,7 @@ class Seen(Struct, frozen=True):
 
 
 class World(Struct, frozen=True):
-    """What the healer's node knows of the cluster."""
+    """What the node that decides knows of the cluster."""
 
     living: frozenset[MemberId] | None
     """Members whose node, with that disk, belongs to the cluster; None: not known, nobody is taken for

@@ -30,7 +30,7 @@ class Hosts:
     def create(self, specs: list[GroupSpec]) -> None:
         self.creations += 1
         for spec in specs:
-            hosting = SimpleNamespace(spec=spec, is_dropped=False)
+            hosting = SimpleNamespace(spec=spec, is_dropped=False, record=SimpleNamespace(number=1))
             self.by_number[len(self.by_number) + 1] = self.by_name[spec.name] = hosting
 
     def drop(self, hosting: Any) -> None:
@@ -56,7 +56,7 @@ class Desk(Citizen):
             seeding=SimpleNamespace(is_open=False),
             store=SimpleNamespace(identity=identity),
             renewal=None,
-            healer=SimpleNamespace(notice=lambda hosting: None),
+            reconcile=lambda event: None,
             admission=SimpleNamespace(may_register=lambda: True),
             registry="registry",
             send=lambda address, message: self.sent.append(message),

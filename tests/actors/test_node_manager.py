@@ -31,7 +31,7 @@ from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS, Hostings
 from fleet.actors.node.known_nodes import ECHOES_MAX
 from fleet.actors.node.manager import REACHABLE_MS, ROUND_MS, NodeManager
-from fleet.actors.node.unjoined_members import STRAY_MS
+from fleet.cluster.unjoined import UNJOINED_MS
 from fleet.errors import Damaged, FleetError, StorageFault
 from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, Loaded, Renew
 from fleet.objects.payload import encode_class
@@ -385,7 +385,7 @@ def test_a_member_that_was_never_brought_in_asks_its_group_to_be(bench: NodeBenc
     the group it is made a voter or let go of, by its leader, which is a committed fact."""
     bench.host()
     bench.hello(N2)
-    assert asked_of_groups(bench.advance(STRAY_MS / 1000 - 1)) == []
+    assert asked_of_groups(bench.advance(UNJOINED_MS / 1000 - 1)) == []
     (asked, *_) = asked_of_groups(bench.advance(3))
     assert asked == AddMember(member_id(N1, "aaaa", 1), bench.kernel.endpoint, 7)
     assert len(bench.members()) == 1
@@ -399,7 +399,7 @@ def test_a_member_that_heard_of_its_group_asks_for_nothing(bench: NodeBench) -> 
     mail = encode_messages([AppendEntries(1, founder, me, 0, 0, log, 0, 0, 0)])
     bench.ask(bench.kernel.cells["registry"].address, PeerMail(me, mail))
     bench.hello(N2)
-    assert asked_of_groups(bench.advance(3 * STRAY_MS / 1000)) == []
+    assert asked_of_groups(bench.advance(3 * UNJOINED_MS / 1000)) == []
 
 
 # -- other nodes --------------------------------------------------------------------------------------------

@@ -274,7 +274,7 @@ def test_a_member_whose_creation_was_abandoned_halfway_goes_on_committed_proof(y
     spec = GroupSpec(name, group.data_class, group.config, group.uid)
     hosted = yard.client._ask(HostMember(spec, ()), address=yard[stranger].address)
     assert isinstance(hosted, Hosted) and set(yard.hosted(stranger)) == {name}
-    eventually(lambda: not yard.hosted(stranger), what="the stray to be gone")
+    eventually(lambda: not yard.hosted(stranger), what="the member that nobody added to be gone")
     status = yard.client.status(name)
     assert hosted.member in status.removed, "it left by a commit"
     assert hosted.member not in (*status.voters, *status.learners)
@@ -283,7 +283,7 @@ def test_a_member_whose_creation_was_abandoned_halfway_goes_on_committed_proof(y
 
 
 def test_a_leadership_that_an_operator_moved_stays_there(yard: NodeFleet) -> None:
-    """Not only until the next look of the healer: also after its node was away, and until it is released."""
+    """Not only until the next round: also after its node was away, and until it is released."""
     yard.start("n1", "n2", "n3", purge_after=600.0)
     (name,) = yard.create(["g"])
     first, *_, other = yard.view().wanted(yard.view().groups[name])
@@ -337,7 +337,7 @@ def test_a_group_is_pinned_to_other_nodes_under_load_and_placed_again(yard: Node
     }
 
 
-def test_s65_an_operator_and_the_healer_at_once_end_where_things_belong(yard: NodeFleet) -> None:
+def test_s65_an_operator_and_the_reconciliation_at_once_end_where_things_belong(yard: NodeFleet) -> None:
     yard.start("n1", "n2", "n3", "n4")
     names = yard.create(group_names(16))
     stop = threading.Event()

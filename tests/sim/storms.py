@@ -419,7 +419,7 @@ class Storm:
         return self._change(PromoteMember, learners=True)
 
     def _remove(self) -> str | None:
-        """As long as a quorum of the rest is there; the healer brings another one in."""
+        """As long as a quorum of the rest is there; another one is brought in."""
         return self._change(RemoveMember, learners=self.rng.random() < 0.5)
 
 

@@ -1,0 +1,85 @@
+"""What nodes and members answered, as the deciders that asked take it. The token says who asked."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fleet.actors.messages.operator import Done, Hosted, MemberList, MemberStatus, OpReply
+from fleet.actors.node.surroundings import Node
+from fleet.cluster import reconciliation as groups
+from fleet.cluster import unjoined
+from fleet.cluster.healing import Seat, Seen
+from fleet.raft.ids import node_of
+
+TOKENS: Final = 32
+"""Bits of a token that count what one of them asked; who that is stands above them."""
+CLIENT: Final = 0
+RECONCILIATION: Final = 1
+UNJOINED_MEMBERS: Final = 2
+
+
+def first_token(asker: int) -> int:
+    return (asker << TOKENS) + 1
+
+
+def asker_of(token: int) -> int:
+    return token >> TOKENS
+
+
+def to_reconciliation(node: Node, reply: OpReply) -> groups.Answer:
+    if reply.error is not None:
+        error = reply.error.to_error()
+        return groups.StepRefused(reply.token, str(error), error.retry)
+    to_event = ANSWERS.get(type(reply.value))
+    return to_event(node, reply.token, reply.value) if to_event else groups.AnswerUseless(reply.token)
+
+
+def to_unjoined_members(node: Node, reply: OpReply) -> unjoined.StatusTold | None:
+    """None: it was not answered, and is asked again in the next round."""
+    if isinstance(reply.value, MemberStatus):
+        return unjoined.StatusTold(reply.token, reply.value.last_index)
+    return None
+
+
+def _status(node: Node, token: int, status: MemberStatus) -> groups.Answer:
+    known = (node.nodes.me.name, *node.nodes.managers)
+    reachable = frozenset(name for name in known if node.is_reachable(name))
+    return groups.StatusTold(
+        token=token,
+        leads=status.role == "leader",
+        seen=seen_in(status),
+        voters=status.voters,
+        removed=status.removed,
+        changed_at=status.changed_at,
+        config=status.config,
+        applied=status.applied,
+        view=node.view,
+        reachable=reachable,
+    )
+
+
+def seen_in(status: MemberStatus) -> Seen:
+    own = Seat(status.member, True, True, status.last_index)
+    seats = [Seat(peer.member, peer.votes, peer.responsive, peer.match) for peer in status.peers]
+    return Seen(status.member, status.commit, (own, *seats))
+
+
+def _hosted(node: Node, token: int, hosted: Hosted) -> groups.Answer:
+    info = node.nodes.infos.get(node_of(hosted.member))
+    return groups.RoomMade(token, hosted.member, info.address if info is not None else None)
+
+
+def _members(node: Node, token: int, there: MemberList) -> groups.Answer:
+    members = tuple(one.member for one in there.members)
+    return groups.MembersTold(token, there.node.incarnation, members)
+
+
+def _done(node: Node, token: int, done: Done) -> groups.Answer:
+    return groups.StepDone(token)
+
+
+ANSWERS: dict[type, Callable[[Node, int, Any], groups.Answer]] = {
+    MemberStatus: _status,
+    Hosted: _hosted,
+    MemberList: _members,
+    Done: _done,
+}

@@ -1,0 +1,437 @@
+"""How the groups that are led from one node are brought to where they are wanted, step by step.
+
+One open question a group: how is it, then the step that `fleet.cluster.healing` names. It goes on at once
+after a step that was done, and else by rounds. `step(now, event)` takes what happened, and returns what is to
+be done: questions, each with a token that comes back with its answer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from fleet.cluster.healing import (
+    Demote,
+    Host,
+    Promote,
+    Remove,
+    Seen,
+    Transfer,
+    Wanted,
+    World,
+    living_members,
+    next_step,
+)
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.cluster.view import ClusterView
+from fleet.raft.config import GroupConfig
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, disk_of, node_of
+
+GIVE_UP_MS: Final[Millis] = 5000
+"""A step that was not answered by then is asked again."""
+AGAIN_MS: Final[Millis] = 20
+"""A step that could not be done yet (a learner that still lags) is tried again after this."""
+MOVES_MAX: Final = 8
+"""Groups that bring somebody in at a time: catching up costs disk and network."""
+EVERY_ROUNDS: Final = 10
+"""So often every group is looked at even if nothing seems to have changed."""
+SILENT_ROUNDS: Final = 3
+"""A learner that says nothing for so long is looked for; one that was just added has had no time."""
+FOUNDERS_MS: Final[Millis] = 10_000
+"""A founder of the cluster may take so long to say that it is there before it is taken for a stranger."""
+
+
+# -- what happened ---------------------------------------------------------------------------------
+
+
+class Leads(Struct, frozen=True):
+    """The member on this node leads its group. `number`: of the member in the node's store."""
+
+    number: int
+    group: str
+    uid: Index
+    started_at: Millis
+    """When that member was started."""
+
+
+class LeadsNoMore(Struct, frozen=True):
+    number: int
+
+
+class GroupChanged(Struct, frozen=True):
+    """Something that the cluster's state says of the group is new."""
+
+    number: int
+
+
+class AnyChanged(Struct, frozen=True):
+    """Nodes came, went or changed: any group may need a step."""
+
+
+class Look(Struct, frozen=True):
+    """All that changed has been told, or the time of a `WakeIn` is over."""
+
+
+class Round(Struct, frozen=True):
+    """About once a second."""
+
+
+class StatusTold(Struct, frozen=True):
+    """A group as the member on this node tells it, and what the node knows of the cluster at that time."""
+
+    token: int
+    leads: bool
+    seen: Seen
+    voters: tuple[MemberId, ...]
+    removed: tuple[MemberId, ...]
+    changed_at: Index
+    """The log index of the newest membership change."""
+    config: GroupConfig
+    applied: Index
+    view: ClusterView
+    reachable: frozenset[NodeName]
+
+
+class RoomMade(Struct, frozen=True):
+    """A node holds a member for the group. `address` of that node, None if it is not known."""
+
+    token: int
+    member: MemberId
+    address: str | None
+
+
+class MembersTold(Struct, frozen=True):
+    """All members that a node holds, on that disk."""
+
+    token: int
+    disk: str
+    members: tuple[MemberId, ...]
+
+
+class StepDone(Struct, frozen=True):
+    token: int
+
+
+class StepRefused(Struct, frozen=True):
+    """`retry`: it may succeed soon, with nobody's help."""
+
+    token: int
+    why: str
+    retry: bool
+
+
+class AnswerUseless(Struct, frozen=True):
+    """Not an answer to what was asked."""
+
+    token: int
+
+
+Answer: TypeAlias = StatusTold | RoomMade | MembersTold | StepDone | StepRefused | AnswerUseless
+Event: TypeAlias = Leads | LeadsNoMore | GroupChanged | AnyChanged | Look | Round | Answer
+
+
+# -- what is to be done ----------------------------------------------------------------------------
+
+
+class Admit(Struct, frozen=True):
+    """Let the group add the member, a learner at first, whose node listens at `address`."""
+
+    member: MemberId
+    address: str
+
+
+class AskStatus(Struct, frozen=True):
+    """Ask the group's member on this node how it is."""
+
+    token: int
+    number: int
+
+
+class AskChange(Struct, frozen=True):
+    """Ask the group's member on this node to change the group."""
+
+    token: int
+    number: int
+    change: Admit | Promote | Demote | Remove | Transfer
+
+
+class AskForRoom(Struct, frozen=True):
+    """Ask the node to hold a member for the group, none of `removed`."""
+
+    token: int
+    number: int
+    node: NodeName
+    removed: tuple[MemberId, ...]
+
+
+class AskForMembers(Struct, frozen=True):
+    """Ask the node which members it holds."""
+
+    token: int
+    node: NodeName
+
+
+class NoteConfig(Struct, frozen=True):
+    """Show in the cluster's state which settings the group has, as of its log index `applied`."""
+
+    group: str
+    uid: Index
+    config: GroupConfig
+    applied: Index
+
+
+class WakeIn(Struct, frozen=True):
+    """Step a `Look` after this time."""
+
+    delay: Millis
+
+
+class Tell(Struct, frozen=True):
+    """Log it."""
+
+    text: str
+    is_error: bool = False
+
+
+Effect: TypeAlias = AskStatus | AskChange | AskForRoom | AskForMembers | NoteConfig | WakeIn | Tell
+
+
+@dataclass(slots=True)
+class Open:
+    """The open question of a group."""
+
+    number: int
+    since: Millis
+    moves: bool
+    """Whether somebody is being brought in."""
+    about: MemberId
+    """Whom its node is asked for, "" where that is not the question."""
+
+
+class Reconciliation:
+    def __init__(self, first_token: int = 1) -> None:
+        self.token = first_token - 1
+        self.led: dict[int, Leads] = {}
+        """Groups that are led from this node, by number."""
+        self.questions: dict[int, Open] = {}
+        """By token."""
+        self.asked: set[int] = set()
+        """Groups with an open question."""
+        self.unsettled: dict[int, None] = {}
+        """Groups that may need a step, the longest waiting first."""
+        self.rounds = 0
+        self.is_waking = False
+        self.silent: dict[int, dict[MemberId, int]] = {}
+        """Group to the learners that say nothing, each with the round since when, or in which its node was
+        asked."""
+        self.refused: dict[int, str] = {}
+        """Group to why its last step was refused for good, so that it is told once."""
+        self._effects: list[Effect] = []
+
+    def step(self, now: Millis, event: Event) -> list[Effect]:
+        """What is to be done now, in this order."""
+        self._table[type(event)](self, now, event)
+        effects, self._effects = self._effects, []
+        return effects
+
+    # -- when --------------------------------------------------------------------------------------
+
+    def _on_leads(self, now: Millis, event: Leads) -> None:
+        self.led[event.number] = event
+        self._notice(event.number)
+        self._look(now)
+
+    def _on_leads_no_more(self, now: Millis, event: LeadsNoMore) -> None:
+        self.led.pop(event.number, None)
+
+    def _on_group_changed(self, now: Millis, event: GroupChanged) -> None:
+        self._notice(event.number)
+
+    def _on_any_changed(self, now: Millis, event: AnyChanged) -> None:
+        for number in sorted(self.led):
+            self._notice(number)
+
+    def _on_round(self, now: Millis, event: Round) -> None:
+        self.rounds += 1
+        if self.rounds % EVERY_ROUNDS == 0:
+            self._on_any_changed(now, AnyChanged())
+        for token in [token for token, one in self.questions.items() if now - one.since > GIVE_UP_MS]:
+            self._notice(self._close(token).number)
+        self._look(now)
+
+    def _on_look(self, now: Millis, event: Look) -> None:
+        self._look(now)
+
+    def _look(self, now: Millis) -> None:
+        """Ask of every group that may need a step, and is not asked of already."""
+        self.is_waking = False
+        for number in list(self.unsettled):
+            if number not in self.asked:
+                del self.unsettled[number]
+                if number in self.led:
+                    self._ask_status(now, number)
+
+    def _notice(self, number: int) -> None:
+        if number in self.led:
+            self.unsettled.setdefault(number)
+
+    def _again(self, number: int) -> None:
+        """Soon, once for all that wait for it."""
+        self._notice(number)
+        if not self.is_waking:
+            self.is_waking = True
+            self._effects.append(WakeIn(AGAIN_MS))
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def _open(self, now: Millis, number: int, moves: bool = False, about: MemberId = MemberId("")) -> int:
+        self.token += 1
+        self.questions[self.token] = Open(number, now, moves, about)
+        self.asked.add(number)
+        return self.token
+
+    def _close(self, token: int) -> Open:
+        question = self.questions.pop(token)
+        self.asked.discard(question.number)
+        return question
+
+    def _ask_status(self, now: Millis, number: int) -> None:
+        self._effects.append(AskStatus(self._open(now, number), number))
+
+    def _ask_change(
+        self, now: Millis, number: int, change: Admit | Promote | Demote | Remove | Transfer
+    ) -> None:
+        token = self._open(now, number, moves=isinstance(change, Admit | Promote))
+        self._effects.append(AskChange(token, number, change))
+
+    def _on_answer(self, now: Millis, event: Any) -> None:
+        """Too late: asked again since. Of no use: this node leads the group no more."""
+        if event.token not in self.questions:
+            return
+        question = self._close(event.token)
+        group = self.led.get(question.number)
+        if group is not None:
+            self._answers[type(event)](self, now, group, question, event)
+
+    def _on_room(self, now: Millis, group: Leads, question: Open, event: RoomMade) -> None:
+        if event.address is not None:
+            self._ask_change(now, group.number, Admit(event.member, event.address))
+
+    def _on_members(self, now: Millis, group: Leads, question: Open, event: MembersTold) -> None:
+        """The disk that it lives on does not hold it, and never gives its name again: it is gone for good."""
+        member = question.about
+        if event.disk == disk_of(member) and member not in event.members:
+            self._tell(f"group={group.group} lets go of {member}, which its node does not hold")
+            self._ask_change(now, group.number, Remove(member))
+        else:
+            self._again(group.number)
+
+    def _on_done(self, now: Millis, group: Leads, question: Open, event: StepDone) -> None:
+        self._ask_status(now, group.number)
+
+    def _on_refused(self, now: Millis, group: Leads, question: Open, event: StepRefused) -> None:
+        """Soon again if that may help, else with the next round: an operator has to act first."""
+        if event.retry:
+            self._again(group.number)
+        elif self.refused.get(group.number) != event.why:
+            self.refused[group.number] = event.why
+            what = f"group={group.group} cannot be brought where it is wanted: {event.why}"
+            self._tell(what, is_error=True)
+
+    def _on_useless(self, now: Millis, group: Leads, question: Open, event: AnswerUseless) -> None:
+        pass  # the next round asks again
+
+    def _tell(self, text: str, is_error: bool = False) -> None:
+        self._effects.append(Tell(text, is_error))
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def _on_status(self, now: Millis, group: Leads, question: Open, event: StatusTold) -> None:
+        if not event.leads:
+            return
+        self._show_config(group, event)
+        wanted = wanted_of(group, event.view)
+        if wanted is None or is_founding(now, group, event):
+            return
+        step = next_step(wanted, event.seen, world_of(event))
+        if isinstance(step, Host):
+            self._bring_in(now, group, event, step)
+        elif step is not None:
+            if isinstance(step, Remove):
+                self._tell(f"group={group.group} lets go of {step.member}")
+            self._ask_change(now, group.number, step)
+        elif not self._look_for(now, group, event):
+            seats = event.seen.seats
+            if any(not seat.votes and node_of(seat.member) in wanted.voters for seat in seats):
+                self._again(group.number)
+
+    def _show_config(self, group: Leads, event: StatusTold) -> None:
+        """The cluster's state shows each group's configuration as its leader has it."""
+        shown = event.view.groups.get(group.group)
+        if shown is not None and shown.uid == group.uid and shown.config != event.config:
+            self._effects.append(NoteConfig(group.group, group.uid, event.config, event.applied))
+
+    def _bring_in(self, now: Millis, group: Leads, event: StatusTold, step: Host) -> None:
+        is_own = group.group == CLUSTER_GROUP
+        if not is_own and sum(question.moves for question in self.questions.values()) >= MOVES_MAX:
+            self._again(group.number)
+        else:
+            token = self._open(now, group.number, moves=True)
+            self._effects.append(AskForRoom(token, group.number, step.node, event.removed))
+
+    def _look_for(self, now: Millis, group: Leads, event: StatusTold) -> bool:
+        """A learner that goes on saying nothing, on a node that answers, may have been told to go by a leader
+        that knew nothing of it: its node knows. True: that is asked."""
+        learners = [seat.member for seat in event.seen.seats if not seat.votes and not seat.responsive]
+        others = event.reachable - {node_of(event.seen.leader)}
+        before = self.silent.pop(group.number, {})
+        silent = {member: before.get(member, self.rounds) for member in learners if node_of(member) in others}
+        if silent:
+            self.silent[group.number] = silent
+        for member, since in silent.items():
+            if self.rounds - since >= SILENT_ROUNDS:
+                silent[member] = self.rounds
+                token = self._open(now, group.number, about=member)
+                self._effects.append(AskForMembers(token, node_of(member)))
+                return True
+        return False
+
+    _answers: dict[type, Callable[..., None]] = {
+        StatusTold: _on_status,
+        RoomMade: _on_room,
+        MembersTold: _on_members,
+        StepDone: _on_done,
+        StepRefused: _on_refused,
+        AnswerUseless: _on_useless,
+    }
+    _table: dict[type, Callable[..., None]] = {
+        Leads: _on_leads,
+        LeadsNoMore: _on_leads_no_more,
+        GroupChanged: _on_group_changed,
+        AnyChanged: _on_any_changed,
+        Look: _on_look,
+        Round: _on_round,
+        **dict.fromkeys(_answers, _on_answer),
+    }
+
+
+def wanted_of(group: Leads, view: ClusterView) -> Wanted | None:
+    """None: not known, so nothing is changed."""
+    if group.group == CLUSTER_GROUP:
+        return view.cluster_wanted() if view.nodes else None
+    info = view.groups.get(group.group)
+    return Wanted(view.wanted(info)) if info is not None and info.uid == group.uid else None
+
+
+def world_of(event: StatusTold) -> World:
+    view = event.view
+    members = [seat.member for seat in event.seen.seats]
+    return World(living_members(members, view.disks()), event.reachable & view.nodes.keys(), view.staying())
+
+
+def is_founding(now: Millis, group: Leads, event: StatusTold) -> bool:
+    """The members of the cluster's own group are the founders still, and one has not joined yet."""
+    if group.group != CLUSTER_GROUP or event.changed_at > 1 or now - group.started_at >= FOUNDERS_MS:
+        return False
+    return any(node_of(member) not in event.view.nodes for member in event.voters)
