@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from fleet.actors.base.addresses import ActorId, Address, LocalId
+from fleet.actors.base.transport import Transport
 
-if TYPE_CHECKING:
-    from fleet.actors.base.kernel import Kernel
+
+class CellKernel(Protocol):
+    """What a cell needs of the kernel that it is in."""
+
+    boot: int
+    cells: dict[LocalId, Cell]
+    queue: deque[tuple[Cell, Any, Address]]
+    transport: Transport
+
+    def send(self, target: Any, sender: Address, message: Any) -> None: ...
+
+    def create_child(self, parent: Cell, spec: Any, requirements: Any, name: str | None) -> Address: ...
+
+    def wake_after(self, cell: Cell, delay: Any, payload: Any) -> None: ...
+
+    def handle_dead_letters(self, address: Any, enable: bool) -> None: ...
+
+    def notify_of_links(self, address: Any, enable: bool) -> None: ...
+
+    def update_capability(self, name: str, value: Any) -> None: ...
 
 
 class Cell:
@@ -31,7 +51,7 @@ class Cell:
     )
 
     def __init__(
-        self, kernel: Kernel, address: Address, parent: Cell | None, requirements: Any = None
+        self, kernel: CellKernel, address: Address, parent: Cell | None, requirements: Any = None
     ) -> None:
         self.kernel = kernel
         self.address = address
@@ -108,7 +128,7 @@ class Mailbox(Cell):
 
     __slots__ = ("put",)
 
-    def __init__(self, kernel: Kernel, address: Address, put: Callable[[Any, Address], None]) -> None:
+    def __init__(self, kernel: CellKernel, address: Address, put: Callable[[Any, Address], None]) -> None:
         super().__init__(kernel, address, None)
         self.put = put
         self.instance = self

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections import Counter
+from collections.abc import Callable
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from fleet.actors.base.addresses import ActorId, Address, LocalId
 from fleet.actors.base.frames import FrameError, FrameReader
@@ -15,13 +17,13 @@ from fleet.actors.base.handshake import (
     Acceptor,
     Connector,
     Hello,
+    Identity,
     Refused,
 )
+from fleet.actors.base.kernel import Kernel
+from fleet.actors.base.peers import Peer
+from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.wire import Outbox
-
-if TYPE_CHECKING:
-    from fleet.actors.base.links import Links
-    from fleet.actors.base.peers import Peer
 
 CONNECTING, PROVING, UP, CLOSED = "connecting", "proving", "up", "closed"
 _READ = EPOLLIN | EPOLLRDHUP
@@ -39,6 +41,56 @@ _REASONS = {
 
 def reason_of(error: OSError) -> str:
     return _REASONS.get(error.errno or 0, error.strerror or "error")
+
+
+class Events(Protocol):
+    """What links need of a reactor."""
+
+    now: Callable[[], float]
+
+    def add(self, fd: int, mask: int, handler: Callable[[int], None]) -> None: ...
+
+    def change(self, fd: int, mask: int) -> None: ...
+
+    def remove(self, fd: int) -> None: ...
+
+    def call_at(self, when: float, action: Callable[[], None]) -> None: ...
+
+    def post(self, action: Callable[[], None]) -> None: ...
+
+
+class LinkOwner(Protocol):
+    """What a link needs of all links of its process."""
+
+    reactor: Events
+    kernel: Kernel
+    settings: LinkSettings
+    identity: Identity
+    shared: memoryview
+    """Into which whatever arrives is read."""
+    dirty: list[Link]
+    """Links that have something to send at the end of the turn."""
+    counts: Counter[str]
+    waiting_bytes: int
+    mark_bytes: int
+
+    def is_over_budget(self, link: Link, waiting: int) -> bool: ...
+
+    def drop(self, why: str, where: str) -> None: ...
+
+    def unencodable(self, dst: ActorId, sender: Address, message: Any, error: Exception) -> None: ...
+
+    def limit_stage(self, link: Link, stage: str) -> None: ...
+
+    def check_dialled(self, link: Link, hello: Hello) -> None: ...
+
+    def up(self, link: Link) -> None: ...
+
+    def closed(self, link: Link, reason: str) -> None: ...
+
+    def refused_input(self, link: Link, what: str) -> None: ...
+
+    def deliver(self, link: Link, frame: memoryview) -> None: ...
 
 
 class Link:
@@ -71,7 +123,7 @@ class Link:
         "_senders",
     )
 
-    def __init__(self, links: Links, sock: socket.socket, peer: Peer | None, address: str) -> None:
+    def __init__(self, links: LinkOwner, sock: socket.socket, peer: Peer[Link] | None, address: str) -> None:
         self.links = links
         self.sock = sock
         self.peer = peer

@@ -1,6 +1,6 @@
 """All links of a process: who is connected, who is dialled, who may come in.
 
-A send never waits for a peer. What it finds decides:
+A send never waits for a peer. What it finds decides (dialling.py has the rules):
 - a link that is up: the message leaves at the end of the turn, unless more than `buffer_bytes_max`
   wait there already; then it is dropped.
 - no link, and the last attempt did not fail: an attempt begins, and the message may wait for it, in a
@@ -17,10 +17,9 @@ import logging
 import random
 import socket
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
-from typing import Any, Protocol
+from typing import Any
 
 from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.base.handshake import (
@@ -33,9 +32,10 @@ from fleet.actors.base.handshake import (
     Refused,
 )
 from fleet.actors.base.kernel import Kernel
-from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Link, reason_of
+from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Events, Link, reason_of
 from fleet.actors.base.names import LOOKUP_S, begin, resolve
 from fleet.actors.base.peers import Peer
+from fleet.actors.base.rare_log import RareLog
 from fleet.actors.base.settings import LinkSettings, join_endpoint
 from fleet.actors.base.wire import decode_body, decode_frame, encode_item
 
@@ -45,26 +45,7 @@ _SHARED_BYTES = 256 * 1024
 _ACCEPTS_A_TURN = 64
 _ACCEPT_PAUSE_S = 0.1
 _PEERS_MAX = 4096
-_LOG_EVERY_S = 60.0
-_LOGGED_MAX = 1000
-"""Different things in so long; more are not told."""
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class Events(Protocol):
-    """What links need of a reactor."""
-
-    now: Callable[[], float]
-
-    def add(self, fd: int, mask: int, handler: Callable[[int], None]) -> None: ...
-
-    def change(self, fd: int, mask: int) -> None: ...
-
-    def remove(self, fd: int) -> None: ...
-
-    def call_at(self, when: float, action: Callable[[], None]) -> None: ...
-
-    def post(self, action: Callable[[], None]) -> None: ...
 
 
 class Links:
@@ -88,11 +69,11 @@ class Links:
         self._pruned_at = 0.0
         self.mark_bytes = min(settings.mark_bytes, settings.buffer_bytes_max)
         self._listener = listener
-        self._peers: dict[str, Peer] = {}
+        self._peers: dict[str, Peer[Link]] = {}
         self._by_boot: dict[int, Link] = {}
         self._all: set[Link] = set()
         self._unproved: dict[Link, None] = {}
-        self._logged: dict[tuple[str, str], float] = {}
+        self._rare_log = RareLog(log)
         self._random = random.Random()
         if listener is not None:
             reactor.add(listener.fileno(), EPOLLIN, self._accept)
@@ -115,7 +96,7 @@ class Links:
                 return
             peer = self._peers[endpoint] = Peer(endpoint)
         link = peer.link
-        if link is not None and link.stage is UP:
+        if link is not None:
             link.post(dst, sender, message)
         else:
             self._send_unconnected(peer, dst, sender, message)
@@ -151,11 +132,11 @@ class Links:
         waiting = sum(link.waiting_bytes() for link in self._all)
         return {**self.counts, "links_up": up, "unproved": len(self._unproved), "waiting_bytes": waiting}
 
-    def _send_unconnected(self, peer: Peer, dst: ActorId, sender: Address, message: Any) -> None:
+    def _send_unconnected(self, peer: Peer[Link], dst: ActorId, sender: Address, message: Any) -> None:
         now = self.reactor.now()
         if peer.is_idle(now):
             self._dial(peer)
-        if peer.known_dead or (peer.link is None and not peer.resolving):
+        if not peer.may_wait():
             self.drop("unconnected", peer.endpoint)
             return
         try:
@@ -163,7 +144,7 @@ class Links:
         except Exception as error:
             self.unencodable(dst, sender, message, error)
             return
-        if not peer.wait(now, dst.boot, item, self.settings.waiting_bytes_max):
+        if not peer.wait(now, dst.boot, item, self.settings):
             self.drop("waiting", peer.endpoint)
 
     def is_over_budget(self, link: Link, waiting: int) -> bool:
@@ -173,10 +154,10 @@ class Links:
             link.is_backlogged() and self.waiting_bytes > settings.buffers_bytes_max
         )
 
-    def drop(self, why: str, where: str) -> None:
+    def drop(self, why: str, where: str, messages: int = 1) -> None:
         key = "dropped_" + why
-        self.counts[key] += 1
-        if why != "unconnected":  # which is told as what keeps it from being connected
+        self.counts[key] += messages
+        if messages and why != "unconnected":  # which is told as what keeps it from being connected
             self._log(key, "", "messages for %s dropped: %s; %d so far", where, why, self.counts[key])
 
     def unencodable(self, dst: ActorId, sender: Address, message: Any, error: Exception) -> None:
@@ -196,7 +177,8 @@ class Links:
             self.errors = {name: reason for name, reason in self.errors.items() if name in self._peers}
         return len(self._peers) < _PEERS_MAX
 
-    def _dial(self, peer: Peer) -> None:
+    def _dial(self, peer: Peer[Link]) -> None:
+        peer.is_dialling = True
         if not self.settings.secret:
             self._failed(peer, "no secret")
         elif not peer.host:
@@ -206,21 +188,20 @@ class Links:
         else:
             self._look_up(peer)
 
-    def _look_up(self, peer: Peer) -> None:
-        peer.resolving = True
+    def _look_up(self, peer: Peer[Link]) -> None:
+        peer.is_resolving = True
         if begin(partial(self._resolve, peer)) is None:
             self._failed(peer, "unresolvable")
             return
         failures = peer.failures
 
         def check() -> None:
-            if peer.resolving and peer.failures == failures:
-                peer.unresolved()
-                self._report_failure(peer, "unresolvable")
+            if peer.is_resolving and peer.failures == failures:
+                self._report_failure(peer, "unresolvable", peer.unresolved())
 
         self.reactor.call_at(self.reactor.now() + LOOKUP_S, check)
 
-    def _resolve(self, peer: Peer) -> None:
+    def _resolve(self, peer: Peer[Link]) -> None:
         """In a thread of its own."""
         try:
             family, where = resolve(peer.host, peer.port, peer.failures)
@@ -229,8 +210,8 @@ class Links:
         else:
             self.reactor.post(lambda: self._connect(peer, family, where))
 
-    def _connect(self, peer: Peer, family: int, where: Any) -> None:
-        peer.resolving = False
+    def _connect(self, peer: Peer[Link], family: int, where: Any) -> None:
+        peer.is_resolving = False
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         except OSError as error:
@@ -245,7 +226,7 @@ class Links:
             sock.close()
             self._failed(peer, reason_of(error))
             return
-        link = peer.link = Link(self, sock, peer, peer.endpoint)
+        link = Link(self, sock, peer, peer.endpoint)
         self._all.add(link)
         self.reactor.add(sock.fileno(), EPOLLOUT, link.on_event)
         self.limit_stage(link, CONNECTING)
@@ -269,28 +250,19 @@ class Links:
 
         self.reactor.call_at(self.reactor.now() + limits_ms[stage] / 1000, check)
 
-    def _failed(self, peer: Peer, reason: str) -> None:
+    def _failed(self, peer: Peer[Link], reason: str) -> None:
         """An attempt ended without a link. What waited for it is lost."""
-        settings = self.settings
-        peer.resolving = False
-        pause_ms = min(settings.retry_ms_min * 2 ** min(peer.failures, 20), settings.retry_ms_max)
-        peer.failed(self.reactor.now(), pause_ms / 1000 * self._random.uniform(0.5, 1.0))
-        self._report_failure(peer, reason)
+        peer.is_resolving = False
+        dropped = peer.failed(self.reactor.now(), self._random.random(), self.settings)
+        self._report_failure(peer, reason, dropped)
 
-    def _report_failure(self, peer: Peer, reason: str) -> None:
-        self.counts["dropped_unconnected"] += len(peer.take_waiting())
+    def _report_failure(self, peer: Peer[Link], reason: str, dropped: int) -> None:
+        self.counts["dropped_unconnected"] += dropped
         self.counts["failed_attempts"] += 1
         self.errors[peer.endpoint] = reason
         level = logging.ERROR if reason in (WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION) else logging.WARNING
-        endpoint = peer.endpoint
-        self._log(
-            "dial",
-            endpoint if peer.host else "",
-            "endpoint=%s cannot be reached: %s",
-            endpoint,
-            reason,
-            level=level,
-        )
+        about = peer.endpoint if peer.host else ""
+        self._log("dial", about, "endpoint=%s cannot be reached: %s", peer.endpoint, reason, level=level)
         self.kernel.link_refused(peer.endpoint, reason)
 
     # -- accepting ---------------------------------------------------------------------------------
@@ -359,7 +331,6 @@ class Links:
         log.info("link up: endpoint=%s boot=%x accepted=%s", link.endpoint, link.boot, link.peer is None)
         peer = link.peer
         if peer is not None:
-            peer.answered()
             self.errors.pop(peer.endpoint, None)
             if link.endpoint:
                 self._peers.setdefault(link.endpoint, peer)  # dialled by another name: one link is enough
@@ -370,12 +341,11 @@ class Links:
             self._peers[link.endpoint].answered()
         self.kernel.peer_up(link.endpoint, link.boot)
 
-    def _send_waiting(self, link: Link, peer: Peer) -> None:
-        oldest = self.reactor.now() - self.settings.waiting_ms_max / 1000
-        for since, boot, item in peer.take_waiting():
-            if since < oldest or (boot and boot != link.boot):
-                self.drop("waiting", peer.endpoint)
-            elif not link.outbox.add_encoded(item, link.frame_bytes_max):
+    def _send_waiting(self, link: Link, peer: Peer[Link]) -> None:
+        items, dropped = peer.connected(link, link.boot, self.reactor.now(), self.settings)
+        self.drop("waiting", peer.endpoint, dropped)
+        for item in items:
+            if not link.outbox.add_encoded(item, link.frame_bytes_max):
                 self.drop("too_large", peer.endpoint)
         link.touch()
 
@@ -404,10 +374,9 @@ class Links:
             what = "a connection from %s was closed before it was a link: %s"
             self._log("accepted", reason, what, link.address, reason)
 
-    def _lost(self, link: Link, peer: Peer, reason: str) -> None:
+    def _lost(self, link: Link, peer: Peer[Link], reason: str) -> None:
         """A link that was up is gone; the next send dials again, and may wait for that attempt."""
-        peer.link = None
-        peer.not_before = self.reactor.now() + self.settings.retry_ms_min / 1000 * self._random.random()
+        peer.lost(self.reactor.now(), self._random.random(), self.settings)
         self.errors[peer.endpoint] = reason
         if link.endpoint != peer.endpoint and self._peers.get(link.endpoint) is peer:
             del self._peers[link.endpoint]
@@ -424,13 +393,4 @@ class Links:
             deliver(dst, link.sender(src), decode_body(tag, body))
 
     def _log(self, kind: str, about: str, text: str, *args: Any, level: int = logging.WARNING) -> None:
-        """Once a minute for the same thing: a peer may repeat its mistake a thousand times a second."""
-        now = self.reactor.now()
-        if now - self._logged.get((kind, about), -_LOG_EVERY_S) < _LOG_EVERY_S:
-            return
-        if len(self._logged) > _LOGGED_MAX:
-            self._logged = {key: at for key, at in self._logged.items() if now - at < _LOG_EVERY_S}
-            if len(self._logged) > _LOGGED_MAX:
-                return
-        self._logged[(kind, about)] = now
-        log.log(level, text, *args)
+        self._rare_log(self.reactor.now(), kind, about, text, *args, level=level)

@@ -20,7 +20,9 @@ from pathlib import Path
 from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fleet.raft import ids
+import fleet.actors
+import fleet.sim
+import fleet.storage
 from fleet.sim.search.episode import Story
 
 OK = "ok"
@@ -65,13 +67,16 @@ def run_seed(seed: int, turns_max: int = TURNS_MAX) -> Result:
     return Result(seed, verdict, story.done, story.world.now // 1000, story.world.turns)
 
 
+def code_files() -> list[Path]:
+    """Every file of the package: a seed's history may depend on any."""
+    tops = [Path(package.__path__[0]) for package in (fleet, fleet.actors, fleet.storage, fleet.sim)]
+    return sorted({path.resolve() for top in tops for path in top.rglob("*.py")})
+
+
 def code_digest() -> str:
-    """Of everything that a seed's history depends on."""
-    package = Path(ids.__file__).parents[1]
     digest = blake2b(digest_size=4)
-    for folder in (".", "raft", "actors", "actors/base", "storage", "sim"):
-        for path in sorted((package / folder).glob("*.py")):
-            digest.update(path.read_bytes())
+    for path in code_files():
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

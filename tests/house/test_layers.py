@@ -38,7 +38,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "fleet.actors": ((*HOST, "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.sim": ((*HOST, "fleet.sim", "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
-    "fleet.sim.search.explore": (("fleet.raft", "fleet.sim"), {"msgspec", "rich"}),
+    "fleet.sim.search.explore": (("fleet.actors", "fleet.storage", "fleet.sim"), {"msgspec", "rich"}),
     "fleet.testing": (("fleet",), {"msgspec", "cloudpickle", "hypothesis"}),
     "fleet": (("fleet",), {"thespian", "msgspec", "cloudpickle", "click", "rich"}),
 }

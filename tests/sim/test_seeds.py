@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from fleet.sim.search import episode as story
-from fleet.sim.search.explore import CODE, OK, Result, code_digest, explore, parse_seeds, run_seed
+from fleet.sim.search import explore as explore_module
+from fleet.sim.search.explore import (
+    CODE,
+    OK,
+    Result,
+    code_digest,
+    code_files,
+    explore,
+    parse_seeds,
+    run_seed,
+)
 
 FOUND = [
     int(line.split()[0])
@@ -79,3 +89,19 @@ def test_a_seed_that_takes_too_long_is_named_and_the_others_go_on() -> None:
 
 def test_time_that_is_over_begins_no_seed() -> None:
     assert explore(parse_seeds("1-"), minutes=0) == []
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_digest_covers_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report whose results were of other code would be gone on with otherwise."""
+    tops = [ROOT / name for name in ("fleet", "actors", "storage", "sim")]
+    assert set(code_files()) == {path.resolve() for top in tops for path in top.rglob("*.py")}
+    files = [tmp_path / "a.py", tmp_path / "b.py"]
+    monkeypatch.setattr(explore_module, "code_files", lambda: files)
+    for path in files:
+        path.write_text("1")
+    before = code_digest()
+    files[1].write_text("2")
+    assert code_digest() != before
