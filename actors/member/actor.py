@@ -110,8 +110,8 @@ class Member(GuardedActor):
             return
         self.is_watched = self.spec.name == CLUSTER_GROUP
         self.clients = ClientDesk(self)
-        self.operators = OperatorDesk(self)
-        self.hooks = open_desk(self)
+        self.operators = OperatorDesk(self, self.clients.next_token)
+        self.hooks = open_desk(m, self.spec.name, self.applier, is_restored=self.core.log.durable > 0)
         self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
         self._tell_addresses()
         self._end_turn_soon()

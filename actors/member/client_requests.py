@@ -1,24 +1,25 @@
 """A member's counter for clients: who waits for which command or read, and what each is told."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from thespian.actors import ActorAddress
 
+from fleet.actors.member.hook_events import HookDesk
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
+from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
-from fleet.objects.applier import Opened, Outcome
+from fleet.objects.applier import Applier, Opened, Outcome
 from fleet.objects.payload import ErrorRecord
+from fleet.raft.core import Core
 from fleet.raft.entries import Command, SessionClosed, SessionOpened
 from fleet.raft.events import Propose, Query
-from fleet.raft.ids import Index, MemberId, SessionId, node_of
+from fleet.raft.ids import Index, MemberId, Millis, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
 from fleet.raft.sessions import STALE
-
-if TYPE_CHECKING:
-    from fleet.actors.member.actor import Member
 
 REPLY_BYTES_MAX = 8 << 20
 """A reply that is so long leaves; what else there is to tell goes into the next."""
@@ -65,10 +66,29 @@ class Proposal:
     """Of the request that brought it."""
 
 
+class RequestedMember(Protocol):
+    """What the requests of clients and operators need of their member."""
+
+    spec: GroupSpec
+    start: StartMember
+    core: Core
+    applier: Applier
+    hooks: HookDesk | None
+    is_full: bool
+
+    def send(self, target: Any, message: Any) -> None: ...
+
+    def step(self, event: Any) -> None: ...
+
+    def stamp_ms(self) -> Millis: ...
+
+    def trouble(self) -> FleetError | None: ...
+
+
 class ClientDesk:
     """One reply a client and turn. Nobody waits at a member that does not lead."""
 
-    def __init__(self, member: "Member") -> None:
+    def __init__(self, member: RequestedMember) -> None:
         self.member = member
         self.token = 0
         self.waiters: dict[str, Waiter] = {}
@@ -326,7 +346,7 @@ class ClientDesk:
         waiter.results, waiter.answers, waiter.refusals = [], [], []
 
 
-def where_is(member: "Member", leader: MemberId | None) -> tuple[str, str]:
+def where_is(member: RequestedMember, leader: MemberId | None) -> tuple[str, str]:
     """The leader's node and address, "" where not known."""
     if leader is None:
         return "", ""

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fleet.actors.messages.local import StartMember
 from fleet.actors.node.hook_threads import ThreadRunner
 from fleet.actors.runtime.actor import log
 from fleet.errors import FleetError
@@ -15,9 +16,6 @@ from fleet.raft.entries import Command, Entry, MemberAdded, MemberRemoved
 from fleet.raft.ids import Term
 from fleet.raft.ready import BecameLeader, Hook, SteppedDown
 from fleet.raft.sessions import DONE
-
-if TYPE_CHECKING:
-    from fleet.actors.member.actor import Member
 
 CALL_BYTES = 500
 """What a waiting call takes besides its payloads."""
@@ -192,25 +190,25 @@ class HookDesk:
             self.inherited.append(call)
 
 
-def open_desk(member: "Member") -> HookDesk | None:
+def open_desk(start: StartMember, group: str, applier: Applier, is_restored: bool) -> HookDesk | None:
     """None: this member has nothing to tell, and nobody asks again. A member in a process of its own
     runs its hooks itself; its threads start with the first event."""
-    machine = member.applier.machine
+    machine = applier.machine
     if not isinstance(machine, DataMachine):
         return None
-    hooks, runner = machine.data_class.__fleet_hooks__, member.start.hooks
+    hooks, runner = machine.data_class.__fleet_hooks__, start.hooks
     if hooks is None or not overridden(hooks):
         return None
     if runner is None:
-        if member.start.store is not None:
+        if start.store is not None:
             return None
         runner = ThreadRunner(threads_max=1)
     return HookDesk(
-        member.spec.name,
-        str(member.start.member),
-        member.applier,
+        group,
+        str(start.member),
+        applier,
         machine,
         runner,
-        is_restored=member.core.log.durable > 0,
-        owns_runner=member.start.hooks is None,
+        is_restored=is_restored,
+        owns_runner=start.hooks is None,
     )

@@ -1,8 +1,8 @@
 """A member's counter for operators: status, membership, configuration, leadership."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from fleet.actors.member.client_requests import where_is
+from fleet.actors.member.client_requests import RequestedMember, where_is
 from fleet.actors.messages.operator import (
     AddMember,
     AwaitMembers,
@@ -46,9 +46,6 @@ from fleet.raft.ready import (
 )
 from fleet.raft.state import Leader
 
-if TYPE_CHECKING:
-    from fleet.actors.member.actor import Member
-
 ERRORS: dict[str, type[FleetError]] = {
     CANNOT_REMOVE_LEADER: CannotRemoveLeader,
     CHANGE_IN_PROGRESS: ChangeInProgress,
@@ -65,8 +62,11 @@ ARRIVAL_MS: Millis = 5000
 
 
 class OperatorDesk:
-    def __init__(self, member: "Member") -> None:
+    """`next_token` is the member's: the core answers clients and operators by the same tokens."""
+
+    def __init__(self, member: RequestedMember, next_token: Callable[[], int]) -> None:
         self.member = member
+        self.next_token = next_token
         self.waiting: dict[int, GroupRequest] = {}
         self.arriving: list[tuple[Millis, GroupRequest]] = []
         """Who waits for all members to be there, each with the time until which."""
@@ -84,7 +84,7 @@ class OperatorDesk:
             self.arriving.append((self.member.start.clock.now_ms() + ARRIVAL_MS, m))
             self.end_turn()
             return
-        token = self.member.clients.next_token()
+        token = self.next_token()
         self.waiting[token] = m
         match op:
             case AddMember():
@@ -142,7 +142,7 @@ def is_complete(core: Core) -> bool:
     return all(progress.match > 0 for progress in core.role.progress.values())
 
 
-def status_of(member: "Member") -> MemberStatus:
+def status_of(member: RequestedMember) -> MemberStatus:
     core = member.core
     members = core.membership.current
     role = core.role
