@@ -16,11 +16,11 @@ from thespian.actors import ActorSystemFailure
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import own_name, split_endpoint
 from fleet.actors.client.cluster_pin import uid_text
-from fleet.actors.client.router import MANAGER
+from fleet.actors.member.hook_threads import ThreadRunner
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import ListMembers, MemberList, NodeRequest, OpReply
+from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.cluster_membership import CLUSTER_KEY
-from fleet.actors.node.hook_threads import ThreadRunner
 from fleet.actors.node.manager import NODES_KEY, NodeManager
 from fleet.actors.runtime.clock import SystemClock
 from fleet.client.connection import Fleet, connect

@@ -7,9 +7,9 @@ from thespian.actors import ActorSystemConventionUpdate, WakeupMessage
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.router import Requests
 from fleet.actors.messages.client import ClientReply
-from fleet.actors.messages.local import EndTurn
 from fleet.actors.messages.operator import OpReply
 from fleet.actors.runtime.actor import GuardedActor
+from fleet.actors.runtime.turn import EndTurn
 from fleet.interfaces import Clock
 
 

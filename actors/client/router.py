@@ -12,7 +12,6 @@ from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.cluster_pin import ClusterPin
 from fleet.actors.client.group_session import NEVER, PAYLOAD_BYTES_MAX, SILENCE_MS, Call, Channel
 from fleet.actors.messages.client import ClientReply
-from fleet.actors.messages.local import EndTurn
 from fleet.actors.messages.operator import (
     AwaitMembers,
     CheckClass,
@@ -29,8 +28,9 @@ from fleet.actors.messages.operator import (
     OpValue,
 )
 from fleet.actors.messages.values import NodeInfo
-from fleet.actors.node.registry import REGISTRY
+from fleet.actors.messages.well_known import MANAGER, REGISTRY
 from fleet.actors.runtime.timer import Timer
+from fleet.actors.runtime.turn import TurnEnd
 from fleet.errors import (
     ClientClosed,
     FleetError,
@@ -44,7 +44,6 @@ from fleet.errors import (
 from fleet.interfaces import Clock
 from fleet.raft.ids import Millis
 
-MANAGER = "node"
 LOOKS = (ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers)
 """Questions that change nothing."""
 ASK_AGAIN_MS: Millis = 250
@@ -113,7 +112,7 @@ class Requests:
         self.dirty: dict[str, Channel] = {}
         self.questions: dict[int, Question] = {}
         self.token = 0
-        self.turn_is_ending = False
+        self.turn_end = TurnEnd(actor)
         self.pin = ClusterPin(clock.now_ms)
         self.refused: dict[str, str] = {}
         """Nodes whose links will not come up, and why."""
@@ -255,7 +254,7 @@ class Requests:
         channel = self._channel(call.group)
         channel.add(call)
         self.dirty[call.group] = channel
-        self._end_turn_soon()
+        self.turn_end.ask()
 
     def note_leader(self, group: str, address: str) -> None:
         """Where to ask first; whatever nodes answer counts more."""
@@ -270,13 +269,8 @@ class Requests:
             channel = self.channels[group] = Channel(group, self.name, self.pin.uid)
         return channel
 
-    def _end_turn_soon(self) -> None:
-        if not self.turn_is_ending:
-            self.turn_is_ending = True
-            self.actor.send(self.actor.myAddress, EndTurn())
-
     def on_end_turn(self) -> None:
-        self.turn_is_ending = False
+        self.turn_end.reached()
         now = self.clock.now_ms()
         for channel in self.dirty.values():
             self._send(channel, channel.next_request(now, self.actor.myAddress))
@@ -308,7 +302,7 @@ class Requests:
             self._wake(channel.due_at())
         if channel.queue or channel.query_queue:
             self.dirty[m.group] = channel
-            self._end_turn_soon()
+            self.turn_end.ask()
 
     def _on_other_cluster(self, channel: Channel, m: ClientReply) -> None:
         """Refused at the door: this client is of another cluster, or has only now heard which there is."""
@@ -458,7 +452,7 @@ class Requests:
         for token, question in list(self.questions.items()):
             self._beat_question(token, question, now)
         if self.dirty:
-            self._end_turn_soon()
+            self.turn_end.ask()
         if busy:
             self._knock(now)
         self._wake_for(self.channels.values(), now)

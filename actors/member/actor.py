@@ -14,7 +14,6 @@ from fleet.actors.member.operator_requests import OperatorDesk
 from fleet.actors.messages.client import ClientRequest
 from fleet.actors.messages.local import (
     Applied,
-    EndTurn,
     Leading,
     LocalAnswer,
     LocalRead,
@@ -30,6 +29,7 @@ from fleet.actors.messages.peer import PeerMail
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.timer import Timer
+from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError, StateNotEncodable, StorageFault, StoreFull
 from fleet.interfaces import Dump, Durable, SnapshotWrite, Write
@@ -81,7 +81,7 @@ class Member(GuardedActor):
     def __init__(self) -> None:
         super().__init__()
         self.timer = Timer(self)
-        self.turn_is_ending = False
+        self.turn_end = TurnEnd(self)
         self.stopped = False
         self.held: deque[tuple[int, list[PeerMessage]]] = deque()
         self.outgoing: dict[MemberId, list[PeerMessage]] = {}
@@ -114,7 +114,7 @@ class Member(GuardedActor):
         self.hooks = open_desk(m, self.spec.name, self.applier, is_restored=self.core.log.durable > 0)
         self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
         self._tell_addresses()
-        self._end_turn_soon()
+        self.turn_end.ask()
 
     def _revive(self, m: StartMember) -> None:
         """Become what the disk says this member is."""
@@ -186,7 +186,7 @@ class Member(GuardedActor):
 
     def step(self, event: Any) -> None:
         self.core.step(self.start.clock.now_ms(), event)
-        self._end_turn_soon()
+        self.turn_end.ask()
 
     def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
         try:
@@ -201,7 +201,7 @@ class Member(GuardedActor):
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
         self.clients.take(m)
         if self.clients.dirty:  # what was refused at once is told at once
-            self._end_turn_soon()
+            self.turn_end.ask()
 
     def on_local_read(self, m: LocalRead, sender: Any) -> None:
         self.send(sender, LocalAnswer(self.applier.query(m.payload), self.applier.index))
@@ -262,20 +262,15 @@ class Member(GuardedActor):
 
     # -- the end of a turn -------------------------------------------------------------------------
 
-    def _end_turn_soon(self) -> None:
-        if not self.turn_is_ending:
-            self.turn_is_ending = True
-            self.send(self.myAddress, EndTurn())
-
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
-        self.turn_is_ending = False
+        self.turn_end.reached()
         core = self.core
         while (ready := core.take_ready()) is not None:
             self._carry_out(ready)
             if self.stopped:
                 return
             if core.has_more():
-                self._end_turn_soon()
+                self.turn_end.ask()
                 break
         self.clients.end_turn()
         if self.operators.arriving:

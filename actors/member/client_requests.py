@@ -6,11 +6,11 @@ from typing import Any, Protocol
 from thespian.actors import ActorAddress
 
 from fleet.actors.member.hook_events import HookDesk
+from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
 from fleet.actors.messages.values import GroupSpec
-from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
 from fleet.objects.applier import Applier, Opened, Outcome
 from fleet.objects.payload import ErrorRecord

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from fleet.actors.member.hook_threads import ThreadRunner
 from fleet.actors.messages.local import StartMember
-from fleet.actors.node.hook_threads import ThreadRunner
 from fleet.actors.runtime.actor import log
 from fleet.errors import FleetError
 from fleet.objects.applier import Applier, Opened, Outcome

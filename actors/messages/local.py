@@ -12,10 +12,6 @@ from fleet.objects.hooks import HookRunner
 from fleet.raft.ids import Index, MemberId, Millis, NodeName
 
 
-class EndTurn(Struct, frozen=True):
-    """To oneself: everything that was queued before has been handled."""
-
-
 class StartNode(Struct, frozen=True):
     name: NodeName
     address: str

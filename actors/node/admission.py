@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
-from fleet.actors.client.router import MANAGER, REFUSALS
+from fleet.actors.client.router import REFUSALS
 from fleet.actors.messages.peer import Hello
+from fleet.actors.messages.well_known import MANAGER
 from fleet.errors import FleetError, NameTaken
 from fleet.raft.ids import Millis
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 
-from fleet.actors.messages.local import AwaitWrites, EndTurn, StartDisk, WriteFailed, WritesDone
+from fleet.actors.messages.local import AwaitWrites, StartDisk, WriteFailed, WritesDone
 from fleet.actors.runtime.actor import GuardedActor, log
+from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.errors import StoreFull
 from fleet.interfaces import (
     Chore,
@@ -32,6 +33,7 @@ class Disk(GuardedActor):
     def __init__(self) -> None:
         super().__init__()
         self.writer: StoreWriter | None = None
+        self.turn_end = TurnEnd(self)
         self.gathered: list[tuple[Any, Write]] = []
         self.waiting: dict[tuple[int, bool], deque[Any]] = {}
         """By group and whether they are aside, who sent each write that is under way: an earlier life of a
@@ -51,11 +53,11 @@ class Disk(GuardedActor):
         if self.failed_members.get(m.group) == sender:
             return
         self.failed_members.pop(m.group, None)
-        if not self.gathered:
-            self.send(self.myAddress, EndTurn())
+        self.turn_end.ask()
         self.gathered.append((sender, m))
 
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.turn_end.reached()
         assert self.writer is not None
         for sender, write in self.gathered:
             self.waiting.setdefault((write.group, write.is_aside), deque()).append(sender)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.wire import register
-from fleet.actors.client.router import MANAGER
+from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.runtime.actor import log
 from fleet.cluster.founding import NEVER, Founding
 from fleet.cluster.founding_messages import (

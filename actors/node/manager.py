@@ -19,11 +19,10 @@ from thespian.actors import (
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.cluster_pin import wrong_cluster
-from fleet.actors.client.router import MANAGER, Requests
+from fleet.actors.client.router import Requests
 from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.local import (
     Applied,
-    EndTurn,
     Leading,
     LocalAnswer,
     MemberStopped,
@@ -51,6 +50,7 @@ from fleet.actors.messages.operator import (
 )
 from fleet.actors.messages.peer import Clone, Hello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
+from fleet.actors.messages.well_known import MANAGER, REGISTRY
 from fleet.actors.node.admission import Admission
 from fleet.actors.node.answers import (
     CLIENT,
@@ -69,9 +69,10 @@ from fleet.actors.node.founding import MESSAGES, Seeding
 from fleet.actors.node.hosted_members import WAITING_MAX, Created, Hosting, Hostings
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND, KnownNodes
 from fleet.actors.node.records import read_fact
-from fleet.actors.node.registry import REGISTRY, Registry
+from fleet.actors.node.registry import Registry
 from fleet.actors.node.repairs import Repairs
 from fleet.actors.runtime.actor import GuardedActor, log
+from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster import reconciliation, unjoined
 from fleet.cluster.state import CLUSTER_GROUP, NodeRecord
 from fleet.cluster.view import ClusterView

@@ -6,6 +6,7 @@ from thespian.actors import ActorAddress
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.client.cluster_pin import wrong_cluster
+from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.local import (
     Belongs,
@@ -18,14 +19,11 @@ from fleet.actors.messages.local import (
 )
 from fleet.actors.messages.operator import DISK_FULL, GroupRequest, OpReply
 from fleet.actors.messages.peer import PeerMail
+from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.runtime.actor import GuardedActor, log
-from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import MemberId, NodeName, node_of
-
-REGISTRY = "registry"
-"""Its well-known name on each node."""
 
 
 class Registry(GuardedActor):

@@ -4,8 +4,8 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet.actors.client.router import MANAGER
 from fleet.actors.messages.local import StartNode
+from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.manager import NodeManager
 from fleet.errors import Damaged, StorageFault
 from fleet.objects.hooks import InlineRunner

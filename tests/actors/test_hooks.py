@@ -11,7 +11,7 @@ import pytest
 
 import fleet
 from fleet.actors.member.hook_events import HookDesk, open_desk
-from fleet.actors.node.hook_threads import LOG_EVERY_S, Lane, ThreadRunner
+from fleet.actors.member.hook_threads import LOG_EVERY_S, Lane, ThreadRunner
 from fleet.objects.applier import Applier
 from fleet.objects.executor import DataMachine
 from fleet.objects.hooks import HookCall, HookRunner, InlineRunner, LeaderHooks

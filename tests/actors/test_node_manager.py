@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 from thespian.actors import ActorExitRequest
 
-from fleet.actors.client.router import MANAGER
 from fleet.actors.messages.local import MemberStopped, Routes, StartNode
 from fleet.actors.messages.operator import (
     DAMAGED,
@@ -28,6 +27,7 @@ from fleet.actors.messages.operator import (
 )
 from fleet.actors.messages.peer import Clone, Hello, OlderCopy, PeerMail
 from fleet.actors.messages.values import GroupSpec, NodeInfo
+from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS, Hostings
 from fleet.actors.node.known_nodes import ECHOES_MAX
 from fleet.actors.node.manager import REACHABLE_MS, ROUND_MS, NodeManager

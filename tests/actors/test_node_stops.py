@@ -10,10 +10,11 @@ from thespian.actors import ActorExitRequest
 
 import fleet
 from fleet.actors.base.addresses import Address
-from fleet.actors.messages.local import EndTurn, Routes, StartDisk
+from fleet.actors.messages.local import Routes, StartDisk
 from fleet.actors.node.disk import Disk
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.node.registry import Registry
+from fleet.actors.runtime.turn import EndTurn
 from fleet.errors import NodeDamaged, Unavailable
 from fleet.storage import LmdbStore
 from tests.actors.base.helpers import eventually

@@ -8,7 +8,8 @@ from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.local import MemberGone, MemberHere, PeerAddresses, Routes, StartRegistry
 from fleet.actors.messages.operator import GetStatus, GroupRequest, OpReply
 from fleet.actors.messages.peer import PeerMail
-from fleet.actors.node.registry import REGISTRY, Registry
+from fleet.actors.messages.well_known import REGISTRY
+from fleet.actors.node.registry import Registry
 from fleet.raft.ids import MemberId, NodeName, member_id
 from tests.actors.base.helpers import Bench, Recorder
 

@@ -11,7 +11,7 @@ from fleet.actors.client.group_session import Call
 from fleet.actors.client.router import ASK_AGAIN_MS, Question, Requests
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.operator import AddMember, Done, GroupRequest, OpReply
-from fleet.actors.node.registry import REGISTRY
+from fleet.actors.messages.well_known import REGISTRY
 from fleet.errors import ClientClosed, FleetError, OutcomeUnknown, Unavailable
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import MemberId

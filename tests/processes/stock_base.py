@@ -19,12 +19,13 @@ from thespian.actors import Actor, ActorSystem, WakeupMessage
 from fleet.actors.client.group_session import Call
 from fleet.actors.client.router import Question, Requests
 from fleet.actors.messages.client import ClientReply
-from fleet.actors.messages.local import EndTurn, StartNode
+from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import GetStatus, ListMembers, MemberStatus, NodeRequest, OpReply
 from fleet.actors.messages.peer import Hello
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
+from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster.codec import codec_of
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError

@@ -8,12 +8,12 @@ from thespian.actors import ChildActorExited, WatchMessage
 from fleet.actors.client.group_session import Channel
 from fleet.actors.member import actor as member
 from fleet.actors.member.actor import Member
+from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.node.cluster_membership import Citizen
 from fleet.actors.node.hosted_members import Hostings
 from fleet.actors.node.known_nodes import SOUND, KnownNodes
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.node.repairs import Repairs
-from fleet.actors.runtime.refused_requests import RememberedRequests
 from fleet.errors import FleetError
 from fleet.objects.executor import DataMachine
 from fleet.raft import core, follower
