@@ -13,8 +13,9 @@ from fleet.objects.handles import CallOptions, Kind, Reply
 from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
-from fleet.sim.search.workload import SimClient
-from fleet.sim.world.world import MS, S, World
+from fleet.sim.world.client import SimClient
+from fleet.sim.world.timeline import MS, S
+from fleet.sim.world.world import World
 from fleet.testing.faults import Faults
 from fleet.testing.histories import Calls
 from fleet.testing.stage import Stage, seconds

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from fleet.actors.messages.operator import TransferLeader
 from fleet.errors import ConfigError, NoSuchNode
-from fleet.sim.search.workload import SimClient
+from fleet.sim.world.client import SimClient
 from fleet.sim.world.host import NodeHost
 from fleet.sim.world.network import Weather
-from fleet.sim.world.world import S, World
+from fleet.sim.world.timeline import S
+from fleet.sim.world.world import World
 
 _DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)\s*")
 _UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}

@@ -3,20 +3,16 @@
 It sees everything and forgets nothing: what a member once promised binds it beyond its restarts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn, Protocol
 from zlib import crc32
 
+from fleet.actors.base.kernel import Kernel
 from fleet.interfaces import Write
 from fleet.raft.entries import Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
-from fleet.sim.world.trace import LIFE
-
-if TYPE_CHECKING:
-    from fleet.sim.world.process import Process
-    from fleet.sim.world.world import World
 
 STATES_EVERY = 8
 """The state is compared at each index that is a multiple of this."""
@@ -67,8 +63,54 @@ class Seen:
     """The newest change of the members, committed or not."""
 
 
+@dataclass(slots=True)
+class Observed:
+    """What is remembered of one process."""
+
+    homes: dict[int, Any] = field(default_factory=dict)
+    """Its members' hostings by number in the store, those that are gone too."""
+    hostings: Any = None
+    """Where its node manager keeps those that are not gone, once they were looked at."""
+    seen: list[Seen] = field(default_factory=list)
+    created: int = 0
+    """How many actors there were when its members were looked for."""
+
+
+class ObservedProcess(Protocol):
+    kernel: Kernel
+    manager: Any
+    """The address of its node manager."""
+    is_amid: bool
+    """Its turn was cut."""
+    observed: Observed
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dumps(self) -> Mapping[int, Any]:
+        """Children that encode snapshots, by descriptor."""
+
+
+class ObservedWorld(Protocol):
+    now: int
+
+    @property
+    def events(self) -> Any:
+        """The trace, or None."""
+
+    @property
+    def nodes(self) -> Mapping[str, Any]: ...
+
+    def members_of(self, group: str) -> list[Any]: ...
+
+    def violated(self, sentence: str) -> NoReturn: ...
+
+    def need(self, holds: bool, sentence: str) -> None: ...
+
+
 class Invariants:
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: ObservedWorld) -> None:
         self.world = world
         self.groups: dict[int, GroupPast] = {}
         self.disks: dict[MemberId, OnDisk] = {}
@@ -83,10 +125,11 @@ class Invariants:
 
     # -- after a turn ------------------------------------------------------------------------------
 
-    def look_at(self, process: "Process") -> None:
-        if process.kernel.created != process.created:
+    def look_at(self, process: ObservedProcess) -> None:
+        observed = process.observed
+        if process.kernel.created != observed.created:
             self._find_members(process)
-        for last in process.seen:
+        for last in observed.seen:
             log, core = last.log, last.core
             if (
                 last.commit != log.commit
@@ -100,9 +143,9 @@ class Invariants:
         if process.dumps and not process.is_amid:
             self._look_at_dumps(process)
 
-    def _look_at_dumps(self, process: "Process") -> None:
+    def _look_at_dumps(self, process: ObservedProcess) -> None:
         """A child that encodes a state is waited for, and belongs to one member that runs."""
-        waiting = {id(last.member.applier) for last in process.seen if not last.member.failed}
+        waiting = {id(last.member.applier) for last in process.observed.seen if not last.member.failed}
         for child in process.dumps.values():
             if id(child.owner) not in waiting:
                 self.world.violated(f"{process.name}: a child encodes a state that nobody waits for")
@@ -110,28 +153,28 @@ class Invariants:
             if child.is_over:
                 self.world.violated(f"{process.name}: a child has encoded a state, and nobody takes it")
 
-    def _find_members(self, process: "Process") -> None:
+    def _find_members(self, process: ObservedProcess) -> None:
         """Actors were created: some may be members, perhaps in the place of others."""
         kernel = process.kernel
         manager = kernel.instance(process.manager)
         if manager is None or not hasattr(manager, "nodes"):
             return
-        process.created, process.hostings = kernel.created, manager.hostings
-        before, process.seen = {id(last.member): last for last in process.seen}, []
+        process.observed.created, process.observed.hostings = kernel.created, manager.hostings
+        before, process.observed.seen = {id(last.member): last for last in process.observed.seen}, []
         for hosting in manager.hostings.by_number.values():
-            process.homes[hosting.record.number] = hosting
+            process.observed.homes[hosting.record.number] = hosting
             member = kernel.instance(hosting.address) if hosting.address is not None else None
             if member is None or member.failed:
                 continue
             if not hasattr(member, "core"):
-                process.created = 0  # its start waits in the queue: to be looked for again
+                process.observed.created = 0  # its start waits in the queue: to be looked for again
                 continue
             last = before.get(id(member))
             if last is None:
                 last = Seen(member, member.core, member.core.log, member.core.log.commit)
                 self._begins(member)
                 self._changed(member, last.core, last)
-            process.seen.append(last)
+            process.observed.seen.append(last)
 
     def _begins(self, member: Any) -> None:
         if member.spec.name == "fleet:cluster":
@@ -243,10 +286,11 @@ class Invariants:
 
     # -- after a write -----------------------------------------------------------------------------
 
-    def written(self, process: "Process", writes: Sequence[Write]) -> None:
+    def written(self, process: ObservedProcess, writes: Sequence[Write]) -> None:
         """These are durable now."""
         for write in writes:
-            hosting = process.homes.get(write.group) or process.hostings.by_number.get(write.group)
+            observed = process.observed
+            hosting = observed.homes.get(write.group) or observed.hostings.by_number.get(write.group)
             if hosting is not None:  # else it came and went within one turn
                 self._note(self.past(hosting.spec), hosting.member, write)
 
@@ -294,7 +338,6 @@ class Invariants:
             if index > disk.base and entry is not None and entry.term == disk.terms[index]:
                 self.world.violated(f"{past.name}: {member} forgets {index}, which is committed")
 
-    def lost(self, node: str, disk: str) -> None:
-        """A disk is gone for good; what it had promised was promised all the same."""
-        members = sum(node_of(member) == node for member in self.disks)
-        self.world.trace(LIFE, node, f"its disk {disk} is gone for good, with {members} members")
+    def members_on(self, node: str) -> int:
+        """How many have a disk there. What it has promised binds them beyond its loss."""
+        return sum(node_of(member) == node for member in self.disks)

@@ -6,7 +6,7 @@ ever damaged or lost, as long as its groups have three members.
 
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fleet.actors.messages.operator import TransferLeader
 from fleet.cluster.state import CLUSTER_GROUP
@@ -14,15 +14,13 @@ from fleet.errors import FleetError
 from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
+from fleet.sim.faults.failing import Failing, actor_of
 from fleet.sim.faults.schedule import MS, Deed, argument
-from fleet.sim.search.workload import Counter
-from fleet.sim.world.failing import Failing, actor_of
+from fleet.sim.world.client import SimClient
 from fleet.sim.world.host import NodeHost
-from fleet.sim.world.trace import FAULT
-
-if TYPE_CHECKING:
-    from fleet.sim.search.workload import SimClient
-    from fleet.sim.world.world import World
+from fleet.sim.world.objects import Counter
+from fleet.sim.world.trace import FAULT, LIFE
+from fleet.sim.world.world import World
 
 Step = Sequence[Any]
 """A node, when its turn comes, and perhaps how long it then stands still."""
@@ -36,7 +34,7 @@ def still_us(step: Step) -> int:
 class Deeds:
     """A method for each of `schedule.DEEDS`."""
 
-    def __init__(self, world: "World", admin: "SimClient") -> None:
+    def __init__(self, world: World, admin: SimClient) -> None:
         self.world = world
         self.admin = admin
         self.still_us: Callable[[Step], int] = still_us
@@ -184,7 +182,9 @@ class Deeds:
 
     def replace_disk(self, node: NodeHost) -> None:
         """The operator lets the node join as a new one: without an address it would found a cluster."""
-        self.world.invariants.lost(node.name, node.disk.incarnation)
+        members = self.world.invariants.members_on(node.name)
+        say = f"its disk {node.disk.incarnation} is gone for good, with {members} members"
+        self.world.trace(LIFE, node.name, say)
         node.replace_disk()
         if not node.seeds:
             node.join = tuple(other.endpoint for other in self.world.nodes.values() if other is not node)

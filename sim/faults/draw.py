@@ -5,21 +5,20 @@ What is drawn is kept as a list of deeds, and a list can be given in the place o
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING
 from fleet.errors import Damaged
 from fleet.raft.ids import node_of
 from fleet.sim.faults.carry_out import Deeds, Step, clock_moved, links_of, still_us
+from fleet.sim.faults.failing import actors_of, messages_of
 from fleet.sim.faults.schedule import DEEDS, MS, Deed, Plan, S, argument, what_happens
-from fleet.sim.world.failing import actors_of, messages_of
-from fleet.sim.world.host import DAY_US, NodeHost
+from fleet.sim.world.client import SimClient
+from fleet.sim.world.host import NodeHost
 from fleet.sim.world.network import Weather
+from fleet.sim.world.process import DAY_US
 from fleet.sim.world.trace import FAULT
-
-if TYPE_CHECKING:
-    from fleet.sim.search.workload import SimClient
-    from fleet.sim.world.world import World
+from fleet.sim.world.world import World
 
 FAIR_WEATHER_US = (50, 500)
 FAIR_SYNC_US = (200, 1_000)
@@ -28,7 +27,7 @@ FAIR_SYNC_US = (200, 1_000)
 class Nemesis:
     """Has a method for each of `DEEDS`, which draws its arguments; None: not now."""
 
-    def __init__(self, world: "World", admin: "SimClient", groups: dict[str, str], plan: Plan) -> None:
+    def __init__(self, world: World, admin: SimClient, groups: dict[str, str], plan: Plan) -> None:
         self.world = world
         self.groups = groups
         self.rng = rng = random.Random(world.rng.getrandbits(64))

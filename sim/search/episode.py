@@ -13,8 +13,10 @@ from fleet.sim.checks.history import History
 from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.faults.draw import FAIR_WEATHER_US, Nemesis
 from fleet.sim.faults.schedule import Plan
-from fleet.sim.search.workload import KINDS, MODELS, QUESTIONS, Load
-from fleet.sim.world.world import MS, S, World
+from fleet.sim.search.workload import MODELS, QUESTIONS, Load
+from fleet.sim.world.objects import KINDS
+from fleet.sim.world.timeline import MS, S
+from fleet.sim.world.world import World
 
 FOUND_US = 30 * S
 SETTLE_US = 180 * S

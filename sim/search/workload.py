@@ -1,111 +1,14 @@
-"""Clients of the simulated world: the shipping request machinery in a small actor, and its use."""
+"""The load on a simulated fleet: clients that call, and write down what they saw."""
 
 import random
-from collections.abc import Callable
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from msgspec import Struct
-from thespian.actors import WakeupMessage
-
-from fleet.actors.client.group_session import Call
-from fleet.actors.client.requester import Asker
-from fleet.actors.client.router import Question
-from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
-from fleet.cluster.codec import codec_of
 from fleet.errors import CommandFailed, FleetError, ImpureQuery, NotDone, OutcomeUnknown
-from fleet.interfaces import Clock
-from fleet.objects.declare import Data, command, query
-from fleet.objects.payload import decode_result
 from fleet.sim.checks import models
 from fleet.sim.checks.history import Call as Asked
 from fleet.sim.checks.history import History
+from fleet.sim.world.world import World
 
-if TYPE_CHECKING:
-    from fleet.sim.world.process import Process
-    from fleet.sim.world.world import World
-
-NEXT = "next"
-Told = Callable[[Any, FleetError | None], None]
-
-
-# -- what the groups hold ----------------------------------------------------------------------------
-# `spoil` is a command that fails after it changed the object, `taint` a query that changes it: nobody may
-# ever see what they did.
-
-
-ENDINGS = (ValueError, SystemExit, KeyboardInterrupt, GeneratorExit)
-"""What commands raise, each as good as the other: they are failures of the command alone."""
-
-
-class Counter(Data):
-    value: int = 0
-
-    @command
-    def spoil(self, value: int) -> None:
-        self.value += value
-        raise ENDINGS[value % len(ENDINGS)](value)
-
-    @query
-    def taint(self, value: int) -> None:
-        self.value += value
-
-    @command
-    def add(self, n: int = 1) -> int:
-        self.value += n
-        return self.value
-
-    @query
-    def get(self) -> int:
-        return self.value
-
-
-class Register(Data):
-    value: int = 0
-
-    @command
-    def spoil(self, value: int) -> None:
-        self.value = value
-        raise ENDINGS[value % len(ENDINGS)](value)
-
-    @query
-    def taint(self, value: int) -> None:
-        self.value = value
-
-    @command
-    def write(self, value: int) -> None:
-        self.value = value
-
-    @command
-    def cas(self, old: int, new: int) -> bool:
-        if self.value != old:
-            return False
-        self.value = new
-        return True
-
-    @query
-    def read(self) -> int:
-        return self.value
-
-
-class Listed(Data):
-    values: list[int] = []
-
-    @command
-    def spoil(self, value: int) -> None:
-        self.values.append(value)
-        raise ENDINGS[value % len(ENDINGS)](value)
-
-    @command
-    def append(self, value: int) -> None:
-        self.values.append(value)
-
-    @query
-    def all(self) -> tuple[int, ...]:
-        return tuple(self.values)
-
-
-KINDS: dict[str, type[Data]] = {"counter": Counter, "register": Register, "list": Listed}
 MODELS: dict[str, models.Model] = {
     "counter": models.Counter(),
     "register": models.Register(0),
@@ -118,87 +21,12 @@ QUESTIONS: dict[str, tuple[models.Input, str]] = {
 }
 
 
-# -- a client ----------------------------------------------------------------------------------------
-
-
-class StartClient(Struct, frozen=True):
-    clock: Clock
-    name: str
-    seed: int
-    addresses: tuple[str, ...]
-
-
-class SimClient(Asker):
-    """As the client actor of a real process, told what to do by the world in place of threads."""
-
-    process: "Process"
-
-    def on_start(self, m: StartClient, sender: Any) -> None:
-        self.on_time: Callable[[], None] = lambda: None
-        self.begin(m.clock, m.name, m.seed, m.addresses)
-
-    # From outside, between turns or within one:
-
-    def call(
-        self, group: str, method: str, args: tuple[Any, ...], is_query: bool, within_ms: int, told: Told
-    ) -> None:
-        """`told(value, error)` once, whatever becomes of it."""
-        open_calls = [True]
-
-        def finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
-            if not open_calls:
-                return
-            open_calls.clear()
-            result = None
-            if error is None:
-                assert value is not None
-                try:
-                    result = decode_result(value)
-                except FleetError as refusal:
-                    error = refusal
-            told(result, error)
-
-        deadline = self.requests.clock.now_ms() + within_ms
-        payload = codec_of(group).encode_call(method, args, {})
-        self.requests.submit(Call(group, is_query, payload, deadline, finish))
-
-    def ask(
-        self,
-        op: NodeOp | GroupOp,
-        group: str,
-        address: str,
-        told: Callable[[OpValue | None, FleetError | None], None],
-        within_ms: int = 5000,
-    ) -> None:
-        deadline = self.requests.clock.now_ms() + within_ms
-        self.requests.ask(Question(op, group, address, deadline, told))
-
-    def in_turn(self, action: Callable[[], None]) -> None:
-        self.process.do(action)
-
-    def wake_in(self, us: int) -> None:
-        self.wakeupAfter(timedelta(microseconds=us), payload=NEXT)
-
-    # What arrives:
-
-    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
-        if m.payload == NEXT:
-            self.on_time()
-        else:
-            super().on_wakeup(m, sender)
-
-    handlers = Asker.handlers | {StartClient: on_start, WakeupMessage: on_wakeup}
-
-
-# -- load --------------------------------------------------------------------------------------------
-
-
 class Load:
     """One client that calls now this group, now that one, one call at a time, and writes down what it saw."""
 
     def __init__(
         self,
-        world: "World",
+        world: World,
         name: str,
         groups: dict[str, str],
         histories: dict[str, History],

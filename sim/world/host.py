@@ -2,7 +2,7 @@
 
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.well_known import MANAGER
@@ -10,51 +10,19 @@ from fleet.actors.node.manager import NodeManager
 from fleet.errors import Damaged, StorageFault
 from fleet.objects.hooks import InlineRunner
 from fleet.raft.ids import NodeName
-from fleet.sim.world.clock import SimClock
 from fleet.sim.world.disk import TOKEN, DiskStore, SimDisk, SimWriter
-from fleet.sim.world.process import Process
+from fleet.sim.world.process import Environment, Host, Process
 from fleet.sim.world.trace import LIFE
 
-if TYPE_CHECKING:
-    from fleet.sim.world.world import World
-
 CLUSTER = "sim"
-DAY_US = 86_400_000_000
 RESTART_US = 1_000_000
 """When a supervisor starts a node again that ended by itself."""
-
-
-class Host:
-    """A machine with a clock. Clients live on one without a disk."""
-
-    def __init__(self, world: "World", name: str, rate: int = 1000) -> None:
-        self.world = world
-        self.name = name
-        self.lives = 0
-        self.process: Process | None = None
-        rng = world.rng
-        self.busy_until = 0
-        """Until then its turns end after any message."""
-        self.forks_fail = 0.0
-        """How likely a fork fails, and how likely its child is killed."""
-        self.dump_us = (200, 2_000)
-        """How long a child takes to encode a state."""
-        up_us = rng.randrange(DAY_US)
-        wall_us = 20_000 * DAY_US + rng.randrange(1_000_000)
-        self.clock = SimClock(world, up_us, wall_us - up_us, rate)
-
-    @property
-    def is_up(self) -> bool:
-        return self.process is not None and self.process.is_alive
-
-    def ended(self, process: Process) -> None:
-        """That process of it asked to end."""
 
 
 class NodeHost(Host):
     """`join` and `seeds` as in StartNode: endpoints of others."""
 
-    def __init__(self, world: "World", name: str, zone: str, rate: int = 1000) -> None:
+    def __init__(self, world: Environment, name: str, zone: str, rate: int = 1000) -> None:
         super().__init__(world, name, rate)
         self.zone = zone
         self.endpoint = f"{name}:7400"

@@ -7,28 +7,25 @@ old link still delivers while a new one is up. All delays come from the world's 
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from fleet.actors.base.addresses import ANY_BOOT, ActorId, Address, LocalId
+from fleet.actors.base.dialling import DialState
+from fleet.actors.base.kernel import Kernel
+from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.wire import LENGTH, Outbox, decode_body, decode_frame, encode_item
+from fleet.sim.world.clock import SimClock
+from fleet.sim.world.timeline import MS, S, Timeline
 
-if TYPE_CHECKING:
-    from fleet.sim.world.process import Process
-    from fleet.sim.world.world import World
-
-FRAME_BYTES_MAX = 64 << 20
-WAITING_US = 1_000_000
-"""What waits longer for the first connect is lost."""
-CONNECT_US = 1_000_000
-"""An attempt that nobody answers ends after this."""
-DEAD_AFTER_US = 5_000_000
-"""A peer that acknowledges nothing for so long is given up."""
 RESENT_US = 200_000
 """What was stuck comes within so long of the way being open again."""
-RETRY_US = (20_000, 1_000_000)
+SETTINGS = LinkSettings()
+"""As real nodes have them."""
+CONNECT_US = SETTINGS.connect_ms_max * MS
+DEAD_AFTER_US = SETTINGS.dead_after_ms * MS
 
 
 @dataclass(slots=True)
@@ -53,6 +50,30 @@ class Weather:
     """Hosts where names lead elsewhere, to where nobody listens."""
 
 
+class NetworkProcess(Protocol):
+    """A process, as the network sees it."""
+
+    clock: SimClock
+    endpoint: str
+    boot: int
+    kernel: Kernel
+    wire: "Wire"
+    is_alive: bool
+    is_paused: bool
+
+    @property
+    def name(self) -> str:
+        """Of its host."""
+
+    def do(self, action: Callable[[], None]) -> None: ...
+
+    def receive(self, end: "End", frames: bytes) -> None: ...
+
+    def is_readable(self, fileno: int) -> bool: ...
+
+    def ends(self) -> None: ...
+
+
 class End:
     """One side's half of a link: what it sends, and the other half."""
 
@@ -61,7 +82,9 @@ class End:
         "peer", "senders",
     )  # fmt: skip
 
-    def __init__(self, process: "Process", endpoint: str, boot: int, peer: "Peer | None") -> None:
+    def __init__(
+        self, process: NetworkProcess, endpoint: str, boot: int, peer: "DialState[End] | None"
+    ) -> None:
         self.process = process
         self.endpoint = endpoint
         self.boot = boot
@@ -82,26 +105,13 @@ class End:
         return address
 
 
-@dataclass(slots=True)
-class Peer:
-    """What a process remembers of an endpoint that it sends to."""
-
-    endpoint: str
-    end: End | None = None
-    is_dialling: bool = False
-    failures: int = 0
-    not_before: int = 0
-    known_dead: bool = False
-    waiting: deque[tuple[int, int, bytes]] = field(default_factory=deque)
-
-
 class Wire:
     """The kernel's transport in one process."""
 
-    def __init__(self, network: "Network", process: "Process") -> None:
+    def __init__(self, network: "Network", process: NetworkProcess) -> None:
         self.network = network
         self.process = process
-        self.peers: dict[str, Peer] = {}
+        self.peers: dict[str, DialState[End]] = {}
         self.by_boot: dict[int, End] = {}
         self.ends: dict[End, None] = {}
         self.dirty: list[End] = []
@@ -119,14 +129,14 @@ class Wire:
         else:
             peer = self.peers.get(dst.endpoint)
             if peer is None:
-                peer = self.peers[dst.endpoint] = Peer(dst.endpoint)
-            end = peer.end
+                peer = self.peers[dst.endpoint] = DialState(dst.endpoint)
+            end = peer.link
             if end is None:
                 self._send_unconnected(peer, dst, sender, message)
                 return
         if dst.boot not in (ANY_BOOT, end.boot):
             return
-        end.outbox.add(dst.local, sender.ident.local, message, FRAME_BYTES_MAX)
+        end.outbox.add(dst.local, sender.ident.local, message, SETTINGS.frame_bytes_max)
         self._touch(end)
 
     def _touch(self, end: End) -> None:
@@ -134,33 +144,24 @@ class Wire:
             end.is_dirty = True
             self.dirty.append(end)
 
-    def _send_unconnected(self, peer: Peer, dst: ActorId, sender: Address, message: Any) -> None:
-        now = self.network.world.now
-        if not peer.is_dialling and now >= peer.not_before:
+    def _send_unconnected(self, peer: DialState[End], dst: ActorId, sender: Address, message: Any) -> None:
+        now = self.network.seconds()
+        if peer.is_idle(now):
             peer.is_dialling = True
             self.network.dial(self, peer)
-        if peer.is_dialling and not peer.known_dead:
-            peer.waiting.append((now, dst.boot, encode_item(dst.local, sender.ident.local, message)))
+        if peer.may_wait():
+            item = encode_item(dst.local, sender.ident.local, message)
+            peer.wait(now, dst.boot, item, SETTINGS)
 
-    def connected(self, peer: Peer, end: End) -> None:
-        peer.is_dialling = peer.known_dead = False
-        peer.failures = 0
-        peer.end = end
-        oldest = self.network.world.now - WAITING_US
-        while peer.waiting:
-            since, boot, item = peer.waiting.popleft()
-            if since >= oldest and boot in (ANY_BOOT, end.boot):
-                end.outbox.add_encoded(item, FRAME_BYTES_MAX)
+    def connected(self, peer: DialState[End], end: End) -> None:
+        items, _ = peer.connected(end, end.boot, self.network.seconds(), SETTINGS)
+        for item in items:
+            end.outbox.add_encoded(item, SETTINGS.frame_bytes_max)
         self._touch(end)
 
-    def failed(self, peer: Peer, reason: str) -> None:
+    def failed(self, peer: DialState[End], reason: str) -> None:
         """An attempt ended without a link; the next message after a while makes another."""
-        least, most = RETRY_US
-        pause = min(most, least << min(peer.failures, 20))
-        peer.is_dialling, peer.known_dead = False, True
-        peer.failures += 1
-        peer.not_before = self.network.world.now + int(pause * self.network.world.rng.uniform(0.5, 1.0))
-        peer.waiting.clear()
+        peer.failed(self.network.seconds(), self.network.world.rng.random(), SETTINGS)
         self.process.kernel.link_refused(peer.endpoint, reason)
 
     def flush(self) -> None:
@@ -202,10 +203,10 @@ class Wire:
 
 
 class Network:
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Timeline) -> None:
         self.world = world
         self.weather = Weather()
-        self.listening: dict[str, Process] = {}
+        self.listening: dict[str, NetworkProcess] = {}
         """Who listens at each endpoint now."""
         self.places: dict[str, str] = {}
         """The host of each endpoint, whether anybody listens there or not."""
@@ -215,6 +216,9 @@ class Network:
         """One end of each."""
         self.frames = 0
         self.bytes = 0
+
+    def seconds(self) -> float:
+        return self.world.now / S
 
     def is_open(self, src: str, dst: str) -> bool:
         return (src, dst) not in self.weather.cut
@@ -231,8 +235,8 @@ class Network:
 
     # -- making links ------------------------------------------------------------------------------
 
-    def dial(self, wire: Wire, peer: Peer) -> None:
-        src = wire.process.host.name
+    def dial(self, wire: Wire, peer: DialState[End]) -> None:
+        src = wire.process.name
         dst = self.places.get(peer.endpoint, "")
         there = self.delay(src, dst) + self.delay(dst, src) + self.weather.names_us.get(src, 0)
         if not (self.is_open(src, dst) and self.is_open(dst, src)) or dst not in self.powered:
@@ -242,15 +246,15 @@ class Network:
         else:
             self.world.after(2 * there, self._connect, wire, peer)
 
-    def _refuse(self, wire: Wire, peer: Peer, reason: str) -> None:
+    def _refuse(self, wire: Wire, peer: DialState[End], reason: str) -> None:
         wire.process.do(partial(wire.failed, peer, reason))
 
-    def _connect(self, wire: Wire, peer: Peer) -> None:
+    def _connect(self, wire: Wire, peer: DialState[End]) -> None:
         """The handshake is over, if nothing got between."""
         one, other = wire.process, self.listening.get(peer.endpoint)
         if not one.is_alive:
             return
-        src, dst = one.host.name, self.places[peer.endpoint]
+        src, dst = one.name, self.places[peer.endpoint]
         if other is None:
             self._refuse(wire, peer, "refused" if dst in self.powered else "timeout")
         elif other.is_paused or not (self.is_open(src, dst) and self.is_open(dst, src)):
@@ -272,17 +276,16 @@ class Network:
         elif not end.endpoint:
             wire.by_boot[end.boot] = end
         elif end.endpoint in wire.peers:
-            wire.peers[end.endpoint].known_dead = False
-            wire.peers[end.endpoint].not_before = 0
+            wire.peers[end.endpoint].answered()
         process.kernel.peer_up(end.endpoint, end.boot)
 
     # -- bytes -------------------------------------------------------------------------------------
 
     def transmit(self, end: End, frames: bytes) -> None:
         world, weather = self.world, self.weather
-        src, dst = end.process.host.name, end.other.process.host.name
+        src, dst = end.process.name, end.other.process.name
         if world.events is not None:
-            world.events.sent(world.now, end, frames)
+            world.events.sent(world.now, src, dst, frames)
         if end.stuck or (src, dst) in weather.cut:
             if not end.stuck:
                 world.after(DEAD_AFTER_US, self._give_up, end, frames)
@@ -305,7 +308,7 @@ class Network:
     def _arrive(self, end: End, frames: bytes) -> None:
         process = end.process
         if not process.is_alive or not end.is_open:
-            if process.host.name in self.powered:
+            if process.name in self.powered:
                 self._tell_closed(end)
             return
         process.receive(end, frames)
@@ -338,7 +341,7 @@ class Network:
 
     def _tell_closed(self, end: End) -> None:
         """The other side hears of the end of this one, if there is a way."""
-        src, dst = end.process.host.name, end.other.process.host.name
+        src, dst = end.process.name, end.other.process.name
         if self.is_open(src, dst):
             at = max(end.arrives_at, self.world.now + self.delay(src, dst))
             self.world.at(at, self._closed_there, end.other)
@@ -361,9 +364,8 @@ class Network:
         if not end.other.is_open or not end.other.process.is_alive:
             self.links.pop(end, None)
             self.links.pop(end.other, None)
-        if end.peer is not None and end.peer.end is end:
-            end.peer.end = None
-            end.peer.not_before = self.world.now + int(self.world.rng.random() * RETRY_US[0])
+        if end.peer is not None and end.peer.link is end:
+            end.peer.lost(self.seconds(), self.world.rng.random(), SETTINGS)
         if wire.by_boot.get(end.boot) is end:
             del wire.by_boot[end.boot]
         if was_up:
@@ -374,7 +376,7 @@ class Network:
             end.process.do(partial(self.close, end))
             self._tell_closed(end)
 
-    def died(self, process: "Process", with_notice: bool) -> None:
+    def died(self, process: NetworkProcess, with_notice: bool) -> None:
         """With notice: its operating system closes its links, as after kill -9. Without: its host is off."""
         for end in list(process.wire.ends):
             end.is_open = False
@@ -389,7 +391,7 @@ class Network:
         """What was stuck on ways that are open now is sent again."""
         for one in list(self.links):
             for end in (one, one.other):
-                src, dst = end.process.host.name, end.other.process.host.name
+                src, dst = end.process.name, end.other.process.name
                 if not end.stuck or not self.is_open(src, dst):
                     continue
                 resent = int(self.world.rng.random() * RESENT_US)

@@ -1,22 +1,20 @@
-"""One simulated process: a kernel, its links, and whether it runs."""
+"""A simulated process, which is a kernel and its links, and the machine that it runs on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from errno import ENOMEM
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fleet.actors.base.kernel import Kernel
-from fleet.sim.checks.invariants import Seen
+from fleet.interfaces import Write
+from fleet.sim.checks.invariants import Observed
 from fleet.sim.world.clock import SimClock
 from fleet.sim.world.disk import TOKEN, SimWriter
 from fleet.sim.world.dump import SimDump
-from fleet.sim.world.network import End, Wire
+from fleet.sim.world.network import End, Network, Wire
+from fleet.sim.world.timeline import Timeline
 from fleet.sim.world.trace import LIFE
-
-if TYPE_CHECKING:
-    from fleet.sim.world.host import Host
-    from fleet.sim.world.world import World
 
 MESSAGES_MAX = 500_000
 """More messages in one turn than this are a loop without end."""
@@ -25,12 +23,56 @@ CUT_MESSAGES_MAX = 40
 CUT_US_MAX = 10_000
 """So long that takes at most, with what else the process does."""
 FILENO_FIRST = 10
+DAY_US = 86_400_000_000
+
+
+class Environment(Timeline):
+    """What processes and their hosts need of the world around them."""
+
+    def __init__(self, seed: int, tracing: bool) -> None:
+        super().__init__(seed, tracing)
+        self.network = Network(self)
+
+    def after_turn(self, process: "Process") -> None:
+        """Called at the end of each turn, cut ones too."""
+        raise NotImplementedError
+
+    def written(self, process: "Process", writes: Sequence[Write]) -> None:
+        """Called when these are durable on the disk of its host."""
+        raise NotImplementedError
+
+
+class Host:
+    """A machine with a clock. Clients live on one without a disk."""
+
+    def __init__(self, world: Environment, name: str, rate: int = 1000) -> None:
+        self.world = world
+        self.name = name
+        self.lives = 0
+        self.process: Process | None = None
+        rng = world.rng
+        self.busy_until = 0
+        """Until then its turns end after any message."""
+        self.forks_fail = 0.0
+        """How likely a fork fails, and how likely its child is killed."""
+        self.dump_us = (200, 2_000)
+        """How long a child takes to encode a state."""
+        up_us = rng.randrange(DAY_US)
+        wall_us = 20_000 * DAY_US + rng.randrange(1_000_000)
+        self.clock = SimClock(world, up_us, wall_us - up_us, rate)
+
+    @property
+    def is_up(self) -> bool:
+        return self.process is not None and self.process.is_alive
+
+    def ended(self, process: "Process") -> None:
+        """That process of it asked to end."""
 
 
 class Process:
     """Lives once: a restart of its host is another one, with another boot id."""
 
-    def __init__(self, world: "World", host: "Host", endpoint: str) -> None:
+    def __init__(self, world: Environment, host: Host, endpoint: str) -> None:
         self.world = world
         self.host = host
         self.clock: SimClock = host.clock
@@ -51,14 +93,7 @@ class Process:
         self.wakes_at: int | None = None
         self.armed_for = 0.0
         """By its own clock."""
-        self.homes: dict[int, Any] = {}
-        """Its members' hostings by number in the store, those that are gone too."""
-        self.hostings: Any = None
-        """Where its node manager keeps those that are not gone, once they were looked at."""
-        self.seen: list[Seen] = []
-        """What the invariants remember of its members."""
-        self.created = 0
-        """How many actors there were when its members were looked for."""
+        self.observed = Observed()
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """What happened in a simulated world, as events: to be looked at, and to compare runs byte for byte."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -24,10 +24,6 @@ from fleet.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-
-if TYPE_CHECKING:
-    from fleet.sim.world.network import End
-    from fleet.sim.world.process import Process
 
 FAULT, LIFE, ROLE, COMMIT, APPLY, DISK = "fault", "life", "role", "commit", "apply", "disk"
 APPEND, HEARTBEAT, VOTE, SNAPSHOT, CLIENT, NODE = "append", "heartbeat", "vote", "snapshot", "client", "node"
@@ -72,8 +68,7 @@ class Trace:
 
     # -- messages ----------------------------------------------------------------------------------
 
-    def sent(self, at: int, end: "End", frames: bytes) -> None:
-        src, dst = end.process.name, end.other.process.name
+    def sent(self, at: int, src: str, dst: str, frames: bytes) -> None:
         events = []
         for mail in mails_in(frames):
             if isinstance(mail, PeerMail):
@@ -109,14 +104,15 @@ class Trace:
         if member.applier.index > last.applied:
             add(Event(at, APPLY, node, group, core.term, member.applier.index, _after(last.applied)))
 
-    def written(self, at: int, process: "Process", writes: Iterable[Write]) -> None:
+    def written(self, at: int, node: str, homes: Mapping[int, Any], writes: Iterable[Write]) -> None:
+        """`homes`: the members' hostings by number in the store."""
         for write in writes:
-            home = process.homes[write.group]
+            home = homes[write.group]
             self.groups[home.member] = home.spec.name
             term = write.hard.term if write.hard is not None else 0
             index = write.entries[-1].index if write.entries else 0
             self.events.append(
-                Event(at, DISK, process.name, home.spec.name, term, index, " and ".join(about_write(write)))
+                Event(at, DISK, node, home.spec.name, term, index, " and ".join(about_write(write)))
             )
 
 

@@ -6,63 +6,38 @@ a real clock or an unseeded source of chance, so one seed is one history, byte f
 
 import heapq
 import logging
-import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from fleet.interfaces import Write
 from fleet.sim.checks.invariants import Invariants
-from fleet.sim.search.workload import SimClient, StartClient
-from fleet.sim.world.host import Host, NodeHost
-from fleet.sim.world.network import Network
-from fleet.sim.world.process import Process
-from fleet.sim.world.trace import Event, Trace, lines
-
-MS = 1000
-S = 1_000_000
+from fleet.sim.world.client import SimClient, StartClient
+from fleet.sim.world.host import NodeHost
+from fleet.sim.world.process import Environment, Host, Process
+from fleet.sim.world.timeline import MS
+from fleet.sim.world.trace import lines
 
 
-class Broken(AssertionError):
-    """An invariant does not hold: the seed and the moment tell how to see it again."""
-
-
-class World:
+class World(Environment):
     """Time is in microseconds. `tracing`: keep every message, fault and commit as an event."""
 
     def __init__(self, seed: int = 0, tracing: bool = False) -> None:
-        self.seed = seed
-        self.rng = random.Random(seed)
-        self.now = 0
-        self.network = Network(self)
+        super().__init__(seed, tracing)
         self.nodes: dict[str, NodeHost] = {}
         self.clients: dict[str, SimClient] = {}
         self.invariants = Invariants(self)
-        self.events: Trace | None = Trace() if tracing else None
         self.alarms: list[str] = []
         self.may_conflict = False
         """Older copies of disks were put back: what one has committed another may have lost."""
         self.turns = 0
         self.turns_max = sys.maxsize
         """A world that takes more than these does not end."""
-        self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
-        self._count = 0
 
     # -- time --------------------------------------------------------------------------------------
 
-    def at(self, when: int, action: Callable[..., object], *args: Any) -> None:
-        """What is asked for first happens first within a microsecond."""
-        self._count += 1
-        heapq.heappush(self._heap, (when, self._count, action, args))
-
-    def after(self, delay: int, action: Callable[..., object], *args: Any) -> None:
-        self._count += 1
-        heapq.heappush(self._heap, (self.now + delay, self._count, action, args))
-
-    def run(
-        self, duration: int, until: Callable[[], bool] | None = None, every: int = 20 * MS
-    ) -> bool:
+    def run(self, duration: int, until: Callable[[], bool] | None = None, every: int = 20 * MS) -> bool:
         """Let time pass; True as soon as `until` holds, which is asked `every` so often."""
         end = self.now + duration
         ask_at = self.now
@@ -110,7 +85,7 @@ class World:
         process.do(lambda: process.kernel.send(where, process.kernel.system_address, start))
         client = process.kernel.instance(where)
         assert isinstance(client, SimClient)
-        client.process = process
+        client.in_turn = process.do
         self.clients[name] = client
         return client
 
@@ -143,24 +118,13 @@ class World:
 
     def written(self, process: Process, writes: Sequence[Write]) -> None:
         if self.events is not None:
-            self.events.written(self.now, process, writes)
+            self.events.written(self.now, process.name, process.observed.homes, writes)
         self.invariants.written(process, writes)
-
-    def trace(self, kind: str, node: str = "", say: str = "", until: int | None = None) -> None:
-        if self.events is not None:
-            self.events.events.append(Event(self.now, kind, node, say=say, until=until))
 
     @property
     def lines(self) -> list[str]:
         """The trace; two runs of one seed have the same."""
         return [] if self.events is None else lines(self.events.finished())
-
-    def violated(self, sentence: str) -> NoReturn:
-        raise Broken(f"seed {self.seed}, t={self.now / S:.6f}: {sentence}")
-
-    def need(self, holds: bool, sentence: str) -> None:
-        if not holds:
-            self.violated(sentence)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

@@ -30,8 +30,10 @@ from fleet.raft.entries import Command, HardState, Members, SnapshotMeta
 from fleet.raft.events import Persisted, Propose, Query, Tick
 from fleet.raft.restart import start_core
 from fleet.sim.checks.invariants import Invariants
-from fleet.sim.search.workload import KINDS, Load
-from fleet.sim.world.world import S, World
+from fleet.sim.search.workload import Load
+from fleet.sim.world.objects import KINDS
+from fleet.sim.world.timeline import S
+from fleet.sim.world.world import World
 
 NODES = 5
 GROUPS = 10

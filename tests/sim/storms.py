@@ -17,7 +17,7 @@ from fleet.raft.ids import node_of
 from fleet.sim.checks.history import UNKNOWN, Operation
 from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.checks.models import All, Append, ListAppend
-from fleet.sim.world.world import MS
+from fleet.sim.world.timeline import MS
 from fleet.testing import Sim
 
 

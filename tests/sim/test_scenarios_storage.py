@@ -10,7 +10,7 @@ from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.raft.ids import node_of
 from fleet.sim.checks.invariants import Invariants
 from fleet.sim.world.disk import SimDisk
-from fleet.sim.world.world import S
+from fleet.sim.world.timeline import S
 from fleet.storage import keys
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, config, leader_of, member, others

@@ -12,9 +12,10 @@ from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
 from fleet.sim.search.episode import Story
-from fleet.sim.search.workload import Counter
 from fleet.sim.world.clock import SimClock
-from fleet.sim.world.world import MS, Broken, S, World
+from fleet.sim.world.objects import Counter
+from fleet.sim.world.timeline import MS, Broken, S
+from fleet.sim.world.world import World
 
 TRACE = """
 from hashlib import blake2b

@@ -1,0 +1,87 @@
+"""A client of the simulated world: the shipping request machinery in a small actor."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct
+from thespian.actors import WakeupMessage
+
+from fleet.actors.client.group_session import Call
+from fleet.actors.client.requester import Asker
+from fleet.actors.client.router import Question
+from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
+from fleet.cluster.codec import codec_of
+from fleet.errors import FleetError
+from fleet.interfaces import Clock
+from fleet.objects.payload import decode_result
+
+NEXT = "next"
+Told = Callable[[Any, FleetError | None], None]
+
+
+class StartClient(Struct, frozen=True):
+    clock: Clock
+    name: str
+    seed: int
+    addresses: tuple[str, ...]
+
+
+class SimClient(Asker):
+    """As the client actor of a real process, told what to do by the world in place of threads."""
+
+    in_turn: Callable[[Callable[[], None]], None]
+    """Runs something in its process, with everything that follows from it."""
+
+    def on_start(self, m: StartClient, sender: Any) -> None:
+        self.on_time: Callable[[], None] = lambda: None
+        self.begin(m.clock, m.name, m.seed, m.addresses)
+
+    # From outside, between turns or within one:
+
+    def call(
+        self, group: str, method: str, args: tuple[Any, ...], is_query: bool, within_ms: int, told: Told
+    ) -> None:
+        """`told(value, error)` once, whatever becomes of it."""
+        open_calls = [True]
+
+        def finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+            if not open_calls:
+                return
+            open_calls.clear()
+            result = None
+            if error is None:
+                assert value is not None
+                try:
+                    result = decode_result(value)
+                except FleetError as refusal:
+                    error = refusal
+            told(result, error)
+
+        deadline = self.requests.clock.now_ms() + within_ms
+        payload = codec_of(group).encode_call(method, args, {})
+        self.requests.submit(Call(group, is_query, payload, deadline, finish))
+
+    def ask(
+        self,
+        op: NodeOp | GroupOp,
+        group: str,
+        address: str,
+        told: Callable[[OpValue | None, FleetError | None], None],
+        within_ms: int = 5000,
+    ) -> None:
+        deadline = self.requests.clock.now_ms() + within_ms
+        self.requests.ask(Question(op, group, address, deadline, told))
+
+    def wake_in(self, us: int) -> None:
+        self.wakeupAfter(timedelta(microseconds=us), payload=NEXT)
+
+    # What arrives:
+
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
+        if m.payload == NEXT:
+            self.on_time()
+        else:
+            super().on_wakeup(m, sender)
+
+    handlers = Asker.handlers | {StartClient: on_start, WakeupMessage: on_wakeup}

@@ -1,0 +1,47 @@
+"""Virtual time and seeded chance, and the record of what happened: all that a part of a world needs of it."""
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from fleet.sim.world.trace import Event, Trace
+
+MS = 1000
+S = 1_000_000
+
+
+class Broken(AssertionError):
+    """An invariant does not hold: the seed and the moment tell how to see it again."""
+
+
+class Timeline:
+    """Time is in microseconds. `tracing`: keep every message, fault and commit as an event."""
+
+    def __init__(self, seed: int, tracing: bool) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.now = 0
+        self.events: Trace | None = Trace() if tracing else None
+        self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._count = 0
+
+    def at(self, when: int, action: Callable[..., object], *args: Any) -> None:
+        """What is asked for first happens first within a microsecond."""
+        self._count += 1
+        heapq.heappush(self._heap, (when, self._count, action, args))
+
+    def after(self, delay: int, action: Callable[..., object], *args: Any) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (self.now + delay, self._count, action, args))
+
+    def trace(self, kind: str, node: str = "", say: str = "", until: int | None = None) -> None:
+        if self.events is not None:
+            self.events.events.append(Event(self.now, kind, node, say=say, until=until))
+
+    def violated(self, sentence: str) -> NoReturn:
+        raise Broken(f"seed {self.seed}, t={self.now / S:.6f}: {sentence}")
+
+    def need(self, holds: bool, sentence: str) -> None:
+        if not holds:
+            self.violated(sentence)
