@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,8 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
 }
 OUTSIDE_OF_WORLDS = {"fleet.sim.search.explore"}
 """It drives worlds in real time, and is in none."""
+CIRCLES = {"fleet.actors.node"}
+"""Folders whose modules still import each other in a circle."""
 SIM_NEVER = {"lmdb", "socket", "time", "select", "threading", "asyncio", "fleet.storage.lmdb_store"}
 
 
@@ -102,3 +104,73 @@ def test_each_rule_is_about_something() -> None:
     names = [name for name, _ in modules()]
     for package in RULES:
         assert any(belongs(name, package) for name in names), package
+
+
+# -- circles: imports for types only count, too ------------------------------------------------------
+
+
+def imported_modules() -> dict[str, set[str]]:
+    """By module of ours, those that it imports; `from package import module` is an import of the module."""
+    paths = dict(modules())
+    graph: dict[str, set[str]] = {name: set() for name in paths}
+    for name, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found = (inner & paths.keys()) | ({node.module or ""} if inner - paths.keys() else set())
+            else:
+                continue
+            graph[name] |= found & paths.keys() - {name}
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[set[str]]:
+    """The sets of nodes that all reach each other."""
+    reached = {name: reach(graph, name) for name in graph}
+    found: list[set[str]] = []
+    for name in graph:
+        if name in reached[name] and not any(name in circle for circle in found):
+            found.append({other for other in reached[name] if name in reached[other]})
+    return found
+
+
+def reach(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(graph[name])
+    return seen
+
+
+def folders(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """By folder, those that its modules import. The `__init__` of a folder may gather what the folders in it
+    have: that is no dependency of its other modules."""
+    packages = {name for name, path in modules() if path.name == "__init__.py"}
+    found: dict[str, set[str]] = {}
+    for name, targets in graph.items():
+        folder = name if name in packages else name.rpartition(".")[0]
+        arrows = found.setdefault(folder, set())
+        for target in targets:
+            other = target if target in packages else target.rpartition(".")[0]
+            if other not in (folder, "fleet") and not (name in packages and belongs(other, folder)):
+                arrows.add(other)
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    found = circles(imported_modules())
+    assert {module.rpartition(".")[0] for circle in found for module in circle} == CIRCLES, found
+
+
+def test_folders_import_each_other_one_way() -> None:
+    assert circles(folders(imported_modules())) == []
+
+
+def test_a_circle_is_found_where_there_is_one() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == [{"b", "c"}]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
