@@ -74,7 +74,7 @@ def desk_of(core: Any) -> tuple[OperatorDesk, list[OpReply]]:
         start=SimpleNamespace(clock=SimpleNamespace(now_ms=lambda: core.now)),
         send=lambda to, reply: told.append(reply),
     )
-    return OperatorDesk(member), told
+    return OperatorDesk(member, lambda: 1), told
 
 
 @pytest.fixture

@@ -169,16 +169,12 @@ def test_a_desk_is_there_only_if_a_hook_is_overridden_and_somebody_runs_it(
     cls: type, tells: bool, runner: HookRunner | None
 ) -> None:
     machine = DataMachine(cls) if issubclass(cls, fleet.Data) else SimpleNamespace()
-    member: Any = SimpleNamespace(
-        applier=SimpleNamespace(machine=machine),
-        start=SimpleNamespace(hooks=runner, store=object(), member=M1, fork_above_bytes=0),
-        core=SimpleNamespace(log=SimpleNamespace(durable=1)),
-        spec=SimpleNamespace(name="sums"),
-    )
-    desk = open_desk(member)
-    assert (desk is not None) == (tells and runner is not None)
-    member.start = SimpleNamespace(hooks=None, store=None, member=M1, fork_above_bytes=0)
-    own = open_desk(member)
+    applier: Any = SimpleNamespace(machine=machine)
+    start: Any = SimpleNamespace(hooks=runner, store=object(), member=M1)
+    events = open_desk(start, "sums", applier, is_restored=True)
+    assert (events is not None) == (tells and runner is not None)
+    start = SimpleNamespace(hooks=None, store=None, member=M1)
+    own = open_desk(start, "sums", applier, is_restored=True)
     assert (own is not None) == tells
     if own is not None:
         assert own.is_restored and own.owns_runner
