@@ -107,7 +107,9 @@ class Trace:
     def written(self, at: int, node: str, homes: Mapping[int, Any], writes: Iterable[Write]) -> None:
         """`homes`: the members' hostings by number in the store."""
         for write in writes:
-            home = homes[write.group]
+            home = homes.get(write.group)
+            if home is None:
+                continue  # a member that came and went within one turn
             self.groups[home.member] = home.spec.name
             term = write.hard.term if write.hard is not None else 0
             index = write.entries[-1].index if write.entries else 0
