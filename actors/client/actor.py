@@ -10,8 +10,8 @@ from typing import Any
 from msgspec import Struct
 from thespian.actors import ActorExitRequest, ThespianWatch, WatchMessage
 
-from fleet.actors.client.requester import Asker
-from fleet.actors.client.router import Requests
+from fleet.actors.client.requester import Requester
+from fleet.actors.client.router import Router
 from fleet.errors import ClientClosed, FleetError
 from fleet.interfaces import Clock
 
@@ -20,14 +20,14 @@ class Inbox:
     """Work from any thread for the client actor. One wake-up, however much is put in before it looks."""
 
     def __init__(self) -> None:
-        self.work: deque[Callable[[Requests], None]] = deque()
+        self.work: deque[Callable[[Router], None]] = deque()
         self.is_deaf = False
         """Nobody will look any more."""
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.is_rung = False
         self._lock = threading.Lock()
 
-    def put(self, action: Callable[[Requests], None]) -> bool:
+    def put(self, action: Callable[[Router], None]) -> bool:
         """False: closed, and nobody will see it."""
         self.work.append(action)
         if self.is_rung:
@@ -39,7 +39,7 @@ class Inbox:
             os.eventfd_write(self.fd, 1)
         return True
 
-    def take(self) -> list[Callable[[Requests], None]]:
+    def take(self) -> list[Callable[[Router], None]]:
         """Perhaps nothing: the fd may be reported once more before the first report was handled."""
         with suppress(BlockingIOError):
             os.eventfd_read(self.fd)
@@ -64,7 +64,7 @@ class StartClient(Struct, frozen=True):
     addresses: tuple[str, ...]
 
 
-class Client(Asker):
+class Client(Requester):
     inbox: Inbox
 
     def on_start(self, m: StartClient, sender: Any) -> None:
@@ -88,12 +88,12 @@ class Client(Asker):
 
     def _fail_all(self, error: FleetError) -> None:
         if hasattr(self, "requests"):
-            for channel in self.requests.channels.values():
-                channel.fail_all(error)
+            for session in self.requests.sessions.values():
+                session.fail_all(error)
             for question in self.requests.questions.values():
                 question.finish(None, error)
 
-    handlers = Asker.handlers | {
+    handlers = Requester.handlers | {
         StartClient: on_start,
         WatchMessage: on_watch,
         ActorExitRequest: on_exit,

@@ -28,7 +28,7 @@ BATCH_BYTES_MAX = 1 << 20
 PAYLOAD_BYTES_MAX = CARRIED_BYTES_MAX
 """Arguments of one call. With a batch beside it, it still fits a frame of a link."""
 REQUESTS_MAX = 3
-"""Requests under way in one group: whatever comes meanwhile shares the next."""
+"""Router under way in one group: whatever comes meanwhile shares the next."""
 SILENCE_MS: Millis = 500
 """A node that answers nothing for so long is not asked on."""
 PAUSE_MS: tuple[Millis, Millis] = (5, 200)
@@ -39,14 +39,14 @@ LINGER_MS: Millis = 30_000
 
 
 @dataclass(slots=True)
-class Call:
+class ClientCall:
     """One command or query. `finish` gets the result's bytes and revision, or the error."""
 
     group: str
     is_query: bool
     payload: bytes
     deadline: Millis
-    finish: Callable[["Call", bytes | None, Index, FleetError | None], None]
+    finish: Callable[["ClientCall", bytes | None, Index, FleetError | None], None]
     tag: Any = None
     sends: tuple[int, ...] = ()
     """Numbers of the requests that carried it, without those that were refused: while there is one, the
@@ -67,23 +67,23 @@ class Batch:
 
 
 @dataclass(slots=True)
-class Channel:
+class GroupSession:
     """Commands leave in the order of their calls and are executed in it.
 
-    Invariant: `inflight` is ordered by sequence number, and all of it belongs to `session`.
+    Invariant: `inflight` is ordered by sequence number, and all of it belongs to `session_id`.
     """
 
     group: str
     client: str
     cluster: int = 0
     """The uid of the client's cluster; 0 before its first answer."""
-    session: SessionId = 0
+    session_id: SessionId = 0
     next_seq: int = 1
     next_query: int = 1
-    queue: deque[Call] = field(default_factory=deque)
-    inflight: dict[int, Call] = field(default_factory=dict)
-    query_queue: deque[Call] = field(default_factory=deque)
-    queries: dict[int, Call] = field(default_factory=dict)
+    queue: deque[ClientCall] = field(default_factory=deque)
+    inflight: dict[int, ClientCall] = field(default_factory=dict)
+    query_queue: deque[ClientCall] = field(default_factory=deque)
+    queries: dict[int, ClientCall] = field(default_factory=dict)
     requests: int = 0
     """Under way."""
     number: int = 0
@@ -124,7 +124,7 @@ class Channel:
             return min(self.expires_at, self.resend_at)
         return min(self.expires_at, self.asked_at + SILENCE_MS) if self.has_asked else self.expires_at
 
-    def add(self, call: Call) -> None:
+    def add(self, call: ClientCall) -> None:
         self.expires_at = min(self.expires_at, call.deadline)
         (self.query_queue if call.is_query else self.queue).append(call)
 
@@ -134,8 +134,8 @@ class Channel:
         """What may leave now; None for nothing."""
         if self.resend_at is not None or self.requests >= REQUESTS_MAX:
             return None
-        opens = bool(self.queue) and not self.session and not self.opening
-        commands = self._take_commands() if self.session else ()
+        opens = bool(self.queue) and not self.session_id and not self.opening
+        commands = self._take_commands() if self.session_id else ()
         queries = self._take_queries()
         if not (opens or commands or queries):
             return None
@@ -148,8 +148,8 @@ class Channel:
         self,
         reply_to: ActorAddress,
         opens: bool,
-        commands: tuple[tuple[int, Call], ...],
-        queries: tuple[tuple[int, Call], ...],
+        commands: tuple[tuple[int, ClientCall], ...],
+        queries: tuple[tuple[int, ClientCall], ...],
     ) -> ClientRequest:
         batch = Batch(len(commands) + len(queries))
         self.requests += bool(batch.remaining)
@@ -165,7 +165,7 @@ class Channel:
             self.group,
             self.client,
             reply_to,
-            self.session,
+            self.session_id,
             self.acked,
             opens,
             tuple((seq, call.payload) for seq, call in commands),
@@ -174,8 +174,8 @@ class Channel:
             cluster=self.cluster,
         )
 
-    def _take_commands(self) -> tuple[tuple[int, Call], ...]:
-        taken: list[tuple[int, Call]] = []
+    def _take_commands(self) -> tuple[tuple[int, ClientCall], ...]:
+        taken: list[tuple[int, ClientCall]] = []
         size = 0
         while self.queue and len(self.inflight) + len(taken) < WINDOW_MAX and size < BATCH_BYTES_MAX:
             call = self.queue.popleft()
@@ -184,8 +184,8 @@ class Channel:
             self.next_seq += 1
         return tuple(taken)
 
-    def _take_queries(self) -> tuple[tuple[int, Call], ...]:
-        taken: list[tuple[int, Call]] = []
+    def _take_queries(self) -> tuple[tuple[int, ClientCall], ...]:
+        taken: list[tuple[int, ClientCall]] = []
         size = 0
         while self.query_queue and len(taken) < WINDOW_MAX and size < BATCH_BYTES_MAX:
             call = self.query_queue.popleft()
@@ -199,7 +199,7 @@ class Channel:
         self.requests = 0
         self.resend_at = None
         self.asked_at = now
-        opens = self.opening or (bool(self.queue) and not self.session)
+        opens = self.opening or (bool(self.queue) and not self.session_id)
         self.opening = opens
         hopeful = {seq: call for seq, call in self.inflight.items() if not call.is_hopeless}
         commands, queries = _batches(hopeful), _batches(self.queries)
@@ -211,7 +211,17 @@ class Channel:
     def closing_request(self, reply_to: ActorAddress) -> ClientRequest:
         self.number += 1
         return ClientRequest(
-            self.group, self.client, reply_to, self.session, 0, False, (), (), self.number, True, self.cluster
+            self.group,
+            self.client,
+            reply_to,
+            self.session_id,
+            0,
+            False,
+            (),
+            (),
+            self.number,
+            True,
+            self.cluster,
         )
 
     # -- replies -----------------------------------------------------------------------------------
@@ -219,12 +229,12 @@ class Channel:
     def on_reply(self, m: ClientReply, now: Millis) -> None:
         """Settle what was answered. Refusals that only mean "not here, not now" ask for another try."""
         self.asked_at = now
-        if m.session and not self.session:
-            self.session, self.next_seq = m.session, 1
+        if m.session and not self.session_id:
+            self.session_id, self.next_seq = m.session, 1
         if m.session:
             self.opening = False
         for session, seq, status, revision, value in m.results:
-            if session == self.session and seq in self.inflight:
+            if session == self.session_id and seq in self.inflight:
                 self._on_result(seq, status, revision, value, now)
         for query, value in m.answers:
             call = self.queries.pop(query, None)
@@ -259,7 +269,7 @@ class Channel:
         newest = max(self.inflight[seq].sends, default=0)
         is_new = len(self.inflight[seq].sends) <= 1
         self.inflight.clear()
-        self.session, self.opening = 0, False
+        self.session_id, self.opening = 0, False
         fresh = []
         for number, call in calls:
             is_fresh = is_new or all(send >= newest for send in call.sends)
@@ -276,7 +286,7 @@ class Channel:
         error = m.error.to_error()
         if not (self.last_error is not None and self.last_error.what == DISK_FULL):
             self.last_error = error  # a full disk says more than whatever follows from it
-        refused = [] if m.lost or m.session != self.session else [s for s in m.seqs if s in self.inflight]
+        refused = [] if m.lost or m.session != self.session_id else [s for s in m.seqs if s in self.inflight]
         for seq in refused:
             call = self.inflight[seq]
             call.sends = tuple(number for number in call.sends if number != m.number)
@@ -310,11 +320,13 @@ class Channel:
             self.resend_at = now + self.pause
             self.pause = min(PAUSE_MS[1], max(PAUSE_MS[0], 2 * self.pause))
 
-    def _settle(self, call: Call, value: bytes | None, revision: Index, error: FleetError | None) -> None:
+    def _settle(
+        self, call: ClientCall, value: bytes | None, revision: Index, error: FleetError | None
+    ) -> None:
         self._leave_batch(call)
         call.finish(call, value, revision, error)
 
-    def _leave_batch(self, call: Call) -> None:
+    def _leave_batch(self, call: ClientCall) -> None:
         batch, call.batch = call.batch, None
         if batch is not None:
             batch.remaining -= 1
@@ -349,7 +361,7 @@ class Channel:
         calls = (*self.queue, *self.query_queue, *self.queries.values(), *self.inflight.values())
         self.expires_at = min((call.deadline for call in calls), default=NEVER)
 
-    def _late(self, calls: dict[int, Call], now: Millis) -> list[int]:
+    def _late(self, calls: dict[int, ClientCall], now: Millis) -> list[int]:
         return [number for number, call in calls.items() if call.deadline <= now]
 
     def _not_done(self) -> FleetError:
@@ -367,7 +379,7 @@ class Channel:
     def fail_all(self, error: FleetError) -> None:
         """Nothing of this can succeed. What was sent and not refused may have been executed all the same."""
         refused = [call for call in self.inflight.values() if not call.sends]
-        unsent: Iterable[Call] = (*self.queue, *self.query_queue, *self.queries.values(), *refused)
+        unsent: Iterable[ClientCall] = (*self.queue, *self.query_queue, *self.queries.values(), *refused)
         sent = [call for call in self.inflight.values() if call.sends]
         self.queue.clear()
         self.query_queue.clear()
@@ -381,9 +393,9 @@ class Channel:
             self._settle(call, None, 0, unknown)
 
 
-def _batches(calls: dict[int, Call]) -> list[tuple[tuple[int, Call], ...]]:
+def _batches(calls: dict[int, ClientCall]) -> list[tuple[tuple[int, ClientCall], ...]]:
     """In order, in parts that a link takes."""
-    batches: list[list[tuple[int, Call]]] = []
+    batches: list[list[tuple[int, ClientCall]]] = []
     size = BATCH_BYTES_MAX
     for number, call in calls.items():
         if size >= BATCH_BYTES_MAX:

@@ -5,7 +5,7 @@ from typing import Any
 from thespian.actors import ActorSystemConventionUpdate, WakeupMessage
 
 from fleet.actors.base.transport import LinkRefused
-from fleet.actors.client.router import Requests
+from fleet.actors.client.router import Router
 from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.operator import OpReply
 from fleet.actors.runtime.actor import GuardedActor
@@ -13,12 +13,12 @@ from fleet.actors.runtime.turn import EndTurn
 from fleet.interfaces import Clock
 
 
-class Asker(GuardedActor):
-    requests: Requests
+class Requester(GuardedActor):
+    requests: Router
 
     def begin(self, clock: Clock, name: str, seed: int, addresses: tuple[str, ...]) -> None:
         """`name` is unlike any other client's: it names its sessions."""
-        self.requests = Requests(self, clock, name, seed, list(addresses))
+        self.requests = Router(self, clock, name, seed, list(addresses))
         self.notifyOnSystemRegistrationChanges(True)
         self.requests.refresh_nodes()
 

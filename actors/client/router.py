@@ -1,4 +1,4 @@
-"""Everything a client does, for whatever actor does it: channels to groups, questions to operators' desks."""
+"""Everything a client does, for whatever actor does it: sessions with groups, questions of operators."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from thespian.actors import ActorAddress, ActorSystemConventionUpdate, WakeupMes
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.cluster_pin import ClusterPin
-from fleet.actors.client.group_session import NEVER, PAYLOAD_BYTES_MAX, SILENCE_MS, Call, Channel
+from fleet.actors.client.group_session import NEVER, PAYLOAD_BYTES_MAX, SILENCE_MS, ClientCall, GroupSession
 from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.operator import (
     AwaitMembers,
@@ -95,7 +95,7 @@ class Question:
         return self.last_error or Unavailable("no answer in time", node=where)
 
 
-class Requests:
+class Router:
     """Lives inside an actor, which passes it what arrives and lends it `send` and `wakeupAfter`.
 
     What is asked for within a turn leaves together at its end, one message a group.
@@ -108,8 +108,8 @@ class Requests:
         self.rng = random.Random(seed)
         self.timer = Timer(actor)
         self.registries: dict[str, ActorAddress] = {}
-        self.channels: dict[str, Channel] = {}
-        self.dirty: dict[str, Channel] = {}
+        self.sessions: dict[str, GroupSession] = {}
+        self.dirty: dict[str, GroupSession] = {}
         self.questions: dict[int, Question] = {}
         self.token = 0
         self.turn_end = TurnEnd(actor)
@@ -181,18 +181,18 @@ class Requests:
         if lost is None or self.boots.get(endpoint, boot) != boot:
             return  # the link of an earlier life, which was noticed late: the process of now is reached
         self.down[endpoint] = now
-        for channel in self.channels.values():
-            if channel.target == lost:
-                channel.target = self._any_registry(lost)
-                if channel.has_asked:
-                    channel.resend_at = now
+        for session in self.sessions.values():
+            if session.target == lost:
+                session.target = self._any_registry(lost)
+                if session.has_asked:
+                    session.resend_at = now
         self._wake(now)
 
     def _ask_at_once(self, endpoint: str, now: Millis) -> None:
         """A node is back that others said leads."""
-        for channel in self.channels.values():
-            if channel.hint == endpoint and channel.resend_at is not None:
-                channel.target, channel.resend_at = self.registries.get(endpoint), now
+        for session in self.sessions.values():
+            if session.hint == endpoint and session.resend_at is not None:
+                session.target, session.resend_at = self.registries.get(endpoint), now
                 self._wake(now)
 
     def _knock(self, now: Millis) -> None:
@@ -208,8 +208,8 @@ class Requests:
     def belong(self, cluster: int) -> None:
         """Ask no node of another cluster from now on."""
         self.pin.uid = cluster
-        for channel in self.channels.values():
-            channel.cluster = cluster
+        for session in self.sessions.values():
+            session.cluster = cluster
 
     def admits(self, address: str, cluster: int) -> bool:
         """Whether the node there may be asked. One of another cluster is not asked again."""
@@ -219,8 +219,8 @@ class Requests:
                 self.belong(cluster)
             return True
         if list(self.registries) == [address]:  # there is no other to ask
-            for channel in self.channels.values():
-                channel.fail_all(self.pin.error(address))
+            for session in self.sessions.values():
+                session.fail_all(self.pin.error(address))
         else:
             self.registries.pop(address, None)
         return False
@@ -233,8 +233,8 @@ class Requests:
         if m.reason in REFUSALS and all(self.refused.get(at) in REFUSALS for at in self.registries):
             kind = REFUSALS[m.reason]
             error = kind(f"{m.endpoint} refuses the link: {m.reason}", node=m.endpoint)
-            for channel in self.channels.values():
-                channel.fail_all(error)
+            for session in self.sessions.values():
+                session.fail_all(error)
             for token in list(self.questions):
                 self.questions.pop(token).finish(None, error)
 
@@ -246,97 +246,97 @@ class Requests:
 
     # -- calls -------------------------------------------------------------------------------------
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: ClientCall) -> None:
         if len(call.payload) > PAYLOAD_BYTES_MAX:
             what = f"arguments of {len(call.payload)} bytes; {PAYLOAD_BYTES_MAX} is the most"
             call.finish(call, None, 0, TooLarge(what, group=call.group))
             return
-        channel = self._channel(call.group)
-        channel.add(call)
-        self.dirty[call.group] = channel
+        session = self._session_of(call.group)
+        session.add(call)
+        self.dirty[call.group] = session
         self.turn_end.ask()
 
     def note_leader(self, group: str, address: str) -> None:
         """Where to ask first; whatever nodes answer counts more."""
-        channel = self._channel(group)
-        if channel.target is None:
+        session = self._session_of(group)
+        if session.target is None:
             self.learn(address)
-            channel.target = self.registries.get(address)
+            session.target = self.registries.get(address)
 
-    def _channel(self, group: str) -> Channel:
-        channel = self.channels.get(group)
-        if channel is None:
-            channel = self.channels[group] = Channel(group, self.name, self.pin.uid)
-        return channel
+    def _session_of(self, group: str) -> GroupSession:
+        session = self.sessions.get(group)
+        if session is None:
+            session = self.sessions[group] = GroupSession(group, self.name, self.pin.uid)
+        return session
 
     def on_end_turn(self) -> None:
         self.turn_end.reached()
         now = self.clock.now_ms()
-        for channel in self.dirty.values():
-            self._send(channel, channel.next_request(now, self.actor.myAddress))
+        for session in self.dirty.values():
+            self._send(session, session.next_request(now, self.actor.myAddress))
         self._wake_for(self.dirty.values(), now)
         self.dirty.clear()
 
-    def _send(self, channel: Channel, request: Any) -> None:
+    def _send(self, session: GroupSession, request: Any) -> None:
         if request is None:
             return
-        if channel.target is None:
-            channel.target = self._any_registry(None)
-        self.actor.send(channel.target, request)
+        if session.target is None:
+            session.target = self._any_registry(None)
+        self.actor.send(session.target, request)
 
     def on_reply(self, m: ClientReply) -> None:
-        channel = self.channels.get(m.group)
-        if channel is None:
+        session = self.sessions.get(m.group)
+        if session is None:
             return
         if self.leaving:
             self._on_left(m.group)
             return
         now = self.clock.now_ms()
-        channel.on_reply(m, now)
+        session.on_reply(m, now)
         if m.cluster:
-            self._on_other_cluster(channel, m)
+            self._on_other_cluster(session, m)
         for refusal in () if m.cluster else m.refusals:
             leader = self._where(refusal.leader, refusal.leader_address)
-            self._follow_hint(channel, leader, refusal.error.kind, refusal.error.facts, now)
-        if m.refusals and channel.is_waiting:
-            self._wake(channel.due_at())
-        if channel.queue or channel.query_queue:
-            self.dirty[m.group] = channel
+            self._follow_hint(session, leader, refusal.error.kind, refusal.error.facts, now)
+        if m.refusals and session.is_waiting:
+            self._wake(session.due_at())
+        if session.queue or session.query_queue:
+            self.dirty[m.group] = session
             self.turn_end.ask()
 
-    def _on_other_cluster(self, channel: Channel, m: ClientReply) -> None:
+    def _on_other_cluster(self, session: GroupSession, m: ClientReply) -> None:
         """Refused at the door: this client is of another cluster, or has only now heard which there is."""
         address = next((one.error.facts.get("address", "") for one in m.refusals), "")
         if not self.admits(address, m.cluster):
-            channel.target = self._any_registry(remote_address(address, REGISTRY))
-        elif channel.resend_at is not None:
-            channel.resend_at = self.clock.now_ms()
+            session.target = self._any_registry(remote_address(address, REGISTRY))
+        elif session.resend_at is not None:
+            session.resend_at = self.clock.now_ms()
 
     def _follow_hint(
-        self, channel: Channel, leader: str, kind: str, facts: dict[str, str], now: Millis
+        self, session: GroupSession, leader: str, kind: str, facts: dict[str, str], now: Millis
     ) -> None:
         """Where the leader is said to be, else anywhere else. When no node at all knows the group,
         there is none."""
-        if channel.resend_at is None:
+        if session.resend_at is None:
             return
         if kind == NoSuchGroup.__name__:
-            if not channel.nowhere:
-                channel.nowhere_since = now
+            if not session.nowhere:
+                session.nowhere_since = now
             self._refresh_soon()
-            channel.nowhere.add(facts.get("node", ""))
-            is_late = now - channel.nowhere_since >= NOWHERE_MS
-            if is_late and len(channel.nowhere) >= len(self.registries):
-                channel.nowhere.clear()
-                channel.fail_all(NoSuchGroup(f"no node has a group {channel.group!r}", group=channel.group))
+            session.nowhere.add(facts.get("node", ""))
+            is_late = now - session.nowhere_since >= NOWHERE_MS
+            if is_late and len(session.nowhere) >= len(self.registries):
+                session.nowhere.clear()
+                session.fail_all(NoSuchGroup(f"no node has a group {session.group!r}", group=session.group))
                 return
         self.learn(leader)
-        channel.hint = leader
+        session.hint = leader
         known = self.registries.get(leader) if leader not in self.down else None
-        if known is not None and known != channel.target:
-            channel.target = known
-            channel.resend_at = now
+        if known is not None and known != session.target:
+            session.target = known
+            session.resend_at = now
         elif known is None:
-            channel.target = self._any_registry(channel.target)
+            session.target = self._any_registry(session.target)
 
     # -- leaving -----------------------------------------------------------------------------------
 
@@ -344,12 +344,12 @@ class Requests:
         """Fail every call, and ask each group once to forget this client's session: its results are kept on
         every member otherwise, until the session is old. `done`: each group has answered."""
         self.on_left = done
-        for channel in self.channels.values():
-            has_session = channel.session or channel.opening
-            channel.fail_all(ClientClosed("the client was closed"))
-            if has_session and channel.target is not None:
-                self.leaving.add(channel.group)
-                self.actor.send(channel.target, channel.closing_request(self.actor.myAddress))
+        for session in self.sessions.values():
+            has_session = session.session_id or session.opening
+            session.fail_all(ClientClosed("the client was closed"))
+            if has_session and session.target is not None:
+                self.leaving.add(session.group)
+                self.actor.send(session.target, session.closing_request(self.actor.myAddress))
         if not self.leaving:
             done()
 
@@ -418,12 +418,12 @@ class Requests:
     def _wake(self, at: Millis) -> None:
         self.timer.arm(self.clock.now_ms(), at)
 
-    def _wake_for(self, channels: Iterable[Channel], now: Millis) -> None:
+    def _wake_for(self, sessions: Iterable[GroupSession], now: Millis) -> None:
         """When the first of these has something to do although nothing arrives."""
         due = NEVER
-        for channel in channels:
-            if channel.is_waiting:
-                due = min(due, channel.due_at())
+        for session in sessions:
+            if session.is_waiting:
+                due = min(due, session.due_at())
         if due < NEVER and self.down:
             due = min(due, min(self.down.values()) + KNOCK_MS)
         for question in self.questions.values():
@@ -436,26 +436,26 @@ class Requests:
             return
         now = self.clock.now_ms()
         busy = False
-        for channel in self.channels.values():
-            if not channel.is_waiting:
+        for session in self.sessions.values():
+            if not session.is_waiting:
                 continue
             busy = True
-            channel.expire_calls(now)
-            if channel.has_asked and channel.resend_at is None and now - channel.asked_at >= SILENCE_MS:
-                channel.target = self._any_registry(channel.target)
-                channel.resend_at = now
+            session.expire_calls(now)
+            if session.has_asked and session.resend_at is None and now - session.asked_at >= SILENCE_MS:
+                session.target = self._any_registry(session.target)
+                session.resend_at = now
                 self._refresh_soon()
-            if channel.resend_at is not None and channel.resend_at <= now:
-                for request in channel.whole_requests(now, self.actor.myAddress):
-                    self._send(channel, request)
-            self.dirty[channel.group] = channel
+            if session.resend_at is not None and session.resend_at <= now:
+                for request in session.whole_requests(now, self.actor.myAddress):
+                    self._send(session, request)
+            self.dirty[session.group] = session
         for token, question in list(self.questions.items()):
             self._beat_question(token, question, now)
         if self.dirty:
             self.turn_end.ask()
         if busy:
             self._knock(now)
-        self._wake_for(self.channels.values(), now)
+        self._wake_for(self.sessions.values(), now)
 
     def _beat_question(self, token: int, question: Question, now: Millis) -> None:
         if question.deadline <= now:

@@ -8,9 +8,9 @@ from zlib import crc32
 import msgspec
 from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
 
-from fleet.actors.member.client_requests import ClientDesk
-from fleet.actors.member.hook_events import HookDesk, open_desk
-from fleet.actors.member.operator_requests import OperatorDesk
+from fleet.actors.member.client_requests import ClientRequests
+from fleet.actors.member.hook_events import HookEvents, open_hook_events
+from fleet.actors.member.operator_requests import OperatorRequests
 from fleet.actors.messages.client import ClientRequest
 from fleet.actors.messages.local import (
     Applied,
@@ -34,7 +34,7 @@ from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError, StateNotEncodable, StorageFault, StoreFull
 from fleet.interfaces import Dump, Durable, SnapshotWrite, Write
 from fleet.objects.applier import Applier, Opened, Outcome, machine_state
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_class
 from fleet.raft.codec import encode_messages, read_messages
 from fleet.raft.config import CARRIED_BYTES_MAX
@@ -94,9 +94,9 @@ class Member(GuardedActor):
         """The disk had no space lately, and nothing was written since."""
         self.not_encodable: StateNotEncodable | None = None
         """Why the newest snapshot failed."""
-        self.hooks: HookDesk | None = None
-        self.clients: ClientDesk
-        self.operators: OperatorDesk
+        self.hooks: HookEvents | None = None
+        self.clients: ClientRequests
+        self.operators: OperatorRequests
 
     # -- birth and death ---------------------------------------------------------------------------
 
@@ -109,9 +109,9 @@ class Member(GuardedActor):
             self._stop(removed=False, error=str(error), restart=error.retry, ill=ill)
             return
         self.is_watched = self.spec.name == CLUSTER_GROUP
-        self.clients = ClientDesk(self)
-        self.operators = OperatorDesk(self, self.clients.next_token)
-        self.hooks = open_desk(m, self.spec.name, self.applier, is_restored=self.core.log.durable > 0)
+        self.clients = ClientRequests(self)
+        self.operators = OperatorRequests(self, self.clients.next_token)
+        self.hooks = open_hook_events(m, self.spec.name, self.applier, is_restored=self.core.log.durable > 0)
         self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
         self._tell_addresses()
         self.turn_end.ask()
@@ -124,7 +124,7 @@ class Member(GuardedActor):
         else:
             self.store, self.number = open_own(m)
         loaded = self.store.load(self.number)
-        self.applier = Applier(DataMachine(decode_class(self.spec.data_class)), self.spec.config)
+        self.applier = Applier(ObjectExecutor(decode_class(self.spec.data_class)), self.spec.config)
         if loaded.snapshot is not None:
             self.applier.restore(self._read_snapshot(loaded.snapshot), self._base_of(loaded.snapshot))
             self.base_index = loaded.snapshot.index

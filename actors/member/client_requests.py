@@ -1,11 +1,11 @@
-"""A member's counter for clients: who waits for which command or read, and what each is told."""
+"""What clients want of a member: who waits for which command or read, and what each is told."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from thespian.actors import ActorAddress
 
-from fleet.actors.member.hook_events import HookDesk
+from fleet.actors.member.hook_events import HookEvents
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.local import StartMember
@@ -73,7 +73,7 @@ class RequestedMember(Protocol):
     start: StartMember
     core: Core
     applier: Applier
-    hooks: HookDesk | None
+    hooks: HookEvents | None
     is_full: bool
 
     def send(self, target: Any, message: Any) -> None: ...
@@ -85,7 +85,7 @@ class RequestedMember(Protocol):
     def trouble(self) -> FleetError | None: ...
 
 
-class ClientDesk:
+class ClientRequests:
     """One reply a client and turn. Nobody waits at a member that does not lead."""
 
     def __init__(self, member: RequestedMember) -> None:
@@ -242,7 +242,7 @@ class ClientDesk:
             self._tell(waiter)
 
     def on_answer(self, answer: Answer) -> bool:
-        """A request that came to nothing. False: the token is not one of this desk's."""
+        """A request that came to nothing. False: the token is not one of a client's."""
         reading = self.readings.pop(answer.token, None)
         if reading is not None:
             queries = tuple(query for query, _ in reading.queries)

@@ -9,7 +9,7 @@ from fleet.actors.messages.local import StartMember
 from fleet.actors.runtime.actor import log
 from fleet.errors import FleetError
 from fleet.objects.applier import Applier, Opened, Outcome
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import Committed, HookCall, HookRunner, LeaderHooks, overridden
 from fleet.objects.payload import decode_call, decode_result
 from fleet.raft.entries import Command, Entry, MemberAdded, MemberRemoved
@@ -24,7 +24,9 @@ CALL_BYTES = 500
 class HookTeller:
     """The user's object, and the decoding for it. Everything here runs where the hooks run."""
 
-    def __init__(self, hooks: type[LeaderHooks[Any]], group: str, member: str, machine: DataMachine) -> None:
+    def __init__(
+        self, hooks: type[LeaderHooks[Any]], group: str, member: str, machine: ObjectExecutor
+    ) -> None:
         self._class = hooks
         self._group = group
         self._member = member
@@ -72,7 +74,7 @@ class HookTeller:
         self.hooks().on_member_removed(member)
 
 
-class HookDesk:
+class HookEvents:
     """Told of everything that is applied, in order, and of elections; says what a leader has to tell.
 
     Invariant: calls are in `inherited` only between the election and the first own entry.
@@ -83,7 +85,7 @@ class HookDesk:
         group: str,
         member: str,
         applier: Applier,
-        machine: DataMachine,
+        machine: ObjectExecutor,
         runner: HookRunner,
         *,
         is_restored: bool = False,
@@ -190,11 +192,13 @@ class HookDesk:
             self.inherited.append(call)
 
 
-def open_desk(start: StartMember, group: str, applier: Applier, is_restored: bool) -> HookDesk | None:
+def open_hook_events(
+    start: StartMember, group: str, applier: Applier, is_restored: bool
+) -> HookEvents | None:
     """None: this member has nothing to tell, and nobody asks again. A member in a process of its own
     runs its hooks itself; its threads start with the first event."""
     machine = applier.machine
-    if not isinstance(machine, DataMachine):
+    if not isinstance(machine, ObjectExecutor):
         return None
     hooks, runner = machine.data_class.__fleet_hooks__, start.hooks
     if hooks is None or not overridden(hooks):
@@ -203,7 +207,7 @@ def open_desk(start: StartMember, group: str, applier: Applier, is_restored: boo
         if start.store is not None:
             return None
         runner = ThreadRunner(threads_max=1)
-    return HookDesk(
+    return HookEvents(
         group,
         str(start.member),
         applier,

@@ -1,4 +1,4 @@
-"""A member's counter for operators: status, membership, configuration, leadership."""
+"""What operators want of a member: status, membership, configuration, leadership."""
 
 from collections.abc import Callable
 
@@ -61,7 +61,7 @@ ARRIVAL_MS: Millis = 5000
 """A leader that does not hear everyone within this answers all the same."""
 
 
-class OperatorDesk:
+class OperatorRequests:
     """`next_token` is the member's: the core answers clients and operators by the same tokens."""
 
     def __init__(self, member: RequestedMember, next_token: Callable[[], int]) -> None:

@@ -1,4 +1,4 @@
-"""Requests that are not carried out, or refused, when they come again."""
+"""Router that are not carried out, or refused, when they come again."""
 
 from fleet.actors.messages.client import ClientRequest
 

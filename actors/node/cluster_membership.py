@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
 from fleet.actors.client.cluster_pin import uid_text, wrong_cluster
-from fleet.actors.client.group_session import Call
-from fleet.actors.client.router import Requests
+from fleet.actors.client.group_session import ClientCall
+from fleet.actors.client.router import Router
 from fleet.actors.messages.local import Applied, Belongs, LocalAnswer, LocalRead, Whereabouts
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_members import Hosting
@@ -44,7 +44,7 @@ class Citizen:
     def __init__(self, manager: "NodeManager") -> None:
         self.manager = manager
         self.view = ClusterView()
-        self.requests: Requests
+        self.requests: Router
         self.uid = 0
         self.replica: ActorAddress | None = None
         """This node's running member of the cluster group, which the next two are about."""
@@ -70,7 +70,7 @@ class Citizen:
     def begin(self) -> None:
         """Before the members are started from the disk."""
         manager, start = self.manager, self.manager.start
-        self.requests = Requests(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
+        self.requests = Router(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
         self.requests.learn(start.address or start.name, manager.registry)
         for address in (*start.join, *start.seeds):
             self.requests.learn(address)
@@ -159,7 +159,7 @@ class Citizen:
 
         is_over = False
 
-        def finish(call: Call, value: bytes | None, revision: Index, error: FleetError | None) -> None:
+        def finish(call: ClientCall, value: bytes | None, revision: Index, error: FleetError | None) -> None:
             """Called again when the outcome shows after the time was over."""
             nonlocal is_over
             if is_over:
@@ -178,7 +178,7 @@ class Citizen:
 
         deadline = self.manager.now() + COMMAND_MS
         payload = Cluster.__fleet_codec__.encode_call(method, args, {})
-        self.requests.submit(Call(CLUSTER_GROUP, False, payload, deadline, finish))
+        self.requests.submit(ClientCall(CLUSTER_GROUP, False, payload, deadline, finish))
 
     # -- rounds ------------------------------------------------------------------------------------
 

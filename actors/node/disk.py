@@ -40,7 +40,7 @@ class Disk(GuardedActor):
         member counts otherwise."""
         self.failed_members: dict[int, Any] = {}
         """Members whose write failed and that may not know it yet: nothing is written after it."""
-        self.askers: deque[Any] = deque()
+        self.requesters: deque[Any] = deque()
         """Who asked for each chore that is under way."""
         self.awaited: dict[int, Any] = {}
         """By group, who is to hear when all its writes are done."""
@@ -66,7 +66,7 @@ class Disk(GuardedActor):
 
     def on_chore(self, m: Chore, sender: Any) -> None:
         assert self.writer is not None
-        self.askers.append(sender)
+        self.requesters.append(sender)
         self.writer.do(m)
 
     def on_await(self, m: AwaitWrites, sender: Any) -> None:
@@ -83,7 +83,7 @@ class Disk(GuardedActor):
             return
         for completion in self.writer.completed():
             if isinstance(completion, ChoreDone):
-                self.send(self.askers.popleft(), completion)
+                self.send(self.requesters.popleft(), completion)
             else:
                 self._tell(completion)
 

@@ -19,7 +19,7 @@ from thespian.actors import (
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.cluster_pin import wrong_cluster
-from fleet.actors.client.router import Requests
+from fleet.actors.client.router import Router
 from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.local import (
     Applied,
@@ -89,7 +89,7 @@ from fleet.errors import (
     Unavailable,
 )
 from fleet.interfaces import Chore, ChoreDone, DropGroup, Durable, PutMeta, Renew
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import ErrorRecord, class_name, decode_class
 from fleet.raft.ids import Millis, NodeName
 from fleet.storage.lmdb_store import LmdbStore
@@ -206,7 +206,7 @@ class NodeManager(GuardedActor):
         return self.citizen.view
 
     @property
-    def requests(self) -> Requests:
+    def requests(self) -> Router:
         return self.citizen.requests
 
     def command(self, about: str, method: str, *args: Any) -> None:
@@ -641,7 +641,7 @@ class NodeManager(GuardedActor):
 def check_class(data_class: bytes) -> None:
     """Whether a member of it could start here. The class is the user's: anything may come of it."""
     try:
-        DataMachine(decode_class(data_class)).dump()
+        ObjectExecutor(decode_class(data_class)).dump()
     except FleetError:
         raise
     except Exception as error:

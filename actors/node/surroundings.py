@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from thespian.actors import ActorAddress
 
-from fleet.actors.client.router import Requests
+from fleet.actors.client.router import Router
 from fleet.actors.messages.local import StartNode
 from fleet.actors.node.hosted_members import Hosting
 from fleet.actors.node.known_nodes import KnownNodes
@@ -21,7 +21,7 @@ class Node(Protocol):
     def view(self) -> ClusterView: ...
 
     @property
-    def requests(self) -> Requests:
+    def requests(self) -> Router:
         """This node as a client of the cluster."""
 
     def now(self) -> Millis: ...

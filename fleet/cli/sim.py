@@ -39,8 +39,8 @@ def sim() -> None:
 @click.option("--runs", type=click.IntRange(1), default=RUNS_MAX, show_default=True,
               help="So many runs may shrinking take.")  # fmt: skip
 @click.option("--html", "html_file", type=FILE, help="Write a space-time diagram, one file for any browser.")
-@click.option("--text", "with_events", is_flag=True, help="Print every event of the story, too.")
-@click.option("--save", type=FILE, help="Write the plan of the story that is told, as JSON.")
+@click.option("--text", "with_events", is_flag=True, help="Print every event of the episode, too.")
+@click.option("--save", type=FILE, help="Write the plan of the episode that is told, as JSON.")
 @JSON
 def run(
     seed: int | None,
@@ -54,7 +54,7 @@ def run(
 ) -> None:
     """Run one seed, and tell what happened if something broke.
 
-    What is told is the shrunk story: the fewest faults, groups, clients and nodes that were found to break
+    What is told is the shrunk episode: the fewest faults, groups, clients and nodes that were found to break
     the same invariant.
     """
     from fleet.sim.report.diagram import page
@@ -67,27 +67,27 @@ def run(
     except BadArguments as error:
         fail(path, error, as_json)
     traced = with_events or html_file is not None
-    story, failure = run_plan(plan, tracing=traced)
+    episode, failure = run_plan(plan, tracing=traced)
     if failure is not None:
         if shrink:
             failure = _shrunk(failure, runs, as_json)
-        first, (story, failure) = failure, run_plan(failure.plan, tracing=True)
+        first, (episode, failure) = failure, run_plan(failure.plan, tracing=True)
         if failure != first:
             why = f"{first.sentence!r} did not happen again: the simulated world is not deterministic"
             fail(path, FleetError(why), as_json)
-    told = tell(story, failure) if failure is not None or traced else None
+    told = tell(episode, failure) if failure is not None or traced else None
     if html_file is not None and told is not None:
         html_file.write_text(page(told))
     if save is not None:
-        save.write_text(story.as_done().to_json() + "\n")
+        save.write_text(episode.as_done().to_json() + "\n")
     record = {
         "seed": plan.seed,
         "ok": failure is None,
         "broken": None if failure is None else failure.sentence,
         "rule": None if failure is None else failure.rule,
-        "operations": story.done,
-        "virtual_ms": story.world.now // 1000,
-        "plan": to_builtins(story.as_done()),
+        "operations": episode.done,
+        "virtual_ms": episode.world.now // 1000,
+        "plan": to_builtins(episode.as_done()),
     }
     _show(record, told, with_events, as_json)
     if html_file is not None and not as_json:
@@ -117,7 +117,7 @@ def _shrunk(failure: "Failure", runs_max: int, as_json: bool) -> "Failure":
 
     def tell(runs: int, plan: Any) -> None:
         if is_seen:
-            says = f"shrinking: run {runs} of {runs_max} at most, {count(len(plan.deeds), 'deed')} left"
+            says = f"shrinking: run {runs} of {runs_max} at most, {count(len(plan.faults), 'fault')} left"
             click.echo(f"\r{says:<78}", err=True, nl=False)
 
     least = shrink(failure, runs_max, tell=tell)

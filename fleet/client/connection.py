@@ -14,8 +14,8 @@ from typing import Any, Self
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import split_endpoint
 from fleet.actors.client.actor import Client, Inbox, StartClient
-from fleet.actors.client.group_session import Call
-from fleet.actors.client.router import Question, Requests
+from fleet.actors.client.group_session import ClientCall
+from fleet.actors.client.router import Question, Router
 from fleet.actors.messages.operator import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.runtime.clock import SystemClock
 from fleet.blocking import check_may_block
@@ -154,18 +154,18 @@ class Fleet(Operations):
             return asyncio.wrap_future(self._send(call))
         return self._send_when_admitted(call, place, options)
 
-    async def _send_when_admitted(self, call: Call, place: Place, options: CallOptions) -> Any:
+    async def _send_when_admitted(self, call: ClientCall, place: Place, options: CallOptions) -> Any:
         await self._backlog.wait_aio(place, options.timeout or self.timeout)
         return await asyncio.wrap_future(self._send(call))
 
-    def _new_call(self, group: str, kind: Kind, payload: bytes, options: CallOptions) -> Call:
+    def _new_call(self, group: str, kind: Kind, payload: bytes, options: CallOptions) -> ClientCall:
         deadline = self._clock.now_ms() + round((options.timeout or self.timeout) * 1000)
-        return Call(group, kind == "query", payload, deadline, self._finish, Reply())
+        return ClientCall(group, kind == "query", payload, deadline, self._finish, Reply())
 
     def _waits(self, options: CallOptions) -> bool:
         return self._wait_when_full if options.wait_when_full is None else options.wait_when_full
 
-    def _send(self, call: Call) -> Reply[Any]:
+    def _send(self, call: ClientCall) -> Reply[Any]:
         reply: Reply[Any] = call.tag
         try:
             self._put(lambda requests: requests.submit(call))
@@ -174,7 +174,7 @@ class Fleet(Operations):
             raise
         return reply
 
-    def _settle(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+    def _settle(self, call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
         if settle(call, value, revision, error):
             self._backlog.leave(len(call.payload))
 
@@ -186,7 +186,7 @@ class Fleet(Operations):
 
     # -- plumbing ----------------------------------------------------------------------------------
 
-    def _put(self, action: Callable[[Requests], None]) -> None:
+    def _put(self, action: Callable[[Router], None]) -> None:
         if os.getpid() != self._process:  # its loop is a thread, and a fork has none of those
             raise ClientClosed("this client was opened by another process, of which this one is a fork")
         if self._closed or not self._inbox.put(action):
@@ -197,7 +197,7 @@ class Fleet(Operations):
             return ClientClosed("this client was closed")
         return ClientClosed("this client failed; its log says why")
 
-    def _run(self, action: Callable[[Requests], Any]) -> Any:
+    def _run(self, action: Callable[[Router], Any]) -> Any:
         """What `action` returns, run where the requests live."""
         check_may_block("a question to the cluster")
         future: Future[Any] = Future()
@@ -212,7 +212,7 @@ class Fleet(Operations):
         return [error.what for error in errors]
 
     def _learn(self, addresses: Sequence[str]) -> None:
-        def learn(requests: Requests) -> None:
+        def learn(requests: Router) -> None:
             for address in addresses:
                 requests.learn(address)
 
@@ -272,7 +272,7 @@ def _nobody(errors: dict[str, FleetError]) -> FleetError:
     return NoNode(f"no node answers: {what}")
 
 
-def settle(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> bool:
+def settle(call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> bool:
     """Tell the caller. False: the outcome may still come, for who asks again after OutcomeUnknown."""
     reply: Reply[Any] = call.tag
     if error is None:

@@ -1,4 +1,4 @@
-"""A user's object on a member: `DataMachine` executes encoded calls and answers with encoded results.
+"""A user's object on a member: `ObjectExecutor` executes encoded calls and answers with encoded results.
 
 What a command answers is the same on every member or is not answered at all: what may differ from
 member to member (memory, stack) leaves as `MemberMustHalt`. Everything here that looks at sizes,
@@ -54,7 +54,7 @@ class MemberMustHalt(FleetError):
     hint = "look at this member's memory and at the line named; the others go on"
 
 
-class DataMachine:
+class ObjectExecutor:
     """A `fleet.interfaces.Machine` around an instance of a data class. Used from one thread at a time.
 
     Invariant: `_dump` is None or the encoded state of `_object` as it is now.

@@ -1,4 +1,4 @@
-"""Handlers of a leader: replication, commit, time. Requests stand in `leader_requests.py`."""
+"""Handlers of a leader: replication, commit, time. Router stand in `leader_requests.py`."""
 
 from fleet.raft.any_role import on_persisted as anyone_on_persisted
 from fleet.raft.entries import size_of

@@ -14,7 +14,7 @@ import cloudpickle
 from fleet.errors import ConfigError, Reject
 from fleet.objects.context import executing
 from fleet.objects.declare import shape_of
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_call
 from fleet.testing.arguments import Calls, Drawer
 from fleet.testing.canonical import canonical
@@ -70,10 +70,10 @@ class _Trial:
 
     def run(self) -> None:
         """`kept` lives on, `reborn` is made anew from its snapshot before each call."""
-        kept = DataMachine(self.cls)
+        kept = ObjectExecutor(self.cls)
         for number, (is_query, payload, context) in enumerate(self.script.calls):
             snapshot = self._dump(kept)
-            reborn = DataMachine(self.cls)
+            reborn = ObjectExecutor(self.cls)
             reborn.load(snapshot)
             if canonical(reborn._state()) != canonical(kept._state()):
                 self._fail(
@@ -97,14 +97,14 @@ class _Trial:
                 self._fail(f"{step.call} {step.answer}")
         self._dump(kept)
 
-    def _dump(self, machine: DataMachine) -> bytes:
+    def _dump(self, machine: ObjectExecutor) -> bytes:
         try:
             return machine.dump()
         except Exception as error:  # told with the script that led there
             self._fail(str(error))
 
     def _is_pure(self, snapshot: bytes, number: int) -> None:
-        machine = DataMachine(self.cls)
+        machine = ObjectExecutor(self.cls)
         machine.load(snapshot)
         before = canonical(machine._state())
         machine.query(self.script.calls[number][1])
@@ -150,7 +150,7 @@ class _Trial:
     def _plain(self, snapshot: bytes, number: int) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]]:
         """As a unit test calls it: the object itself, with nothing between."""
         method, args, kwargs = decode_call(self.script.calls[number][1])
-        instance = DataMachine(self.cls).copy_from(snapshot)
+        instance = ObjectExecutor(self.cls).copy_from(snapshot)
         return instance, shape_of(self.cls).commands[method], copy.deepcopy(args), copy.deepcopy(kwargs)
 
     def _fail(self, what: str, *more: str) -> NoReturn:
@@ -188,9 +188,7 @@ def _report(cls: type[Any], seed: int, what: str, more: Sequence[str], steps: Se
 # -- other processes -------------------------------------------------------------------------------
 
 
-def _compare_processes(
-    cls: type[Any], calls: Calls, seeds: list[int], hash_seeds: Sequence[int]
-) -> None:
+def _compare_processes(cls: type[Any], calls: Calls, seeds: list[int], hash_seeds: Sequence[int]) -> None:
     """Replicas are processes with hash seeds of their own: each runs all scripts."""
     found = [_run_elsewhere(cls, calls, seeds, hash_seed) for hash_seed in hash_seeds]
     first, *others = found

@@ -46,10 +46,10 @@ class Faults(Struct, frozen=True):
         if not self.kinds or rng.random() >= self.weight:
             return None
         kind = rng.choice(self.kinds)
-        return f"{kind} {_deed(kind, stage, rng)}".strip()
+        return f"{kind} {_fault(kind, stage, rng)}".strip()
 
 
-def _deed(kind: str, stage: Stage, rng: random.Random) -> str:
+def _fault(kind: str, stage: Stage, rng: random.Random) -> str:
     names = list(stage.nodes)
     name = rng.choice(names)
     match kind:

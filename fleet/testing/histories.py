@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Rejected
 from fleet.interfaces import Context
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.handles import Kind
 from fleet.objects.payload import decode_call, decode_result
 from fleet.sim.checks.history import History
@@ -82,7 +82,7 @@ class ClassModel(Model):
     """The state is the encoded object."""
 
     def __init__(self, cls: type[Any]) -> None:
-        self.machine = DataMachine(cls)
+        self.machine = ObjectExecutor(cls)
         self.noun = cls.__name__
         self.start = self.machine.dump()
         self._known: dict[tuple[bytes, bytes], tuple[Any, bytes]] = {}

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from fleet.errors import NotEncodable
 from fleet.interfaces import Context
-from fleet.objects.executor import DataMachine, MemberMustHalt
+from fleet.objects.executor import MemberMustHalt, ObjectExecutor
 from fleet.objects.payload import decode_call, encode_call
 from fleet.testing.arguments import Drawer
 from fleet.testing.canonical import canonical
@@ -47,7 +47,7 @@ class Script:
 
     def run(self) -> list[Step]:
         """As far as it goes: a state that cannot be encoded ends it."""
-        machine = DataMachine(self.cls)
+        machine = ObjectExecutor(self.cls)
         steps: list[Step] = []
         for number in range(len(self.calls)):
             try:
@@ -56,7 +56,7 @@ class Script:
                 break
         return steps
 
-    def step(self, machine: DataMachine, number: int) -> Step:
+    def step(self, machine: ObjectExecutor, number: int) -> Step:
         is_query, payload, context = self.calls[number]
         before = machine.dump()
         if is_query:

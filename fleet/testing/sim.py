@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from fleet.actors.client.group_session import Call
+from fleet.actors.client.group_session import ClientCall
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.declare import bind
@@ -195,7 +195,7 @@ class _Caller:
         reply: Reply[Any] = Reply()
         note = sim.calls(group).begins(self.name, kind, method, payload, sim.world.now)
 
-        def finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+        def finish(call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
             if reply.done():
                 _later(reply, value, revision, error)
                 return
@@ -212,7 +212,7 @@ class _Caller:
 
         timeout_ms = round((options.timeout or sim.timeout) * 1000)
         deadline = requests.clock.now_ms() + timeout_ms
-        call = Call(group, kind == "query", payload, deadline, finish)
+        call = ClientCall(group, kind == "query", payload, deadline, finish)
         self.client.in_turn(lambda: requests.submit(call))
         return reply
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fleet.actors.messages.operator import TransferLeader
 from fleet.errors import ConfigError, NoSuchNode
 from fleet.sim.world.client import SimClient
-from fleet.sim.world.host import NodeHost
+from fleet.sim.world.host import SimNode
 from fleet.sim.world.network import Weather
 from fleet.sim.world.timeline import S
 from fleet.sim.world.world import World
@@ -25,10 +25,10 @@ class Stage:
     _clients: dict[str, SimClient]
 
     @property
-    def nodes(self) -> dict[str, NodeHost]:
+    def nodes(self) -> dict[str, SimNode]:
         return self.world.nodes
 
-    def _node(self, name: str) -> NodeHost:
+    def _node(self, name: str) -> SimNode:
         if name not in self.nodes:
             raise NoSuchNode(f"there is no node {name!r}", nodes=", ".join(self.nodes))
         return self.nodes[name]

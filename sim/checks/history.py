@@ -36,7 +36,7 @@ class Operation(Struct, frozen=True):
         return f"{self.process} {self.input} -> never known [{self.call_at}, ...]"
 
 
-class Call(Struct, eq=False):
+class RecordedCall(Struct, eq=False):
     """A call under way."""
 
     process: Hashable
@@ -55,24 +55,24 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._calls: list[Call] = []
+        self._calls: list[RecordedCall] = []
         self._last = -1
 
-    def call(self, process: Hashable, key: Hashable, input: Any, now: int) -> Call:
-        call = Call(process, key, self._moment(now), input)
+    def call(self, process: Hashable, key: Hashable, input: Any, now: int) -> RecordedCall:
+        call = RecordedCall(process, key, self._moment(now), input)
         self._calls.append(call)
         return call
 
-    def done(self, call: Call, output: Any, now: int) -> None:
+    def done(self, call: RecordedCall, output: Any, now: int) -> None:
         assert call.output is UNSET, f"{call} ends twice"
         call.output, call.return_at = output, self._moment(now)
 
-    def lost(self, call: Call) -> None:
+    def lost(self, call: RecordedCall) -> None:
         """The outcome is unknown, and may be decided later still."""
         assert call.output is UNSET, f"{call} ends twice"
         call.output = UNKNOWN
 
-    def failed(self, call: Call) -> None:
+    def failed(self, call: RecordedCall) -> None:
         """Definitely not executed: it has no place in the history, and no effect of it may be seen."""
         assert call.output is UNSET, f"{call} ends twice"
         self._calls.remove(call)

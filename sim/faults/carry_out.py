@@ -1,4 +1,4 @@
-"""Carries out what befalls the fleet. Nothing here is drawn: the same deeds in the same world are the same.
+"""Carries out what befalls the fleet. Nothing here is drawn: the same faults in the same world are the same.
 
 A fault lasts until the next calm. What no quorum can survive is not done: at most one node's disk is
 ever damaged or lost, as long as its groups have three members.
@@ -15,9 +15,9 @@ from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
 from fleet.sim.faults.failing import Failing, actor_of
-from fleet.sim.faults.schedule import MS, Deed, argument
+from fleet.sim.faults.schedule import MS, Fault, argument
 from fleet.sim.world.client import SimClient
-from fleet.sim.world.host import NodeHost
+from fleet.sim.world.host import SimNode
 from fleet.sim.world.objects import Counter
 from fleet.sim.world.trace import FAULT, LIFE
 from fleet.sim.world.world import World
@@ -31,8 +31,8 @@ def still_us(step: Step) -> int:
     return step[2] if len(step) > 2 else STILL_US
 
 
-class Deeds:
-    """A method for each of `schedule.DEEDS`."""
+class FaultActions:
+    """A method for each of `schedule.FAULTS`."""
 
     def __init__(self, world: World, admin: SimClient) -> None:
         self.world = world
@@ -46,12 +46,12 @@ class Deeds:
         """Actors that wait for the message before which they fail."""
         self.is_over = False
 
-    def do(self, deed: Deed) -> bool:
+    def do(self, fault: Fault) -> bool:
         """False when it must not be done, or can not in this world."""
         names = self.world.nodes
-        if not {argument(deed, "node"), argument(deed, "other"), None} <= {None, *names}:
+        if not {argument(fault, "node"), argument(fault, "other"), None} <= {None, *names}:
             return False
-        return getattr(self, deed.what)(*deed.args) is not False
+        return getattr(self, fault.what)(*fault.args) is not False
 
     # -- the network -------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class Deeds:
     def power(self, name: str, back_us: int | None) -> None:
         self.kill(name, back_us, power=True)
 
-    def _start(self, node: NodeHost) -> None:
+    def _start(self, node: SimNode) -> None:
         if not node.is_up and not self.is_over:
             node.start()
 
@@ -155,7 +155,7 @@ class Deeds:
     def hang(self, name: str, us: int) -> None:
         self.world.nodes[name].disk.hangs_until = self.world.now + us
 
-    def may_spoil(self, node: NodeHost) -> bool:
+    def may_spoil(self, node: SimNode) -> bool:
         return self.spoiled == node.name or (self.spoiled is None and not self.has_drained)
 
     def flip(self, name: str, key: str, byte: int, bit: int) -> bool:
@@ -166,7 +166,7 @@ class Deeds:
         self.spoiled = name
         return node.disk.flip(bytes.fromhex(key), byte, bit)
 
-    def may_wipe(self, node: NodeHost) -> bool:
+    def may_wipe(self, node: SimNode) -> bool:
         """Once, as a second one might come before the first has healed."""
         return self.spoiled is None and self.may_spoil(node)
 
@@ -180,7 +180,7 @@ class Deeds:
         self.world.after(back_us, self._start, node)
         return True
 
-    def replace_disk(self, node: NodeHost) -> None:
+    def replace_disk(self, node: SimNode) -> None:
         """The operator lets the node join as a new one: without an address it would found a cluster."""
         members = self.world.invariants.members_on(node.name)
         say = f"its disk {node.disk.incarnation} is gone for good, with {members} members"
@@ -220,7 +220,7 @@ class Deeds:
         self.admin.in_turn(lambda: self.admin.ask(op, group, "", lambda value, error: None))
         return True
 
-    def may_drain(self, node: NodeHost) -> bool:
+    def may_drain(self, node: SimNode) -> bool:
         others = [other for other in self.world.nodes.values() if other is not node]
         return self.spoiled is None and not any(other.has_left for other in others)
 
@@ -259,11 +259,11 @@ class Deeds:
             self._start(node)
 
 
-def links_of(node: NodeHost) -> list[Any]:
+def links_of(node: SimNode) -> list[Any]:
     """One end of each, in the order in which they were made."""
     return [end for end in node.world.network.links if node.process in (end.process, end.other.process)]
 
 
-def clock_moved(node: NodeHost) -> None:
+def clock_moved(node: SimNode) -> None:
     if node.process is not None and node.process.is_alive:
         node.process.clock_moved()

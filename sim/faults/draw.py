@@ -1,6 +1,6 @@
 """Bad days: which faults, how often and how long is drawn anew for every seed (swarm testing).
 
-What is drawn is kept as a list of deeds, and a list can be given in the place of the draw.
+What is drawn is kept as a list of faults, and a list can be given in the place of the draw.
 """
 
 import random
@@ -10,11 +10,11 @@ from typing import Any
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING
 from fleet.errors import Damaged
 from fleet.raft.ids import node_of
-from fleet.sim.faults.carry_out import Deeds, Step, clock_moved, links_of, still_us
+from fleet.sim.faults.carry_out import FaultActions, Step, clock_moved, links_of, still_us
 from fleet.sim.faults.failing import actors_of, messages_of
-from fleet.sim.faults.schedule import DEEDS, MS, Deed, Plan, S, argument, what_happens
+from fleet.sim.faults.schedule import FAULTS, MS, Fault, Plan, S, argument, what_happens
 from fleet.sim.world.client import SimClient
-from fleet.sim.world.host import NodeHost
+from fleet.sim.world.host import SimNode
 from fleet.sim.world.network import Weather
 from fleet.sim.world.process import DAY_US
 from fleet.sim.world.trace import FAULT
@@ -24,14 +24,14 @@ FAIR_WEATHER_US = (50, 500)
 FAIR_SYNC_US = (200, 1_000)
 
 
-class Nemesis:
-    """Has a method for each of `DEEDS`, which draws its arguments; None: not now."""
+class FaultInjector:
+    """Has a method for each of `FAULTS`, which draws its arguments; None: not now."""
 
     def __init__(self, world: World, admin: SimClient, groups: dict[str, str], plan: Plan) -> None:
         self.world = world
         self.groups = groups
         self.rng = rng = random.Random(world.rng.getrandbits(64))
-        self.weights = [rng.choice([0, 0, 0, 1, 3]) for _ in DEEDS]
+        self.weights = [rng.choice([0, 0, 0, 1, 3]) for _ in FAULTS]
         self.weights[-1] += 1
         self.pace = rng.choice([100, 400, 1000]) * MS
         self.weather = Weather(
@@ -51,17 +51,17 @@ class Nemesis:
         for node in world.nodes.values():
             node.disk.sync_us, node.disk.us_per_kb = sync_us, us_per_kb
             node.dump_us, node.fork_above_bytes = dump_us, fork_above
-        self.deeds = Deeds(world, admin)
-        if plan.deeds is None:
-            self.deeds.still_us = self._still_us
-        self.planned = None if plan.deeds is None else list(plan.deeds)
-        self.done: list[Deed] = []
+        self.actions = FaultActions(world, admin)
+        if plan.faults is None:
+            self.actions.still_us = self._still_us
+        self.planned = None if plan.faults is None else list(plan.faults)
+        self.done: list[Fault] = []
         """What was done, in order."""
         self.began = 0
 
     @property
     def is_over(self) -> bool:
-        return self.deeds.is_over
+        return self.actions.is_over
 
     def begin(self) -> None:
         self.world.network.weather = self.weather
@@ -84,19 +84,19 @@ class Nemesis:
         self._next()
 
     def _draw(self) -> None:
-        (what,) = self.rng.choices(list(DEEDS), self.weights)
+        (what,) = self.rng.choices(list(FAULTS), self.weights)
         draw: Callable[[], tuple[Any, ...] | None] = getattr(self, what)
         args = draw()
         if args is not None:
-            self._do(Deed(self.world.now - self.began, what, args))
+            self._do(Fault(self.world.now - self.began, what, args))
 
-    def _do(self, deed: Deed) -> None:
-        self.done.append(deed)
-        self.world.trace(FAULT, argument(deed, "node") or "", what_happens(deed, self.began))
-        if not self.deeds.do(deed):
+    def _do(self, fault: Fault) -> None:
+        self.done.append(fault)
+        self.world.trace(FAULT, argument(fault, "node") or "", what_happens(fault, self.began))
+        if not self.actions.do(fault):
             self.world.trace(FAULT, say="(this is not done: not possible here, or beyond repair)")
 
-    def any(self) -> NodeHost:
+    def any(self) -> SimNode:
         """Some node; one that leads a group more often than by chance."""
         rng, nodes = self.rng, list(self.world.nodes.values())
         if rng.random() < 0.5:
@@ -148,7 +148,7 @@ class Nemesis:
         return (tuple(steps),)
 
     def _still_us(self, step: Step) -> int:
-        """Drawn when the turn comes, and kept in the deed's own list."""
+        """Drawn when the turn comes, and kept in the fault's own list."""
         assert isinstance(step, list)
         step.append(self.rng.randint(1, 300 * MS))
         return still_us(step)
@@ -184,15 +184,15 @@ class Nemesis:
 
     def flip(self) -> tuple[Any, ...] | None:
         node = self.any()
-        if not self.deeds.may_spoil(node):
+        if not self.actions.may_spoil(node):
             return None
-        self.deeds.spoiled = node.name
+        self.actions.spoiled = node.name
         place = node.disk.draw_bit(self.rng, own=not node.is_up and self.rng.random() < 0.3)
         return None if place is None else (node.name, *place)
 
     def wipe(self) -> tuple[Any, ...] | None:
         node = self.any()
-        return (node.name, self.rng.randint(1, 2000 * MS)) if self.deeds.may_wipe(node) else None
+        return (node.name, self.rng.randint(1, 2000 * MS)) if self.actions.may_wipe(node) else None
 
     def rate(self) -> tuple[Any, ...]:
         return self.any().name, self.rng.choice([960, 1000, 1040])
@@ -211,7 +211,7 @@ class Nemesis:
 
     def drain(self) -> tuple[Any, ...] | None:
         node = self.any()
-        if not self.deeds.may_drain(node):
+        if not self.actions.may_drain(node):
             return None
         return node.name, self.rng.choice([LEAVING, LEAVING, ACTIVE])
 
@@ -227,8 +227,8 @@ class Nemesis:
 
     def end(self) -> None:
         """No more faults, and clocks that are right again."""
-        self.deeds.calm()
-        self.deeds.is_over = True
+        self.actions.calm()
+        self.actions.is_over = True
         self.world.trace(FAULT, say="all faults end")
         self.world.network.weather = Weather()
         self.world.network.heal()
@@ -242,7 +242,7 @@ class Nemesis:
         """What takes an operator: nodes that do not start, members on rotten records, nodes that left."""
         for node in self.world.nodes.values():
             manager = node.manager
-            if manager is not None and node.name == self.deeds.spoiled and is_damaged(manager):
+            if manager is not None and node.name == self.actions.spoiled and is_damaged(manager):
                 node.kill()
                 self._replace_disk(node)
             elif not node.is_up and not node.start():
@@ -252,15 +252,15 @@ class Nemesis:
                 if not node.seeds:
                     node.join = tuple(o.endpoint for o in self.world.nodes.values() if o is not node)
             elif node.has_left and self._is_known(node):
-                self.deeds.command("set_state", node.name, ACTIVE)
+                self.actions.command("set_state", node.name, ACTIVE)
             if not node.is_up:
                 node.start()
 
-    def _replace_disk(self, node: NodeHost) -> None:
+    def _replace_disk(self, node: SimNode) -> None:
         self.world.trace(FAULT, say=f"an operator replaces the disk of {node.name}")
-        self.deeds.replace_disk(node)
+        self.actions.replace_disk(node)
 
-    def _is_known(self, node: NodeHost) -> bool:
+    def _is_known(self, node: SimNode) -> bool:
         """Whether the cluster has the node, as far as any other node knows."""
         managers = [other.manager for other in self.world.nodes.values() if other is not node]
         views = [manager.view for manager in managers if manager is not None and hasattr(manager, "nodes")]

@@ -11,7 +11,7 @@ from fleet.actors.node.disk import Disk
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.node.registry import Registry
 from fleet.sim.faults.schedule import VITAL
-from fleet.sim.world.host import NodeHost
+from fleet.sim.world.host import SimNode
 
 MANAGER, REGISTRY, WRITER = VITAL
 CLASSES: dict[str, type] = {MANAGER: NodeManager, REGISTRY: Registry, WRITER: Disk}
@@ -27,7 +27,7 @@ def messages_of(actor: str) -> list[str]:
 class Failing:
     """The next message of that kind stays where it was, and what ends the actor comes before it."""
 
-    def __init__(self, node: NodeHost, actor: Any, message: str, silently: bool) -> None:
+    def __init__(self, node: SimNode, actor: Any, message: str, silently: bool) -> None:
         self.node = node
         self.actor = actor
         self.message = message
@@ -52,7 +52,7 @@ class Failing:
         self.actor.__dict__.pop("receiveMessage", None)
 
 
-def actor_of(node: NodeHost, name: str) -> Any:
+def actor_of(node: SimNode, name: str) -> Any:
     """Its object, None while it does not run."""
     manager = node.manager
     if manager is None or not hasattr(manager, "nodes"):
@@ -65,7 +65,7 @@ def actor_of(node: NodeHost, name: str) -> Any:
     return None if address is None else manager._myRef.kernel.instance(address)
 
 
-def actors_of(node: NodeHost) -> Iterator[str]:
+def actors_of(node: SimNode) -> Iterator[str]:
     manager = node.manager
     if manager is not None and hasattr(manager, "nodes"):
         yield from VITAL

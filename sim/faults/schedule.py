@@ -11,8 +11,8 @@ MS = 1000
 S = 1_000_000
 
 
-class Deed(Struct, frozen=True, array_like=True):
-    """One thing that is done to the world; `DEEDS` names the arguments of each kind."""
+class Fault(Struct, frozen=True, array_like=True):
+    """One thing that is done to the world; `FAULTS` names the arguments of each kind."""
 
     at: int
     """Microseconds since the faults began."""
@@ -21,7 +21,7 @@ class Deed(Struct, frozen=True, array_like=True):
 
 
 class Plan(Struct, frozen=True):
-    """What a story is made of. Of what is None as much is drawn as the seed gives."""
+    """What an episode is made of. Of what is None as much is drawn as the seed gives."""
 
     seed: int
     duration_us: int = 15 * S
@@ -31,7 +31,7 @@ class Plan(Struct, frozen=True):
     clients: int | None = None
     has_weather: bool = True
     """Slow disks, and what the network does by itself to messages."""
-    deeds: tuple[Deed, ...] | None = None
+    faults: tuple[Fault, ...] | None = None
     salt: int = 0
     """Another draw of everything that is left to chance once the faults begin: the same days, other luck."""
 
@@ -42,13 +42,13 @@ class Plan(Struct, frozen=True):
     def of_json(cls, text: str | bytes) -> "Plan":
         """Raises `msgspec.MsgspecError` for anything else."""
         plan = msgspec.json.decode(text, type=cls)
-        for deed in plan.deeds or ():
-            if deed.what not in DEEDS or len(deed.args) != len(DEEDS[deed.what]):
-                raise msgspec.ValidationError(f"no such deed: {deed}")
+        for fault in plan.faults or ():
+            if fault.what not in FAULTS or len(fault.args) != len(FAULTS[fault.what]):
+                raise msgspec.ValidationError(f"no such fault: {fault}")
         return plan
 
 
-DEEDS: dict[str, tuple[str, ...]] = {
+FAULTS: dict[str, tuple[str, ...]] = {
     "split": ("names",),
     "one_way": ("node", "inward"),
     "partial": ("node", "other"),
@@ -84,32 +84,32 @@ VITAL = ("node manager", "registry", "disk writer")
 """Actors of which each node has one, and is not without. Others are named by their group."""
 
 
-def argument(deed: Deed, name: str) -> Any:
-    """None where the deed has no such argument."""
-    names = DEEDS[deed.what]
-    return deed.args[names.index(name)] if name in names else None
+def argument(fault: Fault, name: str) -> Any:
+    """None where the fault has no such argument."""
+    names = FAULTS[fault.what]
+    return fault.args[names.index(name)] if name in names else None
 
 
-def milder(deed: Deed) -> Iterator[Deed]:
+def milder(fault: Fault) -> Iterator[Fault]:
     """The same with a shorter duration, the shortest first."""
-    for place, name in enumerate(DEEDS[deed.what]):
-        value = deed.args[place]
+    for place, name in enumerate(FAULTS[fault.what]):
+        value = fault.args[place]
         if name in ("us", "back_us", "signed_us") and value is not None:
             for less in (value // 16, value // 4, value // 2):
                 less -= less % MS
                 if 0 < abs(less) < abs(value):
-                    yield replace(deed, args=(*deed.args[:place], less, *deed.args[place + 1 :]))
+                    yield replace(fault, args=(*fault.args[:place], less, *fault.args[place + 1 :]))
 
 
-def among(deeds: tuple[Deed, ...], nodes: Container[str]) -> Iterator[Deed]:
+def among(faults: tuple[Fault, ...], nodes: Container[str]) -> Iterator[Fault]:
     """What is left of them in a fleet of these nodes."""
-    for deed in deeds:
+    for fault in faults:
         args = tuple(
             tuple(step for step in value if step[0] in nodes) if name == "steps" else value
-            for name, value in zip(DEEDS[deed.what], deed.args)
+            for name, value in zip(FAULTS[fault.what], fault.args)
         )
-        if all(node is None or node in nodes for node in (argument(deed, "node"), argument(deed, "other"))):
-            yield replace(deed, args=args)
+        if all(node is None or node in nodes for node in (argument(fault, "node"), argument(fault, "other"))):
+            yield replace(fault, args=args)
 
 
 # -- in words ----------------------------------------------------------------------------------------
@@ -123,18 +123,18 @@ def span(us: int) -> str:
     return f"{us / MS:.0f} ms" if abs(us) < S else f"{us / S:.3f} s"
 
 
-def in_words(deed: Deed, began: int = 0) -> str:
+def in_words(fault: Fault, began: int = 0) -> str:
     """A sentence; times count from the world's first moment if `began` says when the faults did."""
-    return f"at {moment(began + deed.at)} {what_happens(deed, began)}"
+    return f"at {moment(began + fault.at)} {what_happens(fault, began)}"
 
 
-def what_happens(deed: Deed, began: int = 0) -> str:
-    now = began + deed.at
-    values = dict(zip(DEEDS[deed.what], deed.args))
+def what_happens(fault: Fault, began: int = 0) -> str:
+    now = began + fault.at
+    values = dict(zip(FAULTS[fault.what], fault.args))
     node = values.get("node")
     back = values.get("back_us")
     comes_back = "it stays away" if back is None else f"it is back at {moment(now + back)}"
-    match deed.what:
+    match fault.what:
         case "split":
             return f"{listed(values['names'])} are cut off from everybody else"
         case "one_way":
@@ -193,7 +193,7 @@ def what_happens(deed: Deed, began: int = 0) -> str:
             return f"an operator adds group {values['group']}"
         case "remove_group":
             return f"an operator removes group {values['group']}"
-    assert deed.what == "calm", deed
+    assert fault.what == "calm", fault
     return "calm: everything runs and is connected again"
 
 

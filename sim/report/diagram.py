@@ -1,4 +1,4 @@
-"""A story as one HTML file: a space-time diagram that needs nothing but a browser."""
+"""An episode as one HTML file: a space-time diagram that needs nothing but a browser."""
 
 import html
 import json
@@ -52,7 +52,7 @@ def data(told: Told) -> dict[str, Any]:
         "focus": told.group or _busiest(events),
         "began": told.began,
         "ended": told.ended,
-        "deeds": [(told.began + deed.at, in_words(deed, told.began)) for deed in told.deeds],
+        "faults": [(told.began + fault.at, in_words(fault, told.began)) for fault in told.faults],
         "lanes": lanes,
         "nodes": len(told.nodes),
         "groups": groups,

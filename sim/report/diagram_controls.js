@@ -148,21 +148,21 @@ function addFilters(title, names, on) {
   });
 }
 
-function addDeeds() {
-  for (const [moment, words] of data.deeds) {
+function addFaults() {
+  for (const [moment, words] of data.faults) {
     const line = Object.assign(document.createElement("li"), { textContent: words });
     line.dataset.at = moment;
     line.addEventListener("click", () => show(moment - 2e5, moment + 8e5));
-    byId("deeds").append(line);
+    byId("faults").append(line);
   }
-  if (!data.deeds.length) byId("deeds").textContent = "nothing";
+  if (!data.faults.length) byId("faults").textContent = "nothing";
 }
 
 readHash();
 readColours();
 addFilters("groups", groups, shown.groups);
 addFilters("kinds", kinds, shown.kinds);
-addDeeds();
+addFaults();
 isDark.addEventListener("change", () => { readColours(); refresh(true); });
 new ResizeObserver(fit).observe(picture.parentElement);
 fit();

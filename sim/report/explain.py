@@ -1,4 +1,4 @@
-"""A story told to people: what broke, what befell the fleet, and what the group concerned did last."""
+"""An episode told to people: what broke, what befell the fleet, and what the group concerned did last."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.raft.ids import MemberId, Term, node_of
-from fleet.sim.faults.schedule import Deed, argument, in_words, moment, settings_in_words
-from fleet.sim.search.episode import Story
+from fleet.sim.faults.schedule import Fault, argument, in_words, moment, settings_in_words
+from fleet.sim.search.episode import Episode
 from fleet.sim.search.shrink import Failure
 from fleet.sim.world.trace import CALL, COMMIT, FAULT, LIFE, ROLE, VOTE, Event
 
@@ -35,7 +35,7 @@ class Band(Struct, frozen=True):
 
 
 class Told(Struct, frozen=True):
-    """A story that was traced, and what there is to say about it."""
+    """An episode that was traced, and what there is to say about it."""
 
     seed: int
     sentence: str
@@ -45,7 +45,7 @@ class Told(Struct, frozen=True):
     began: int
     ended: int
     settings: list[str]
-    deeds: tuple[Deed, ...]
+    faults: tuple[Fault, ...]
     nodes: list[str]
     clients: list[str]
     groups: list[str]
@@ -56,13 +56,13 @@ class Told(Struct, frozen=True):
     bands: list[Band]
 
 
-def tell(story: Story, failure: Failure | None) -> Told:
-    """`story` ran with `tracing`, to its end or to its failure."""
-    world, nemesis = story.world, story.nemesis
-    assert world.events is not None, "the story was not traced"
-    groups = [*story.groups, CLUSTER_GROUP]
+def tell(episode: Episode, failure: Failure | None) -> Told:
+    """`episode` ran with `tracing`, to its end or to its failure."""
+    world, injector = episode.world, episode.injector
+    assert world.events is not None, "the episode was not traced"
+    groups = [*episode.groups, CLUSTER_GROUP]
     group = group_of(failure.sentence, groups) if failure is not None else ""
-    events = [*world.events.finished(), *calls(story)]
+    events = [*world.events.finished(), *calls(episode)]
     events.sort(key=lambda event: event.at)
     others = sorted({event.group for event in events if event.group} - set(groups))
     pasts = [past for past in world.invariants.groups.values() if past.name == group]
@@ -70,17 +70,17 @@ def tell(story: Story, failure: Failure | None) -> Told:
         seed=world.seed,
         sentence=failure.sentence if failure is not None else "",
         group=group,
-        began=nemesis.began,
+        began=injector.began,
         ended=world.now,
-        settings=[*shape(story), *settings_in_words(story.plan)],
-        deeds=tuple(nemesis.done),
+        settings=[*shape(episode), *settings_in_words(episode.plan)],
+        faults=tuple(injector.done),
         nodes=list(world.nodes),
         clients=list(world.clients),
         groups=[*groups, *others],
         leaders=pasts[-1].leaders if pasts else {},
         members=[standing(member) for member in world.members_of(group)] if group else [],
         events=events,
-        bands=list(bands(nemesis.done, nemesis.began, events, world.now)),
+        bands=list(bands(injector.done, injector.began, events, world.now)),
     )
 
 
@@ -90,9 +90,9 @@ def group_of(sentence: str, groups: Iterable[str]) -> str:
     return min(places)[1] if places else ""
 
 
-def shape(story: Story) -> list[str]:
-    nodes, clients = len(story.world.nodes), len(story.loads)
-    held = ", ".join(f"{group} ({kind})" for group, kind in story.groups.items())
+def shape(episode: Episode) -> list[str]:
+    nodes, clients = len(episode.world.nodes), len(episode.loads)
+    held = ", ".join(f"{group} ({kind})" for group, kind in episode.groups.items())
     return [f"{nodes} nodes, {clients} client{'s' * (clients != 1)}, groups {held}"]
 
 
@@ -107,9 +107,9 @@ def standing(member: Any) -> str:
     )
 
 
-def calls(story: Story) -> Iterator[Event]:
+def calls(episode: Episode) -> Iterator[Event]:
     """What the clients asked and were told."""
-    for group, history in story.histories.items():
+    for group, history in episode.histories.items():
         for asked in history.operations():
             told = repr(asked.output) if asked.is_known else "never known"
             until = None if asked.return_at is None else asked.return_at // 1000
@@ -117,20 +117,20 @@ def calls(story: Story) -> Iterator[Event]:
             yield Event(asked.call_at // 1000, CALL, str(asked.process), group, say=say, until=until)
 
 
-def bands(deeds: Iterable[Deed], began: int, events: Iterable[Event], ended: int) -> Iterator[Band]:
+def bands(faults: Iterable[Fault], began: int, events: Iterable[Event], ended: int) -> Iterator[Band]:
     """What lasts: faults until the calm, and nodes that are down or stand still."""
-    deeds = list(deeds)
-    calms = [began + deed.at for deed in deeds if deed.what == "calm"]
+    faults = list(faults)
+    calms = [began + fault.at for fault in faults if fault.what == "calm"]
     calms += [event.at for event in events if event.kind == FAULT and event.say == "all faults end"]
-    for deed in deeds:
-        at = began + deed.at
+    for fault in faults:
+        at = began + fault.at
         until = min((calm for calm in calms if calm >= at), default=ended)
-        names = argument(deed, "names") or [argument(deed, "node"), argument(deed, "other")]
-        words = in_words(deed, began).partition(" s ")[2]
-        if deed.what == "hang":
-            yield Band(argument(deed, "node"), DISKS, at, min(until, at + argument(deed, "us")), words)
-        elif deed.what in LASTING:
-            yield from (Band(name, LASTING[deed.what], at, until, words) for name in names if name)
+        names = argument(fault, "names") or [argument(fault, "node"), argument(fault, "other")]
+        words = in_words(fault, began).partition(" s ")[2]
+        if fault.what == "hang":
+            yield Band(argument(fault, "node"), DISKS, at, min(until, at + argument(fault, "us")), words)
+        elif fault.what in LASTING:
+            yield from (Band(name, LASTING[fault.what], at, until, words) for name in names if name)
     since: dict[tuple[str, str], Event] = {}
     for event in events:
         if event.kind == LIFE and event.say in BEGINS:
@@ -148,8 +148,8 @@ def bands(deeds: Iterable[Deed], began: int, events: Iterable[Event], ended: int
 def text(told: Told) -> list[str]:
     """For a terminal."""
     lines = [f"seed {told.seed}: {told.sentence or 'nothing broke'}"]
-    lines += ["", "The story:", *(f"  {line}" for line in told.settings)]
-    lines += [f"  {in_words(deed, told.began)}" for deed in told.deeds] or ["  nothing befell the fleet"]
+    lines += ["", "The episode:", *(f"  {line}" for line in told.settings)]
+    lines += [f"  {in_words(fault, told.began)}" for fault in told.faults] or ["  nothing befell the fleet"]
     if told.sentence:
         lines.append(f"  at {moment(told.ended)} it is broken")
     if told.leaders:
@@ -192,10 +192,10 @@ def merged(events: Iterable[Event]) -> list[Event]:
 def event_in_words(event: Event) -> str:
     group = f"{event.group}: " if event.group else ""
     node = f"{event.node} " if event.node and event.kind != FAULT else ""
-    return f"{moment(event.at):>10}  {group}{node}{_deed_of(event)}"
+    return f"{moment(event.at):>10}  {group}{node}{_fault_of(event)}"
 
 
-def _deed_of(event: Event) -> str:
+def _fault_of(event: Event) -> str:
     term = f" in term {event.term}" if event.term else ""
     match event.kind:
         case "role":

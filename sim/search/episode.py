@@ -11,7 +11,7 @@ from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.sim.checks.history import History
 from fleet.sim.checks.linear import Linearizable, check
-from fleet.sim.faults.draw import FAIR_WEATHER_US, Nemesis
+from fleet.sim.faults.draw import FAIR_WEATHER_US, FaultInjector
 from fleet.sim.faults.schedule import Plan
 from fleet.sim.search.workload import MODELS, QUESTIONS, Load
 from fleet.sim.world.objects import KINDS
@@ -45,7 +45,7 @@ def draw_config(rng: random.Random) -> GroupConfig:
     )
 
 
-class Story:
+class Episode:
     """`run` is everything; what it finds broken comes out as `Broken`. A plan may be no more than a seed."""
 
     def __init__(self, plan: Plan | int, tracing: bool = False) -> None:
@@ -62,7 +62,7 @@ class Story:
         self.config = draw_config(self.rng)
         self.histories = {group: History() for group in self.groups}
         self.loads: list[Load] = []
-        self.nemesis = Nemesis(self.world, self.admin, self.groups, plan)
+        self.injector = FaultInjector(self.world, self.admin, self.groups, plan)
 
     def _add_nodes(self, count: int) -> None:
         """Some clusters are founded by one node, others by all at once."""
@@ -80,13 +80,13 @@ class Story:
 
     # -- parts -------------------------------------------------------------------------------------
 
-    def run(self) -> "Story":
+    def run(self) -> "Episode":
         self.found()
         self.world.network.weather.delay_us = FAIR_WEATHER_US
         if self.plan.salt:
             self.world.rng.seed(f"{self.plan.seed}/{self.plan.salt}")
         self.begin_load()
-        self.nemesis.begin()
+        self.injector.begin()
         self.world.run(self.plan.duration_us)
         self.settle()
         self.judge()
@@ -129,14 +129,14 @@ class Story:
 
     def settle(self) -> None:
         """Faults end; everything must come right by itself in bounded time."""
-        world, nemesis = self.world, self.nemesis
-        nemesis.end()
+        world, injector = self.world, self.injector
+        injector.end()
         for load in self.loads:
             load.is_stopping = True
         for _ in range(6):
             if world.run(SETTLE_US // 6, self.is_settled, 100 * MS):
                 break
-            nemesis.repair()
+            injector.repair()
         world.need(self.is_settled(), f"it does not come right: {self.troubles()}")
         for group, kind in self.groups.items():
             self.read(group, kind)
@@ -144,7 +144,7 @@ class Story:
 
     def is_settled(self) -> bool:
         if self.world.now % (5 * S) < 100 * MS:
-            self.nemesis.repair()
+            self.injector.repair()
         return not self.troubles()
 
     def troubles(self) -> list[str]:
@@ -211,8 +211,8 @@ class Story:
                 world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
 
     def as_done(self) -> Plan:
-        """The same story with its deeds written out: run again, it is the same."""
-        return replace(self.plan, deeds=tuple(self.nemesis.done))
+        """The same episode with its faults written out: run again, it is the same."""
+        return replace(self.plan, faults=tuple(self.injector.done))
 
     @property
     def done(self) -> int:

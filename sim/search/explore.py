@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import fleet.actors
 import fleet.sim
 import fleet.storage
-from fleet.sim.search.episode import Story
+from fleet.sim.search.episode import Episode
 
 OK = "ok"
 TURNS_MAX = 400_000
@@ -53,18 +53,18 @@ class Result(Struct, frozen=True):
 
 def run_seed(seed: int, turns_max: int = TURNS_MAX) -> Result:
     """Whatever goes wrong is this seed's result, an error in the simulator too."""
-    story = None
+    episode = None
     verdict = OK
     try:
-        story = Story(seed)
-        story.world.turns_max = turns_max
-        story.run()
+        episode = Episode(seed)
+        episode.world.turns_max = turns_max
+        episode.run()
     except Exception as error:
         first_line = str(error).partition("\n")[0]
         verdict = f"{type(error).__name__}: {first_line}"
-    if story is None:
+    if episode is None:
         return Result(seed, verdict, 0, 0)
-    return Result(seed, verdict, story.done, story.world.now // 1000, story.world.turns)
+    return Result(seed, verdict, episode.done, episode.world.now // 1000, episode.world.turns)
 
 
 def code_files() -> list[Path]:

@@ -1,4 +1,4 @@
-"""From a failing seed to a short story that fails for the same reason.
+"""From a failing seed to a short episode that fails for the same reason.
 
 What is left out changes everything that comes after it, as chance is drawn in the order in which things
 happen. So a smaller plan that no longer fails is tried with a few other draws of chance, too.
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fleet.sim.faults.schedule import DEEDS, MS, Plan, S, among, milder
-from fleet.sim.search.episode import Story
+from fleet.sim.faults.schedule import FAULTS, MS, Plan, S, among, milder
+from fleet.sim.search.episode import Episode
 from fleet.sim.search.explore import TURNS_MAX
 
 RUNS_MAX = 400
@@ -22,10 +22,10 @@ AFTER_US = S
 
 
 class Failure(Struct, frozen=True):
-    """What was found broken, and by what story."""
+    """What was found broken, and by what episode."""
 
     plan: Plan
-    """With its deeds written out."""
+    """With its faults written out."""
     rule: str
     """Which invariant: the sentence without its facts."""
     sentence: str
@@ -39,19 +39,19 @@ def failure_of(plan: Plan) -> Failure | None:
     return run(plan)[1]
 
 
-def run(plan: Plan | int, tracing: bool = False) -> tuple[Story, Failure | None]:
+def run(plan: Plan | int, tracing: bool = False) -> tuple[Episode, Failure | None]:
     """Whatever goes wrong is what was found, an error in the simulator too."""
-    story = Story(plan, tracing)
-    story.world.turns_max = TURNS_MAX
+    episode = Episode(plan, tracing)
+    episode.world.turns_max = TURNS_MAX
     try:
-        story.run()
+        episode.run()
     except Exception as error:
         named = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
         sentence = everywhere_the_same(re.sub(r"^seed \d+, t=[\d.]+: ", "", named))
-        return story, Failure(
-            story.as_done(), rule_of(sentence), sentence, story.world.now, story.nemesis.began
+        return episode, Failure(
+            episode.as_done(), rule_of(sentence), sentence, episode.world.now, episode.injector.began
         )
-    return story, None
+    return episode, None
 
 
 def everywhere_the_same(sentence: str) -> str:
@@ -112,10 +112,10 @@ class _Shrinker:
                 while before != self.best.plan:
                     before = self.best.plan
                     self._stop_early()
-                    self._without_deeds()
+                    self._without_faults()
                     self._take_first(self._earlier())
                     self._take_first(self._settings())
-                    self._milder_deeds()
+                    self._milder_faults()
         except _Late:
             pass
         return self.best
@@ -148,56 +148,56 @@ class _Shrinker:
         needed = max(0, self.best.at - self.best.began) + AFTER_US
         if needed < plan.duration_us:
             self._breaks(replace(plan, duration_us=needed))
-        last = max((deed.at for deed in plan.deeds or ()), default=0)
+        last = max((fault.at for fault in plan.faults or ()), default=0)
         self._take_first(
             replace(self.best.plan, duration_us=less)
             for less in (last + AFTER_US, last + 4 * AFTER_US)
             if less < self.best.plan.duration_us
         )
 
-    def _without_deeds(self) -> None:
+    def _without_faults(self) -> None:
         """Delta debugging: leave out ever smaller parts."""
         count = 1
-        while (deeds := self.best.plan.deeds) and count <= len(deeds):
-            size = -(-len(deeds) // count)
-            for start in reversed(range(0, len(deeds), size)):
-                if self._breaks(replace(self.best.plan, deeds=deeds[:start] + deeds[start + size :])):
+        while (faults := self.best.plan.faults) and count <= len(faults):
+            size = -(-len(faults) // count)
+            for start in reversed(range(0, len(faults), size)):
+                if self._breaks(replace(self.best.plan, faults=faults[:start] + faults[start + size :])):
                     count = max(1, count - 1)
                     break
             else:
                 if size == 1:
                     return
-                count = min(2 * count, len(deeds))
+                count = min(2 * count, len(faults))
 
     def _earlier(self) -> Iterator[Plan]:
-        """Nothing happens for a while before the first deed: not for so long."""
+        """Nothing happens for a while before the first fault: not for so long."""
         plan = self.best.plan
-        deeds = plan.deeds or ()
+        faults = plan.faults or ()
         for share in (16, 4, 2):
-            gone = deeds[0].at - deeds[0].at // share if deeds else 0
+            gone = faults[0].at - faults[0].at // share if faults else 0
             gone -= gone % MS
             if gone:
-                moved = tuple(replace(deed, at=deed.at - gone) for deed in deeds)
-                yield replace(plan, deeds=moved, duration_us=max(plan.duration_us - gone, AFTER_US))
+                moved = tuple(replace(fault, at=fault.at - gone) for fault in faults)
+                yield replace(plan, faults=moved, duration_us=max(plan.duration_us - gone, AFTER_US))
 
     def _settings(self) -> Iterator[Plan]:
         plan = self.best.plan
         if plan.has_weather:
             yield replace(plan, has_weather=False)
-        story = Story(plan)
-        if len(story.groups) > 1:
-            yield from (replace(plan, groups=(group,)) for group in story.groups)
-        if len(story.world.nodes) > 3:
-            kept = list(story.world.nodes)[:3]
-            yield replace(plan, nodes=3, deeds=tuple(among(plan.deeds or (), kept)))
+        episode = Episode(plan)
+        if len(episode.groups) > 1:
+            yield from (replace(plan, groups=(group,)) for group in episode.groups)
+        if len(episode.world.nodes) > 3:
+            kept = list(episode.world.nodes)[:3]
+            yield replace(plan, nodes=3, faults=tuple(among(plan.faults or (), kept)))
         fewer = range(4 if plan.clients is None else plan.clients)
         yield from (replace(plan, clients=clients) for clients in fewer)
 
-    def _milder_deeds(self) -> None:
-        for place in range(len(self.best.plan.deeds or ())):
-            deeds = self.best.plan.deeds or ()
-            if place < len(deeds) and DEEDS[deeds[place].what]:
+    def _milder_faults(self) -> None:
+        for place in range(len(self.best.plan.faults or ())):
+            faults = self.best.plan.faults or ()
+            if place < len(faults) and FAULTS[faults[place].what]:
                 self._take_first(
-                    replace(self.best.plan, deeds=(*deeds[:place], less, *deeds[place + 1 :]))
-                    for less in milder(deeds[place])
+                    replace(self.best.plan, faults=(*faults[:place], less, *faults[place + 1 :]))
+                    for less in milder(faults[place])
                 )

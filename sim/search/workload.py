@@ -5,8 +5,7 @@ from typing import Any
 
 from fleet.errors import CommandFailed, FleetError, ImpureQuery, NotDone, OutcomeUnknown
 from fleet.sim.checks import models
-from fleet.sim.checks.history import Call as Asked
-from fleet.sim.checks.history import History
+from fleet.sim.checks.history import History, RecordedCall
 from fleet.sim.world.world import World
 
 MODELS: dict[str, models.Model] = {
@@ -113,7 +112,7 @@ class Load:
         return models.Write(value), "write", (value,), False
 
     def _note(
-        self, history: History, call: Asked, is_query: bool, value: Any, error: FleetError | None
+        self, history: History, call: RecordedCall, is_query: bool, value: Any, error: FleetError | None
     ) -> None:
         if error is None:
             self.done += 1

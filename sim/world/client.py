@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 from thespian.actors import WakeupMessage
 
-from fleet.actors.client.group_session import Call
-from fleet.actors.client.requester import Asker
+from fleet.actors.client.group_session import ClientCall
+from fleet.actors.client.requester import Requester
 from fleet.actors.client.router import Question
 from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
 from fleet.cluster.codec import codec_of
@@ -27,7 +27,7 @@ class StartClient(Struct, frozen=True):
     addresses: tuple[str, ...]
 
 
-class SimClient(Asker):
+class SimClient(Requester):
     """As the client actor of a real process, told what to do by the world in place of threads."""
 
     in_turn: Callable[[Callable[[], None]], None]
@@ -45,7 +45,7 @@ class SimClient(Asker):
         """`told(value, error)` once, whatever becomes of it."""
         open_calls = [True]
 
-        def finish(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+        def finish(call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
             if not open_calls:
                 return
             open_calls.clear()
@@ -60,7 +60,7 @@ class SimClient(Asker):
 
         deadline = self.requests.clock.now_ms() + within_ms
         payload = codec_of(group).encode_call(method, args, {})
-        self.requests.submit(Call(group, is_query, payload, deadline, finish))
+        self.requests.submit(ClientCall(group, is_query, payload, deadline, finish))
 
     def ask(
         self,
@@ -84,4 +84,4 @@ class SimClient(Asker):
         else:
             super().on_wakeup(m, sender)
 
-    handlers = Asker.handlers | {StartClient: on_start, WakeupMessage: on_wakeup}
+    handlers = Requester.handlers | {StartClient: on_start, WakeupMessage: on_wakeup}

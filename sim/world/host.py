@@ -11,7 +11,7 @@ from fleet.errors import Damaged, StorageFault
 from fleet.objects.hooks import InlineRunner
 from fleet.raft.ids import NodeName
 from fleet.sim.world.disk import TOKEN, DiskStore, SimDisk, SimWriter
-from fleet.sim.world.process import Environment, Host, Process
+from fleet.sim.world.process import Environment, Process, SimHost
 from fleet.sim.world.trace import LIFE
 
 CLUSTER = "sim"
@@ -19,7 +19,7 @@ RESTART_US = 1_000_000
 """When a supervisor starts a node again that ended by itself."""
 
 
-class NodeHost(Host):
+class SimNode(SimHost):
     """`join` and `seeds` as in StartNode: endpoints of others."""
 
     def __init__(self, world: Environment, name: str, zone: str, rate: int = 1000) -> None:

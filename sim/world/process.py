@@ -42,7 +42,7 @@ class Environment(Timeline):
         raise NotImplementedError
 
 
-class Host:
+class SimHost:
     """A machine with a clock. Clients live on one without a disk."""
 
     def __init__(self, world: Environment, name: str, rate: int = 1000) -> None:
@@ -72,7 +72,7 @@ class Host:
 class Process:
     """Lives once: a restart of its host is another one, with another boot id."""
 
-    def __init__(self, world: Environment, host: Host, endpoint: str) -> None:
+    def __init__(self, world: Environment, host: SimHost, endpoint: str) -> None:
         self.world = world
         self.host = host
         self.clock: SimClock = host.clock

@@ -34,7 +34,7 @@ CALL = "call"
 
 class Event(Struct):
     """`at` and `until` in microseconds. A message leaves at `at` and arrives at `until`, and what lasts ends
-    then; None: it had not when the story ended.
+    then; None: it had not when the episode ended.
     """
 
     at: int

@@ -14,8 +14,8 @@ from typing import Any
 from fleet.interfaces import Write
 from fleet.sim.checks.invariants import Invariants
 from fleet.sim.world.client import SimClient, StartClient
-from fleet.sim.world.host import NodeHost
-from fleet.sim.world.process import Environment, Host, Process
+from fleet.sim.world.host import SimNode
+from fleet.sim.world.process import Environment, Process, SimHost
 from fleet.sim.world.timeline import MS
 from fleet.sim.world.trace import lines
 
@@ -25,7 +25,7 @@ class World(Environment):
 
     def __init__(self, seed: int = 0, tracing: bool = False) -> None:
         super().__init__(seed, tracing)
-        self.nodes: dict[str, NodeHost] = {}
+        self.nodes: dict[str, SimNode] = {}
         self.clients: dict[str, SimClient] = {}
         self.invariants = Invariants(self)
         self.alarms: list[str] = []
@@ -69,14 +69,14 @@ class World(Environment):
 
     # -- who there is ------------------------------------------------------------------------------
 
-    def add_node(self, name: str, zone: str = "z", rate: int = 1000) -> NodeHost:
-        node = self.nodes[name] = NodeHost(self, name, zone, rate)
+    def add_node(self, name: str, zone: str = "z", rate: int = 1000) -> SimNode:
+        node = self.nodes[name] = SimNode(self, name, zone, rate)
         self.network.places[node.endpoint] = name
         return node
 
     def add_client(self, name: str) -> SimClient:
         """A client's process, started at once; it knows every node there is now."""
-        host = Host(self, name)
+        host = SimHost(self, name)
         self.network.powered.add(name)
         process = host.process = Process(self, host, "")
         addresses = tuple(node.endpoint for node in self.nodes.values())
@@ -89,7 +89,7 @@ class World(Environment):
         self.clients[name] = client
         return client
 
-    def members(self) -> Iterator[tuple[NodeHost, Any]]:
+    def members(self) -> Iterator[tuple[SimNode, Any]]:
         """Every member that runs: its node and the actor's object."""
         for node in self.nodes.values():
             manager = node.manager

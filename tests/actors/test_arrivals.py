@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.member.operator_requests import ARRIVAL_MS, OperatorDesk
+from fleet.actors.member.operator_requests import ARRIVAL_MS, OperatorRequests
 from fleet.actors.messages.operator import AwaitMembers, GroupRequest, NodeRequest, OpReply
 from fleet.actors.node.arrivals import Arrivals
 from fleet.raft.events import Tick
@@ -65,7 +65,7 @@ def test_a_node_that_has_no_member_of_the_group_says_so(uid: int) -> None:
     assert node.arrivals.waiting == []
 
 
-def desk_of(core: Any) -> tuple[OperatorDesk, list[OpReply]]:
+def requests_of(core: Any) -> tuple[OperatorRequests, list[OpReply]]:
     told: list[OpReply] = []
     spec = SimpleNamespace(name=GroupName("g"), uid=7, data_class=b"")
     member: Any = SimpleNamespace(
@@ -74,7 +74,7 @@ def desk_of(core: Any) -> tuple[OperatorDesk, list[OpReply]]:
         start=SimpleNamespace(clock=SimpleNamespace(now_ms=lambda: core.now)),
         send=lambda to, reply: told.append(reply),
     )
-    return OperatorDesk(member, lambda: 1), told
+    return OperatorRequests(member, lambda: 1), told
 
 
 @pytest.fixture
@@ -85,38 +85,38 @@ def quiet_status(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quiet_status")
 def test_a_leader_answers_when_it_has_heard_every_member() -> None:
     core = leader()
-    desk, told = desk_of(core)
-    desk.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
+    requests, told = requests_of(core)
+    requests.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
     for voter in (N2, N3):
         assert told == []
         accept(core, voter)
         settle(core)
-        desk.end_turn()
+        requests.end_turn()
     (reply,) = told
-    assert reply.token == 3 and reply.value is not None and desk.arriving == []
+    assert reply.token == 3 and reply.value is not None and requests.arriving == []
 
 
 @pytest.mark.usefixtures("quiet_status")
 def test_a_leader_waits_so_long_only_for_a_member_that_stays_away() -> None:
     core = leader()
-    desk, told = desk_of(core)
-    desk.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
+    requests, told = requests_of(core)
+    requests.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
     accept(core, N2)
     until = core.now + ARRIVAL_MS
     while core.now < until:
         assert told == []
         step(core, AppendReply(core.term, N2, N1, True, core.log.last_index, 0, 0, 0, core.now), later=100)
         step(core, Tick())
-        desk.end_turn()
+        requests.end_turn()
     assert len(told) == 1 and told[0].value is not None
 
 
 def test_a_follower_says_who_leads_as_soon_as_it_knows() -> None:
     core = follower(config=CONFIG)
-    desk, told = desk_of(core)
-    desk.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
+    requests, told = requests_of(core)
+    requests.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
     assert told == []
     core.leader = N2
-    desk.end_turn()
+    requests.end_turn()
     (reply,) = told
     assert reply.error is not None and reply.error.kind == "Unavailable" and reply.leader == "n2"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import fleet
-from fleet.actors.member.hook_events import HookDesk, open_desk
+from fleet.actors.member.hook_events import HookEvents, open_hook_events
 from fleet.actors.member.hook_threads import LOG_EVERY_S, Lane, ThreadRunner
 from fleet.objects.applier import Applier
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookCall, HookRunner, InlineRunner, LeaderHooks
 from fleet.objects.payload import encode_call
 from fleet.raft.config import GroupConfig
@@ -78,16 +78,18 @@ class Group:
 
     def __init__(self, cls: type[Any], is_restored: bool = False) -> None:
         SEEN.clear()
-        machine = DataMachine(cls)
+        machine = ObjectExecutor(cls)
         self.applier = Applier(machine, GroupConfig())
-        self.desk = HookDesk("sums", M1, self.applier, machine, InlineRunner(), is_restored=is_restored)
+        self.hook_events = HookEvents(
+            "sums", M1, self.applier, machine, InlineRunner(), is_restored=is_restored
+        )
         self.session = 0
         self.apply(1, SessionOpened("me", 0))
         self.session = next(iter(self.applier.sessions.sessions))
 
     def apply(self, term: int, body: Body) -> None:
         entry = Entry(term, self.applier.index + 1, body)
-        self.desk.on_applied(entry, self.applier.apply(entry))
+        self.hook_events.on_applied(entry, self.applier.apply(entry))
 
     def add(self, term: int, seq: int) -> None:
         self.apply(term, Command(self.session, seq, 0, 0, encode_call("add", (1,), {})))
@@ -99,14 +101,14 @@ class Group:
 def test_a_leadership_begins_with_its_first_own_entry_and_inherits_what_came_before() -> None:
     group = Group(Sum)
     group.add(1, 1)
-    group.desk.on_role(BecameLeader(3))
+    group.hook_events.on_role(BecameLeader(3))
     group.add(1, 2)
     group.apply(2, MemberAdded(M2, ""))
     assert SEEN == []
     group.apply(3, Noop())
     group.add(3, 3)
     group.apply(3, MemberRemoved(M2))
-    group.desk.on_role(SteppedDown(3, None))
+    group.hook_events.on_role(SteppedDown(3, None))
     group.add(4, 4)
     assert SEEN == [
         ("elected", 2, 3), (2, True), ("added", M2), (3, False), ("removed", M2), ("stepped down", 3)
@@ -115,17 +117,17 @@ def test_a_leadership_begins_with_its_first_own_entry_and_inherits_what_came_bef
 
 def test_a_leader_deposed_before_its_first_own_entry_tells_nothing() -> None:
     group = Group(Sum)
-    group.desk.on_role(BecameLeader(2))
+    group.hook_events.on_role(BecameLeader(2))
     group.add(1, 1)
-    group.desk.on_role(SteppedDown(2, None))
-    group.desk.on_role(BecameLeader(4))
+    group.hook_events.on_role(SteppedDown(2, None))
+    group.hook_events.on_role(BecameLeader(4))
     group.apply(4, Noop())
     assert SEEN == [("elected", 1, 4)]
 
 
 def test_a_command_is_told_when_it_is_executed_and_not_when_it_is_repeated_or_refused() -> None:
     group = Group(Sum)
-    group.desk.on_role(BecameLeader(2))
+    group.hook_events.on_role(BecameLeader(2))
     group.apply(2, Noop())
     for seq in (1, 1, 5, 2):
         group.add(2, seq)
@@ -137,26 +139,26 @@ def test_a_command_is_told_when_it_is_executed_and_not_when_it_is_repeated_or_re
 def test_what_was_restored_is_told_once_in_a_members_life() -> None:
     group = Group(Sum, is_restored=True)
     for term in (2, 3):
-        group.desk.on_role(BecameLeader(term))
+        group.hook_events.on_role(BecameLeader(term))
         group.apply(term, Noop())
-        group.desk.on_role(SteppedDown(term, None))
+        group.hook_events.on_role(SteppedDown(term, None))
     hooks = [told[0] for told in SEEN]
     assert hooks == ["restored", "elected", "stepped down", "elected", "stepped down"]
 
 
 def test_a_state_is_encoded_only_for_hooks_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DataMachine, "dump", lambda _: pytest.fail("nobody asked for the state"))
+    monkeypatch.setattr(ObjectExecutor, "dump", lambda _: pytest.fail("nobody asked for the state"))
     group = Group(Quiet, is_restored=True)
-    group.desk.on_role(BecameLeader(2))
+    group.hook_events.on_role(BecameLeader(2))
     group.apply(2, Noop())
     group.add(2, 1)
-    group.desk.end()
+    group.hook_events.end()
     assert SEEN == [("stepped down", 2)]
 
 
 def test_a_state_that_cannot_be_encoded_costs_that_one_hook(caplog: pytest.LogCaptureFixture) -> None:
     group = Group(Unencodable)
-    group.desk.on_role(BecameLeader(2))
+    group.hook_events.on_role(BecameLeader(2))
     group.apply(2, Noop())
     group.add(2, 1)
     assert SEEN == [(1, False)]
@@ -165,16 +167,16 @@ def test_a_state_that_cannot_be_encoded_costs_that_one_hook(caplog: pytest.LogCa
 
 @pytest.mark.parametrize("runner", [None, InlineRunner()])
 @pytest.mark.parametrize(("cls", "tells"), [(Sum, True), (Nothing, False), (Group, False)])
-def test_a_desk_is_there_only_if_a_hook_is_overridden_and_somebody_runs_it(
+def test_hook_events_are_kept_only_if_a_hook_is_overridden_and_somebody_runs_it(
     cls: type, tells: bool, runner: HookRunner | None
 ) -> None:
-    machine = DataMachine(cls) if issubclass(cls, fleet.Data) else SimpleNamespace()
+    machine = ObjectExecutor(cls) if issubclass(cls, fleet.Data) else SimpleNamespace()
     applier: Any = SimpleNamespace(machine=machine)
     start: Any = SimpleNamespace(hooks=runner, store=object(), member=M1)
-    events = open_desk(start, "sums", applier, is_restored=True)
+    events = open_hook_events(start, "sums", applier, is_restored=True)
     assert (events is not None) == (tells and runner is not None)
     start = SimpleNamespace(hooks=None, store=None, member=M1)
-    own = open_desk(start, "sums", applier, is_restored=True)
+    own = open_hook_events(start, "sums", applier, is_restored=True)
     assert (own is not None) == tells
     if own is not None:
         assert own.is_restored and own.owns_runner

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fleet.objects.payload
-from fleet.actors.client.group_session import Call, Channel
+from fleet.actors.client.group_session import ClientCall, GroupSession
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.errors import OutcomeUnknown
 from fleet.objects.payload import encode_call
@@ -70,18 +70,18 @@ def short_of_memory() -> Any:
 
 
 class Conversation:
-    """A client's channel and the only member of a group."""
+    """A client's session and the only member of a group."""
 
     def __init__(self) -> None:
         self.told: list[Any] = []
-        self.channel = Channel("g", "client")
+        self.session = GroupSession("g", "client")
         self.held = Held()
         self.held.tell(Tick())
         self.held.sync()
 
     def submit(self, payload: bytes) -> None:
-        call = Call("g", False, payload, 10_000, lambda call, *outcome: self.told.append(outcome))
-        self.channel.add(call)
+        call = ClientCall("g", False, payload, 10_000, lambda call, *outcome: self.told.append(outcome))
+        self.session.add(call)
 
     def ask(self, request: ClientRequest | None) -> list[ClientReply]:
         assert request is not None
@@ -92,21 +92,21 @@ class Conversation:
 
     def hear(self, replies: list[ClientReply], now: int) -> None:
         for reply in replies:
-            self.channel.on_reply(reply, now)
+            self.session.on_reply(reply, now)
 
 
 def test_s78_a_check_that_fails_after_the_command_was_executed_is_not_told_as_not_done() -> None:
     """Executed, and the answer is lost; asked again, the leader is short of memory for the arguments."""
     talk = Conversation()
     talk.submit(encode_call("append", (7,), {}))
-    talk.hear(talk.ask(talk.channel.next_request(1000, CLIENT)), 1000)
-    talk.ask(talk.channel.next_request(1000, CLIENT))
+    talk.hear(talk.ask(talk.session.next_request(1000, CLIENT)), 1000)
+    talk.ask(talk.session.next_request(1000, CLIENT))
     assert talk.held.values == [7]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
-        for request in talk.channel.whole_requests(2000, CLIENT):
+        for request in talk.session.whole_requests(2000, CLIENT):
             talk.hear(talk.ask(request), 2000)
-    talk.channel.expire_calls(10_000)
+    talk.session.expire_calls(10_000)
     ((_, _, error),) = talk.told
     assert isinstance(error, OutcomeUnknown)
 
@@ -115,10 +115,10 @@ def test_s76_a_client_that_leaves_is_told_that_it_was_heard_and_forgotten_by_the
     talk = Conversation()
     talk.submit(encode_call("append", (7,), {}))
     for _ in range(2):
-        talk.hear(talk.ask(talk.channel.next_request(1000, CLIENT)), 1000)
+        talk.hear(talk.ask(talk.session.next_request(1000, CLIENT)), 1000)
     sessions = talk.held.member.applier.sessions
     assert list(sessions.clients) == ["client"]
-    (reply,) = talk.ask(talk.channel.closing_request(CLIENT))
+    (reply,) = talk.ask(talk.session.closing_request(CLIENT))
     assert (reply.group, reply.refusals) == ("g", ())
     assert (sessions.clients, sessions.sessions) == ({}, {})
     assert talk.held.member.clients.waiters == {}

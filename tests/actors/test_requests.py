@@ -7,8 +7,8 @@ import pytest
 from thespian.actors import WakeupMessage
 
 from fleet.actors.base.addresses import remote_address
-from fleet.actors.client.group_session import Call
-from fleet.actors.client.router import ASK_AGAIN_MS, Question, Requests
+from fleet.actors.client.group_session import ClientCall
+from fleet.actors.client.router import ASK_AGAIN_MS, Question, Router
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.operator import AddMember, Done, GroupRequest, OpReply
 from fleet.actors.messages.well_known import REGISTRY
@@ -19,17 +19,17 @@ from fleet.raft.ids import MemberId
 NODES = ["a:1", "b:1", "c:1"]
 
 
-class Asker:
-    """The actor that a `Requests` lives in, its clock, and what it was answered."""
+class Requester:
+    """The actor that a `Router` lives in, its clock, and what it was answered."""
 
-    myAddress = remote_address("me:1", "asker")
+    myAddress = remote_address("me:1", "requester")
 
     def __init__(self) -> None:
         self.now = 0
         self.sent: list[tuple[Any, GroupRequest]] = []
         self.wakeups: list[tuple[int, int]] = []
         self.answers: list[Any] = []
-        self.requests = Requests(self, self, "me", 1, NODES)  # type: ignore[arg-type]
+        self.requests = Router(self, self, "me", 1, NODES)  # type: ignore[arg-type]
 
     def now_ms(self) -> int:
         return self.now
@@ -66,44 +66,44 @@ class Asker:
 
 @pytest.mark.parametrize("repeats", [False, True])
 def test_what_was_refused_goes_to_the_leader_though_it_may_not_be_asked_twice(repeats: bool) -> None:
-    asker = Asker()
-    asker.ask(repeats)
-    asker.refuse("c:1")
-    asker.wait(ASK_AGAIN_MS)
-    assert asker.asked() == [remote_address("a:1", REGISTRY), remote_address("c:1", REGISTRY)]
-    asker.requests.on_op_reply(OpReply(asker.sent[-1][1].token, Done(5)))
-    assert asker.answers == [Done(5)]
+    requester = Requester()
+    requester.ask(repeats)
+    requester.refuse("c:1")
+    requester.wait(ASK_AGAIN_MS)
+    assert requester.asked() == [remote_address("a:1", REGISTRY), remote_address("c:1", REGISTRY)]
+    requester.requests.on_op_reply(OpReply(requester.sent[-1][1].token, Done(5)))
+    assert requester.answers == [Done(5)]
 
 
 def test_what_may_not_be_asked_twice_and_is_not_answered_is_asked_once() -> None:
-    asker = Asker()
-    asker.ask(repeats=False)
-    asker.wait(3000)
-    assert len(asker.sent) == 1
-    (error,) = asker.answers
+    requester = Requester()
+    requester.ask(repeats=False)
+    requester.wait(3000)
+    assert len(requester.sent) == 1
+    (error,) = requester.answers
     assert isinstance(error, OutcomeUnknown)
 
 
 def test_s76_a_client_that_leaves_fails_its_calls_and_closes_each_session() -> None:
-    asker = Asker()
+    requester = Requester()
     left: list[bool] = []
     for group in ("g", "h"):
-        call = Call(group, False, b"c", 5000, lambda call, *told: asker.answers.append(told[-1]))
-        asker.requests.submit(call)
-    asker.requests.on_end_turn()
-    asker.requests.submit(Call("q", True, b"q", 5000, lambda call, *told: None))
-    asker.sent.clear()
-    asker.requests.leave(lambda: left.append(True))
-    requests: list[ClientRequest] = [message for _, message in asker.sent]  # type: ignore[misc]
+        call = ClientCall(group, False, b"c", 5000, lambda call, *told: requester.answers.append(told[-1]))
+        requester.requests.submit(call)
+    requester.requests.on_end_turn()
+    requester.requests.submit(ClientCall("q", True, b"q", 5000, lambda call, *told: None))
+    requester.sent.clear()
+    requester.requests.leave(lambda: left.append(True))
+    requests: list[ClientRequest] = [message for _, message in requester.sent]  # type: ignore[misc]
     assert [(request.group, request.closes) for request in requests] == [("g", True), ("h", True)]
-    assert [type(error) for error in asker.answers] == [ClientClosed, ClientClosed]
+    assert [type(error) for error in requester.answers] == [ClientClosed, ClientClosed]
     for group in ("g", "h"):
         assert left == []
-        asker.requests.on_reply(ClientReply(group, 0, (), (), ()))
+        requester.requests.on_reply(ClientReply(group, 0, (), (), ()))
     assert left == [True]
 
 
 def test_a_client_without_a_session_leaves_at_once() -> None:
     left: list[bool] = []
-    Asker().requests.leave(lambda: left.append(True))
+    Requester().requests.leave(lambda: left.append(True))
     assert left == [True]

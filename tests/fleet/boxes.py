@@ -6,7 +6,7 @@ from typing import Any
 from fleet.errors import Reject
 from fleet.interfaces import Context
 from fleet.objects.declare import Data, command, query
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_result, encode_call
 
 CONTEXT = Context(index=9, now_ms=5000, session=2, seq=1, client="c1")
@@ -50,7 +50,7 @@ class Caller:
     """Calls a machine and decodes; keeps `clean` of the last call."""
 
     def __init__(self, cls: type = Box) -> None:
-        self.machine = DataMachine(cls)
+        self.machine = ObjectExecutor(cls)
         self.clean = True
 
     def apply(self, method: str, *args: Any, **kwargs: Any) -> Any:

@@ -16,7 +16,7 @@ import pytest
 
 import fleet
 import fleet.aio
-from fleet.actors.client.group_session import Call
+from fleet.actors.client.group_session import ClientCall
 from fleet.actors.member.actor import Member
 from fleet.actors.messages.operator import CheckClass
 from fleet.blocking import IN_ASYNCIO, importing
@@ -245,8 +245,8 @@ def test_asyncio_has_every_method_that_threads_have() -> None:
 # -- what became of a call after all -----------------------------------------------------------------
 
 
-def unknown_call() -> tuple[Call, OutcomeUnknown]:
-    call = Call("g", False, b"", 0, lambda *told: None, Reply(), gave_up=True)
+def unknown_call() -> tuple[ClientCall, OutcomeUnknown]:
+    call = ClientCall("g", False, b"", 0, lambda *told: None, Reply(), gave_up=True)
     first: Reply[Any] = call.tag
     assert not settle(call, None, 0, OutcomeUnknown("sent, and not answered in time"))
     error = first.exception(0)

@@ -28,7 +28,7 @@ from fleet.errors import (
 from fleet.interfaces import Context
 from fleet.objects.context import ctx, executing
 from fleet.objects.declare import RESERVED, Data, bind, command, group_of, query
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.handles import CallOptions, Kind, Reply
 from fleet.objects.payload import decode_class, encode_class, encode_ok
 
@@ -60,7 +60,7 @@ class Direct:
     """A caller with the group in the same process. Answers at once."""
 
     def __init__(self, cls: type) -> None:
-        self.machine = DataMachine(cls)
+        self.machine = ObjectExecutor(cls)
         self.calls: list[tuple[str, Kind, str, float | None]] = []
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:

@@ -18,19 +18,19 @@ from fleet.errors import (
 from fleet.interfaces import Machine
 from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command
-from fleet.objects.executor import CHECKED_EVERY, CHECKED_FIRST, DataMachine, MemberMustHalt
+from fleet.objects.executor import CHECKED_EVERY, CHECKED_FIRST, MemberMustHalt, ObjectExecutor
 from fleet.objects.payload import decode_result, encode_call
 from tests.fleet.boxes import CONTEXT, Box, Caller, raise_
 
 
 def test_a_data_machine_is_a_machine() -> None:
-    machine: Machine = DataMachine(Box)
+    machine: Machine = ObjectExecutor(Box)
     machine.load(None)
 
 
 def test_only_a_data_class_can_be_replicated() -> None:
     with pytest.raises(ConfigError, match="not a data class"):
-        DataMachine(dict)
+        ObjectExecutor(dict)
 
 
 def test_a_command_changes_the_object_and_a_query_reads_it() -> None:
@@ -67,14 +67,14 @@ def test_a_command_has_ctx_and_a_query_has_not() -> None:
 def test_a_command_that_does_not_fit_changes_nothing(
     method: str, args: tuple[Any, ...], kwargs: dict[str, Any], message: str
 ) -> None:
-    machine = DataMachine(Box)
+    machine = ObjectExecutor(Box)
     refusal = machine.check(encode_call(method, args, kwargs))
     assert refusal is not None and message in refusal
     result, clean = machine.apply(CONTEXT, encode_call(method, args, kwargs))
     with pytest.raises(BadArguments, match=message):
         decode_result(result)
     assert clean
-    assert machine.dump() == DataMachine(Box).dump()
+    assert machine.dump() == ObjectExecutor(Box).dump()
 
 
 def test_a_query_that_does_not_fit_is_told_apart_too() -> None:
@@ -96,7 +96,7 @@ def test_a_type_error_of_the_users_code_is_not_taken_for_a_bad_call() -> None:
 
 
 def test_bytes_that_are_no_call_are_refused_before_they_are_proposed() -> None:
-    machine = DataMachine(Box)
+    machine = ObjectExecutor(Box)
     refusal = machine.check(b"junk")
     answer, clean = machine.query(b"junk")
     assert refusal is not None and "cannot be loaded on the node" in refusal
@@ -107,12 +107,12 @@ def test_bytes_that_are_no_call_are_refused_before_they_are_proposed() -> None:
 
 @pytest.mark.parametrize("args, kwargs", [(("a",), {}), (("a", True), {}), ((), {"key": "a"})])
 def test_a_call_that_fits_its_method_may_be_proposed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    assert DataMachine(Box).check(encode_call("put", args, kwargs)) is None
+    assert ObjectExecutor(Box).check(encode_call("put", args, kwargs)) is None
 
 
 def test_s47_a_member_that_cannot_decode_what_its_leader_could_halts() -> None:
     with pytest.raises(MemberMustHalt):
-        DataMachine(Box).apply(CONTEXT, b"junk")
+        ObjectExecutor(Box).apply(CONTEXT, b"junk")
 
 
 # -- commands that do not go through ----------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_s46_arguments_that_would_end_a_process_are_refused_before_they_are_prop
         def __reduce__(self) -> Any:
             return raise_, (SystemExit("bye"),)
 
-    refusal = DataMachine(Box).check(encode_call("put", ("a", Leaves()), {}))
+    refusal = ObjectExecutor(Box).check(encode_call("put", ("a", Leaves()), {}))
     assert refusal is not None and "SystemExit: bye" in refusal
 
 
@@ -266,7 +266,7 @@ def test_s49_an_argument_or_result_changed_later_does_not_reach_the_object() -> 
 
 
 def test_s49_a_result_is_encoded_before_anything_else_can_change_the_state() -> None:
-    machine = DataMachine(Box)
+    machine = ObjectExecutor(Box)
     machine.apply(CONTEXT, encode_call("put", ("a", [1]), {}))
     early, _ = machine.query(encode_call("get", ("a",), {}))
     machine.apply(CONTEXT, encode_call("run", (lambda box: box.items["a"].append(2),), {}))
@@ -358,7 +358,7 @@ class Dice(Data):
 def test_a_command_that_is_replayed_after_a_failure_draws_what_it_drew() -> None:
     """The draw went on where the first run had ended, and the state was another one than the result said;
     on a member with a longer journal it was not."""
-    machine = DataMachine(Dice)
+    machine = ObjectExecutor(Dice)
     drawn, _ = machine.apply(CONTEXT, encode_call("roll", (), {}))
     machine.load(None)
     again, _ = machine.apply(CONTEXT, encode_call("roll", (), {}))

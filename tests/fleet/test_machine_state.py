@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fleet.errors import DataClassUnavailable, NotEncodable
 from fleet.objects.declare import Data, query
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_class, decode_result
 from tests.fleet.boxes import CONTEXT, Box, Caller
 
@@ -36,7 +36,7 @@ def test_load_of_nothing_is_a_new_object() -> None:
     box = Caller()
     box.apply("put", "a")
     box.machine.load(None)
-    assert box.machine.dump() == DataMachine(Box).dump()
+    assert box.machine.dump() == ObjectExecutor(Box).dump()
 
 
 def test_a_state_that_cannot_be_encoded_names_the_field() -> None:
@@ -78,7 +78,7 @@ def versions() -> tuple[type[Data], type[Data]]:
 def test_an_older_state_is_migrated_and_new_fields_get_their_defaults() -> None:
     old, new = versions()
     caller = Caller(new)
-    caller.machine.load(DataMachine(old).dump())
+    caller.machine.load(ObjectExecutor(old).dump())
     assert caller.query("told") == {"euros": 0.05, "currency": "EUR", "was": 1}
     assert caller.machine.dump()[:4] == b"\0\0\0\3"
 
@@ -86,7 +86,7 @@ def test_an_older_state_is_migrated_and_new_fields_get_their_defaults() -> None:
 def test_a_newer_state_is_refused() -> None:
     old, new = versions()
     with pytest.raises(DataClassUnavailable, match="version 3, the class here only 1"):
-        DataMachine(old).load(DataMachine(new).dump())
+        ObjectExecutor(old).load(ObjectExecutor(new).dump())
 
 
 class Cached(Data):
@@ -135,10 +135,10 @@ print(encode_class(Shop).hex(), encode_call("put", (3,), {}).hex(), encode_call(
 """
 HOST = """
 import sys
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_class, decode_result
 cls, state, query = map(bytes.fromhex, sys.argv[1:])
-machine = DataMachine(decode_class(cls))
+machine = ObjectExecutor(decode_class(cls))
 machine.load(state)
 print(decode_result(machine.query(query)[0]))
 """
@@ -153,7 +153,7 @@ def run_python(code: str, *args: str) -> str:
 
 def test_a_class_of_main_lives_on_other_hosts_and_its_state_moves_between_them() -> None:
     cls, put, total = run_python(SCRIPT).split()
-    machine = DataMachine(decode_class(bytes.fromhex(cls)))
+    machine = ObjectExecutor(decode_class(bytes.fromhex(cls)))
     result, _ = machine.apply(CONTEXT, bytes.fromhex(put))
     assert decode_result(result) == 1
     assert decode_result(machine.query(bytes.fromhex(total))[0]) == 27

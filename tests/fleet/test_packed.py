@@ -8,7 +8,7 @@ import pytest
 from fleet.cluster.state import Cluster, GroupInfo, View
 from fleet.errors import BadArguments, GroupExists, NotDecodable, NotEncodable, Rejected
 from fleet.interfaces import Context
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import PACKED, PICKLED, decode_result
 from fleet.raft.config import GroupConfig
 
@@ -18,7 +18,7 @@ JOIN = ("n1", "disk", "zone", "n1:1", 1, "active")
 
 class Run:
     def __init__(self) -> None:
-        self.machine = DataMachine(Cluster)
+        self.machine = ObjectExecutor(Cluster)
         self.index = 1
 
     def apply(self, payload: bytes) -> tuple[Any, bool]:
@@ -70,16 +70,14 @@ def test_the_state_comes_back_and_keeps_its_bytes(run: Run) -> None:
     run("join", *JOIN)
     run("add_group", "g", 1, b"class", GroupConfig())
     run("remove_group", "g")
-    dump, other = run.machine.dump(), DataMachine(Cluster)
+    dump, other = run.machine.dump(), ObjectExecutor(Cluster)
     other.load(dump)
     assert other.dump() == dump
     assert other.copy_from(dump).__dict__ == run.machine.copy_from(dump).__dict__
     assert other.copy_from(dump).removed[3].name == "g"
-    first = DataMachine(Cluster)  # an older state lacks fields that came later
+    first = ObjectExecutor(Cluster)  # an older state lacks fields that came later
     first.load(first.dump()[:4] + msgspec.msgpack.encode({"cluster_leader": "n1"}))
-    assert (
-        first.copy_from(first.dump()).purge_after_ms == Cluster.purge_after_ms
-    )
+    assert first.copy_from(first.dump()).purge_after_ms == Cluster.purge_after_ms
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from fleet.cluster.founding_messages import Record
 from fleet.cluster.state import Cluster
 from fleet.interfaces import GroupRecord, StoreIdentity
 from fleet.objects.applier import Applier
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import ClassRef, encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
@@ -147,7 +147,7 @@ def disk() -> Iterator[tuple[str, bytes]]:
 def cluster() -> Iterator[tuple[str, bytes]]:
     """The cluster group's calls and answers, and a snapshot of it."""
     founder = MemberId("n1@d1.c")
-    applier = Applier(DataMachine(Cluster), GroupConfig())
+    applier = Applier(ObjectExecutor(Cluster), GroupConfig())
     bodies: list[Any] = [Founded(founder, "n1:1", GroupConfig()), SessionOpened("client", 1000)]
     for index, body in enumerate(bodies, start=1):
         applier.apply(Entry(1, index, body))

@@ -16,8 +16,8 @@ from typing import Any
 
 from thespian.actors import Actor, ActorSystem, WakeupMessage
 
-from fleet.actors.client.group_session import Call
-from fleet.actors.client.router import Question, Requests
+from fleet.actors.client.group_session import ClientCall
+from fleet.actors.client.router import Question, Router
 from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import GetStatus, ListMembers, MemberStatus, NodeRequest, OpReply
@@ -46,7 +46,7 @@ class Driver(Actor):
     managers, as a node that hosts nothing."""
 
     def __init__(self) -> None:
-        self.requests: Requests | None = None
+        self.requests: Router | None = None
         self.asker: Any = None
         self.results: list[Any] = []
         self.wanted = 0
@@ -73,7 +73,7 @@ class Driver(Actor):
             requests.on_wakeup(message)
 
     def introduce(self, *managers: Any) -> None:
-        self.requests = Requests(self, SystemClock(), "driver", 1, [])
+        self.requests = Router(self, SystemClock(), "driver", 1, [])
         self.wanted = -1
         me = NodeInfo(NodeName("driver"), "", "", "", SystemClock().wall_ms())
         for manager in managers:
@@ -87,7 +87,7 @@ class Driver(Actor):
     def submit(self, group: str, is_query: bool, payload: bytes) -> None:
         assert self.requests is not None
         deadline = SystemClock().now_ms() + round(WAIT_S * 1000)
-        self.requests.submit(Call(group, is_query, payload, deadline, self.finish))
+        self.requests.submit(ClientCall(group, is_query, payload, deadline, self.finish))
 
     def create(self) -> None:
         self.wanted = 1
@@ -98,7 +98,7 @@ class Driver(Actor):
         self.wanted = 1
         self.submit(CLUSTER_GROUP, True, codec_of(CLUSTER_GROUP).encode_call("view", (0,), {}))
 
-    def finish(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+    def finish(self, call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
         self.note(decode_result(value) if value is not None else str(error))
 
     def note(self, result: Any) -> None:

@@ -21,9 +21,9 @@ from tests.sim import (
     test_scenarios_storage,
     test_scenarios_writes,
 )
+from tests.sim.episodes import run_episode
 from tests.sim.planted import edges, elections, fleets, logs, members, reads, states
 from tests.sim.planted.patches import Patches
-from tests.sim.stories import run_story
 from tests.sim.storms import run_storm
 
 SCENARIOS: dict[str, Callable[..., None]] = {
@@ -43,8 +43,8 @@ SCENARIOS: dict[str, Callable[..., None]] = {
 
 
 class Mutant(Struct, frozen=True):
-    """`hunt`: "story" (seeds as `explore` runs them), "day ..." (a story with those faults), "storm ..." (one
-    group, one kind of weather), or "test_..." (a directed scenario, of which there is one).
+    """`hunt`: "episode" (seeds as `explore` runs them), "day ..." (an episode with those faults), "storm ..."
+    (one group, one kind of weather), or "test_..." (a directed scenario, of which there is one).
     """
 
     plant: Callable[[], Patches]
@@ -63,11 +63,11 @@ class Mutant(Struct, frozen=True):
 
 
 MUTANTS = [
-    Mutant(elections.vote_not_persisted, "story", 5),
-    Mutant(elections.majority_off_by_one, "story", 5),
+    Mutant(elections.vote_not_persisted, "episode", 5),
+    Mutant(elections.majority_off_by_one, "episode", 5),
     Mutant(elections.any_vote_reply_counts, "storm elections", 40),
-    Mutant(elections.second_vote_in_a_term, "story", 5),
-    Mutant(elections.vote_for_a_shorter_log, "story", 20),
+    Mutant(elections.second_vote_in_a_term, "episode", 5),
+    Mutant(elections.vote_for_a_shorter_log, "episode", 20),
     Mutant(elections.longest_log_wins, "storm isolated", 40),
     Mutant(elections.learners_votes_count, "storm members", 40),
     Mutant(elections.timer_is_not_reset, "test_s11_a_group_to_which_nothing_happens_keeps_its_leader"),
@@ -79,15 +79,15 @@ MUTANTS = [
     Mutant(logs.older_term_by_counting, "storm isolated", 20),
     Mutant(logs.suffix_is_kept, "storm isolated", 60),
     Mutant(logs.suffix_is_acknowledged, "storm isolated", 40),
-    Mutant(logs.missing_entry_matches, "story", 5),
+    Mutant(logs.missing_entry_matches, "episode", 5),
     Mutant(logs.matching_entries_are_truncated, "storm messages", 20),
     Mutant(logs.commit_unclamped, "storm isolated", 40),
-    Mutant(logs.ack_before_fsync, "story", 5),
-    Mutant(logs.held_mail_is_no_queue, "story", 5),
-    Mutant(logs.own_write_not_waited_for, "story", 5),
-    Mutant(logs.learners_are_counted, "story", 20),
+    Mutant(logs.ack_before_fsync, "episode", 5),
+    Mutant(logs.held_mail_is_no_queue, "episode", 5),
+    Mutant(logs.own_write_not_waited_for, "episode", 5),
+    Mutant(logs.learners_are_counted, "episode", 20),
     Mutant(logs.rotten_tail_is_cut_off, "test_s37_s38_a_rotten_tail_is_not_cut_off_to_vote_on"),
-    Mutant(reads.read_without_round, "story", 20),
+    Mutant(reads.read_without_round, "episode", 20),
     Mutant(reads.read_before_own_commit, "test_s17_a_new_leader_never_answers_with_the_old_value[False]"),
     Mutant(reads.lease_of_a_fresh_leader, "test_s17_a_new_leader_never_answers_with_the_old_value[True]"),
     Mutant(
@@ -103,22 +103,22 @@ MUTANTS = [
     Mutant(members.change_before_own_commit, "storm members", 120),
     Mutant(members.two_changes_at_once, "storm members", 20),
     Mutant(members.change_is_not_rolled_back, "storm members", 40),
-    Mutant(members.change_in_force_when_committed, "story", 20),
+    Mutant(members.change_in_force_when_committed, "episode", 20),
     Mutant(
         members.voter_at_once, "test_s28_a_newcomer_that_cannot_be_reached_does_not_lower_the_availability"
     ),
-    Mutant(members.minority_purges, "story", 20),
+    Mutant(members.minority_purges, "episode", 20),
     Mutant(members.demoted_voter_never_stands, "test_a_voter_stands_whose_demotion_its_leader_has_lost"),
-    Mutant(members.empty_disk_keeps_its_name, "story", 20),
-    Mutant(states.dedup_dropped, "story", 5),
+    Mutant(members.empty_disk_keeps_its_name, "episode", 20),
+    Mutant(states.dedup_dropped, "episode", 5),
     Mutant(states.results_in_one_queue, "storm elections", 10),
-    Mutant(states.sessions_not_in_snapshots, "story", 10),
-    Mutant(states.sessions_expire_by_own_clock, "story", 10),
+    Mutant(states.sessions_not_in_snapshots, "episode", 10),
+    Mutant(states.sessions_expire_by_own_clock, "episode", 10),
     Mutant(states.loss_is_a_refusal, "storm refusals", 40),
     Mutant(states.refused_command_leaves_traces, "storm elections", 10),
     Mutant(states.stale_snapshot_accepted, "storm snapshots", 60),
     Mutant(states.snapshot_installed_unchecked, "storm snapshots", 40),
-    Mutant(states.snapshot_index_is_off, "story", 20),
+    Mutant(states.snapshot_index_is_off, "episode", 20),
     Mutant(states.snapshot_in_two_writes, "storm snapshots", 60),
     Mutant(fleets.retry_nobody_waits_for, "day power", 60, is_long=True),
     Mutant(fleets.founder_founds_again, "test_a_founder_that_left_does_not_found_again"),
@@ -148,13 +148,13 @@ MUTANTS = [
         "test_nodes_that_all_stood_still_for_longer_than_the_purge_window_report_nobody",
     ),
     Mutant(edges.watch_reported_once, "storm children", 40),
-    Mutant(edges.fork_never_fails, "story", 20),
+    Mutant(edges.fork_never_fails, "episode", 20),
     Mutant(edges.two_dumps, "storm children", 40),
     Mutant(edges.frozen_view, "day views", 40),
     Mutant(edges.grace_counts_as_an_answer, "storm members", 40),
     Mutant(edges.refusals_are_counted, "storm refusals", 40),
     Mutant(edges.refused_copy_is_carried_out, "storm refusals", 40),
-    Mutant(edges.exit_ends_the_group, "story", 5),
+    Mutant(edges.exit_ends_the_group, "episode", 5),
     Mutant(
         edges.answers_wait_for_writes, "test_s74_writes_that_take_longer_than_an_election_cost_no_leadership"
     ),
@@ -204,14 +204,14 @@ def hunt(mutant: Mutant) -> Find | None:
 def run_one(how: str, seed: int) -> str:
     """What is wrong, "" for nothing."""
     kind, _, which = how.partition(" ")
-    if kind == "story":
+    if kind == "episode":
         verdict = run_seed(seed).verdict
         return "" if verdict == OK else verdict
     try:
         if kind == "storm":
             run_storm(which, seed)
         elif kind == "day":
-            run_story(which, seed)
+            run_episode(which, seed)
         else:
             _run_test(how)
     except Exception as error:  # of any kind: it is the find

@@ -1,11 +1,11 @@
-"""Drawn schedules: hypothesis makes lists of deeds, and makes those that break something small."""
+"""Drawn schedules: hypothesis makes lists of faults, and makes those that break something small."""
 
 from typing import Any
 
 from hypothesis import strategies as st
 
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING
-from fleet.sim.faults.schedule import DEEDS, MS, VITAL, Deed, Plan, S
+from fleet.sim.faults.schedule import FAULTS, MS, VITAL, Fault, Plan, S
 
 NODES = ("n1", "n2", "n3")
 DURATION_US = 2 * S
@@ -34,26 +34,26 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "silently": st.booleans(),
     "elsewhere": st.booleans(),
 }
-DRAWN = tuple(what for what in DEEDS if what not in ("flip", "transfer"))
+DRAWN = tuple(what for what in FAULTS if what not in ("flip", "transfer"))
 """Without those whose arguments are known only in a world."""
 
 
-def deeds_of(what: str) -> st.SearchStrategy[Deed]:
+def faults_of(what: str) -> st.SearchStrategy[Fault]:
     moments = st.integers(0, DURATION_US // (100 * MS)).map(lambda tenths: tenths * 100 * MS)
-    return st.builds(Deed, moments, st.just(what), st.tuples(*(ARGUMENTS[name] for name in DEEDS[what])))
+    return st.builds(Fault, moments, st.just(what), st.tuples(*(ARGUMENTS[name] for name in FAULTS[what])))
 
 
 def plans(seed: int = 0) -> st.SearchStrategy[Plan]:
     """Small fleets in fair weather, and what may befall them."""
-    lists = st.lists(st.sampled_from(DRAWN).flatmap(deeds_of), max_size=5)
+    lists = st.lists(st.sampled_from(DRAWN).flatmap(faults_of), max_size=5)
     return lists.map(
-        lambda deeds: Plan(
+        lambda faults: Plan(
             seed,
             duration_us=DURATION_US + S,
             nodes=3,
             groups=("g0",),
             clients=2,
             has_weather=False,
-            deeds=tuple(sorted(deeds, key=lambda deed: deed.at)),
+            faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         )
     )

@@ -42,15 +42,15 @@ class Ledger(fleet.Data):
 
 
 class Profile(Struct, frozen=True):
-    """`deeds`: how often each, by its weight. `config`: of the group; a list is drawn from."""
+    """`faults`: how often each, by its weight. `config`: of the group; a list is drawn from."""
 
     about: str
-    deeds: dict[str, int]
+    faults: dict[str, int]
     nodes: tuple[int, ...] = (3, 5)
     config: dict[str, Any] = {}
     weather: dict[str, Any] = {}
     burst: int = 3
-    """At most so many commands before each deed."""
+    """At most so many commands before each fault."""
     reads: float = 0.3
     steps: int = 40
     forks: bool = False
@@ -172,13 +172,13 @@ class Storm:
         self.lines: list[str] = []
 
     def run(self) -> "Storm":
-        sim, rng, deeds = self.sim, self.rng, self.profile.deeds
+        sim, rng, faults = self.sim, self.rng, self.profile.faults
         sim.weather(**self.profile.weather)
         for _ in range(self.profile.steps):
             self._call(rng.randint(0, self.profile.burst))
-            (deed,) = rng.choices(list(deeds), list(deeds.values()))
-            about = getattr(self, "_" + deed.replace(" ", "_"))()
-            self.lines.append(f"{sim.now:.3f} {deed} {about or ''}")
+            (fault,) = rng.choices(list(faults), list(faults.values()))
+            about = getattr(self, "_" + fault.replace(" ", "_"))()
+            self.lines.append(f"{sim.now:.3f} {fault} {about or ''}")
             sim.run(rng.choice([0.005, 0.05, 0.3, 0.7]))
         self._settle()
         return self
@@ -234,7 +234,7 @@ class Storm:
             node.fork_above_bytes, node.dump_us = 1, (200, 200_000)
             node.manager.start = replace(node.manager.start, fork_above_bytes=1)
 
-    # -- deeds -------------------------------------------------------------------------------------
+    # -- faults -------------------------------------------------------------------------------------
 
     def _members(self, leads: bool | None = None) -> list[Any]:
         members = self.sim.world.members_of("g")

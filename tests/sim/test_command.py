@@ -33,15 +33,15 @@ def test_a_seed_that_holds_is_a_line_and_0() -> None:
 
 
 def test_a_seed_that_breaks_is_told_shrunk_and_ends_with_1(seed: str, tmp_path: Path) -> None:
-    page, plan = tmp_path / "story.html", tmp_path / "plan.json"
+    page, plan = tmp_path / "episode.html", tmp_path / "plan.json"
     with planted(named(BUG)):
         said = say("run", "--seed", seed, "--html", str(page), "--save", str(plan), "--runs", "20")
         again = say("run", "--plan", str(plan), "--no-shrink")
     assert said.exit_code == again.exit_code == 1
-    assert "The story:" in said.stdout and " s it is broken" in said.stdout
+    assert "The episode:" in said.stdout and " s it is broken" in said.stdout
     assert again.stdout == said.stdout
     assert page.read_text().startswith("<!doctype html>")
-    assert len(Plan.of_json(plan.read_bytes()).deeds or ()) <= 3
+    assert len(Plan.of_json(plan.read_bytes()).faults or ()) <= 3
     assert str(tmp_path) not in said.stdout
 
 
@@ -86,6 +86,6 @@ def test_asked_for_wrongly_it_ends_with_2(line: str) -> None:
 
 def test_a_file_that_is_no_plan_is_asked_for_wrongly(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    file.write_text('{"deeds": 5}')
+    file.write_text('{"faults": 5}')
     said = say("run", "--plan", str(file))
     assert said.exit_code == 2 and "holds no plan" in said.stderr

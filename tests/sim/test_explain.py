@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from itertools import accumulate
 from typing import Any
 
-from fleet.sim.faults.schedule import Deed, Plan, S, in_words
+from fleet.sim.faults.schedule import Fault, Plan, S, in_words
 from fleet.sim.report.diagram import page
 from fleet.sim.report.explain import Told, event_in_words, group_of, merged, tell, text
 from fleet.sim.search.shrink import Failure, everywhere_the_same, run
@@ -32,17 +32,17 @@ def two_leaders() -> tuple[Told, Failure]:
     """The first such seed under a majority that is too small by one."""
     with planted(named("majority off by one")):
         for seed in range(1, 60):
-            story, failure = run(seed, tracing=True)
+            episode, failure = run(seed, tracing=True)
             if failure is not None and failure.rule == "and lead in term" and failure.sentence[0] == "g":
-                return tell(story, failure), failure
+                return tell(episode, failure), failure
     raise AssertionError("not found")
 
 
 @cache
 def peace() -> Told:
-    story, failure = run(7, tracing=True)
+    episode, failure = run(7, tracing=True)
     assert failure is None
-    return tell(story, None)
+    return tell(episode, None)
 
 
 class Reader(HTMLParser):
@@ -77,7 +77,7 @@ def test_the_words_say_what_broke_what_befell_the_fleet_and_who_led() -> None:
     assert told.group == failure.sentence[:2]
     assert said.startswith(f"seed {failure.plan.seed}: {failure.sentence}\n")
     assert f"{len(told.nodes)} nodes, {len(told.clients) - 1} clients, groups g0" in said
-    assert told.deeds and all(in_words(deed, told.began) in said for deed in told.deeds)
+    assert told.faults and all(in_words(fault, told.began) in said for fault in told.faults)
     assert re.search(rf"Leaders of {told.group}: n\d in term 2, ", said)
     assert re.search(r"n\d is leader in term \d: its log ends at", said)
     assert re.search(rf"{told.group}: n\d leads in term \d, its log ends at \d+", said)
@@ -133,10 +133,10 @@ def test_a_seed_is_one_page_byte_for_byte() -> None:
 
 
 def test_nodes_that_are_not_well_have_bands() -> None:
-    deeds = (Deed(100_000, "power", ("n2", 300_000)), Deed(500_000, "split", (("n1", "c1"),)))
-    story, failure = run(Plan(1, duration_us=S, nodes=3, deeds=deeds, has_weather=False), tracing=True)
+    faults = (Fault(100_000, "power", ("n2", 300_000)), Fault(500_000, "split", (("n1", "c1"),)))
+    episode, failure = run(Plan(1, duration_us=S, nodes=3, faults=faults, has_weather=False), tracing=True)
     assert failure is None
-    told = tell(story, None)
+    told = tell(episode, None)
     bands = {(band.node, band.sort): (band.at - told.began, band.until - told.began) for band in told.bands}
     assert bands == {
         ("n2", "down"): (100_000, 400_000),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sim.episodes import DAYS
 from tests.sim.mutants import MUTANTS, SCENARIOS, Mutant, hunt, planted, run_one
-from tests.sim.stories import DAYS
 from tests.sim.storms import PROFILES
 
 DOC = Path(__file__).parents[2] / "fleet" / "docs" / "mutants.md"
@@ -30,7 +30,9 @@ def test_a_planted_bug_is_gone_when_its_hunt_is_over() -> None:
 
 def test_what_a_bug_is_hunted_with_exists() -> None:
     """A name that is nowhere would raise, and whatever raises counts as a find."""
-    hunts = {f"storm {name}" for name in PROFILES} | {f"day {name}" for name in DAYS} | {"story", *SCENARIOS}
+    hunts = (
+        {f"storm {name}" for name in PROFILES} | {f"day {name}" for name in DAYS} | {"episode", *SCENARIOS}
+    )
     assert {mutant.hunt.partition("[")[0] for mutant in MUTANTS} <= hunts
 
 

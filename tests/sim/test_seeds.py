@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.sim.search import episode as story
+from fleet.sim.search import episode as episode
 from fleet.sim.search import explore as explore_module
 from fleet.sim.search.explore import (
     CODE,
@@ -36,7 +36,7 @@ def test_what_was_found_once_stays_away(seed: int) -> None:
 
 
 def test_a_history_that_nobody_could_judge_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(story, "STEPS_MAX", 2)
+    monkeypatch.setattr(episode, "STEPS_MAX", 2)
     assert "undecided" in run_seed(1).verdict
 
 
@@ -51,7 +51,7 @@ def test_fresh_seeds_hold_too() -> None:
 
 
 def broken_of(seeds: Iterable[int]) -> list[str]:
-    """`fleet sim run --seed N` tells the story of each."""
+    """`fleet sim run --seed N` tells the episode of each."""
     return [str(result) for result in explore(seeds, jobs=JOBS) if result.verdict != OK]
 
 

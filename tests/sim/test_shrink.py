@@ -1,11 +1,11 @@
-"""A failing story becomes a short one that fails for the same reason."""
+"""A failing episode becomes a short one that fails for the same reason."""
 
 import random
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
-from fleet.sim.faults.schedule import Deed, Plan, S, in_words
+from fleet.sim.faults.schedule import Fault, Plan, S, in_words
 from fleet.sim.search.shrink import Failure, failure_of, rule_of, shrink
 from tests.sim.mutants import named, planted
 from tests.sim.schedules import plans
@@ -13,24 +13,24 @@ from tests.sim.schedules import plans
 RUNS_MAX = 60
 
 
-def broken(name: str, deeds_min: int = 1) -> Failure:
-    """The first seed that finds the bug, after so many deeds."""
+def broken(name: str, faults_min: int = 1) -> Failure:
+    """The first seed that finds the bug, after so many faults."""
     with planted(named(name)):
         for seed in range(1, 60):
             failure = failure_of(Plan(seed))
-            if failure is not None and len(failure.plan.deeds or ()) >= deeds_min:
+            if failure is not None and len(failure.plan.faults or ()) >= faults_min:
                 return failure
     raise AssertionError(f"{name} was not found")
 
 
-def test_a_planted_bug_is_left_with_few_deeds_and_the_same_rule_broken() -> None:
+def test_a_planted_bug_is_left_with_few_faults_and_the_same_rule_broken() -> None:
     failure = broken("majority off by one", 20)
     with planted(named("majority off by one")):
         least = shrink(failure, RUNS_MAX)
         again = failure_of(least.plan)
     assert again == least
     assert least.rule == failure.rule
-    assert least.plan.deeds is not None and len(least.plan.deeds) <= 3, least.plan
+    assert least.plan.faults is not None and len(least.plan.faults) <= 3, least.plan
     assert least.plan.duration_us < failure.plan.duration_us
 
 
@@ -38,7 +38,7 @@ def test_a_bug_that_needs_no_fault_is_left_with_none() -> None:
     failure = broken("ack before fsync", 0)
     with planted(named("ack before fsync")):
         least = shrink(failure, RUNS_MAX)
-    assert least.plan.deeds == () and least.plan.clients == 0 and not least.plan.has_weather
+    assert least.plan.faults == () and least.plan.clients == 0 and not least.plan.has_weather
 
 
 def test_shrinking_ends_after_its_runs_or_when_it_is_late() -> None:
@@ -52,7 +52,7 @@ def test_shrinking_ends_after_its_runs_or_when_it_is_late() -> None:
 
 
 @pytest.mark.parametrize("name", ["vote not persisted", "majority off by one"])
-def test_hypothesis_finds_a_planted_bug_and_shrinks_it_to_few_deeds(name: str) -> None:
+def test_hypothesis_finds_a_planted_bug_and_shrinks_it_to_few_faults(name: str) -> None:
     """A schedule of its own making."""
 
     def breaks(plan: Plan) -> bool:
@@ -72,7 +72,9 @@ def test_hypothesis_finds_a_planted_bug_and_shrinks_it_to_few_deeds(name: str) -
             ),
             random=random.Random(1),
         )
-    assert least.deeds is not None and 1 <= len(least.deeds) <= 2, [in_words(deed) for deed in least.deeds]
+    assert least.faults is not None and 1 <= len(least.faults) <= 2, [
+        in_words(fault) for fault in least.faults
+    ]
 
 
 @given(plans())
@@ -91,9 +93,9 @@ def test_a_rule_is_the_sentence_without_names_and_numbers() -> None:
     assert rule_of(failed + "\nTraceback") == "an actor failed AssertionError is no newcomer"
 
 
-def test_deeds_after_the_violation_are_not_kept() -> None:
+def test_faults_after_the_violation_are_not_kept() -> None:
     failure = broken("majority off by one")
-    done = failure.plan.deeds
-    assert done is not None and all(isinstance(deed, Deed) for deed in done)
-    assert all(failure.began + deed.at <= failure.at for deed in done)
+    done = failure.plan.faults
+    assert done is not None and all(isinstance(fault, Fault) for fault in done)
+    assert all(failure.began + fault.at <= failure.at for fault in done)
     assert failure.at - failure.began < 15 * S

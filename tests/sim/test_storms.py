@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sim.stories import DAYS, run_story
+from tests.sim.episodes import DAYS, run_episode
 from tests.sim.storms import PROFILES, run_storm
 
 MANY = range(1000, 1060)
@@ -23,11 +23,11 @@ def test_many_storms_leave_nothing_broken(profile: str) -> None:
 
 @pytest.mark.parametrize("day", DAYS)
 def test_a_day_of_one_kind_of_trouble_comes_right(day: str) -> None:
-    run_story(day, 1)
+    run_episode(day, 1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("day", DAYS)
 def test_many_days_of_one_kind_of_trouble_come_right(day: str) -> None:
     for seed in MANY:
-        run_story(day, seed)
+        run_episode(day, seed)

@@ -11,7 +11,7 @@ from fleet.cluster.state import CLUSTER_GROUP
 from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
-from fleet.sim.search.episode import Story
+from fleet.sim.search.episode import Episode
 from fleet.sim.world.clock import SimClock
 from fleet.sim.world.objects import Counter
 from fleet.sim.world.timeline import MS, Broken, S
@@ -19,72 +19,72 @@ from fleet.sim.world.world import World
 
 TRACE = """
 from hashlib import blake2b
-from fleet.sim.search.episode import Story
-story = Story({seed}, tracing=True)
-story.run()
-print(blake2b("\\n".join(story.world.lines).encode()).hexdigest())
+from fleet.sim.search.episode import Episode
+episode = Episode({seed}, tracing=True)
+episode.run()
+print(blake2b("\\n".join(episode.world.lines).encode()).hexdigest())
 """
 
 
-def quiet(seed: int = 1) -> Story:
+def quiet(seed: int = 1) -> Episode:
     """Served groups, clients, and nothing that goes wrong."""
-    story = Story(seed)
-    story.found()
-    story.begin_load()
-    return story
+    episode = Episode(seed)
+    episode.found()
+    episode.begin_load()
+    return episode
 
 
 def test_a_fleet_on_virtual_time_serves_its_clients() -> None:
-    story = quiet()
-    story.world.run(10 * S)
-    story.settle()
-    story.judge()
-    assert story.done > 100
-    assert not any(load.failed for load in story.loads)
-    assert len(story.world.members_of(CLUSTER_GROUP)) == len(story.world.nodes)
+    episode = quiet()
+    episode.world.run(10 * S)
+    episode.settle()
+    episode.judge()
+    assert episode.done > 100
+    assert not any(load.failed for load in episode.loads)
+    assert len(episode.world.members_of(CLUSTER_GROUP)) == len(episode.world.nodes)
 
 
 def test_a_majority_goes_on_when_a_node_dies_and_the_node_catches_up() -> None:
-    story = quiet(2)
-    world = story.world
+    episode = quiet(2)
+    world = episode.world
     world.run(2 * S)
     leader = next(node for node, member in world.members() if member.core.is_leader)
     leader.kill(power=True)
-    before = story.done
+    before = episode.done
     world.run(10 * S)
-    assert story.done > before
+    assert episode.done > before
     leader.start()
-    story.settle()
-    story.judge()
+    episode.settle()
+    episode.judge()
 
 
 def test_everything_acknowledged_is_there_after_all_lost_their_power() -> None:
-    story = quiet(3)
-    world = story.world
+    episode = quiet(3)
+    world = episode.world
     world.run(3 * S)
     for node in world.nodes.values():
         node.kill(power=True)
     world.run(1 * S)
     for node in reversed(world.nodes.values()):
         node.start()
-    story.settle()
-    story.judge()
+    episode.settle()
+    episode.judge()
 
 
 def test_a_minority_acknowledges_nothing() -> None:
-    story = quiet(4)
-    world = story.world
+    episode = quiet(4)
+    world = episode.world
     names = list(world.nodes)
     cut = world.network.weather.cut
     cut.update((a, b) for a in names for b in names if a != b)
     world.run(8 * S)
-    before = story.done
+    before = episode.done
     world.run(5 * S)
-    assert story.done == before
+    assert episode.done == before
     cut.clear()
     world.network.heal()
-    story.settle()
-    story.judge()
+    episode.settle()
+    episode.judge()
 
 
 @pytest.mark.parametrize(("method", "is_query"), [("spoil", False), ("taint", True)])
@@ -135,15 +135,15 @@ def test_a_founder_whose_disk_is_full_founds_when_there_is_room(by_seeds: bool) 
 
 
 def test_two_leaders_of_a_term_are_told_with_seed_and_moment() -> None:
-    story = quiet(5)
-    group = next(iter(story.groups))
-    leader = next(member for member in story.world.members_of(group) if member.core.is_leader)
-    story.world.invariants.past(leader.spec).leaders[leader.core.term + 1] = leader.core.id
-    other = next(member for member in story.world.members_of(group) if not member.core.is_leader)
+    episode = quiet(5)
+    group = next(iter(episode.groups))
+    leader = next(member for member in episode.world.members_of(group) if member.core.is_leader)
+    episode.world.invariants.past(leader.spec).leaders[leader.core.term + 1] = leader.core.id
+    other = next(member for member in episode.world.members_of(group) if not member.core.is_leader)
     with pytest.raises(Broken, match=r"seed 5, t=\d+\.\d+: g0: .* lead in term"):
         other.core.term += 1
         other.core.role = leader.core.role
-        story.world.run(5 * S)
+        episode.world.run(5 * S)
 
 
 def test_a_clock_that_is_wrong_knows_when_its_timers_are_due() -> None:
@@ -170,10 +170,10 @@ def test_one_seed_is_one_trace_byte_for_byte(seed: int) -> None:
         command = [sys.executable, "-c", TRACE.format(seed=seed)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         found.add(done.stdout.strip())
-    story = Story(seed, tracing=True)
-    story.run()
-    assert story.world.lines is not None
-    found.add(blake2b("\n".join(story.world.lines).encode()).hexdigest())
+    episode = Episode(seed, tracing=True)
+    episode.run()
+    assert episode.world.lines is not None
+    found.add(blake2b("\n".join(episode.world.lines).encode()).hexdigest())
     assert len(found) == 1
 
 
@@ -187,74 +187,74 @@ def test_virtual_time_passes_by_itself_only_in_run() -> None:
 
 @pytest.mark.parametrize("actor", ["registry", "disk writer", "node manager"])
 def test_an_actor_that_a_node_is_not_without_takes_it_along_and_it_is_started_again(actor: str) -> None:
-    story = quiet()
-    world, deeds = story.world, story.nemesis.deeds
+    episode = quiet()
+    world, faults = episode.world, episode.injector.actions
     node = world.nodes["n2"]
     first = node.process
     message = "Write" if actor == "disk writer" else "PeerMail" if actor == "registry" else "WakeupMessage"
-    assert deeds.fail("n2", actor, message, False, 300 * MS)
+    assert faults.fail("n2", actor, message, False, 300 * MS)
     assert world.run(5 * S, lambda: node.process is not first)
     assert node.lives == 2
-    story.settle()
-    story.judge()
+    episode.settle()
+    episode.judge()
 
 
 @pytest.mark.parametrize("silently", [False, True])
 @pytest.mark.parametrize("message", ["Persisted", "EndTurn", "LocalRead"])
 def test_a_member_that_fails_before_any_message_starts_again(message: str, silently: bool) -> None:
-    story = quiet()
-    world, deeds = story.world, story.nemesis.deeds
+    episode = quiet()
+    world, faults = episode.world, episode.injector.actions
     (before,) = (m for m in world.members_of(CLUSTER_GROUP) if node_of(m.core.id) == "n2")
-    assert deeds.fail("n2", CLUSTER_GROUP, message, silently, 0)
-    deeds.add_group("x1")
+    assert faults.fail("n2", CLUSTER_GROUP, message, silently, 0)
+    faults.add_group("x1")
     world.run(5 * S)
     (after,) = (m for m in world.members_of(CLUSTER_GROUP) if node_of(m.core.id) == "n2")
     assert after is not before
-    story.settle()
-    story.judge()
+    episode.settle()
+    episode.judge()
 
 
 def test_a_busy_node_hears_of_what_arrives_in_the_middle_of_its_turns() -> None:
-    story = quiet()
-    world = story.world
+    episode = quiet()
+    world = episode.world
     cuts: list[int] = []
     for node in world.nodes.values():
-        story.nemesis.deeds.busy(node.name, 10 * S)
+        episode.injector.actions.busy(node.name, 10 * S)
     for _ in range(1000):
         world.run(10 * MS)
         cuts += [len(node.process.kernel.queue) for node in world.nodes.values() if node.process]
-    assert max(cuts) > 1 and story.done > 50
-    story.settle()
-    story.judge()
+    assert max(cuts) > 1 and episode.done > 50
+    episode.settle()
+    episode.judge()
 
 
 def test_a_big_state_is_encoded_by_a_child_and_a_fork_may_fail() -> None:
-    story = Story(1)
-    for node in story.world.nodes.values():
+    episode = Episode(1)
+    for node in episode.world.nodes.values():
         node.fork_above_bytes, node.dump_us = 1, (100, 100_000)
-    story.config = GroupConfig(snapshot_floor_bytes=300, snapshot_ceiling_bytes=300, log_tail=0)
-    story.found()
-    story.begin_load()
-    for node in story.world.nodes.values():
+    episode.config = GroupConfig(snapshot_floor_bytes=300, snapshot_ceiling_bytes=300, log_tail=0)
+    episode.found()
+    episode.begin_load()
+    for node in episode.world.nodes.values():
         node.forks_fail = 0.3
-    story.world.run(8 * S)
-    for node in story.world.nodes.values():  # what failed is tried again, later each time
+    episode.world.run(8 * S)
+    for node in episode.world.nodes.values():  # what failed is tried again, later each time
         node.forks_fail = 0.0
-    story.world.run(6 * S)
-    story.settle()
-    story.judge()
-    (group,) = list(story.groups)[:1]
-    assert all(member.base_index > 10 for member in story.world.members_of(group))
+    episode.world.run(6 * S)
+    episode.settle()
+    episode.judge()
+    (group,) = list(episode.groups)[:1]
+    assert all(member.base_index > 10 for member in episode.world.members_of(group))
 
 
 def test_names_that_resolve_late_or_elsewhere_only_put_off_what_must_be_dialled() -> None:
-    story = quiet()
-    world, deeds = story.world, story.nemesis.deeds
-    deeds.resolve("n1", 2 * S, False)
-    deeds.resolve("n2", S, True)
+    episode = quiet()
+    world, faults = episode.world, episode.injector.actions
+    faults.resolve("n1", 2 * S, False)
+    faults.resolve("n2", S, True)
     for name in ("n1", "n2"):
-        deeds.break_links(name, ())
+        faults.break_links(name, ())
     world.run(5 * S)
     assert "n2" in world.network.weather.misled
-    story.settle()
-    story.judge()
+    episode.settle()
+    episode.judge()

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 from thespian.actors import ChildActorExited, WatchMessage
 
-from fleet.actors.client.group_session import Channel
+from fleet.actors.client.group_session import GroupSession
 from fleet.actors.member import actor as member
 from fleet.actors.member.actor import Member
 from fleet.actors.member.refused_requests import RememberedRequests
@@ -15,7 +15,7 @@ from fleet.actors.node.known_nodes import SOUND, KnownNodes
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.node.repairs import Repairs
 from fleet.errors import FleetError
-from fleet.objects.executor import DataMachine
+from fleet.objects.executor import ObjectExecutor
 from fleet.raft import core, follower
 from fleet.raft.events import SnapshotTaken
 from fleet.raft.progress import Progress
@@ -74,16 +74,16 @@ def grace_counts_as_an_answer() -> Patches:
 
 def refusals_are_counted() -> Patches:
     """S78: a refusal that arrives twice stands for two sends of a command."""
-    on_refusal = Channel._on_refusal
+    on_refusal = GroupSession._on_refusal
 
-    def count(self: Channel, m: Any, now: Any) -> None:
-        for seq in () if m.lost or m.session != self.session else m.seqs:
+    def count(self: GroupSession, m: Any, now: Any) -> None:
+        for seq in () if m.lost or m.session != self.session_id else m.seqs:
             call = self.inflight.get(seq)
             if call is not None and call.sends and m.number not in call.sends:
                 call.sends = call.sends[1:]
         on_refusal(self, m, now)
 
-    return [patch.object(Channel, "_on_refusal", count)]
+    return [patch.object(GroupSession, "_on_refusal", count)]
 
 
 def refused_copy_is_carried_out() -> Patches:
@@ -93,14 +93,14 @@ def refused_copy_is_carried_out() -> Patches:
 
 def exit_ends_the_group() -> Patches:
     """SystemExit, raised by a command, is no failure of that command: it goes on to whoever applies it."""
-    failed = DataMachine._failed
+    failed = ObjectExecutor._failed
 
-    def only_exceptions(self: DataMachine, error: BaseException, before: Any) -> Any:
+    def only_exceptions(self: ObjectExecutor, error: BaseException, before: Any) -> Any:
         if not isinstance(error, Exception):
             raise error
         return failed(self, error, before)
 
-    return [patch.object(DataMachine, "_failed", only_exceptions)]
+    return [patch.object(ObjectExecutor, "_failed", only_exceptions)]
 
 
 def node_without_its_registry() -> Patches:

@@ -3,7 +3,7 @@
 from typing import Any
 from unittest.mock import patch
 
-from fleet.actors.client.router import Requests
+from fleet.actors.client.router import Router
 from fleet.actors.member.actor import Member
 from fleet.actors.node.cluster_membership import Citizen
 from fleet.actors.node.hosted_members import Hostings
@@ -13,17 +13,17 @@ from tests.sim.planted.patches import Patches
 
 
 def retry_nobody_waits_for() -> Patches:
-    """Seed 1: a channel without calls kept its time for another try, and the client woke without end."""
-    wake_for = Requests._wake_for
+    """Seed 1: a session without calls kept its time for another try, and the client woke without end."""
+    wake_for = Router._wake_for
 
-    def spin(self: Requests, channels: Any, now: int) -> None:
-        channels = tuple(channels)
-        wake_for(self, channels, now)
-        resends = [c.resend_at for c in self.channels.values() if c.resend_at is not None]
-        if resends and any(c.is_waiting for c in channels):
+    def spin(self: Router, sessions: Any, now: int) -> None:
+        sessions = tuple(sessions)
+        wake_for(self, sessions, now)
+        resends = [c.resend_at for c in self.sessions.values() if c.resend_at is not None]
+        if resends and any(c.is_waiting for c in sessions):
             self._wake(min(resends))
 
-    return [patch.object(Requests, "_wake_for", spin)]
+    return [patch.object(Router, "_wake_for", spin)]
 
 
 def founder_founds_again() -> Patches:
@@ -67,20 +67,20 @@ def rotten_snapshot_while_sending() -> Patches:
 
 def former_lifes_link() -> Patches:
     """Seed 2066: the link of a node's former life, noticed late to be dead, took the node for gone."""
-    on_link = Requests.on_link
+    on_link = Router.on_link
 
-    def believe(self: Requests, m: Any) -> None:
+    def believe(self: Router, m: Any) -> None:
         self.boots.clear()
         on_link(self, m)
 
-    return [patch.object(Requests, "on_link", believe)]
+    return [patch.object(Router, "on_link", believe)]
 
 
 def command_given_up() -> Patches:
     """Seed 2095: what a node asked the cluster, and gave up waiting for, it never asked again."""
-    submit = Requests.submit
+    submit = Router.submit
 
-    def once(self: Requests, call: Any) -> None:
+    def once(self: Router, call: Any) -> None:
         finish = call.finish
         if getattr(finish, "__qualname__", "").startswith("Citizen.command"):
 
@@ -91,19 +91,19 @@ def command_given_up() -> Patches:
             call.finish = not_if_given_up
         submit(self, call)
 
-    return [patch.object(Requests, "submit", once)]
+    return [patch.object(Router, "submit", once)]
 
 
 def registries_of_former_lives() -> Patches:
     """Seed 2124: a node kept the registries of other nodes' former lives."""
-    learn = Requests.learn
+    learn = Router.learn
 
-    def keep(self: Requests, address: str, registry: Any = None) -> None:
+    def keep(self: Router, address: str, registry: Any = None) -> None:
         if registry is not None:
             self.given.add(address)
         learn(self, address, None if address in self.registries else registry)
 
-    return [patch.object(Requests, "learn", keep)]
+    return [patch.object(Router, "learn", keep)]
 
 
 def founded_while_it_stops() -> Patches:

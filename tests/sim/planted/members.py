@@ -9,7 +9,7 @@ from fleet.raft.events import Change, Tick
 from fleet.raft.membership import Membership
 from fleet.raft.state import CoreState, Leader
 from fleet.sim.world.disk import SimDisk
-from fleet.sim.world.host import NodeHost
+from fleet.sim.world.host import SimNode
 from tests.sim.planted.patches import Handler, Patches
 
 
@@ -109,4 +109,4 @@ def empty_disk_keeps_its_name() -> Patches:
         self.disk = SimDisk(incarnation=f"{self.name}d1", sync_us=self.disk.sync_us)
         self.trouble = ""
 
-    return [patch.object(NodeHost, "replace_disk", replace)]
+    return [patch.object(SimNode, "replace_disk", replace)]

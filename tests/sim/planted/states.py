@@ -7,7 +7,7 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
-from fleet.actors.client.group_session import Channel
+from fleet.actors.client.group_session import GroupSession
 from fleet.actors.member.actor import Member
 from fleet.objects import applier as apply
 from fleet.objects.applier import Applier
@@ -81,15 +81,15 @@ def sessions_expire_by_own_clock() -> Patches:
 
 def loss_is_a_refusal() -> Patches:
     """S45: what was proposed when the leadership was lost is told as if it had never been."""
-    on_refusal = Channel._on_refusal
+    on_refusal = GroupSession._on_refusal
 
-    def forget(self: Channel, m: Any, now: Any) -> None:
-        for seq in m.seqs if m.lost and m.session == self.session else ():
+    def forget(self: GroupSession, m: Any, now: Any) -> None:
+        for seq in m.seqs if m.lost and m.session == self.session_id else ():
             if seq in self.inflight:
                 self.inflight[seq].sends = ()
         on_refusal(self, m, now)
 
-    return [patch.object(Channel, "_on_refusal", forget)]
+    return [patch.object(GroupSession, "_on_refusal", forget)]
 
 
 def refused_command_leaves_traces() -> Patches:

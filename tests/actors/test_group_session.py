@@ -13,8 +13,8 @@ from fleet.actors.client.group_session import (
     REQUESTS_MAX,
     SILENCE_MS,
     WINDOW_MAX,
-    Call,
-    Channel,
+    ClientCall,
+    GroupSession,
 )
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.errors import (
@@ -37,21 +37,21 @@ SESSION = 77
 
 @dataclass
 class Talk:
-    """A channel and what its callers were told, by the payload of their call."""
+    """A session and what its callers were told, by the payload of their call."""
 
-    channel: Channel = field(default_factory=lambda: Channel("g", "client"))
+    session: GroupSession = field(default_factory=lambda: GroupSession("g", "client"))
     told: dict[bytes, list[Any]] = field(default_factory=dict)
     now: int = 1000
 
     def submit(self, *payloads: bytes, is_query: bool = False, timeout_ms: int = 10_000) -> None:
         for payload in payloads:
-            self.channel.add(Call("g", is_query, payload, self.now + timeout_ms, self._finish))
+            self.session.add(ClientCall("g", is_query, payload, self.now + timeout_ms, self._finish))
 
-    def _finish(self, call: Call, value: bytes | None, revision: int, error: FleetError | None) -> None:
+    def _finish(self, call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
         self.told.setdefault(call.payload, []).append(error if error is not None else value)
 
     def request(self) -> ClientRequest | None:
-        return self.channel.next_request(self.now, ME)
+        return self.session.next_request(self.now, ME)
 
     def sent(self) -> list[tuple[int, bytes]]:
         request = self.request()
@@ -59,26 +59,26 @@ class Talk:
 
     def resent(self) -> list[tuple[int, bytes]]:
         """What leaves when the pause of another try is over."""
-        assert self.channel.resend_at is not None
-        self.now = max(self.now, self.channel.resend_at)
-        return [one for request in self.channel.whole_requests(self.now, ME) for one in request.commands]
+        assert self.session.resend_at is not None
+        self.now = max(self.now, self.session.resend_at)
+        return [one for request in self.session.whole_requests(self.now, ME) for one in request.commands]
 
     def reply(self, *results: tuple[int, str, bytes], session: int = 0, opened: int = 0) -> None:
         records = tuple((session or SESSION, seq, status, 5, value) for seq, status, value in results)
-        self.channel.on_reply(ClientReply("g", opened, records, (), ()), self.now)
+        self.session.on_reply(ClientReply("g", opened, records, (), ()), self.now)
 
     def answer(self, *answers: tuple[int, bytes]) -> None:
-        self.channel.on_reply(ClientReply("g", 0, (), answers, ()), self.now)
+        self.session.on_reply(ClientReply("g", 0, (), answers, ()), self.now)
 
     def refuse(self, error: FleetError, *seqs: int, lost: bool = False, **fields: Any) -> None:
         """Of the newest request, unless `number` names another."""
-        given = {"opens": False, "session": SESSION, "queries": (), "number": self.channel.number, **fields}
+        given = {"opens": False, "session": SESSION, "queries": (), "number": self.session.number, **fields}
         refusal = Refusal(ErrorRecord.of(error), lost, "", "", seqs=seqs, **given)
-        self.channel.on_reply(ClientReply("g", 0, (), (), (refusal,)), self.now)
+        self.session.on_reply(ClientReply("g", 0, (), (), (refusal,)), self.now)
 
     def pass_time(self, period_ms: int) -> None:
         self.now += period_ms
-        self.channel.expire_calls(self.now)
+        self.session.expire_calls(self.now)
 
     def kinds(self) -> dict[bytes, list[type]]:
         return {payload: [type(one) for one in told] for payload, told in self.told.items()}
@@ -88,7 +88,7 @@ class Talk:
 def talk() -> Talk:
     """With a session that is open."""
     talk = Talk()
-    talk.channel.session = SESSION
+    talk.session.session_id = SESSION
     return talk
 
 
@@ -115,16 +115,16 @@ def test_queries_need_no_session() -> None:
 
 
 def test_time_asks_for_something_at_the_first_deadline_or_after_a_silence(talk: Talk) -> None:
-    assert talk.channel.due_at() > talk.now + 10**9
+    assert talk.session.due_at() > talk.now + 10**9
     talk.submit(b"a", timeout_ms=10_000)
     talk.submit(b"b", timeout_ms=300)
-    assert talk.channel.due_at() == talk.now + 300
+    assert talk.session.due_at() == talk.now + 300
     talk.sent()
     talk.pass_time(300)
     assert talk.kinds()[b"b"] == [OutcomeUnknown]
-    assert talk.channel.due_at() == talk.now - 300 + SILENCE_MS
+    assert talk.session.due_at() == talk.now - 300 + SILENCE_MS
     talk.refuse(Unavailable("not here"), 1, 2)
-    assert talk.channel.due_at() == talk.channel.resend_at == talk.now
+    assert talk.session.due_at() == talk.session.resend_at == talk.now
 
 
 def test_what_comes_while_requests_are_under_way_shares_the_next(talk: Talk) -> None:
@@ -143,7 +143,7 @@ def test_a_request_is_bounded_in_bytes_and_the_window_in_commands(talk: Talk) ->
     assert len(talk.sent()) == 2
     talk.submit(*(b"%d" % number for number in range(2 * WINDOW_MAX)))
     talk.sent()
-    assert len(talk.channel.inflight) == WINDOW_MAX
+    assert len(talk.session.inflight) == WINDOW_MAX
 
 
 def test_everything_that_is_acknowledged_is_told_with_the_next_request(talk: Talk) -> None:
@@ -154,7 +154,7 @@ def test_everything_that_is_acknowledged_is_told_with_the_next_request(talk: Tal
     request = talk.request()
     assert request is not None and request.acked == 1
     talk.reply((2, DONE, b"2"))
-    assert talk.channel.acked == 3
+    assert talk.session.acked == 3
 
 
 def test_s42_what_is_under_way_is_sent_again_in_order_under_its_old_numbers(talk: Talk) -> None:
@@ -176,7 +176,7 @@ def test_a_whole_window_of_large_commands_is_sent_again_in_messages_that_fit(tal
         talk.request()
     talk.refuse(Unavailable("no leader"), 1)
     talk.now += PAUSE_MS[1]
-    requests = list(talk.channel.whole_requests(talk.now, ME))
+    requests = list(talk.session.whole_requests(talk.now, ME))
     assert [[seq for seq, _ in request.commands] for request in requests] == [[1], [2], [3]]
 
 
@@ -192,7 +192,7 @@ def test_pauses_between_tries_grow_and_end_with_an_answer(talk: Talk) -> None:
     assert pauses[0] == 0 and pauses == sorted(pauses) and pauses[-1] == PAUSE_MS[1]
     talk.reply((1, DONE, b""))
     talk.refuse(Unavailable("no leader"), 2)
-    assert talk.channel.resend_at == talk.now
+    assert talk.session.resend_at == talk.now
 
 
 def test_a_gap_in_the_order_is_filled_by_sending_all_again(talk: Talk) -> None:
@@ -286,7 +286,7 @@ def test_s78_one_refusal_that_arrives_twice_counts_once(talk: Talk, error: Fleet
     """The first send may have been executed: nobody has said what became of it."""
     talk.submit(b"a")
     talk.sent()
-    talk.channel.resend_at = talk.now
+    talk.session.resend_at = talk.now
     talk.resent()
     talk.refuse(error, 1)
     talk.refuse(error, 1)
@@ -303,7 +303,7 @@ def test_s78_a_command_that_every_node_refused_until_its_time_was_over_is_not_do
     talk.refuse(NoSuchGroup("not here"), 1)
     talk.pass_time(100)
     assert talk.kinds() == {b"a": [NoSuchGroup], b"b": [OutcomeUnknown]}
-    assert list(talk.channel.inflight) == [2]
+    assert list(talk.session.inflight) == [2]
 
 
 def test_a_query_is_refused_for_what_it_is_and_asked_again_for_what_the_node_is(talk: Talk) -> None:
@@ -312,7 +312,7 @@ def test_a_query_is_refused_for_what_it_is_and_asked_again_for_what_the_node_is(
     talk.refuse(TooLarge("a result"), queries=(1,))
     talk.refuse(Unavailable("no leader"), queries=(2,))
     assert talk.kinds() == {b"q": [TooLarge]}
-    (request,) = talk.channel.whole_requests(talk.now, ME)
+    (request,) = talk.session.whole_requests(talk.now, ME)
     assert request.queries == ((2, b"r"),)
 
 
@@ -321,8 +321,8 @@ def test_an_opening_that_was_refused_is_tried_again() -> None:
     talk.submit(b"a")
     talk.request()
     talk.refuse(Overloaded("much"), opens=True, session=0)
-    assert talk.channel.resend_at is not None
-    (request,) = talk.channel.whole_requests(talk.now, ME)
+    assert talk.session.resend_at is not None
+    (request,) = talk.session.whole_requests(talk.now, ME)
     assert request.opens
 
 
@@ -368,15 +368,15 @@ def test_s45_a_command_that_left_is_unknown_and_asked_for_on(talk: Talk) -> None
     talk.pass_time(LINGER_MS)
     assert talk.told[b"a"][1:] == [b"late"]
     assert talk.kinds()[b"b"] == [OutcomeUnknown, OutcomeUnknown]
-    assert not talk.channel.inflight
+    assert not talk.session.inflight
 
 
 def test_when_nothing_can_succeed_what_was_sent_is_told_apart_from_what_was_not(talk: Talk) -> None:
     talk.submit(b"a")
     talk.sent()
-    talk.channel.requests = REQUESTS_MAX
+    talk.session.requests = REQUESTS_MAX
     talk.submit(b"b")
     talk.submit(b"q", is_query=True)
-    talk.channel.fail_all(Unavailable("closed"))
+    talk.session.fail_all(Unavailable("closed"))
     assert talk.kinds() == {b"a": [OutcomeUnknown], b"b": [Unavailable], b"q": [Unavailable]}
-    assert not talk.channel.is_waiting
+    assert not talk.session.is_waiting

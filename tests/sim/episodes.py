@@ -1,7 +1,7 @@
-"""Whole stories with one kind of bad day: what `fleet.sim.search.episode` draws, with given weights."""
+"""Whole episodes with one kind of bad day: what `fleet.sim.search.episode` draws, with given weights."""
 
-from fleet.sim.faults.draw import DEEDS
-from fleet.sim.search.episode import Story
+from fleet.sim.faults.draw import FAULTS
+from fleet.sim.search.episode import Episode
 
 TURNS_MAX = 100_000
 """No seed that ends well comes near."""
@@ -18,10 +18,10 @@ DAYS: dict[str, dict[str, int]] = {
 }
 
 
-def run_story(day: str, seed: int) -> None:
+def run_episode(day: str, seed: int) -> None:
     """Raises what is wrong."""
-    story = Story(seed)
-    story.nemesis.weights = [DAYS[day].get(deed, 0) for deed in DEEDS]
-    story.nemesis.pace = min(story.nemesis.pace, 400_000)
-    story.world.turns_max = TURNS_MAX
-    story.run()
+    episode = Episode(seed)
+    episode.injector.weights = [DAYS[day].get(fault, 0) for fault in FAULTS]
+    episode.injector.pace = min(episode.injector.pace, 400_000)
+    episode.world.turns_max = TURNS_MAX
+    episode.run()
