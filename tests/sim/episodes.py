@@ -1,6 +1,6 @@
 """Whole episodes with one kind of bad day: what `fleet.sim.search.episode` draws, with given weights."""
 
-from fleet.sim.faults.draw import FAULTS
+from fleet.sim.faults.schedule import FAULTS
 from fleet.sim.search.episode import Episode
 
 TURNS_MAX = 100_000

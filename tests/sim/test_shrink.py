@@ -72,9 +72,8 @@ def test_hypothesis_finds_a_planted_bug_and_shrinks_it_to_few_faults(name: str) 
             ),
             random=random.Random(1),
         )
-    assert least.faults is not None and 1 <= len(least.faults) <= 2, [
-        in_words(fault) for fault in least.faults
-    ]
+    assert least.faults is not None
+    assert 1 <= len(least.faults) <= 2, [in_words(fault) for fault in least.faults]
 
 
 @given(plans())
