@@ -89,7 +89,7 @@ class Direct:
         self.count = 0
         self.closed = 0
 
-    def _link(self, peer: Peer | None) -> Link:
+    def _link(self, peer: Peer[Link] | None) -> Link:
         self.fd += 1
         link = Link(self.links, Socket(self.fd), peer, "fuzz:1")  # type: ignore[arg-type]
         link.stage = PROVING
@@ -113,7 +113,7 @@ class Direct:
             self._feed(link, self.inputs.answer())
             self.links.closed(link, "done")
         elif how < 0.4:
-            link = self._link(Peer("fuzz:1"))
+            link = self._link(Peer[Link]("fuzz:1"))
             self._feed(link, self.inputs.offer())
             self.links.closed(link, "done")
         else:
