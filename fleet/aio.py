@@ -4,9 +4,9 @@
         visits = await f.create_group("visits", Counter, exist_ok=True)
         await visits.add.aio(5)
 
-`.aio` of a handle's method is awaited, whatever the client. Every other method of this `Fleet` is the one of
-`fleet.Fleet` with the same arguments, awaited while it runs in a thread: whoever stops waiting for it does
-not stop it.
+Await `.aio` of a handle's method, with either kind of client. Every other method of this `Fleet` takes the
+arguments of its namesake in `fleet.Fleet`, runs in a thread, and is awaited; cancelling the wait does not
+stop the thread.
 """
 
 import asyncio
@@ -37,14 +37,14 @@ def _in_thread(
 
 
 class Fleet:
-    """A connection to a cluster, for one or more asyncio loops. Close it, or use it with `async with`."""
+    """A connection to a cluster, for one or more asyncio loops; close it, or use it with `async with`."""
 
     def __init__(self, fleet: blocking.Fleet) -> None:
         self.blocking = fleet
         """The same connection, for threads."""
 
     def group(self, name: str, data_class: type[D]) -> D:
-        """The group as an object of its class: `await handle.method.aio(...)`. Asks nobody."""
+        """The group as an object of its class: `await handle.method.aio(...)`. Sends nothing."""
         return self.blocking.group(name, data_class)
 
     create_group = _in_thread(blocking.Fleet.create_group)
@@ -111,7 +111,7 @@ class Connecting:
 
 
 def _close_unwanted(opening: "asyncio.Future[blocking.Fleet]") -> None:
-    """Nobody waited for it any more when it was there."""
+    """The caller was cancelled before the connection was open."""
     if not opening.cancelled() and opening.exception() is None:
         opening.get_loop().run_in_executor(None, opening.result().close)
 

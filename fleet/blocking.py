@@ -1,4 +1,4 @@
-"""Whether this thread may wait for a cluster: not the loop that would have to answer, nor a node's import."""
+"""Which threads may wait for a cluster: not a loop that would have to answer, nor an import by a node."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ class _Here(threading.local):
     in_loop = False
     """This thread runs the actors of a node or client."""
     importing = ""
-    """What is imported here on a node's behalf."""
+    """The class that a node is importing in this thread."""
 
 
 HERE = _Here()
@@ -28,7 +28,7 @@ HERE = _Here()
 
 @contextmanager
 def importing(what: str) -> Iterator[None]:
-    """On a node's behalf: nothing in it may wait for a cluster."""
+    """Marks an import on a node's behalf: it may not wait for a cluster."""
     before, HERE.importing = HERE.importing, what
     try:
         yield
@@ -57,7 +57,7 @@ def check_may_block(what: str) -> None:
 
 
 def _warn(frame: FrameType | None) -> None:
-    """At the line of the caller's own code, once for each line."""
+    """Warn at the caller's own line, once per line."""
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fleet":
         frame = frame.f_back
     if frame is not None:

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 
 class FleetError(Exception):
-    """Base of all. Keyword facts become attributes and are part of the message.
+    """Base class. Keyword facts become attributes and are part of the message.
 
-    `retry`: whether it may succeed later as it is. After OutcomeUnknown that means `again`, never a new call.
+    `retry`: whether the call may succeed later, unchanged. After OutcomeUnknown use `again`, not a new call.
     `hint`: what to do next.
     """
 
@@ -50,7 +50,7 @@ def _rebuild(cls: type[FleetError], what: str, facts: dict[str, Any]) -> FleetEr
 
 
 class Reject(Exception):
-    """Raise it inside a command to refuse: the state stays as it was, the caller gets `Rejected(value)`."""
+    """Raise it inside a command to refuse: the state is unchanged, the caller gets `Rejected(value)`."""
 
     def __init__(self, value: Any = None) -> None:
         super().__init__(value)
@@ -58,7 +58,7 @@ class Reject(Exception):
 
 
 class Rejected(FleetError):
-    """The data object's own refusal (`raise Reject(value)`); the state was not changed."""
+    """The command or query raised `Reject(value)`; the state is unchanged. `value`: what it gave."""
 
     def __init__(self, value: Any = None, /, **facts: Any) -> None:
         super().__init__(str(value), **facts)
@@ -76,33 +76,43 @@ def _rebuild_rejected(cls: type[Rejected], value: Any, facts: dict[str, Any]) ->
 
 
 class NotDone(FleetError):
-    """Not executed, and never will be."""
+    """The call was not executed and never will be; calling again is safe."""
 
 
 class NoSuchGroup(NotDone):
+    """The cluster has no group of this name."""
+
     hint = "create it with create_group, or check the name"
 
 
 class GroupExists(NotDone):
+    """`create_group` for a name that is in use."""
+
     hint = "use it with group(name, DataClass), or create it with exist_ok=True"
 
 
 class OtherDataClass(GroupExists):
-    """`create_group(exist_ok=True)` with another class than the one that the group was created with."""
+    """`create_group(exist_ok=True)` with a class other than the group's."""
 
     hint = "use another name, or the class that the group was created with"
 
 
 class CleanupOngoing(NotDone):
+    """Members of a removed group of this name may still run; the name is free when they have stopped."""
+
     retry = True
-    hint = "members of the removed group of this name may still live; try again in a moment"
+    hint = "members of the removed group of this name may still run; try again in a moment"
 
 
 class NoSuchNode(NotDone):
-    hint = "check the name, and that the node runs and was reached"
+    """The cluster has no node of this name, or the group has no member there."""
+
+    hint = "check the name, and that the node runs and can be reached"
 
 
 class NotActive(NotDone):
+    """The node is not in the state that the request needs."""
+
     hint = "activate the node first"
 
 
@@ -110,57 +120,63 @@ class Unavailable(NotDone):
     """Refused before it was proposed: no leader, no quorum, or a leadership in transfer."""
 
     retry = True
-    hint = "try again; if it stays, look which members are down"
+    hint = "try again; if it persists, check which members are down"
 
 
 class ClientClosed(Unavailable):
-    """The client, not the cluster: nothing of it can be called any more."""
+    """This client was closed or has failed. It says nothing of the cluster."""
 
     retry = False
     hint = "open another one with fleet.connect(...)"
 
 
 class NoNode(Unavailable):
-    """No node answers at any address that the client was given."""
+    """No node answers at any of the client's addresses."""
 
-    hint = "check the addresses, and that the nodes run; connect(wait=...) waits for those that start"
+    hint = "check the addresses, and that the nodes run; connect(wait=...) waits for nodes that are starting"
 
 
 class NoMajority(Unavailable):
-    """Nodes answer, and none has heard of the cluster yet: too few of its voters run, or they just start."""
+    """Nodes answer, but none has found its cluster yet: too few of its voters run, or they are starting."""
 
     hint = "start the other nodes, each with its own directory; a majority of them is needed"
 
 
 class Overloaded(NotDone):
+    """A limit on what may be under way was reached, in the client or on the node."""
+
     retry = True
     hint = "more is under way than the limits allow; slow down and try again"
 
 
 class DeadlineExceededBeforeSend(NotDone):
+    """The timeout passed before the call was sent."""
+
     retry = True
     hint = "the timeout passed before the command left; try again with more time"
 
 
 class TooLarge(NotDone):
+    """The call exceeds a size limit; the message names it."""
+
     hint = "split it; a limit of the group that is named here is raised with change_config"
 
 
 class NotEncodable(NotDone):
-    """Arguments that cannot be turned into bytes."""
+    """The arguments or the class cannot be encoded."""
 
     hint = "pass values that cloudpickle can encode"
 
 
 class StateNotEncodable(NotEncodable):
-    """The group's object holds what no bytes can hold. Without snapshots its log would grow without end, so
-    it takes no more commands. `field` says where."""
+    """The group's object holds a value that cannot be encoded. Without snapshots the log would grow without
+    bound, so the group takes no more commands. `field`: the attribute that holds it."""
 
-    hint = "leave the field out in the class's __getstate__, and start the nodes with the mended class"
+    hint = "leave the field out in the class's __getstate__, and restart the nodes with the corrected class"
 
 
 class BadArguments(NotDone, TypeError):
-    """A call that does not fit the method, or a name that is none."""
+    """Arguments that do not fit the method, or an invalid name."""
 
 
 class DataClassUnavailable(NotDone):
@@ -173,7 +189,7 @@ class DataClassUnavailable(NotDone):
 
 
 class CallsAtImport(DataClassUnavailable):
-    """The data class is in a script that calls a cluster as soon as it is imported."""
+    """Importing the data class's module calls a cluster: the importing node would wait for itself."""
 
     hint = (
         'put what the script does under `if __name__ == "__main__":`, '
@@ -181,35 +197,41 @@ class CallsAtImport(DataClassUnavailable):
     )
 
 
-class Forbidden(NotDone):
-    pass
-
-
 class WrongCluster(NotDone):
-    """Two clusters, where one was expected. `ours`, `theirs`: their uids, where both are known."""
+    """A node of another cluster answered. `ours`, `theirs`: the two uids, where both are known."""
 
-    hint = "check the addresses and the cluster id, and which of the two clusters is to stay"
+    hint = "check the addresses and the cluster id, and decide which of the two clusters to keep"
 
 
 class ChangeInProgress(NotDone):
+    """Another membership change is under way, or the leader has not committed in its term yet."""
+
     retry = True
     hint = "one membership change at a time, and only after the leader's first commit; try again"
 
 
 class WouldBreakQuorum(NotDone):
+    """Without this member the group would lose its majority."""
+
     hint = "too few of the members that would remain answer; bring one back first"
 
 
 class NotMember(NotDone):
+    """The request names a member that the group does not have."""
+
     hint = "the group has no such member"
 
 
 class TargetUnresponsive(NotDone):
+    """The member that should lead did not take over in time; leadership is unchanged."""
+
     retry = True
-    hint = "the new leader does not answer, lags, or cannot vote; choose another"
+    hint = "that member does not answer, lags, or cannot vote; choose another"
 
 
 class CannotRemoveLeader(NotDone):
+    """The member to be removed leads the group."""
+
     hint = "transfer the leadership first"
 
 
@@ -220,15 +242,16 @@ class OutcomeUnknown(FleetError):
     """It may have been executed, or may still be. Calling the method again is a new command: see `again`."""
 
     retry = True
-    hint = "error.again() waits on for this same call; calling the method again is a new command"
+    hint = "error.again() keeps waiting for this same call; calling the method again is a new command"
     _again: Any = None
     _again_aio: Any = None
 
     def again(self, timeout: float | None = None) -> Any:
-        """Wait on for the outcome of the same call: its result, or OutcomeUnknown once more.
+        """Keep waiting for the outcome of this call, for `timeout` seconds (None: without limit).
 
-        The client goes on asking for half a minute. After that the outcome is told by nobody any more,
-        and the error that says so raises itself from here. So does one that came from another process.
+        Returns the call's result or raises its error; raises OutcomeUnknown when the time is over. The client
+        keeps asking for half a minute; once it has given up, and in any process but the caller's, this
+        raises at once.
         """
         if self._again is None:
             raise self
@@ -242,21 +265,10 @@ class OutcomeUnknown(FleetError):
 
 
 class SessionExpired(OutcomeUnknown):
-    """The group forgot this client's session: what it had not answered can no longer be told apart."""
+    """The group forgot this client's session: whether unanswered commands were executed cannot be known."""
 
     retry = False
     hint = "read the state before sending it again; raise session_ttl_ms if clients pause this long"
-
-
-# -- reads -----------------------------------------------------------------------------------------
-
-
-class TooStale(FleetError):
-    retry = True
-
-
-class Compacted(FleetError):
-    pass
 
 
 # -- the user's code -------------------------------------------------------------------------------
@@ -276,21 +288,17 @@ class QueryFailed(FleetError):
 
 
 class ImpureQuery(FleetError):
-    """The query changed the object; the member took the change back."""
+    """The query changed the object; the member undid the change. `changed`: the fields, where known."""
 
     hint = "make it a @fleet.command, or copy before changing"
 
 
 class NotDecodable(FleetError):
-    """The result came, but its class cannot be loaded here. The command was executed."""
-
-
-class GroupHalted(FleetError):
-    pass
+    """The call was executed, but its result cannot be loaded in this process."""
 
 
 class ImpureCommand(FleetError):
-    pass
+    """`ctx` was used outside of a command, or a handle inside one."""
 
 
 class WouldDeadlock(FleetError):
@@ -303,23 +311,25 @@ class WouldDeadlock(FleetError):
 
 
 class StorageFault(FleetError):
-    """The disk erred or is full; nothing of the write is in force."""
+    """The disk failed or is full; none of the write took effect."""
 
     retry = True
 
 
 class StoreFull(StorageFault):
+    """The disk or the database has no space left."""
+
     hint = "free space on the node's disk, or move groups to other nodes; a database grows to 64 GiB"
 
 
 class Damaged(FleetError):
-    """What was read is not what was written. `group` and `place` say where."""
+    """A record on the disk is not what was written. `group` and `place` say where."""
 
     hint = "the member will not vote; let the quorum repair it"
 
 
 class NodeDamaged(Damaged):
-    """A record that the whole node hangs on is not what was written; nothing was changed."""
+    """A record that the whole node depends on is not what was written; nothing was changed."""
 
     hint = (
         "keep the directory aside and start the node with an empty one and --join: "
@@ -334,6 +344,8 @@ class WrongDirectory(FleetError):
 
 
 class DirectoryInUse(FleetError):
+    """Another process has locked the data directory."""
+
     retry = True
     hint = "another process holds this data directory; stop it first"
 
@@ -348,12 +360,14 @@ class UnknownName(FleetError):
     """A host name that cannot be resolved now."""
 
     retry = True
-    hint = "check the name server; or --advertise this node's own host:port as the list of seeds has it"
+    hint = "check the name server, or --advertise this node's host:port as it stands in the list of seeds"
 
 
 class ConfigError(FleetError, ValueError):
-    """A setting that cannot be: says which, and what would do."""
+    """An invalid setting; the message names it and says what is valid."""
 
 
 class WrongSecret(FleetError):
+    """The two sides of a link hold different cluster secrets."""
+
     hint = "the peer holds another cluster secret; check --secret-file (secret, secret_file) on both sides"

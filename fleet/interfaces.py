@@ -1,4 +1,4 @@
-"""The seams between the pure parts and the world: what a store must offer, and what a data object."""
+"""The seams between the pure parts and the world: clock, store, writer, forked dump and data object."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
@@ -15,11 +15,11 @@ class Clock(Protocol):
         """Milliseconds since some fixed moment; never goes back."""
 
     def wall_ms(self) -> Millis:
-        """Milliseconds since the epoch, as well as this host knows."""
+        """Milliseconds since the epoch by this host's wall clock; it may jump."""
 
 
 class StoreIdentity(Struct, frozen=True):
-    """Whose directory this is. `incarnation` is drawn once, when the directory is first used."""
+    """The owner of a directory. `incarnation` is drawn once, when the directory is first used."""
 
     cluster: str
     node: str
@@ -27,7 +27,7 @@ class StoreIdentity(Struct, frozen=True):
 
 
 class GroupRecord(Struct, frozen=True):
-    """A member's home in a store. `number` is never used again, also not after the group was dropped."""
+    """A member's place in a store. `number` is never reused, not even after the group was dropped."""
 
     number: int
     name: GroupName
@@ -42,11 +42,11 @@ class SnapshotWrite(Struct, frozen=True):
 
 
 class Write(Struct, frozen=True):
-    """One durable step of one group, whole or not at all.
+    """One durable step of one group; atomic.
 
-    In this order: the snapshot becomes the group's snapshot; entries up to `keep_after` go
-    (0: none; with `reset`: all entries go); `entries`, contiguous, are put, and whatever the log
-    held after the last of them goes; the hard state is replaced.
+    In this order: the snapshot replaces the group's snapshot; entries up to `keep_after` are deleted
+    (0: none; with `reset`: all of them); `entries`, contiguous, are written, and any entries of the log
+    after the last of them are deleted; the hard state is replaced.
     """
 
     group: int
@@ -58,12 +58,12 @@ class Write(Struct, frozen=True):
     keep_after: Index = 0
     reset: bool = False
     is_aside: bool = False
-    """A snapshot that nobody waits for: the group's later writes may be done before it, none of its earlier
-    ones after it. When it fails, the group's other writes do not."""
+    """A snapshot that no other write waits for: it completes after the group's earlier writes, and later
+    ones may overtake it. When it fails, the group's other writes go on."""
 
 
 class Loaded(Struct, frozen=True):
-    """What a restarted member finds: the promises, the snapshot's description and the log after it."""
+    """What a restarted member finds: its hard state, the snapshot's description and the log after it."""
 
     hard: HardState
     snapshot: SnapshotMeta | None
@@ -110,7 +110,7 @@ class Durable(Protocol):
     def get_meta(self, key: str) -> bytes | None: ...
 
     def put_meta(self, key: str, value: bytes) -> None:
-        """A node's own small facts (known nodes, ...). Durable on return."""
+        """Small records of the node itself, such as the nodes it knows. Durable on return."""
 
     def close(self) -> None: ...
 
@@ -156,21 +156,21 @@ class ChoreDone(Struct, frozen=True):
 
 
 class StoreWriter(Protocol):
-    """Writes off the event loop. Writes of one group complete in the order of their submission, those
-    aside among themselves."""
+    """Writes off the event loop. Writes of one group complete in the order of their submission; so do its
+    writes with `is_aside`, separately."""
 
     def submit(self, write: Write) -> None: ...
 
     def do(self, chore: Chore) -> None:
-        """After all that was submitted before."""
+        """Runs after everything that was submitted before it."""
 
     def fileno(self) -> int:
-        """Readable while `completed` has something to give."""
+        """Readable while `completed` has results."""
 
     def completed(self) -> "list[Completion | ChoreDone]": ...
 
     def close(self) -> None:
-        """Returns when all that was submitted is done."""
+        """Returns when everything that was submitted is done."""
 
 
 class Completion(Struct, frozen=True):
@@ -181,22 +181,22 @@ class Completion(Struct, frozen=True):
 
 
 class Dump(Protocol):
-    """A state that is being encoded off the event loop. To be taken or cancelled, once."""
+    """A state that is being encoded off the event loop. Call `take` or `cancel`, once."""
 
     def fileno(self) -> int:
-        """Readable when `take` has something to give."""
+        """Readable when `take` need not wait."""
 
     def is_done(self) -> bool:
-        """Whether `take` need not wait: a descriptor may be reported late, or twice."""
+        """Whether `take` need not wait. Ask before taking: a descriptor may be reported late, or twice."""
 
     def take(self) -> bytes:
-        """Raises what encoding raised, or OSError where it just ended."""
+        """The encoded state. Raises what encoding raised, or OSError if the encoder died."""
 
     def cancel(self) -> None: ...
 
 
 Fork: TypeAlias = Callable[[Callable[[], bytes]], Dump]
-"""Begins to encode what the function gives as of now. Raises OSError."""
+"""Begins to encode the function's result as of now. Raises OSError."""
 
 
 class Context(Struct, frozen=True, gc=False):
@@ -214,22 +214,21 @@ class Machine(Protocol):
     """A replicated data object behind encoded calls. Results are bytes that only the caller reads."""
 
     def apply(self, context: Context, payload: bytes) -> tuple[bytes, bool]:
-        """Execute a command. False beside the result: it failed and may have left the object half
-        changed; the caller brings it back by `load` and by applying again what came before."""
+        """Execute a command. Returns its result, and whether the object is intact. False: the command failed
+        and may have left the object half changed; the caller restores it by `load` and a replay."""
 
     def check(self, payload: bytes) -> str | None:
-        """What is wrong with a command that cannot be decoded or does not fit its method; None where it
-        can be executed. Asked by a leader before it proposes: a command that is in the log is executed
-        on every member or halts it."""
+        """Why the command cannot be executed (not decodable, or not fitting its method), or None. A leader
+        asks before it proposes: a command in the log is executed on every member or halts it."""
 
     def query(self, payload: bytes) -> tuple[bytes, bool]:
-        """Execute a query. False beside the result: the object was changed, as above."""
+        """Execute a query. Returns its result, and whether the object is intact, as `apply` does."""
 
     def dump(self) -> bytes: ...
 
     def trouble(self) -> FleetError | None:
-        """Why the state cannot be dumped, as far as that was noticed. A leader that sees it proposes no
-        further command."""
+        """Why the state cannot be dumped, if that was noticed. A leader that sees it proposes no further
+        command."""
 
     def load(self, state: bytes | None) -> None:
-        """Replace the object. None: as new."""
+        """Replace the object by what `dump` returned; None: by a new one."""

@@ -42,30 +42,33 @@ FORK_ABOVE_BYTES = 1 << 20
 
 
 class Node:
-    """Starts at `start()` (or `with`), serves until `stop()`.
+    """A node in this process: serves from `start()` (or `with`) until `stop()`.
 
     Args:
         name: unique in the cluster, and always the same for one data directory.
-        listen: "host:port"; port 0 picks one. Anything but loopback needs `insecure=True` until links
-            are encrypted.
-        data_dir: this node's own; made when it is missing.
-        advertise: how others reach it, when that is not `listen`.
+        listen: "host:port"; port 0 picks a free one. Addresses other than loopback need `insecure=True`
+            until links are encrypted.
+        data_dir: this node's own directory, created when missing; "fleet-NAME" by default.
+        advertise: "host:port" where others reach this node, if not `listen`.
         join: addresses of nodes of a cluster; one that answers is enough, and none is needed after the
-            first time.
+            first start.
         found: True: found a cluster, alone; the directory must be empty. False: never. None: found one if
             the directory is empty and neither `join` nor `seeds` names another node.
-        seeds: addresses of the nodes that found a cluster together, the same on each of them.
-        zone: what fails together with this node: replicas are spread over zones.
-        weight: how much it takes, compared with others; 0 for nothing.
-        active: False: belong to the cluster, and host no groups until activated.
-        purge_after: seconds a node may be unreachable before a majority declares it gone; set by the
-            founder of a cluster.
+        seeds: addresses of the nodes that found a cluster together, the same list on each of them.
+        zone: its failure domain; replicas are spread over zones.
+        weight: its share of members, relative to other nodes; 0 for none.
+        active: False: belong to the cluster, but host no groups until activated.
+        purge_after: seconds a node may be unreachable before a majority declares it gone. Takes effect on
+            the founder of a cluster.
         cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`.
+        insecure: whether to listen beyond loopback without encryption.
 
-    Raises (from start):
-        ConfigError: a setting that cannot be.
-        DirectoryInUse, WrongDirectory, NodeDamaged: the data directory; nothing was changed.
-        OSError: the port cannot be had.
+    Raises:
+        ConfigError: an invalid setting (here or from `start`).
+        DirectoryInUse, WrongDirectory, NodeDamaged: from `start`, about the data directory; nothing was
+            changed.
+        UnknownName: from `start`: a host name in `listen` or `seeds` cannot be resolved.
+        OSError: from `start`: it cannot listen, or cannot start a thread.
     """
 
     def __init__(
@@ -128,13 +131,13 @@ class Node:
         self._manager: Any = None
         self._hooks: ThreadRunner | None = None
         self._signalled = threading.Event()
-        """Or the node ends by itself."""
+        """Set also when the node ends by itself."""
         self._error: FleetError | None = None
         self.has_left = False
-        """It was drained, and belongs to no cluster any more."""
+        """Whether it was drained and has left its cluster."""
 
     def start(self) -> Self:
-        """Returns when every member that lives here has been started."""
+        """Start the node. Returns itself when every member on its disk has been started."""
         if not (Path(self.data_dir) / ENVIRONMENT).exists():
             self._check_founding(is_empty=True)
         self._system = start_system(
@@ -152,15 +155,15 @@ class Node:
         return self
 
     def _name_among_seeds(self) -> str | None:
-        """Seeds know each other by what the list says, whatever name this one listens by."""
+        """This node's address as the list of seeds has it: seeds know each other by that."""
         try:
             return own_name(self.listen, self.seeds)
         except OSError as error:
-            what = f"it is not known which of the seeds this node is, for a name cannot be resolved: {error}"
+            what = f"cannot tell which of the seeds this node is, since a name cannot be resolved: {error}"
             raise UnknownName(what, listen=self.listen, seeds=", ".join(self.seeds)) from None
 
     def _check_founding(self, is_empty: bool) -> None:
-        """An emptied directory must not make a second cluster out of the command that made the first."""
+        """The command that founded a cluster must not found another when its directory was emptied."""
         if self.found and not is_empty:
             raise ConfigError(
                 f"{self.data_dir} belongs to a cluster already: start this node without --found (found=True)"
@@ -172,7 +175,7 @@ class Node:
             )
 
     def _begin(self) -> None:
-        """Everything but the port, which is taken already."""
+        """Open the store and start the actors; the port is taken already."""
         self.address = self._system.base.endpoint
         try:
             self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
@@ -214,7 +217,7 @@ class Node:
         self._signalled.set()
 
     def members(self) -> MemberList:
-        """The members of this node and how they are."""
+        """The members on this node and their states. Raises: Unavailable: the node does not answer."""
         try:
             with self._system.private() as endpoint:
                 reply = endpoint.ask(self._manager, NodeRequest(0, None, ListMembers()), START_S)
@@ -228,18 +231,18 @@ class Node:
         return reply.value
 
     def stop(self) -> None:
-        """Members stop where they are; what was acknowledged is on disk already. Twice is harmless.
+        """Stop the node. Its members stay on it; acknowledged commands are on disk already. Idempotent.
 
-        A leader hook that runs has a second to end.
+        A running leader hook gets one second to finish.
 
-        Raises: Unavailable: something in it hangs. It is left behind, and its directory stays locked until
-            the process ends.
+        Raises: Unavailable: an actor hangs. It is abandoned, and the directory stays locked until the process
+            ends.
         """
         if self._system is not None:
             system, self._system = self._system, None
             system.shutdown()
             if system.base.is_running():
-                what = "the node does not stop, for an actor of it never returned; its log says where"
+                what = "the node does not stop, since one of its actors never returned; its log says where"
                 raise Unavailable(what, node=self.name)
         if self._hooks is not None:
             self._hooks.close()
@@ -252,9 +255,9 @@ class Node:
         """Serve until SIGTERM or SIGINT, or until the node was drained and has left its cluster, then stop.
         Call it in the main thread.
 
-        `drain_s`: after SIGTERM leave the cluster first, for so long at most; a second signal cuts it short.
+        `drain_s`: seconds that leaving the cluster may take after SIGTERM; a second signal ends it early.
 
-        Raises: WrongSecret, WrongCluster, NameTaken, Unavailable: why it ended by itself.
+        Raises: WrongSecret, WrongCluster, NameTaken, Unavailable: why the node ended by itself.
         """
         numbers: list[int] = []
 
@@ -275,10 +278,10 @@ class Node:
         self.stop()
 
     def leave(self, within_s: float, is_enough: Callable[[], bool] = lambda: False) -> bool:
-        """Hand over what leads here, move the members away, leave the cluster. Stop it afterwards.
+        """Hand over leaderships, move the members away and leave the cluster. Call `stop` afterwards.
 
-        False: not done within `within_s` or before `is_enough()`. The node goes on leaving when it is started
-        again, unless it is activated.
+        Returns whether it left within `within_s` seconds, before `is_enough()` returned True. Otherwise the
+        node continues to leave when it is started again, unless it is activated.
         """
         until = time.monotonic() + within_s
         try:

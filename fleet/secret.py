@@ -20,13 +20,12 @@ def default_secret_path() -> Path:
 def find_secret(
     secret: bytes | str | None = None, secret_file: str | os.PathLike[str] | None = None
 ) -> bytes:
-    """The secret that was given, or of the file that was given, or of $FLEET_SECRET, or of
-    $FLEET_SECRET_FILE, or this user's own, which is made when it is first wanted.
+    """The cluster secret: `secret`, else the content of `secret_file`, else $FLEET_SECRET, else the content
+    of $FLEET_SECRET_FILE, else the user's own file, which is created when it is first needed.
 
-    The last is for one host; nodes on several hosts need the same file on each.
+    The user's own file serves one host; nodes on several hosts need the same file on each.
 
-    Raises: ConfigError for a file that cannot be read, or that others may read, or a secret that is too
-        short.
+    Raises: ConfigError: a file cannot be read or others may read it, or the secret is too short.
     """
     if secret is not None:
         return _checked(secret.encode() if isinstance(secret, str) else secret, "secret")
@@ -49,7 +48,7 @@ def find_secret(
 
 
 def secret_source(secret_file: str | os.PathLike[str] | None = None) -> str:
-    """Where `find_secret` takes it from, in words."""
+    """Where `find_secret` takes the secret from, in words."""
     if secret_file is not None:
         return str(secret_file)
     if "FLEET_SECRET" in os.environ:
@@ -60,7 +59,7 @@ def secret_source(secret_file: str | os.PathLike[str] | None = None) -> str:
 
 
 def _make(path: Path) -> None:
-    """Whole or not at all, also when several processes want it at once."""
+    """Atomic, also when several processes create it at once."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     mine = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""The client that users hold: `connection` is the way in.
+"""The client that users hold; begin with `connection`.
 
-What is asked of a cluster stands in `cluster_api`, what of one group in `group_api`.
+`cluster_api` has the requests about a cluster, `group_api` those about the members of one group.
 """

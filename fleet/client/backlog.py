@@ -1,4 +1,4 @@
-"""How much a client holds for its callers, and who waits for room."""
+"""Limits on the calls that a client holds for its callers, and the queue of callers that wait for room."""
 
 import asyncio
 import threading
@@ -11,23 +11,23 @@ from fleet.errors import ConfigError, FleetError, Overloaded
 
 def _unanswered() -> "Future[None]":
     future: Future[None] = Future()
-    future.set_running_or_notify_cancel()  # whoever awaits it may give up and cannot cancel it
+    future.set_running_or_notify_cancel()  # its awaiter may give up, but not cancel it
     return future
 
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """Of a call that waits for room."""
+    """The place in the queue of a call that waits for room."""
 
     size: int
     admitted: "Future[None]" = field(default_factory=_unanswered)
 
 
 class Backlog:
-    """Calls that were taken from callers and are not settled, limited in number and bytes.
+    """Calls that were accepted from callers and are not settled, limited in number and bytes.
 
-    Those that wait for room are admitted in the order of arrival. A single call of any size fits alone.
-    `leave` is for one thread, which takes no lock: what came and what left are counted apart.
+    Calls that wait for room are admitted in the order of arrival. A single call of any size fits alone.
+    Only one thread may call `leave`, which takes no lock: arrivals and departures are counted separately.
     """
 
     def __init__(self, count_max: int, bytes_max: int) -> None:
@@ -51,7 +51,7 @@ class Backlog:
         return self._came_bytes - self._left_bytes
 
     def enter(self, size: int, waits: bool) -> Place | None:
-        """None: admitted. Raises Overloaded, if it is not to wait."""
+        """None: admitted. Otherwise the place to wait at, or Overloaded is raised without `waits`."""
         with self._lock:
             if self._closed is not None:
                 raise self._closed
@@ -66,11 +66,11 @@ class Backlog:
                 raise self._overloaded()
             place = Place(size)
             self._waiting.append(place)
-        self._admit()  # `leave` may have made room just before it could see who waits
+        self._admit()  # `leave` may have made room just before it could see the place
         return place
 
     def wait(self, place: Place, seconds: float) -> None:
-        """Until it is admitted. Raises Overloaded when the time is over."""
+        """Block until it is admitted. Raises Overloaded after `seconds`."""
         try:
             place.admitted.result(seconds)
         except TimeoutError:
@@ -78,7 +78,7 @@ class Backlog:
                 raise self._overloaded() from None
 
     async def wait_aio(self, place: Place, seconds: float) -> None:
-        """As `wait`, for a task of asyncio."""
+        """As `wait`, for an asyncio task."""
         try:
             await asyncio.wait_for(asyncio.wrap_future(place.admitted), seconds)
         except TimeoutError:
@@ -90,14 +90,14 @@ class Backlog:
             raise
 
     def leave(self, size: int) -> None:
-        """It is settled."""
+        """A call of `size` bytes is settled."""
         self._left += 1
         self._left_bytes += size
         if self._waiting:
             self._admit()
 
     def undo(self, size: int) -> None:
-        """It was admitted and does not come."""
+        """A call of `size` bytes was admitted and is not sent after all."""
         with self._lock:
             self._came -= 1
             self._came_bytes -= size
@@ -115,7 +115,7 @@ class Backlog:
             place.admitted.set_result(None)
 
     def close(self, error: FleetError) -> None:
-        """Nobody is admitted any more, and nobody waits."""
+        """Refuse calls from now on, and those that wait, with `error`."""
         with self._lock:
             self._closed = error
             waiting, self._waiting = self._waiting, deque()
@@ -123,7 +123,7 @@ class Backlog:
             place.admitted.set_exception(error)
 
     def _withdraw(self, place: Place) -> bool:
-        """False: it was admitted just now."""
+        """False: it has just been admitted."""
         with self._lock:
             if place not in self._waiting:
                 return False

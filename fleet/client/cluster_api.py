@@ -1,4 +1,4 @@
-"""What is asked of a cluster besides calling its groups: about nodes, groups, members and leaders."""
+"""Requests about a cluster as a whole: its groups and its nodes."""
 
 import sys
 import time
@@ -47,7 +47,7 @@ D = TypeVar("D")
 GROUP_NAME_MAX = 1000
 """Characters. Names travel in every message about the group."""
 JOINING_S = 2.0
-"""A node that has just started takes no longer to join."""
+"""How long a node that has just started may take to join."""
 FIRST_S = 1.0
 """How long the node that should lead a new group may take before its leader is looked for elsewhere."""
 NODE_S = 2.0
@@ -55,13 +55,16 @@ NODE_S = 2.0
 
 
 class Operations(MemberOperations):
-    """The part of `fleet.Fleet` that is about the cluster as a whole. All calls block. Those that change
-    something return the revision of it, as `MemberOperations` has it."""
+    """The part of `fleet.Fleet` about the cluster as a whole. All calls block. Calls that change something
+    return its revision; see `MemberOperations`."""
 
     # -- groups ------------------------------------------------------------------------------------
 
     def group(self, name: str, data_class: type[D]) -> D:
-        """The group as an object of its class; whether it exists shows at the first call."""
+        """The group as an object of its class. Sends nothing: a missing group fails its first call.
+
+        Raises: BadArguments: an invalid name; ConfigError: not a data class.
+        """
         check_group_name(name)
         check_data_class(data_class)
         return bind(data_class, name, cast(Any, self))
@@ -77,18 +80,22 @@ class Operations(MemberOperations):
         exist_ok: bool = False,
         timeout: float | None = None,
     ) -> D:
-        """Add a group and wait until its members are there.
+        """Add a group, wait until its members run, and return its handle.
 
-        `replicas`: on so many nodes, spread over zones; with fewer nodes than that the others come when
-        nodes do. `nodes` instead names the nodes, the one that should lead first. A node that does not
-        answer gets its member when it does: the call returns when the others have theirs. With `exist_ok`
-        a group of this name and class is taken as it is.
+        Args:
+            replicas: the number of members, spread over zones. With fewer nodes the missing ones are added
+                when nodes join.
+            nodes: the nodes to place it on instead, the desired leader first. A node that does not answer
+                gets its member later: the call returns when the others have theirs.
+            config: the group's settings.
+            exist_ok: accept an existing group of this name and class, unchanged.
+            timeout: seconds to wait; by default the client's.
 
         Raises:
-            GroupExists: and `exist_ok` is not set.
+            GroupExists: the name is in use, and `exist_ok` is not set.
             OtherDataClass: the group of this name has another class.
-            CleanupOngoing: members of a removed group of this name may still live.
-            NoSuchNode, BadArguments, NotEncodable, DataClassUnavailable: nothing was done.
+            CleanupOngoing: members of a removed group of this name may still run.
+            NoSuchNode, BadArguments, NotEncodable, DataClassUnavailable, CallsAtImport: nothing was done.
             Unavailable: no leader within `timeout` seconds; the group may come up later.
         """
         (handle,) = self.create_groups(
@@ -113,10 +120,10 @@ class Operations(MemberOperations):
         exist_ok: bool = False,
         timeout: float | None = None,
     ) -> list[D]:
-        """As `create_group`, for many groups of one class at a time: they share the commit and the waiting.
+        """As `create_group`, for many groups of one class: they share commits and waiting.
 
-        Returns their handles in the order of `names`. Each group is added on its own: when some are
-        refused, the first refusal is raised and the others exist.
+        Returns their handles in the order of `names`, without duplicates. Each group is added independently:
+        when some are refused, the first refusal is raised, and the other groups exist.
         """
         names = list(dict.fromkeys(names))
         for name in names:
@@ -141,8 +148,8 @@ class Operations(MemberOperations):
     def _add_groups(
         self, names: list[str], wanted: tuple[Any, ...], deadline: float, exist_ok: bool
     ) -> tuple[list[GroupInfo], list[str]]:
-        """The groups that were added, and the names of those that exist already. A cluster that was founded
-        a moment ago has no node in its state yet, and then it has."""
+        """The groups that were added, and the names of those that existed. Repeats for a moment: a cluster
+        that was just founded has no node in its state yet."""
         add = self._cluster.add_group.options(timeout=max(deadline - time.monotonic(), 0.001))
         until = min(deadline, time.monotonic() + JOINING_S)
         added, present, refused = [], [], dict[str, FleetError]()
@@ -178,8 +185,8 @@ class Operations(MemberOperations):
                 raise OtherDataClass(what, group=name)
 
     def _await_members(self, groups: list[GroupInfo], deadline: float) -> None:
-        """Until the first leader of each hears everyone. It is asked where it should be, and looked for if
-        that does not help."""
+        """Wait until the first leader of each group hears all its members. Asks the desired leader's node,
+        and looks for the leader elsewhere if that fails."""
         seconds = max(0.001, min(FIRST_S, deadline - time.monotonic()))
         asked = [
             self._ask_soon(AwaitMembers(group.name, group.uid), "", group.initial[0][1], True, seconds)
@@ -196,7 +203,7 @@ class Operations(MemberOperations):
                 self._note_leader(group.name, address)
 
     def _await_leader(self, name: str, deadline: float, patience: float) -> MemberStatus:
-        """Until it leads, and hears all other members or has been given `patience` seconds for that."""
+        """Wait for a leader that hears all other members; after `patience` seconds any leader will do."""
         until = time.monotonic() + patience
         while True:
             status = self._leader_or_none(name, deadline)
@@ -209,7 +216,7 @@ class Operations(MemberOperations):
             time.sleep(POLL_S)
 
     def _check_class(self, encoded: bytes, deadline: float) -> None:
-        """That a node can load it. While it imports the module, which may take long, it does nothing else."""
+        """Check that a node can load it. A node that imports the module does nothing else meanwhile."""
         seconds = max(deadline - time.monotonic(), 0.001)
         try:
             self._first_node(CheckClass(encoded), answer_s=seconds)
@@ -226,17 +233,17 @@ class Operations(MemberOperations):
         return status if status.role == "leader" else None
 
     def remove_group(self, name: str) -> int:
-        """Its members stop and its data is deleted, on every node. Committed when this returns.
+        """Stop the group's members and delete its data, on every node. Committed when this returns.
 
-        Returns the revision of the cluster's log, as the next ones do. Raises: NoSuchGroup.
+        Returns the revision of the cluster's log. Raises: NoSuchGroup.
         """
         return self._commit(self._cluster.remove_group, None, name)[1]
 
     def pin_group(self, name: str, nodes: Sequence[str], *, replicas: int | None = None) -> int:
-        """Let the group live on these nodes, the first one leading; on none of its own: placed like any
-        other, on as many as now. Committed when this returns; then its members move, one by one.
+        """Pin the group to `nodes`, the desired leader first; an empty sequence unpins it. Committed when
+        this returns; then its members move, one by one.
 
-        `replicas`: on so many from now on; None leaves it as it is.
+        `replicas`: the number of replicas from now on; None leaves it. Returns the revision.
 
         Raises: NoSuchGroup, NoSuchNode; BadArguments: there are more or fewer nodes than replicas.
         """
@@ -245,14 +252,15 @@ class Operations(MemberOperations):
         return self._commit(self._cluster.pin_group, None, name, tuple(nodes), replicas or 0)[1]
 
     def set_replicas(self, name: str, replicas: int) -> int:
-        """On so many nodes. Committed when this returns; then members come or go, one by one.
+        """Set the number of the group's members. Committed when this returns; then members are added or
+        removed, one by one. Returns the revision.
 
         Raises: NoSuchGroup; BadArguments: less than one, or the group is pinned to nodes.
         """
         return self._commit(self._cluster.set_replicas, None, name, replicas)[1]
 
     def groups(self) -> list[GroupInfo]:
-        """All groups of the cluster, by name, as they are now: replicas, nodes, leader wanted, settings."""
+        """All groups, sorted by name, with their placement and current settings. Raises as `cluster`."""
         view = self.cluster().view
         assert view is not None
         return sorted(view.groups, key=lambda group: group.name)
@@ -260,11 +268,11 @@ class Operations(MemberOperations):
     # -- nodes -------------------------------------------------------------------------------------
 
     def cluster(self, timeout: float | None = None) -> ClusterSeen:
-        """The cluster as the first node sees it that answers and belongs to one. From then on this client
-        knows all of its nodes.
+        """The cluster as seen by the first member of it that answers. From then on this client knows all of
+        its nodes. `timeout`: seconds; by default the client's.
 
-        Raises: Unavailable: no node answers; NoMajority: none has found its cluster within `timeout`
-            seconds, as long as too few of them run.
+        Raises: Unavailable: no node answers; NoMajority: no node has found its cluster in time, because too
+            few of its voters run.
         """
         knows = partial(_knows_as_much, self._committed)
         seen = self._first_node(GetCluster(), knows, timeout or self.timeout)
@@ -273,9 +281,9 @@ class Operations(MemberOperations):
         return seen
 
     def survey(self, timeout: float = 1.0) -> Survey:
-        """Every node asked what it holds and whom it misses; who does not answer in `timeout` seconds is
-        said so. A node that joined meanwhile is asked as well, and so is who answers at another address that
-        this client was given: perhaps it was purged, and does not know."""
+        """Ask every node which members it holds and which nodes it does not hear; nodes that do not answer
+        within `timeout` seconds are marked. Includes nodes that join meanwhile, and nodes that answer at
+        other addresses this client was given, such as a purged one. Raises as `cluster`."""
         view = self.cluster().view
         assert view is not None
         named = {node.address for node in view.nodes}
@@ -303,21 +311,21 @@ class Operations(MemberOperations):
         return replace(survey, foreign=tuple(sorted(found - {""})))
 
     def known_nodes(self) -> tuple[NodeInfo, ...]:
-        """Those that the first node knows that answers, itself among them, also without a majority. They
-        may have left, or not have joined."""
+        """The nodes known to the first node that answers, itself included. Needs no majority; some may have
+        left, or not have joined. Raises: Unavailable: no node answers."""
         nodes = self._first_node(ListNodes())
         assert isinstance(nodes, Nodes)
         return tuple(sorted(nodes.nodes, key=lambda node: node.name))
 
     def answering(self, nodes: Sequence[NodeInfo], timeout: float = NODE_S) -> set[NodeName]:
-        """Which of these run and answer, at the address where they are known."""
+        """The names of those nodes that answer at their known address within `timeout` seconds."""
         asked = {one.name: self._ask_soon(ListNodes(), "", one.address, True, timeout) for one in nodes}
         wait(asked.values(), timeout + GRACE_S)
         told = {name: _value_or_none(future) for name, future in asked.items()}
         return {name for name, one in told.items() if isinstance(one, Nodes) and one.nodes[0].name == name}
 
     def nodes(self) -> list[NodeRecord]:
-        """The cluster's nodes, by name."""
+        """The cluster's nodes, sorted by name. Raises as `cluster`."""
         view = self.cluster().view
         assert view is not None
         return sorted(view.nodes, key=lambda node: node.name)
@@ -329,8 +337,8 @@ class Operations(MemberOperations):
         timeout: float = NODE_S,
         answer_s: float = NODE_S,
     ) -> OpValue:
-        """The answer of some node, within `answer_s` seconds. An error that is not about reaching it is the
-        answer too; who says what does not suit is asked again, for `timeout` seconds."""
+        """The first suitable answer of any node, each given `answer_s` seconds. A node whose answer does not
+        suit is asked again, for `timeout` seconds. Raises the error that says most."""
         until = time.monotonic() + timeout
         addresses = self._addresses()
         pending = {self._ask_soon(op, "", address, True, answer_s): address for address in addresses}
@@ -355,18 +363,18 @@ class Operations(MemberOperations):
         raise trouble
 
     def activate(self, node: str) -> int:
-        """Let the node host members, also one that was leaving."""
+        """Let the node host members; one that is leaving stays. Returns the revision. Raises: NoSuchNode."""
         return self._commit(self._cluster.set_state, None, node, ACTIVE)[1]
 
     def drain(
         self, node: str, *, wait_s: float | None = None, progress: Callable[[int], None] | None = None
     ) -> int:
-        """Move everything off the node and let it leave the cluster.
+        """Move all members off the node and let it leave the cluster.
 
-        `wait_s`: so long at most until it is gone; None returns when the leaving has begun. `progress` is
-        told now and then how many members are left on it. Returns the revision at which the leaving began.
+        `wait_s`: how many seconds to wait until it has left; None: return when it begins to leave. `progress`
+        is called with the number of members still on it. Returns the revision at which it began to leave.
 
-        Raises: NoSuchNode; Unavailable: there is no other active node, or it takes longer.
+        Raises: NoSuchNode; Unavailable: there is no other active node, or `wait_s` has passed.
         """
         _, revision = self._commit(self._cluster.set_state, None, node, LEAVING)
         if wait_s is None:
@@ -381,7 +389,7 @@ class Operations(MemberOperations):
         return revision
 
     def _members_left(self, node: str) -> int | None:
-        """None: it is no node of the cluster any more. -1: not known now; nothing is lost by asking again."""
+        """None: the node has left the cluster. -1: unknown for now; ask again."""
         try:
             (record,) = [record for record in self.nodes() if record.name == node] or (None,)
             if record is None:
@@ -393,20 +401,19 @@ class Operations(MemberOperations):
         return sum(member.group != CLUSTER_GROUP for member in value.members)
 
     def purge(self, node: str) -> int:
-        """Declare that the node will not come back as it was: its members are replaced.
+        """Declare that the node's disk is gone for good: its members are replaced. Returns the revision.
 
         Raises: NoSuchNode; Unavailable: there is no other active node.
         """
         return self._commit(self._cluster.purge, None, node)[1]
 
     def set_purge_after(self, seconds: float) -> int:
-        """How long a node may be unreachable before a majority declares it gone."""
+        """Set how long a node may be unreachable before a majority declares it gone. Returns the revision."""
         return self._commit(self._cluster.set_purge_after, None, round(seconds * 1000))[1]
 
 
 def _knows_as_much(rev: Index, value: OpValue) -> bool:
-    """Not a node that has just started and has not heard of a leader of the cluster's own group, nor one that
-    has not seen yet what this client has changed."""
+    """Whether the node has heard of its cluster, and has seen this client's last change."""
     return isinstance(value, ClusterSeen) and value.view is not None and value.view.rev >= rev
 
 
@@ -415,7 +422,7 @@ def _value_or_none(future: Future[OpValue]) -> OpValue | None:
 
 
 def _foreign(future: Future[Any]) -> str:
-    """What is wrong where another cluster answers."""
+    """The error text where another cluster answers, else ""."""
     error = future.exception() if future.done() else None
     return error.what if isinstance(error, WrongCluster) else ""
 
@@ -433,8 +440,8 @@ def check_group_name(name: str) -> None:
 
 
 def check_is_imported(data_class: type) -> None:
-    """A class that is sent by reference, from a module that is only just being imported here: the node
-    would import it too, and do what this one does."""
+    """Refuse a class from a module whose import is still under way: a node that imports it would run the
+    same call."""
     module = sys.modules.get(data_class.__module__)
     if getattr(getattr(module, "__spec__", None), "_initializing", False):
         raise CallsAtImport(

@@ -31,7 +31,7 @@ CONNECT_S = 5.0
 CALLS_MAX = 100_000
 BYTES_MAX = 256 << 20
 LEAVE_S = 0.25
-"""How long `close` waits for groups to answer that they forget the client."""
+"""How long `close` waits for groups to confirm that they closed the client's session."""
 
 
 def connect(
@@ -46,18 +46,25 @@ def connect(
     bytes_max: int = BYTES_MAX,
     wait_when_full: bool = False,
 ) -> "Fleet":
-    """A client of the cluster whose nodes listen at "host:port,host:port"; one that answers is enough.
+    """Open a client of the cluster whose nodes listen at `addresses`.
 
-    `timeout`: seconds that a call may take unless its own options say otherwise. `wait`: seconds to go on
-    trying, five at least, while nobody listens at any of the addresses, for nodes that are about to start.
-    `calls_max`, `bytes_max`: how many calls, and bytes of arguments, may be under way in this client. Beyond
-    that a call raises Overloaded at once, or with `wait_when_full` waits for room within its timeout.
+    Args:
+        addresses: "host:port,host:port" or a list of "host:port"; one that answers is enough.
+        cluster: the cluster's id, as on the nodes.
+        secret, secret_file: the cluster's secret; by default that of `fleet.secret`.
+        timeout: seconds that a call may take unless its own options say otherwise.
+        wait: seconds to keep trying, at least five, while no node listens at any of the addresses; 0: fail
+            at once.
+        calls_max, bytes_max: how many calls, and bytes of arguments, may be under way in this client. Beyond
+            that a call raises Overloaded.
+        wait_when_full: such a call waits for room within its timeout instead.
 
     Raises:
-        ConfigError: an address or a secret that cannot be.
+        ConfigError: an invalid address, secret or limit.
         WrongSecret, WrongCluster: the nodes refuse this client.
-        NoNode: nobody listens at any of them, which is told at once, or who does did not answer
-            within 5 s; says what was wrong with each.
+        NoNode: no node listens at any of the addresses, or those that do did not answer within 5 s; says
+            what was wrong with each.
+        WouldDeadlock: called from a node's or client's own loop, or while a node imports a module.
     """
     check_may_block("fleet.connect()")
     parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
@@ -74,7 +81,7 @@ def connect(
 
 
 class Fleet(Operations):
-    """A connection to a cluster. Threads may share it, processes may not; close it or use it with `with`."""
+    """A connection to a cluster; close it, or use it with `with`. Threads may share it, processes may not."""
 
     def __init__(
         self,
@@ -112,9 +119,9 @@ class Fleet(Operations):
             raise
 
     def close(self) -> None:
-        """Calls under way fail, and the groups forget this client; twice is harmless.
+        """Fail the calls under way and close this client's sessions. Idempotent.
 
-        Waits for groups that do not answer at once for `LEAVE_S` at most: they forget it in time.
+        Waits up to `LEAVE_S` for groups to confirm; sessions of groups that do not are left to expire.
         """
         with self._lock:
             if self._closed:
@@ -135,7 +142,7 @@ class Fleet(Operations):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- what handles call -------------------------------------------------------------------------
+    # -- called by handles -------------------------------------------------------------------------
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
         call = self._new_call(group, kind, payload, options)
@@ -198,7 +205,7 @@ class Fleet(Operations):
         return ClientClosed("this client failed; its log says why")
 
     def _run(self, action: Callable[[Requests], Any]) -> Any:
-        """What `action` returns, run where the requests live."""
+        """Run `action` in the client's loop; its result."""
         check_may_block("a question to the cluster")
         future: Future[Any] = Future()
         self._put(lambda requests: future.set_result(action(requests)))
@@ -239,7 +246,7 @@ class Fleet(Operations):
         return future
 
     def _first_answer(self, addresses: list[str], wait: float) -> None:
-        """Whether anybody is there, and lets this client in."""
+        """Returns when one node has accepted this client. Raises what `connect` documents."""
         first: Future[None] = Future()
         errors: dict[str, FleetError] = {}
         lock = threading.Lock()
@@ -264,7 +271,7 @@ class Fleet(Operations):
 
 
 def _nobody(errors: dict[str, FleetError]) -> FleetError:
-    """Whoever refuses this client is there; else what is wrong at each address."""
+    """A refusal by a node that answers, else NoNode with what is wrong at each address."""
     for error in errors.values():
         if not isinstance(error, Unavailable):
             return error
@@ -273,7 +280,7 @@ def _nobody(errors: dict[str, FleetError]) -> FleetError:
 
 
 def settle(call: Call, value: bytes | None, revision: int, error: FleetError | None) -> bool:
-    """Tell the caller. False: the outcome may still come, for who asks again after OutcomeUnknown."""
+    """Tell the caller. False: after OutcomeUnknown the outcome may still arrive, for `error.again()`."""
     reply: Reply[Any] = call.tag
     if error is None:
         reply.revision = revision

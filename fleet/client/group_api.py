@@ -1,4 +1,4 @@
-"""What is asked of one group's members besides its calls: status, leadership, membership, settings."""
+"""Requests about one group's members: status, leadership, membership, settings."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -41,16 +41,16 @@ R = TypeVar("R")
 
 POLL_S = 0.02
 HAND_OVER_S = 2.0
-"""A member that cannot lead by then is not going to."""
+"""How long a handover is retried while the target does not take over."""
 NOTE_S = 2.0
-"""How long the cluster's own group may take to note what another group has committed."""
+"""How long the cluster group may take to note a group's new settings."""
 GRACE_S = 5.0
-"""A blocking caller waits this much longer than the loop should need to tell it."""
+"""How much longer than the timeout a blocking caller waits for the client's loop."""
 
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """The cluster group refuses with an error as the value: that is the error."""
+    """The cluster group refuses with an error as the value of `Reject`: raise that error."""
     try:
         yield
     except Rejected as rejected:
@@ -60,19 +60,20 @@ def unwrapped() -> Iterator[None]:
 
 
 class MemberOperations:
-    """The part of `fleet.Fleet` that is about the members of groups. All calls block.
+    """The part of `fleet.Fleet` about the members of groups. All calls block; `timeout` is in seconds, by
+    default the client's.
 
-    Calls that change something return its revision: the index in a log at which it took effect. That log is
-    the group's own for `remove_member` and `change_config`, and the cluster's for everything else.
+    Calls that change something return its revision: the log index at which it took effect. The log is the
+    group's own for `remove_member` and `change_config`, and the cluster's for everything else.
     """
 
     name: str
     """The cluster's id."""
     timeout: float
     _committed: Index = 0
-    """The latest change of the cluster by this client: what it shows of the cluster is no older."""
+    """The revision of this client's latest change of the cluster; what it shows is no older."""
 
-    # -- what the client lends ---------------------------------------------------------------------
+    # -- provided by the client ---------------------------------------------------------------------
 
     def _ask_soon(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
@@ -111,7 +112,7 @@ class MemberOperations:
     def _commit(
         self, call: CommandCall[P, R], timeout: float | None, *args: P.args, **kwargs: P.kwargs
     ) -> tuple[R, int]:
-        """What a command of the cluster's own group answers, and its revision."""
+        """Execute a command of the cluster group; its result and revision."""
         options = CallOptions(timeout)
         reply = cast(Reply[R], call.options(timeout=timeout).submit(*args, **kwargs))
         with unwrapped():
@@ -122,15 +123,15 @@ class MemberOperations:
     # -- members -----------------------------------------------------------------------------------
 
     def members(self, address: str) -> MemberList:
-        """What lives on the node at this address."""
+        """The members on the node at this address. Raises: Unavailable, WrongCluster."""
         value = self._ask(ListMembers(), address=address)
         assert isinstance(value, MemberList)
         return value
 
     def status(self, group: str, timeout: float | None = None) -> MemberStatus:
-        """The group as its leader sees it, or as some member does when there is no leader.
+        """The group as its leader sees it, or, without a leader, as its most recent member does.
 
-        Raises: Unavailable: no member of it answers; NoSuchGroup: no node knows it.
+        Raises: Unavailable: none of its members answers; NoSuchGroup: no node knows the group.
         """
         seconds = timeout or min(2.0, self.timeout)
         best = self._best_status(group, seconds)
@@ -138,7 +139,7 @@ class MemberOperations:
             known = len(self._addresses())
             with suppress(Unavailable):
                 self.cluster(seconds)
-            if len(self._addresses()) > known:  # a node that came later may lead
+            if len(self._addresses()) > known:  # a node that joined later may lead
                 best = self._best_status(group, seconds) or best
         if best is None:
             raise Unavailable("no member of the group answers", group=group)
@@ -154,7 +155,7 @@ class MemberOperations:
         return best
 
     def _each_status(self, group: str, seconds: float) -> Iterator[MemberStatus]:
-        """As they come in; raises NoSuchGroup when every node says so."""
+        """Statuses as they arrive. Raises NoSuchGroup when every node says so."""
         addresses = self._addresses()
         pending = {self._ask_soon(GetStatus(), group, at, True, seconds) for at in addresses}
         unknown = 0
@@ -170,21 +171,25 @@ class MemberOperations:
             raise NoSuchGroup(f"no node knows a group {group!r}", group=group)
 
     def statuses(self, group: str, timeout: float = 1.0) -> dict[str, MemberStatus]:
-        """Each member as it sees itself, by its node; who does not answer in time is left out."""
+        """Each member's own status by node name; members that do not answer in time are left out.
+
+        Raises: NoSuchGroup: no node knows the group.
+        """
         return {str(node_of(status.member)): status for status in self._each_status(group, timeout)}
 
     def transfer_leader(self, group: str, node: str, timeout: float | None = None) -> int:
-        """Hand the group's leadership to its member on `node`, where it stays.
+        """Hand the group's leadership to its member on `node`, and prefer that node from now on.
 
-        Should another member have to lead meanwhile, it is handed back to `node`, until `release_leader`,
-        another call of this, or a change after which no member is wanted there. On error, leadership is
-        unchanged.
+        If another member has to lead meanwhile, leadership returns to `node`. The preference ends with
+        `release_leader`, another transfer, or a change that places no member there. On error, leadership
+        is unchanged.
 
-        Returns the revision of the cluster's log at which the choice of `node` was committed.
+        Returns the revision of the cluster's log at which the preference was committed.
 
         Raises:
             TargetUnresponsive, NoSuchGroup, Unavailable.
-            NoSuchNode: the group has no member there; BadArguments: and one that is there is about to go.
+            NoSuchNode: the group has no member there.
+            BadArguments: the placement has no member there; the one that is there will be removed.
         """
         member = self._member_on(group, node, timeout)
         before, revision = self._commit(self._cluster.prefer_leader, None, group, node)
@@ -196,7 +201,7 @@ class MemberOperations:
         return revision
 
     def release_leader(self, group: str) -> int:
-        """Let the group be led from where the placement says, or from the first node that it is pinned to.
+        """End the preference for a leader: the placement chooses, or the first node of a pinned group leads.
 
         Returns the revision of the cluster's log.
 
@@ -205,9 +210,8 @@ class MemberOperations:
         return self._commit(self._cluster.prefer_leader, None, group, "")[1]
 
     def _hand_over(self, group: str, member: MemberId, timeout: float | None) -> None:
-        """The leader's own node has heard of the wish, too, and may ask for it at the same time: of two
-        requests the later one counts, and the earlier one is refused. A leader that has just been elected
-        has not heard of anybody yet."""
+        """Repeats on TargetUnresponsive: the leader's own node may ask for the same transfer, and the later
+        of two requests cancels the earlier one; and a new leader has not heard any member yet."""
         until = time.monotonic() + min(HAND_OVER_S, timeout or self.timeout)
         while True:
             try:
@@ -229,7 +233,7 @@ class MemberOperations:
         raise NoSuchNode(f"group {group!r} has no member on {node!r}", group=group, node=node)
 
     def remove_member(self, group: str, node: str, timeout: float | None = None) -> int:
-        """Let go of the group's member on `node`. If it is wanted there, another one is brought in.
+        """Remove the group's member on `node`. If the placement has one there, a new member replaces it.
 
         Returns the revision of the group's log at which the removal was committed.
 
@@ -242,11 +246,13 @@ class MemberOperations:
     def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> int:
         """Replace the group's settings, on all of its members. Committed when this returns.
 
-        Returns the revision of the group's log from which on they are in force.
+        Returns the revision of the group's log at which they took effect.
+
+        Raises: NoSuchGroup, Unavailable, OutcomeUnknown.
         """
         value = self._ask(ChangeConfig(config), group, timeout=timeout)
         assert isinstance(value, Done)
-        with suppress(FleetError):  # else the node of the group's leader does it, some seconds later
+        with suppress(FleetError):  # the leader's node notes it some seconds later
             view = self.cluster(NOTE_S).view
             for info in view.groups if view is not None else ():
                 if info.name == group:

@@ -1,4 +1,4 @@
-"""A cluster as it is now: its state, and what each node that answers says of itself and of the others."""
+"""A snapshot of a cluster: its state, and what each node that answers reports of itself and the others."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View
 from fleet.raft.ids import Millis, NodeName
 
 CLUSTER_ID = "fleet"
-"""What nodes and clients take for the cluster's id unless told otherwise."""
+"""The cluster id of nodes and clients by default."""
 RUNNING = "running"
 UNREACHABLE = "unreachable"
 DRAINING = "draining"
@@ -21,13 +21,15 @@ OUTSIDE = "outside"
 
 
 class NodeSeen(Struct, frozen=True):
+    """A node of the cluster, and what was learned from it and about it."""
+
     record: NodeRecord
     members: tuple[MemberInfo, ...] | None
     """None: it did not answer."""
     silent_ms: dict[NodeName, Millis]
-    """Nodes that have not heard of it, and for how long."""
+    """Nodes that do not hear it, and for how many milliseconds."""
     trouble: str = ""
-    """Who answers in its place, if somebody does."""
+    """Why another answers at its address, if one does."""
 
     @property
     def answers(self) -> bool:
@@ -45,22 +47,22 @@ class NodeSeen(Struct, frozen=True):
 
     @property
     def hosted(self) -> tuple[MemberInfo, ...]:
-        """Members of groups; every node has its replica of the cluster's state besides."""
+        """Its members, without that of the cluster group, which every node has."""
         return tuple(member for member in self.members or () if member.group != CLUSTER_GROUP)
 
     @property
     def unheard_ms(self) -> Millis | None:
-        """Since somebody last heard of it; None while everybody does who answers."""
+        """Milliseconds since another node last heard it; None while every node that answers hears it."""
         return min(self.silent_ms.values(), default=None)
 
 
 class Outsider(Struct, frozen=True):
-    """A node that answers, and that the cluster's state does not name."""
+    """A node that answers but is not in the cluster's state."""
 
     info: NodeInfo
     members: tuple[MemberInfo, ...]
     knows: bool
-    """It has a copy of the cluster's state, which nobody gets before it joins, and who leaves gives up."""
+    """Whether it has a copy of the cluster's state, which a node has from joining until it leaves."""
 
     @property
     def state(self) -> str:
@@ -72,23 +74,25 @@ class Outsider(Struct, frozen=True):
 
 
 class Survey(Struct, frozen=True):
+    """What `Fleet.survey` returns."""
+
     view: View
     nodes: dict[NodeName, NodeSeen]
     outside: tuple[Outsider, ...] = ()
     clones: dict[NodeName, str] = {}
-    """Nodes whose directory ran twice lately, and where the second process was."""
+    """Nodes whose directory recently ran in two processes, and the address of the second."""
     cluster: str = CLUSTER_ID
     foreign: tuple[str, ...] = ()
     """Of each address that was given and belongs to another cluster, what was found there."""
 
     @property
     def group_names(self) -> list[str]:
-        """Of all groups, the cluster's own one first."""
+        """All groups, the cluster group first."""
         return [CLUSTER_GROUP, *sorted(group.name for group in self.view.groups)]
 
     @property
     def leaders(self) -> dict[str, NodeName]:
-        """Groups whose leader answers."""
+        """The leader's node of each group whose leader answers."""
         return {
             member.group: name
             for name, node in self.nodes.items()
@@ -103,7 +107,7 @@ class Survey(Struct, frozen=True):
 
     @property
     def silent(self) -> list[NodeSeen]:
-        """Nodes that do not answer, or that others have not heard of."""
+        """Nodes that do not answer, or that some other node does not hear."""
         return [node for node in self.nodes.values() if not node.answers or node.silent_ms]
 
     @property
@@ -131,26 +135,26 @@ class Survey(Struct, frozen=True):
         return sum(node.record.state == ACTIVE for node in self.nodes.values())
 
     def purge_in_ms(self, node: NodeSeen) -> Millis | None:
-        """How long until it may be purged, if a majority goes on not to hear of it."""
+        """Milliseconds until it may be purged, if a majority still does not hear it; None: it is heard."""
         if node.unheard_ms is None:
             return None
         return max(0, self.view.purge_after_ms - node.unheard_ms)
 
     def wanted(self) -> dict[str, tuple[NodeName, ...]]:
-        """Where each group should be, the node that should lead it first."""
+        """The nodes where each group should have members, the desired leader first."""
         placement = Placement(sites(self.view.nodes))
         active = {node.name for node in self.view.nodes if node.state == ACTIVE}
         return {group.name: choose_nodes(group, active, placement.members) for group in self.view.groups}
 
 
 def newest(view: View, seen: Mapping[NodeName, ClusterSeen | None]) -> View:
-    """Of what the nodes see of the cluster's state."""
+    """The newest view of the cluster's state that any node has."""
     views = [one.view for one in seen.values() if one is not None and one.view is not None]
     return max([view, *views], key=lambda one: one.rev)
 
 
 def outsiders(view: View, told: Iterable[tuple[MemberList, ClusterSeen]]) -> tuple[Outsider, ...]:
-    """Those of these nodes that `view`, the newest, does not name; asked under two addresses, once."""
+    """The nodes that `view`, the newest, does not name, each once."""
     ours = {(node.name, node.incarnation) for node in view.nodes}
     found: dict[tuple[NodeName, str], Outsider] = {}
     for held, seen in told:
@@ -170,7 +174,7 @@ def survey_of(
     troubles: Mapping[NodeName, str] | None = None,
     cluster: str = CLUSTER_ID,
 ) -> Survey:
-    """Who is in neither mapping was not asked, and counts as one that does not answer."""
+    """A node in neither mapping was not asked, and counts as one that does not answer."""
     nodes = {}
     for record in sorted(view.nodes, key=lambda node: node.name):
         held = lists.get(record.name)

@@ -1,5 +1,5 @@
 """A user's object, from its class to its execution on a member.
 
 `declare` and `handles` are what users see; `payload` encodes at the border; `executor` and `applier` run
-what was committed. Begin with `declare`.
+committed calls. Begin with `declare`.
 """

@@ -1,4 +1,4 @@
-"""Committed entries become changes of the data object, once each, and results for whoever waits."""
+"""Applies committed entries to the data object, each command once, and returns the results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from fleet.raft.sessions import DONE, EXECUTE, Result, SessionTable
 
 
 class Outcome(Struct, frozen=True, gc=False):
-    """What became of a command: `status` is DONE or one of the refusals of `fleet.raft.sessions`."""
+    """The outcome of a command: `status` is DONE or one of the refusals of `fleet.raft.sessions`."""
 
     session: SessionId
     seq: int
@@ -31,7 +31,7 @@ class Opened(Struct, frozen=True, gc=False):
 
 
 class AppliedState(Struct, frozen=True, array_like=True):
-    """The bytes of a snapshot."""
+    """The content of a snapshot."""
 
     format: int
     index: Index
@@ -42,7 +42,7 @@ class AppliedState(Struct, frozen=True, array_like=True):
 
 FORMAT = 1
 JOURNAL_OVERHEAD = 256
-"""Bytes that a command in the journal costs besides its payload."""
+"""Bytes that a command in the journal takes besides its payload."""
 JOURNAL_BYTES_MIN = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(AppliedState).decode
@@ -50,11 +50,11 @@ _decode = msgspec.msgpack.Decoder(AppliedState).decode
 
 @dataclass(slots=True)
 class Applier:
-    """The applied state: a data object, the sessions and the index they stand at.
+    """The applied state: a data object, the sessions, and the index of the last applied entry.
 
-    A command that fails may leave its object half changed. The object is then brought back from `base`
-    and the `journal` of what was executed since; every member does the same, so they stay equal. The
-    price is paid by the failing command: one load, the replay, one dump.
+    A command that fails may leave its object half changed. The object is then restored from `base` and the
+    `journal` of commands executed since; every member does the same, so they stay equal. A failing command
+    costs one load, the replay and one dump.
     """
 
     machine: Machine
@@ -62,15 +62,15 @@ class Applier:
     index: Index = 0
     sessions: SessionTable = field(default_factory=SessionTable)
     base: Callable[[], bytes | None] = field(default=lambda: None)
-    """The object's bytes at the start of the journal; None: as new."""
+    """The object's bytes at the start of the journal; None: a new object."""
     base_at: Index = 0
     journal: list[tuple[Context, bytes]] = field(default_factory=list)
     journal_bytes: int = 0
     journal_bytes_max: int = JOURNAL_BYTES_MIN
 
     def apply(self, entry: Entry) -> Outcome | Opened | None:
-        """Apply the next committed entry. Never raises for what a command does, except `MemberMustHalt`
-        from the machine: something happened that other members may not see."""
+        """Apply the next committed entry. An error in a command is its result; only `MemberMustHalt` is
+        raised, for an error that may not happen on other members."""
         assert entry.index == self.index + 1, f"{entry.index} applied after {self.index}"
         self.index = entry.index
         body = entry.body
@@ -113,13 +113,13 @@ class Applier:
         return Outcome(command.session, command.seq, status, result.revision, result.value)
 
     def _note(self, context: Context, payload: bytes) -> None:
-        """A journal that costs more than twice the object gives way to the object's bytes."""
+        """Add to the journal; one that takes more than twice the object's size is replaced by its bytes."""
         self.journal.append((context, payload))
         self.journal_bytes += JOURNAL_OVERHEAD + len(payload)
         if self.journal_bytes > self.journal_bytes_max:
             try:
                 self._rebase_here(self.machine.dump())
-            except (FleetError, MemoryError):  # looked at again when it has doubled
+            except (FleetError, MemoryError):  # tried again when it has doubled
                 self.journal_bytes_max = 2 * self.journal_bytes
 
     def _rebase_here(self, state: bytes) -> None:
@@ -133,7 +133,7 @@ class Applier:
         return value
 
     def roll_back(self) -> None:
-        """Undo what was not recorded in the journal."""
+        """Undo changes that are not in the journal."""
         self.machine.load(self.base())
         for context, payload in self.journal:
             _, is_clean = self.machine.apply(context, payload)
@@ -142,13 +142,13 @@ class Applier:
             self._rebase_here(self.machine.dump())
 
     def dump(self) -> bytes:
-        """The bytes of a snapshot of everything applied so far."""
+        """A snapshot of the applied state, encoded. Raises StateNotEncodable."""
         state = AppliedState(FORMAT, self.index, self.sessions, self.config, self.machine.dump())
         return _encode(state)
 
     def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:
-        """`base` gives the object as of `index`, in about `size` bytes: the journal up to it is no longer
-        needed."""
+        """Replace the base: `base` returns the object as of `index`, about `size` bytes. The journal up to
+        there is dropped."""
         if index >= self.base_at:
             self.journal = [(context, payload) for context, payload in self.journal if context.index > index]
             self.journal_bytes = sum(JOURNAL_OVERHEAD + len(payload) for _, payload in self.journal)
@@ -156,7 +156,7 @@ class Applier:
             self.base, self.base_at = base, index
 
     def restore(self, data: bytes, base: Callable[[], bytes | None] | None = None) -> None:
-        """Become the state that `dump` wrote."""
+        """Replace the applied state by one that `dump` returned."""
         state = _decode(data)
         assert state.format == FORMAT, f"snapshot format {state.format}, this is {FORMAT}"
         self.machine.load(state.machine)

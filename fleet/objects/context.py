@@ -1,4 +1,4 @@
-"""`ctx`: what a running command may know of the world, the same on every member."""
+"""`ctx`: the inputs of a running command beyond its arguments; the same on every member."""
 
 import threading
 import uuid
@@ -12,7 +12,7 @@ from fleet.interfaces import Context
 
 
 class _Running(threading.local):
-    """What this thread executes now. The machine sets it around a call."""
+    """The call that this thread executes now. The executor sets it around each call."""
 
     context: Context | None = None
     seeded: tuple[Context, Random] | None = None
@@ -20,31 +20,35 @@ class _Running(threading.local):
 
 RUNNING = _Running()
 QUERYING: Final = Context(index=0, now_ms=0, session=0, seq=0, client="")
-"""Stands in `RUNNING.context` while a query runs: something runs, but there is no world to ask."""
+"""Stands in `RUNNING.context` while a query runs, which has no context of its own."""
 
 
 class Ctx:
-    """The deterministic world of the running command: the same on every member."""
+    """Time, randomness and identity for the running command, the same on every member.
+
+    Raises ImpureCommand outside of a command.
+    """
 
     __slots__ = ()
 
     @property
     def now(self) -> float:
-        """Seconds since the epoch, stamped by the leader; never goes back."""
+        """Seconds since the epoch, stamped by the leader; never goes back within a group."""
         return _context("now").now_ms / 1000
 
     @property
     def index(self) -> int:
-        """The revision that this command makes."""
+        """The revision at which this command takes effect."""
         return _context("index").index
 
     @property
     def client(self) -> str:
+        """The id of the calling client, one per `fleet.connect`."""
         return _context("client").client
 
     @property
     def random(self) -> Random:
-        """Goes on from call to call inside one command, and begins anew in the next."""
+        """A random generator that each command starts anew, with its own seed."""
         context = _context("random")
         seeded = RUNNING.seeded
         if seeded is None or seeded[0] is not context:
@@ -53,11 +57,12 @@ class Ctx:
         return seeded[1]
 
     def uuid(self) -> uuid.UUID:
+        """A UUID of version 4, drawn from `random`."""
         _context("uuid")
         return uuid.UUID(int=self.random.getrandbits(128), version=4)
 
     def __reduce__(self) -> str:
-        return "ctx"  # a method sent by value finds the one of its node
+        return "ctx"  # a method that arrives by value refers to its node's
 
 
 ctx: Final = Ctx()
@@ -75,7 +80,7 @@ def _context(name: str) -> Context:
 
 @contextmanager
 def executing(context: Context) -> Iterator[None]:
-    """Lend `ctx` a world, to test a class on a plain instance."""
+    """Give `ctx` a context, to test a class on a plain instance."""
     before = RUNNING.context
     RUNNING.context = context
     try:

@@ -1,7 +1,7 @@
 """How a user's class becomes a replicated object: `Data`, `@command`, `@query`, `ctx`, and handles.
 
-The same method is three things. On a plain instance it runs there and then, so a class is unit tested
-with no cluster. On a handle (`bind`) it is sent to the group. On a member the machine runs its function.
+One method is three things. On a plain instance it runs at once, so that a class can be unit tested without a
+cluster. On a handle (`bind`) it is sent to the group. On a member the executor runs its function.
 """
 
 import copy
@@ -38,14 +38,14 @@ R = TypeVar("R")
 D = TypeVar("D")
 
 RESERVED = frozenset({"command", "query", "migrate", "watch"})
-"""No command or query is called so: the functional style and the handle need these names."""
+"""Names that no command or query may have: the functional style and the handle need them."""
 
 
 # -- declaring ----------------------------------------------------------------------------------------
 
 
 class Method(Generic[P, R]):
-    """A method that is part of the replicated object's face."""
+    """A method of a data class that can be called through its group: a command or a query."""
 
     kind: ClassVar[Kind]
 
@@ -88,12 +88,16 @@ class Query(Method[P, R]):
 
 
 def command(function: Callable[Concatenate[Any, P], R]) -> Command[P, R]:
-    """A replicated write: executed once, in the same order, on every member."""
+    """Mark a method as a replicated write: every member executes each call once, in the same order.
+
+    Raises: ConfigError: not a plain method, async, a generator, or without self.
+    """
     return Command(function)
 
 
 def query(function: Callable[Concatenate[Any, P], R]) -> Query[P, R]:
-    """A read: executed on one member; changing the object is refused."""
+    """Mark a method as a read: one member executes it. If it changes the object, the call fails, and the
+    change is undone. Raises as `command`."""
     return Query(function)
 
 
@@ -134,13 +138,14 @@ class FunctionalQuery(Query[[Any], Any]):
 
 
 class Data:
-    """Base of data classes. Annotated attributes with their defaults are the state of a new object,
-    each copied for each instance; or `dataclasses.field(default_factory=...)`, called for each instance,
-    on every member; or define `__init__` without arguments.
+    """Base of data classes. Annotated attributes with defaults are the state of a new object; each instance
+    gets a copy of the default, or calls its `dataclasses.field(default_factory=...)`. Or define `__init__`
+    without arguments.
 
     Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle") and
-    `hooks` (a class of `fleet.LeaderHooks`; inherited).
-    Invariant: a field with a default is always there; it cannot be deleted.
+    `hooks` (a subclass of `fleet.LeaderHooks`; inherited).
+    Invariant: a field with a default always exists; it cannot be deleted.
+    Raises: ConfigError: from the class statement, for a class that could not be replicated.
 
     The functional style instead: static `new() -> state`, `command(state, arg) -> (result, state)` and
     `query(state, arg) -> result`; the state may be any value, and the handle has `command(arg)` and
@@ -151,8 +156,8 @@ class Data:
     __fleet_codec__: ClassVar[Codec] = PICKLED
     __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
 
-    # Also runs on the empty skeleton when a class arrives by value; the class's own attributes follow
-    # later and past this, so what is decided here is kept in attributes that travel.
+    # Also runs on the empty skeleton of a class that arrives by value, whose own attributes are set later,
+    # without this: decisions made here are kept in attributes that travel.
     def __init_subclass__(
         cls,
         *,
@@ -195,7 +200,8 @@ class Data:
 
     @classmethod
     def migrate(cls, from_version: int, raw: Any) -> Any:
-        """Turn an older version's state into this one's. Fields it leaves out get their defaults."""
+        """Turn the state `raw` of an older version (a dict of fields, or what `__getstate__` gave) into this
+        version's. Fields it leaves out get their defaults."""
         return raw
 
 
@@ -204,7 +210,7 @@ class Data:
 
 class Shape(Struct, frozen=True):
     fields: dict[str, Callable[[], Any]]
-    """What makes the first value of each."""
+    """Factories of the first values."""
     commands: dict[str, Function]
     queries: dict[str, Function]
 
@@ -214,7 +220,7 @@ _CONSTANT = re.compile(r"(\w+\.)*(ClassVar|Final)\b")
 
 
 def shape_of(cls: type) -> Shape:
-    """Read once per class, at first use: a class that arrives by value gets its attributes late."""
+    """Computed once per class, at first use: a class that arrives by value gets its attributes late."""
     shape = _shapes.get(cls)
     if shape is None:
         fields = {name: _first_value(cls, name) for name in _field_names(cls)}
@@ -271,11 +277,11 @@ def _adopt_functional(cls: type) -> None:
 
 
 def _check_class(cls: type) -> None:
-    """Raises ConfigError for what could only go wrong later, on every member at once."""
+    """Raises ConfigError for mistakes that would otherwise fail later, on every member at once."""
     cls_name, fields, methods = cls.__qualname__, _field_names(cls), _methods(cls)
     for name in _shared_by_all(cls):
         if name not in fields:
-            what = f"{cls_name}.{name} is one for all objects and no state"
+            what = f"{cls_name}.{name} is shared by all objects and is no state"
             raise ConfigError(f"{what}: annotate it to make it state, or as a ClassVar if it never changes")
     if "__slots__" in cls.__dict__:
         raise ConfigError(f"{cls_name}: a data class cannot have __slots__; its state is its __dict__")
@@ -299,7 +305,8 @@ def _check_class(cls: type) -> None:
 
 
 def _shared_by_all(cls: type) -> list[str]:
-    """What a command could change and no disk would keep. A name in capitals says that it is constant."""
+    """Mutable class attributes: a command could change them, and no disk would keep the change. Names in
+    capitals are taken as constants."""
     annotated = cls.__dict__.get("__annotations__", {})
     return [
         name
@@ -318,10 +325,10 @@ def _needs_arguments(init: Function) -> bool:
 
 
 class Handle:
-    """A group, in the clothes of its data class: the commands and queries, and no state.
+    """A group, seen as an object of its data class: the commands and queries, without state.
 
     An instance of the class for `isinstance` and for the type checker. The calls are plain attributes,
-    so that finding one is a dictionary's look-up.
+    so that finding one is a dictionary look-up.
     """
 
     def __init__(self, cls: type, group: str, caller: Caller) -> None:
@@ -361,7 +368,7 @@ class Handle:
 
 
 def bind(cls: type[D], group: str, caller: Caller) -> D:
-    """The handle of `group`. Costs 0.5 us a method: keep it rather than bind for each call."""
+    """The handle of `group`. Costs 0.5 us a method: keep it instead of binding for each call."""
     return cast(D, Handle(cls, group, caller))
 
 

@@ -1,8 +1,8 @@
-"""A user's object on a member: `DataMachine` executes encoded calls and answers with encoded results.
+"""A user's object on a member: `DataMachine` executes encoded calls and returns encoded results.
 
-What a command answers is the same on every member or is not answered at all: what may differ from
-member to member (memory, stack) leaves as `MemberMustHalt`. Everything here that looks at sizes,
-samples or keeps a dump only decides how much is checked, never what a command answers.
+The result of a command is the same on every member, or there is none: errors that may differ between members
+(memory, stack) are raised as `MemberMustHalt`. Sizes, samples and kept dumps only decide how much is checked,
+never the result of a command.
 """
 
 import inspect
@@ -33,9 +33,10 @@ from fleet.objects.payload import (
 )
 
 SMALL_BYTES_MAX = 4 * 1024
-"""A state up to this is dumped before a command, so that a refusal can be shown to have changed nothing."""
+"""A state up to this size is dumped before each command, so that a refusal can be shown to have changed
+nothing."""
 WARY_BYTES_MAX = 256 * 1024
-"""So is one up to this, for the next `WARY_COUNT` commands after one that did not go through."""
+"""So is a state up to this size, for `WARY_COUNT` commands after one that was refused or failed."""
 WARY_COUNT = 64
 CHECKED_BYTES_MAX = 16 * 1024
 """A state up to this is compared around every query; a larger one around the first
@@ -47,15 +48,15 @@ _VERSION_BYTES = 4
 
 
 class MemberMustHalt(FleetError):
-    """The command ended in a way that other members may not share. Nothing may be recorded for it: the
+    """The command ended in a way that may differ on other members. No result may be recorded for it: the
     member stops before a wrong result becomes part of its state. `error`, `where` as in CommandFailed.
     """
 
-    hint = "look at this member's memory and at the line named; the others go on"
+    hint = "check this member's memory and the line named; the other members go on"
 
 
 class DataMachine:
-    """A `fleet.interfaces.Machine` around an instance of a data class. Used from one thread at a time.
+    """A `fleet.interfaces.Machine` around an instance of a data class; for one thread at a time.
 
     Invariant: `_dump` is None or the encoded state of `_object` as it is now.
     """
@@ -86,7 +87,7 @@ class DataMachine:
     # -- commands ---------------------------------------------------------------------------------
 
     def apply(self, context: Context, payload: bytes) -> tuple[bytes, bool]:
-        """False beside the result: it failed, and was not shown to have left the object as it was.
+        """As in `fleet.interfaces.Machine`. False: it failed, and may have changed the object.
 
         Raises MemberMustHalt: the object is half changed and this member may not go on.
         """
@@ -101,8 +102,8 @@ class DataMachine:
             RUNNING.context = None
 
     def check(self, payload: bytes) -> str | None:
-        """As `fleet.interfaces.Machine` has it. Nodes with other modules than the leader's may still fail to
-        decode what it let pass; they halt rather than differ."""
+        """As in `fleet.interfaces.Machine`. Nodes with other modules than the leader's may still fail to
+        decode a command that it accepted; they halt rather than differ."""
         try:
             method, args, kwargs = self._decode_call(payload)
         except BadArguments as error:
@@ -130,7 +131,7 @@ class DataMachine:
             return self._refused(refusal, before)
         except FATAL:
             raise
-        except BaseException as error:  # sys.exit() too: every member executes the same call
+        except BaseException as error:  # also sys.exit(): every member executes the same call
             misfit = _misfit(error, method, function, args, kwargs)
             if misfit:
                 self._dump = before
@@ -163,7 +164,7 @@ class DataMachine:
         return encode_failed("command", *describe(error, self._class.__module__)), self._is_as(before)
 
     def _is_as(self, before: bytes | None) -> bool:
-        """Whether the object is shown to be in the state `before`. Called after what did not go through."""
+        """Whether the object is shown to be in the state `before`. Called after a refusal or failure."""
         self._wary = WARY_COUNT
         return before is not None and self._dump_if_possible() == before
 
@@ -224,7 +225,7 @@ class DataMachine:
         return count <= CHECKED_FIRST or count % CHECKED_EVERY == 0
 
     def _changed_since(self, before: bytes) -> bool:
-        """No verdict on a state that is encoded differently each time it is looked at."""
+        """False also for a state that is encoded differently each time: nothing can be concluded from it."""
         self._dump = None
         after = self._dump_if_possible()
         if after == before:
@@ -252,7 +253,7 @@ class DataMachine:
     # -- state ------------------------------------------------------------------------------------
 
     def dump(self) -> bytes:
-        """The class's version and the state. Raises NotEncodable, naming the field."""
+        """The class's version and the state, encoded. Raises StateNotEncodable, with the field."""
         try:
             return self._version.to_bytes(_VERSION_BYTES) + self._encoded_state()
         except MemoryError:
@@ -261,7 +262,7 @@ class DataMachine:
             raise self._trouble or error
 
     def trouble(self) -> FleetError | None:
-        """As `fleet.interfaces.Machine` has it. A small state is looked at before each command."""
+        """As in `fleet.interfaces.Machine`. A small state is encoded before each command."""
         return self._trouble
 
     def load(self, state: bytes | None) -> None:
@@ -272,7 +273,7 @@ class DataMachine:
         self._dump_bytes = 0 if state is None else len(state) - _VERSION_BYTES
 
     def copy_from(self, state: bytes) -> Any:
-        """What `dump` wrote, as an object that is nobody else's. May be called in any thread."""
+        """A private object in the state that `dump` returned. May be called in any thread."""
         return self._revived(state)
 
     @property
@@ -327,7 +328,7 @@ class DataMachine:
         return data
 
     def _dump_if_possible(self) -> bytes | None:
-        """None: it cannot be told. `dump` is where it is an error."""
+        """None: it cannot be encoded, which is an error only in `dump`."""
         try:
             return self._encoded_state()
         except Exception:
@@ -341,7 +342,7 @@ class DataMachine:
         for name, value in self._object.__dict__.items():
             try:
                 encode_value(value)
-            except Exception:  # which one it is, is the answer; why, `dump` says
+            except Exception:  # `dump` gives the reason; here only the field counts
                 return str(name)
         return None
 
@@ -355,7 +356,7 @@ class DataMachine:
 def _misfit(
     error: BaseException, method: str, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> str | None:
-    """What is wrong with the arguments, if that is what raised: no frame of the user's was entered."""
+    """What is wrong with the arguments, if the call itself raised, before any frame of the user's code."""
     if type(error) is not TypeError or (error.__traceback__ and error.__traceback__.tb_next):
         return None
     return _unbindable(method, inspect.signature(function), args, kwargs)
@@ -373,7 +374,7 @@ def _unbindable(
 
 
 def _positional_counts(function: Function) -> range:
-    """How many positional arguments, without `self`, surely fit."""
+    """The numbers of positional arguments, without `self`, that certainly fit."""
     parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())[1:]
     if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
         return range(0)
@@ -382,6 +383,6 @@ def _positional_counts(function: Function) -> range:
 
 
 def _no_result(error: BaseException, method: str, value: Any) -> FleetError:
-    """The error to tell, in place of what the encoder said: that differs by version and by route."""
+    """The error to record instead of the encoder's own, whose text differs by version and encoder."""
     told = NotEncodable(f"{method}: the result ({type(value).__qualname__}) cannot be encoded")
     return told.with_traceback(error.__traceback__)

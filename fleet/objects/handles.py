@@ -1,4 +1,4 @@
-"""The methods of a handle: called, submitted or awaited; and those of a plain instance, which just run."""
+"""Methods of a handle, which are called, submitted or awaited, and of a plain instance, which run at once."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -32,12 +32,12 @@ Function: TypeAlias = Callable[..., Any]
 
 
 class CallOptions(Struct, frozen=True, gc=False):
-    """None stands for what the client was opened with."""
+    """Options of a call; None: as the client was opened."""
 
     timeout: float | None = None
     """Seconds."""
     wait_when_full: bool | None = None
-    """Whether to wait within the timeout while too much is under way in the client, or raise Overloaded."""
+    """When the client is at its limits: wait within the timeout (True), or raise Overloaded (False)."""
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not self.timeout > 0:
@@ -45,18 +45,18 @@ class CallOptions(Struct, frozen=True, gc=False):
 
 
 class Reply(Future[R]):
-    """A future whose `set_result` takes the encoded result. It is decoded once, by the first to ask
-    for it and in that thread, so the client's loop never runs a user's unpickling.
+    """A future whose `set_result` takes the encoded result. The first thread that asks for the result decodes
+    it, so the client's loop never unpickles users' data.
 
-    It is on its way and cannot be cancelled; whoever awaits it may give up.
+    It cannot be cancelled: the call is under way. A task that awaits it may be cancelled.
     """
 
     revision: int = 0
     """The log index at which the command took effect."""
     later: "Reply[R]"
-    """Set with OutcomeUnknown: gets the outcome if it comes after all."""
+    """Set with OutcomeUnknown: receives the outcome if it still arrives."""
     is_later = False
-    """Of a call whose caller was told OutcomeUnknown."""
+    """Whether its caller has already been told OutcomeUnknown."""
     _opened = False
     _value: R
     _failure: BaseException | None = None
@@ -84,13 +84,13 @@ class Reply(Future[R]):
     def _open(self, data: bytes) -> None:
         try:
             self._value = decode_result(data)
-        except Exception as error:  # it is the outcome, and told to whoever asks
+        except Exception as error:  # it is the outcome, and raised for every caller
             self._failure = error
         self._opened = True
 
 
 class Caller(Protocol):
-    """What a handle needs of a client."""
+    """What a handle needs from a client."""
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
         """Send and return at once. Later `set_result(result record)` or `set_exception(FleetError)`.
@@ -101,14 +101,14 @@ class Caller(Protocol):
     def submit_aio(
         self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
     ) -> Awaitable[Any]:
-        """As `submit`, but who awaits it waits for room, and gets the decoded result."""
+        """As `submit`, but awaiting it waits for room and gives the decoded result."""
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
-        """Block until it is done: `reply.raw(timeout)`, a late one told as the client tells it."""
+        """Block until it is done and return the encoded result. Raises OutcomeUnknown after the timeout."""
 
 
 class _Described:
-    """What `help` and `inspect` find is the user's method, and what `self` is is settled."""
+    """Lets `help` and `inspect` describe the user's method, without `self`."""
 
     __slots__ = ()
 
@@ -118,7 +118,7 @@ class _Described:
     def __get__(self, instance: object, owner: type[Any] | None = None) -> Self:
         return self  # with a __get__, `help` shows it as a method
 
-    if not TYPE_CHECKING:  # a checker would let every name pass
+    if not TYPE_CHECKING:  # a type checker would accept every name
 
         def __getattr__(self, name: str) -> Any:
             if name in ("__wrapped__", "__name__", "__qualname__", "__signature__"):
@@ -137,7 +137,11 @@ def _doc(described: _Described) -> str | None:
 
 
 class Call(_Described, Generic[P, R]):
-    """A method of a handle: call it, `.submit` it, await its `.aio`, or set `.options` first."""
+    """A method of a handle: call it, `.submit` it, await its `.aio`, or set `.options` first.
+
+    Raises (all three ways): the errors of `fleet.errors`: NotDone, OutcomeUnknown, Rejected, CommandFailed,
+    QueryFailed, ImpureQuery, NotDecodable; WouldDeadlock or ImpureCommand inside a command.
+    """
 
     __slots__ = ("_caller", "_group", "_name", "_options", "_class")
     kind: ClassVar[Kind]
@@ -174,10 +178,10 @@ class Call(_Described, Generic[P, R]):
         return self._caller.submit_aio(self._group, self.kind, self._name, payload, self._options)
 
     def options(self, *, timeout: float | None = None, wait_when_full: bool | None = None) -> Self:
-        """The same call with other options; what is not given stays.
+        """The same method with other options; options that are not given stay as they are.
 
-        `timeout`: seconds. `wait_when_full`: whether to wait within them while the client has too much under
-        way, or raise Overloaded.
+        `timeout`: seconds. `wait_when_full`: whether to wait for room within the timeout when the client is
+        at its limits, or raise Overloaded. Raises: ConfigError: `timeout` is not above 0.
         """
         had = self._options
         timeout = had.timeout if timeout is None else timeout
@@ -201,7 +205,7 @@ class QueryCall(Call[P, R]):
 
 
 class LocalCall(_Described):
-    # The method of a plain instance. Runs here; there is no group to submit to.
+    # The method of a plain instance: runs here, since there is no group to submit to.
     __doc__ = cast(str, property(_doc))
     __slots__ = ("_function", "_instance")
 

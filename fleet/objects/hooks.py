@@ -1,6 +1,6 @@
-"""Leader hooks: what a group's leader tells the world around it, outside the consensus path.
+"""Leader hooks: user code that runs on a group's leader, outside the consensus path.
 
-Also the seam between a member and whatever runs its hooks: `HookRunner`, and a runner for worlds
+Also the seam between a member and the threads that run its hooks: `HookRunner`, and a runner for worlds
 without threads.
 """
 
@@ -18,75 +18,76 @@ log = logging.getLogger("fleet.objects.hooks")
 
 
 class Committed(Struct, frozen=True):
-    """A command that was executed. Everything in it is a copy: changing it changes nothing."""
+    """A command that was executed. Everything in it is a copy."""
 
     method: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     value: Any
-    """None when there is an error."""
+    """Its result; None when there is an error."""
     error: FleetError | None
-    """What the caller was told in place of a value: Rejected, CommandFailed or BadArguments."""
+    """What the caller got instead of a result: Rejected, CommandFailed or BadArguments."""
     revision: int
     client: str
     inherited: bool
-    """An earlier leader's: it is part of the state that this leader's `on_elected` was given, and the
-    earlier leader may have told its own hooks of it."""
+    """Whether an earlier leader proposed it: the state given to this leader's `on_elected` includes it, and
+    the earlier leader may have run its own hooks for it."""
 
 
 class LeaderHooks(Generic[D]):
-    """Override what you need, and name the class where the data class is made; it travels with it:
+    """Override the methods you need, and name the class where the data class is defined; it travels along:
 
         class AccountHooks(fleet.LeaderHooks["Account"]):
             def on_committed(self, event: fleet.Committed) -> None: ...
 
         class Account(fleet.Data, hooks=AccountHooks): ...
 
-    Hooks run on the node of the group's leader in a thread that is no part of consensus. They may block,
-    and may call any group, their own too, through a client of `fleet.connect`. One hook of a group runs
-    at a time, in the order of the log, and `on_elected` to `on_stepped_down` is one leadership. What a
-    hook raises is logged; it harms nobody.
+    Hooks run on the node of the group's leader, in a thread outside of consensus. They may block, and may
+    call any group, including their own, through a client of `fleet.connect`. One hook of a group runs at a
+    time, in the order of the log; from `on_elected` to `on_stepped_down` is one leadership. An exception from
+    a hook is logged and has no other effect.
 
-    **A hook may run more than once for one event**: a new leader tells what the one before it had told
-    already, usually the last command or two (`Committed.inherited`). It may also not run at all: when
-    its node dies first, or when more than 10,000 commands and queries (or 64 MiB of them) wait because
-    hooks are slow; then the oldest of these are left out, counted and logged. The other events are never
-    left out while the node runs.
+    **A hook may run more than once for one event**: a new leader repeats events that its predecessor has
+    reported, usually the last command or two (`Committed.inherited`). It may also not run at all: when its
+    node dies first, or when more than 10,000 commands and queries (or 64 MiB of them) wait because hooks are
+    slow; then the oldest of these are dropped, counted and logged. The other events are never dropped while
+    the node runs.
 
-    An object of the class lives as long as the member does; it is made, without arguments, in the same
-    thread before the first hook. What is not overridden costs nothing.
+    One object of the class lives as long as the member; it is made without arguments, in the same thread,
+    before the first hook. Methods that are not overridden cost nothing.
     """
 
     group: str = ""
     """The group's name; set before the first hook."""
     member: str = ""
-    """The member that leads, as in `on_member_added`; likewise."""
+    """The id of the member that leads, as in `on_member_added`; set before the first hook."""
 
     def on_restored(self, state: D) -> None:
-        """Before the first `on_elected` of a member that was started from what its disk held: after a
-        restart of the node, or of all nodes. The time to compare the world outside with `state`. Other
-        members may have led since the restart; each member tells this for itself."""
+        """Runs before the first `on_elected` of a member that was started from its disk, after a restart of
+        the node or of all nodes: the time to compare the outside world with `state`. Other members may have
+        led since the restart; each reports this once for itself."""
 
     def on_elected(self, state: D, term: int) -> None:
         """This member leads and has executed everything that earlier leaders committed. `state` is a
         private copy; making it costs the leader one encoding of the state."""
 
     def on_stepped_down(self, term: int) -> None:
-        """This member leads no more, or its node stops in good order. Another one may lead already.
-        Only after `on_elected` (of which a leader that is deposed at once never hears)."""
+        """This member no longer leads, or its node stops in good order. Another member may lead already. Runs
+        only after `on_elected`, which a leader that is deposed at once never gets."""
 
     def on_committed(self, event: Committed) -> None:
-        """A command was executed; its caller is told at the same time and does not wait for this."""
+        """A command was executed. Its caller gets the result at the same time and does not wait for this."""
 
     def on_query_answered(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
     ) -> None:
-        """The leader answered a query. One that raised has no value and is not told."""
+        """The leader answered a query. Queries that raised are not reported."""
 
     def on_member_added(self, member: str) -> None:
-        """As a learner: it votes when it has caught up."""
+        """A member was added, as a learner: it votes when it has caught up. `member`: its id."""
 
-    def on_member_removed(self, member: str) -> None: ...
+    def on_member_removed(self, member: str) -> None:
+        """A member was removed. `member`: its id."""
 
 
 HOOKS: Final = tuple(name for name in vars(LeaderHooks) if name.startswith("on_"))
@@ -97,7 +98,7 @@ def overridden(hooks: type[LeaderHooks[Any]]) -> frozenset[str]:
 
 
 def check_hooks(hooks: Any, data_class: str) -> None:
-    """Raises ConfigError for what could only go wrong later, on a leader."""
+    """Raises ConfigError for mistakes that would otherwise fail later, on a leader."""
     if not (isinstance(hooks, type) and issubclass(hooks, LeaderHooks)):
         raise ConfigError(f"{data_class}: hooks is a class derived from fleet.LeaderHooks, not {hooks!r}")
     for name in dir(hooks):
@@ -121,16 +122,16 @@ class HookCall(Struct, frozen=True):
     hook: str
     run: Callable[[], None]
     size: int = 0
-    """About how many bytes it holds while it waits."""
+    """Approximate number of bytes that it holds while it waits."""
     may_drop: bool = False
 
     def carry_out(self, group: str) -> None:
-        """Run it; whatever it raises ends here."""
+        """Run it; log whatever it raises."""
         try:
             self.run()
         except KeyboardInterrupt:
             raise
-        except BaseException:  # sys.exit() and a cancelled coroutine too: this thread is others' as well
+        except BaseException:  # also sys.exit() and a cancelled coroutine: other groups use this thread, too
             log.exception("group=%s hook=%s raised", group, self.hook)
 
 
@@ -141,12 +142,12 @@ class HookRunner(Protocol):
         """Returns at once, and never raises."""
 
     def close(self) -> None:
-        """Nothing is begun after this."""
+        """No hook begins after this."""
 
 
 class InlineRunner:
-    """Runs a hook where the event happens, in the member's own turn: for a world without threads, where
-    the same seed must give the same run. A hook that blocks would block the world."""
+    """Runs each hook at once, in the member's own turn: for a world without threads, where the same seed must
+    give the same run. A hook that blocks would block the world."""
 
     def __init__(self) -> None:
         self._closed = False

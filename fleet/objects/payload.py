@@ -1,13 +1,12 @@
-"""Encoding at the border: what a call, a result and a data class are as bytes.
+"""Encoding at the border: calls, results and data classes as bytes.
 
-Everything that crosses is bytes before anybody else can touch it, so an argument or a result is never
-shared between a caller and a replicated object. For users' classes plain pickle is used where it can be
-(0.5 us against about 20 us for cloudpickle), cloudpickle where a class or function has to travel by value.
-What is the library's own names no module of it, so that moving a file leaves every disk readable: its data
-classes and the values of its calls travel under registered tags (`BUILT_IN`, `fleet.objects.packed`), its
-errors by their class's name in `fleet.errors`.
+Arguments and results cross it as bytes, so no object is ever shared between a caller and a replicated
+object. For users' classes plain pickle is used where it suffices (0.5 us against about 20 us for
+cloudpickle), cloudpickle where a class or function has to travel by value. The library's own data never names
+a module, so that moving a file leaves every disk readable: its data classes and the values of its calls
+travel under registered tags (`BUILT_IN`, `fleet.objects.packed`), its errors by their name in `fleet.errors`.
 
-Nothing here is safe against a hostile sender; links are authenticated before any of it is read.
+Decoding is not safe against a hostile sender: links authenticate their peers first.
 """
 
 import pickle
@@ -39,7 +38,7 @@ from fleet.errors import (
 
 PROTOCOL = 5
 FATAL = (MemoryError, RecursionError, SystemError)
-"""What may happen on one member and not on another. Never turned into a result of a command."""
+"""Errors that may happen on one member only. They never become a result of a command."""
 
 _MAIN = b"\x8c\x08__main__"
 """How a pickle of this protocol names that module: a short text of 8 bytes."""
@@ -83,13 +82,13 @@ class Codec(Protocol):
 def encode_value(value: Any) -> bytes:
     """Plain pickle, unless a class or function in it must travel by value.
 
-    What plain pickle refers to by module is in its bytes in clear. A string that happens to hold such
-    a name costs a needless cloudpickle and nothing else.
+    Plain pickle names modules in clear, so their names can be searched for. A string with such a name costs a
+    needless cloudpickle and nothing else.
     """
     try:
         data = pickle.dumps(value, PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):
-        return _by_value(value)  # local classes and lambdas; or raises what is wrong
+        return _by_value(value)  # local classes and lambdas; or raises
     if _MAIN in data or _mentions_registered(data):
         return _by_value(value)
     return data
@@ -126,16 +125,16 @@ def _culprit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     for name, arg in named:
         try:
             encode_value(arg)
-        except Exception:  # which one fails is the answer; why, the caller has at hand
+        except Exception:  # the caller has the reason; here only the place counts
             return f"{name} ({type(arg).__qualname__})"
     return "an argument"
 
 
 def decode_call(payload: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-    """Raises BadArguments when this is no call, or a class in it cannot be loaded here."""
+    """Method, positional and named arguments. Raises BadArguments: not a call, or not loadable here."""
     try:
         method, args, kwargs = pickle.loads(payload)
-    except BaseException as error:  # of any kind: a few bytes may ask for any amount of memory
+    except BaseException as error:  # also MemoryError: a few bytes may ask for any amount of memory
         raise BadArguments(
             f"the arguments cannot be loaded on the node: {type(error).__name__}: {_message(error)}; "
             "install the module there, or cloudpickle.register_pickle_by_value(module) before the call"
@@ -215,9 +214,9 @@ def encode_impure(message: str, changed: str) -> bytes:
 
 
 def decode_result(data: bytes) -> Any:
-    """The value, or raises what the record stands for.
+    """The value, or raises the error that the record holds.
 
-    Raises NotDecodable when a class in the value cannot be loaded here; the call was executed.
+    Raises NotDecodable when the value cannot be loaded here; the call was executed.
     """
     if data and data[0] == _PICKLE:
         return _loaded(data)
@@ -271,7 +270,7 @@ def _loaded(data: bytes) -> Any:
         ) from error
 
 
-# -- what went wrong, in words that are the same on every member -------------------------------------------
+# -- errors, in words that are the same on every member -------------------------------------------
 
 
 def describe(error: BaseException, home: str) -> tuple[str, str, str]:
@@ -291,7 +290,7 @@ def _message(error: BaseException) -> str:
 
 def _where(traceback: TracebackType | None, home: str) -> str:
     package = home.partition(".")[0]
-    found = ""  # a frame of another package stands in, if the home has none
+    found = ""  # a frame of another package, if the home has none
     step = traceback.tb_next if traceback else None  # the first frame is the one that caught it
     while step is not None:
         frame = step.tb_frame
@@ -325,18 +324,18 @@ BUILT_IN = {
     "fleet:cluster": ("fleet.cluster.state", "Cluster"),
     "fleet:demo": ("fleet.cli.demo.data", "Counter"),
 }
-"""The library's own data classes: tag, module now, name. Disks hold the tag, for ever."""
+"""The library's own data classes: tag, current module, name. Disks hold the tag, for ever."""
 _built_in_tags = {place: tag for tag, place in BUILT_IN.items()}
 
 
 class BuiltIn(Struct, frozen=True, array_like=True, tag=0):
-    """A data class of ours as a node keeps it."""
+    """One of the library's own data classes as a node keeps it."""
 
     tag: str
 
 
 class ClassRef(Struct, frozen=True, array_like=True, tag=1):
-    """A user's data class as a node keeps it: what people call it, and what loads it."""
+    """A user's data class as a node keeps it: its name for people, and the pickle that loads it."""
 
     name: str
     module: str
@@ -365,13 +364,13 @@ def encode_class(cls: type) -> bytes:
 
 
 def class_name(data: bytes) -> str:
-    """For people: module and name, or the tag. Loads nothing."""
+    """Module and qualified name, or the tag, for people. Loads nothing."""
     ref = _class_ref(data)
     return ref.tag if isinstance(ref, BuiltIn) else f"{ref.module}.{ref.name}"
 
 
 def decode_class(data: bytes) -> type:
-    """Raises DataClassUnavailable, naming class and module."""
+    """Load the class. Raises DataClassUnavailable or CallsAtImport, with class and module."""
     ref = _class_ref(data)
     if isinstance(ref, BuiltIn):
         module, name = BUILT_IN.get(ref.tag, ("", ""))

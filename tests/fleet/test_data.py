@@ -244,7 +244,7 @@ def mistaken(body: str, keywords: str = "") -> None:
         ("@command\n@query\ndef add(self): ...", "plain method"),
         ("@command\ndef _add(self): ...", "underscore"),
         ("__slots__ = ('a',)", "__slots__"),
-        ("notes = []", "notes is one for all objects"),
+        ("notes = []", "notes is shared by all objects"),
         ("name: str", "name has no first value"),
         ("def __init__(self, n): ...", "without arguments"),
         ("@staticmethod\ndef command(state, arg): ...", r"static new\(\)"),

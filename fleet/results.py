@@ -1,0 +1,27 @@
+"""What the methods of `fleet.Fleet` return, to name in type hints.
+
+`Survey` (with `NodeSeen` and `Outsider`) is a cluster at one moment; `ClusterSeen` is the cluster's `View` as
+one node has it, with its `NodeRecord`s and `GroupInfo`s; `MemberStatus` is a group as one of its members sees
+it; `MemberList` is what a node holds.
+"""
+
+from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus
+from fleet.actors.messages.values import NodeInfo
+from fleet.client.survey import NodeSeen, Outsider, Survey
+from fleet.cluster.state import GroupInfo, NodeRecord, RemovedGroup, View
+
+__all__ = [
+    "ClusterSeen",
+    "GroupInfo",
+    "MemberInfo",
+    "MemberList",
+    "MemberStatus",
+    "NodeInfo",
+    "NodeRecord",
+    "NodeSeen",
+    "Outsider",
+    "PeerStatus",
+    "RemovedGroup",
+    "Survey",
+    "View",
+]
