@@ -29,6 +29,8 @@ class Hello(Struct, frozen=True, array_like=True, tag=4):
     """Say hello back."""
     cluster: Count = 0
     """The uid of the cluster group; 0 for a node that belongs to none yet."""
+    answers: Millis = 0
+    """`started_ms` of the process whose hello this answers; 0: of none."""
 
 
 class OlderCopy(Struct, frozen=True, array_like=True, tag=22):

@@ -58,6 +58,8 @@ class Hosting:
     """As `MemberInfo.ill`."""
     full_at: Millis | None = None
     """When its last write failed for want of space."""
+    is_held: bool = False
+    """It was found on the disk, and waits for what other nodes know of that."""
     is_dropped: bool = False
     """Its data goes as soon as it has stopped."""
 
@@ -95,7 +97,16 @@ class Hostings:
         if halted:
             self.halted = read_fact(halted, dict[int, Halted], HALTED_KEY)
         for record in self.manager.store.groups():
-            self._add(record)
+            self._add(record, starts=not self.manager.held.is_on)
+
+    def start_held(self) -> None:
+        """Those that were found on the disk, if they run at all."""
+        for hosting in self.by_number.values():
+            if hosting.is_held:
+                hosting.is_held = False
+                if not (hosting.ill or hosting.is_dropped):
+                    self.start_member(hosting)
+        self.manager.arrivals.look()
 
     def create(
         self, specs: Sequence[GroupSpec], done: Created | None = None, facts: dict[str, bytes] | None = None
@@ -152,6 +163,8 @@ class Hostings:
             hosting.trouble, hosting.ill = halted.why, halted.ill
         elif starts:
             self.start_member(hosting)
+        else:
+            hosting.is_held = True
         return hosting
 
     def start_member(self, hosting: Hosting) -> None:

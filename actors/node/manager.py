@@ -66,6 +66,7 @@ from fleet.actors.node.cluster_membership import Citizen
 from fleet.actors.node.disk import Disk
 from fleet.actors.node.effects import EFFECTS
 from fleet.actors.node.founding import MESSAGES, Seeding
+from fleet.actors.node.held_start import HeldStart
 from fleet.actors.node.hosted_members import WAITING_MAX, Created, Hosting, Hostings
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND, KnownNodes
 from fleet.actors.node.records import read_fact
@@ -127,6 +128,7 @@ class NodeManager(GuardedActor):
         self.arrivals = Arrivals(self)
         self.repairs = Repairs(self)
         self.admission = Admission(self)
+        self.held = HeldStart(self)
         self.said_at: dict[str, Millis] = {}
         self.is_stopping = False
         self.under_way: deque[Callable[[ChoreDone], None] | None] = deque()
@@ -176,6 +178,7 @@ class NodeManager(GuardedActor):
             self.send(self.disk, StartDisk(m.writer))
         self.notifyOnSystemRegistrationChanges(True)
         self.citizen.begin()
+        self.held.begin(self.nodes.infos, (*m.join, *m.seeds))
         self.hostings.load()
         self.citizen.found_alone()
         self.seeding.begin()
@@ -257,6 +260,8 @@ class NodeManager(GuardedActor):
             case "admission":
                 self.wake_in(SAY_EVERY_MS, "admission")
                 self.admission.report()
+            case "held":
+                self.held.on_time()
             case "look at groups":
                 self.reconcile(reconciliation.Look())
             case "founding":
@@ -288,10 +293,11 @@ class NodeManager(GuardedActor):
             if address not in known:
                 self.say_hello(remote_address(address, MANAGER), answer=True)
 
-    def say_hello(self, manager: ActorAddress, answer: bool) -> None:
+    def say_hello(self, manager: ActorAddress, answer: bool, answers: Millis = 0) -> None:
         known = tuple(self.nodes.infos.values())
         cluster = self.citizen.cluster_uid()
-        self.send(manager, Hello(self.nodes.me, self.myAddress, self.registry, known, answer, cluster))
+        me = self.nodes.me
+        self.send(manager, Hello(me, self.myAddress, self.registry, known, answer, cluster, answers))
 
     def on_hello(self, m: Hello, sender: Any) -> None:
         nodes = self.nodes
@@ -321,7 +327,9 @@ class NodeManager(GuardedActor):
             if info.name not in nodes.managers and info.address:
                 self.say_hello(remote_address(info.address, MANAGER), answer=True)
         if m.answer:
-            self.say_hello(m.manager, answer=False)
+            self.say_hello(m.manager, answer=False, answers=m.me.started_ms)
+        if m.answers == nodes.me.started_ms:
+            self.held.on_answer(m.me)
 
     def _is_sound(self, m: Hello) -> bool:
         """Whether it may be met; an older copy of a disk, or the second process of one, is told (S83)."""

@@ -51,6 +51,7 @@ class Manager:
     disk: Any = None
     renewal: Any = None
     under_way: deque[Any] = field(default_factory=deque)
+    held: Any = field(default_factory=lambda: SimpleNamespace(is_on=False))
     arrivals: Any = field(default_factory=lambda: SimpleNamespace(look=lambda: None))
     carry_out: ClassVar[Any] = NodeManager.carry_out
     on_chore_done: ClassVar[Any] = NodeManager.on_chore_done

@@ -131,6 +131,7 @@ def test_a_fleet_of_one_that_was_stopped_with_two_others_dead_waits_and_then_goe
     for name in ("n1", "n2", "n3"):
         yard[name].kill()
     yard["n2"].start()
+    eventually(lambda: {info.state for info in yard.hosted("n2").values()} == {"running"})
     until = time.monotonic() + 2 * PURGE_S
     while time.monotonic() < until:
         assert {info.state for info in yard.hosted("n2").values()} == {"running"}

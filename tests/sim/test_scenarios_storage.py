@@ -4,7 +4,8 @@ import copy
 
 import pytest
 
-from fleet.actors.messages.operator import CONFLICT, DISK_FULL
+from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL
+from fleet.actors.node.hosted_members import Hosting, Hostings
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.raft.ids import node_of
@@ -77,6 +78,7 @@ def test_s34_no_moment_of_an_installation_loses_what_was_acknowledged() -> None:
         for value in range(60):
             group.append(value)
         sim.restart(behind)
+        assert sim.run("2s", lambda: len(sim.world.members_of("g")) == 3, 0.0001)
         assert sim.run("10s", lambda: member(sim, behind).core.log.base_index > 0, 0.0001)
         sim.run(moment * 0.0006)
         sim.kill(behind, power=True)
@@ -230,6 +232,68 @@ def test_s83_an_older_copy_of_a_directory_rejoins_as_a_new_one() -> None:
     host.start()
     sim.run("5s")
     assert not [one for one in host.manager.hostings.by_number.values() if one.ill]
+
+
+@pytest.mark.parametrize("seed", range(830, 836))
+def test_s83_an_older_copy_casts_no_vote_while_a_witness_answers(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It voted and acknowledged until the first witness had told it what it is."""
+    sim = Sim(seed=seed, nodes=3)
+    group = sim.group("g", Log)
+    group.append(0)
+    sim.run("2s")
+    victim = others(sim, leader_of(sim))[0]
+    host = sim.nodes[victim]
+    host.kill()
+    older = copy.deepcopy(host.disk.image)
+    host.start()
+    sim.run("3s")
+    group.append(1)
+    before = {hosting.member for hosting in host.manager.hostings.by_name.values()}
+    host.kill()
+    host.disk.image = older
+    forget(sim)
+    sim.kill(leader_of(sim))  # who is left asks the copy for its vote
+    started: list[str] = []  # its replacements may
+    start_member = Hostings.start_member
+
+    def start(self: Hostings, hosting: Hosting) -> None:
+        started.append(hosting.member)
+        start_member(self, hosting)
+
+    monkeypatch.setattr(Hostings, "start_member", start)
+    host.start()
+    sim.run("5s")
+    assert not before & set(started)
+    left = [one for one in host.manager.hostings.by_number.values() if one.member in before]
+    assert {one.ill for one in left} <= {DAMAGED} and host.manager.store.identity.incarnation.endswith("-3")
+
+
+def test_s83_who_is_alone_starts_its_members_all_the_same() -> None:
+    sim = Sim(seed=838, nodes=3)
+    group = sim.group("g", Log)
+    group.append(0)
+    for node in sim.nodes.values():
+        node.kill()
+    first = next(iter(sim.nodes.values()))
+    first.start()
+    sim.run("200ms")
+    assert {info.state for info in first.manager.hostings.infos()} == {"waiting"}
+    sim.run("200ms")
+    assert {info.state for info in first.manager.hostings.infos()} == {"running"}
+
+
+def test_s83_a_restart_beside_others_does_not_wait_for_its_time() -> None:
+    sim = Sim(seed=839, nodes=3)
+    group = sim.group("g", Log)
+    group.append(0)
+    sim.run("1s")
+    host = sim.nodes[others(sim, leader_of(sim))[0]]
+    host.kill()
+    host.start()
+    sim.run("100ms")
+    assert {info.state for info in host.manager.hostings.infos()} == {"running"}
 
 
 @pytest.mark.parametrize("full", [("n1", "n2"), ("n1", "n2", "n3")])

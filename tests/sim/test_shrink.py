@@ -24,7 +24,7 @@ def broken(name: str, deeds_min: int = 1) -> Failure:
 
 
 def test_a_planted_bug_is_left_with_few_deeds_and_the_same_rule_broken() -> None:
-    failure = broken("majority off by one", 20)
+    failure = broken("majority off by one", 50)
     with planted(named("majority off by one")):
         least = shrink(failure, RUNS_MAX)
         again = failure_of(least.plan)
