@@ -370,7 +370,8 @@ class Member(GuardedActor):
         """A small state at once; a big one in a child, while this member goes on."""
         core, limit = self.core, self.start.fork_above_bytes
         try:
-            if limit and core.snapshot is not None and core.snapshot.size > limit:
+            size = core.snapshot.size if core.snapshot is not None else 0
+            if limit and max(size, self.applier.bytes_about()) > limit:
                 self.dumping = (index, self.start.fork(self.applier.dump))
                 self.watching = ThespianWatch([self.dumping[1].fileno()])
             else:

@@ -64,6 +64,7 @@ class Applier:
     base: Callable[[], bytes | None] = field(default=lambda: None)
     """The object's bytes at the start of the journal; None: a new object."""
     base_at: Index = 0
+    base_bytes: int = 0
     journal: list[tuple[Context, bytes]] = field(default_factory=list)
     journal_bytes: int = 0
     journal_bytes_max: int = JOURNAL_BYTES_MIN
@@ -141,6 +142,11 @@ class Applier:
         if self.journal:
             self._rebase_here(self.machine.dump())
 
+    def bytes_about(self) -> int:
+        """What encoding the object would give, as far as is known without doing it: its size when it was
+        last encoded, and the commands since."""
+        return self.base_bytes + self.journal_bytes - JOURNAL_OVERHEAD * len(self.journal)
+
     def dump(self) -> bytes:
         """A snapshot of the applied state, encoded. Raises StateNotEncodable."""
         state = AppliedState(FORMAT, self.index, self.sessions, self.config, self.machine.dump())
@@ -153,7 +159,7 @@ class Applier:
             self.journal = [(context, payload) for context, payload in self.journal if context.index > index]
             self.journal_bytes = sum(JOURNAL_OVERHEAD + len(payload) for _, payload in self.journal)
             self.journal_bytes_max = max(JOURNAL_BYTES_MIN, 2 * size)
-            self.base, self.base_at = base, index
+            self.base, self.base_at, self.base_bytes = base, index, size
 
     def restore(self, data: bytes, base: Callable[[], bytes | None] | None = None) -> None:
         """Replace the applied state by one that `dump` returned."""

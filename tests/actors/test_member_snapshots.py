@@ -37,6 +37,21 @@ def forking() -> Alone:
     return alone
 
 
+@pytest.mark.parametrize("limit, is_forked", [(1_000, True), (100_000, False)])
+def test_s74_a_state_that_is_big_since_its_last_snapshot_is_encoded_by_a_child(
+    limit: int, is_forked: bool
+) -> None:
+    """Only the last snapshot's size was looked at: the first big one was encoded on the loop."""
+    alone = Alone()
+    assert alone.member.core.snapshot is None or alone.member.core.snapshot.size < 1_000
+    alone.member.start = replace(alone.member.start, fork_above_bytes=limit)
+    alone.append(100)
+    alone.sync()
+    assert (alone.member.dumping is not None) == is_forked
+    if is_forked:
+        dumped(alone)
+
+
 def dumped(held: Held) -> None:
     """The child is done, and the member hears of it."""
     fd = held.member.dumping[1].fileno()  # type: ignore[index]
