@@ -1,7 +1,7 @@
 """Durable logs, hard states and snapshots: in LMDB, and in memory behind the same interface.
 
 `LmdbStore` is a node's data directory, `MemoryStore` the same contract in dicts, `Writer` the thread
-that commits for all groups of a node at once. All of them speak the language of `fleet.interfaces`.
+that commits for all groups of a node at once. All of them implement `fleet.interfaces`.
 
 Inside: `store` is the contract written once over ordered keys (`transaction`, `steps`); `keys` and `records`
 say where everything lies and what it looks like, `shape` what is remembered of a log, `snapshots` how

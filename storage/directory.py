@@ -1,4 +1,4 @@
-"""The data directory around the database: whose it is now, and whether its file may be touched at all.
+"""The data directory around the database: its lock, and a check of the file before LMDB opens it.
 
 LMDB maps its file and trusts it: a truncated one kills the process by SIGBUS, a flipped page number may do
 worse. So the file is looked at with plain reads before LMDB sees it.

@@ -1,4 +1,4 @@
-"""Where everything lies: keys whose byte order keeps each group in one contiguous range.
+"""The layout of the database: keys whose byte order keeps each group in one contiguous range.
 
 | key | holds |
 |---|---|

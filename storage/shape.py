@@ -1,4 +1,4 @@
-"""What a store remembers of each group's log, so that an append has to look nothing up."""
+"""The extent of each group's log, kept in memory so that an append needs no lookup."""
 
 from msgspec import Struct
 

@@ -1,4 +1,4 @@
-"""What a store does inside one transaction: functions of the transaction and nothing else."""
+"""The steps of a store inside one transaction, as functions of the transaction only."""
 
 from fleet.errors import StorageFault, WrongDirectory
 from fleet.interfaces import GroupRecord, Loaded, StoreIdentity

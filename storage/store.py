@@ -1,4 +1,4 @@
-"""What every store does, written once over ordered keys; where the keys live is the subclass's part."""
+"""The common part of all stores, over ordered keys; subclasses hold the keys."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -25,8 +25,7 @@ STAGE_CHUNKS = 4
 class Store(ABC):
     """The contract of `fleet.interfaces.Durable`.
 
-    Whatever changes something may come from any thread, and takes turns;
-    reads may run beside them in one more thread.
+    Changes may come from any thread and run one at a time; reads may run beside them in one more thread.
 
     `inline_bytes_max`: a bigger snapshot is written over several transactions.
     """
@@ -45,8 +44,8 @@ class Store(ABC):
 
     @abstractmethod
     def _update(self, act: Callable[[Transaction], T], frees: bool = False) -> T:
-        """Run `act` in a transaction and make it durable, or raise and leave nothing of it.
-        It may be run more than once. `frees`: it makes room, so it may use what is held in reserve.
+        """Run `act` in a transaction and make it durable, or raise and change nothing. `act` may run more
+        than once. `frees`: it makes room, so it may use the reserve.
         """
 
     @abstractmethod
@@ -57,7 +56,7 @@ class Store(ABC):
         """Nothing is lost: what was not durable was not acknowledged."""
 
     def _adopt(self, cluster: str, node: str, where: str) -> None:
-        """Read who this store is and what it holds, and clear what a crash left half done."""
+        """Read the store's identity and groups, and clear what a crash left unfinished."""
         self.identity = self._view(partial(steps.read_identity, cluster, node, where))
         dropped = self._view(self._survey)
         for number in dropped:
@@ -116,10 +115,10 @@ class Store(ABC):
     # -- reading ---------------------------------------------------------------------------
 
     def load(self, number: int) -> Loaded:
-        """Everything of the group, all of it verified, its snapshot's bytes too.
+        """Everything of the group, verified, including its snapshot's bytes.
 
         Raises:
-            Damaged: names the group and the place; other groups are as usable as before.
+            Damaged: names the group and the place; other groups are not affected.
         """
         loaded, shape = self._view(partial(steps.load, number))
         self._shapes.setdefault(number, shape)
@@ -139,10 +138,10 @@ class Store(ABC):
     # -- writing ---------------------------------------------------------------------------
 
     def write(self, batch: Sequence[Write]) -> None:
-        """Make the batch durable in one synced transaction, or raise and leave nothing of it.
+        """Make the batch durable in one synced transaction, or raise and change nothing.
 
-        A write to a group that was dropped is passed over: its member is gone. Big snapshots
-        are staged before, in transactions of their own that nobody can see.
+        A write to a group that was dropped is ignored: its member is gone. Big snapshots are staged before,
+        in transactions of their own, which no reader sees.
 
         Raises:
             StoreFull, StorageFault: nothing is in force; the same call may succeed later.
@@ -288,7 +287,7 @@ class Store(ABC):
             self._update(partial(steps.unstage, number, generation), frees=True)
             self._litter.discard((number, generation))
 
-    # -- the node's own facts --------------------------------------------------------------
+    # -- records of the node --------------------------------------------------------------
 
     def renew(self, incarnation: str, facts: Mapping[str, bytes] = NO_FACTS) -> None:
         items = _fact_items(facts)

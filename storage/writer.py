@@ -1,4 +1,4 @@
-"""Group commit off the event loop: one thread writes, and what comes meanwhile shares the next sync."""
+"""Group commit off the event loop: one thread writes; writes that arrive meanwhile share the next sync."""
 
 import errno
 import os

@@ -1,6 +1,6 @@
 """The fleet base: a Thespian system base with many light actors in one process.
 
-`start_system()` gives an ordinary thespian ActorSystem. Its actors share one thread; processes are
+`start_system()` returns an ordinary Thespian ActorSystem. Its actors share one thread; processes are
 joined by authenticated TCP links, one frame a peer and turn. Inside: `kernel` (actors, without time
 or IO) on a `transport`; `reactor` and `links` are the transport for real, the simulator has its own.
 """

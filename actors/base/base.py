@@ -39,18 +39,18 @@ class FleetBase:
     It runs from construction to `shutdown`. Every method may be called from any thread. From inside
     an actor, `ask` and `listen` raise WouldDeadlock: their answer would need the very thread they block.
 
-    Answers to `tell` and `ask` come back to the endpoint that sent: all threads that use the system
-    directly share one, and one that waits for its own answers takes `ActorSystem.private()`.
+    Answers to `tell` and `ask` come back to the endpoint that sent them. Threads that use the system directly
+    share one endpoint; a thread that waits for its own answers needs `ActorSystem.private()`.
 
     Args:
-        listen: "host:port" for links from other processes; port 0 picks one, `endpoint` tells which.
-            None: only dials. A host that is not loopback needs `insecure=True`.
-        advertise: how others reach it, when that is not what `listen` says.
+        listen: "host:port" for links from other processes; port 0 picks one, see `endpoint`.
+            None: only dials. A host other than loopback needs `insecure=True`.
+        advertise: "host:port" where others reach it, if not `listen`.
         cluster, secret: only processes that have the same exchange messages.
         capabilities: Thespian's, for classes with an actorSystemCapabilityCheck.
         limits: the other fields of LinkSettings.
 
-    Raises: ConfigError for what cannot be, OSError when the port cannot be had.
+    Raises: ConfigError: an invalid setting; OSError: the port cannot be used.
     """
 
     def __init__(

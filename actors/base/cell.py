@@ -1,4 +1,4 @@
-"""One actor's place in the kernel, and the whole of the system that the actor itself can see."""
+"""One actor's place in the kernel, and the system as the actor sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking host names up in threads of their own, since a name server that hangs must stop nobody."""
+"""Looks host names up in separate threads, so that a name server that hangs blocks nothing else."""
 
 import queue
 import socket

@@ -1,4 +1,4 @@
-"""Time and events for real: one epoll loop in one thread runs a kernel and its links.
+"""Real time and events: one epoll loop in one thread runs a kernel and its links.
 
 A turn: read what is there, take what other threads left, run the kernel until nothing waits (or the
 budget is spent, so that sockets are served), then send every link what the turn had for it, at once.
@@ -42,7 +42,7 @@ _POLL_S_MAX = 3600.0
 _QUEUE_MAX = 1000
 """Above this, waiting messages are handled before more are read: the senders' sockets hold what comes."""
 _UNREAD_TURNS_MAX = 8
-"""But whoever sends to itself without end does not keep others out."""
+"""But an actor that sends to itself without end does not shut others out."""
 _LOG_EVERY_S = 60.0
 STACK_LINES = 6
 """Of the innermost frames, where a thread hangs."""

@@ -1,4 +1,4 @@
-"""What can be set about links, and the rule that nobody listens to a network by accident."""
+"""Settings of links, and the rule that no process listens to a network by accident."""
 
 import ipaddress
 import socket
@@ -17,13 +17,13 @@ class LinkSettings:
     secret: bytes = field(default=b"", repr=False)
     frame_bytes_max: int = 64 * 1024 * 1024
     buffer_bytes_max: int = 64 * 1024 * 1024
-    """What may wait for one peer that does not read; above it messages for that peer are dropped."""
+    """Bytes that may wait for one peer that does not read; beyond them messages for it are dropped."""
     buffers_bytes_max: int = 256 * 1024 * 1024
-    """What may wait for all peers together; above it messages for peers above their mark are dropped."""
+    """Bytes that may wait for all peers; beyond them messages for peers above their mark are dropped."""
     mark_bytes: int = 4 * 1024 * 1024
     """A process that only dials and has so much waiting for it is not read until half of that has left."""
     waiting_bytes_max: int = 256 * 1024
-    """What may wait for the first connect to a peer, for `waiting_ms_max` at most."""
+    """Bytes that may wait for the first connection to a peer, for `waiting_ms_max` at most."""
     waiting_ms_max: int = 1000
     connect_ms_max: int = 1000
     handshake_ms_max: int = 2000
@@ -32,7 +32,7 @@ class LinkSettings:
     retry_ms_min: int = 20
     retry_ms_max: int = 1000
     dead_after_ms: int = 5000
-    """A peer whose host says nothing at all for so long is given up."""
+    """A peer whose host is silent for so long is given up."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.secret, bytes):

@@ -1,4 +1,4 @@
-"""The client actor: what threads ask for goes out as messages, and what comes back settles their futures."""
+"""The client actor: sends the requests of threads as messages, and settles their futures with the replies."""
 
 import os
 import threading
@@ -17,18 +17,18 @@ from fleet.interfaces import Clock
 
 
 class Inbox:
-    """Work from any thread for the client actor. One wake-up, however much is put in before it looks."""
+    """Work from any thread for the client actor, with one wake-up for all of it."""
 
     def __init__(self) -> None:
         self.work: deque[Callable[[Router], None]] = deque()
         self.is_deaf = False
-        """Nobody will look any more."""
+        """Whether the actor has stopped reading it."""
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.is_rung = False
         self._lock = threading.Lock()
 
     def put(self, action: Callable[[Router], None]) -> bool:
-        """False: closed, and nobody will see it."""
+        """False: the inbox is closed, and `action` will not run."""
         self.work.append(action)
         if self.is_rung:
             return self.fd >= 0 and not self.is_deaf
@@ -40,7 +40,7 @@ class Inbox:
         return True
 
     def take(self) -> list[Callable[[Router], None]]:
-        """Perhaps nothing: the fd may be reported once more before the first report was handled."""
+        """Everything that waits; perhaps nothing, since the descriptor may be reported twice."""
         with suppress(BlockingIOError):
             os.eventfd_read(self.fd)
         self.is_rung = False
@@ -82,7 +82,7 @@ class Client(Requester):
         self._fail_all(ClientClosed("the client was closed"))
 
     def on_failure(self, why: str) -> None:
-        """Calls from now on are refused, not kept waiting."""
+        """Refuse calls from now on."""
         self.inbox.is_deaf = True
         self._fail_all(ClientClosed(f"the client failed: {why}"))
 

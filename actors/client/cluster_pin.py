@@ -1,4 +1,4 @@
-"""Which cluster a client or a node belongs to, and which addresses turned out to be of another one."""
+"""The cluster that a client or node keeps to, and the addresses that belong to other clusters."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ LOG_EVERY_MS: Millis = 60_000
 
 
 def uid_text(uid: int) -> str:
-    """How a cluster's uid is written wherever somebody reads it; "none" for 0."""
+    """A cluster's uid as text, for people; "none" for 0."""
     return f"{uid:014x}" if uid else "none"
 
 

@@ -1,4 +1,4 @@
-"""One client's conversation with one group: a session, what is under way, and where the leader may be."""
+"""One client's session with one group: the calls under way, and where the leader may be."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -28,14 +28,14 @@ BATCH_BYTES_MAX = 1 << 20
 PAYLOAD_BYTES_MAX = CARRIED_BYTES_MAX
 """Arguments of one call. With a batch beside it, it still fits a frame of a link."""
 REQUESTS_MAX = 3
-"""Router under way in one group: whatever comes meanwhile shares the next."""
+"""Requests under way in one group; calls that arrive meanwhile share the next one."""
 SILENCE_MS: Millis = 500
-"""A node that answers nothing for so long is not asked on."""
+"""A node that is silent for so long is given up, and another one is asked."""
 PAUSE_MS: tuple[Millis, Millis] = (5, 200)
-"""Between tries at nodes that refused."""
+"""Delay between attempts at nodes that refused."""
 NEVER: Millis = 1 << 62
 LINGER_MS: Millis = 30_000
-"""How long a command whose caller gave up is still asked for, so that the caller may ask again."""
+"""How long the outcome of a command is still asked for after its caller got OutcomeUnknown."""
 
 
 @dataclass(slots=True)
@@ -56,19 +56,19 @@ class ClientCall:
     outcome is waited for."""
     batch: "Batch | None" = None
     gave_up: bool = False
-    """The caller was told OutcomeUnknown."""
+    """Whether the caller got OutcomeUnknown."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """The calls of one request: it is under way while one of them is."""
+    """The calls of one request, which is under way while one of them is."""
 
     remaining: int
 
 
 @dataclass(slots=True)
 class GroupSession:
-    """Commands leave in the order of their calls and are executed in it.
+    """Commands are sent and executed in the order of their calls.
 
     Invariant: `inflight` is ordered by sequence number, and all of it belongs to `session_id`.
     """
@@ -115,11 +115,11 @@ class GroupSession:
 
     @property
     def acked(self) -> int:
-        """Every sequence number up to here is settled."""
+        """All sequence numbers up to this are settled."""
         return next(iter(self.inflight)) - 1 if self.inflight else self.next_seq - 1
 
     def due_at(self) -> Millis:
-        """When time alone asks for something, at the earliest."""
+        """The earliest time at which something has to be done without a message."""
         if self.resend_at is not None:
             return min(self.expires_at, self.resend_at)
         return min(self.expires_at, self.asked_at + SILENCE_MS) if self.has_asked else self.expires_at
@@ -131,7 +131,7 @@ class GroupSession:
     # -- sending -----------------------------------------------------------------------------------
 
     def next_request(self, now: Millis, reply_to: ActorAddress) -> ClientRequest | None:
-        """What may leave now; None for nothing."""
+        """The request that may leave now; None for nothing."""
         if self.resend_at is not None or self.requests >= REQUESTS_MAX:
             return None
         opens = bool(self.queue) and not self.session_id and not self.opening
@@ -195,7 +195,7 @@ class GroupSession:
         return tuple(taken)
 
     def whole_requests(self, now: Millis, reply_to: ActorAddress) -> Iterator[ClientRequest]:
-        """Everything that is under way once more, in order: to another node, or after a refusal."""
+        """Send everything that is under way again, in order: to another node, or after a refusal."""
         self.requests = 0
         self.resend_at = None
         self.asked_at = now
@@ -227,7 +227,7 @@ class GroupSession:
     # -- replies -----------------------------------------------------------------------------------
 
     def on_reply(self, m: ClientReply, now: Millis) -> None:
-        """Settle what was answered. Refusals that only mean "not here, not now" ask for another try."""
+        """Settle the calls that were answered. After temporary refusals, try again."""
         self.asked_at = now
         if m.session and not self.session_id:
             self.session_id, self.next_seq = m.session, 1
@@ -260,8 +260,8 @@ class GroupSession:
                 self._settle(call, None, 0, OutcomeUnknown("its result was forgotten", group=self.group))
 
     def _expire(self, seq: int) -> None:
-        """The group forgot the session. What was sent only now was not executed: it goes on in a new
-        session, unnoticed. What was sent before, and not refused, may have been executed.
+        """The group forgot the session. Commands sent for the first time were not executed and continue in a
+        new session. Commands sent before, and not refused, may have been executed.
 
         Commands are executed in their order: if the first one that expired was not, none after it was.
         """
@@ -303,7 +303,7 @@ class GroupSession:
             self._on_refused_command(seq, error, now)
 
     def _on_refused_command(self, seq: int, error: FleetError, now: Millis) -> None:
-        """Not done, if each of its sends was refused. Else a member may have executed it."""
+        """NotDone if every send was refused; otherwise a member may have executed it."""
         call = self.inflight[seq]
         if not call.sends:
             del self.inflight[seq]
@@ -336,7 +336,7 @@ class GroupSession:
     # -- time --------------------------------------------------------------------------------------
 
     def expire_calls(self, now: Millis) -> None:
-        """Tell the callers whose time is over what is known: never a guess."""
+        """Settle the calls whose time is over with what is known for certain."""
         if now < self.expires_at:
             return
         for queue in (self.queue, self.query_queue):
@@ -377,7 +377,7 @@ class GroupSession:
         return OutcomeUnknown("sent, and not answered in time", group=self.group, reason=reason)
 
     def fail_all(self, error: FleetError) -> None:
-        """Nothing of this can succeed. What was sent and not refused may have been executed all the same."""
+        """Fail every call. Commands that were sent and not refused may still have been executed."""
         refused = [call for call in self.inflight.values() if not call.sends]
         unsent: Iterable[ClientCall] = (*self.queue, *self.query_queue, *self.queries.values(), *refused)
         sent = [call for call in self.inflight.values() if call.sends]
@@ -394,7 +394,7 @@ class GroupSession:
 
 
 def _batches(calls: dict[int, ClientCall]) -> list[tuple[tuple[int, ClientCall], ...]]:
-    """In order, in parts that a link takes."""
+    """Split `calls`, in order, into parts that fit a frame of a link."""
     batches: list[list[tuple[int, ClientCall]]] = []
     size = BATCH_BYTES_MAX
     for number, call in calls.items():

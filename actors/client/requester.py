@@ -1,4 +1,4 @@
-"""An actor that asks groups and nodes as a client does: what comes back goes to its requests."""
+"""Base of actors that act as a client of groups and nodes: passes replies to the router."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class Requester(GuardedActor):
     requests: Router
 
     def begin(self, clock: Clock, name: str, seed: int, addresses: tuple[str, ...]) -> None:
-        """`name` is unlike any other client's: it names its sessions."""
+        """`name` must be unique among clients: it identifies its sessions."""
         self.requests = Router(self, clock, name, seed, list(addresses))
         self.notifyOnSystemRegistrationChanges(True)
         self.requests.refresh_nodes()

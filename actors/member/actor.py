@@ -1,4 +1,4 @@
-"""A consensus member: its mailbox feeds the core, and what the core wants done is done here."""
+"""A consensus member: feeds the messages it receives to the core, and carries out what the core returns."""
 
 import random
 from collections import deque
@@ -60,15 +60,15 @@ from fleet.storage.lmdb_store import LmdbStore
 MESSAGES_MAX = 256
 """Messages in one PeerMail."""
 MAIL_BYTES_MAX = CARRIED_BYTES_MAX // 2
-"""A PeerMail that is longer is parted: a window full of large appends would not fit a frame of a link."""
+"""A longer PeerMail is split: a window full of large appends would not fit a frame of a link."""
 
 NO_SNAPSHOT = (FleetError, OSError, MemoryError)
-"""What keeps a state from being encoded for now; it is tried again."""
+"""Errors that prevent a snapshot for now; it is tried again."""
 
 
 class Member(GuardedActor):
-    """Every event of a turn is stepped into the core as it comes; at the end of the turn, which is a
-    message to oneself, everything the core wants is carried out at once."""
+    """Steps each event into the core as it arrives. At the end of the turn, which it marks by a message to
+    itself, it carries out everything that the core returned, in one go."""
 
     core: Core
     applier: Applier
@@ -91,14 +91,14 @@ class Member(GuardedActor):
         self.told_index: Index = 0
         self.clock_is_off = False
         self.is_full = False
-        """The disk had no space lately, and nothing was written since."""
+        """Whether the last write failed for lack of space."""
         self.not_encodable: StateNotEncodable | None = None
         """Why the newest snapshot failed."""
         self.hooks: HookEvents | None = None
         self.clients: ClientRequests
         self.operators: OperatorRequests
 
-    # -- birth and death ---------------------------------------------------------------------------
+    # -- start and stop ---------------------------------------------------------------------------
 
     def on_start(self, m: StartMember, sender: Any) -> None:
         self.start, self.is_full = m, m.is_full
@@ -117,7 +117,7 @@ class Member(GuardedActor):
         self.turn_end.ask()
 
     def _revive(self, m: StartMember) -> None:
-        """Become what the disk says this member is."""
+        """Restore the member from its disk."""
         self.spec = msgspec.msgpack.decode(m.record.spec, type=GroupSpec)
         if m.store is not None:
             self.store, self.number = m.store, m.record.number
@@ -150,7 +150,7 @@ class Member(GuardedActor):
     def _stop(
         self, removed: bool, error: str = "", restart: bool = False, ill: str = "", is_full: bool = False
     ) -> None:
-        """Leave, and say why. Nothing is promised after this."""
+        """Stop, and tell the manager why. The member promises nothing after this."""
         if self.stopped:
             return
         self.stopped = self.failed = True
@@ -182,7 +182,7 @@ class Member(GuardedActor):
         if hasattr(self, "store") and self.start.store is None:
             self.store.close()
 
-    # -- the mailbox -------------------------------------------------------------------------------
+    # -- messages -------------------------------------------------------------------------------
 
     def step(self, event: Any) -> None:
         self.core.step(self.start.clock.now_ms(), event)
@@ -216,7 +216,7 @@ class Member(GuardedActor):
         if now >= deadline:
             self.step(Tick())
         elif deadline != NEVER:
-            self.timer.arm(now, deadline)  # it was moved away meanwhile
+            self.timer.arm(now, deadline)  # the deadline has moved away
 
     def on_persisted(self, m: Persisted, sender: Any) -> None:
         self.is_full = False
@@ -231,26 +231,26 @@ class Member(GuardedActor):
         self._rebase()
 
     def _rebase(self) -> None:
-        """To the snapshot that is on the disk now."""
+        """Let the applier start from the snapshot that is on the disk now."""
         snapshot = self.core.snapshot
         if snapshot is not None and self.core.durable_snapshot > self.base_index:
             self.base_index = snapshot.index
             self.applier.rebase(snapshot.index, self._base_of(snapshot), snapshot.size)
 
     def fail(self, error: Exception, message: Any) -> None:
-        """What was written cannot be read any more: that is the disk's fault and no bug."""
+        """A record that cannot be read any more is a fault of the disk, not a bug."""
         if isinstance(error, Damaged | StorageFault):
             self._give_up(str(error), error.retry, DAMAGED if isinstance(error, Damaged) else "")
         else:
             super().fail(error, message)
 
     def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
-        """The disk refused: start again from what it holds. What was not written was never promised."""
+        """The write failed: restart from the disk. What was not written was never promised."""
         what = DISK_FULL if m.is_full else "storage"
         self._give_up(f"{what}: {m.error}", restart=True, is_full=m.is_full)
 
     def stamp_ms(self) -> Millis:
-        """The time that commands are stamped with; warns once when this node's clock is not believed."""
+        """The time to stamp commands with; warns once while this node's clock is overruled."""
         own = self.start.clock.wall_ms()
         stamp_ms = self.core.stamp_ms(own)
         is_off = stamp_ms != own
@@ -283,7 +283,7 @@ class Member(GuardedActor):
             self.timer.arm(core.now, core.deadline)
 
     def _carry_out(self, ready: Ready) -> None:
-        """In the order that `Ready` lays down."""
+        """In the order that `Ready` prescribes."""
         for message in ready.send_now:
             self._post(message)
         for chunk in ready.chunks:
@@ -347,7 +347,7 @@ class Member(GuardedActor):
         meta, data = request.meta, request.data
         snapshot = SnapshotWrite(meta, data)
         write = Write(self.number, 0, snapshot=snapshot, keep_after=request.keep_after, is_aside=True)
-        # The former one is gone as soon as the disk has this one.
+        # The previous snapshot is deleted as soon as the disk has this one.
         self.applier.rebase(meta.index, lambda: machine_state(data), meta.size)
         if self.start.disk is not None:
             self.send(self.start.disk, write)
@@ -396,8 +396,8 @@ class Member(GuardedActor):
         return SnapshotFailed()
 
     def trouble(self) -> FleetError | None:
-        """Why this group should take no more commands: its state cannot be encoded, and the log would grow
-        without end."""
+        """Why this group must take no more commands: its state cannot be encoded, and the log would grow
+        without bound. None: no trouble."""
         return self.applier.machine.trouble() or self.not_encodable
 
     def _cancel_dump(self) -> None:
@@ -462,7 +462,7 @@ class Member(GuardedActor):
                 self.send(self.start.manager, Leading(core.id, True))
 
     def _tell_addresses(self) -> None:
-        """Peers are found by what the log says of them until their nodes say it themselves."""
+        """Peers are reached at the addresses in the log until their nodes announce newer ones."""
         addresses = self.core.membership.current.addresses
         known: dict[NodeName, str] = {node_of(member): address for member, address in addresses.items()}
         self.send(self.start.registry, PeerAddresses(known))
@@ -493,7 +493,7 @@ def words_on(conflict: CommittedConflict) -> str:
 
 
 def open_own(m: StartMember) -> tuple[Durable, int]:
-    """A member in a process of its own keeps a store of its own, opened there: LMDB survives no fork."""
+    """A member in a process of its own opens its own store there: LMDB does not survive a fork."""
     store = LmdbStore(m.directory, cluster=m.record.name, node=m.member)
     records = store.groups() or [store.create_group(m.record.name, m.record.spec)]
     return store, records[0].number

@@ -1,4 +1,4 @@
-"""What clients want of a member: who waits for which command or read, and what each is told."""
+"""Requests of clients to a member: which client waits for which command or read, and the replies."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
 from fleet.raft.sessions import STALE
 
 REPLY_BYTES_MAX = 8 << 20
-"""A reply that is so long leaves; what else there is to tell goes into the next."""
+"""A reply of this size leaves; further results go into the next one."""
 PENDING_MAX = 16_384
 """Commands and queries under way of one client; its own window is far smaller."""
 READING_BYTES_MAX = 64 << 20
@@ -33,12 +33,12 @@ RESULT_BYTES_MAX = 32 << 20
 
 @dataclass(slots=True)
 class Waiter:
-    """A client, and what it is to be told at the end of this turn."""
+    """A client, and the reply to it at the end of this turn."""
 
     name: str
     reply_to: ActorAddress
     pending: int = 0
-    """How many things it waits for: at 0 it can be forgotten."""
+    """The number of requests that it waits for; at 0 it can be forgotten."""
     session: SessionId = 0
     results: list[tuple[SessionId, int, str, Index, bytes]] = field(default_factory=list)
     answers: list[tuple[int, bytes]] = field(default_factory=list)
@@ -86,7 +86,7 @@ class RequestedMember(Protocol):
 
 
 class ClientRequests:
-    """One reply a client and turn. Nobody waits at a member that does not lead."""
+    """One reply a client and turn. No client waits at a member that does not lead."""
 
     def __init__(self, member: RequestedMember) -> None:
         self.member = member
@@ -133,10 +133,10 @@ class ClientRequests:
         return Overloaded("too much is under way in this group", group=self.member.spec.name)
 
     def _propose(self, m: ClientRequest, waiter: Waiter) -> None:
-        """A command that is under way already is not proposed again: its client only asked twice.
+        """Propose the commands that are not under way already.
 
-        What a look at the payload refuses is told as a refusal of this request, never as the command's
-        result: an earlier request may have had it executed under another leader (S78).
+        A payload that cannot be executed is a refusal of this request, never the command's result: an earlier
+        request may have had the command executed under another leader (S78).
         """
         member = self.member
         wall_ms = member.stamp_ms()
@@ -161,7 +161,7 @@ class ClientRequests:
             self.openings[m.client] = waiter
             bodies.append(SessionOpened(m.client, wall_ms))
         waiter.pending += len(bodies)
-        if m.closes:  # told that it arrived, and not when it is committed: nobody waits for that
+        if m.closes:  # acknowledged now: the client does not wait for the commit
             bodies.append(SessionClosed(m.client, wall_ms))
             self.dirty[waiter.name] = waiter
         if bodies:
@@ -183,14 +183,14 @@ class ClientRequests:
         why = self.member.applier.machine.check(payload)
         return None if why is None else BadArguments(why, group=group)
 
-    # -- what became of them -----------------------------------------------------------------------
+    # -- outcomes -----------------------------------------------------------------------
 
     def on_outcome(self, outcome: Outcome) -> None:
         waiter = self.commands.pop((outcome.session, outcome.seq), None)
         if waiter is not None:
             status, value = outcome.status, outcome.value
             if len(value) > RESULT_BYTES_MAX:
-                status, value = STALE, b""  # executed, and nobody will ever be told the result
+                status, value = STALE, b""  # executed, but the result is lost
             waiter.results.append((outcome.session, outcome.seq, status, outcome.revision, value))
             waiter.pending -= 1
             self._count(waiter, value)
@@ -203,7 +203,7 @@ class ClientRequests:
             self.dirty[waiter.name] = waiter
 
     def on_read(self, token: int, lease: bool = False) -> None:
-        """Execute the reads, a reply at a time; what a lease allowed is told only while it holds (S19)."""
+        """Execute the reads, one reply at a time; results under a lease leave only while it holds (S19)."""
         reading = self.readings.pop(token)
         member, queries = self.member, reading.queries
         while queries:
@@ -242,7 +242,7 @@ class ClientRequests:
             self._tell(waiter)
 
     def on_answer(self, answer: Answer) -> bool:
-        """A request that came to nothing. False: the token is not one of a client's."""
+        """The core refused a request. False: the token belongs to another module."""
         reading = self.readings.pop(answer.token, None)
         if reading is not None:
             queries = tuple(query for query, _ in reading.queries)
@@ -271,7 +271,7 @@ class ClientRequests:
         return True
 
     def lose_all(self, leader: MemberId | None) -> None:
-        """The leadership is gone: what was proposed may yet be executed, under another leader."""
+        """The leadership is lost: proposed commands may still be executed, under another leader."""
         lost: dict[tuple[str, SessionId], tuple[Waiter, list[int]]] = {}
         for (session, seq), waiter in self.commands.items():
             lost.setdefault((waiter.name, session), (waiter, []))[1].append(seq)
@@ -321,7 +321,7 @@ class ClientRequests:
     # -- replies -----------------------------------------------------------------------------------
 
     def end_turn(self) -> None:
-        """Proposals were refused within their turn or not at all."""
+        """Proposals are refused within their turn or not at all."""
         self.proposals.clear()
         if self.dirty:
             self.flush()

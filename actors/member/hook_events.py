@@ -1,4 +1,4 @@
-"""A member's side of leader hooks: which events of the log a leader tells, and how each reaches its hook."""
+"""A member's side of leader hooks: which events a leader reports, and how each reaches its hook."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,11 +18,11 @@ from fleet.raft.ready import BecameLeader, Hook, SteppedDown
 from fleet.raft.sessions import DONE
 
 CALL_BYTES = 500
-"""What a waiting call takes besides its payloads."""
+"""Bytes that a waiting call takes besides its payloads."""
 
 
 class HookTeller:
-    """The user's object, and the decoding for it. Everything here runs where the hooks run."""
+    """The user's hooks object, and decoding for it. Everything here runs in the hooks' thread."""
 
     def __init__(
         self, hooks: type[LeaderHooks[Any]], group: str, member: str, machine: ObjectExecutor
@@ -34,7 +34,7 @@ class HookTeller:
         self._object: LeaderHooks[Any] | None = None
 
     def hooks(self) -> LeaderHooks[Any]:
-        """A class whose `__init__` raises is tried again with each event."""
+        """The hooks object; if its `__init__` raises, it is tried again with each event."""
         if self._object is None:
             made = self._class()
             made.group, made.member = self._group, self._member
@@ -63,7 +63,7 @@ class HookTeller:
     def query_answered(self, payload: bytes, result: bytes) -> None:
         try:
             value = decode_result(result)
-        except FleetError:  # the query failed, and its caller knows
+        except FleetError:  # the query failed, and its caller got the error
             return
         self.hooks().on_query_answered(*decode_call(payload), value)
 
@@ -75,7 +75,7 @@ class HookTeller:
 
 
 class HookEvents:
-    """Told of everything that is applied, in order, and of elections; says what a leader has to tell.
+    """Receives everything that is applied, in order, and elections; submits the hooks of a leader.
 
     Invariant: calls are in `inherited` only between the election and the first own entry.
     """
@@ -100,14 +100,14 @@ class HookEvents:
         self.teller = HookTeller(hooks, group, member, machine)
         self.owns_runner = owns_runner
         self.is_restored = is_restored
-        """Its disk held something when it started, and it has not led since."""
+        """Whether it was started from its disk and has not led since."""
         self.term: Term = 0
-        """Not 0: it leads."""
+        """The term in which it leads; 0: it does not."""
         self.is_elected = False
-        """It has applied an entry of its own term."""
+        """Whether it has applied an entry of its own term."""
         self.inherited: list[HookCall] = []
 
-    # -- what happens ------------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------
 
     def on_role(self, hook: Hook) -> None:
         if isinstance(hook, BecameLeader):
@@ -116,14 +116,14 @@ class HookEvents:
             self.leave()
 
     def leave(self) -> None:
-        """It leads no more. Twice is harmless."""
+        """It no longer leads. Idempotent."""
         if self.is_elected:
             self._tell("on_stepped_down", self.teller.stepped_down, self.term)
         self.term, self.is_elected = 0, False
         self.inherited.clear()
 
     def end(self) -> None:
-        """The member is over."""
+        """The member stops."""
         self.leave()
         if self.owns_runner:
             self.runner.close()
@@ -149,10 +149,10 @@ class HookEvents:
                 size = len(payload) + len(result)
                 self._tell("on_query_answered", self.teller.query_answered, payload, result, size=size)
 
-    # -- telling it --------------------------------------------------------------------------------
+    # -- submitting --------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """The state is that of everything committed before: the leadership begins for the hooks."""
+        """Everything committed before is applied: the leadership begins for the hooks."""
         assert not self.is_elected
         self.is_elected = True
         inherited, self.inherited = self.inherited, []
@@ -182,7 +182,7 @@ class HookEvents:
         self._tell("on_committed", self.teller.committed, *told, size=size)
 
     def _tell(self, hook: str, tell: Callable[..., None], *told: Any, size: int | None = None) -> None:
-        """With a `size` it may be left out when too much waits."""
+        """With a `size` it may be dropped when too much waits."""
         if hook not in self.wanted:
             return
         call = HookCall(hook, partial(tell, *told), CALL_BYTES + (size or 0), size is not None)
@@ -195,8 +195,8 @@ class HookEvents:
 def open_hook_events(
     start: StartMember, group: str, applier: Applier, is_restored: bool
 ) -> HookEvents | None:
-    """None: this member has nothing to tell, and nobody asks again. A member in a process of its own
-    runs its hooks itself; its threads start with the first event."""
+    """None: this member has no hooks to run. A member in a process of its own runs its hooks itself, in
+    threads that start with the first event."""
     machine = applier.machine
     if not isinstance(machine, ObjectExecutor):
         return None

@@ -1,4 +1,4 @@
-"""What operators want of a member: status, membership, configuration, leadership."""
+"""Requests of operators to a member: status, membership, configuration, leadership."""
 
 from collections.abc import Callable
 
@@ -54,11 +54,11 @@ ERRORS: dict[str, type[FleetError]] = {
     TARGET_UNRESPONSIVE: TargetUnresponsive,
     WOULD_BREAK_QUORUM: WouldBreakQuorum,
 }
-"""Every other reason means that this member could not take the request now."""
+"""Any other reason means that this member cannot take the request now."""
 
 
 ARRIVAL_MS: Millis = 5000
-"""A leader that does not hear everyone within this answers all the same."""
+"""How long a leader waits to hear all its members before it answers anyway."""
 
 
 class OperatorRequests:

@@ -1,4 +1,4 @@
-"""Router that are not carried out, or refused, when they come again."""
+"""Remembers requests, so that a copy gets no other treatment than the first."""
 
 from fleet.actors.messages.client import ClientRequest
 

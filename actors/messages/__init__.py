@@ -1,4 +1,4 @@
-"""What actors say to each other.
+"""The messages of actors.
 
 Between hosts: `peer`, `client`, `operator`. Within a node, never on a link: `local`.
 """

@@ -1,4 +1,4 @@
-"""What clients ask of groups and are told, across hosts: users' payloads are opaque bytes."""
+"""Requests of clients to groups, and the replies, across hosts. Users' payloads are opaque bytes."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from fleet.raft.ids import Index, SessionId
 
 
 class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """What a client wants of a group, all that its turn gathered, in order."""
+    """A client's requests to a group of one turn, in order."""
 
     group: Name
     client: Name
@@ -28,7 +28,7 @@ class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     number: int
     """Of this client's requests to the group: a command that is sent again comes in another request."""
     closes: bool = False
-    """The client leaves: forget its session. Any reply says that this arrived."""
+    """The client closes: forget its session. Any reply confirms it."""
     cluster: Count = 0
     """The uid of the cluster that the client has pinned; 0 before its first answer."""
 

@@ -1,4 +1,4 @@
-"""What actors say to each other within a node; never on a link."""
+"""Messages between the actors of a node; never on a link."""
 
 from collections.abc import Callable
 
@@ -76,7 +76,7 @@ class StartRegistry(Struct, frozen=True):
 
 
 class Belongs(Struct, frozen=True):
-    """The node belongs to this cluster from now on."""
+    """The uid of the cluster that the node belongs to from now on."""
 
     cluster: int
 
@@ -91,7 +91,7 @@ class MemberGone(Struct, frozen=True):
     group: str
     member: MemberId
     is_full: bool = False
-    """It stopped for want of space, and will be back."""
+    """Whether it stopped for lack of space; it will be started again."""
 
 
 class Routes(Struct, frozen=True):
@@ -101,13 +101,13 @@ class Routes(Struct, frozen=True):
 
 
 class PeerAddresses(Struct, frozen=True):
-    """What a group's log says of where its members' nodes listen: a hint for nodes not heard of."""
+    """The addresses of members' nodes in a group's log: a hint for nodes not heard yet."""
 
     addresses: dict[NodeName, str]
 
 
 class Whereabouts(Struct, frozen=True):
-    """Where groups live that may have no member here: for clients that ask here."""
+    """Where to find groups that may have no member here, for clients that ask here."""
 
     addresses: dict[str, str]
     """Group to the address of its desired leader's node; "" for a group that is gone."""
@@ -128,7 +128,7 @@ class Applied(Struct, frozen=True):
 
 
 class LocalRead(Struct, frozen=True):
-    """Execute a query on this member's own state, as old as it is."""
+    """Execute a query on this member's own state, however old."""
 
     payload: bytes
 
@@ -153,7 +153,7 @@ class StartMember(Struct, frozen=True):
     fork: Fork = ForkedDump
     hooks: HookRunner | None = None
     is_full: bool = False
-    """There was no space lately: callers are told so until it has written."""
+    """Whether the disk had no space lately: callers are told so until a write succeeds."""
 
 
 class MemberStopped(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What is asked about nodes and members, and the answers: status, membership, settings; across hosts."""
+"""Requests about nodes and members, and the replies, across hosts: status, membership, settings."""
 
 from typing import Annotated, TypeAlias
 
@@ -20,7 +20,7 @@ class PeerStatus(Struct, frozen=True, array_like=True):
     votes: bool
     match: Index
     responsive: bool
-    """Whether it answered this leader, and lately: a new leader has not been answered yet."""
+    """Whether it answered this leader lately; a new leader has no answers yet."""
 
 
 class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
@@ -36,9 +36,9 @@ class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
     voters: tuple[MemberId, ...]
     learners: tuple[MemberId, ...]
     peers: tuple[PeerStatus, ...]
-    """Known to the leader only."""
+    """Empty unless this member leads."""
     changed_at: Index
-    """The log index of the newest membership change: a step of healing holds only if it stands."""
+    """The log index of the newest membership change, on which a step of healing is conditional."""
     data_class: str
     config: GroupConfig
     removed: tuple[MemberId, ...]
@@ -55,11 +55,11 @@ class CheckClass(Struct, frozen=True, array_like=True, tag=2):
 
 
 class HostMember(Struct, frozen=True, array_like=True, tag=3):
-    """Make room for a member of the group; repeated, the same one."""
+    """Create a member of the group; repeated, it finds the same one."""
 
     spec: GroupSpec
     removed: tuple[MemberId, ...]
-    """Members that left: one of these is not meant."""
+    """Ids already removed; never reuse them."""
 
 
 class ListMembers(Struct, frozen=True, array_like=True, tag=4):
@@ -74,7 +74,7 @@ class AddMember(Struct, frozen=True, array_like=True, tag=6):
     member: Annotated[MemberId, Meta(max_length=1024)]
     address: Where
     uid: int = 0
-    """Of the group that is meant, where another one might have the name by now."""
+    """The group's uid, since another group may have the name by now."""
 
 
 class PromoteMember(Struct, frozen=True, array_like=True, tag=7):
@@ -102,8 +102,8 @@ class GetCluster(Struct, frozen=True, array_like=True, tag=11):
 
 
 class AwaitMembers(Struct, frozen=True, array_like=True, tag=13):
-    """Status of a new group, as soon as its leader hears all of its members. Asked of the node that is to
-    lead it, which may not have heard of the group yet."""
+    """Status of a new group, as soon as its leader hears all its members. Sent to the node of its desired
+    leader, which may not know the group yet."""
 
     group: str
     uid: Index
@@ -123,7 +123,7 @@ GroupOp: TypeAlias = (
 
 
 class NodeRequest(Struct, frozen=True, array_like=True, tag=5):
-    """Asked of a node manager. No `reply_to`: the sender is no actor, and is answered itself."""
+    """A request to a node manager. Without `reply_to` the reply goes to the sender."""
 
     token: int
     reply_to: ActorAddress | None
@@ -133,7 +133,7 @@ class NodeRequest(Struct, frozen=True, array_like=True, tag=5):
 
 
 class GroupRequest(Struct, frozen=True, array_like=True, tag=6):
-    """Asked of the group's leader, by way of a registry."""
+    """A request to the group's leader, through a registry."""
 
     token: int
     reply_to: ActorAddress
@@ -148,11 +148,11 @@ class Nodes(Struct, frozen=True, array_like=True, tag=2):
 
 
 DAMAGED = "damaged"
-"""What was read is not what was written: the member is replaced by a new one, from the quorum."""
+"""Its records are damaged: a new member, restored from the quorum, replaces it."""
 CONFLICT = "conflict"
-"""Committed data conflicts: an operator has to choose."""
+"""Committed data conflicts: an operator must choose."""
 DISK_FULL = "disk full"
-"""How the state of a member begins whose node has no space, and what callers are told."""
+"""The beginning of the state of a member whose node has no space, and of the error for callers."""
 
 
 class MemberInfo(Struct, frozen=True, array_like=True):
@@ -162,7 +162,7 @@ class MemberInfo(Struct, frozen=True, array_like=True):
     """running, waiting (for its next start), or why it cannot start."""
     leads: bool = False
     ill: str = ""
-    """DAMAGED or CONFLICT: it will not run again as it is."""
+    """DAMAGED or CONFLICT: it cannot be started again; "" otherwise."""
 
 
 class MemberList(Struct, frozen=True, array_like=True, tag=3):
@@ -179,21 +179,21 @@ class Done(Struct, frozen=True, array_like=True, tag=5):
 
 
 class ClusterSeen(Struct, frozen=True, array_like=True, tag=6):
-    """The cluster as one node sees it; `view` is whole, None before it has one."""
+    """The cluster as one node sees it. `view` is complete, or None before the node has one."""
 
     node: NodeInfo
     view: View | None
     unreachable_ms: dict[NodeName, Millis]
-    """For how long which nodes have not been heard."""
+    """Nodes that this node does not hear, and for how many milliseconds."""
     clones: dict[NodeName, str] = {}
-    """Nodes whose directory ran twice lately, and where the second was."""
+    """Nodes whose directory recently ran in two processes, and the address of the second."""
 
 
 OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done | ClusterSeen
 
 
 class OpReply(Struct, frozen=True, array_like=True, tag=7):
-    """Exactly one of `value` and `error`; with an error perhaps whom to ask instead."""
+    """Either `value` or `error`; with an error perhaps the node to ask instead."""
 
     token: int
     value: OpValue | None
@@ -201,7 +201,7 @@ class OpReply(Struct, frozen=True, array_like=True, tag=7):
     leader: str = ""
     leader_address: str = ""
     cluster: Count = 0
-    """The uid of the answering node's cluster; 0 where it has none, or a member answers."""
+    """The uid of the answering node's cluster; 0: it has none, or a member answered."""
 
 
 register(NodeRequest, GroupRequest, OpReply)

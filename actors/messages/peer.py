@@ -1,4 +1,4 @@
-"""What nodes and members say to each other, across hosts."""
+"""Messages between nodes and between members, across hosts."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from fleet.raft.ids import MemberId, Millis, NodeName
 
 
 class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """Messages of one member to another, by way of the registries of their nodes."""
+    """Messages of one member to another, through the registries of their nodes."""
 
     dst: Annotated[MemberId, Meta(max_length=1024)]
     body: bytes
@@ -19,7 +19,7 @@ class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class Hello(Struct, frozen=True, array_like=True, tag=4):
-    """Node managers introduce themselves, and everybody whom they know."""
+    """A node manager introduces itself and the nodes that it knows."""
 
     me: NodeInfo
     manager: ActorAddress
@@ -34,17 +34,17 @@ class Hello(Struct, frozen=True, array_like=True, tag=4):
 
 
 class OlderCopy(Struct, frozen=True, array_like=True, tag=22):
-    """Your disk is an older copy of one that was started more often: I remember it."""
+    """The receiver's disk is an older copy: the sender remembers a later start of it."""
 
     incarnation: str
     boot: int
-    """What you said of yourself: another life of yours is not meant."""
+    """The receiver's own announcement, which this answers; void for its other runs."""
     remembered: int
     witness: NodeName
 
 
 class Clone(Struct, frozen=True, array_like=True, tag=23):
-    """Your disk runs twice, and you are the second: the first answers at `address`."""
+    """The receiver's disk runs in two processes, and it is the second: the first answers at `address`."""
 
     started_ms: Millis
     address: str

@@ -1,4 +1,4 @@
-"""What several messages hold: bounded names and counts, nodes, groups, errors."""
+"""Types that several messages share: bounded names and counts, nodes, groups, errors."""
 
 from typing import Annotated, TypeAlias
 
@@ -21,7 +21,7 @@ CALLS_MAX = 65_536
 
 
 class NodeInfo(Struct, frozen=True, array_like=True):
-    """A node as another one knows it."""
+    """A node, as it announces itself."""
 
     name: Annotated[NodeName, Meta(max_length=1024)]
     address: Where
@@ -29,23 +29,23 @@ class NodeInfo(Struct, frozen=True, array_like=True):
     zone: Name
     incarnation: Name
     started_ms: Millis
-    """Wall clock of its start: the newest says where it is now."""
+    """Wall clock of its start, in milliseconds: the newest announcement counts."""
     boot: int = 0
-    """How often this disk was started, this time included: an older copy of it counts less (S83)."""
+    """How often this disk was started, including this time: lower on an older copy (S83)."""
 
 
 class GroupSpec(Struct, frozen=True, array_like=True):
-    """What a node must know to host a member."""
+    """What a node needs to host a member."""
 
     name: Name
     data_class: bytes
     """As `fleet.objects.payload.encode_class` wrote it."""
     config: GroupConfig
     uid: Count
-    """Tells this group from every other one of the name."""
+    """Distinguishes this group from all others of its name."""
     member: MemberId = MemberId("")
-    """This member, where it was named in advance; else its name is made from its number in the store."""
+    """This member's id, if it was chosen in advance; otherwise made from its number in the store."""
     founded: Founded | None = None
-    """Not None: it is one of the members that the group begins with."""
+    """For a founding member: the group's first entry."""
     cluster: Count = 0
-    """The uid of the cluster group that knows this one: no other cluster may say that it was removed."""
+    """The uid of the cluster that the group belongs to: no other cluster may report it as removed."""

@@ -1,4 +1,4 @@
-"""What runs once a node: the manager with what it owns, the registry, the disk.
+"""The actors that run once per node: the manager with its parts, the registry, the disk.
 
 Begin with `manager`.
 """

@@ -1,4 +1,4 @@
-"""Clients that wait for a group that was just created: told by its leader, when its members are there."""
+"""Clients that wait for a group that was just created: its leader answers when all members are there."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ WAITING_MAX = 10_000
 
 
 class Arrivals:
-    """Holds a question until this node has seen the group created, then hands it to the member here."""
+    """Holds a request until this node has seen the group created, then passes it to the member here."""
 
     def __init__(self, manager: "NodeManager") -> None:
         self.manager = manager
@@ -31,7 +31,7 @@ class Arrivals:
             self.waiting.append(request)
 
     def look(self) -> None:
-        """The cluster's state as this node sees it has changed."""
+        """This node's view of the cluster has changed."""
         waiting, self.waiting = self.waiting, []
         for request in waiting:
             assert isinstance(request.op, AwaitMembers)

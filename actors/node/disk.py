@@ -1,4 +1,4 @@
-"""The actor that writes for all members of a node: one synced transaction for whatever a turn gathered."""
+"""The actor that writes for all members of a node: one synced transaction for the writes of a turn."""
 
 from collections import deque
 from typing import Any

@@ -1,4 +1,4 @@
-"""The members of one node: started from their disks, started again when they fail, dropped when they left."""
+"""The members of one node: started from the disk, restarted when they fail, dropped when they left."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -263,7 +263,7 @@ class Hostings:
         return {HALTED_KEY: msgspec.msgpack.encode(self.halted)}
 
     def on_child_exited(self, address: ActorAddress) -> None:
-        """A member that was told to go, or one that died without a word."""
+        """A member's actor exited, on request or unexpectedly."""
         for hosting in list(self.by_number.values()):
             if hosting.address == address:
                 hosting.address, hosting.leads = None, False

@@ -1,4 +1,4 @@
-"""The actor through which members are reached by id and groups by name, on this node and from others."""
+"""The actor that routes messages to members by id and to groups by name, within and between nodes."""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ from fleet.raft.ids import MemberId, NodeName, node_of
 
 
 class Registry(GuardedActor):
-    """Forgets nothing that lasts: member ids are durable, addresses are learned again after a restart.
+    """Keeps no durable state: member ids are durable elsewhere, addresses are learned again after a restart.
 
-    Mail for a member that is nowhere is dropped, as a network would.
+    Mail for an unknown member is dropped, as a network would.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Registry(GuardedActor):
         self.routes: dict[NodeName, ActorAddress] = {}
         self.whereabouts: dict[str, str] = {}
         self.full: set[str] = set()
-        """Groups whose member here stopped for want of space."""
+        """Groups whose member here stopped for lack of space."""
         self.seen = RememberedRequests()
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
@@ -53,7 +53,7 @@ class Registry(GuardedActor):
         self.cluster = m.cluster
 
     def on_routes(self, m: Routes, sender: Any) -> None:
-        """A node said itself where it is: that is newer than any hint."""
+        """A node's own announcement is newer than any hint."""
         self.routes.update(m.routes)
 
     def on_peer_addresses(self, m: PeerAddresses, sender: Any) -> None:
@@ -125,7 +125,7 @@ class Registry(GuardedActor):
             self.send(m.reply_to, OpReply(m.token, None, error, leader_address=address))
 
     def _not_here(self, group: str) -> tuple[ErrorRecord, str]:
-        """Why, and where to ask instead."""
+        """The reason, and the node to ask instead."""
         address = self.whereabouts.get(group, "")
         if group in self.full:
             error: FleetError = Unavailable(DISK_FULL, group=group, node=self.node)

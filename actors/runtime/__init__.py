@@ -1,4 +1,4 @@
-"""What every actor is made of: a table of handlers, the end of a turn, timers, clocks.
+"""Shared by all actors: the table of handlers, the end of a turn, timers, clocks.
 
 Begin with `actor`.
 """

@@ -1,4 +1,4 @@
-"""What every actor here shares: a table from message type to handler, and an end to whatever goes wrong."""
+"""Base of all actors: a table from message type to handler, and a stop when a handler raises."""
 
 import logging
 from collections.abc import Callable
@@ -10,18 +10,18 @@ log = logging.getLogger("fleet.actors")
 
 
 class GuardedActor(Actor):
-    """Handles what its `handlers` name and ignores the rest.
+    """Handles the message types in `handlers` and ignores others.
 
-    A handler that raises has met a bug: the actor does nothing any more, so that no broken state makes
-    a promise, calls `on_failure` and leaves. Thespian would deliver the message to it again.
+    A handler that raises is a bug: the actor handles nothing more, so that no broken state makes a promise,
+    calls `on_failure` and exits. Thespian would deliver the message to it again.
     """
 
     handlers: ClassVar[dict[type, Callable[[Any, Any, Any], None]]] = {}
     watching: ThespianWatch | None = None
-    """Descriptors that are watched for it; by Thespian's rule this is the answer to every message."""
+    """The descriptors it watches; Thespian requires them as the return value for every message."""
     outside: ClassVar[frozenset[type]] = frozenset()
-    """Messages of other processes, for an actor that promises nothing: a handler that raises on one of these
-    has met nonsense, and the actor goes on."""
+    """Messages of other processes, for actors that make no promises: a handler that raises on one of these
+    got an invalid message, and the actor continues."""
 
     def __init__(self) -> None:
         self.failed = False
@@ -37,11 +37,11 @@ class GuardedActor(Actor):
         return self.watching
 
     def send(self, target: Any, message: Any) -> None:
-        """Thespian's own looks at the address once more."""
+        """As Thespian's, without its second check of the address."""
         self._myRef.actor_send(target, message)
 
     def log_rarely(self, about: str, text: str, *args: Any) -> None:
-        """The first, second, fourth, eighth... time: another process may cause it endlessly."""
+        """Log the first, second, fourth, eighth... occurrence: another process may cause any number."""
         count = self.counted[about] = self.counted.get(about, 0) + 1
         if count & (count - 1) == 0:
             log.error(f"{text} (%d times)", *args, count)
@@ -62,4 +62,4 @@ class GuardedActor(Actor):
             self.send(self.myAddress, ActorExitRequest())
 
     def on_failure(self, why: str) -> None:
-        """Tell whoever should know."""
+        """Report the failure, where a subclass has someone to tell."""

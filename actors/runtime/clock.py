@@ -8,8 +8,8 @@ from fleet.raft.ids import Millis
 class SystemClock:
     """`fleet.interfaces.Clock` by the operating system. The wall clock stamps commands and nothing else.
 
-    The other one is Linux's monotonic clock that also counts the time for which the host was suspended:
-    no lease may outlast that.
+    `now_ms` is Linux's monotonic clock that includes time during which the host was suspended: no lease may
+    outlast a suspension.
     """
 
     def now_ms(self) -> Millis:

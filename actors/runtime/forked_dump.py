@@ -1,4 +1,4 @@
-"""Taking a big snapshot beside the event loop: a forked child has the state as of now, and encodes it."""
+"""Encodes a big snapshot off the event loop: a forked child holds the state as of now and encodes it."""
 
 import os
 import pickle
@@ -10,17 +10,17 @@ from contextlib import suppress
 from fleet.errors import FleetError
 
 CHILD_S_MAX = 600
-"""A child that takes longer hangs: on a lock, say, that another thread held when it was forked."""
+"""A child that takes longer hangs, for example on a lock that another thread held during the fork."""
 DONE, REFUSED = b"+", b"-"
-"""The first byte of what a child leaves, and the last that it writes: the rest is the state, or an error."""
+"""The first byte of a child's result, which it writes last; the rest is the state or an error."""
 
 
 class ForkedDump:
     """`fileno()` is readable when `take()` has the bytes.
 
-    The child runs in the one thread that forked, touches nothing but the state, and leaves without
-    cleaning up: store, sockets and other threads are the parent's. It keeps none of their descriptors, so
-    that a node which was killed finds its directory and its port free, though the child goes on.
+    The child runs only the thread that forked, touches only the state, and exits without cleaning up: store,
+    sockets and other threads belong to the parent. It closes their descriptors, so that a node that was
+    killed finds its directory and port free even while the child runs.
 
     Raises OSError where no child can be made: too little memory, too many descriptors or processes.
     """
@@ -47,17 +47,17 @@ class ForkedDump:
         os.close(child_end)
 
     def fileno(self) -> int:
-        """End of file: the child is gone, and its end of the pipe with it."""
+        """Readable at end of file: the child has exited, which closed its end of the pipe."""
         return self._end
 
     def is_done(self) -> bool:
-        """Whether `take` need not wait. A report of `fileno()` may be an old one, of an earlier child."""
+        """Whether `take` need not wait. A report of `fileno()` may be of an earlier child."""
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
         return bool(poll.poll(0))
 
     def take(self) -> bytes:
-        """Raises what encoding the state raised there; ChildProcessError where the child just ended."""
+        """The encoded state. Raises the child's error, or ChildProcessError if the child died."""
         try:
             self._reap()
             size = os.fstat(self._memory).st_size

@@ -32,7 +32,7 @@ Run nodes with `fleet start`; every other command asks a cluster, the one at --c
 
 
 class Commands(click.Group):
-    """Says what was asked for wrongly as the commands say their errors: as JSON where that is asked for."""
+    """Reports wrong usage as the commands report errors: as JSON with --json."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
         words = sys.argv[1:] if args is None else list(args)

@@ -1,4 +1,4 @@
-"""What every command of a client has: where to connect, how to print, how to end."""
+"""Common to all commands that ask a cluster: how to connect, print and exit."""
 
 import os
 import sys
@@ -36,7 +36,7 @@ OPTIONS = (
 
 
 class Desk:
-    """An open connection, and the way to answer."""
+    """An open connection, and the command's output."""
 
     def __init__(self, connection: fleet.Fleet, as_json: bool) -> None:
         self.fleet = connection
@@ -56,7 +56,7 @@ class Desk:
         self.show({**value, "revision": revision}, *before, f"{last} (revision {revision})")
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Nothing where JSON is wanted."""
+        """Print a table; nothing with --json."""
         if self.as_json:
             return
         if not sys.stdout.isatty():
@@ -73,14 +73,14 @@ class Desk:
         Console(highlight=False, markup=False).print(table)
 
     def know_group(self, name: str) -> Survey:
-        """So that a name that no group has is told at once."""
+        """A survey of the cluster. Raises: NoSuchGroup."""
         survey = self.fleet.survey()
         if name not in survey.group_names:
             raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
         return survey
 
     def know_data_group(self, name: str) -> GroupInfo:
-        """A group that somebody added; the cluster's own one is not to be removed or placed."""
+        """A group that was added; the cluster group cannot be removed or placed. Raises: NoSuchGroup."""
         if name == CLUSTER_GROUP:
             raise BadArguments(f"{name} is the cluster's own group: it is placed by the cluster, and stays")
         for info in self.fleet.groups():
@@ -89,7 +89,7 @@ class Desk:
         raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
 
     def note(self, text: str) -> None:
-        """For people who wait."""
+        """Print a remark on stderr; nothing with --json."""
         if not self.as_json:
             click.echo(text, err=True)
 

@@ -120,7 +120,7 @@ def _unheard(survey: Survey, groups: list[str], holders: Mapping[str, str]) -> F
 
 
 def _no_leader(survey: Survey, groups: list[str], voters: Mapping[str, str]) -> Finding:
-    """Groups whose voters are on the same nodes fare alike."""
+    """One finding for the groups whose voters are on the same nodes."""
     well = [name for name, state in voters.items() if state == RUNNING]
     needed = len(voters) // 2 + 1
     names = _group_names(groups)

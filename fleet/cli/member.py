@@ -50,9 +50,9 @@ def member() -> None:
 @click.argument("node")
 @client
 def remove_member(desk: Desk, name: str, node: str) -> None:
-    """Let go of GROUP's member on NODE, dead or alive.
+    """Remove GROUP's member on NODE, dead or alive.
 
-    If one is wanted there, another is brought in. Refused where too few of the others answer.
+    If the group belongs there, a new member replaces it. Refused if too few of the others answer.
     """
     survey = desk.know_group(name)
     revision = desk.fleet.remove_member(name, node)
@@ -60,6 +60,6 @@ def remove_member(desk: Desk, name: str, node: str) -> None:
     desk.changed(
         revision,
         {"group": name, "node": node, "removed": True, "wanted_there": again},
-        f"{name} has let go of its member on {node}"
-        + ("; as one is wanted there, another comes when the node answers" if again else ""),
+        f"{name} has removed its member on {node}"
+        + ("; as the group belongs there, a new one replaces it when the node answers" if again else ""),
     )

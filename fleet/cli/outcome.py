@@ -1,4 +1,4 @@
-"""How commands end: exit codes, and errors in words or as JSON on stderr."""
+"""Exit codes of commands, and errors in words or as JSON on stderr."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from fleet.errors import BadArguments, ConfigError, FleetError, OutcomeUnknown, 
 
 DONE, FAILED, USAGE, UNKNOWN, DEGRADED = range(5)
 INTERRUPTED = 130
-CODES = """Exit codes: 0 done, 1 a definite error, 2 asked for wrongly, 3 the outcome is unknown (look before
-you repeat it), 4 done, and what it shows is not well, 130 interrupted. Errors go to stderr."""
+CODES = """Exit codes: 0 done, 1 a definite error, 2 wrong usage, 3 the outcome is unknown (look before
+you repeat it), 4 done, but what it shows is not healthy, 130 interrupted. Errors go to stderr."""
 HINTS = {
     "NoSuchGroup": "`fleet group list` names those there are",
     "GroupExists": "choose another name, or say --exist-ok",
@@ -26,7 +26,7 @@ HINTS = {
     "NoMajority": "too few of its nodes run: `fleet doctor` names those to start",
     "Unavailable": "`fleet doctor` says what is missing",
 }
-"""What to do next at a shell, where the errors' own hints speak to programs."""
+"""What to do next at a shell; the errors' own hints are for programs."""
 
 
 def code_of(error: Exception) -> int:

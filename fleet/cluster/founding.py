@@ -55,11 +55,11 @@ GRACE_MS: Final = 500
 """How long a majority waits for the other seeds before it founds without them."""
 HELLO_MS: Final = 500
 HEARD_MS: Final = 3000
-"""A seed that was not heard for this long is taken for down: nobody waits for its turn."""
+"""A seed that was not heard for this long counts as down: its turn is skipped."""
 TURN_MS: Final = 1000
 """Between the turns of two seeds to propose, by name."""
 BALLOT_MS: Final = 2500
-"""A ballot that got no majority by then is given up. Also how long others leave a proposer alone."""
+"""A ballot without a majority by then is given up. Until then other seeds do not interfere."""
 RESEND_MS: Final = 200
 BACKOFF_MS: Final = 200
 JOIN_AFTER_MS: Final = 5000

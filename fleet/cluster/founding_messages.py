@@ -1,5 +1,4 @@
-"""What seeds say to each other while they found a cluster, what each keeps on its disk, and what they may
-be told. The founding itself is in `founding`."""
+"""The messages, events, durable records and outputs of the founding, which is in `founding`."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
-"""What a group needs next: one step, a pure function of what is wanted and what its leader sees.
+"""The next step that a group needs, as a pure function of its placement and its leader's status.
 
-Only the node of the group's leader acts, and through the leader's log: two of them cannot fight, for one
-of them cannot commit, and a step that was decided on older members is refused there (S65).
+Only the node of the group's leader acts, through the leader's log: of two such nodes one cannot commit, and
+a step that was decided on older members is refused (S65).
 """
 
 from collections.abc import Collection, Sequence
@@ -36,18 +36,18 @@ class Seen(Struct, frozen=True):
 
 
 class World(Struct, frozen=True):
-    """What the node that decides knows of the cluster."""
+    """What the deciding node knows of the cluster."""
 
     living: frozenset[MemberId] | None
     """Members whose node, with that disk, belongs to the cluster; None: not known, nobody is taken for
     dead."""
     reachable: frozenset[NodeName]
     staying: frozenset[NodeName]
-    """Nodes that are not about to leave: a leadership goes to no other."""
+    """Nodes that are not leaving: only they may lead."""
 
 
 class Host(Struct, frozen=True):
-    """Ask the node to make room for a member, then add that as a learner."""
+    """Let the node create a member, then add it as a learner."""
 
     node: NodeName
 
@@ -61,7 +61,7 @@ class Remove(Struct, frozen=True):
 
 
 class Demote(Struct, frozen=True):
-    """A voter that should only learn."""
+    """Make a voter a learner."""
 
     member: MemberId
 
@@ -72,14 +72,14 @@ class Transfer(Struct, frozen=True):
 
 Step: TypeAlias = Host | Promote | Demote | Remove | Transfer
 CAUGHT_UP_MAX = 1000
-"""A member this many entries behind the commit index is not given a role."""
+"""A member further behind the commit index, in entries, is neither promoted nor made leader."""
 
 
 def next_step(wanted: Wanted, seen: Seen, world: World) -> Step | None:
-    """In this order: let go of who is dead, make voters of who has caught up, bring in who is missing,
-    let go of who is not wanted, hand the leadership to where it belongs.
+    """In this order: remove dead members, promote learners that have caught up, add missing members, remove
+    members that do not belong there, transfer the leadership to the desired leader.
 
-    A member is let go only while enough others answer; the leader itself checks that once more.
+    A member is removed only while enough others answer; the leader checks that again.
     """
     return (
         _drop_dead(seen, world)
@@ -91,7 +91,7 @@ def next_step(wanted: Wanted, seen: Seen, world: World) -> Step | None:
 
 
 def _drop_dead(seen: Seen, world: World) -> Step | None:
-    """Members of purged nodes and of wiped disks: nobody new comes to such a node before (RF19)."""
+    """Members of purged nodes and wiped disks; no new member comes to such a node before (RF19)."""
     if world.living is None:
         return None
     for seat in seen.seats:
@@ -110,7 +110,7 @@ def _promote(wanted: Wanted, seen: Seen, world: World) -> Step | None:
 
 
 def _learning(wanted: Wanted, seen: Seen) -> list[Seat]:
-    """Learners that are to vote."""
+    """Learners that should become voters."""
     return [seat for seat in seen.seats if not seat.votes and node_of(seat.member) in wanted.voters]
 
 
@@ -122,7 +122,7 @@ def _grows_by_two(wanted: Wanted, seen: Seen, world: World) -> bool:
 
 
 def _bring_in(wanted: Wanted, seen: Seen, world: World) -> Step | None:
-    """One newcomer learns at a time, or two that are to be promoted together."""
+    """One new member learns at a time, or two that are to be promoted together."""
     learning = sum(seat.responsive for seat in _learning(wanted, seen))
     if learning >= (2 if _grows_by_two(wanted, seen, world) else 1):
         return None

@@ -1,8 +1,8 @@
-"""How the groups that are led from one node are brought to where they are wanted, step by step.
+"""Reconciles the groups led from one node with their placement, one membership change at a time.
 
-One open question a group: how is it, then the step that `fleet.cluster.healing` names. It goes on at once
-after a step that was done, and else by rounds. `step(now, event)` takes what happened, and returns what is to
-be done: questions, each with a token that comes back with its answer.
+Each group has one request open: for its status, then for the step that `fleet.cluster.healing` names. A group
+continues at once after a step that succeeded, otherwise in the next round. `step(now, event)` takes an event
+and returns the requests to be made, each with a token that its answer repeats.
 """
 
 from collections.abc import Callable
@@ -29,20 +29,20 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, disk_of, node_of
 
 GIVE_UP_MS: Final[Millis] = 5000
-"""A step that was not answered by then is asked again."""
+"""A request without an answer is repeated after this."""
 AGAIN_MS: Final[Millis] = 20
 """A step that could not be done yet (a learner that still lags) is tried again after this."""
 MOVES_MAX: Final = 8
-"""Groups that bring somebody in at a time: catching up costs disk and network."""
+"""Groups that add a member at the same time: catching up costs disk and network."""
 EVERY_ROUNDS: Final = 10
-"""So often every group is looked at even if nothing seems to have changed."""
+"""Every so many rounds every group is checked, even if nothing seems to have changed."""
 SILENT_ROUNDS: Final = 3
-"""A learner that says nothing for so long is looked for; one that was just added has had no time."""
+"""A learner that is silent for so many rounds is looked for on its node; a new one had no time yet."""
 FOUNDERS_MS: Final[Millis] = 10_000
-"""A founder of the cluster may take so long to say that it is there before it is taken for a stranger."""
+"""How long a founder of the cluster may take to join before it counts as unknown."""
 
 
-# -- what happened ---------------------------------------------------------------------------------
+# -- events ---------------------------------------------------------------------------------
 
 
 class Leads(Struct, frozen=True):
@@ -60,17 +60,17 @@ class LeadsNoMore(Struct, frozen=True):
 
 
 class GroupChanged(Struct, frozen=True):
-    """Something that the cluster's state says of the group is new."""
+    """The group's record in the cluster's state has changed."""
 
     number: int
 
 
 class AnyChanged(Struct, frozen=True):
-    """Nodes came, went or changed: any group may need a step."""
+    """Nodes joined, left or changed: any group may need a step."""
 
 
 class Look(Struct, frozen=True):
-    """All that changed has been told, or the time of a `WakeIn` is over."""
+    """All changes have been reported, or the time of a `WakeIn` is over."""
 
 
 class Round(Struct, frozen=True):
@@ -78,7 +78,7 @@ class Round(Struct, frozen=True):
 
 
 class StatusTold(Struct, frozen=True):
-    """A group as the member on this node tells it, and what the node knows of the cluster at that time."""
+    """A group's status by the member on this node, and what the node knows of the cluster at that time."""
 
     token: int
     leads: bool
@@ -114,7 +114,7 @@ class StepDone(Struct, frozen=True):
 
 
 class StepRefused(Struct, frozen=True):
-    """`retry`: it may succeed soon, with nobody's help."""
+    """`retry`: it may succeed soon, without help."""
 
     token: int
     why: str
@@ -122,7 +122,7 @@ class StepRefused(Struct, frozen=True):
 
 
 class AnswerUseless(Struct, frozen=True):
-    """Not an answer to what was asked."""
+    """The answer does not fit the request."""
 
     token: int
 
@@ -131,7 +131,7 @@ Answer: TypeAlias = StatusTold | RoomMade | MembersTold | StepDone | StepRefused
 Event: TypeAlias = Leads | LeadsNoMore | GroupChanged | AnyChanged | Look | Round | Answer
 
 
-# -- what is to be done ----------------------------------------------------------------------------
+# -- effects ----------------------------------------------------------------------------
 
 
 class Admit(Struct, frozen=True):
@@ -142,7 +142,7 @@ class Admit(Struct, frozen=True):
 
 
 class AskStatus(Struct, frozen=True):
-    """Ask the group's member on this node how it is."""
+    """Ask the group's member on this node for its status."""
 
     token: int
     number: int
@@ -199,12 +199,12 @@ Effect: TypeAlias = AskStatus | AskChange | AskForRoom | AskForMembers | NoteCon
 
 @dataclass(slots=True)
 class Open:
-    """The open question of a group."""
+    """The open request of a group."""
 
     number: int
     since: Millis
     moves: bool
-    """Whether somebody is being brought in."""
+    """Whether a member is being added."""
     about: MemberId
     """Whom its node is asked for, "" where that is not the question."""
 
@@ -217,9 +217,9 @@ class Reconciliation:
         self.questions: dict[int, Open] = {}
         """By token."""
         self.asked: set[int] = set()
-        """Groups with an open question."""
+        """Groups with an open request."""
         self.unsettled: dict[int, None] = {}
-        """Groups that may need a step, the longest waiting first."""
+        """Groups that may need a step, in the order of waiting."""
         self.rounds = 0
         self.is_waking = False
         self.silent: dict[int, dict[MemberId, int]] = {}
@@ -230,7 +230,7 @@ class Reconciliation:
         self._effects: list[Effect] = []
 
     def step(self, now: Millis, event: Event) -> list[Effect]:
-        """What is to be done now, in this order."""
+        """Effects of the current step, in order."""
         self._table[type(event)](self, now, event)
         effects, self._effects = self._effects, []
         return effects
@@ -264,7 +264,7 @@ class Reconciliation:
         self._look(now)
 
     def _look(self, now: Millis) -> None:
-        """Ask of every group that may need a step, and is not asked of already."""
+        """Ask for the status of every group that may need a step and has no open request."""
         self.is_waking = False
         for number in list(self.unsettled):
             if number not in self.asked:
@@ -277,7 +277,7 @@ class Reconciliation:
             self.unsettled.setdefault(number)
 
     def _again(self, number: int) -> None:
-        """Soon, once for all that wait for it."""
+        """Wake up soon, once for all groups that wait for it."""
         self._notice(number)
         if not self.is_waking:
             self.is_waking = True

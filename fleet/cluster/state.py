@@ -1,4 +1,4 @@
-"""The cluster group's data: which nodes there are, which groups, and which groups are going away.
+"""The cluster group's data: the nodes, the groups, and the groups that are being removed.
 
 The single source of truth of a fleet, itself one replicated group (raft_fleet's `RaftFleet.Cluster`).
 Commands refuse with an error of `fleet.errors` as the value of a Reject; nothing here reads a clock.
@@ -43,13 +43,13 @@ LEAVING: Final = "leaving"
 class NodeRecord(Struct, frozen=True, array_like=True):
     name: NodeName
     incarnation: str
-    """Of its disk: the same name with another one is another node."""
+    """The incarnation of its disk: the same name with another disk is another node."""
     zone: str
     address: str
     weight: float
     state: str
     reports: dict[NodeName, int] = {}
-    """Who has not reached it for the purge window, and the log time of saying so (ms)."""
+    """Nodes that have not reached it for the purge window, and the log time of their reports (ms)."""
     rev: Index = 0
 
 
@@ -60,18 +60,18 @@ class GroupInfo(Struct, frozen=True, array_like=True):
     replicas: int
     data_class: bytes
     config: GroupConfig
-    """In force, as far as its leader's node has told."""
+    """The settings in force, as last reported by its leader's node."""
     initial: tuple[tuple[MemberId, str], ...]
-    """Members that it begins with, and the addresses of their nodes; the first should lead."""
+    """The founding members and the addresses of their nodes; the first should lead."""
     pinned: tuple[NodeName, ...] = ()
-    """Where its members live by order; () for where the placement says."""
+    """The nodes that it is pinned to; (): placed by the placement."""
     rev: Index = 0
     leader: NodeName = NodeName("")
-    """Where an operator wants it led, as long as a member is wanted there; "" for the first node."""
+    """The node that an operator prefers as leader, while a member belongs there; "" for the first node."""
     config_index: Index = 0
-    """The group had this `config` at this index of its own log; 0: since its creation."""
+    """The index of the group's own log as of which `config` is known; 0: since its creation."""
     founding_config: GroupConfig | None = None
-    """The one that it began with, as in entry 1 of its log; None: it is `config` still."""
+    """The settings in entry 1 of its log; None: the same as `config`."""
 
 
 class RemovedGroup(Struct, frozen=True, array_like=True):
@@ -83,7 +83,7 @@ class RemovedGroup(Struct, frozen=True, array_like=True):
 
 
 class View(Struct, frozen=True, array_like=True):
-    """What changed after a revision: enough to bring an older view up to `rev`."""
+    """The changes after a revision, which bring an older view up to `rev`."""
 
     rev: Index
     nodes: tuple[NodeRecord, ...]
@@ -94,11 +94,11 @@ class View(Struct, frozen=True, array_like=True):
     settled_removals: tuple[Index, ...]
     purge_after_ms: int
     whole: bool
-    """Everything, not only what changed: forget what is not in it."""
+    """Whether this is the complete state: what is missing from it is gone."""
     cluster_leader: NodeName = NodeName("")
     """As `GroupInfo.leader`, of the cluster's own group."""
     purge_after_rev: Index = 0
-    """When `purge_after_ms` was said; 0: never."""
+    """When `purge_after_ms` was set; 0: never."""
 
 
 def sites(nodes: Iterable[NodeRecord]) -> list[Site]:
@@ -130,7 +130,7 @@ def wanted_nodes(group: GroupInfo, nodes: Iterable[NodeRecord]) -> tuple[NodeNam
 
 
 def cluster_voters(nodes: Iterable[NodeRecord]) -> tuple[NodeName, ...]:
-    """Which nodes vote in the cluster group: an odd number, at most five, spread over zones."""
+    """The nodes that vote in the cluster group: an odd number, at most five, spread over zones."""
     able = [replace(node, weight=1.0) for node in nodes if node.state != LEAVING]
     chosen = [Site(node.name, node.zone, 1.0) for node in able]
     count = min(VOTERS_MAX, len(chosen))
@@ -156,13 +156,13 @@ class Cluster(Data):
     purge_after_rev: Index = 0
     cluster_leader: NodeName = NodeName("")
     oldest_rev: Index = 0
-    """Changes before this were forgotten: an older view gets everything."""
+    """Changes before this were forgotten: an older view gets the complete state."""
 
     # -- nodes -------------------------------------------------------------------------------------
 
     @command
     def join(self, name: str, incarnation: str, zone: str, address: str, weight: float, state: str) -> Index:
-        """A node is here, for the first time, again, or at another address. Answers the revision."""
+        """Add a node, or update one that returns or has another address. Returns the revision."""
         if state not in (ACTIVE, INACTIVE):
             refuse(BadArguments(f"a node joins {ACTIVE} or {INACTIVE}, not {state!r}"))
         node = NodeName(name)
@@ -177,7 +177,7 @@ class Cluster(Data):
 
     @command
     def set_state(self, name: str, state: str) -> None:
-        """Activate a node, or let it leave. Both may be repeated."""
+        """Activate a node, or let it leave. Idempotent."""
         node = self._node(name)
         if state not in (ACTIVE, INACTIVE, LEAVING):
             refuse(BadArguments(f"no such state of a node: {state!r}"))
@@ -188,7 +188,7 @@ class Cluster(Data):
 
     @command
     def left(self, name: str, incarnation: str) -> None:
-        """A leaving node has no member any more."""
+        """Remove a leaving node that has no members any more."""
         node = self.nodes.get(NodeName(name))
         if node is None or node.incarnation != incarnation:
             return
@@ -198,9 +198,9 @@ class Cluster(Data):
 
     @command
     def report(self, reporter: str, target: str, incarnation: str, unreachable: bool) -> bool:
-        """`reporter` has not reached `target` for the purge window, or reaches it again.
+        """Report that `reporter` has not reached `target` for the purge window, or reaches it again.
 
-        Answers whether the target was purged by this: when a majority of this group's voters say so. A
+        Returns whether this purged the target, which takes reports of a majority of this group's voters. A
         minority cannot commit its reports at all (W3).
         """
         node = self.nodes.get(NodeName(target))
@@ -223,7 +223,7 @@ class Cluster(Data):
 
     @command
     def purge(self, name: str) -> None:
-        """An operator's word that the node will not come back as it was."""
+        """Remove a node whose disk is gone for good, as an operator declares."""
         node = self._node(name)
         if not self._others_active(node.name):
             refuse(Unavailable("there is no other active node: the cluster would end", node=name))
@@ -265,7 +265,7 @@ class Cluster(Data):
         config: GroupConfig,
         pinned: tuple[str, ...] = (),
     ) -> GroupInfo:
-        """A group with members on as many of the wanted nodes as there are; the others come later."""
+        """Add a group, with members on those wanted nodes that exist; the others are added later."""
         if not name or name == CLUSTER_GROUP:
             refuse(BadArguments(f"no group may be called {name!r}"))
         if replicas < 1:
@@ -293,7 +293,7 @@ class Cluster(Data):
 
     @command
     def remove_group(self, name: str) -> None:
-        """Its members stop and their data goes, on every node; until then the name is not given again."""
+        """Remove a group: its members stop, their data is deleted on every node, then its name is free."""
         group = self._group(name)
         del self.groups[name]
         self.gone_groups[name] = ctx.index
@@ -303,7 +303,7 @@ class Cluster(Data):
 
     @command
     def cleaned(self, uids: tuple[Index, ...], node: str) -> None:
-        """`node` holds nothing of the removed groups any more."""
+        """Note that `node` holds no member of these removed groups any more."""
         for uid in uids:
             self._cleaned(uid, NodeName(node))
 
@@ -331,8 +331,8 @@ class Cluster(Data):
 
     @command
     def pin_group(self, name: str, nodes: tuple[str, ...], replicas: int = 0) -> GroupInfo:
-        """Let it live on these nodes, the first one leading; on none: as many as now, placed like any other.
-        What was said before of who leads it no longer holds. `replicas`: how many from now on; 0: as now."""
+        """Pin the group to these nodes, the first one leading; to none: unpin it, with as many replicas as
+        now. Ends a preference for a leader. `replicas`: how many from now on; 0: as now."""
         group = self._group(name)
         names = tuple(dict.fromkeys(self._node(node).name for node in nodes))
         wanted = replicas or group.replicas
@@ -345,8 +345,8 @@ class Cluster(Data):
 
     @command
     def note_config(self, name: str, uid: Index, config: GroupConfig, index: Index) -> None:
-        """The group's own log has put this configuration in force, which held at `index` of it. News that is
-        older than what is known, or about another group of the name, changes nothing."""
+        """Note the configuration that the group's own log put in force, as of its `index`. Ignored if older
+        than what is known, or about another group of the name."""
         group = self.groups.get(name)
         if group is None or group.uid != uid or index <= group.config_index:
             return
@@ -357,8 +357,8 @@ class Cluster(Data):
 
     @command
     def prefer_leader(self, name: str, node: str) -> str:
-        """Let the group be led from `node` as long as a member is wanted there and answers; from "": from
-        where the placement says. Answers what held before."""
+        """Prefer `node` as leader while a member belongs there and answers; "": the placement chooses.
+        Returns the former preference."""
         wish = self._node(node).name if node else NodeName("")
         nodes, is_own = self.nodes.values(), name == CLUSTER_GROUP
         wanted = cluster_voters(nodes) if is_own else wanted_nodes(self._group(name), nodes)
@@ -374,7 +374,7 @@ class Cluster(Data):
 
     @command
     def set_purge_after(self, milliseconds: int, as_founder: bool = False) -> None:
-        """How long a node may be unreachable. What a founder says counts only while nobody has said it."""
+        """Set how long a node may be unreachable. A founder's value counts only if none was set before."""
         if as_founder and self.purge_after_rev:
             return
         if milliseconds < 1000:
@@ -388,7 +388,7 @@ class Cluster(Data):
         return group
 
     def _trim(self, forgotten: dict[NodeName, Index] | dict[str, Index] | dict[Index, Index]) -> None:
-        """Keep the newest; whoever saw less than what goes now must be told everything."""
+        """Keep the newest; older views then need the complete state."""
         while len(forgotten) > GONE_KEPT_MAX:
             oldest = next(iter(forgotten))
             self.oldest_rev = max(self.oldest_rev, forgotten.pop(oldest))  # type: ignore[call-overload]
@@ -397,7 +397,7 @@ class Cluster(Data):
 
     @query
     def view(self, since: Index) -> View:
-        """What changed after `since`. Its `rev` is for the asker to fill in: where its member stands."""
+        """The changes after `since`. The caller fills in `rev`: the applied index of its member."""
         whole = since < self.oldest_rev or since == 0
         seen = 0 if whole else since
         return View(

@@ -1,7 +1,8 @@
-"""Members of one node that no leader has added: room was made for them, and whoever asked died or wants none.
+"""Hosted members that no leader has added to the configuration: the leader that asked for them died or
+changed its plan.
 
-Such a member asks its group to let it in. Then it is a member like any other, which is made a voter or let go
-of: it leaves on committed proof, and never because nobody spoke to it.
+Such a member asks its group to add it. Then it is a member like any other, to be promoted or removed: it
+leaves on committed proof only, never because no message reached it.
 """
 
 from typing import Final, TypeAlias
@@ -11,7 +12,7 @@ from msgspec import Struct
 from fleet.raft.ids import Index, Millis
 
 UNJOINED_MS: Final[Millis] = 5000
-"""Whoever is to be added hears of its leader sooner."""
+"""A member that is about to be added hears of its leader sooner."""
 
 
 class Waiting(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What a node knows of the fleet: the cluster group's state, followed by increments from its own replica."""
+"""A node's copy of the cluster group's state, kept current by increments from its own replica."""
 
 from dataclasses import dataclass, field
 
@@ -21,8 +21,7 @@ from fleet.raft.ids import Index, NodeName
 
 @dataclass(slots=True)
 class ClusterView:
-    """Never newer than what is committed, and perhaps older: what is decided from it is refused when it
-    no longer holds."""
+    """May be older than the committed state: decisions from it are refused if they no longer hold."""
 
     rev: Index = 0
     nodes: dict[NodeName, NodeRecord] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Handlers that are the same in every role, and the rules about terms that come before all others."""
+"""Handlers that are the same in every role, and the rules about terms, which apply first."""
 
 from zlib import crc32
 
@@ -28,13 +28,13 @@ from fleet.raft.transitions import (
 )
 
 SNAPSHOT_RETRY_MS_MAX = 60_000
-"""A snapshot that failed again and again is tried this often."""
+"""The longest delay between attempts at a snapshot that keeps failing."""
 OF_A_TERM = frozenset((AppendEntries, AppendReply))
-"""In the current term nothing speaks against these, the most frequent ones."""
+"""The most frequent messages; in the current term they need no further checks."""
 
 
 def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
-    """The rules about terms (Raft 5.1). False: the message has been dealt with, or is for nobody here."""
+    """The rules about terms (Raft 5.1). False: the message is handled already, or is not for this member."""
     if message.dst != core.id or message.src == core.id or core.removed or core.conflict:
         return False
     kind = type(message)
@@ -59,7 +59,7 @@ def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
 
 
 def answer_old_term(core: CoreState, message: PeerMessage) -> None:
-    """Tell whoever still leads or campaigns in an old term that it is over."""
+    """Tell a sender that still leads or campaigns in an old term about the current one."""
     kind = type(message)
     if type(message) is AppendEntries or type(message) is InstallSnapshot:
         core.send_durably(AppendReply(core.term, core.id, message.src, False, 0, 0, 0, 0, 0))
@@ -70,7 +70,7 @@ def answer_old_term(core: CoreState, message: PeerMessage) -> None:
 
 
 def on_pre_vote(core: CoreState, role: Role, m: PreVote) -> None:
-    """Granted if an election in `m.term` would be: nothing is promised by it, nothing is remembered."""
+    """Granted if a vote in `m.term` would be. It promises nothing and changes no state."""
     granted = m.term > core.term and not is_loyal(core) and core.log.is_behind(m.last_index, m.last_term)
     if granted:
         core.send(PreVoteReply(m.term, core.id, m.src, True))
@@ -83,8 +83,8 @@ def on_removed(core: CoreState, role: Role, m: Removed) -> None:
 
 
 def on_stranger(core: CoreState, role: Role, m: Stranger) -> None:
-    """What it promised, it promised to leaders whose changes were lost. Whoever heard from one that knows
-    it is no stranger any more, however late this arrives."""
+    """Leave: the change that added this member was lost. Ignored if this is late and a leader that knows the
+    member has been heard since."""
     is_as_it_was = (m.last_index, m.last_term) == (core.log.last_index, core.log.last_term)
     if is_as_it_was and not is_loyal(core):
         leave_group(core)

@@ -22,7 +22,7 @@ def decode_messages(data: bytes) -> tuple[PeerMessage, ...]:
 
 
 def read_messages(data: bytes) -> tuple[PeerMessage, ...]:
-    """Messages of another process: in form, and such as a member sends them.
+    """Decode messages of another process, and check what a member would never send.
 
     Raises `msgspec.MsgspecError`, RecursionError or ValueError.
     """

@@ -1,4 +1,4 @@
-"""What a group's members agree on besides its data: timing, limits, lease. Replicated, changed by commit."""
+"""Settings that a group's members agree on: timing, limits, leases. Replicated, and changed by a commit."""
 
 from collections.abc import Iterator
 
@@ -8,27 +8,31 @@ from fleet.errors import ConfigError
 from fleet.raft.ids import Millis
 
 CARRIED_BYTES_MAX = 32 << 20
-"""What one message may carry: with all that is around it, it still fits a frame of a link."""
+"""The largest payload of one message; with its envelope it still fits a frame of a link."""
 
 
 class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Settings of one group, the same on every member from the log index where they were committed.
 
-    Raises ConfigError on construction for what cannot be, or when two of them contradict each other.
+    Times are in milliseconds, sizes in bytes. Raises ConfigError on construction for values that are out of
+    range or contradict each other.
     """
 
     heartbeat_ms: Millis = 100
+    """How often a leader sends heartbeats."""
     election_ms: Millis = 1000
     """A follower campaigns after hearing nothing for a random time in [1x, 2x) of this."""
     announce_commits: bool = False
-    """Tell followers of a commit at once, also when nothing else is to be sent: for a group whose
+    """Tell followers of each commit at once, even when there is nothing else to send: for groups whose
     followers are read. Costs up to two more messages a follower and command."""
     lease_reads: bool = False
+    """Whether a leader answers reads under a lease, without asking its followers; trusts clock rates."""
     clock_drift_margin_ms: Millis = 200
     """A lease ends this much earlier than the election timeout that protects it."""
     storage_timeout_ms: Millis = 2000
     """A leader whose write takes longer than this steps down: its disk hangs."""
     transfer_timeout_ms: Millis = 1000
+    """How long the target of a transfer may take before the leader gives it up."""
     batch_entries_max: int = 1024
     batch_bytes_max: int = 1 << 20
     """One AppendEntries carries at most this many entries and about this many payload bytes."""
@@ -36,25 +40,30 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Appends in flight to one follower."""
     uncommitted_max: int = 8192
     uncommitted_bytes_max: int = 64 << 20
-    """Beyond either of these a leader answers Overloaded instead of appending; also when the log has become
-    longer than 8 x `snapshot_ceiling_bytes` since the last snapshot, because none can be taken."""
+    """Limits on entries and bytes that are not committed yet. Beyond either a leader answers Overloaded
+    instead of appending; also when the log has grown by 8 x `snapshot_ceiling_bytes` since the last
+    snapshot, because none can be taken."""
     snapshot_factor: float = 10.0
     snapshot_floor_bytes: int = 1 << 20
     snapshot_ceiling_bytes: int = 64 << 20
-    """A snapshot is due when the log since the last one exceeds factor x its size, kept within these."""
+    """A snapshot is due when the log since the last one exceeds `snapshot_factor` times its size, but no
+    sooner than the floor and no later than the ceiling."""
     snapshot_chunk_bytes: int = 256 << 10
+    """Bytes of a snapshot in one message."""
     log_tail: int = 1000
     log_tail_bytes: int = 16 << 20
-    """At most so many entries, of so many bytes, are kept behind a snapshot, so that a slow follower need
-    not be sent the snapshot."""
+    """Limits on the entries, and their bytes, that are kept behind a snapshot, so that a slow follower does
+    not need the snapshot."""
     session_ttl_ms: Millis = 3_600_000
-    """Log time after which a session that was not used is forgotten."""
+    """Log time after which an unused session is forgotten."""
     sessions_max: int = 10_000
+    """Beyond it, the session that was unused for longest is forgotten."""
     session_bytes_max: int = 16 << 20
     sessions_bytes_max: int = 32 << 20
-    """Results that one session, and all of them together, keep until the client acknowledges them. Beyond
-    it the oldest are forgotten: a command sent again is not executed again, but its result is not known."""
+    """Limits on the bytes of unacknowledged results, of one session and of all. Beyond them the oldest are
+    forgotten: a command that is sent again is not executed again, but its result is lost."""
     command_bytes_max: int = 1 << 20
+    """The largest encoded command."""
 
     def __post_init__(self) -> None:
         problem = next(self._problems(), None)
@@ -98,7 +107,7 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 KINDS = {"announce_commits": ("bool",), "lease_reads": ("bool",), "snapshot_factor": ("float", "int")}
-"""All others are int. What is of another type here would be refused by whoever receives it."""
+"""All others are int. Values of other types would be refused by their receivers."""
 LEAST = {
     "heartbeat_ms": 5,
     "election_ms": 50,
@@ -114,8 +123,8 @@ LEAST = {
     "command_bytes_max": 1024,
     "snapshot_factor": 1,
 }
-"""What is not here may be 0. A round trip and a sync take milliseconds: a session or an election that is
-over sooner never gets anything done."""
+"""Others may be 0. A round trip and a sync take milliseconds: a session or an election that ends sooner never
+achieves anything."""
 NUMBER_MAX = (1 << 53) - 1
 HOUR_MS = 3_600_000
 MOST = dict.fromkeys(

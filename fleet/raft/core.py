@@ -21,7 +21,7 @@ from fleet.raft.table import dispatch
 from fleet.raft.transitions import note_committed
 
 APPLY_MAX: Final = 4096
-"""Entries handed out for applying in one Ready: other groups of the node want their turn."""
+"""Entries handed out for applying in one Ready, so that other groups of the node get their turn."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Core(CoreState):
     """One member's consensus, as its driver sees it."""
 
     is_settled: bool = False
-    """Nothing happened since `take_ready` had looked at everything."""
+    """Whether nothing has happened since the last `take_ready`."""
 
     def step(self, now: Millis, event: PeerMessage | LocalEvent) -> None:
         """Take one event. `now` is milliseconds on a clock that never goes back."""
@@ -39,7 +39,7 @@ class Core(CoreState):
         dispatch(self, event)
 
     def take_ready(self) -> Ready | None:
-        """What is to be done since the last call, None for nothing. See `Ready` for the order."""
+        """What has to be done since the last call; None for nothing. See `Ready` for the order."""
         if self.is_settled:
             return None
         if type(self.role) is Leader:
@@ -63,8 +63,8 @@ class Core(CoreState):
         return ready
 
     def _release(self, ready: Ready) -> None:
-        """What promises nothing that is still to be written leaves at once: a heartbeat's answer does not
-        wait for a write that takes long."""
+        """Send messages at once whose promises are durable already: the answer to a heartbeat does not wait
+        for a long write."""
         messages, ready.send_after = ready.send_after, []
         for message in messages:
             if self.writes and not is_kept_already(self, message):
@@ -112,5 +112,5 @@ class Core(CoreState):
         return self.bytes_since_snapshot > due * (1 + self._delay_of_snapshot(taken_at))
 
     def _delay_of_snapshot(self, taken_at: Index) -> float:
-        """0 to 0.5, another one for each member: not all of a group are to write theirs at once."""
+        """0 to 0.5, different for each member, so that a group's members do not all write at once."""
         return crc32(f"{self.id} {taken_at}".encode()) / (1 << 33)

@@ -12,17 +12,17 @@ from fleet.raft.ids import Index, MemberId, Millis, SessionId, Term
 
 
 class Noop(Struct, frozen=True, array_like=True, tag=0, gc=False):
-    """What a new leader appends: committing it commits everything before it (Raft 5.4.2, 8)."""
+    """A new leader's first entry: committing it commits everything before it (Raft 5.4.2, 8)."""
 
 
 class Founded(Struct, frozen=True, array_like=True, tag=1, gc=False):
     """Entry 1 of every group, the same on every founder: the founders are its voters.
 
-    It is as if an earlier leader had committed it, so every founder may begin with it on its own.
+    It counts as committed by an earlier leader, so every founder may start with it independently.
     """
 
     member: MemberId
-    """The first founder: it asks for the leadership at once."""
+    """The first founder, which campaigns at once."""
     address: str
     config: GroupConfig
     others: tuple[tuple[MemberId, str], ...] = ()
@@ -33,12 +33,12 @@ class SessionOpened(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """The id of a client's session is made from the index of this entry."""
 
     client: str
-    """Whose session: a name drawn by the client, so that a repeated request finds the first one's id."""
+    """A name drawn by the client, so that a repeated request finds the session of the first."""
     wall_ms: Millis
 
 
 class SessionClosed(Struct, frozen=True, array_like=True, tag=9, gc=False):
-    """The client has left: what was kept for it is of no use any more."""
+    """The client has closed: its session and results are dropped."""
 
     client: str
     wall_ms: Millis
@@ -49,11 +49,11 @@ class Command(Struct, frozen=True, array_like=True, tag=3, gc=False):
 
     session: SessionId
     seq: int
-    """From 1, one by one within the session: executed in this order, once."""
+    """From 1, consecutive within the session; commands are executed in this order, once."""
     acked: int
-    """The client has every result up to this `seq`, or has given up on it: they may be forgotten."""
+    """The client needs no result up to this `seq`: they may be forgotten."""
     wall_ms: Millis
-    """The leader's wall clock at the proposal; `ctx.now`, made never to go back, comes from it."""
+    """The leader's wall clock at the proposal. `ctx.now` comes from it, and never goes back."""
     payload: bytes
 
 
@@ -71,13 +71,13 @@ class MemberPromoted(Struct, frozen=True, array_like=True, tag=5, gc=False):
 
 
 class MemberDemoted(Struct, frozen=True, array_like=True, tag=8, gc=False):
-    """A voter becomes a learner: it goes on receiving the log."""
+    """A voter becomes a learner: it still receives the log."""
 
     member: MemberId
 
 
 class MemberRemoved(Struct, frozen=True, array_like=True, tag=6, gc=False):
-    """A voter or learner leaves, for good: its id is never used again."""
+    """A voter or learner leaves for good: its id is never reused."""
 
     member: MemberId
 
@@ -105,7 +105,7 @@ MEMBERSHIP_BODIES = (Founded, MemberAdded, MemberPromoted, MemberDemoted, Member
 
 
 class Entry(Struct, frozen=True, array_like=True, gc=False):
-    """One position of the log. `(term, index)` says which entry it is, everywhere and forever."""
+    """One position of the log. `(term, index)` identifies an entry, on every member and for ever."""
 
     term: Term
     index: Index
@@ -113,13 +113,12 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
 
 
 class HardState(Struct, frozen=True, array_like=True, gc=False):
-    """What a member promised; durable before anybody is told (Raft figure 2, persistent state)."""
+    """A member's promises, durable before any message depends on them (Raft figure 2, persistent state)."""
 
     term: Term = 0
     vote: MemberId | None = None
     commit: Index = 0
-    """No promise: the commit index as of some write, so that committed entries are known as such after a
-    restart."""
+    """The commit index as of some write, so that a restarted member knows committed entries; no promise."""
 
 
 class Members(Struct, frozen=True, array_like=True):
@@ -128,9 +127,9 @@ class Members(Struct, frozen=True, array_like=True):
     voters: tuple[MemberId, ...] = ()
     learners: tuple[MemberId, ...] = ()
     addresses: dict[MemberId, str] = {}
-    """Where each member's node listens: a hint for whoever never heard of that node."""
+    """Where each member's node listens: a hint for nodes that do not know it."""
     removed: tuple[MemberId, ...] = ()
-    """The last ones that left: proof for a member that missed its own removal."""
+    """The most recently removed members: proof for one that missed its own removal."""
 
     @property
     def everyone(self) -> tuple[MemberId, ...]:
@@ -150,10 +149,10 @@ class SnapshotMeta(Struct, frozen=True, array_like=True):
 
 
 PAYLOAD_OVERHEAD = 32
-"""Bytes an entry costs besides a command's payload: counted in every limit on bytes."""
+"""Bytes that an entry takes besides a command's payload; counted in every limit on bytes."""
 
 
 def size_of(entry: Entry) -> int:
-    """About how many bytes an entry takes in a message, in memory and on disk."""
+    """Approximate number of bytes of an entry in a message, in memory and on disk."""
     body = entry.body
     return PAYLOAD_OVERHEAD + (len(body.payload) if type(body) is Command else 0)

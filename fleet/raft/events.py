@@ -1,6 +1,6 @@
-"""What a member's own node tells its core: time, completions of the store, and requests.
+"""Events from a member's own node: time, completions of the store, and requests.
 
-A request carries a `token` of the driver's choosing; the answer in `Ready` repeats it.
+A request carries a `token` that the driver chooses; the answer in `Ready` repeats it.
 """
 
 from typing import TypeAlias
@@ -28,7 +28,7 @@ class Persisted(Struct, frozen=True, gc=False):
 
 
 class SnapshotTaken(Struct, frozen=True, gc=False):
-    """The bytes of the state as it was when `Ready.take_snapshot` asked for it."""
+    """The encoded state as of `Ready.take_snapshot`."""
 
     index: Index
     data: bytes
@@ -41,7 +41,7 @@ class SnapshotStored(Struct, frozen=True, gc=False):
 
 
 class SnapshotFailed(Struct, frozen=True, gc=False):
-    """The state could not be encoded or stored; asked for again after a while, a longer one each time."""
+    """The state could not be encoded or stored. The core asks again, after a delay that grows."""
 
 
 class SnapshotLost(Struct, frozen=True, gc=False):
@@ -58,11 +58,11 @@ class Propose(Struct, frozen=True, gc=False):
 
 
 class Query(Struct, frozen=True, gc=False):
-    """Say when a linearizable read may be executed."""
+    """Ask when a linearizable read may be executed."""
 
     token: int
     lease: bool = True
-    """False: the lease ended while the read was executed; confirm by a round."""
+    """False: the lease ended during the read; confirm by a round of heartbeats."""
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -73,7 +73,7 @@ class Change(Struct, frozen=True, gc=False):
 
 
 class Transfer(Struct, frozen=True, gc=False):
-    """Hand the leadership to `target`; None calls a transfer off."""
+    """Transfer the leadership to `target`; None cancels a transfer."""
 
     token: int
     target: MemberId | None

@@ -82,7 +82,7 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
 
 
 def conflicts_with_committed(core: CoreState, m: AppendEntries) -> bool:
-    """One comparison tells: logs that agree at the highest index that both know agree before it."""
+    """One comparison suffices: logs that agree at the highest index that both know agree before it."""
     log, entries = core.log, m.entries
     at = min(core.committed, m.prev_index + len(entries))
     term = entries[at - m.prev_index - 1].term if at > m.prev_index else m.prev_term
@@ -162,8 +162,8 @@ def reply_snapshot(core: CoreState, m: InstallSnapshot, offset: int, installed: 
 
 
 def on_timeout_now(core: CoreState, role: Follower | Candidate, m: TimeoutNow) -> None:
-    """The leader hands over to this member. A learner cannot take it (S15), and a word that was taken back
-    is none: the leader's lease counts on that (S18)."""
+    """The leader hands over to this member. A learner cannot lead (S15), and a cancelled transfer must be
+    ignored: the leader's lease relies on that (S18)."""
     if m.life != core.life or (core.term, m.round) < core.heard_round:
         return
     is_campaigning = type(role) is Candidate and not role.pre

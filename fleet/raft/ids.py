@@ -1,4 +1,4 @@
-"""The names of things: plain values with their own types for the checker."""
+"""Identifiers and numbers: plain values with types of their own for the checker."""
 
 from typing import Annotated, NewType, TypeAlias
 
@@ -8,15 +8,15 @@ NodeName = NewType("NodeName", str)
 GroupName = NewType("GroupName", str)
 
 MemberId = NewType("MemberId", str)
-"""`node@disk.life`: one replica's life on one disk. Never reused: not after a wipe (another
-disk), not when a group comes back to a node that it had left (another life)."""
+"""`node@disk.life`: one replica on one disk. Never reused: a wiped disk is another disk, and a group that
+returns to a node gets another life there."""
 
 Term: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 Index: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 """A position in a group's log, from 1. 0 is the empty log before the first entry."""
 Millis: TypeAlias = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
 SessionId: TypeAlias = Annotated[int, Meta(ge=0)]
-"""Made from the log index at which the session was opened, and from what group; 0 is no session."""
+"""Made from the group and the log index at which the session was opened; 0 is no session."""
 
 
 def member_id(node: str, disk: str, life: int | str) -> MemberId:

@@ -38,7 +38,7 @@ def on_tick(core: CoreState, role: Leader, m: Tick) -> None:
 
 
 def hears_quorum(core: CoreState, role: Leader) -> bool:
-    """A leader that no majority answers must not go on calling itself one (check-quorum)."""
+    """A leader that does not hear a majority must step down (check-quorum)."""
     acked_at = {peer: progress.acked_at for peer, progress in role.progress.items()}
     heard_at = reached_by_quorum(pick(acked_at, core.membership.current.voters, core.id, core.now))
     return core.now - heard_at < core.config.election_ms
@@ -50,7 +50,7 @@ def step_down(core: CoreState) -> None:
 
 
 def check_handover(core: CoreState, role: Leader) -> None:
-    """The target has until the deadline; then this leader serves on (S15)."""
+    """The target has until the deadline; then this leader continues to serve (S15)."""
     handover = role.handover
     assert handover is not None
     if core.now >= handover.deadline:
@@ -61,7 +61,7 @@ def check_handover(core: CoreState, role: Leader) -> None:
 
 
 def try_handover(core: CoreState, role: Leader) -> None:
-    """As soon as the target has everything, it may campaign at once."""
+    """Once the target has every entry, tell it to campaign."""
     handover = role.handover
     if handover is None or handover.sent:
         return
@@ -73,7 +73,7 @@ def try_handover(core: CoreState, role: Leader) -> None:
 
 
 def give_up_handover(core: CoreState, role: Leader, handover: Handover) -> None:
-    """The lease comes back when the target confirms a round that begins now: see `Leader.lease_void`."""
+    """The lease returns when the target confirms a round that begins now: see `Leader.lease_void`."""
     role.handover = None
     core.answer(handover.token, TARGET_UNRESPONSIVE)
     if handover.target in role.lease_void:
@@ -85,7 +85,7 @@ def give_up_handover(core: CoreState, role: Leader, handover: Handover) -> None:
 
 
 def lead(core: CoreState) -> None:
-    """The first words of a new leader."""
+    """The first messages of a new leader."""
     role = core.role
     assert type(role) is Leader
     for peer, progress in role.progress.items():
@@ -94,7 +94,7 @@ def lead(core: CoreState) -> None:
 
 
 def heartbeat(core: CoreState, role: Leader, peer: MemberId, progress: Progress) -> None:
-    """One message to each peer, however much it lags: a silent one never costs more."""
+    """One message to each peer, however much it lags: an unresponsive one never costs more."""
     progress.probing = False
     silent = not progress.is_responsive(core.now, core.config.election_ms)
     if progress.state == REPLICATE and silent:
@@ -110,7 +110,7 @@ def heartbeat(core: CoreState, role: Leader, peer: MemberId, progress: Progress)
 
 
 def replicate(core: CoreState, role: Leader) -> None:
-    """Send every peer what it may have and has not been sent; called once a turn."""
+    """Send every peer the entries that its window allows; called once a turn."""
     last_index = core.log.last_index
     for peer, progress in role.progress.items():
         while progress.next <= last_index and progress.may_send_entries(core.config.window_max):
@@ -123,7 +123,7 @@ def replicate(core: CoreState, role: Leader) -> None:
 def send_append(
     core: CoreState, role: Leader, peer: MemberId, progress: Progress, entries_max: int | None = None
 ) -> None:
-    """One AppendEntries from `progress.next` on, with as much as fits; empty where there is nothing."""
+    """One AppendEntries from `progress.next` on, with as much as fits; it may be empty."""
     log, config = core.log, core.config
     previous = progress.next - 1
     if previous < log.base_index:
@@ -163,7 +163,7 @@ def is_sending_snapshot(core: CoreState) -> bool:
     )
 
 
-# -- what peers and the disk answer ----------------------------------------------------------------
+# -- replies of peers and the disk ----------------------------------------------------------------
 
 
 def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
@@ -207,7 +207,7 @@ def on_snapshot_reply(core: CoreState, role: Leader, m: SnapshotReply) -> None:
 
 
 def confirm(role: Leader, progress: Progress, m: AppendReply | SnapshotReply) -> None:
-    """The peer followed this leader when it received what left at `sent_at`. Refusals do not count (W2)."""
+    """The peer followed this leader when it received the message of `sent_at`. Refusals do not count (W2)."""
     index = 0 if type(m) is SnapshotReply and not m.installed else m.index
     counts = m.sent_at > role.lease_since and index >= role.lease_index
     progress.confirmed(m.round, m.sent_at if counts else NO_LEASE)
@@ -257,9 +257,9 @@ def leader_lease_until(core: CoreState, role: Leader) -> Millis:
 
 
 def settle_reads(core: CoreState) -> None:
-    """Release the reads that are confirmed, and start the round of the ones that wait.
+    """Release the reads that are confirmed, and start the round of those that wait.
 
-    One round at a time: whoever asks while it travels shares the next (Raft thesis 6.4).
+    One round at a time: reads that arrive meanwhile share the next (Raft thesis 6.4).
     """
     role = core.role
     if type(role) is not Leader or not role.reads:

@@ -1,4 +1,4 @@
-"""Handlers of what is asked of a leader. Bad requests are refused before anything changes."""
+"""A leader's handlers of requests. Invalid requests are refused before anything changes."""
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
@@ -29,7 +29,7 @@ from fleet.raft.state import CoreState, Handover, Leader
 
 
 def on_propose(core: CoreState, role: Leader, m: Propose) -> None:
-    """Append; `replicate` sends once a turn, whatever was appended in it."""
+    """Append; `replicate` sends everything that a turn appended, once."""
     config, log = core.config, core.log
     if role.handover is not None:
         core.answer(m.token, TRANSFERRING)
@@ -47,7 +47,7 @@ def on_propose(core: CoreState, role: Leader, m: Propose) -> None:
 
 
 def unsaved_bytes_max(config: GroupConfig) -> int:
-    """How long the log may get while no snapshot can be taken: well beyond where one is due at the latest."""
+    """The largest log while no snapshot can be taken: well beyond where one is due at the latest."""
     return 8 * config.snapshot_ceiling_bytes + config.uncommitted_bytes_max
 
 
@@ -90,7 +90,7 @@ def on_change(core: CoreState, role: Leader, m: Change) -> None:
 
 
 def is_in_force(members: Members, body: MemberChange) -> bool:
-    """A repeated request: done already."""
+    """Whether the change is in force already: a repeated request."""
     match body:
         case MemberAdded():
             return members.addresses.get(body.member) == body.address
@@ -125,7 +125,7 @@ def objection(core: CoreState, role: Leader, body: MemberChange) -> str | None:
 
 
 def promotion_objection(core: CoreState, role: Leader, who: MemberId) -> str | None:
-    """A voter that lags would lower the availability that it is to raise (S28)."""
+    """A voter that lags would lower the availability that it should raise (S28)."""
     progress = role.progress[who]
     lag = core.log.commit - progress.match
     lags = lag > core.config.batch_entries_max or progress.match < role.first_index
@@ -147,7 +147,7 @@ def quorum_objection(core: CoreState, role: Leader, voters: list[MemberId]) -> s
 
 
 def on_transfer(core: CoreState, role: Leader, m: Transfer) -> None:
-    """A later request overrides an earlier one; no target calls it off (RV11, RV12)."""
+    """A later request overrides an earlier one; a request without a target cancels it (RV11, RV12)."""
     if m.target is not None:
         error = transfer_objection(core, role, m.target)
         if error is not None or m.target == core.id:

@@ -9,7 +9,7 @@ from fleet.raft.ids import Index, Term
 
 @dataclass(slots=True)
 class Log:
-    """Entries after `base_index`; what is at or before it lives in a snapshot.
+    """Entries after `base_index`; a snapshot holds those up to it.
 
     Invariants: base <= applied <= commit <= last; durable <= last; entries are contiguous and their
     terms never fall. `(term, index)` names an entry: two logs that agree there agree on all before.
@@ -64,10 +64,10 @@ class Log:
         self.entries.append(entry)
 
     def merge(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
-        """Take over a leader's entries; returns those that are new here and must be made durable.
+        """Adopt a leader's entries; returns those that are new and must be made durable.
 
-        Entries that are here already are kept, and so is what follows them (a short late append, S07);
-        from the first one that conflicts, the suffix goes (Raft 5.3).
+        Entries that are here already are kept, and so are those after them (a short late append, S07); the
+        suffix from the first conflicting entry is deleted (Raft 5.3).
         """
         for position, entry in enumerate(entries):
             mine = self.term_at(entry.index)
@@ -105,13 +105,13 @@ class Log:
         return True
 
     def mark_durable(self, index: Index, term: Term) -> None:
-        """A write that ended with this entry is on disk. If the entry was overwritten meanwhile, the
-        completion speaks of another one that stood there (ABA), and says nothing."""
+        """A write that ended with this entry is on disk. The completion is ignored if another entry stands
+        there now (ABA)."""
         if self.term_at(index) == term:
             self.durable = max(self.durable, index)
 
     def take_committed(self, count_max: int) -> list[Entry]:
-        """The next committed entries, which are applied from now on."""
+        """The next committed entries; they count as applied from now on."""
         last = min(self.commit, self.applied + count_max)
         taken = self.slice(self.applied + 1, last) if last > self.applied else []
         self.applied = last
@@ -121,7 +121,7 @@ class Log:
         return sum(map(size_of, self.entries[max(0, index - self.base_index) :]))
 
     def before_tail(self, index: Index, count_max: int, bytes_max: int) -> Index:
-        """Where the log may be cut, so that at most so much of what it holds up to `index` stays."""
+        """Where to cut the log so that at most so many entries and bytes up to `index` stay."""
         first = max(self.base_index, index - count_max)
         while index > first:
             bytes_max -= size_of(self.entries[index - self.base_index - 1])

@@ -1,4 +1,4 @@
-"""Who belongs to the group: in force from the moment a change is appended, also when it is not committed.
+"""The members of the group. A change is in force as soon as it is appended, before it is committed.
 
 One change at a time, so that the majorities of neighbouring member sets always meet (Raft thesis 4.1).
 """
@@ -23,7 +23,7 @@ REMOVED_KEPT_MAX = 256
 
 
 def after_change(members: Members, body: Founded | MemberChange) -> Members:
-    """The member set after one change. A change that changes nothing is possible: a repeated one."""
+    """The member set after one change. A repeated change leaves it as it is."""
     who = body.member
     voters, learners, addresses, removed = (
         members.voters,
@@ -105,7 +105,7 @@ class Membership:
                 self.history.append((entry.index, after_change(self.current, body)))
 
     def truncate(self, index: Index) -> None:
-        """Entries from `index` on were overwritten: what they changed never was (RV9)."""
+        """Entries from `index` on were overwritten: roll their changes back (RV9)."""
         while self.history[-1][0] >= index:
             self.history.pop()
 

@@ -1,6 +1,6 @@
-"""What members of one group say to each other. Each names its term, its sender and whom it is for.
+"""Messages between the members of one group. Each names its term, sender and receiver.
 
-A message for another id than one's own is ignored: it was meant for an earlier life on this node.
+A member ignores messages for another id: they are for an earlier member on this node.
 """
 
 from typing import TypeAlias
@@ -43,20 +43,20 @@ class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
     round: int
     sent_at: Millis
     life: int = 0
-    """Which life of the member says this: a restart begins another one."""
+    """Identifies the sender's run: a restart draws another one."""
     wall_ms: Millis = 0
     """This member's wall clock; 0: not known."""
 
 
 class PreVote(Message, frozen=True, array_like=True, tag=12, gc=False):
-    """Would you vote for me in `term`? Changes nobody's term (Raft thesis 9.6)."""
+    """Asks for a vote in `term`, without changing anyone's term (Raft thesis 9.6)."""
 
     last_index: Index
     last_term: Term
 
 
 class PreVoteReply(Message, frozen=True, array_like=True, tag=13, gc=False):
-    """`term` is the asked term when granted, the voter's own when refused."""
+    """`term` is the requested term when granted, the voter's own when refused."""
 
     granted: bool
 
@@ -65,7 +65,7 @@ class VoteRequest(Message, frozen=True, array_like=True, tag=14, gc=False):
     last_index: Index
     last_term: Term
     transfer: bool
-    """The leader itself asked for this election: do not protect it (Raft thesis 3.10, 4.2.3)."""
+    """The leader itself started this election: voters need not protect it (Raft thesis 3.10, 4.2.3)."""
 
 
 class VoteReply(Message, frozen=True, array_like=True, tag=15, gc=False):
@@ -85,7 +85,7 @@ class InstallSnapshot(Message, frozen=True, array_like=True, tag=16, gc=False):
 
 
 class SnapshotReply(Message, frozen=True, array_like=True, tag=17, gc=False):
-    """The bytes up to `offset` of the snapshot at `index` are here; send on from there.
+    """The bytes up to `offset` of the snapshot at `index` have arrived; continue from there.
 
     When `installed`, the whole snapshot is durable: `index` matches the leader's log.
     """
@@ -99,10 +99,10 @@ class SnapshotReply(Message, frozen=True, array_like=True, tag=17, gc=False):
 
 
 class TimeoutNow(Message, frozen=True, array_like=True, tag=18, gc=False):
-    """Campaign at once: I hand my leadership to you (Raft thesis 3.10).
+    """Campaign at once: the sender hands over its leadership (Raft thesis 3.10).
 
-    Void for another life of the member than `life`, and for one that has heard of a later round than `round`:
-    the leader has given the transfer up.
+    Void in any other run of the member than `life`, and once the member has heard a later round than `round`:
+    the leader has given up the transfer.
     """
 
     round: int = 0
@@ -114,10 +114,10 @@ class Removed(Message, frozen=True, array_like=True, tag=19, gc=False):
 
 
 class Stranger(Message, frozen=True, array_like=True, tag=20, gc=False):
-    """This leader knows all that is committed, and no change that has `dst` in the group.
+    """This leader knows every committed entry, and none that adds `dst` to the group.
 
-    It may be added again at any time: this is worth something only while its log ends as it did when it
-    asked, with `last_term` at `last_index`. Who counts for anything has received more by then.
+    `dst` may be added again at any time, so this holds only while its log still ends with `last_term` at
+    `last_index`, as when it asked: a member that was added since has received more.
     """
 
     last_index: Index
@@ -125,8 +125,8 @@ class Stranger(Message, frozen=True, array_like=True, tag=20, gc=False):
 
 
 class Diverged(Message, frozen=True, array_like=True, tag=21, gc=False):
-    """`dst` confirmed more entries to this leader than it has: what a majority had committed was lost,
-    and `dst` has it still (S84)."""
+    """`dst` confirmed more entries than this leader has: a majority lost committed entries that `dst` still
+    has (S84)."""
 
     last_index: Index
     last_term: Term

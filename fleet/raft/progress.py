@@ -1,4 +1,4 @@
-"""What a leader knows of one peer, and how fast it may send to it (etcd's probe / replicate / snapshot)."""
+"""A leader's view of one peer, and how fast to send to it (etcd's probe / replicate / snapshot)."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from fleet.raft.entries import SnapshotMeta
 from fleet.raft.ids import Index, Millis
 
 PROBE: Final = 0
-"""Where the logs meet is not known: one append at a time, until one is accepted."""
+"""The last matching index is not known: one append at a time, until one is accepted."""
 REPLICATE: Final = 1
 """Appends are pipelined; `next` runs ahead of what is acknowledged."""
 SNAPSHOT: Final = 2
-"""What the peer needs is compacted: chunks of the snapshot travel, one at a time."""
+"""The entries that the peer needs are compacted: chunks of the snapshot are sent, one at a time."""
 NO_LEASE: Final[Millis] = -(1 << 62)
 
 
@@ -24,23 +24,23 @@ class Progress:
     acked_at: Millis
     """When this leader last heard from the peer in this term."""
     has_answered: bool = False
-    """Since it was elected, or since it added the peer; before, `acked_at` is only a time of grace."""
+    """Since this leader was elected or added the peer; until then `acked_at` only gives it time to answer."""
     match: Index = 0
     matched_at: Millis = 0
-    """When `match` was last moved on."""
+    """When `match` last advanced."""
     state: int = PROBE
     inflight: deque[Index] = field(default_factory=deque)
     """Last indexes of the appends under way, in order."""
     probing: bool = False
     """A probe is under way; no second one before the next heartbeat."""
     replicating_since: Millis = 0
-    """A refusal of what left before this is answered already: reordered appends must not multiply."""
+    """Refusals of appends sent before this are handled already: reordered appends must not multiply."""
     round: int = 0
     """The newest read round that the peer confirmed."""
     lease_from: Millis = NO_LEASE
     """When the newest acknowledged append left."""
     life: int = 0
-    """Of the peer, as it last said."""
+    """The peer's run, as it last reported."""
     commit_told: Index = 0
     """The commit index that the newest append carried."""
     snapshot: SnapshotMeta | None = None
@@ -75,12 +75,12 @@ class Progress:
         return True
 
     def has_lost_its_tail(self, hint: Index, sent_at: Millis) -> bool:
-        """Whether a peer refuses what it acknowledged: the refused append left after the acknowledgement
-        had come, so it was received after that was given (S36)."""
+        """Whether a peer refuses entries that it acknowledged: the refused append left after the
+        acknowledgement had arrived (S36)."""
         return hint < self.match and sent_at > self.matched_at
 
     def lower(self, hint: Index) -> None:
-        """What the peer acknowledged is not there any more. Begin again from what is."""
+        """The peer lost entries that it acknowledged. Continue from what it still has."""
         self.match = hint
         self.become_probe(hint + 1)
 
@@ -107,7 +107,7 @@ class Progress:
         self.acked_at, self.has_answered = now, True
 
     def confirmed(self, round: int, sent_at: Millis) -> None:
-        """The peer followed this leader when it received what left at `sent_at`."""
+        """The peer followed this leader when it received the message sent at `sent_at`."""
         self.round = max(self.round, round)
         self.lease_from = max(self.lease_from, sent_at)
 
@@ -115,7 +115,7 @@ class Progress:
         return now - self.acked_at < within
 
     def answers(self, now: Millis, within: Millis) -> bool:
-        """As `is_responsive`, without grace for a peer that this leader has not heard yet."""
+        """As `is_responsive`, but False for a peer that this leader has not heard yet."""
         return self.has_answered and self.is_responsive(now, within)
 
     def may_send_entries(self, window_max: int) -> bool:

@@ -1,4 +1,4 @@
-"""What a message promises of its sender's disk, and whether that is on it already."""
+"""What a message promises about its sender's disk, and whether that is durable already."""
 
 from fleet.raft.entries import HardState
 from fleet.raft.messages import AppendReply, PeerMessage, SnapshotReply, VoteReply, VoteRequest
@@ -6,8 +6,8 @@ from fleet.raft.state import CoreState
 
 
 def is_kept_already(core: CoreState, message: PeerMessage) -> bool:
-    """Whether the message may leave at once, though a write is under way: what it promises does not hang on
-    that one. A member whose disk hangs lets nothing leave: it is not to be counted on."""
+    """Whether the message may leave while a write is under way, because its promise does not depend on that
+    write. A member whose disk hangs holds everything back: no one should rely on it."""
     hard = core.durable_hard
     if message.term > hard.term or core.storage_hangs():
         return False

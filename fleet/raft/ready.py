@@ -1,4 +1,4 @@
-"""What a step of the core asks its driver to do. Effects are data; the order of the fields is the law."""
+"""What the core asks its driver to do, as data. The order of the fields is binding."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from fleet.raft.entries import Entry, HardState, SnapshotMeta
 from fleet.raft.ids import Index, MemberId, Term
 from fleet.raft.messages import InstallSnapshot, PeerMessage
 
-# Why a request was refused. All but LOST mean: nothing happened, nothing will.
+# Why a request was refused. All but LOST mean that it was not executed and never will be.
 NOT_LEADER: Final = "not leader"
 TRANSFERRING: Final = "leadership in transfer"
 OVERLOADED: Final = "overloaded"
@@ -18,7 +18,7 @@ CANNOT_REMOVE_LEADER: Final = "cannot remove leader"
 NOT_MEMBER: Final = "not a member"
 TARGET_UNRESPONSIVE: Final = "target unresponsive"
 LOST: Final = "leadership lost"
-"""It was appended, and the leadership was lost before it was committed: it may still be."""
+"""It was appended, but the leadership was lost before it was committed; it may still be committed."""
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -29,7 +29,7 @@ class Answer(Struct, frozen=True, gc=False):
     index: Index = 0
     """Where the change took effect."""
     leader: MemberId | None = None
-    """Whom to ask instead."""
+    """The leader to ask instead, if known."""
 
 
 class BecameLeader(Struct, frozen=True, gc=False):
@@ -56,7 +56,7 @@ class Restored(Struct, frozen=True, gc=False):
 
 
 class TailLost(Struct, frozen=True, gc=False):
-    """A member no longer has what it acknowledged: its disk lied. Sent again, and to be reported."""
+    """A member no longer has entries that it acknowledged: its disk lost synced data. They are sent again."""
 
     member: MemberId
     acknowledged: Index
@@ -72,7 +72,7 @@ class CommittedConflict(Struct, frozen=True, gc=False):
     """The highest revision that is committed here."""
     committed_term: Term
     at: Index
-    """Here the histories differ, or above it the leader has nothing."""
+    """Where the histories differ, or where the leader's log ends."""
     leader_term: Term
     """Of the leader's entry at `at`."""
 
@@ -92,27 +92,27 @@ class PersistRequest(Struct, frozen=True):
 
 
 class SaveRequest(Struct, frozen=True):
-    """This member's own snapshot. It may take long, and nothing waits for it."""
+    """This member's own snapshot. It may take long; nothing waits for it."""
 
     meta: SnapshotMeta
     data: bytes
     keep_after: Index
-    """Entries up to this go with the same write."""
+    """The same write deletes the entries up to this."""
 
 
 class Ready(Struct):
-    """The outputs since the last one, to be carried out in this order.
+    """The outputs since the previous one, to be carried out in this order.
 
     1. `send_now` may leave before anything is durable (Raft thesis 10.2.1), `chunks` after their data
        was read from the store (`SnapshotLost` when it is gone);
-    2. `write` goes to the store, whose completion is stepped as `Persisted(write.seq)`; `save` goes there
-       after all writes so far, and later ones may pass it: `SnapshotStored`, or `SnapshotFailed`;
+    2. `write` goes to the store, and its completion is stepped as `Persisted(write.seq)`; `save` goes there
+       after all writes so far, and later ones may overtake it: `SnapshotStored`, or `SnapshotFailed`;
     3. `send_after` leaves when every write up to `after_seq` is durable: votes and acknowledgements;
     4. `restore` replaces the applied state;
     5. `apply` is executed, in order; then
     6. `take_snapshot`: the state as it is now, to be stepped as `SnapshotTaken`;
-    7. `reads` may be executed, and `lease_reads` too, whose results may only be told if
-       `core.lease_holds` still, else `Query(token, lease=False)`; 8. `answers` and `hooks` go out.
+    7. `reads` may be executed, and `lease_reads`, whose results may be released only if `core.lease_holds`
+       afterwards, else `Query(token, lease=False)`; 8. `answers` and `hooks` go out.
     """
 
     send_now: list[PeerMessage] = []
@@ -129,7 +129,7 @@ class Ready(Struct):
     answers: list[Answer] = []
     hooks: list[Hook] = []
     removed: bool = False
-    """This member left the group by a committed change: stop it, and its data may go."""
+    """A committed change removed this member: stop it; its data may be deleted."""
     conflict: CommittedConflict | None = None
     """Stop this member for good and keep its data: an operator has to choose."""
 

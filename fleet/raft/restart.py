@@ -1,4 +1,4 @@
-"""How a member comes into being: as the founder of a group, as a newcomer, or again from its disk."""
+"""Creates a member's core: of a founder of a group, of a newcomer, or from its disk."""
 
 import random
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ def start_core(
     snapshot: SnapshotMeta | None = None,
     entries: Sequence[Entry] = (),
 ) -> Core:
-    """The member that wrote this, going on as if it had only been slow (Raft figure 2, persistent state).
+    """The member that wrote this state, as if it had only been slow (Raft figure 2, persistent state).
 
-    `entries` may begin before the snapshot's end. Nothing at all: a newcomer, which learns everything
+    `entries` may begin before the snapshot's end. Without any state it is a newcomer, which learns everything
     from the leader that added it.
     """
     core = Core(member, GroupConfig(), rng, now=now, started_at=now)
@@ -54,8 +54,8 @@ def start_core(
 
 
 def protect_possible_lease(core: Core) -> None:
-    """A leader might count on this member's loyalty, of which it has no memory: be loyal for as long as
-    any configuration asks that may be in force."""
+    """A leader's lease may rely on this member, which does not remember it: refuse elections for as long as
+    any configuration that may be in force requires."""
     changed = [entry.body.config for entry in core.log.entries if isinstance(entry.body, ConfigChanged)]
     configs = [core.config, *changed]
     if core.term > 1 and any(config.lease_reads for config in configs):  # nobody leads in term 1

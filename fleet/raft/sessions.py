@@ -1,7 +1,7 @@
 """Exactly-once commands: each client's session and the results it has not acknowledged (Raft thesis 6.3).
 
 The table is replicated state: it changes only by applying entries, in log time, and travels in snapshots.
-What it keeps is bounded in sessions and in bytes; all members forget the same at the same index.
+It is bounded in sessions and in bytes; all members forget the same results at the same index.
 """
 
 from typing import Final
@@ -16,11 +16,11 @@ EXECUTE: Final = "execute"
 DONE: Final = "done"
 EXPIRED: Final = "session expired"
 OUT_OF_ORDER: Final = "out of order"
-"""An earlier command of the session never arrived: this one is not executed; send both again, in order."""
+"""An earlier command of the session never arrived: this one is not executed. Send both again, in order."""
 STALE: Final = "stale"
-"""The client itself had given up on it, or acknowledged its result; or it was one too many to keep."""
+"""The client acknowledged the result or gave the command up, or the result was dropped to save space."""
 RESULT_OVERHEAD: Final = 32
-"""Bytes that a result costs besides its value."""
+"""Bytes that a result takes besides its value."""
 
 
 class Result(Struct, frozen=True, array_like=True, gc=False):
@@ -43,7 +43,7 @@ class Session(Struct, array_like=True):
     """In results."""
 
     def acknowledge(self, acked: int) -> int:
-        """How many bytes that frees."""
+        """Drop the results up to `acked`; returns the bytes that this frees."""
         freed = 0
         if acked > self.acked:
             self.acked = acked
@@ -57,7 +57,7 @@ class Session(Struct, array_like=True):
         return size
 
     def shrink(self, bytes_max: int) -> int:
-        """Forget the oldest results, but never the newest; how many bytes that frees."""
+        """Drop the oldest results, but never the newest; returns the bytes that this frees."""
         freed = 0
         while self.bytes > bytes_max and len(self.results) > 1:
             freed += self.forget(next(iter(self.results)))
@@ -70,17 +70,17 @@ class SessionTable(Struct, array_like=True):
     sessions: dict[SessionId, Session] = {}
     clients: dict[str, SessionId] = {}
     log_ms: Millis = 0
-    """Log time: the largest wall clock that any leader stamped. It never goes back (S44)."""
+    """Log time: the largest stamp of any leader. It never goes back (S44)."""
     salt: int = 0
-    """Tells this group's sessions from those of an earlier group of the same name."""
+    """Distinguishes this group's sessions from those of an earlier group of the same name."""
     is_other_clock: bool = False
-    """The next moment is the first one that a new leader stamps."""
+    """Whether the next stamp is the first of a new leader."""
     bytes: int = 0
     """In the results of all sessions."""
 
     def advance(self, wall_ms: Millis, ttl_ms: Millis, count_max: int) -> None:
-        """Move log time on, and forget the sessions that this expires. What lies between the clocks of two
-        leaders ages none: it may be years."""
+        """Advance log time, and forget the sessions that expire. The difference between two leaders' clocks
+        expires none: it may be years."""
         if self.is_other_clock:
             self.is_other_clock = False
             for session in self.sessions.values():
@@ -93,7 +93,7 @@ class SessionTable(Struct, array_like=True):
             self.close(oldest.client)
 
     def open(self, index: Index, body: SessionOpened) -> SessionId:
-        """The client's session: a repeated request finds the one it has."""
+        """The client's session; a repeated request finds the existing one."""
         known = self.clients.get(body.client)
         if known is None:
             known = self.salt << 32 | index
@@ -113,7 +113,7 @@ class SessionTable(Struct, array_like=True):
         self.sessions[session.id] = session
 
     def admit(self, command: Command) -> tuple[str, Session | None, Result | None]:
-        """What is to be done with a command: EXECUTE, or why not; DONE comes with the first result."""
+        """EXECUTE, or why not to execute the command; DONE comes with the earlier result."""
         session = self.sessions.get(command.session)
         if session is None:
             return EXPIRED, None, None
@@ -140,8 +140,7 @@ class SessionTable(Struct, array_like=True):
             self._shrink(session, config.sessions_bytes_max)
 
     def _shrink(self, newest: Session, bytes_max: int) -> None:
-        """Forget the results of the sessions that were not used for longest: an eighth more than needed,
-        so that this is rare."""
+        """Drop the results of the longest unused sessions: an eighth more than needed, to do it rarely."""
         for session in self.sessions.values():
             if self.bytes <= bytes_max - bytes_max // 8:
                 return

@@ -1,4 +1,4 @@
-"""What one member knows, and the few verbs in which its handlers act on it."""
+"""The state of one member, and the basic operations that its handlers use."""
 
 import random
 from collections import deque
@@ -60,13 +60,13 @@ class Leader:
     lease_index: Index = 0
     """Only what left after this time and was accepted up to this index prolongs the lease."""
     lease_void: dict[MemberId, int] = field(default_factory=dict)
-    """Whom TimeoutNow was sent to in this term, and the round whose confirmation ends that; there is no
-    lease meanwhile (S18).
+    """Targets of a TimeoutNow of this term, with the round whose confirmation makes it harmless. There is no
+    lease while there are any (S18).
 
-    It may arrive at any time and start an election in which nobody is loyal. It is harmless once the target
-    has confirmed, in this term, a round that began when the transfer was given up: it had not campaigned
-    by then, or its term would be a later one; in that life it ignores a word from an earlier round; and
-    a later life ignores what was said to an earlier one.
+    TimeoutNow may arrive at any time and start an election that no voter refuses. It is harmless once the
+    target has confirmed, in this term, a round that began when the transfer was given up: the target had not
+    campaigned by then, or its term would be later; in the same run it ignores a TimeoutNow of an earlier
+    round; and a later run ignores one for an earlier run.
     """
 
 
@@ -113,15 +113,15 @@ class CoreState:
     heard_round: tuple[Term, int] = (0, 0)
     """The latest round of the leader of that term that was heard of in this life."""
     heard_at: Millis = -NEVER
-    """When a leader of the current term was last heard: its followers are loyal for a while."""
+    """When a leader of the current term was last heard; for one election timeout, elections are refused."""
     now: Millis = 0
     wall_ms: Millis = 0
-    """The node's wall clock when the driver last said it; 0: it never did."""
+    """The node's wall clock as the driver last gave it; 0: never."""
     clocks: dict[MemberId, Millis] = field(default_factory=dict)
-    """What a peer's wall clock showed when `now` was 0, by its newest word."""
+    """Each peer's wall clock minus this member's `now`, as of its last reply."""
     started_at: Millis = 0
     tries: int = 0
-    """Campaigns since a leader was heard."""
+    """Campaigns since a leader was last heard."""
     deadline: Millis = NEVER
     """Step a Tick when this is reached."""
     snapshot: SnapshotMeta | None = None
@@ -136,10 +136,9 @@ class CoreState:
     """A transfer of this former leader, to be answered when the new one shows up."""
     removed: bool = False
     committed_before: Index = 0
-    """What this member knew to be committed before it was restarted; it is applied again when a leader
-    says so."""
+    """The commit index before the restart; entries up to it are applied when a leader confirms them."""
     conflict: CommittedConflict | None = None
-    """This member and its group's leader committed different histories: it takes no part any more."""
+    """Set when this member and its leader committed different histories; it then takes no further part."""
     durable_hard: HardState = HardState()
     seq: int = 0
     writes: deque[PendingWrite] = field(default_factory=deque)
@@ -149,7 +148,7 @@ class CoreState:
     saving: tuple[SnapshotMeta, bytes] | None = None
     """This member's own snapshot, to be handed to the store."""
     storing: tuple[SnapshotMeta, Index] | None = None
-    """The one that the store is writing beside everything else, and up to where the log goes with it."""
+    """The snapshot that the store is writing aside, and the index up to which the log is cut with it."""
 
     # -- questions ---------------------------------------------------------------------------------
 
@@ -181,7 +180,7 @@ class CoreState:
 
     @property
     def committed(self) -> Index:
-        """Nothing up to here is ever overwritten."""
+        """No entry up to here is ever overwritten."""
         return max(self.log.commit, self.committed_before)
 
     @property
@@ -273,7 +272,7 @@ class CoreState:
         self.installing = None
 
     def finish_save(self) -> None:
-        """This member's own snapshot goes to the store beside the writes: nobody was promised anything."""
+        """Hand this member's own snapshot to the store, aside from the writes: no promise depends on it."""
         if self.saving is None:
             return
         (meta, data), self.saving = self.saving, None

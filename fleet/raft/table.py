@@ -1,4 +1,4 @@
-"""What happens on which event in which role: total, so that a missing line is a failed test."""
+"""The handler of every event in every role: total, so that a missing line fails a test."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args
@@ -41,7 +41,7 @@ Handler: TypeAlias = Callable[[CoreState, Any, Any], None]
 
 
 def ignore(core: CoreState, role: Any, m: Any) -> None:
-    """Late, or meant for a role that this member no longer has."""
+    """The message is late, or was meant for a role that this member no longer has."""
 
 
 def second_leader(core: CoreState, role: Leader, m: AppendEntries | InstallSnapshot) -> None:

@@ -37,8 +37,8 @@ CHANGE_NAMES = {
 
 
 def reset_election_deadline(core: CoreState) -> None:
-    """A random time in [1x, 2x) of the election timeout. Who does not vote wakes too: it may have been
-    removed and not been told.
+    """A random time in [1x, 2x) of the election timeout. Members that do not vote wake, too: they may have
+    been removed without hearing of it.
 
     The first founder of a group that never had a leader asks again soon: the others are just starting.
     """
@@ -56,8 +56,8 @@ def reset_election_deadline(core: CoreState) -> None:
 
 
 def campaign_patience(core: CoreState) -> Millis:
-    """How long a campaign may take at least before the next one: a fraction of the election timeout at
-    first, since everybody without a leader is ready to vote; longer each time, for slow disks and links.
+    """The shortest time from one campaign to the next: a fraction of the election timeout at first, since
+    members without a leader are ready to vote; longer each time, for slow disks and links.
     """
     config = core.config
     patience = config.election_ms // 4 << min(core.tries, 8)
@@ -89,7 +89,7 @@ def become_follower(core: CoreState) -> None:
 
 
 def retire(core: CoreState, role: Leader) -> None:
-    """Answer everything that a leader leaves open: appended changes may still be committed."""
+    """Answer all open requests of a leader that steps down: appended changes may still be committed."""
     core.leader = None
     for token in role.waiting.values():
         core.answer(token, LOST)
@@ -119,7 +119,7 @@ def settle_handover(core: CoreState, handover: Handover, leader: MemberId | None
 
 
 def become_pre_candidate(core: CoreState) -> None:
-    """Ask first whether an election could be won: nobody's term moves (Raft thesis 9.6)."""
+    """Ask first whether an election could be won, without changing any term (Raft thesis 9.6)."""
     assert core.may_lead
     if core.handed_over is not None:
         settle_handover(core, core.handed_over, None)
@@ -136,7 +136,7 @@ def become_pre_candidate(core: CoreState) -> None:
 
 
 def become_candidate(core: CoreState, transfer: bool) -> None:
-    """The own vote counts when it is durable, and nobody is asked before that (S09)."""
+    """Its own vote counts when it is durable; vote requests leave only then (S09)."""
     assert core.may_lead and type(core.role) is not Leader
     core.term += 1
     core.vote = core.id
@@ -181,7 +181,7 @@ def other_voters(core: CoreState) -> list[MemberId]:
 
 
 def note_committed(core: CoreState, entry: Entry) -> None:
-    """What the core itself owes to a committed entry."""
+    """The core's own reaction to a committed entry."""
     body = entry.body
     kind = type(body)
     if kind is ConfigChanged:
@@ -208,9 +208,9 @@ def adopt_config(core: CoreState, config: GroupConfig) -> None:
 
 
 def restart_lease(core: CoreState, role: Leader) -> None:
-    """A lease counts on followers that wait as long as the leader believes. One from before a change of
-    the configuration is void, and so is one from a follower that may not have committed the change: it
-    has, once it accepts what left after this commit."""
+    """A lease relies on followers that use the leader's election timeout. Confirmations from before a change
+    of the configuration are void, and so are those of followers that may not have committed the change; a
+    follower has, once it accepts an append sent after this commit."""
     role.lease_since, role.lease_index = core.now, core.log.commit
     for progress in role.progress.values():
         progress.lease_from = NO_LEASE
@@ -224,7 +224,7 @@ def _note_removed(core: CoreState, member: MemberId) -> None:
 
 
 def leave_group(core: CoreState) -> None:
-    """This member was removed, committed: it is over."""
+    """A committed change removed this member: stop."""
     become_follower(core)
     core.removed = True
     core.ready.removed = True
@@ -232,8 +232,8 @@ def leave_group(core: CoreState) -> None:
 
 
 def halt(core: CoreState, leader: MemberId, at: Index, leader_term: Term) -> None:
-    """Nothing here is overwritten and nothing is promised: one of two committed histories is lost, and
-    which one is not for this member to say."""
+    """Stop without overwriting or promising anything: one of two committed histories must be given up, and
+    this member cannot decide which."""
     log = core.log
     become_follower(core)
     committed_term = log.term_at(core.committed) or 0

@@ -1,7 +1,7 @@
-"""What a leader stamps commands with: its wall clock, kept near those of the other voters (S85).
+"""The time that a leader stamps commands with: its wall clock, kept near the other voters' clocks (S85).
 
-One clock that is a day ahead would otherwise move the group's time on by a day, and, since that never
-goes back, freeze it for a day under the next leader.
+A clock that is a day ahead would otherwise advance the group's time by a day, and, since that never goes
+back, freeze it for a day under the next leader.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from typing import Final
 from fleet.raft.ids import Millis
 
 SKEW_MAX_MS: Final[Millis] = 5000
-"""How far a stamp may be from the middle of the voters' clocks. More than a message and a write take."""
+"""How far a stamp may be from the median of the voters' clocks; more than a message and a write take."""
 
 
 def stamp(own: Millis, others: Sequence[Millis], may_wait: bool) -> Millis:
-    """`own`, or the nearest time that is within SKEW_MAX_MS of the middle one of all clocks.
+    """`own`, or the nearest time within SKEW_MAX_MS of the median of all clocks.
 
-    Of an even number the middle one of the two that is nearer to `own`: of two clocks nobody can say which
-    is wrong. `may_wait`: other voters are about to say theirs; until then the earlier of the two, since
-    time that was moved on is never moved back.
+    Of an even number of clocks the median is the middle one nearer to `own`: of two clocks, either may be
+    wrong. `may_wait`: other voters are about to report theirs; until then it is the earlier of the two, since
+    time that has advanced never goes back.
     """
     clocks = sorted((own, *others))
     low, high = clocks[(len(clocks) - 1) // 2], clocks[len(clocks) // 2]

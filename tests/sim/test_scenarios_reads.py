@@ -66,15 +66,16 @@ def test_rv26_s20_late_answers_prolong_no_lease_and_confirm_no_read(lease: bool)
 
 def test_s19_a_restarted_member_is_as_loyal_as_it_was() -> None:
     """It had made a lease possible, dies, is back at once, and is asked for its vote."""
+    slow = config(lease_reads=True, election_ms=1000, storage_timeout_ms=2000)  # it is back long before
     for seed in range(198, 212):
         sim = Sim(seed=seed)
-        group = sim.group("g", Log, config=config(lease_reads=True))
+        group = sim.group("g", Log, config=slow)
         group.append(0)
         sim.run("1s")
         old = leader_of(sim)
         eager, loyal = others(sim, old)
         sim.world.network.weather.cut.update(((old, eager), (eager, old)))
-        sim.run("400ms")
+        sim.run("1400ms")
         sim.partition(old)
         sim.restart(loyal)
         wait_for_leader_but(sim, old)
