@@ -24,7 +24,10 @@ def open_session(world: World, client: str = "c", wall_ms: int = 0) -> int:
 
 
 def do(world: World, session: int, seq: int, payload: bytes = b"x", wall_ms: int = 0) -> Outcome:
-    token = call(world, lambda t: Propose(t, (Command(session, seq, 0, wall_ms, payload),)))
+    token = call(
+        world,
+        lambda t: Propose(t, (Command(session=session, seq=seq, acked=0, wall_ms=wall_ms, payload=payload),)),
+    )
     outcome = world.outcomes[token]
     assert isinstance(outcome, Outcome)
     return outcome

@@ -159,7 +159,11 @@ class Conversation(Stage):
     def do_propose(self, name: str, payload: str) -> None:
         number = len(self.asked) + 1
         self.ask(
-            name, f"propose {payload}", lambda t: Propose(t, (Command(1, number, 0, 0, payload.encode()),))
+            name,
+            f"propose {payload}",
+            lambda t: Propose(
+                t, (Command(session=1, seq=number, acked=0, wall_ms=0, payload=payload.encode()),)
+            ),
         )
 
     def do_read(self, name: str) -> None:

@@ -22,7 +22,7 @@ FIVE = (N2, N1, N3, N4, N5)
 
 
 def command(number: int = 1, session: int = 1, payload: bytes = b"x") -> Command:
-    return Command(session, number, 0, 0, payload)
+    return Command(session=session, seq=number, acked=0, wall_ms=0, payload=payload)
 
 
 def entries(*terms: int, first: int = 1) -> tuple[Entry, ...]:
@@ -40,7 +40,7 @@ def follower(
     bodies: dict[int, Body] | None = None,
 ) -> Core:
     """A member whose group began with these members; `terms` are those of its entries."""
-    start = SnapshotMeta(0, 0, Members(voters, learners), config, 0, 0)
+    start = SnapshotMeta(index=0, term=0, members=Members(voters, learners), config=config, size=0, crc=0)
     log = [Entry(e.term, e.index, (bodies or {}).get(e.index, e.body)) for e in entries(*terms)]
     return start_core(me, 0, random.Random(1), HardState(term, vote), start, log)
 
@@ -59,7 +59,7 @@ def leader(
     campaign(core)
     others = [voter for voter in voters if voter != me]
     for voter in others:
-        core.step(core.now, VoteReply(term, voter, me, True))
+        core.step(core.now, VoteReply(term, voter, me, granted=True))
     settle(core)
     assert core.is_leader and core.term == term
     return core
@@ -81,7 +81,7 @@ def campaign(core: Core) -> list[Ready]:
     core.step(max(core.deadline, core.now), Tick())
     for voter in core.membership.current.voters:
         if voter != core.id and type(core.role).__name__ == "Candidate":
-            core.step(core.now, PreVoteReply(core.term + 1, voter, core.id, True))
+            core.step(core.now, PreVoteReply(core.term + 1, voter, core.id, granted=True))
             if not core.promise_is_durable:
                 break
     return settle(core)
@@ -93,7 +93,12 @@ def accept(
     """The peer has everything up to `index`, and says so."""
     index = core.log.last_index if index is None else index
     at = core.now if at is None else at
-    core.step(core.now, AppendReply(core.term, peer, core.id, True, index, 0, 0, round, at))
+    core.step(
+        core.now,
+        AppendReply(
+            core.term, peer, core.id, ok=True, index=index, hint=0, hint_term=0, round=round, sent_at=at
+        ),
+    )
 
 
 def append(
@@ -105,7 +110,17 @@ def append(
     term: int = 0,
 ) -> None:
     """An AppendEntries arrives; `prev` is (index, term)."""
-    message = AppendEntries(term or core.term, src, core.id, *prev, tuple(new), commit, 0, core.now)
+    message = AppendEntries(
+        term or core.term,
+        src,
+        core.id,
+        prev_index=prev[0],
+        prev_term=prev[1],
+        entries=tuple(new),
+        commit=commit,
+        round=0,
+        sent_at=core.now,
+    )
     core.step(core.now, message)
 
 

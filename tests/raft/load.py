@@ -89,7 +89,9 @@ class Client:
         if not payload:
             lease = self.lease
             return lambda token: Query(token, lease)
-        command = Command(self.session, self.seq, self.acked, wall_ms, payload)
+        command = Command(
+            session=self.session, seq=self.seq, acked=self.acked, wall_ms=wall_ms, payload=payload
+        )
         return lambda token: Propose(token, (command,))
 
     def ask(self, target: MemberId, make: Callable[[int], Any], attempt: int) -> None:

@@ -192,7 +192,10 @@ class Storm:
         world = self.world
         sent, commit = world.messages, leader.core.log.commit
         for number in range(10):
-            world.ask(leader.id, lambda token: Propose(token, (Command(0, 1, 0, 0, b""),)))
+            world.ask(
+                leader.id,
+                lambda token: Propose(token, (Command(session=0, seq=1, acked=0, wall_ms=0, payload=b""),)),
+            )
             world.run(20)
         world.witness.need(leader.core.log.commit == commit + 10, "ten commands did not commit in time")
         spent = world.messages - sent

@@ -29,7 +29,9 @@ class Group:
 
     def do(self, payload: bytes, wall_ms: int = 0) -> Outcome:
         self.seq += 1
-        outcome = self.feed(Command(self.session, self.seq, 0, wall_ms, payload))
+        outcome = self.feed(
+            Command(session=self.session, seq=self.seq, acked=0, wall_ms=wall_ms, payload=payload)
+        )
         assert isinstance(outcome, Outcome)
         return outcome
 
@@ -43,7 +45,7 @@ def test_a_command_is_answered_with_the_revision_at_which_it_took_effect() -> No
 def test_a_repeated_command_changes_nothing_and_answers_alike() -> None:
     group = Group()
     first = group.do(b"a")
-    assert group.feed(Command(group.session, 1, 0, 0, b"a")) == first
+    assert group.feed(Command(session=group.session, seq=1, acked=0, wall_ms=0, payload=b"a")) == first
     assert group.ledger.lines == [b"a"]
 
 
@@ -58,7 +60,7 @@ def test_s76_a_client_that_leaves_takes_its_results_with_it() -> None:
 @pytest.mark.parametrize(("session", "seq", "status"), [(99, 1, EXPIRED), (None, 5, OUT_OF_ORDER)])
 def test_what_is_refused_is_not_executed(session: int | None, seq: int, status: str) -> None:
     group = Group()
-    outcome = group.feed(Command(session or group.session, seq, 0, 0, b"a"))
+    outcome = group.feed(Command(session=session or group.session, seq=seq, acked=0, wall_ms=0, payload=b"a"))
     assert isinstance(outcome, Outcome) and (outcome.status, outcome.revision) == (status, 0)
     assert group.ledger.lines == []
 
@@ -70,7 +72,7 @@ def test_s46_a_command_that_fails_leaves_no_trace_but_its_answer() -> None:
     assert (failed.status, failed.value) == (DONE, b"failed")
     assert group.ledger.lines == [b"a"]
     assert group.do(b"b").value == b"2"
-    assert group.feed(Command(group.session, 2, 0, 0, FAIL)) == failed
+    assert group.feed(Command(session=group.session, seq=2, acked=0, wall_ms=0, payload=FAIL)) == failed
 
 
 @given(st.lists(st.sampled_from([b"a", b"b", FAIL, b"snapshot", b"restart", b"query"]), max_size=25))
@@ -93,7 +95,11 @@ def test_s46_members_agree_however_often_they_were_restarted(deeds: list[bytes])
             assert other.applier.query(FAIL) == b"failed"
         else:
             outcome = steady.do(deed)
-            entry = Entry(1, other.applier.index + 1, Command(other.session, outcome.seq, 0, 0, deed))
+            entry = Entry(
+                1,
+                other.applier.index + 1,
+                Command(session=other.session, seq=outcome.seq, acked=0, wall_ms=0, payload=deed),
+            )
             since.append(entry)
             assert other.applier.apply(entry) == outcome
         assert other.ledger.lines == steady.ledger.lines

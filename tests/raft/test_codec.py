@@ -41,25 +41,44 @@ from tests.raft.cores import CONFIG, N1, N2, THREE
 
 ID1, ID2 = "a66e3140642e31", "a66e3240642e31"
 CONFIG_HEX = msgspec.msgpack.encode(CONFIG).hex()
-META = SnapshotMeta(9, 2, Members((N1,), (), {N1: "a"}), CONFIG, 3, 7)
+META = SnapshotMeta(index=9, term=2, members=Members((N1,), (), {N1: "a"}), config=CONFIG, size=3, crc=7)
 META_HEX = f"9609029491{ID1}9081{ID1}a16190{CONFIG_HEX}0307"
 
 MESSAGES = [
     (
-        AppendEntries(2, N2, N1, 1, 1, (Entry(2, 2, Command(1, 2, 0, 0, b"x")),), 2, 5, 300),
+        AppendEntries(
+            2,
+            N2,
+            N1,
+            prev_index=1,
+            prev_term=1,
+            entries=(Entry(2, 2, Command(session=1, seq=2, acked=0, wall_ms=0, payload=b"x")),),
+            commit=2,
+            round=5,
+            sent_at=300,
+        ),
         f"919a0a02{ID2}{ID1}010191930202960301020000c401780205cd012c",
     ),
-    (AppendReply(2, N2, N1, True, 2, 1, 1, 5, 300), f"919c0b02{ID2}{ID1}c302010105cd012c0000"),
-    (PreVote(3, N2, N1, 9, 8), f"91960c03{ID2}{ID1}0908"),
-    (PreVoteReply(3, N2, N1, True), f"91950d03{ID2}{ID1}c3"),
-    (VoteRequest(2, N2, N1, 9, 8, False), f"91970e02{ID2}{ID1}0908c2"),
-    (VoteReply(2, N2, N1, True), f"91960f02{ID2}{ID1}c300"),
-    (InstallSnapshot(2, N2, N1, META, 4, b"abc", 5, 6), f"91991002{ID2}{ID1}{META_HEX}04c4036162630506"),
-    (SnapshotReply(2, N2, N1, 9, 4, True, 5, 6), f"919a1102{ID2}{ID1}0904c3050600"),
+    (
+        AppendReply(2, N2, N1, ok=True, index=2, hint=1, hint_term=1, round=5, sent_at=300),
+        f"919c0b02{ID2}{ID1}c302010105cd012c0000",
+    ),
+    (PreVote(3, N2, N1, last_index=9, last_term=8), f"91960c03{ID2}{ID1}0908"),
+    (PreVoteReply(3, N2, N1, granted=True), f"91950d03{ID2}{ID1}c3"),
+    (VoteRequest(2, N2, N1, last_index=9, last_term=8, transfer=False), f"91970e02{ID2}{ID1}0908c2"),
+    (VoteReply(2, N2, N1, granted=True), f"91960f02{ID2}{ID1}c300"),
+    (
+        InstallSnapshot(2, N2, N1, meta=META, offset=4, data=b"abc", round=5, sent_at=6),
+        f"91991002{ID2}{ID1}{META_HEX}04c4036162630506",
+    ),
+    (
+        SnapshotReply(2, N2, N1, index=9, offset=4, installed=True, round=5, sent_at=6),
+        f"919a1102{ID2}{ID1}0904c3050600",
+    ),
     (TimeoutNow(2, N2, N1), f"91961202{ID2}{ID1}0000"),
     (Removed(2, N2, N1), f"91941302{ID2}{ID1}"),
-    (Diverged(2, N2, N1, 9, 8), f"91961502{ID2}{ID1}0908"),
-    (Stranger(2, N2, N1, 9, 8), f"91961402{ID2}{ID1}0908"),
+    (Diverged(2, N2, N1, last_index=9, last_term=8), f"91961502{ID2}{ID1}0908"),
+    (Stranger(2, N2, N1, last_index=9, last_term=8), f"91961402{ID2}{ID1}0908"),
 ]
 
 BODIES = [
@@ -68,7 +87,7 @@ BODIES = [
     (Founded(N1, "a", CONFIG, ((N2, "b"),)), f"9501{ID1}a161{CONFIG_HEX}9192{ID2}a162"),
     (SessionOpened("c", 7), "9302a16307"),
     (SessionClosed("c", 7), "9309a16307"),
-    (Command(1, 2, 3, 4, b"xyz"), "960301020304c40378797a"),
+    (Command(session=1, seq=2, acked=3, wall_ms=4, payload=b"xyz"), "960301020304c40378797a"),
     (MemberAdded(N1, "a"), f"9304{ID1}a161"),
     (MemberPromoted(N1), f"9205{ID1}"),
     (MemberRemoved(N1), f"9206{ID1}"),
@@ -146,7 +165,9 @@ def test_many_messages_travel_together_in_order() -> None:
 
 
 def test_a_snapshots_description_survives_its_bytes() -> None:
-    meta = SnapshotMeta(9, 2, Members(THREE, (), {N1: "a"}, (N2,)), CONFIG, 3, 7)
+    meta = SnapshotMeta(
+        index=9, term=2, members=Members(THREE, (), {N1: "a"}, (N2,)), config=CONFIG, size=3, crc=7
+    )
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(meta), type=SnapshotMeta)
     assert again == meta
 
@@ -154,14 +175,46 @@ def test_a_snapshots_description_survives_its_bytes() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        AppendEntries(2, N1, N2, 4, 1, (Entry(1, 6, Noop()),), 0, 0, 0),
-        AppendEntries(2, N1, N2, 4, 1, (Entry(1, 5, Noop()), Entry(0, 6, Noop())), 0, 0, 0),
-        AppendEntries(2, N1, N2, 4, 1, (Entry(3, 5, Noop()),), 0, 0, 0),
-        AppendEntries(2, N1, N2, -1, 1, (), 0, 0, 0),
-        AppendEntries(2**63, N1, N2, 4, 1, (), 0, 0, 0),
-        InstallSnapshot(2, N1, N2, SnapshotMeta(5, 1, Members(), GroupConfig(), 3, 0), 2, b"xx", 0, 0),
-        InstallSnapshot(2, N1, N2, SnapshotMeta(5, 1, Members(), GroupConfig(), 3, 0), -1, b"", 0, 0),
-        SnapshotReply(2, N1, N2, 5, -1, False, 0, 0),
+        AppendEntries(
+            2, N1, N2, prev_index=4, prev_term=1, entries=(Entry(1, 6, Noop()),), commit=0, round=0, sent_at=0
+        ),
+        AppendEntries(
+            2,
+            N1,
+            N2,
+            prev_index=4,
+            prev_term=1,
+            entries=(Entry(1, 5, Noop()), Entry(0, 6, Noop())),
+            commit=0,
+            round=0,
+            sent_at=0,
+        ),
+        AppendEntries(
+            2, N1, N2, prev_index=4, prev_term=1, entries=(Entry(3, 5, Noop()),), commit=0, round=0, sent_at=0
+        ),
+        AppendEntries(2, N1, N2, prev_index=-1, prev_term=1, entries=(), commit=0, round=0, sent_at=0),
+        AppendEntries(2**63, N1, N2, prev_index=4, prev_term=1, entries=(), commit=0, round=0, sent_at=0),
+        InstallSnapshot(
+            2,
+            N1,
+            N2,
+            meta=SnapshotMeta(index=5, term=1, members=Members(), config=GroupConfig(), size=3, crc=0),
+            offset=2,
+            data=b"xx",
+            round=0,
+            sent_at=0,
+        ),
+        InstallSnapshot(
+            2,
+            N1,
+            N2,
+            meta=SnapshotMeta(index=5, term=1, members=Members(), config=GroupConfig(), size=3, crc=0),
+            offset=-1,
+            data=b"",
+            round=0,
+            sent_at=0,
+        ),
+        SnapshotReply(2, N1, N2, index=5, offset=-1, installed=False, round=0, sent_at=0),
     ],
 )
 def test_s68_a_message_such_as_no_member_sends_is_refused(message: Any) -> None:

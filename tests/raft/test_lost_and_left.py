@@ -43,10 +43,13 @@ def test_s36_a_follower_that_lost_an_acknowledged_tail_is_reported_and_repaired(
     role, last = core.role, core.log.last_index
     assert role.progress[N2].match == last  # type: ignore[union-attr]
     later = core.now + 10
-    core.step(later, AppendReply(core.term, N2, N1, False, last, 1, 1, 0, later - 1))
+    core.step(
+        later,
+        AppendReply(core.term, N2, N1, ok=False, index=last, hint=1, hint_term=1, round=0, sent_at=later - 1),
+    )
     ready = core.take_ready()
     assert ready is not None
-    assert TailLost(N2, last, 1) in ready.hooks
+    assert TailLost(member=N2, acknowledged=last, has=1) in ready.hooks
     sent = [m for m in ready.send_now if isinstance(m, AppendEntries) and m.dst == N2]
     assert sent and sent[0].prev_index == 1 and sent[0].entries[-1].index == last
 
@@ -54,7 +57,12 @@ def test_s36_a_follower_that_lost_an_acknowledged_tail_is_reported_and_repaired(
 def test_s36_a_late_refusal_from_before_the_acknowledgement_accuses_nobody() -> None:
     core = settled(terms=(1, 1, 1))
     role, last = core.role, core.log.last_index
-    core.step(core.now + 10, AppendReply(core.term, N2, N1, False, last, 1, 1, 0, core.now - 10))
+    core.step(
+        core.now + 10,
+        AppendReply(
+            core.term, N2, N1, ok=False, index=last, hint=1, hint_term=1, round=0, sent_at=core.now - 10
+        ),
+    )
     settle(core)
     assert role.progress[N2].match == last  # type: ignore[union-attr]
 

@@ -38,7 +38,9 @@ from tests.raft.cores import (
 
 def vote_for(core, src, term, index=1, last_term=1, transfer=True):
     """`transfer`: nobody is protected, so that the rule under test decides alone."""
-    readies = step(core, VoteRequest(term, src, core.id, index, last_term, transfer))
+    readies = step(
+        core, VoteRequest(term, src, core.id, last_index=index, last_term=last_term, transfer=transfer)
+    )
     return [reply.granted for reply in said(readies, VoteReply)]
 
 
@@ -47,14 +49,20 @@ def vote_for(core, src, term, index=1, last_term=1, transfer=True):
 
 def test_a_later_term_in_any_message_makes_a_leader_a_follower() -> None:
     core = settled()
-    readies = step(core, AppendReply(9, N2, N1, False, 0, 0, 0, 0, 0))
+    readies = step(core, AppendReply(9, N2, N1, ok=False, index=0, hint=0, hint_term=0, round=0, sent_at=0))
     assert type(core.role) is Follower and core.term == 9 and core.vote is None
     assert [type(hook) for ready in readies for hook in ready.hooks] == [SteppedDown]
 
 
 def test_an_old_leader_is_told_the_term_that_ended_it() -> None:
     core = follower(term=5)
-    (reply,) = said(step(core, AppendEntries(4, N2, N1, 1, 1, (), 1, 0, 7)), AppendReply)
+    (reply,) = said(
+        step(
+            core,
+            AppendEntries(4, N2, N1, prev_index=1, prev_term=1, entries=(), commit=1, round=0, sent_at=7),
+        ),
+        AppendReply,
+    )
     assert (reply.term, reply.ok) == (5, False)
     assert core.leader is None
 
@@ -69,17 +77,17 @@ def test_a_member_votes_once_in_a_term() -> None:
 
 def test_a_vote_is_told_when_it_is_durable_and_not_before() -> None:
     core = follower()
-    core.step(0, VoteRequest(2, N2, N1, 1, 1, True))
+    core.step(0, VoteRequest(2, N2, N1, last_index=1, last_term=1, transfer=True))
     (ready,) = take(core)
     assert ready.send_now == [] and ready.after_seq == ready.write.seq
     assert ready.write.hard == HardState(2, N2)
-    assert ready.send_after == [VoteReply(2, N1, N2, True)]
+    assert ready.send_after == [VoteReply(2, N1, N2, granted=True)]
 
 
 def test_a_candidate_asks_for_votes_when_its_own_is_durable() -> None:
     core = follower()
     core.step(core.deadline, Tick())
-    core.step(core.now, PreVoteReply(2, N2, N1, True))
+    core.step(core.now, PreVoteReply(2, N2, N1, granted=True))
     readies = take(core)
     assert core.term == 2 and core.vote == N1
     assert [type(m) for ready in readies for m in ready.send_now] == [PreVote, PreVote]
@@ -89,11 +97,11 @@ def test_a_candidate_asks_for_votes_when_its_own_is_durable() -> None:
 def test_a_candidate_leads_with_a_majority_of_votes_and_not_with_less() -> None:
     core = follower(voters=FIVE)
     campaign(core)
-    step(core, VoteReply(2, N2, N1, True))
-    step(core, VoteReply(2, N2, N1, True))
-    step(core, VoteReply(2, N4, N1, False))
+    step(core, VoteReply(2, N2, N1, granted=True))
+    step(core, VoteReply(2, N2, N1, granted=True))
+    step(core, VoteReply(2, N4, N1, granted=False))
     assert type(core.role) is Candidate
-    step(core, VoteReply(2, N3, N1, True))
+    step(core, VoteReply(2, N3, N1, granted=True))
     assert type(core.role) is Leader
 
 
@@ -101,14 +109,14 @@ def test_votes_of_an_earlier_term_and_of_strangers_do_not_count() -> None:
     core = follower(term=1, voters=FIVE)
     campaign(core)
     for term, voter in [(1, N3), (1, N4), (2, "n9@d.1"), (2, "n8@d.1")]:
-        step(core, VoteReply(term, voter, N1, True))
+        step(core, VoteReply(term, voter, N1, granted=True))
     assert type(core.role) is Candidate
 
 
 def test_a_new_leader_speaks_at_once_and_its_first_entry_is_of_its_term() -> None:
     core = follower()
     campaign(core)
-    messages = said(step(core, VoteReply(2, N2, N1, True)), AppendEntries)
+    messages = said(step(core, VoteReply(2, N2, N1, granted=True)), AppendEntries)
     assert {m.dst for m in messages} == {N2, N3}
     assert all(m.entries == (Entry(2, 2, Noop()),) for m in messages)
 
@@ -131,7 +139,10 @@ def test_election_timeouts_are_random_between_one_and_two_times_the_setting() ->
 def test_every_word_of_the_leader_restarts_the_election_timeout() -> None:
     core = follower()
     for _ in range(50):
-        core.step(core.now + 900, AppendEntries(1, N2, N1, 1, 1, (), 1, 0, 0))
+        core.step(
+            core.now + 900,
+            AppendEntries(1, N2, N1, prev_index=1, prev_term=1, entries=(), commit=1, round=0, sent_at=0),
+        )
         core.step(core.now, Tick())
     assert type(core.role) is Follower and said(take(core), PreVote) == []
 
@@ -184,7 +195,7 @@ def test_an_acknowledgement_waits_for_the_disk() -> None:
 def test_a_leader_backs_over_a_whole_conflicting_term_in_one_round_trip() -> None:
     """Raft 5.3, last paragraph: the follower has 40 entries of a term that the leader never saw."""
     core = leader(term=9, terms=(1, 1, *[8] * 40))
-    core.step(core.now, AppendReply(9, N2, N1, False, 42, 41, 5, 0, 0))
+    core.step(core.now, AppendReply(9, N2, N1, ok=False, index=42, hint=41, hint_term=5, round=0, sent_at=0))
     (probe,) = said(settle(core), AppendEntries)
     assert (probe.prev_index, probe.prev_term) == (2, 1)
 

@@ -6,7 +6,7 @@ from fleet.raft.entries import Members, SnapshotMeta
 from fleet.raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from tests.raft.cores import CONFIG
 
-META = SnapshotMeta(50, 1, Members(), CONFIG, 100, 0)
+META = SnapshotMeta(index=50, term=1, members=Members(), config=CONFIG, size=100, crc=0)
 
 
 def replicating(match: int = 10, inflight: tuple[int, ...] = ()) -> Progress:

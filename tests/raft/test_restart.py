@@ -26,7 +26,7 @@ from tests.raft.asking import do, open_session
 from tests.raft.cores import CONFIG, N1, N2, N3, N4, THREE, append, entries, follower, said, settle, step
 from tests.raft.world import World, member
 
-META = SnapshotMeta(5, 2, Members(THREE), CONFIG, 10, 0)
+META = SnapshotMeta(index=5, term=2, members=Members(THREE), config=CONFIG, size=10, crc=0)
 
 
 def restarted(hard: HardState = HardState(3, N2), snapshot=META, log=()) -> Core:

@@ -49,7 +49,10 @@ from tests.raft.world import World, member
 def propose(world: World, host, *payloads: bytes) -> list[int]:
     """Sessions do not matter here: every command is appended, and answered as expired."""
     return [
-        world.ask(host.id, lambda token: Propose(token, (Command(0, 1, 0, 0, payload),)))
+        world.ask(
+            host.id,
+            lambda token: Propose(token, (Command(session=0, seq=1, acked=0, wall_ms=0, payload=payload),)),
+        )
         for payload in payloads
     ]
 
@@ -108,8 +111,8 @@ def test_s06_late_and_repeated_replies_move_nothing_back() -> None:
     progress = leading(core).progress[N2]
     before = (progress.match, progress.next, progress.state)
     accept(core, N2, index=3)
-    core.step(core.now, AppendReply(2, N2, N1, False, 6, 1, 1, 0, 0))
-    core.step(core.now, AppendReply(1, N2, N1, True, 99, 0, 0, 0, 0))
+    core.step(core.now, AppendReply(2, N2, N1, ok=False, index=6, hint=1, hint_term=1, round=0, sent_at=0))
+    core.step(core.now, AppendReply(1, N2, N1, ok=True, index=99, hint=0, hint_term=0, round=0, sent_at=0))
     assert (progress.match, progress.next, progress.state) == before == (7, 8, REPLICATE)
 
 
@@ -119,7 +122,10 @@ def test_s06_reordered_appends_are_not_sent_again_for_every_refusal() -> None:
     for number in range(16):
         step(core, Propose(number, (command(number + 1),)), later=1)
     left = core.now
-    refusals = [AppendReply(2, N2, N1, False, index, 2, 2, 0, left) for index in range(17, 7, -1)]
+    refusals = [
+        AppendReply(2, N2, N1, ok=False, index=index, hint=2, hint_term=2, round=0, sent_at=left)
+        for index in range(17, 7, -1)
+    ]
     core.step(core.now + 5, refusals[0])
     (probe,) = said(settle(core))
     assert (probe.dst, probe.prev_index) == (N2, 2)
@@ -143,12 +149,12 @@ def test_s07_a_short_late_append_truncates_nothing_that_matches() -> None:
 def test_s09_no_second_vote_after_a_restart(durable: bool) -> None:
     """Killed before the write: no vote was told. After it: the vote is remembered."""
     core = follower()
-    core.step(0, VoteRequest(2, N2, N1, 1, 1, True))
+    core.step(0, VoteRequest(2, N2, N1, last_index=1, last_term=1, transfer=True))
     (ready,) = take(core)
     told = ready.send_after if durable else []
     hard = ready.write.hard if durable else HardState(1, None)
     again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
-    (reply,) = said(step(again, VoteRequest(2, N3, N1, 1, 1, True)), VoteReply)
+    (reply,) = said(step(again, VoteRequest(2, N3, N1, last_index=1, last_term=1, transfer=True)), VoteReply)
     assert reply.granted is not bool(told)
 
 
@@ -262,13 +268,13 @@ def test_s15_a_learner_refuses_the_leadership() -> None:
     core = settled(learners=(N4,))
     assert answered(step(core, Transfer(9, N4))) == {9: TARGET_UNRESPONSIVE}
     learner = follower(voters=(N2, N3), learners=(N1,))
-    assert said(step(learner, TimeoutNow(1, N2, N1, 0, learner.life))) == []
+    assert said(step(learner, TimeoutNow(1, N2, N1, round=0, life=learner.life))) == []
     assert type(learner.role) is Follower and learner.term == 1
 
 
 def test_s15_a_word_of_an_earlier_term_starts_no_election() -> None:
     core = follower(term=2)
-    assert said(step(core, TimeoutNow(1, N2, N1, 0, core.life)), VoteRequest) == []
+    assert said(step(core, TimeoutNow(1, N2, N1, round=0, life=core.life)), VoteRequest) == []
     assert core.term == 2
 
 
@@ -324,7 +330,12 @@ def test_a_new_member_is_sent_the_log_from_its_beginning() -> None:
     core = settled()
     readies = step(core, Change(1, MemberAdded(N4, "a4")))
     (probe,) = [m for m in said(readies, AppendEntries) if m.dst == N4]
-    core.step(core.now, AppendReply(2, N4, N1, False, probe.prev_index, 0, 0, 0, core.now))
+    core.step(
+        core.now,
+        AppendReply(
+            2, N4, N1, ok=False, index=probe.prev_index, hint=0, hint_term=0, round=0, sent_at=core.now
+        ),
+    )
     (whole,) = [m for m in said(settle(core), AppendEntries) if m.dst == N4]
     assert whole.prev_index == 0 and [entry.index for entry in whole.entries] == [1, 2, 3]
     assert isinstance(whole.entries[0], Entry)
@@ -370,7 +381,9 @@ def test_s84_a_leader_that_has_other_committed_entries_halts_the_follower(
     core = committed(1, 2, 3)
     append(core, prev, entries(*new, first=prev[0] + 1), term=4)
     (ready,) = settle(core)[-1:]
-    assert ready.conflict == CommittedConflict(N2, 3, 3, at, leader_term)
+    assert ready.conflict == CommittedConflict(
+        leader=N2, committed=3, committed_term=3, at=at, leader_term=leader_term
+    )
     assert not ready.send_after and terms_of(core) == [1, 2, 3]
     append(core, (3, 3), term=4)
     assert settle(core) == [] and core.log.commit == 3
@@ -402,9 +415,13 @@ def test_s84_no_snapshot_replaces_what_was_committed_before_a_restart() -> None:
     append(core, (3, 1), entries(1, first=4), commit=3)
     hard = [ready.write.hard for ready in settle(core) if ready.write and ready.write.hard][-1]
     again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
-    meta = SnapshotMeta(2, 2, core.membership.current, core.config, 1, crc32(b"x"))
-    again.step(0, InstallSnapshot(2, N2, N1, meta, 0, b"x", 0, 0))
-    assert settle(again)[-1].conflict == CommittedConflict(N2, 3, 1, 2, 2)
+    meta = SnapshotMeta(
+        index=2, term=2, members=core.membership.current, config=core.config, size=1, crc=crc32(b"x")
+    )
+    again.step(0, InstallSnapshot(2, N2, N1, meta=meta, offset=0, data=b"x", round=0, sent_at=0))
+    assert settle(again)[-1].conflict == CommittedConflict(
+        leader=N2, committed=3, committed_term=1, at=2, leader_term=2
+    )
     assert terms_of(again) == [1, 1, 1, 1]
 
 
@@ -415,8 +432,10 @@ def test_s84_a_follower_that_confirms_what_its_leader_lost_is_told_and_the_leade
     settle(core)
     accept(core, N3, index=core.log.last_index + 5)
     (told,) = said(settle(core), Diverged)
-    assert told == Diverged(2, N1, N3, core.log.last_index, 2)
+    assert told == Diverged(2, N1, N3, last_index=core.log.last_index, last_term=2)
     assert core.is_leader and core.conflict is None
     behind = committed(1, 2, 3)
-    behind.step(behind.now, Diverged(3, N2, N1, 2, 2))
-    assert settle(behind)[-1].conflict == CommittedConflict(N2, 3, 3, 2, 2)
+    behind.step(behind.now, Diverged(3, N2, N1, last_index=2, last_term=2))
+    assert settle(behind)[-1].conflict == CommittedConflict(
+        leader=N2, committed=3, committed_term=3, at=2, leader_term=2
+    )

@@ -78,7 +78,7 @@ def test_s24_an_appended_change_is_in_force_after_a_restart() -> None:
 
 def test_s24_a_member_votes_also_for_who_counts_it_before_it_knows() -> None:
     core = start_core(N4, 0, follower().rng)
-    (reply,) = said(step(core, VoteRequest(3, N2, N4, 5, 2, False)), VoteReply)
+    (reply,) = said(step(core, VoteRequest(3, N2, N4, last_index=5, last_term=2, transfer=False)), VoteReply)
     assert reply.granted
 
 
@@ -99,11 +99,11 @@ def test_s25_a_removed_member_that_missed_it_is_told_and_disturbs_nobody() -> No
 def test_s25_a_member_is_not_told_before_its_removal_is_committed() -> None:
     core = settled(voters=FIVE)
     assert said(step(core, Change(1, MemberRemoved(N4))), Removed) == []
-    assert said(step(core, PreVote(3, N4, N1, 9, 9)), Removed) == []
+    assert said(step(core, PreVote(3, N4, N1, last_index=9, last_term=9)), Removed) == []
     accept(core, N2)
     accept(core, N3)
     assert said(settle(core), Removed) == [Removed(2, N1, N4)]
-    assert said(step(core, PreVote(3, N4, N1, 9, 9)), Removed) == [Removed(2, N1, N4)]
+    assert said(step(core, PreVote(3, N4, N1, last_index=9, last_term=9)), Removed) == [Removed(2, N1, N4)]
 
 
 def test_s26_votes_and_acknowledgements_of_an_earlier_life_do_not_count() -> None:
@@ -119,7 +119,7 @@ def test_s26_votes_and_acknowledgements_of_an_earlier_life_do_not_count() -> Non
     accept(core, N2)
     settle(core)
     assert answered(step(core, Change(3, MemberAdded(N4, "a4")))) == {3: NOT_MEMBER}
-    assert said(step(core, VoteRequest(9, N4, N1, 99, 9, False)), Removed) != []
+    assert said(step(core, VoteRequest(9, N4, N1, last_index=99, last_term=9, transfer=False)), Removed) != []
     assert core.is_leader and core.term == 2
 
 
@@ -180,7 +180,7 @@ def test_rv10_rv11_rv12_rv13_transfers_answer_once_each() -> None:
 def test_rv10_a_transfer_is_answered_when_the_new_leader_is_heard() -> None:
     core = settled()
     step(core, Transfer(9, N2))
-    step(core, VoteRequest(3, N2, N1, 2, 2, True))
+    step(core, VoteRequest(3, N2, N1, last_index=2, last_term=2, transfer=True))
     assert not core.is_leader
     append(core, (2, 2), entries(3, first=3), src=N2, term=3)
     assert answered(settle(core)) == {9: None} and core.leader == N2
@@ -237,7 +237,13 @@ def test_rv24_w9_a_configuration_is_answered_when_committed_and_reaches_all() ->
 def test_rv25_a_message_for_another_life_is_for_nobody() -> None:
     core = settled()
     other = member_id("n1", "d", 2)
-    assert step(core, AppendEntries(99, N2, other, 0, 0, (), 0, 0, 0)) == []
+    assert (
+        step(
+            core,
+            AppendEntries(99, N2, other, prev_index=0, prev_term=0, entries=(), commit=0, round=0, sent_at=0),
+        )
+        == []
+    )
     assert core.is_leader and core.term == 2
 
 

@@ -86,12 +86,18 @@ def test_s18_the_lease_comes_back_when_the_target_follows_on_after_a_transfer_wa
 
 def test_s18_a_word_that_was_taken_back_is_none() -> None:
     core = follower(config=LEASES)
-    core.step(core.now, AppendEntries(1, N2, N1, 1, 1, (), 0, 5, core.now))
+    core.step(
+        core.now,
+        AppendEntries(1, N2, N1, prev_index=1, prev_term=1, entries=(), commit=0, round=5, sent_at=core.now),
+    )
     settle(core)
-    late, other_life = TimeoutNow(1, N2, N1, 4, core.life), TimeoutNow(1, N2, N1, 5, core.life + 1)
+    late, other_life = (
+        TimeoutNow(1, N2, N1, round=4, life=core.life),
+        TimeoutNow(1, N2, N1, round=5, life=core.life + 1),
+    )
     for word in (late, other_life):
         assert said(step(core, word)) == [] and core.term == 1
-    assert said(step(core, TimeoutNow(1, N2, N1, 5, core.life)), VoteRequest) != []
+    assert said(step(core, TimeoutNow(1, N2, N1, round=5, life=core.life)), VoteRequest) != []
 
 
 def test_s19_a_lease_is_not_prolonged_by_what_was_refused_or_left_before_the_first_commit() -> None:
@@ -99,7 +105,10 @@ def test_s19_a_lease_is_not_prolonged_by_what_was_refused_or_left_before_the_fir
     accept(core, N2)
     settle(core)
     assert core.log.commit == 2 and not core.lease_holds(core.now)
-    core.step(core.now + 10, AppendReply(2, N2, N1, False, 2, 1, 1, 0, core.now + 10))
+    core.step(
+        core.now + 10,
+        AppendReply(2, N2, N1, ok=False, index=2, hint=1, hint_term=1, round=0, sent_at=core.now + 10),
+    )
     assert not core.lease_holds(core.now)
     accept(core, N2)
     assert core.lease_holds(core.now)
@@ -118,21 +127,33 @@ def test_s19_a_vote_is_withheld_within_a_lease_also_when_the_term_is_known_alrea
     core = follower(config=LEASES)
     append(core, (1, 1))
     settle(core)
-    core.step(core.now + 100, PreVoteReply(2, N3, N1, False))
+    core.step(core.now + 100, PreVoteReply(2, N3, N1, granted=False))
     assert core.term == 2
-    assert said(step(core, VoteRequest(2, N3, N1, 9, 1, False)), VoteReply) == []
-    assert said(step(core, VoteRequest(2, N3, N1, 9, 1, False), later=1000), VoteReply)[0].granted
+    assert (
+        said(step(core, VoteRequest(2, N3, N1, last_index=9, last_term=1, transfer=False)), VoteReply) == []
+    )
+    assert said(
+        step(core, VoteRequest(2, N3, N1, last_index=9, last_term=1, transfer=False), later=1000), VoteReply
+    )[0].granted
 
 
 def test_s19_a_restarted_member_is_as_loyal_as_the_newest_configuration_asks() -> None:
     """The change to slower elections is in its log; it does not know whether it is committed."""
     slow = GroupConfig(lease_reads=True, election_ms=5000)
     core = follower(term=2, terms=(1, 1), bodies={2: ConfigChanged(slow)})
-    assert said(step(core, VoteRequest(3, N3, N1, 9, 1, False), later=4999), VoteReply) == []
+    assert (
+        said(
+            step(core, VoteRequest(3, N3, N1, last_index=9, last_term=1, transfer=False), later=4999),
+            VoteReply,
+        )
+        == []
+    )
     assert type(core.role) is Follower
     step(core, Tick())
     assert type(core.role) is Follower, "nor does it campaign"
-    assert said(step(core, VoteRequest(3, N3, N1, 9, 1, False), later=1), VoteReply)[0].granted
+    assert said(
+        step(core, VoteRequest(3, N3, N1, last_index=9, last_term=1, transfer=False), later=1), VoteReply
+    )[0].granted
 
 
 def test_s19_a_slower_configuration_makes_followers_patient_at_once() -> None:
@@ -167,5 +188,5 @@ def test_s20_a_minority_leader_answers_no_read() -> None:
 def test_s20_confirmations_are_not_carried_over_terms() -> None:
     core = settled()
     step(core, Query(1))
-    core.step(core.now, AppendReply(1, N2, N1, True, 2, 0, 0, 99, 0))
+    core.step(core.now, AppendReply(1, N2, N1, ok=True, index=2, hint=0, hint_term=0, round=99, sent_at=0))
     assert read(settle(core)) == []

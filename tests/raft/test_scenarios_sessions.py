@@ -82,7 +82,7 @@ def test_s45_what_was_appended_is_never_refused_for_certain() -> None:
     core = settled()
     step(core, Propose(1, (command(),)))
     step(core, Change(2, MemberAdded(N4, "a4")))
-    readies = step(core, AppendReply(9, N2, N1, False, 0, 0, 0, 0, 0))
+    readies = step(core, AppendReply(9, N2, N1, ok=False, index=0, hint=0, hint_term=0, round=0, sent_at=0))
     assert answered(readies) == {2: LOST}
     assert any(isinstance(hook, SteppedDown) for ready in readies for hook in ready.hooks)
 

@@ -27,7 +27,7 @@ def execute(
     value: bytes = b"",
     config: GroupConfig = GroupConfig(),
 ) -> str:
-    status, found, _ = table.admit(Command(session, seq, acked, 0, b""))
+    status, found, _ = table.admit(Command(session=session, seq=seq, acked=acked, wall_ms=0, payload=b""))
     if status == EXECUTE:
         assert found is not None
         table.record(found, seq, Result(seq, value), config)
@@ -37,7 +37,7 @@ def execute(
 def test_the_same_command_is_executed_once_and_answered_alike() -> None:
     table, (session,) = opened("c")
     assert execute(table, session, 1, value=b"v") == EXECUTE
-    status, _, result = table.admit(Command(session, 1, 0, 0, b""))
+    status, _, result = table.admit(Command(session=session, seq=1, acked=0, wall_ms=0, payload=b""))
     assert (status, result) == (DONE, Result(1, b"v"))
 
 
@@ -133,7 +133,9 @@ def test_commands_are_executed_once_and_in_order_whatever_arrives(arrivals: list
     for number, seq, acked, snapshot in arrivals:
         session = ids[number]
         gone[session] = max(gone[session], acked)
-        status, found, result = table.admit(Command(session, seq, acked, 0, b""))
+        status, found, result = table.admit(
+            Command(session=session, seq=seq, acked=acked, wall_ms=0, payload=b"")
+        )
         if status == EXECUTE:
             assert found is not None and seq not in executed[session] and seq > gone[session]
             assert all(earlier < seq for earlier in executed[session])
@@ -165,10 +167,14 @@ def test_s76_the_results_of_one_session_are_bounded_in_bytes() -> None:
     for seq in range(1, 21):
         assert execute(table, session, seq, value=bytes(200), config=config) == EXECUTE
         assert kept(table) == table.bytes == table.sessions[session].bytes <= 1000
-    assert table.admit(Command(session, 20, 0, 0, b""))[0] == DONE
-    assert table.admit(Command(session, 1, 0, 0, b""))[0] == STALE, "known to be executed, its result is not"
+    assert table.admit(Command(session=session, seq=20, acked=0, wall_ms=0, payload=b""))[0] == DONE
+    assert table.admit(Command(session=session, seq=1, acked=0, wall_ms=0, payload=b""))[0] == STALE, (
+        "known to be executed, its result is not"
+    )
     assert execute(table, session, 21, value=bytes(5000), config=config) == EXECUTE
-    assert table.admit(Command(session, 21, 0, 0, b""))[0] == DONE, "the newest is kept, whatever its size"
+    assert table.admit(Command(session=session, seq=21, acked=0, wall_ms=0, payload=b""))[0] == DONE, (
+        "the newest is kept, whatever its size"
+    )
     execute(table, session, 22, acked=21, config=config)
     assert kept(table) == table.bytes == 32
 
@@ -180,8 +186,8 @@ def test_s76_the_results_of_all_sessions_are_bounded_in_bytes() -> None:
     for session in sessions:
         execute(table, session, 1, value=bytes(5000), config=config)
         assert kept(table) == table.bytes <= 100_000
-    assert table.admit(Command(sessions[-1], 1, 0, 0, b""))[0] == DONE
-    assert table.admit(Command(sessions[0], 1, 0, 0, b""))[0] == STALE
+    assert table.admit(Command(session=sessions[-1], seq=1, acked=0, wall_ms=0, payload=b""))[0] == DONE
+    assert table.admit(Command(session=sessions[0], seq=1, acked=0, wall_ms=0, payload=b""))[0] == STALE
     assert execute(table, sessions[0], 2) == EXECUTE, "the session itself goes on"
     for client in [f"c{number}" for number in range(90)]:
         table.close(client)

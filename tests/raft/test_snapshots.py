@@ -53,11 +53,13 @@ from tests.raft.world import World
 
 SMALL = GroupConfig(snapshot_floor_bytes=300, snapshot_factor=1, log_tail=2)
 DATA = b"0123456789" * 10
-META = SnapshotMeta(9, 2, Members(THREE), CONFIG, len(DATA), crc32(DATA))
+META = SnapshotMeta(index=9, term=2, members=Members(THREE), config=CONFIG, size=len(DATA), crc=crc32(DATA))
 
 
 def chunk(offset: int = 0, size: int = 1000, meta: SnapshotMeta = META, src=N2, term: int = 2):
-    return InstallSnapshot(term, src, N1, meta, offset, DATA[offset : offset + size], 0, 5)
+    return InstallSnapshot(
+        term, src, N1, meta=meta, offset=offset, data=DATA[offset : offset + size], round=0, sent_at=5
+    )
 
 
 def replies(readies) -> list[tuple[int, bool]]:
@@ -129,7 +131,10 @@ def test_s76_the_log_is_bounded_while_no_snapshot_can_be_taken() -> None:
             step(core, SnapshotFailed())
         refused += number in answered(readies)
     assert refused > 80 and core.log.bytes_after(0) < 110_000
-    core.step(core.now + 100_000, AppendReply(2, N2, N1, True, core.log.last_index, 0, 0, 0, 0))
+    core.step(
+        core.now + 100_000,
+        AppendReply(2, N2, N1, ok=True, index=core.log.last_index, hint=0, hint_term=0, round=0, sent_at=0),
+    )
     (at,) = [ready.take_snapshot for ready in settle(core) if ready.take_snapshot]
     step(core, SnapshotTaken(at, DATA))
     assert answered(step(core, Propose(999, (command(1),)))) == {}
@@ -144,7 +149,10 @@ def test_s74_a_heartbeat_is_answered_while_a_write_is_under_way() -> None:
     append(core, (3, 2))
     (ready,) = take(core)
     assert [m.index for m in ready.send_now] == [2] and ready.send_after == [], "only what is on the disk"
-    core.step(core.now + core.config.storage_timeout_ms, AppendEntries(2, N2, N1, 3, 2, (), 0, 0, core.now))
+    core.step(
+        core.now + core.config.storage_timeout_ms,
+        AppendEntries(2, N2, N1, prev_index=3, prev_term=2, entries=(), commit=0, round=0, sent_at=core.now),
+    )
     (late,) = take(core)
     assert late.send_now == [] and len(late.send_after) == 1, "a disk that hangs is not to be counted on"
 
@@ -153,7 +161,7 @@ def test_s74_a_vote_does_not_leave_before_it_is_written() -> None:
     core = follower(term=2, terms=(1, 2))
     append(core, (2, 2), entries(2, first=3))
     take(core)
-    core.step(core.now + 5000, VoteRequest(3, N3, N1, 9, 2, False))
+    core.step(core.now + 5000, VoteRequest(3, N3, N1, last_index=9, last_term=2, transfer=False))
     readies = take(core)
     assert [type(m) for ready in readies for m in ready.send_after] == [VoteReply]
     assert not any(ready.send_now for ready in readies)
@@ -192,9 +200,17 @@ def test_a_follower_that_needs_what_is_gone_is_sent_the_snapshot() -> None:
     leading(core).progress[N3].become_probe(leading(core).progress[N3].match + 1)
     (first,) = said(settle(core), InstallSnapshot)
     assert (first.dst, first.meta.index, first.offset) == (N3, at, 0)
-    (second,) = said(step(core, SnapshotReply(2, N3, N1, at, 40, False, 0, first.sent_at)), InstallSnapshot)
+    (second,) = said(
+        step(
+            core,
+            SnapshotReply(2, N3, N1, index=at, offset=40, installed=False, round=0, sent_at=first.sent_at),
+        ),
+        InstallSnapshot,
+    )
     assert second.offset == 40
-    readies = step(core, SnapshotReply(2, N3, N1, at, len(DATA), True, 0, core.now))
+    readies = step(
+        core, SnapshotReply(2, N3, N1, index=at, offset=len(DATA), installed=True, round=0, sent_at=core.now)
+    )
     (rest,) = [m for m in said(readies, AppendEntries) if m.dst == N3]
     assert rest.prev_index == at and leading(core).progress[N3].state == PROBE
     accept(core, N3)
@@ -211,16 +227,16 @@ def sending():
 def test_a_repeated_reply_asks_for_no_second_chunk() -> None:
     """Else every duplicate on the network would double the stream until the end of the snapshot."""
     core, at, first = sending()
-    reply = SnapshotReply(2, N3, N1, at, 40, False, 0, first.sent_at)
+    reply = SnapshotReply(2, N3, N1, index=at, offset=40, installed=False, round=0, sent_at=first.sent_at)
     sent = step(core, reply, later=1) + step(core, reply, later=1)
     assert len(said(sent, InstallSnapshot)) == 1
 
 
 def test_a_receiver_that_starts_over_is_followed_back() -> None:
     core, at, first = sending()
-    reply = SnapshotReply(2, N3, N1, at, 40, False, 0, first.sent_at)
+    reply = SnapshotReply(2, N3, N1, index=at, offset=40, installed=False, round=0, sent_at=first.sent_at)
     (second,) = said(step(core, reply, later=1), InstallSnapshot)
-    again = SnapshotReply(2, N3, N1, at, 0, False, 0, second.sent_at)
+    again = SnapshotReply(2, N3, N1, index=at, offset=0, installed=False, round=0, sent_at=second.sent_at)
     (third,) = said(step(core, again, later=1), InstallSnapshot)
     assert third.offset == 0
 
@@ -249,7 +265,7 @@ def test_no_snapshot_is_taken_while_one_is_sent() -> None:
     for number in range(30):
         step(core, Propose(number, (command(number + 1),)), later=1)
         accept(core, N2)
-        core.step(core.now, SnapshotReply(2, N3, N1, 1, 0, False, 0, 0))
+        core.step(core.now, SnapshotReply(2, N3, N1, index=1, offset=0, installed=False, round=0, sent_at=0))
         assert not any(ready.take_snapshot for ready in settle(core))
     assert leading(core).progress[N3].state == SNAPSHOT
 
@@ -344,7 +360,11 @@ def test_a_lease_is_not_prolonged_by_a_member_that_is_still_being_sent_the_snaps
     role = leading(core)
     role.lease_index = 3
     before = role.progress[N3].lease_from
-    step(core, SnapshotReply(2, N3, N1, at, 40, False, 0, core.now), later=1)
+    step(
+        core,
+        SnapshotReply(2, N3, N1, index=at, offset=40, installed=False, round=0, sent_at=core.now),
+        later=1,
+    )
     assert role.progress[N3].lease_from == before
 
 

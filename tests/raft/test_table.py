@@ -51,20 +51,22 @@ from tests.raft.cores import (
     step,
 )
 
-META = SnapshotMeta(9, 2, Members(THREE), CONFIG, 3, 0x352441C2)
+META = SnapshotMeta(index=9, term=2, members=Members(THREE), config=CONFIG, size=3, crc=0x352441C2)
 SAMPLES: dict[type, object] = {
-    AppendEntries: AppendEntries(2, N2, N1, 1, 1, entries(2, first=2), 2, 0, 0),
-    AppendReply: AppendReply(2, N2, N1, True, 2, 0, 0, 0, 0),
-    PreVote: PreVote(3, N2, N1, 9, 9),
-    PreVoteReply: PreVoteReply(3, N2, N1, True),
-    VoteRequest: VoteRequest(2, N2, N1, 9, 9, True),
-    VoteReply: VoteReply(2, N2, N1, True),
-    InstallSnapshot: InstallSnapshot(2, N2, N1, META, 0, b"abc", 0, 0),
-    SnapshotReply: SnapshotReply(2, N2, N1, 1, 0, True, 0, 0),
+    AppendEntries: AppendEntries(
+        2, N2, N1, prev_index=1, prev_term=1, entries=entries(2, first=2), commit=2, round=0, sent_at=0
+    ),
+    AppendReply: AppendReply(2, N2, N1, ok=True, index=2, hint=0, hint_term=0, round=0, sent_at=0),
+    PreVote: PreVote(3, N2, N1, last_index=9, last_term=9),
+    PreVoteReply: PreVoteReply(3, N2, N1, granted=True),
+    VoteRequest: VoteRequest(2, N2, N1, last_index=9, last_term=9, transfer=True),
+    VoteReply: VoteReply(2, N2, N1, granted=True),
+    InstallSnapshot: InstallSnapshot(2, N2, N1, meta=META, offset=0, data=b"abc", round=0, sent_at=0),
+    SnapshotReply: SnapshotReply(2, N2, N1, index=1, offset=0, installed=True, round=0, sent_at=0),
     TimeoutNow: TimeoutNow(2, N2, N1),
     Removed: Removed(2, N2, N1),
-    Stranger: Stranger(2, N2, N1, 1, 1),
-    Diverged: Diverged(2, N2, N1, 0, 0),
+    Stranger: Stranger(2, N2, N1, last_index=1, last_term=1),
+    Diverged: Diverged(2, N2, N1, last_index=0, last_term=0),
     Tick: Tick(),
     Persisted: Persisted(0),
     SnapshotTaken: SnapshotTaken(1, b""),

@@ -38,7 +38,9 @@ from tests.raft.cores import (
 
 def vote_for(core, src, term, index=1, last_term=1, transfer=True):
     """`transfer`: nobody is protected, so that the rule under test decides alone."""
-    readies = step(core, VoteRequest(term, src, core.id, index, last_term, transfer))
+    readies = step(
+        core, VoteRequest(term, src, core.id, last_index=index, last_term=last_term, transfer=transfer)
+    )
     return [reply.granted for reply in said(readies, VoteReply)]
 
 
@@ -52,7 +54,7 @@ def test_asking_first_changes_nobodys_term() -> None:
     assert core.term == 1 and written(readies) == []
     assert [m.term for m in said(readies, PreVote)] == [2, 2]
     other = follower(me=N2)
-    (reply,) = said(step(other, PreVote(2, N1, N2, 1, 1)), PreVoteReply)
+    (reply,) = said(step(other, PreVote(2, N1, N2, last_index=1, last_term=1)), PreVoteReply)
     assert reply.granted and other.term == 1 and other.vote is None
 
 
@@ -60,24 +62,24 @@ def test_a_pre_vote_is_refused_while_a_leader_is_heard() -> None:
     core = follower()
     append(core, (1, 1))
     settle(core)
-    (reply,) = said(step(core, PreVote(9, N3, N1, 9, 9), later=999), PreVoteReply)
+    (reply,) = said(step(core, PreVote(9, N3, N1, last_index=9, last_term=9), later=999), PreVoteReply)
     assert not reply.granted and reply.term == 1
-    (reply,) = said(step(core, PreVote(9, N3, N1, 9, 9), later=1), PreVoteReply)
+    (reply,) = said(step(core, PreVote(9, N3, N1, last_index=9, last_term=9), later=1), PreVoteReply)
     assert reply.granted
 
 
 def test_a_pre_vote_is_refused_to_a_shorter_log() -> None:
     core = follower(terms=(1, 1))
-    (reply,) = said(step(core, PreVote(2, N3, N1, 1, 1)), PreVoteReply)
+    (reply,) = said(step(core, PreVote(2, N3, N1, last_index=1, last_term=1)), PreVoteReply)
     assert not reply.granted
 
 
 def test_a_pre_candidate_needs_a_majority_before_it_raises_its_term() -> None:
     core = follower(voters=FIVE)
     core.step(core.deadline, Tick())
-    core.step(core.now, PreVoteReply(2, N2, N1, True))
+    core.step(core.now, PreVoteReply(2, N2, N1, granted=True))
     assert core.term == 1
-    core.step(core.now, PreVoteReply(2, N3, N1, True))
+    core.step(core.now, PreVoteReply(2, N3, N1, granted=True))
     assert core.term == 2
 
 
@@ -118,7 +120,9 @@ def test_refusals_are_answers_too() -> None:
     core = settled()
     for _ in range(50):
         core.step(core.deadline, Tick())
-        core.step(core.now, AppendReply(2, N2, N1, False, 1, 0, 0, 0, 0))
+        core.step(
+            core.now, AppendReply(2, N2, N1, ok=False, index=1, hint=0, hint_term=0, round=0, sent_at=0)
+        )
     assert core.is_leader
 
 
@@ -169,7 +173,9 @@ def test_a_lease_counts_from_when_the_acknowledged_message_left() -> None:
     """RV26: a delayed network must not lengthen it. 1000 ms of loyalty less 200 ms for the clocks."""
     core = settled(config=LEASES)
     left = core.now + 50
-    core.step(left + 700, AppendReply(2, N2, N1, True, 2, 0, 0, 0, left))
+    core.step(
+        left + 700, AppendReply(2, N2, N1, ok=True, index=2, hint=0, hint_term=0, round=0, sent_at=left)
+    )
     assert core.lease_holds(left + 799)
     assert not core.lease_holds(left + 800)
 
@@ -201,7 +207,7 @@ def test_the_target_campaigns_at_once_and_is_not_held_off() -> None:
     core = follower()
     append(core, (1, 1))
     settle(core)
-    requests = said(step(core, TimeoutNow(1, N2, N1, 0, core.life)), VoteRequest)
+    requests = said(step(core, TimeoutNow(1, N2, N1, round=0, life=core.life)), VoteRequest)
     assert [m.transfer for m in requests] == [True, True] and core.term == 2
 
 
@@ -247,7 +253,7 @@ def test_a_learner_never_campaigns() -> None:
     core.step(10**9, Tick())
     assert type(core.role) is Follower
     for asked in said(settle(core), PreVote):  # whether it was removed, which any answer leaves at that
-        core.step(core.now, PreVoteReply(asked.term, asked.dst, N1, True))
+        core.step(core.now, PreVoteReply(asked.term, asked.dst, N1, granted=True))
     assert type(core.role) is Follower and core.term == 1 and settle(core) == []
 
 
