@@ -1,19 +1,32 @@
 """One core at a time: prepared members, and everything that they put out."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.core import Core
 from fleet.raft.entries import Body, Command, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.events import LocalEvent, Persisted, SnapshotStored, Tick
 from fleet.raft.ids import MemberId, Millis, member_id
-from fleet.raft.messages import AppendEntries, AppendReply, PeerMessage, PreVoteReply, VoteReply
+from fleet.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    Message,
+    PeerMessage,
+    PreVoteReply,
+    VoteReply,
+    VoteRequest,
+)
 from fleet.raft.ready import PersistRequest, Ready
 from fleet.raft.restart import start_core
 from fleet.raft.state import Leader
 
+M = TypeVar("M", bound=Message)
+
 N1, N2, N3, N4, N5 = (member_id(f"n{number}", "d", 1) for number in range(1, 6))
+N8, N9 = member_id("n8", "d", 1), member_id("n9", "d", 1)
+"""Of no group here."""
 CONFIG = GroupConfig()
 LEASES = GroupConfig(lease_reads=True)
 THREE = (N2, N1, N3)
@@ -37,7 +50,7 @@ def follower(
     me: MemberId = N1,
     config: GroupConfig = CONFIG,
     vote: MemberId | None = None,
-    bodies: dict[int, Body] | None = None,
+    bodies: Mapping[int, Body] | None = None,
 ) -> Core:
     """A member whose group began with these members; `terms` are those of its entries."""
     start = SnapshotMeta(index=0, term=0, members=Members(voters, learners), config=config, size=0, crc=0)
@@ -52,7 +65,7 @@ def leader(
     learners: tuple[MemberId, ...] = (),
     me: MemberId = N1,
     config: GroupConfig = CONFIG,
-    bodies: dict[int, Body] | None = None,
+    bodies: Mapping[int, Body] | None = None,
 ) -> Core:
     """Elected in `term`, its first entry durable here and nowhere else, everything said."""
     core = follower(term - 1, terms, voters, learners, me, config, bodies=bodies)
@@ -127,7 +140,7 @@ def append(
 def take(core: Core) -> list[Ready]:
     """All outputs, with no write completed. Tests change cores by hand, too."""
     core.is_settled = False
-    readies = []
+    readies: list[Ready] = []
     while (ready := core.take_ready()) is not None:
         readies.append(ready)
     return readies
@@ -135,7 +148,7 @@ def take(core: Core) -> list[Ready]:
 
 def settle(core: Core) -> list[Ready]:
     """All outputs, every write completed at once."""
-    readies = []
+    readies: list[Ready] = []
     while True:
         more = take(core)
         if not more:
@@ -147,10 +160,38 @@ def settle(core: Core) -> list[Ready]:
             core.step(core.now, SnapshotStored(core.storing[0].index))
 
 
-def said(readies: Iterable[Ready], kind: type | None = None) -> list[PeerMessage]:
-    """Every message, whether it waited for the disk or not."""
-    every = [message for ready in readies for message in [*ready.send_now, *ready.chunks, *ready.send_after]]
-    return [message for message in every if kind is None or type(message) is kind]
+def said(readies: Iterable[Ready], kind: type[M]) -> list[M]:
+    """Every message of this kind, whether it waited for the disk or not."""
+    return [message for message in all_said(readies) if isinstance(message, kind)]
+
+
+def all_said(readies: Iterable[Ready]) -> list[PeerMessage]:
+    return [message for ready in readies for message in [*ready.send_now, *ready.chunks, *ready.send_after]]
+
+
+def vote_for(
+    core: Core, src: MemberId, term: int, index: int = 1, last_term: int = 1, transfer: bool = True
+) -> list[bool]:
+    """`transfer`: nobody is protected, so that the rule under test decides alone."""
+    request = VoteRequest(term, src, core.id, last_index=index, last_term=last_term, transfer=transfer)
+    return [reply.granted for reply in said(step(core, request), VoteReply)]
+
+
+def each(messages: Sequence[PeerMessage], kind: type[M]) -> list[M]:
+    """All of these, every one of this kind."""
+    found: list[M] = [message for message in messages if isinstance(message, kind)]
+    assert len(found) == len(messages)
+    return found
+
+
+def snapshot_of(core: Core) -> SnapshotMeta:
+    assert core.snapshot is not None
+    return core.snapshot
+
+
+def write_of(ready: Ready) -> PersistRequest:
+    assert ready.write is not None
+    return ready.write
 
 
 def written(readies: Iterable[Ready]) -> list[PersistRequest]:

@@ -12,6 +12,7 @@ from fleet.raft.ids import MemberId, Millis
 from fleet.raft.messages import PeerMessage
 from fleet.raft.ready import Hook, PersistRequest, SaveRequest
 from fleet.raft.state import NEVER
+from tests.raft.ledger import Ledger
 
 
 @dataclass
@@ -73,6 +74,12 @@ class Host:
     opening: dict[str, list[int]] = field(default_factory=dict)
     hooks: list[Hook] = field(default_factory=list)
     gone: bool = False
+
+    @property
+    def ledger(self) -> Ledger:
+        machine = self.applier.machine
+        assert isinstance(machine, Ledger)
+        return machine
 
     def local(self, now: Millis) -> Millis:
         return now * self.rate // 1000

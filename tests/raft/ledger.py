@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fleet.objects.applier import Context
+from fleet.interfaces import Context
 
 FAIL = b"fail"
 
@@ -18,6 +18,9 @@ class Ledger:
         if payload.startswith(FAIL):
             return b"failed", False
         return b"%d" % len(self.lines), True
+
+    def check(self, payload: bytes) -> str | None:
+        return None
 
     def query(self, payload: bytes) -> tuple[bytes, bool]:
         if payload == FAIL:

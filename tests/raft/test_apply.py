@@ -1,5 +1,7 @@
 """Committed entries and the data object they change."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,12 +81,13 @@ def test_s46_a_command_that_fails_leaves_no_trace_but_its_answer() -> None:
 def test_s46_members_agree_however_often_they_were_restarted(deeds: list[bytes]) -> None:
     """One member executes all; another takes snapshots, is restored and fails queries in between."""
     steady, other = Group(), Group()
-    saved, since = other.applier.dump(), []
+    saved = other.applier.dump()
+    since: list[Entry] = []
     for deed in deeds:
         if deed == b"snapshot":
             saved, since = other.applier.dump(), []
             bytes_ = machine_state(saved)
-            other.applier.rebase(other.applier.index, lambda kept=bytes_: kept, len(bytes_))
+            other.applier.rebase(other.applier.index, partial(bytes, bytes_), len(bytes_))
         elif deed == b"restart":
             other.ledger = Ledger()
             other.applier = Applier(other.ledger, CONFIG)

@@ -1,5 +1,7 @@
 """Settings that cannot work are refused when they are made, in words."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -43,7 +45,7 @@ from fleet.raft.config import GroupConfig
         ({"lease_reads": 1}, "lease_reads must be of type bool, not 1"),
     ],
 )
-def test_a_bad_setting_is_refused_by_name(settings: dict, words: str) -> None:
+def test_a_bad_setting_is_refused_by_name(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match="GroupConfig: .*" + words):
         GroupConfig(**settings)
 

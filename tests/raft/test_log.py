@@ -1,5 +1,8 @@
 """The log against a naive twin."""
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,16 +12,18 @@ from fleet.raft.log import Log
 from tests.raft.cores import command, entries
 
 TERMS = st.lists(st.integers(1, 4), max_size=12).map(sorted)
+TwoLogs: TypeAlias = tuple[list[int], list[int], int]
+"""Terms of two logs, and how many entries they have in common."""
 
 
-def log_of(terms, base: int = 0, base_term: int = 0) -> Log:
+def log_of(terms: Sequence[int], base: int = 0, base_term: int = 0) -> Log:
     log = Log(base, base_term, commit=base, applied=base)
     log.entries = list(entries(*terms, first=base + 1))
     return log
 
 
 @st.composite
-def two_logs(draw):
+def two_logs(draw: st.DrawFn) -> TwoLogs:
     """Two logs that obey log matching: equal up to some point, of different terms after it."""
     common = draw(TERMS)
     last = common[-1] if common else 0
@@ -31,7 +36,7 @@ def two_logs(draw):
 
 
 @given(two_logs(), st.data())
-def test_merging_makes_the_log_equal_up_to_the_last_entry_sent(logs, data) -> None:
+def test_merging_makes_the_log_equal_up_to_the_last_entry_sent(logs: TwoLogs, data: st.DataObject) -> None:
     mine, other, common = logs
     log = log_of(mine)
     start = data.draw(st.integers(0, common))
@@ -52,7 +57,7 @@ def test_merging_makes_the_log_equal_up_to_the_last_entry_sent(logs, data) -> No
 
 
 @given(two_logs())
-def test_no_position_above_the_highest_match_can_agree(logs) -> None:
+def test_no_position_above_the_highest_match_can_agree(logs: TwoLogs) -> None:
     mine, other, _ = logs
     log, leader = log_of(mine), log_of(other)
     hint = log.highest_match(leader.last_index, leader.last_term)
@@ -65,7 +70,7 @@ def test_no_position_above_the_highest_match_can_agree(logs) -> None:
 
 
 @given(two_logs())
-def test_the_dialogue_of_refusals_ends_at_the_point_where_the_logs_meet(logs) -> None:
+def test_the_dialogue_of_refusals_ends_at_the_point_where_the_logs_meet(logs: TwoLogs) -> None:
     mine, other, common = logs
     log, leader = log_of(mine), log_of(other)
     previous, rounds = leader.last_index, 0

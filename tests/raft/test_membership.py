@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.raft.entries import Entry, Founded, MemberAdded, MemberPromoted, MemberRemoved, Members, Noop
+from fleet.raft.entries import (
+    Entry,
+    Founded,
+    MemberAdded,
+    MemberChange,
+    MemberPromoted,
+    MemberRemoved,
+    Members,
+    Noop,
+)
 from fleet.raft.membership import REMOVED_KEPT_MAX, Membership, after_change
 from fleet.raft.quorum import has_quorum
 from tests.raft.cores import CONFIG, FIVE, N1, N2, N3, N4
@@ -57,7 +66,7 @@ def test_the_memory_of_removed_members_is_bounded() -> None:
 
 
 @given(st.lists(CHANGES, max_size=12))
-def test_majorities_of_neighbouring_sets_always_meet(changes: list) -> None:
+def test_majorities_of_neighbouring_sets_always_meet(changes: list[MemberChange]) -> None:
     """Thesis 4.1: the reason why one change at a time is safe."""
     members = Members((N1,))
     for body in changes:
@@ -71,7 +80,7 @@ def test_majorities_of_neighbouring_sets_always_meet(changes: list) -> None:
 
 
 @given(st.lists(CHANGES, max_size=12), st.integers(1, 13))
-def test_what_is_overwritten_never_was(changes: list, index: int) -> None:
+def test_what_is_overwritten_never_was(changes: list[MemberChange], index: int) -> None:
     made = membership(Founded(N1, "a1", CONFIG), *changes)
     index = min(index + 1, len(changes) + 2)
     made.truncate(index)
@@ -79,7 +88,9 @@ def test_what_is_overwritten_never_was(changes: list, index: int) -> None:
 
 
 @given(st.lists(CHANGES, max_size=12), st.integers(0, 13))
-def test_compacting_forgets_nothing_that_a_later_position_needs(changes: list, index: int) -> None:
+def test_compacting_forgets_nothing_that_a_later_position_needs(
+    changes: list[MemberChange], index: int
+) -> None:
     made = membership(Founded(N1, "a1", CONFIG), *changes)
     index = min(index, len(changes) + 1)
     before = [made.at(i) for i in range(index, len(changes) + 2)]

@@ -13,17 +13,20 @@ from fleet.raft.messages import (
     VoteRequest,
 )
 from fleet.raft.ready import SteppedDown
-from fleet.raft.state import Candidate, Follower, Leader
+from fleet.raft.state import Candidate, Follower
 from tests.raft.cores import (
     FIVE,
     N1,
     N2,
     N3,
     N4,
+    N8,
+    N9,
     accept,
     append,
     campaign,
     command,
+    each,
     entries,
     follower,
     leader,
@@ -33,16 +36,9 @@ from tests.raft.cores import (
     step,
     take,
     terms_of,
+    vote_for,
+    write_of,
 )
-
-
-def vote_for(core, src, term, index=1, last_term=1, transfer=True):
-    """`transfer`: nobody is protected, so that the rule under test decides alone."""
-    readies = step(
-        core, VoteRequest(term, src, core.id, last_index=index, last_term=last_term, transfer=transfer)
-    )
-    return [reply.granted for reply in said(readies, VoteReply)]
-
 
 # -- 5.1, 5.2: terms and elections  ---
 
@@ -79,8 +75,8 @@ def test_a_vote_is_told_when_it_is_durable_and_not_before() -> None:
     core = follower()
     core.step(0, VoteRequest(2, N2, N1, last_index=1, last_term=1, transfer=True))
     (ready,) = take(core)
-    assert ready.send_now == [] and ready.after_seq == ready.write.seq
-    assert ready.write.hard == HardState(2, N2)
+    assert ready.send_now == [] and ready.after_seq == write_of(ready).seq
+    assert write_of(ready).hard == HardState(2, N2)
     assert ready.send_after == [VoteReply(2, N1, N2, granted=True)]
 
 
@@ -100,15 +96,15 @@ def test_a_candidate_leads_with_a_majority_of_votes_and_not_with_less() -> None:
     step(core, VoteReply(2, N2, N1, granted=True))
     step(core, VoteReply(2, N2, N1, granted=True))
     step(core, VoteReply(2, N4, N1, granted=False))
-    assert type(core.role) is Candidate
+    assert isinstance(core.role, Candidate)
     step(core, VoteReply(2, N3, N1, granted=True))
-    assert type(core.role) is Leader
+    assert core.is_leader
 
 
 def test_votes_of_an_earlier_term_and_of_strangers_do_not_count() -> None:
     core = follower(term=1, voters=FIVE)
     campaign(core)
-    for term, voter in [(1, N3), (1, N4), (2, "n9@d.1"), (2, "n8@d.1")]:
+    for term, voter in [(1, N3), (1, N4), (2, N8), (2, N9)]:
         step(core, VoteReply(term, voter, N1, granted=True))
     assert type(core.role) is Candidate
 
@@ -189,7 +185,7 @@ def test_an_acknowledgement_waits_for_the_disk() -> None:
     (ready,) = take(core)
     assert ready.send_now == []
     assert [type(m) for m in ready.send_after] == [AppendReply]
-    assert ready.after_seq == ready.write.seq
+    assert ready.after_seq == write_of(ready).seq
 
 
 def test_a_leader_backs_over_a_whole_conflicting_term_in_one_round_trip() -> None:
@@ -215,7 +211,7 @@ def test_entries_leave_before_the_leaders_own_write_is_done() -> None:
     core = settled()
     core.step(core.now, Propose(1, (command(),)))
     ready = take(core)[0]
-    assert [m.entries[-1].index for m in ready.send_now] == [3, 3]
+    assert [m.entries[-1].index for m in each(ready.send_now, AppendEntries)] == [3, 3]
     assert core.log.durable == 2
 
 

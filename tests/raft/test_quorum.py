@@ -16,7 +16,7 @@ def test_a_majority_is_more_than_half(count: int, needed: int) -> None:
 
 
 @given(st.sets(st.integers(0, 9)), st.sets(st.integers(0, 9), min_size=1))
-def test_two_sets_that_do_not_meet_are_never_both_a_majority(yes: set, voters: set) -> None:
+def test_two_sets_that_do_not_meet_are_never_both_a_majority(yes: set[int], voters: set[int]) -> None:
     assert not (has_quorum(yes, voters) and has_quorum(voters - yes, voters))
     assert has_quorum(yes, voters) == (2 * len(yes & voters) > len(voters))
 

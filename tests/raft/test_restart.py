@@ -1,6 +1,7 @@
 """A member is what it wrote: it goes on as if it had only been slow."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -17,19 +18,35 @@ from fleet.raft.entries import (
     Noop,
     SnapshotMeta,
 )
-from fleet.raft.events import Tick
+from fleet.raft.events import LocalEvent, Tick
 from fleet.raft.ids import MemberId
-from fleet.raft.messages import AppendReply
+from fleet.raft.messages import AppendReply, PeerMessage
 from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
 from tests.raft.asking import do, open_session
-from tests.raft.cores import CONFIG, N1, N2, N3, N4, THREE, append, entries, follower, said, settle, step
+from tests.raft.cores import (
+    CONFIG,
+    N1,
+    N2,
+    N3,
+    N4,
+    THREE,
+    all_said,
+    append,
+    entries,
+    follower,
+    said,
+    settle,
+    step,
+)
 from tests.raft.world import World, member
 
 META = SnapshotMeta(index=5, term=2, members=Members(THREE), config=CONFIG, size=10, crc=0)
 
 
-def restarted(hard: HardState = HardState(3, N2), snapshot=META, log=()) -> Core:
+def restarted(
+    hard: HardState = HardState(3, N2), snapshot: SnapshotMeta | None = META, log: Sequence[Entry] = ()
+) -> Core:
     return start_core(N1, 50, follower().rng, hard, snapshot, log)
 
 
@@ -107,8 +124,9 @@ def test_a_restart_promises_nothing_that_was_not_written() -> None:
 
 def test_w5_rv32_restarts_in_any_order_lose_nothing() -> None:
     """Also in the middle of a snapshot, whose write completed or did not."""
-    quick = {"heartbeat_ms": 50, "election_ms": 300}
-    config = GroupConfig(snapshot_floor_bytes=200, snapshot_factor=1, log_tail=3, **quick)
+    config = GroupConfig(
+        snapshot_floor_bytes=200, snapshot_factor=1, log_tail=3, heartbeat_ms=50, election_ms=300
+    )
     world = World.of(3, config=config)
     session = open_session(world)
     for seq in range(1, 40):
@@ -116,7 +134,7 @@ def test_w5_rv32_restarts_in_any_order_lose_nothing() -> None:
         world.restart(member(seq % 3 + 1))
     world.run(3000)
     expected = [b"%d" % seq for seq in range(1, 40)]
-    assert [host.applier.machine.lines for host in world.hosts.values()] == [expected] * 3
+    assert [host.ledger.lines for host in world.hosts.values()] == [expected] * 3
     disks = [host.disk for host in world.hosts.values()]
     assert all(disk.snapshot is not None and len(disk.entries) < 30 for disk in disks)
 
@@ -144,9 +162,9 @@ def test_the_election_of_a_new_group_waits_for_no_timer(first_starts_last: bool)
     founded = Founded(N1, "a1", CONFIG, ((N2, "a2"), (N3, "a3")))
     cores: dict[MemberId, Core] = {}
 
-    def run(core: Core, event: object) -> None:
+    def run(core: Core, event: PeerMessage | LocalEvent) -> None:
         """What is said to members that do not exist yet is lost."""
-        for message in said(step(core, event)):  # type: ignore[arg-type]
+        for message in all_said(step(core, event)):
             if message.dst in cores:
                 run(cores[message.dst], message)
 

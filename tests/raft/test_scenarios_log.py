@@ -27,6 +27,7 @@ from tests.raft.cores import (
     N3,
     N4,
     accept,
+    all_said,
     answered,
     append,
     campaign,
@@ -41,12 +42,13 @@ from tests.raft.cores import (
     step,
     take,
     terms_of,
+    write_of,
 )
-from tests.raft.host import Weather
+from tests.raft.host import Host, Weather
 from tests.raft.world import World, member
 
 
-def propose(world: World, host, *payloads: bytes) -> list[int]:
+def propose(world: World, host: Host, *payloads: bytes) -> list[int]:
     """Sessions do not matter here: every command is appended, and answered as expired."""
     return [
         world.ask(
@@ -127,13 +129,13 @@ def test_s06_reordered_appends_are_not_sent_again_for_every_refusal() -> None:
         for index in range(17, 7, -1)
     ]
     core.step(core.now + 5, refusals[0])
-    (probe,) = said(settle(core))
+    (probe,) = said(settle(core), AppendEntries)
     assert (probe.dst, probe.prev_index) == (N2, 2)
     accept(core, N2, index=3)
-    sent = said(settle(core))
+    sent = all_said(settle(core))
     for refusal in refusals[1:]:
         core.step(core.now, refusal)
-        sent += said(settle(core))
+        sent += all_said(settle(core))
     assert len(sent) == 1
 
 
@@ -152,7 +154,8 @@ def test_s09_no_second_vote_after_a_restart(durable: bool) -> None:
     core.step(0, VoteRequest(2, N2, N1, last_index=1, last_term=1, transfer=True))
     (ready,) = take(core)
     told = ready.send_after if durable else []
-    hard = ready.write.hard if durable else HardState(1, None)
+    hard = write_of(ready).hard if durable else HardState(1, None)
+    assert hard is not None
     again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
     (reply,) = said(step(again, VoteRequest(2, N3, N1, last_index=1, last_term=1, transfer=True)), VoteReply)
     assert reply.granted is not bool(told)
@@ -254,7 +257,8 @@ def test_s15_a_dead_target_costs_the_deadline_and_no_more() -> None:
     core = settled()
     assert said(step(core, Transfer(9, N2)), TimeoutNow) != []
     assert answered(step(core, Propose(1, (command(),)))) == {1: TRANSFERRING}
-    start, answers = core.now, {}
+    start = core.now
+    answers: dict[int, str | None] = {}
     while 9 not in answers and core.now < start + 60_000:
         core.step(core.deadline, Tick())
         accept(core, N3)
@@ -268,7 +272,7 @@ def test_s15_a_learner_refuses_the_leadership() -> None:
     core = settled(learners=(N4,))
     assert answered(step(core, Transfer(9, N4))) == {9: TARGET_UNRESPONSIVE}
     learner = follower(voters=(N2, N3), learners=(N1,))
-    assert said(step(learner, TimeoutNow(1, N2, N1, round=0, life=learner.life))) == []
+    assert all_said(step(learner, TimeoutNow(1, N2, N1, round=0, life=learner.life))) == []
     assert type(learner.role) is Follower and learner.term == 1
 
 
@@ -306,7 +310,7 @@ def test_a_candidate_in_vain_asks_first_again() -> None:
     campaign(core)
     assert core.term == 2
     readies = step(core, Tick(), later=5000)
-    assert [type(m) for m in said(readies)] == [PreVote, PreVote]
+    assert [type(m) for m in all_said(readies)] == [PreVote, PreVote]
     assert type(core.role) is Candidate and core.term == 2
 
 
@@ -402,6 +406,7 @@ def test_s84_what_was_committed_is_known_as_such_after_a_restart() -> None:
     append(core, (0, 0), entries(1, 1, 1))
     append(core, (3, 1), entries(1, first=4), commit=3)
     hard = [ready.write.hard for ready in settle(core) if ready.write and ready.write.hard][-1]
+    assert hard is not None
     again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
     assert (again.committed, again.log.commit) == (3, 0)
     append(again, (1, 1), entries(2, first=2), term=2)
@@ -414,6 +419,7 @@ def test_s84_no_snapshot_replaces_what_was_committed_before_a_restart() -> None:
     append(core, (0, 0), entries(1, 1, 1))
     append(core, (3, 1), entries(1, first=4), commit=3)
     hard = [ready.write.hard for ready in settle(core) if ready.write and ready.write.hard][-1]
+    assert hard is not None
     again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
     meta = SnapshotMeta(
         index=2, term=2, members=core.membership.current, config=core.config, size=1, crc=crc32(b"x")

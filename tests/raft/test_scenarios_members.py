@@ -4,7 +4,7 @@ import pytest
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
-from fleet.raft.events import Change, Propose, Query, Tick, Transfer
+from fleet.raft.events import Change, LocalEvent, Propose, Query, Tick, Transfer
 from fleet.raft.ids import member_id
 from fleet.raft.messages import AppendEntries, PreVote, Removed, VoteReply, VoteRequest
 from fleet.raft.ready import (
@@ -25,6 +25,7 @@ from tests.raft.cores import (
     N3,
     N4,
     accept,
+    all_said,
     answered,
     append,
     command,
@@ -145,7 +146,7 @@ def test_rv8_a_removed_member_costs_no_message_any_more() -> None:
     core = settled()
     step(core, Change(1, MemberRemoved(N3)))
     core.step(core.deadline, Tick())
-    assert {m.dst for m in said(settle(core))} == {N2}
+    assert {m.dst for m in all_said(settle(core))} == {N2}
 
 
 def test_s28_a_learner_that_lags_is_not_promoted() -> None:
@@ -189,7 +190,8 @@ def test_rv10_a_transfer_is_answered_when_the_new_leader_is_heard() -> None:
 def test_rv14_others_name_the_leader() -> None:
     core = follower()
     append(core, (1, 1))
-    for token, event in enumerate([Query(0), Propose(1, (command(),)), Transfer(2, N2)]):
+    events: list[LocalEvent] = [Query(0), Propose(1, (command(),)), Transfer(2, N2)]
+    for token, event in enumerate(events):
         (ready, *_) = step(core, event)
         (answer,) = ready.answers
         assert (answer.token, answer.error, answer.leader) == (token, NOT_LEADER, N2)
@@ -199,7 +201,7 @@ def test_rv18_rv27_a_lonely_leader_answers_at_once_and_stays() -> None:
     core = settled(voters=(N1,))
     assert core.log.commit == 2
     readies = step(core, Query(7), later=100_000)
-    assert read(readies) == [7] and written(readies) == [] and said(readies) == []
+    assert read(readies) == [7] and written(readies) == [] and all_said(readies) == []
     step(core, Tick())
     assert core.is_leader
 

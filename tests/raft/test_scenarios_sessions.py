@@ -32,7 +32,7 @@ def test_s42_a_retry_after_a_change_of_leaders_is_executed_once() -> None:
         do(world, open_session(world, f"other {number}"), 1, b"%d" % number)
     world.kill(world.elect().id)
     assert do(world, session, 1, b"mine") == first
-    assert world.elect().applier.machine.lines.count(b"mine") == 1
+    assert world.elect().ledger.lines.count(b"mine") == 1
 
 
 def test_s43_a_retry_finds_its_result_in_a_snapshot() -> None:
@@ -50,7 +50,7 @@ def test_s43_a_retry_finds_its_result_in_a_snapshot() -> None:
     world.run(1000)
     world.make_leader(member(4))
     assert do(world, session, 1, b"mine") == first
-    assert world.hosts[member(4)].applier.machine.lines == [b"mine", b"x"]
+    assert world.hosts[member(4)].ledger.lines == [b"mine", b"x"]
 
 
 def test_s44_a_command_of_an_expired_session_is_never_executed() -> None:
@@ -61,7 +61,7 @@ def test_s44_a_command_of_an_expired_session_is_never_executed() -> None:
     open_session(world, "other", wall_ms=2000)
     assert do(world, session, 1, b"once", wall_ms=600).status == "session expired"
     world.run(1000)
-    assert [host.applier.machine.lines for host in world.hosts.values()] == [[b"once"]] * 3
+    assert [host.ledger.lines for host in world.hosts.values()] == [[b"once"]] * 3
 
 
 def test_s44_a_new_leader_whose_clock_is_years_ahead_expires_no_session() -> None:

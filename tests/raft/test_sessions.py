@@ -125,7 +125,9 @@ COMMANDS = st.lists(
 
 @settings(deadline=None)  # by the wall clock, of a machine that others load
 @given(COMMANDS)
-def test_commands_are_executed_once_and_in_order_whatever_arrives(arrivals: list) -> None:
+def test_commands_are_executed_once_and_in_order_whatever_arrives(
+    arrivals: list[tuple[int, int, int, bool]],
+) -> None:
     """Any commands in any order, repeated, with any acknowledgements; snapshots in between."""
     table, ids = opened("a", "b", "c")
     executed: dict[int, list[int]] = {session: [] for session in ids}

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from fleet.raft.config import GroupConfig
+from fleet.raft.core import Core
 from fleet.raft.entries import Members, SnapshotMeta
 from fleet.raft.events import (
     Persisted,
@@ -16,6 +17,7 @@ from fleet.raft.events import (
     SnapshotTaken,
     Tick,
 )
+from fleet.raft.ids import MemberId
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -37,15 +39,18 @@ from tests.raft.cores import (
     answered,
     append,
     command,
+    each,
     entries,
     follower,
     leading,
     said,
     settle,
     settled,
+    snapshot_of,
     step,
     take,
     terms_of,
+    write_of,
     written,
 )
 from tests.raft.host import Host
@@ -56,20 +61,22 @@ DATA = b"0123456789" * 10
 META = SnapshotMeta(index=9, term=2, members=Members(THREE), config=CONFIG, size=len(DATA), crc=crc32(DATA))
 
 
-def chunk(offset: int = 0, size: int = 1000, meta: SnapshotMeta = META, src=N2, term: int = 2):
+def chunk(
+    offset: int = 0, size: int = 1000, meta: SnapshotMeta = META, src: MemberId = N2, term: int = 2
+) -> InstallSnapshot:
     return InstallSnapshot(
         term, src, N1, meta=meta, offset=offset, data=DATA[offset : offset + size], round=0, sent_at=5
     )
 
 
-def replies(readies) -> list[tuple[int, bool]]:
+def replies(readies: list[Ready]) -> list[tuple[int, bool]]:
     return [(reply.offset, reply.installed) for reply in said(readies, SnapshotReply)]
 
 
-def grown():
+def grown() -> tuple[Core, int]:
     """A leader that asks for a snapshot, with n3 silent all the while."""
     core = settled(config=SMALL)
-    readies = []
+    readies: list[Ready] = []
     for number in range(12):
         readies += step(core, Propose(number, (command(number + 1),)), later=1)
         accept(core, N2)
@@ -78,7 +85,7 @@ def grown():
     return core, at
 
 
-def compacted():
+def compacted() -> tuple[Core, int]:
     """Its log begins behind entry 1."""
     core, at = grown()
     step(core, SnapshotTaken(at, DATA))
@@ -87,7 +94,7 @@ def compacted():
 
 def test_a_snapshot_is_due_when_the_log_has_grown_enough() -> None:
     core, at = compacted()
-    assert core.snapshot.index == at and core.snapshot.crc == crc32(DATA)
+    assert snapshot_of(core).index == at and snapshot_of(core).crc == crc32(DATA)
     assert core.log.base_index == at - SMALL.log_tail
 
 
@@ -95,11 +102,11 @@ def test_the_log_is_cut_only_when_the_snapshot_is_durable() -> None:
     core, at = grown()
     core.step(core.now, SnapshotTaken(at, DATA))
     take(core)
-    assert core.log.base_index == 0 and core.snapshot.index == 0
+    assert core.log.base_index == 0 and snapshot_of(core).index == 0
     core.step(core.now, Persisted(core.seq))
-    assert core.log.base_index == 0 and core.snapshot.index == 0
+    assert core.log.base_index == 0 and snapshot_of(core).index == 0
     core.step(core.now, SnapshotStored(at))
-    assert core.log.base_index == at - SMALL.log_tail and core.snapshot.index == at
+    assert core.log.base_index == at - SMALL.log_tail and snapshot_of(core).index == at
 
 
 def test_s76_the_tail_behind_a_snapshot_is_bounded_in_bytes() -> None:
@@ -114,8 +121,8 @@ def test_s76_the_tail_behind_a_snapshot_is_bounded_in_bytes() -> None:
                 core.step(core.now, SnapshotTaken(ready.take_snapshot, DATA))
                 settle(core)
     assert core.log.bytes_after(core.log.base_index) < 200_000
-    assert core.log.bytes_after(core.snapshot.index) + 50_000 >= core.log.bytes_after(core.log.base_index)
-    assert core.log.base_index < core.snapshot.index
+    assert core.log.bytes_after(snapshot_of(core).index) + 50_000 >= core.log.bytes_after(core.log.base_index)
+    assert core.log.base_index < snapshot_of(core).index
 
 
 def test_s76_the_log_is_bounded_while_no_snapshot_can_be_taken() -> None:
@@ -145,10 +152,11 @@ def test_s74_a_heartbeat_is_answered_while_a_write_is_under_way() -> None:
     core = follower(term=2, terms=(1, 2))
     append(core, (2, 2), entries(2, first=3))
     (held,) = take(core)
-    assert [m.index for m in held.send_after] == [3] and held.send_now == []
+    assert [m.index for m in each(held.send_after, AppendReply)] == [3] and held.send_now == []
     append(core, (3, 2))
     (ready,) = take(core)
-    assert [m.index for m in ready.send_now] == [2] and ready.send_after == [], "only what is on the disk"
+    assert [m.index for m in each(ready.send_now, AppendReply)] == [2], "only what is on the disk"
+    assert ready.send_after == []
     core.step(
         core.now + core.config.storage_timeout_ms,
         AppendEntries(2, N2, N1, prev_index=3, prev_term=2, entries=(), commit=0, round=0, sent_at=core.now),
@@ -174,11 +182,11 @@ def test_s74_entries_are_written_while_a_snapshot_is() -> None:
     assert ready.save is not None and ready.write is None
     core.step(core.now, Propose(99, (command(99),)))
     (ready,) = take(core)
-    core.step(core.now, Persisted(ready.write.seq))
-    assert core.log.durable == core.log.last_index and core.snapshot.index == 0
+    core.step(core.now, Persisted(write_of(ready).seq))
+    assert core.log.durable == core.log.last_index and snapshot_of(core).index == 0
     assert not core.storage_hangs()
     core.step(core.now, SnapshotStored(at))
-    assert core.snapshot.index == at
+    assert snapshot_of(core).index == at
 
 
 def test_s74_members_do_not_take_their_snapshots_at_the_same_moment() -> None:
@@ -217,7 +225,7 @@ def test_a_follower_that_needs_what_is_gone_is_sent_the_snapshot() -> None:
     assert leading(core).progress[N3].state == REPLICATE
 
 
-def sending():
+def sending() -> tuple[Core, int, InstallSnapshot]:
     core, at = compacted()
     leading(core).progress[N3].become_probe(leading(core).progress[N3].match + 1)
     (first,) = said(settle(core), InstallSnapshot)
@@ -243,7 +251,7 @@ def test_a_receiver_that_starts_over_is_followed_back() -> None:
 
 def test_a_lost_chunk_is_sent_again_and_heartbeats_go_on_meanwhile() -> None:
     core, _, first = sending()
-    sent = []
+    sent: list[Ready] = []
     while not (chunks := said(sent, InstallSnapshot)) and core.now < first.sent_at + 60_000:
         core.step(core.deadline, Tick())
         accept(core, N2)
@@ -276,9 +284,10 @@ def test_chunks_are_joined_and_installed_in_one_write() -> None:
     assert replies(step(core, chunk(0, 60))) == [(60, False)]
     core.step(core.now, chunk(60))
     (ready,) = take(core)
-    assert ready.write.reset and ready.write.snapshot == META and ready.write.snapshot_data == DATA
+    write = write_of(ready)
+    assert write.reset and write.snapshot == META and write.snapshot_data == DATA
     assert ready.restore == (META, DATA) and ready.send_now == []
-    assert [m.installed for m in ready.send_after] == [True]
+    assert [m.installed for m in each(ready.send_after, SnapshotReply)] == [True]
     assert (core.log.base_index, core.log.commit, core.log.applied) == (9, 9, 9)
 
 

@@ -9,6 +9,7 @@ from fleet.raft.core import Core
 from fleet.raft.entries import MemberAdded, Members, SnapshotMeta
 from fleet.raft.events import (
     Change,
+    LocalEvent,
     Persisted,
     Propose,
     Query,
@@ -25,6 +26,7 @@ from fleet.raft.messages import (
     Diverged,
     InstallSnapshot,
     Message,
+    PeerMessage,
     PreVote,
     PreVoteReply,
     Removed,
@@ -52,7 +54,7 @@ from tests.raft.cores import (
 )
 
 META = SnapshotMeta(index=9, term=2, members=Members(THREE), config=CONFIG, size=3, crc=0x352441C2)
-SAMPLES: dict[type, object] = {
+SAMPLES: dict[type, PeerMessage | LocalEvent] = {
     AppendEntries: AppendEntries(
         2, N2, N1, prev_index=1, prev_term=1, entries=entries(2, first=2), commit=2, round=0, sent_at=0
     ),
@@ -123,7 +125,7 @@ def test_what_is_ignored_changes_nothing(role: type, event: type) -> None:
     assert state_of(core) == before
 
 
-OUTCOMES = {
+OUTCOMES: dict[tuple[type, type], str] = {
     (Follower, AppendEntries): "commit=2 AppendReply",
     (Follower, InstallSnapshot): "commit=9 SnapshotReply",
     (Follower, PreVote): "PreVoteReply",
@@ -168,7 +170,7 @@ OUTCOMES = {
 def test_what_each_pair_does(role: type, event: type) -> None:
     core = prepared(role)
     commit, vote = core.log.commit, core.vote
-    readies = step(core, SAMPLES[event])  # type: ignore[arg-type]
+    readies = step(core, SAMPLES[event])
     words = [type(core.role).__name__] if type(core.role) is not role else []
     words += ["vote"] if core.vote != vote else []
     words += [f"commit={core.log.commit}"] if core.log.commit != commit else []
@@ -186,7 +188,7 @@ def test_a_message_to_somebody_else_changes_nothing(role: type, event: type) -> 
     core = prepared(role)
     before = state_of(core)
     message = SAMPLES[event]
-    assert isinstance(message, Message)
+    assert isinstance(message, PeerMessage)
     assert step(core, msgspec.structs.replace(message, term=9, dst=N4)) == []
     assert state_of(core) == before
 
@@ -195,5 +197,5 @@ def test_a_message_to_somebody_else_changes_nothing(role: type, event: type) -> 
 def test_a_removed_member_says_nothing_any_more(event: type) -> None:
     core = prepared(Follower)
     step(core, SAMPLES[Removed])  # type: ignore[arg-type]
-    readies = step(core, SAMPLES[event])  # type: ignore[arg-type]
+    readies = step(core, SAMPLES[event])
     assert not any(ready.send_now or ready.send_after or ready.write for ready in readies)

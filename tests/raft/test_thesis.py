@@ -8,7 +8,6 @@ from fleet.raft.messages import (
     PreVote,
     PreVoteReply,
     TimeoutNow,
-    VoteReply,
     VoteRequest,
 )
 from fleet.raft.ready import CHANGE_IN_PROGRESS
@@ -21,6 +20,7 @@ from tests.raft.cores import (
     N3,
     N4,
     accept,
+    all_said,
     answered,
     append,
     command,
@@ -32,17 +32,9 @@ from tests.raft.cores import (
     settle,
     settled,
     step,
+    vote_for,
     written,
 )
-
-
-def vote_for(core, src, term, index=1, last_term=1, transfer=True):
-    """`transfer`: nobody is protected, so that the rule under test decides alone."""
-    readies = step(
-        core, VoteRequest(term, src, core.id, last_index=index, last_term=last_term, transfer=transfer)
-    )
-    return [reply.granted for reply in said(readies, VoteReply)]
-
 
 # -- thesis 9.6: pre-vote  ---
 
@@ -186,9 +178,9 @@ def test_a_lease_answers_without_a_message() -> None:
     accept(core, N2)
     settle(core)
     readies = step(core, Query(7))
-    assert read(readies) == [7] and said(readies) == []
+    assert read(readies) == [7] and all_said(readies) == []
     readies = step(core, Query(8, lease=False))
-    assert read(readies) == [] and len(said(readies)) == 2
+    assert read(readies) == [] and len(all_said(readies)) == 2
 
 
 # -- 3.10: leadership transfer  ---
