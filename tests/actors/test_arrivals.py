@@ -86,7 +86,7 @@ def quiet_status(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_leader_answers_when_it_has_heard_every_member() -> None:
     core = leader()
     desk, told = desk_of(core)
-    desk.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
+    desk.take(GroupRequest(3, "client", "g", OP))
     for voter in (N2, N3):
         assert told == []
         accept(core, voter)
@@ -100,7 +100,7 @@ def test_a_leader_answers_when_it_has_heard_every_member() -> None:
 def test_a_leader_waits_so_long_only_for_a_member_that_stays_away() -> None:
     core = leader()
     desk, told = desk_of(core)
-    desk.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
+    desk.take(GroupRequest(3, "client", "g", OP))
     accept(core, N2)
     until = core.now + ARRIVAL_MS
     while core.now < until:
@@ -114,7 +114,7 @@ def test_a_leader_waits_so_long_only_for_a_member_that_stays_away() -> None:
 def test_a_follower_says_who_leads_as_soon_as_it_knows() -> None:
     core = follower(config=CONFIG)
     desk, told = desk_of(core)
-    desk.take(GroupRequest(3, "client", "g", OP))  # type: ignore[arg-type]
+    desk.take(GroupRequest(3, "client", "g", OP))
     assert told == []
     core.leader = N2
     desk.end_turn()

@@ -58,8 +58,8 @@ def test_s69_queries_and_commands_beyond_a_clients_share_are_refused(
     for reply in (bench.call(queries=three), bench.call(commands=[(1, add), (2, add), (3, add)])):
         kinds = {refusal.error.kind for one in reply for refusal in one.refusals}
         assert kinds == {"Overloaded"} and not any(one.answers or one.results for one in reply)
-    (reply,) = bench.call(queries=three[:2])
-    assert [query for query, _ in reply.answers] == [1, 2] and not reply.refusals
+    (told,) = bench.call(queries=three[:2])
+    assert [query for query, _ in told.answers] == [1, 2] and not told.refusals
 
 
 def test_s69_queries_that_would_fill_a_member_are_refused(

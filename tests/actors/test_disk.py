@@ -6,7 +6,7 @@ from thespian.actors import ActorExitRequest, WatchMessage
 from fleet.actors.messages.local import AwaitWrites, StartDisk, WriteFailed, WritesDone
 from fleet.actors.node.disk import Disk
 from fleet.errors import StorageFault
-from fleet.interfaces import Completion, Write
+from fleet.interfaces import Chore, ChoreDone, Completion, Write
 from fleet.raft.events import Persisted
 from tests.actors.base.helpers import Bench, Recorder
 
@@ -20,17 +20,20 @@ class HandWriter:
     def __init__(self) -> None:
         self.submitted: list[Write] = []
         self.under_way: list[Write] = []
-        self.done: list[Completion] = []
+        self.done: list[Completion | ChoreDone] = []
         self.is_closed = False
 
     def submit(self, write: Write) -> None:
         self.submitted.append(write)
         self.under_way.append(write)
 
+    def do(self, chore: Chore) -> None:
+        raise AssertionError("no chores here")
+
     def fileno(self) -> int:
         return FD
 
-    def completed(self) -> list[Completion]:
+    def completed(self) -> list[Completion | ChoreDone]:
         done, self.done = self.done, []
         return done
 

@@ -378,7 +378,7 @@ def test_a_lane_counts_what_it_holds() -> None:
     lane = Lane("g")
     for size in (1, 2, 3):
         lane.add(loose(int, size))
-    lane.add(HookCall("on_elected", int, 100))
+    lane.add(HookCall("on_elected", lambda: None, 100))
     lane.take()
     lane.drop_oldest()
     assert (lane.loose, lane.loose_bytes, lane.dropped, len(lane.waiting)) == (1, 3, 1, 2)

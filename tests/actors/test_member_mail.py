@@ -19,7 +19,7 @@ def posted(*sizes: int) -> list[PeerMail]:
     """The mail for appends with so many bytes each."""
     member, sent = Member(), list[PeerMail]()
     member.start = SimpleNamespace(registry="registry")  # type: ignore[assignment]
-    member.send = lambda target, mail: sent.append(mail)
+    member.send = lambda target, message: sent.append(message)  # type: ignore[method-assign]
     for index, size in enumerate(sizes, 1):
         entry = Entry(1, index, Command(1, index, 0, 0, bytes(size)))
         member._post(AppendEntries(1, ME, PEER, index - 1, 1, (entry,), 0, 0, 0))
@@ -28,7 +28,11 @@ def posted(*sizes: int) -> list[PeerMail]:
 
 
 def lasts(mail: Any) -> list[int]:
-    return [message.entries[-1].index for message in decode_messages(mail.body)]
+    return [
+        message.entries[-1].index
+        for message in decode_messages(mail.body)
+        if isinstance(message, AppendEntries)
+    ]
 
 
 def test_messages_of_a_turn_share_a_mail() -> None:

@@ -244,6 +244,7 @@ def test_s63_a_member_that_dies_without_a_word_comes_back_as_the_same_member(ben
     bench.advance(1)
     (before,) = bench.members()
     children = next(cell for cell in bench.kernel.cells.values() if cell.address == bench.manager).children
+    assert children is not None
     member = next(cell for cell in children.values() if type(cell.instance).__name__ == "Member")
     bench.ask(member.address, ActorExitRequest())
     assert bench.members()[0].state == "it died"
@@ -355,9 +356,7 @@ def test_s83_an_older_copy_creates_nothing_until_it_has_another_name(bench: Node
         for one in bench.ask(bench.manager, NodeRequest(5, bench.me, HostMember(spec, ())))
         if type(one) is CreateGroups
     ]
-    (renew,) = [
-        one for one in bench.ask(bench.manager, OlderCopy("aaaa", 1, 8, N2)) if type(one) is Renew
-    ]
+    (renew,) = [one for one in bench.ask(bench.manager, OlderCopy("aaaa", 1, 8, N2)) if type(one) is Renew]
     told = bench.ask(bench.manager, carry_out(bench.store, create))
     told += bench.ask(bench.manager, NodeRequest(6, bench.me, HostMember(replace(spec, name="h"), ())))
     refused = [one.error.kind for one in told if type(one) is OpReply and one.error is not None]
@@ -368,7 +367,8 @@ def test_s83_an_older_copy_creates_nothing_until_it_has_another_name(bench: Node
     bench.ask(bench.manager, failed)
     assert manager.nodes.me.incarnation == "aaaa"
     (renew,) = [one for one in bench.advance(ROUND_MS / 1000 + 0.1) if type(one) is Renew]
-    for chore in (*drops, renew):
+    chores: list[DropGroup | Renew] = [*drops, renew]
+    for chore in chores:
         bench.ask(bench.manager, carry_out(bench.store, chore))
     assert manager.nodes.me.incarnation == "aaaa-9"
     again = Hostings(manager)

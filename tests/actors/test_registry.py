@@ -25,7 +25,8 @@ class RegistryBench(Bench):
         self.ask(self.registry, StartRegistry(N1))
 
     def seen(self, actor: Address) -> list[Any]:
-        return self.ask(actor, "what?")[0]
+        (seen,) = self.ask(actor, "what?")
+        return list(seen)
 
     def request(self, group: str) -> ClientRequest:
         commands = ((4, b"c"), (5, b"d"))

@@ -1,7 +1,7 @@
 """What a fleet costs: node processes with default timers, clients in this one. Run it from the checkout:
 
-    python tests/benchmarks/bench_fleet.py                  everything
-    python tests/benchmarks/bench_fleet.py create grow      some parts: add reject create grow lose
+python tests/benchmarks/bench_fleet.py                  everything
+python tests/benchmarks/bench_fleet.py create grow      some parts: add reject create grow lose
 """
 
 import statistics

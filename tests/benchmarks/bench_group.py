@@ -1,7 +1,7 @@
 """What one group costs: three node processes, a client in a fourth. Run it from the checkout:
 
-    python tests/benchmarks/bench_group.py            everything
-    python tests/benchmarks/bench_group.py one many   some parts: one many reads payloads failover followers
+python tests/benchmarks/bench_group.py            everything
+python tests/benchmarks/bench_group.py one many   some parts: one many reads payloads failover followers
 """
 
 import argparse

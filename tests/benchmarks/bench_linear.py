@@ -3,14 +3,17 @@
 import platform
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+
+from fleet.sim.checks.history import Operation
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from msgspec.structs import replace
 
 from fleet.sim.checks.linear import check
-from fleet.sim.checks.models import Get, Read
+from fleet.sim.checks.models import Get, Model, Read
 from tests.sim.workloads import WORKLOADS, simulate
 
 STEPS_MAX = 1_000_000
@@ -18,7 +21,7 @@ HARD = ("queue", "queue, few values", "keys and values, scanned")
 """These are judged in histories of a tenth of the length."""
 
 
-def judge(what: str, history, model) -> None:
+def judge(what: str, history: Iterable[Operation], model: Model) -> None:
     start = time.perf_counter()
     verdict = check(history, model, steps_max=STEPS_MAX)
     seconds = time.perf_counter() - start

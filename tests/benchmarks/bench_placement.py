@@ -6,7 +6,7 @@ import time
 import tracemalloc
 from collections import Counter
 
-from fleet.cluster.placement import Placement, Site
+from fleet.cluster.placement import Members, Placement, Site
 from fleet.raft.ids import GroupName, NodeName
 
 REPLICAS = 3
@@ -60,7 +60,12 @@ def whole(nodes: int, count: int) -> None:
     changes(placement, nodes, wanted, placed)
 
 
-def changes(placement: Placement, nodes: int, wanted: dict[GroupName, int], placed) -> None:
+def changes(
+    placement: Placement,
+    nodes: int,
+    wanted: dict[GroupName, int],
+    placed: dict[GroupName, Members],
+) -> None:
     newcomer = Site(NodeName("new"), "z0")
     grown = placement.with_site(newcomer)
     start = time.perf_counter()

@@ -18,7 +18,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
+
+from fleet.raft.ids import MemberId
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -64,8 +67,8 @@ class Fleet:
         """Nobody calls when it is 0."""
         self.draw = Load(world, "c0", {}, {}, S, reads=READS)._draw
 
-    def call(self, group: str, method: str, args: tuple) -> None:
-        told: list = []
+    def call(self, group: str, method: str, args: tuple[Any, ...]) -> None:
+        told: list[Any] = []
         client = self.clients[0]
         answered = lambda value, error: told.append(error)  # noqa: E731
         client.in_turn(lambda: client.call(group, method, args, False, 10_000, answered))
@@ -115,9 +118,11 @@ class Cores:
     """Three bare members: no actors, no disks, no network, every write durable at once."""
 
     def __init__(self) -> None:
-        start = SnapshotMeta(0, 0, Members(("a", "b", "c")), GroupConfig(), 0, 0)
+        start = SnapshotMeta(
+            0, 0, Members((MemberId("a"), MemberId("b"), MemberId("c"))), GroupConfig(), 0, 0
+        )
         self.cores = {
-            name: start_core(name, 0, random.Random(name), HardState(), start, ()) for name in "abc"
+            name: start_core(MemberId(name), 0, random.Random(name), HardState(), start, ()) for name in "abc"
         }
         self.now = 3000
         self.is_encoding = False

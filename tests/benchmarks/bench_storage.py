@@ -17,7 +17,7 @@ from pathlib import Path
 
 import lmdb
 
-from fleet.interfaces import SnapshotWrite, Write
+from fleet.interfaces import Completion, SnapshotWrite, Write
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.ids import GroupName
@@ -109,7 +109,7 @@ def through_writer(store: LmdbStore, feed: Feed) -> None:
         missing = len(batch)
         while missing:
             poll.poll()
-            missing -= sum(len(list(one.writes)) for one in writer.completed())
+            missing -= sum(len(list(one.writes)) for one in writer.completed() if isinstance(one, Completion))
 
     first = feed.groups[0]
     show("Writer, submit to completed: 1 entry", median_us(lambda: round_trip([feed.write(first, 1)]), 500))

@@ -18,7 +18,7 @@ from fleet.cli.demo.nodes import free_ports
 from .processes import FLEET, PATIENCE_S, environment
 
 SECRET = "s" * 64
-SHOP = '''
+SHOP = """
 import dataclasses
 import enum
 import threading
@@ -73,7 +73,7 @@ class Account(fleet.Data):
     @fleet.query
     def history(self) -> list[object]:
         return [Entry(7, Kind.GIFT), {1: {2}}, float("nan"), b"ab"]
-'''
+"""
 
 
 class Said(NamedTuple):

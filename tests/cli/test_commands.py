@@ -199,8 +199,15 @@ def at_a_terminal(three: Fleet, typed: str, *arguments: str) -> Said:
     keyboard, terminal = os.openpty()
     environ = environment(three.directory, **three.environ)
     os.write(keyboard, typed.encode())
-    ends = {"stdin": terminal, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    said = subprocess.run([*FLEET, *arguments], env=environ, text=True, timeout=PATIENCE_S, **ends)
+    said = subprocess.run(
+        [*FLEET, *arguments],
+        env=environ,
+        text=True,
+        timeout=PATIENCE_S,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     os.close(keyboard)
     os.close(terminal)
     return Said(said.returncode, said.stdout, "")
@@ -296,7 +303,7 @@ def test_what_a_query_answers_is_shown_also_if_its_class_is_of_the_working_direc
     command = script(three.directory)
 
     def ask(directory: Path, *before: str) -> subprocess.CompletedProcess[str]:
-        arguments = [command, *before, "query", name, "history"]
+        arguments = [str(command), *before, "query", name, "history"]
         environ = environment(three.directory, **three.environ)
         return subprocess.run(arguments, cwd=directory, env=environ, capture_output=True, text=True)
 

@@ -5,6 +5,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 import pytest
@@ -113,7 +114,7 @@ class Host:
         if ready.write is not None:
             seq, data = ready.write.seq, to_bytes(ready.write.record)
             self.written_at = max(self.written_at, world.now + world.write_ms())  # writes keep their order
-            world.at(self.written_at, lambda: self.life == life and self.wrote(seq, data))
+            world.at(self.written_at, lambda: self.wrote(seq, data) if self.life == life else None)
         if ready.outcome is not None:
             world.witness_outcome(self, ready.outcome)
 
@@ -162,7 +163,11 @@ class World:
             self.now = max(self.now, until)
 
     def wake(self, host: Host, life: int, at: int) -> None:
-        self.at(at, lambda: host.alarm == (life, at) and host.life == life and host.step(Tick()))
+        def ring() -> None:
+            if host.alarm == (life, at) and host.life == life:
+                host.step(Tick())
+
+        self.at(at, ring)
 
     def transmit(self, address: str, message: FoundingMessage) -> None:
         copies = (self.rng.random() >= self.loss) + (self.rng.random() < self.twice)
@@ -257,7 +262,7 @@ def storm(seed: int) -> World:
         world.at(dice.choice((0, dice.randrange(2000), dice.randrange(15_000))), world.hosts[address].lose)
     for _ in range(dice.randrange(6)):
         deaf = set(dice.sample(world.seeds, dice.randrange(len(world.seeds) + 1)))
-        world.at(dice.randrange(15_000), lambda deaf=deaf: setattr(world, "deaf", deaf))
+        world.at(dice.randrange(15_000), partial(setattr, world, "deaf", deaf))
     if dice.random() < 0.5:
         with haste(dice):
             world.run(3000)

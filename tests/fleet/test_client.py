@@ -215,7 +215,12 @@ def test_an_asyncio_connection_that_nobody_waits_for_any_more_is_closed(
         may_open.wait(10)
         opened.append(connect(node))
         close = opened[0].close
-        monkeypatch.setattr(opened[0], "close", lambda: (close(), closed.set()))
+
+        def close_and_tell() -> None:
+            close()
+            closed.set()
+
+        monkeypatch.setattr(opened[0], "close", close_and_tell)
         return opened[0]
 
     monkeypatch.setattr("fleet.client.connection.connect", slow)
@@ -291,7 +296,11 @@ def stuck(node: fleet.Node) -> Iterator[tuple[fleet.Fleet, Counter, threading.Ev
     go_on = threading.Event()
     with connect(node, calls_max=2) as client:
         counter = client.create_group("full", Counter, replicas=1, exist_ok=True)
-        client._put(lambda requests: go_on.wait(10) and None)
+
+        def stand_still(requests: Any) -> None:
+            go_on.wait(10)
+
+        client._put(stand_still)
         yield client, counter, go_on
         go_on.set()
 

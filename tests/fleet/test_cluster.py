@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -404,8 +405,9 @@ operations = st.one_of(
     st.tuples(st.just("cleaned"), st.integers(0, 3), node_names),
     st.tuples(st.just("set_replicas"), groups, st.integers(0, 4)),
     st.tuples(st.just("prefer_leader"), st.sampled_from(["a", "b", CLUSTER_GROUP]), node_names),
-    st.tuples(st.just("pin_group"), groups, st.lists(node_names, max_size=2).map(tuple),
-              st.integers(0, 2)),  # fmt: skip
+    st.tuples(
+        st.just("pin_group"), groups, st.lists(node_names, max_size=2).map(tuple), st.integers(0, 2)
+    ),  # fmt: skip
     st.tuples(st.just("set_purge_after"), st.sampled_from([10, 1000, 5000])),
     st.tuples(st.just("look")),
 )
@@ -435,8 +437,7 @@ def test_what_always_holds(history: list[tuple[Any, ...]], kept_max: int) -> Non
     """A name is in groups or removed, never both; a refusal changes nothing; a view brought up to date
     piece by piece, also one that looked so long ago that what it missed was forgotten, equals the whole."""
     run, view = Run(), ClusterView()
-    fleet.cluster.state.GONE_KEPT_MAX, kept = kept_max, fleet.cluster.state.GONE_KEPT_MAX
-    try:
+    with patch.object(fleet.cluster.state, "GONE_KEPT_MAX", kept_max):
         for operation in history:
             if operation == ("look",):
                 seen(run.cluster, view.rev, view, run.index)
@@ -459,8 +460,6 @@ def test_what_always_holds(history: list[tuple[Any, ...]], kept_max: int) -> Non
             assert preferred <= {"", *cluster.nodes}
         seen(run.cluster, view.rev, view, run.index)
         assert content(view) == content(seen(run.cluster, 0, ClusterView()))
-    finally:
-        fleet.cluster.state.GONE_KEPT_MAX = kept
 
 
 def test_a_view_is_as_big_as_what_changed(three: Run) -> None:

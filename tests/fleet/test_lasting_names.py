@@ -55,11 +55,11 @@ def functional() -> type[Any]:
             return 0
 
         @staticmethod
-        def command(state: int, arg: int) -> tuple[int, int]:  # type: ignore[override]
+        def command(state: int, arg: int) -> tuple[int, int]:
             return state + arg, state + arg
 
         @staticmethod
-        def query(state: int, arg: int) -> int:  # type: ignore[override]
+        def query(state: int, arg: int) -> int:
             return state
 
     return Total

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -67,13 +68,17 @@ def test_the_shortcuts_change_nothing(sites: list[Site], group: GroupName, repli
 
 
 @given(fleets(), names, replica_counts, st.randoms())
-def test_the_order_of_the_sites_does_not_matter(sites, group, replicas, random) -> None:
+def test_the_order_of_the_sites_does_not_matter(
+    sites: list[Site], group: GroupName, replicas: int, random: Random
+) -> None:
     mixed = random.sample(sites, len(sites))
     assert members_for(group, mixed, replicas) == members_for(group, sites, replicas)
 
 
 @given(fleets(), names, replica_counts)
-def test_replicas_are_different_nodes_spread_over_zones_as_evenly_as_they_go(sites, group, replicas) -> None:
+def test_replicas_are_different_nodes_spread_over_zones_as_evenly_as_they_go(
+    sites: list[Site], group: GroupName, replicas: int
+) -> None:
     members = members_for(group, sites, replicas)
     hosts = [s for s in sites if s.weight]
     assert len(set(members)) == len(members) == min(replicas, len(hosts))
@@ -85,7 +90,9 @@ def test_replicas_are_different_nodes_spread_over_zones_as_evenly_as_they_go(sit
 
 
 @given(fleets(), names, replica_counts)
-def test_more_replicas_keep_the_members_that_there_were(sites, group, replicas) -> None:
+def test_more_replicas_keep_the_members_that_there_were(
+    sites: list[Site], group: GroupName, replicas: int
+) -> None:
     assert members_for(group, sites, replicas + 1)[:replicas] == members_for(group, sites, replicas)
 
 
@@ -104,27 +111,27 @@ def assert_only_towards(before: tuple[NodeName, ...], after: tuple[NodeName, ...
 @settings(max_examples=400)
 @given(fleets(), names, replica_counts, st.data())
 def test_adding_or_removing_a_node_moves_one_member_of_a_group_to_or_from_it_or_nothing(
-    sites, group, replicas, data
+    sites: list[Site], group: GroupName, replicas: int, data: st.DataObject
 ) -> None:
     node = data.draw(st.sampled_from(sites))
     without = [s for s in sites if s is not node]
-    assert_only_towards(
-        members_for(group, without, replicas), members_for(group, sites, replicas), node.name
-    )
+    assert_only_towards(members_for(group, without, replicas), members_for(group, sites, replicas), node.name)
 
 
 @settings(max_examples=400)
 @given(fleets(), names, replica_counts, st.floats(1, 50), st.data())
-def test_more_weight_moves_members_only_towards_the_node(sites, group, replicas, factor, data) -> None:
+def test_more_weight_moves_members_only_towards_the_node(
+    sites: list[Site], group: GroupName, replicas: int, factor: float, data: st.DataObject
+) -> None:
     node = data.draw(st.sampled_from(sites))
     raised = [Site(s.name, s.zone, s.weight * factor) if s is node else s for s in sites]
-    assert_only_towards(
-        members_for(group, sites, replicas), members_for(group, raised, replicas), node.name
-    )
+    assert_only_towards(members_for(group, sites, replicas), members_for(group, raised, replicas), node.name)
 
 
 @given(fleets(), st.integers(1, 6), st.data())
-def test_gained_and_lost_are_what_placing_all_anew_would_find(sites, replicas, data) -> None:
+def test_gained_and_lost_are_what_placing_all_anew_would_find(
+    sites: list[Site], replicas: int, data: st.DataObject
+) -> None:
     node = data.draw(st.sampled_from(sites))
     with_it = Placement(sites)
     without = with_it.without(node.name)
@@ -172,7 +179,7 @@ def test_weight_0_takes_nothing_and_double_weight_takes_double() -> None:
     sites = [site("a", "z", 0), site("b", "z", 1), site("c", "z", 2), site("d", "z", 4)]
     count = 7000
     leaders = Counter(m[0] for m in Placement(sites).place(groups(count, 1)).values())
-    assert leaders["a"] == 0
+    assert leaders[NodeName("a")] == 0
     for name, share in (("b", 1 / 7), ("c", 2 / 7), ("d", 4 / 7)):
         assert abs(leaders[NodeName(name)] - count * share) < 5 * math.sqrt(count * share * (1 - share))
     assert members_for(GroupName("g"), [site("a", "z", 0)], 3) == ()

@@ -81,7 +81,7 @@ class Direct:
         bench.request(HostMember(spec, ()))
         self.events = Events(bench.transport.now)
         settings = LinkSettings(cluster=CLUSTER, secret=SECRET)
-        self.links = Links(self.events, bench.kernel, settings, None)  # type: ignore[arg-type]
+        self.links = Links(self.events, bench.kernel, settings, None)
         identity = Identity(CLUSTER, SECRET, 4711, "", 1 << 20)
         self.inputs = Inputs(self.rng, identity, GROUP, MEMBER, bench.kernel.endpoint)
         self.fd = 0

@@ -17,6 +17,7 @@ from fleet.actors.messages.operator import (
     Done,
     GetCluster,
     GetStatus,
+    GroupOp,
     GroupRequest,
     ListMembers,
     ListNodes,
@@ -39,6 +40,7 @@ from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
     InstallSnapshot,
+    PeerMessage,
     PreVote,
     SnapshotReply,
     VoteRequest,
@@ -211,7 +213,7 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
     meta = SnapshotMeta(5, 1, Members((member,), (), {member: "127.0.0.1:1"}), GroupConfig(), 3, 0)
     founder = Founder(NodeName("other"), "bbbb", "127.0.0.1:1", "z", 1.0)
     entries = (Entry(1, 3, Command(1, 1, 0, 0, b"x")), Entry(1, 4, Command(1, 2, 0, 0, b"x")))
-    raft = [
+    raft: list[PeerMessage] = [
         AppendEntries(0, peer, member, 2, 1, entries, 3, 1, 1),
         AppendReply(0, peer, member, True, 2, 1, 1, 1, 1),
         PreVote(0, peer, member, 0, 0),
@@ -219,7 +221,7 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         InstallSnapshot(0, peer, member, meta, 0, b"abc", 1, 1),
         SnapshotReply(0, peer, member, 5, 0, False, 1, 1),
     ]
-    ops = [
+    ops: list[GroupOp] = [
         GetStatus(),
         AddMember(peer, "127.0.0.1:1"),
         PromoteMember(peer),

@@ -47,7 +47,7 @@ class Live:
             [sys.executable, "-m", "tests.fuzz.meter", self.node.address, str(self.node.secret_file)],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert self.meter.stdout.readline() == "counting\n"
+        assert self.meter.stdout is not None and self.meter.stdout.readline() == "counting\n"
         self.trap = socket.create_server(("127.0.0.1", 0))
         self.trap.settimeout(1.0)
 

@@ -14,7 +14,12 @@ def main() -> None:
     address, secret_file = sys.argv[1:]
     took: list[float] = []
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(1), ended.set()), daemon=True).start()
+
+    def end_with_input() -> None:
+        sys.stdin.read(1)
+        ended.set()
+
+    threading.Thread(target=end_with_input, daemon=True).start()
     with fleet.connect(address, cluster=CLUSTER, secret_file=secret_file) as client:
         counter = client.group("measured", Counter)
         counter.add(1)

@@ -1,4 +1,4 @@
-"""Lint and types are part of the tests."""
+"""Lint and types are part of the tests, of the package and of the tests themselves."""
 
 import subprocess
 import sys

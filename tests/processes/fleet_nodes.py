@@ -20,7 +20,7 @@ from fleet.cluster.state import CLUSTER_GROUP, NodeRecord, cluster_voters
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, OutcomeUnknown
 from fleet.objects.payload import encode_class
-from fleet.raft.ids import NodeName, node_of
+from fleet.raft.ids import MemberId, NodeName, node_of
 
 from .classes import Counter
 from .nodes import CLUSTER, ROOT, NodeProcess, eventually
@@ -232,9 +232,11 @@ class NodeFleet:
             raise AssertionError(f"{len(trouble)} groups are not settled: {some}") from None
         return time.monotonic() - began
 
-    def places(self, names: Iterable[str]) -> dict[str, frozenset[str]]:
+    def places(self, names: Iterable[str]) -> dict[str, frozenset[MemberId]]:
         """Where each group's members are, with the disk and life of each."""
-        return {name: frozenset(status.voters) for name, status in self.statuses(names).items()}
+        return {
+            name: frozenset(map(MemberId, status.voters)) for name, status in self.statuses(names).items()
+        }
 
     def hosted(self, name: str) -> dict[str, MemberInfo]:
         """What is on a node, by group; its replica of the cluster's state left out."""
@@ -298,7 +300,7 @@ class CountingLoad:
 
     def _put(self, name: str) -> None:
         self.began[name] = time.monotonic()
-        reply = self.counters[name].add.options(timeout=60.0).submit(1)  # type: ignore[attr-defined]
+        reply = self.counters[name].add.options(timeout=60.0).submit(1)
         reply.add_done_callback(lambda reply: self.answers.put((name, reply)))
 
     def _take(self, name: str, reply: Any) -> None:

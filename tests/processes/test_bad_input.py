@@ -106,19 +106,21 @@ def test_a_group_on_nodes_that_are_not_there(client: fleet.Fleet) -> None:
     with pytest.raises(NoSuchNode) as caught:
         client.create_group("elsewhere", Counter, nodes=["n1", "n9"])
     assert "n9" in str(caught.value)
-    for settings in ({"nodes": []}, {"replicas": 0}, {"replicas": -1}):
+    wrong: list[dict[str, Any]] = [{"nodes": []}, {"replicas": 0}, {"replicas": -1}]
+    for settings in wrong:
         with pytest.raises(BadArguments):
-            client.create_group("elsewhere", Counter, **settings)  # type: ignore[arg-type]
+            client.create_group("elsewhere", Counter, **settings)
     with pytest.raises(NoSuchGroup):
         client.group("elsewhere", Counter).get()
 
 
 def test_a_class_that_is_no_data_class(client: fleet.Fleet) -> None:
+    data_class: Any
     for data_class in (dict, Counter(), None):
         with pytest.raises(ConfigError):
-            client.create_group("plain", data_class)  # type: ignore[type-var]
+            client.create_group("plain", data_class)
         with pytest.raises(ConfigError):
-            client.group("plain", data_class)  # type: ignore[type-var]
+            client.group("plain", data_class)
 
 
 def test_a_class_whose_objects_cannot_be_made(client: fleet.Fleet) -> None:
@@ -255,7 +257,7 @@ def test_many_large_commands_at_once(counter: Any) -> None:
     assert {call.result(30) for call in calls} == {MIB - 1000}
 
 
-@pytest.mark.parametrize("argument", [threading.Lock(), (number for number in ()), open])
+@pytest.mark.parametrize("argument", [threading.Lock(), (number for number in range(0)), open])
 def test_an_argument_that_cannot_be_encoded(counter: Any, argument: Any) -> None:
     if argument is open:
         argument = socket.socket()
@@ -302,7 +304,7 @@ def test_a_group_with_the_largest_batches_that_there_are_replicates_them(shared:
     large = fleet.GroupConfig(command_bytes_max=most, batch_bytes_max=most)
     large_counter = client.create_group("large", Counter, config=large)
     size = most // 2 - 1000
-    calls = [large_counter.swallow.submit(bytes(size)) for _ in range(5)]  # type: ignore[attr-defined]
+    calls = [large_counter.swallow.submit(bytes(size)) for _ in range(5)]
     assert [call.result() for call in calls] == [size] * 5
     await_all_caught_up(shared, client, "large")
     assert not any("the peer reads" in node.log.read_text() for node in shared.nodes), "a frame was too large"

@@ -5,6 +5,7 @@ import multiprocessing
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -94,14 +95,15 @@ def test_a_client_may_wait_for_nodes_that_are_about_to_start(cluster: Cluster) -
     with pytest.raises(NoNode, match=f"{first.address}: refused, {second.address}: refused"):
         cluster.connect()
     assert time.monotonic() - began < 2
-    addresses, own = [first.address, second.address], {"cluster": CLUSTER, "secret_file": cluster.secret_file}
+    addresses = [first.address, second.address]
+    connect = partial(fleet.connect, cluster=CLUSTER, secret_file=cluster.secret_file)
     with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(fleet.connect, addresses, wait=20, **own)
+        late = pool.submit(connect, addresses, wait=20)
         first.start()
         with late.result() as client:
             assert client.create_group("visits", Counter, replicas=1).add(1) == 1
     with pytest.raises(ConfigError):
-        fleet.connect(addresses, wait=-1, **own)
+        connect(addresses, wait=-1)
 
 
 def test_addresses_in_one_text_are_no_list_of_them() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.actors.messages.operator import Hosted, HostMember
 from fleet.actors.messages.values import GroupSpec
-from fleet.raft.ids import node_of
+from fleet.raft.ids import MemberId, NodeName, node_of
 
 from .fleet_nodes import NodeFleet, add_all, counting, group_names, incarnation, refused
 from .nodes import eventually
@@ -19,7 +19,7 @@ BACK_S = 2 * ELECTION_S
 """A node that was purged hears of it within an election timeout; then it joins."""
 
 
-def moved(before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]) -> int:
+def moved(before: dict[str, frozenset[MemberId]], after: dict[str, frozenset[MemberId]]) -> int:
     """Members that are new."""
     return sum(len(after[name] - members) for name, members in before.items())
 
@@ -58,7 +58,7 @@ def test_rf6_rf8_a_dead_node_is_purged_by_the_majority_and_its_members_are_repla
     with counting(yard, names) as load:
         load.await_more()
         yard["n4"].kill()
-        unreachable = eventually(lambda: yard.client.cluster().unreachable_ms.get("n4"))
+        unreachable = eventually(lambda: yard.client.cluster().unreachable_ms.get(NodeName("n4")))
         assert unreachable >= 1000
         assert "n4" in yard.records()
         yard.await_nodes("n1", "n2", "n3")
@@ -152,7 +152,9 @@ def test_a_purged_node_that_returns_is_new_and_lives_again(yard: NodeFleet) -> N
         yard.await_settled(names)
         load.await_more()
     for name in yard.nodes:
-        expected = {group for group, members in yard.places(names).items() if name in map(node_of, members)}
+        expected = {
+            group for group, members in yard.places(names).items() if name in {*map(node_of, members)}
+        }
         eventually(lambda: set(yard.hosted(name)) == expected, what=f"{name} to hold what it should")
 
 

@@ -90,9 +90,7 @@ MUTANTS = [
     Mutant(reads.read_without_round, "story", 20),
     Mutant(reads.read_before_own_commit, "test_s17_a_new_leader_never_answers_with_the_old_value[False]"),
     Mutant(reads.lease_of_a_fresh_leader, "test_s17_a_new_leader_never_answers_with_the_old_value[True]"),
-    Mutant(
-        reads.lease_from_arrival, "test_rv26_s20_late_answers_prolong_no_lease_and_confirm_no_read[True]"
-    ),
+    Mutant(reads.lease_from_arrival, "test_rv26_s20_late_answers_prolong_no_lease_and_confirm_no_read[True]"),
     Mutant(reads.lease_without_loyalty, "storm leases", 100, is_long=True),
     Mutant(reads.lease_forgotten_by_restart, "test_s19_a_restarted_member_is_as_loyal_as_it_was"),
     Mutant(reads.transfer_keeps_lease, "test_s18_the_lease_ends_before_another_is_told_to_lead"),
@@ -136,9 +134,7 @@ MUTANTS = [
         fleets.registries_of_former_lives,
         "test_a_node_leaves_whose_others_were_all_restarted_since_it_met_them",
     ),
-    Mutant(
-        fleets.founded_while_it_stops, "test_a_founding_member_is_not_founded_again_while_it_stops"
-    ),
+    Mutant(fleets.founded_while_it_stops, "test_a_founding_member_is_not_founded_again_while_it_stops"),
     Mutant(
         fleets.former_life_still_writes,
         "test_s38_a_member_starts_again_with_all_that_its_former_life_had_written",

@@ -4,7 +4,7 @@ from typing import Any
 
 import fleet
 from fleet.actors.messages.operator import TransferLeader
-from fleet.raft.ids import node_of
+from fleet.raft.ids import MemberId, node_of
 from fleet.testing import Sim
 
 FAST = {"heartbeat_ms": 30, "election_ms": 300, "storage_timeout_ms": 600, "clock_drift_margin_ms": 60}
@@ -72,6 +72,6 @@ def hand_over(sim: Sim, node: str, group: str = "g") -> None:
         assert sim.run("10s", lambda: sim.leader(group) == node)
 
 
-def voters(sim: Sim) -> tuple[str, ...]:
+def voters(sim: Sim) -> tuple[MemberId, ...]:
     leader = sim.leader("g")
     return member(sim, leader).core.membership.current.voters if leader is not None else ()

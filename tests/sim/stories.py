@@ -1,6 +1,6 @@
 """Whole stories with one kind of bad day: what `fleet.sim.search.episode` draws, with given weights."""
 
-from fleet.sim.faults.draw import DEEDS
+from fleet.sim.faults.schedule import DEEDS
 from fleet.sim.search.episode import Story
 
 TURNS_MAX = 100_000

@@ -1,5 +1,7 @@
 """Scenarios of nodes that come, go and come back, with all their groups."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from fleet.actors.messages.local import WriteFailed
@@ -163,7 +165,8 @@ def test_s73_a_node_goes_on_seeing_the_cluster_when_its_replica_restarts_before_
     sim = Sim(seed=1, nodes=4)
     sim.group("a", Log).append(1)
     sim.run("5s")
-    citizen, restarted = sim.nodes["n3"].manager.citizen, []
+    citizen = sim.nodes["n3"].manager.citizen
+    restarted: list[Any] = []
     read = citizen._read
 
     def restart_then_read() -> None:

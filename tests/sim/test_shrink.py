@@ -72,7 +72,8 @@ def test_hypothesis_finds_a_planted_bug_and_shrinks_it_to_few_deeds(name: str) -
             ),
             random=random.Random(1),
         )
-    assert least.deeds is not None and 1 <= len(least.deeds) <= 2, [in_words(deed) for deed in least.deeds]
+    assert least.deeds is not None
+    assert 1 <= len(least.deeds) <= 2, [in_words(deed) for deed in least.deeds]
 
 
 @given(plans())

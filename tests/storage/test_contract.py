@@ -5,6 +5,7 @@ import pytest
 from fleet.errors import ConfigError, Damaged, StorageFault
 from fleet.interfaces import Loaded, Write
 from fleet.raft.entries import HardState
+from fleet.raft.ids import GroupName
 from fleet.storage.keys import group_range
 from tests.storage.disks import (
     MIB,
@@ -22,7 +23,7 @@ from tests.storage.disks import (
 
 def test_groups_survive_a_restart_with_name_and_spec(disk: Disk) -> None:
     store = disk.open()
-    made = [store.create_group(name, name.encode()) for name in ("b", "a", "b")]
+    made = [store.create_group(GroupName(name), name.encode()) for name in ("b", "a", "b")]
     assert disk.open().groups() == made
     assert [record.number for record in made] == [1, 2, 3]
 

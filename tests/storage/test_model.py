@@ -59,7 +59,7 @@ class StoreMachine(RuleBasedStateMachine):
             number = pick.choice(sorted(self.model))  # type: ignore[attr-defined]
             self.store.drop_group(number)
             for kept in (self.model, self.data, self.names):
-                kept.pop(number, None)  # type: ignore[attr-defined]
+                kept.pop(number, None)
 
     @rule(data=st.data())
     def add_write(self, data: st.DataObject) -> None:

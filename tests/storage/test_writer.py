@@ -45,13 +45,17 @@ def at(write: Write, seq: int) -> Write:
     return Write(write.group, seq, write.hard, write.entries, write.snapshot, write.keep_after, write.reset)
 
 
+def completions(writer: Writer) -> list[Completion]:
+    return [done for done in writer.completed() if isinstance(done, Completion)]
+
+
 def wait(writer: Writer, is_enough: Callable[[list[Completion]], bool]) -> list[Completion]:
     poll = select.poll()
     poll.register(writer.fileno(), select.POLLIN)
     done: list[Completion] = []
     while not is_enough(done):
         assert poll.poll(10_000), f"nothing after {done}"
-        done += writer.completed()
+        done += completions(writer)
     return done
 
 
@@ -91,7 +95,7 @@ def test_all_that_comes_during_a_commit_shares_the_next(gated: tuple[Gated, Writ
 
 
 def test_s14_after_a_failure_the_groups_later_writes_fail_untried_until_it_was_told(
-    gated: tuple[Gated, Writer]
+    gated: tuple[Gated, Writer],
 ) -> None:
     store, writer = gated
     group, other = create(store), create(store, "other")
@@ -167,7 +171,7 @@ def test_close_finishes_what_was_submitted(disk: Disk) -> None:
     writer.submit(Write(group, 0, snapshot=snapshot(50, bytes(9 * MIB)), keep_after=40))
     writer.close()
     writer.close()
-    assert sum(len(list(one.writes)) for one in writer.completed()) == 51
+    assert sum(len(list(one.writes)) for one in completions(writer)) == 51
     with pytest.raises(StorageFault, match="closed"):
         writer.submit(append(group, 51, 51))
     assert indexes(disk.open(), group) == list(range(41, 51))

@@ -46,6 +46,8 @@ def test_what_an_actor_sends_to_itself_comes_after_all_that_was_waiting() -> Non
     """Members end their turn this way, so that one write serves all commands that had arrived."""
 
     class Member(Actor):
+        asker: Any = None
+
         def __init__(self) -> None:
             self.turn: list[Any] = []
 
@@ -142,6 +144,8 @@ def test_an_address_of_an_earlier_life_is_dead() -> None:
 
 
 class Timed(Actor):
+    asker: Any = None
+
     def receiveMessage(self, message: Any, sender: Any) -> None:
         if isinstance(message, WakeupMessage):
             self.send(self.asker, (message.payload, message.delayPeriod))
@@ -201,6 +205,8 @@ def test_what_is_watched_is_armed_again_only_after_it_fired() -> None:
 
 def test_an_actor_watches_as_long_as_its_answers_say_so() -> None:
     class Watcher(Actor):
+        asker: Any = None
+
         def receiveMessage(self, message: Any, sender: Any) -> Any:
             if isinstance(message, WatchMessage):
                 self.send(self.asker, message.ready)

@@ -32,6 +32,8 @@ class FakeSystemMessage(ActorSystemMessage):
 
 
 class Alarm(Actor):
+    asker: Any = None
+
     def receiveMessage(self, message: Any, sender: Any) -> None:
         if isinstance(message, WakeupMessage):
             self.send(self.asker, message.payload)
@@ -144,6 +146,8 @@ def test_large_messages_and_generators_of_actors(start: Start) -> None:
 
 def test_an_actor_reads_a_descriptor_that_it_watches(start: Start) -> None:
     class Reader(Actor):
+        asker: Any = None
+
         def receiveMessage(self, message: Any, sender: Any) -> Any:
             if isinstance(message, WatchMessage):
                 self.send(self.asker, os.read(message.ready[0], 1))
@@ -169,6 +173,8 @@ def test_an_actor_reads_a_descriptor_that_it_watches(start: Start) -> None:
 
 def test_a_descriptor_that_cannot_be_watched_harms_nobody(start: Start) -> None:
     class Reader(Actor):
+        asker: Any = None
+
         def receiveMessage(self, message: Any, sender: Any) -> Any:
             if isinstance(message, WatchMessage):
                 self.send(self.asker, "ready")

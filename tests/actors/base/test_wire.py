@@ -1,6 +1,7 @@
 """Frames and handshakes as bytes, without a socket."""
 
 import pickle
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -118,9 +119,10 @@ def test_s68_only_what_is_registered_travels() -> None:
         decode_body("test.unknown", b"\xc0")
     with pytest.raises(LookupError, match="-1"):
         decode_body(-1, msgspec.msgpack.encode(pickle.dumps(Note(7))))
-    for message in (Untagged(8), Plain(3), [1], {}, Address(ActorId("there:1", 5, 9)), ActorExitRequest()):
+    unknown: Any
+    for unknown in (Untagged(8), Plain(3), [1], {}, Address(ActorId("there:1", 5, 9)), ActorExitRequest()):
         with pytest.raises(Unregistered, match="is not registered"):
-            encode_message(message)
+            encode_message(unknown)
     for message in (Note(2**70), Note(1, about=Plain(3)), 2**64):
         with pytest.raises((OverflowError, NotImplementedError)):
             encode_message(message)
@@ -336,11 +338,15 @@ def test_s66_whatever_a_stranger_sends_the_handshake_only_refuses(data: st.DataO
     acceptor, connector = Acceptor(identity()), Connector(identity())
     honest = body(connector.greeted(body(acceptor.greeting)))
     verdict = body(acceptor.answered(honest)[1])
-    for genuine, read in ((honest, acceptor.answered), (verdict, connector.admitted), (verdict, None)):
-        read = read or Connector(identity()).greeted
+    readers: list[tuple[bytes, Callable[[bytes], object] | None]] = [
+        (honest, acceptor.answered),
+        (verdict, connector.admitted),
+        (verdict, None),
+    ]
+    for genuine, read in readers:
         frame = data.draw(mutations(genuine))
         with suppress(Refused):
-            read(frame)
+            (read or Connector(identity()).greeted)(frame)
             assert frame in (honest, verdict)
 
 

@@ -117,7 +117,6 @@ def death_without_a_word() -> Patches:
     return [patch.object(Hostings, "on_child_exited", lambda self, address: None)]
 
 
-
 def answers_wait_for_writes() -> Patches:
     """S74: heartbeats' answers leave when whatever is being written is written."""
     return [patch.object(core, "is_kept_already", lambda core, message: False)]

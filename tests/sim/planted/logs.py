@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from fleet.actors.member.actor import Member
 from fleet.errors import Damaged
-from fleet.raft import follower, leader, quorum
+from fleet.raft import follower, leader, quorum, transitions
 from fleet.raft.events import Persisted
 from fleet.raft.log import Log
 from fleet.raft.messages import AppendEntries, AppendReply
@@ -66,7 +66,7 @@ def missing_entry_matches() -> Patches:
     def on_append(core: CoreState, role: Any, m: AppendEntries) -> None:
         mine = core.log.term_at(m.prev_index)
         if mine is None and m.prev_index > core.log.commit and not m.entries:
-            follower.follow(core, m.src)
+            transitions.follow(core, m.src)
             core.send_durably(
                 AppendReply(core.term, core.id, m.src, True, m.prev_index, 0, 0, m.round, m.sent_at)
             )

@@ -4,7 +4,7 @@ from typing import Any
 from unittest.mock import patch
 
 from fleet.raft import follower, leader_requests, membership, state
-from fleet.raft.entries import MemberAdded, MemberPromoted, MemberRemoved, Members
+from fleet.raft.entries import MEMBERSHIP_BODIES, MemberAdded, MemberPromoted, MemberRemoved, Members
 from fleet.raft.events import Change, Tick
 from fleet.raft.membership import Membership
 from fleet.raft.state import CoreState, Leader
@@ -53,7 +53,7 @@ def change_is_not_rolled_back() -> Patches:
 
 def _append_any(self: Membership, entries: Any) -> None:
     for entry in entries:
-        if isinstance(entry.body, membership.MEMBERSHIP_BODIES):
+        if isinstance(entry.body, MEMBERSHIP_BODIES):
             changed = membership.after_change(self.current, entry.body)
             self.history.append((max(entry.index, self.changed_at), changed))
 
