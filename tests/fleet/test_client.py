@@ -35,22 +35,9 @@ from fleet.errors import (
 )
 from fleet.objects.handles import Reply
 from fleet.objects.payload import ClassRef, encode_ok
+from tests.support.classes import Counter
 
 SECRET = "a secret of the tests, long enough"
-
-
-class Counter(fleet.Data):
-    value: int = 0
-
-    @fleet.command
-    def add(self, n: int = 1) -> int:
-        """Add `n`, and say what that makes."""
-        self.value += n
-        return self.value
-
-    @fleet.query
-    def get(self) -> int:
-        return self.value
 
 
 @pytest.fixture(scope="module")
