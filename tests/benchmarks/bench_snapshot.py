@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cloudpickle
 
-import fleet
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-sys.path.insert(0, str(Path(__file__).parent))
-from bench_group import at, group, pressed, show, show_times
+import fleet
+from tests.benchmarks.bench_group import at, group, pressed, show, show_times
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
