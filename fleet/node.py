@@ -207,6 +207,17 @@ class Node:
         )
         self._system.tell(self._manager, start)
         self.members()
+        if self.found:
+            self._await_founding()
+
+    def _await_founding(self) -> None:
+        """The cluster of this node alone is on its disk, and `cluster_uid` names it."""
+        until = time.monotonic() + START_S
+        while self.cluster_uid == uid_text(0):
+            if time.monotonic() > until:
+                raise Unavailable("the node does not found its cluster; its log says why", node=self.name)
+            self._signalled.wait(0.002)
+            self.members()
 
     def _on_end(self, error: FleetError) -> None:
         self._error = error

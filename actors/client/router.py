@@ -1,4 +1,4 @@
-"""Everything a client does, for whatever actor does it: sessions with groups, questions of operators."""
+"""The work of a client, inside any actor: calls to groups, and requests to nodes and members."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -45,7 +45,7 @@ from fleet.interfaces import Clock
 from fleet.raft.ids import Millis
 
 LOOKS = (ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers)
-"""Questions that change nothing."""
+"""Requests that change nothing."""
 ASK_AGAIN_MS: Millis = 250
 KNOCK_MS: Millis = 100
 REFRESH_MS: Millis = 100
@@ -69,18 +69,18 @@ class Question:
     deadline: Millis
     finish: Callable[[OpValue | None, FleetError | None], None]
     repeats: bool = True
-    """Whether asking twice does no harm."""
+    """Whether it may be sent more than once."""
     roams: bool = False
-    """Any node will do: each try asks another."""
+    """Whether any node will do; each attempt asks another."""
     is_patient: bool = True
-    """Whether to go on asking at an address where nobody listens."""
+    """Whether to keep asking at an address where no node listens."""
     sends: int = 0
     refusals: int = 0
     asked_at: Millis = 0
     last_error: FleetError | None = None
 
     def may_go_again(self) -> bool:
-        """What was refused each time was done no time."""
+        """A request whose every send was refused was never carried out."""
         return self.repeats or self.refusals >= self.sends
 
     def due_at(self) -> Millis:

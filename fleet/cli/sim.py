@@ -1,4 +1,4 @@
-"""`fleet sim`: whole fleets in simulated time, with faults; a seed that fails is made small and told."""
+"""`fleet sim`: whole fleets in simulated time, with faults; a seed that fails is shrunk and explained."""
 
 import json
 import sys

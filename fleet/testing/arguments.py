@@ -67,7 +67,7 @@ class Drawer:
 
 
 def draw(hint: Any, rng: random.Random) -> Any:
-    """A value of that type. Small ones repeat, so that calls meet the same keys again."""
+    """A value of that type, often small, so that calls use the same keys again."""
     simple = _SIMPLE.get(hint)
     if simple is not None:
         return simple(rng)

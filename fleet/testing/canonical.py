@@ -7,7 +7,7 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def canonical(value: Any) -> str:
-    """The order of a dict counts: it is what iterating over it shows. That of a set does not."""
+    """The order of a dict counts, since iteration shows it; that of a set does not."""
     return _text(value, ())
 
 

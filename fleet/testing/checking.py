@@ -1,4 +1,4 @@
-"""`check`: whether a data class is fit to be replicated. No fleet is run: see `Sim` and `DataMachine`."""
+"""`check`: whether a data class can be replicated. It runs no fleet: see `Sim` and `DataMachine`."""
 
 import copy
 import os
@@ -25,7 +25,7 @@ PROCESS_S = 300
 
 
 class CheckFailed(AssertionError):
-    """The class is not fit; the message has the seed, the calls that led there, and how to see it again."""
+    """The class cannot be replicated; the message has the seed, the calls before, and how to repeat it."""
 
 
 def check(
@@ -40,14 +40,14 @@ def check(
     - replicas differ: a result or a state depends on the process (`hash()`, the order of a set, `id()`,
       time, an unseeded `random`, the environment), shown by processes with other hash seeds;
     - a state cannot be encoded, or comes back from its bytes as another one;
-    - the object goes on differently from a snapshot than without, at any step: something of its state lies
-      outside of the object, or is lost on the way;
+    - the object continues differently from a snapshot than without, at any step: part of its state lies
+      outside of the object, or is lost in the snapshot;
     - a query changes the object;
     - a command raises `Reject` after it has changed the object;
-    - the object keeps an argument itself, so that whoever passed it could change the state later.
+    - the object keeps an argument itself, so that its caller could change the state later.
 
-    Arguments are drawn by annotation; where that cannot be, `calls` maps a method's name to a function of a
-    `random.Random` that returns a tuple of arguments. `hash_seeds`: () leaves the other processes out.
+    Arguments are drawn by annotation; where that is impossible, `calls` maps a method's name to a function of
+    a `random.Random` that returns a tuple of arguments. `hash_seeds`: () omits the other processes.
     """
     wanted = list(range(1, seeds + 1)) if isinstance(seeds, int) else list(seeds)
     drawer = Drawer(cls, calls or {})
@@ -69,7 +69,7 @@ class _Trial:
         self.done: list[Step] = []
 
     def run(self) -> None:
-        """`kept` lives on, `reborn` is made anew from its snapshot before each call."""
+        """`kept` continues, `reborn` is restored from its snapshot before each call."""
         kept = ObjectExecutor(self.cls)
         for number, (is_query, payload, context) in enumerate(self.script.calls):
             snapshot = self._dump(kept)

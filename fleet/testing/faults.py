@@ -1,4 +1,4 @@
-"""Which bad things happen to a simulated fleet, and how often."""
+"""The faults of a simulated fleet, and how often they happen."""
 
 import random
 
@@ -11,12 +11,12 @@ KINDS = ("partition", "kill", "power", "pause", "slow", "hang", "transfer", "res
 
 
 class Faults(Struct, frozen=True):
-    """`weight` is how likely something happens before a step, `kinds` what.
+    """`weight` is the probability of a fault before a step, `kinds` the faults to draw from.
 
-    partition: some nodes are cut off from the others. kill, power: a node dies, or its host. pause: a
-    process stands still for up to 3 s. slow: its links take up to 500 ms more. hang: its disk does for up
-    to 3 s. transfer: the leadership moves. restart: a node stops in good order and starts. heal: all is
-    well again. A majority of the nodes always has power.
+    partition: some nodes are cut off from the others. kill, power: a node dies, or its host loses power.
+    pause: a process stops for up to 3 s. slow: its links take up to 500 ms longer. hang: its disk hangs for
+    up to 3 s. transfer: the leadership moves. restart: a node stops in good order and starts. heal: all
+    faults end. A majority of the nodes always has power.
     """
 
     kinds: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Faults(Struct, frozen=True):
         return cls(kinds, weight)
 
     def strike(self, stage: Stage, rng: random.Random) -> str | None:
-        """Perhaps do something; says what."""
+        """Draw and carry out a fault, or none; returns it in words."""
         if not self.kinds or rng.random() >= self.weight:
             return None
         kind = rng.choice(self.kinds)

@@ -1,4 +1,4 @@
-"""What was called on one group and what it answered, judged with the class itself as the model."""
+"""The calls on one group and their answers, checked with the class itself as the model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ ANY = Context(index=1, now_ms=0, session=1, seq=1, client="model")
 
 
 class NotDecided(AssertionError):
-    """So many calls were under way at once, or had an unknown outcome, that no search could be finished."""
+    """Too many calls were concurrent, or had an unknown outcome, for the search to finish."""
 
 
 class Called(Struct, frozen=True):
@@ -69,7 +69,7 @@ class Calls:
 
 
 def answer_of(record: bytes) -> Any:
-    """A result as something that can be compared: the value, or which error it stands for."""
+    """A result in comparable form: the value, or the error it stands for."""
     try:
         return ("value", decode_result(record))
     except Rejected as refusal:

@@ -1,4 +1,4 @@
-"""One seed of `check`: a script of calls, run as a member runs them, and what each step showed."""
+"""One seed of `check`: a script of calls, run as a member runs them, and the result of each step."""
 
 import random
 from typing import Any

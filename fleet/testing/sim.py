@@ -23,15 +23,15 @@ from fleet.testing.stage import Stage, seconds
 D = TypeVar("D")
 TIMEOUT_S: Final = 10.0
 PATIENCE_US: Final = 120 * S
-"""So long, in virtual time, may it take until what was asked for in good weather is there."""
+"""How long, in virtual time, a request may take without faults."""
 
 
 class Sim(Stage):
-    """`Sim(seed=7, nodes=3)` is a cluster that has been founded, with nodes n1, n2, n3 and one client.
+    """`Sim(seed=7, nodes=3)` is a founded cluster with nodes n1, n2, n3 and one client.
 
-    Time stands still unless `run` is called or a call waits for its answer. Whatever goes wrong in the
-    fleet itself (a failed actor, two leaders, a lost command) raises `Broken`, with the seed.
-    The same seed and the same calls give the same run, whatever PYTHONHASHSEED is.
+    Time passes only while `run` is called or a call waits for its answer. A failure of the fleet itself (a
+    failed actor, two leaders, a lost command) raises `Broken`, with the seed. The same seed and the same
+    calls give the same run, whatever PYTHONHASHSEED is.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Sim(Stage):
         config: GroupConfig = GroupConfig(),
         client: str = "c1",
     ) -> D:
-        """A handle as `Fleet.group` gives it; the group is made when there is none of that name.
+        """A handle as from `Fleet.group`; a missing group is created.
 
-        Calls block in virtual time; `.submit` returns a future, which `run` brings on. `client`: who
-        calls; each has a session of its own.
+        Calls block in virtual time; `.submit` returns a future, which completes during `run`. `client`: the
+        name of the calling client; each has a session of its own.
         """
         caller = _Caller(self, self._client(client), client)
         if name not in self.groups:
@@ -124,8 +124,8 @@ class Sim(Stage):
     def run(
         self, duration: str | float, until: Callable[[], bool] | None = None, every: str | float = 0.02
     ) -> bool:
-        """Let time pass: "30s", "500ms", "2min", or seconds. True as soon as `until` holds, which is asked
-        `every` so often."""
+        """Let time pass: "30s", "500ms", "2min", or seconds. Returns True as soon as `until` holds, which is
+        checked at intervals of `every`."""
         return self._advance(round(seconds(duration) * S), until, max(1, round(seconds(every) * S)))
 
     def _advance(self, us: int, until: Callable[[], bool] | None, every: int = 20 * MS) -> bool:
@@ -143,7 +143,7 @@ class Sim(Stage):
     # -- faults --------------------------------------------------------------------------------------
 
     def maybe_fault(self) -> str | None:
-        """What `faults` wants to happen now, if anything."""
+        """Let `faults` draw a fault, or none."""
         what = self.faults.strike(self, self.rng)
         if what is not None:
             self.told.append(f"{self.now:.3f} {what}")
@@ -152,15 +152,15 @@ class Sim(Stage):
     # -- questions ---------------------------------------------------------------------------------
 
     def leader(self, group: str) -> str | None:
-        """The node that leads in the highest term, as far as anybody that runs knows."""
+        """The node that leads in the highest term, as far as any running member knows."""
         if group not in self.groups and group != CLUSTER_GROUP:
             raise NoSuchGroup(f"there is no group {group!r} in this simulation")
         leading = [member.core for member in self.world.members_of(group) if member.core.is_leader]
         return node_of(max(leading, key=lambda core: int(core.term)).id) if leading else None
 
     def states_equal(self, group: str) -> bool:
-        """Wait until all members that run have applied the same, at most two virtual minutes; whether
-        they then hold the same, byte for byte."""
+        """Wait until all running members have applied the same entries, at most two virtual minutes; returns
+        whether their states are then equal, byte for byte."""
 
         def is_even() -> bool:
             members = self.world.members_of(group)
@@ -170,8 +170,8 @@ class Sim(Stage):
         return len({member.applier.machine.dump() for member in self.world.members_of(group)}) == 1
 
     def linearizable(self, group: str) -> bool:
-        """Whether one order of all calls so far explains every answer. The class itself is the model, so
-        it may not use `fleet.ctx`. `explain` says why not. Raises NotDecided where the search is too long."""
+        """Whether one order of all calls so far explains every answer; if not, `explain` says why. The class
+        itself is the model, so it may not use `fleet.ctx`. Raises NotDecided if the search takes too long."""
         return self.explain(group) is None
 
     def explain(self, group: str) -> str | None:

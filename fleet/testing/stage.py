@@ -1,4 +1,4 @@
-"""What befalls the nodes of a simulated fleet, by the names that people use for it."""
+"""The faults that a test can cause in a simulated fleet, by name."""
 
 import random
 import re
@@ -17,7 +17,7 @@ _UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class Stage:
-    """The nodes and the clients of one world, and what can be done to them."""
+    """The nodes and clients of one world, and the faults that can be caused in it."""
 
     world: World
     client: SimClient
@@ -37,8 +37,8 @@ class Stage:
         return self._node(name).is_up
 
     def partition(self, *side: str) -> None:
-        """Cut these nodes, and clients if named, off from all other nodes; an earlier cut stays. A client
-        that was never named reaches everybody."""
+        """Cut these nodes, and the clients named, off from all other nodes; an earlier cut stays. A client
+        that was never named reaches every node."""
         clients = {name for name in side if name in self._clients}
         inside = {self._node(name).name for name in side if name not in clients}
         outside = [name for name in self.nodes if name not in inside]
@@ -48,14 +48,14 @@ class Stage:
                 cut.update(((one, other), (other, one)))
 
     def heal_links(self) -> None:
-        """Everybody hears and is heard, at the usual speed. What is down stays down."""
+        """End all cuts and delays. Nodes that are down stay down."""
         weather = self.world.network.weather
         weather.cut.clear()
         weather.slow_us.clear()
         self.world.network.heal()
 
     def heal(self) -> None:
-        """Every node runs, hears and is heard, and its disk works."""
+        """End all faults: every node runs, is connected, and its disk works."""
         self.heal_links()
         for node in self.nodes.values():
             node.disk.errs, node.disk.is_full, node.disk.hangs_until = 0.0, False, 0
@@ -65,11 +65,11 @@ class Stage:
             node.start()
 
     def kill(self, name: str, power: bool = False) -> None:
-        """As by kill -9, or with `power` the power of the host; what was synced to its disk stays."""
+        """End it as by kill -9, or with `power` as by a power loss of its host; synced data stays."""
         self._node(name).kill(power)
 
     def stop(self, name: str) -> None:
-        """In good order."""
+        """Stop it in good order."""
         self._node(name).stop()
 
     def restart(self, name: str) -> None:
@@ -79,20 +79,20 @@ class Stage:
         node.start()
 
     def pause(self, name: str, duration: str | float) -> None:
-        """Its process stands still, as under SIGSTOP."""
+        """Stop its process, as by SIGSTOP."""
         process = self._node(name).process
         if process is not None:
             process.pause()
             self.world.after(round(seconds(duration) * S), process.resume)
 
     def slow(self, name: str, extra: str | float) -> None:
-        """Whatever goes to or from the node takes so much longer, until `heal`."""
+        """Delay every frame to and from the node by this much, until `heal`."""
         slow_us = self.world.network.weather.slow_us
         for other in (*self.nodes, *self.world.clients):
             slow_us[self._node(name).name, other] = slow_us[other, name] = round(seconds(extra) * S)
 
     def hang(self, name: str, duration: str | float) -> None:
-        """Nothing that its disk is given is done for so long."""
+        """Let its disk hang for so long."""
         self._node(name).disk.hangs_until = self.world.now + round(seconds(duration) * S)
 
     def weather(self, **settings: Any) -> None:
@@ -102,7 +102,7 @@ class Stage:
         self.world.network.weather = Weather(**settings, cut=now.cut, slow_us=now.slow_us)
 
     def hand_over(self, rng: random.Random) -> str:
-        """Ask some group's leader to hand over to some member of it, and do not wait; says which."""
+        """Ask some group's leader to hand over to another member, without waiting; returns it in words."""
         members = [member for group in self.groups for member in self.world.members_of(group)]
         if not members:
             return "nobody"

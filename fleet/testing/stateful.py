@@ -24,7 +24,7 @@ PATIENCE_S = 60.0
 
 
 def rule(**strategies: Any) -> Callable[[F], F]:
-    """As hypothesis' `rule`; before it runs, a fault may strike."""
+    """As hypothesis' `rule`; a fault may happen before it runs."""
 
     def decorate(function: F) -> F:
         @wraps(function)
@@ -43,11 +43,11 @@ class DataMachine(hypothesis_stateful.RuleBasedStateMachine, Generic[D]):
     """Subclass `DataMachine[YourClass]`, write `@rule` methods that call `self.group` and compare, and give
     the `TestCase` to pytest: `TestYours = YourMachine.TestCase`.
 
-    `self.group` is a handle of a group on `nodes` simulated nodes. Its calls always come to an answer: when
-    faults stand in the way, they are healed, and the same call is waited for; so a rule never sees
-    `Unavailable` or `OutcomeUnknown`, and each command was executed exactly once. In the end everything is
-    healed, `finally_` is called, all members must hold the same, and `linearizable` is asked if the class
-    attribute of that name is true. A failure prints hypothesis' steps, the seed, and the faults so far.
+    `self.group` is a handle of a group on `nodes` simulated nodes. Its calls always get an answer: faults
+    that prevent one are ended, and the same call is waited for; so a rule never sees `Unavailable` or
+    `OutcomeUnknown`, and each command was executed exactly once. At the end all faults end, `finally_` is
+    called, all members must hold the same state, and the history must be linearizable if the class attribute
+    `linearizable` is true. A failure prints hypothesis' steps, the seed, and the faults so far.
     """
 
     nodes: ClassVar[int] = 5
@@ -77,7 +77,7 @@ class DataMachine(hypothesis_stateful.RuleBasedStateMachine, Generic[D]):
         self.group = _patient(handle, self.sim)
 
     def finally_(self) -> None:
-        """What must hold when everything is well again. Override it."""
+        """Override it with checks to run when all faults have ended."""
 
     def teardown(self) -> None:
         sim = getattr(self, "sim", None)
@@ -93,7 +93,7 @@ class DataMachine(hypothesis_stateful.RuleBasedStateMachine, Generic[D]):
 
 
 class _Patient:
-    """A method of a handle that heals what stands in its way."""
+    """A method of a handle that ends the faults that prevent its answer."""
 
     def __init__(self, call: Any, sim: Sim) -> None:
         self._call, self._sim = call, sim

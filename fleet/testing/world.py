@@ -9,7 +9,7 @@ from fleet.objects.context import executing as lent
 
 @contextmanager
 def executing(*, now: float = 0.0, index: int = 1, client: str = "test") -> Iterator[None]:
-    """Lend `fleet.ctx` a world, to call commands of a plain instance that ask for it.
+    """Give `fleet.ctx` a context, to call commands of a plain instance that use it.
 
     `now`: seconds since the epoch. `index`: what `ctx.index` says; random numbers follow from it too.
     """

@@ -12,7 +12,8 @@ import pytest
 import fleet
 from fleet.cli.demo.nodes import free_ports
 from fleet.errors import FleetError, NameTaken, Unavailable, WrongCluster, WrongSecret
-from tests.actors.base.helpers import WAIT_S, eventually
+from tests.actors.base.helpers import WAIT_S
+from tests.support.waiting import eventually
 
 SECRET, OTHER = "a secret of the tests", "another secret of the tests"
 

@@ -13,7 +13,7 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id
 from tests.actors.test_node_manager import N1, NodeBench
-from tests.processes.classes import Counter
+from tests.support.classes import Counter
 
 ME = member_id(N1, "aaaa", "f1")
 GET = encode_call("get", (), {})

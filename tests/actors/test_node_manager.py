@@ -43,7 +43,7 @@ from fleet.raft.messages import AppendEntries
 from fleet.storage.memory_store import MemoryStore
 from fleet.storage.writer import carry_out
 from tests.actors.base.helpers import Bench
-from tests.processes.classes import Counter
+from tests.support.classes import Counter
 
 N1, N2 = NodeName("n1"), NodeName("n2")
 

@@ -14,7 +14,7 @@ import fleet
 from fleet.cli.demo.nodes import free_ports
 from fleet.errors import Unavailable, UnknownName
 from tests.actors.base import helpers
-from tests.actors.base.helpers import eventually
+from tests.support.waiting import eventually
 
 SECRET = "a secret of the tests"
 

@@ -17,8 +17,8 @@ from fleet.actors.node.registry import Registry
 from fleet.actors.runtime.turn import EndTurn
 from fleet.errors import NodeDamaged, Unavailable
 from fleet.storage import LmdbStore
-from tests.actors.base.helpers import eventually
-from tests.processes.classes import Counter
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
 SECRET = "a secret of the tests"
 

@@ -11,8 +11,8 @@ import pytest
 
 import fleet
 from fleet.errors import FleetError, Unavailable, WrongCluster
-from tests.actors.base.helpers import eventually
-from tests.processes.classes import Counter
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
 SECRET = "a secret of the tests"
 

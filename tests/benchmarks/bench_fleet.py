@@ -19,9 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import fleet
 from fleet.raft.config import GroupConfig
-from tests.processes.classes import Counter
-from tests.processes.fleet_nodes import CountingLoad, NodeFleet, add_all, group_names
-from tests.processes.test_fleet_life import moved
+from tests.processes.fleet_nodes import CountingLoad, NodeFleet, add_all, group_names, moved
+from tests.support.classes import Counter
 
 ELECTION_S = 2 * GroupConfig().election_ms / 1000
 """The longest that a follower waits before it campaigns."""

@@ -5,8 +5,11 @@
 
 import os
 import sys
+from pathlib import Path
 
 import cloudpickle
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import fleet
 from tests.benchmarks.bench_group import at, group, pressed, show, show_times

@@ -7,13 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from click.testing import CliRunner
 
 from fleet.cli import main
 from fleet.cli.demo.nodes import free_ports
+from tests.support.waiting import eventually
 
 from .processes import FLEET, PATIENCE_S, environment
 
@@ -125,7 +125,9 @@ class Fleet:
 
     def await_serving(self, name: str) -> None:
         said = self.directory / f"{name}.out"
-        until(lambda: "serves" in said.read_text() or self.processes[name].poll() is not None)
+        eventually(
+            lambda: "serves" in said.read_text() or self.processes[name].poll() is not None, PATIENCE_S
+        )
         assert "serves" in said.read_text(), (self.directory / f"{name}.err").read_text()
 
     def kill(self, name: str) -> None:
@@ -164,7 +166,7 @@ class Fleet:
             found[:] = [said.json]
             return bool(holds(said.json))
 
-        until(look)
+        eventually(look, PATIENCE_S)
         return found[0]
 
 
@@ -192,10 +194,3 @@ def inside(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-
-def until(holds: Any) -> None:
-    deadline = monotonic() + PATIENCE_S
-    while not holds():
-        assert monotonic() < deadline, "waited in vain"
-        sleep(0.05)

@@ -4,10 +4,10 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = (sys.executable, "-m", "fleet.cli")
@@ -74,13 +74,6 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
         assert line, f"no {words!r} in:\n{seen}"
         seen += line
     return seen
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = monotonic() + PATIENCE_S
-    while not holds():
-        assert monotonic() < deadline, "waited in vain"
-        sleep(0.02)
 
 
 def processes_with(word: str) -> list[int]:

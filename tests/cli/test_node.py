@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .processes import FLEET, environment, processes_with, read_until, run, started, wait_until
+from tests.support.waiting import eventually
+
+from .processes import FLEET, PATIENCE_S, environment, processes_with, read_until, run, started
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
 ALONE = (*ANY_PORT, "--found")
@@ -140,4 +142,4 @@ def test_the_demo_killed_with_9_leaves_no_node_behind(tmp_path: Path) -> None:
         assert len(processes_with(str(tmp_path))) == 3
         demo.kill()
         demo.wait(10)
-        wait_until(lambda: not processes_with(str(tmp_path)))
+        eventually(lambda: not processes_with(str(tmp_path)), PATIENCE_S)

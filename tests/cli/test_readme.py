@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from fleet.cli import main
 from fleet.cli.demo.nodes import free_ports
+from tests.support.waiting import eventually
 
-from .processes import ROOT, environment, read_until, script, wait_until
+from .processes import PATIENCE_S, ROOT, environment, read_until, script
 
 README = (ROOT / "README.md").read_text()
 
@@ -80,7 +81,7 @@ def test_three_nodes_at_a_shell_are_as_written(tmp_path: Path) -> None:
             started.append(node)
         for node in started:
             read_until(node, "serves at 127.0.0.1:")
-        wait_until(lambda: "healthy    3 nodes · 3 zones" in say("fleet status").stdout)
+        eventually(lambda: "healthy    3 nodes · 3 zones" in say("fleet status").stdout, PATIENCE_S)
         said = {}
         for line in walk.strip().splitlines():
             one = say(line)

@@ -35,23 +35,10 @@ from fleet.errors import (
 )
 from fleet.objects.handles import Reply
 from fleet.objects.payload import ClassRef, encode_ok
-from tests.actors.base.helpers import eventually
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
 SECRET = "a secret of the tests, long enough"
-
-
-class Counter(fleet.Data):
-    value: int = 0
-
-    @fleet.command
-    def add(self, n: int = 1) -> int:
-        """Add `n`, and say what that makes."""
-        self.value += n
-        return self.value
-
-    @fleet.query
-    def get(self) -> int:
-        return self.value
 
 
 @pytest.fixture(scope="module")

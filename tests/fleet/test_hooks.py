@@ -2,9 +2,8 @@
 
 import logging
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from fleet.errors import CommandFailed, ConfigError, FleetError
 from fleet.objects.declare import Data
 from fleet.objects.payload import decode_class, encode_class
 from fleet.raft.ids import node_of
+from tests.support.waiting import eventually
 
 SECRET = "s" * 32
 SEEN: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
@@ -114,16 +114,6 @@ class Echo(Book, hooks=Echoing):
     pass
 
 
-def wait_for(condition: Callable[[], Any], wait_s: float = 20.0) -> Any:
-    until = time.monotonic() + wait_s
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        threading.Event().wait(0.005)
-    raise AssertionError(f"waited {wait_s} s in vain")
-
-
 def seen(group: str, *hooks: str) -> list[tuple[Any, ...]]:
     return [told for told in list(SEEN[group]) if not hooks or told[0] in hooks]
 
@@ -145,8 +135,8 @@ def meet(client: fleet.Fleet, nodes: list[fleet.Node]) -> None:
         value = client._ask(ListNodes(), address=one.address)
         return isinstance(value, Nodes) and len(value.nodes) == len(nodes)
 
-    wait_for(lambda: all(map(know_all, nodes)))
-    wait_for(lambda: len(client.nodes()) == len(nodes))
+    eventually(lambda: all(map(know_all, nodes)))
+    eventually(lambda: len(client.nodes()) == len(nodes))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +157,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fleet.Fleet]:
 def test_a_new_leader_is_elected(client: fleet.Fleet) -> None:
     client.create_group("founded", Book)
     status = client.status("founded")
-    (told,) = wait_for(lambda: seen("founded"))
+    (told,) = eventually(lambda: seen("founded"))
     assert told == ("elected", status.leader, [], status.term)
 
 
@@ -180,7 +170,7 @@ def test_commands_are_told_once_each_in_order_with_what_their_callers_were_told(
         book.fail()
     futures = [book.write.submit(str(number)) for number in range(50)]
     assert [future.result() for future in futures] == list(range(3, 53))
-    wait_for(lambda: len(seen("told", "committed")) == 53)
+    eventually(lambda: len(seen("told", "committed")) == 53)
     events = [told[2] for told in seen("told", "committed")]
     first, rejected, failed = events[:3]
     assert (first.method, first.args, first.kwargs, first.value) == ("write", ("a",), {"times": 2}, 2)
@@ -196,7 +186,7 @@ def test_a_query_is_told_with_its_answer(client: fleet.Fleet) -> None:
     book = client.create_group("asked", Book)
     book.write("a")
     assert book.read() == ["a"]
-    (told,) = wait_for(lambda: seen("asked", "answered"))
+    (told,) = eventually(lambda: seen("asked", "answered"))
     assert told[2:] == ("read", (), {}, ["a"])
 
 
@@ -204,10 +194,10 @@ def test_what_a_hook_is_given_is_its_own(client: fleet.Fleet) -> None:
     book = client.create_group("scribbled", Book)
     book.write("a")
     assert book.everything() == ["a"]
-    wait_for(lambda: len(seen("scribbled", "committed")) == 2)
+    eventually(lambda: len(seen("scribbled", "committed")) == 2)
     other = next(n for n in ("n1", "n2", "n3") if n != node_of(client.status("scribbled").member))
     client.transfer_leader("scribbled", other)
-    wait_for(lambda: len(seen("scribbled", "elected")) >= 2)
+    eventually(lambda: len(seen("scribbled", "elected")) >= 2)
     assert book.read() == book.everything() == ["a"]
 
 
@@ -217,12 +207,12 @@ def test_a_leader_that_hands_over_steps_down_and_the_next_one_is_elected(client:
     before = client.status("handed")
     target = next(voter for voter in before.voters if voter != before.leader)
     client.transfer_leader("handed", node_of(target))
-    down = wait_for(lambda: seen("handed", "stepped down"))[0]
+    down = eventually(lambda: seen("handed", "stepped down"))[0]
     assert down == ("stepped down", before.leader, before.term)
-    elected = wait_for(lambda: seen("handed", "elected")[1:])[0]
+    elected = eventually(lambda: seen("handed", "elected")[1:])[0]
     assert elected[:3] == ("elected", target, ["a"]) and elected[3] > before.term
     book.write("b")  # told by one leader or, as the healing hands the group back meanwhile, by two
-    wait_for(lambda: any(told[2].args == ("b",) for told in seen("handed", "committed")))
+    eventually(lambda: any(told[2].args == ("b",) for told in seen("handed", "committed")))
     for line, value in (("a", 1), ("b", 2)):
         events = [told[2] for told in seen("handed", "committed") if told[2].args == (line,)]
         assert {event.value for event in events} == {value}
@@ -234,9 +224,9 @@ def test_a_member_that_is_removed_is_told_and_so_is_the_one_that_comes_for_it(cl
     status = client.status("shrunk")
     target = next(voter for voter in status.voters if voter != status.leader)
     client._ask(RemoveMember(target), "shrunk")
-    (told,) = wait_for(lambda: seen("shrunk", "removed"))
+    (told,) = eventually(lambda: seen("shrunk", "removed"))
     assert told == ("removed", status.leader, target)
-    _, _, newcomer = wait_for(lambda: seen("shrunk", "added"))[0]
+    _, _, newcomer = eventually(lambda: seen("shrunk", "added"))[0]
     assert newcomer != target and node_of(newcomer) == node_of(target)
 
 
@@ -254,7 +244,7 @@ def test_after_a_restart_the_leader_tells_what_it_restored_before_it_is_elected(
         assert seen("kept", "stepped down")[0][1] == leader
     SEEN["kept"].clear()
     nodes = [node(tmp_path, one.name, address) for one, address in zip(nodes, addresses)]
-    wait_for(lambda: seen("kept", "elected"))
+    eventually(lambda: seen("kept", "elected"))
     for one in nodes:
         one.stop()
     restored, elected = seen("kept")[:2]
@@ -280,10 +270,10 @@ def test_a_blocked_hook_delays_neither_commands_nor_other_groups(client: fleet.F
     for number in range(1, 51):
         assert slow.write("a") == number
         book.write("a")
-    wait_for(lambda: len(seen("beside", "committed")) == 50)
+    eventually(lambda: len(seen("beside", "committed")) == 50)
     assert not seen("blocked")
     GATES["blocked"].set()
-    wait_for(lambda: len(seen("blocked")) == 50)
+    eventually(lambda: len(seen("blocked")) == 50)
     assert seen("blocked") == [(number,) for number in range(1, 51)]
 
 
@@ -293,7 +283,7 @@ def test_a_hook_that_raises_is_logged_and_harms_nothing(
     with caplog.at_level(logging.ERROR, "fleet.objects.hooks"):
         sore = client.create_group("sore", Sore)
         assert [sore.write("a"), sore.write("a")] == [1, 2]
-        wait_for(lambda: seen("sore") == [(1,), (2,)])
+        eventually(lambda: seen("sore") == [(1,), (2,)])
     texts = [record.getMessage() for record in caplog.records]
     assert texts == ["group=sore hook=on_elected raised", "group=sore hook=on_committed raised"]
 
@@ -301,7 +291,7 @@ def test_a_hook_that_raises_is_logged_and_harms_nothing(
 def test_a_hook_may_call_its_own_group(client: fleet.Fleet) -> None:
     echo = client.create_group("echo", Echo)
     echo.write("call")
-    wait_for(lambda: echo.read() == ["call", "answer"])
+    eventually(lambda: echo.read() == ["call", "answer"])
 
 
 def test_hooks_travel_by_value_with_their_data_class(client: fleet.Fleet) -> None:
@@ -320,7 +310,7 @@ def test_hooks_travel_by_value_with_their_data_class(client: fleet.Fleet) -> Non
             return self.count
 
     client.create_group("local", Local).add()
-    ((value, kind),) = wait_for(lambda: seen("local"))
+    ((value, kind),) = eventually(lambda: seen("local"))
     assert (value, kind.__name__) == (1, "LocalHooks")
 
 

@@ -18,7 +18,7 @@ from fleet.raft.ids import member_id
 from tests.actors.base.helpers import CLUSTER, SECRET
 from tests.actors.test_node_manager import N1, NodeBench
 from tests.fuzz.inputs import Inputs
-from tests.processes.classes import Counter
+from tests.support.classes import Counter
 
 GROUP = "victim"
 MEMBER = member_id(N1, "aaaa", "f1")

@@ -20,8 +20,9 @@ from fleet.actors.base.wire import encode_item
 from fleet.actors.messages.operator import ListNodes, NodeRequest
 from fleet.secret import find_secret
 from tests.fuzz.inputs import Inputs, framed
-from tests.processes.classes import Counter
-from tests.processes.nodes import CLUSTER, ROOT, Cluster, eventually
+from tests.processes.nodes import CLUSTER, ROOT, Cluster
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
 WAIT_S = 5.0
 

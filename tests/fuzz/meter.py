@@ -6,8 +6,8 @@ import threading
 import time
 
 import fleet
-from tests.processes.classes import Counter
 from tests.processes.nodes import CLUSTER
+from tests.support.classes import Counter
 
 
 def main() -> None:

@@ -21,9 +21,10 @@ from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, OutcomeUnknown
 from fleet.objects.payload import encode_class
 from fleet.raft.ids import MemberId, NodeName, node_of
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
-from .classes import Counter
-from .nodes import CLUSTER, ROOT, NodeProcess, eventually
+from .nodes import CLUSTER, ROOT, NodeProcess
 
 PURGE_S = 3.0
 SETTLE_S = 60.0
@@ -344,6 +345,11 @@ def counting(
 ) -> Iterator[CountingLoad]:
     with CountingLoad(fleet_of.client, names, counted, pace_s) as load:
         yield load
+
+
+def moved(before: dict[str, frozenset[MemberId]], after: dict[str, frozenset[MemberId]]) -> int:
+    """Members that are new."""
+    return sum(len(after[name] - members) for name, members in before.items())
 
 
 def add_all(fleet_of: NodeFleet, names: Iterable[str], expected: int) -> None:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from select import select
@@ -18,12 +17,12 @@ from msgspec import Struct
 
 import fleet
 from fleet.actors.messages.operator import MemberStatus
-from fleet.errors import FleetError, OutcomeUnknown
+from fleet.errors import OutcomeUnknown
 from fleet.raft.ids import node_of
+from tests.support.waiting import WAIT_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = "test"
-WAIT_S = 20.0
 START_S = 20.0
 QUICK = fleet.GroupConfig(heartbeat_ms=60, election_ms=400)
 """Elections that a test can wait for, on a host that does other things too."""
@@ -36,21 +35,6 @@ if os.getppid() == int(sys.argv.pop(1)):
     from fleet.cli import main
     main(prog_name="fleet")
 """
-
-
-def eventually(condition: Callable[[], Any], wait_s: float = WAIT_S, what: str = "it") -> Any:
-    """The first true value of `condition`, which is asked again and again. A FleetError is a no."""
-    until = time.monotonic() + wait_s
-    last: Any = None
-    while time.monotonic() < until:
-        try:
-            last = condition()
-            if last:
-                return last
-        except FleetError as error:
-            last = error
-        threading.Event().wait(0.01)
-    raise AssertionError(f"waited {wait_s} s in vain for {what}; last: {last!r}")
 
 
 def free_port() -> int:

@@ -8,8 +8,6 @@ import ast
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,13 +30,16 @@ from fleet.errors import FleetError
 from fleet.objects.payload import decode_result, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName
-from tests.processes.classes import Counter
 from tests.processes.nodes import free_port
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
 NAMES = ("n1", "n2", "n3")
 GROUP = "visits"
 CONFIG = GroupConfig(heartbeat_ms=200, election_ms=1000)
 WAIT_S = 15.0
+ASK_AGAIN_S = 0.1
+"""Every question is a round trip between processes."""
 
 
 class Driver(Actor):
@@ -158,15 +159,9 @@ class World:
             (view,) = self.ask(self.driver, ("nodes",)) or ("",)
             return len(getattr(view, "nodes", ())) == len(NAMES)
 
-        self.until(have_joined)
+        eventually(have_joined, WAIT_S, "the nodes to join", ASK_AGAIN_S)
         (group,) = self.ask(self.driver, ("create",))
         return str(group.initial[0][0])
-
-    def until(self, condition: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + WAIT_S
-        while not (value := condition()) and time.monotonic() < deadline:
-            time.sleep(0.1)  # an actor's answer, in another process: there is nothing to wait on
-        return value
 
     def call(self, kind: str, method: str, count: int = 1, *args: Any) -> Any:
         return self.ask(self.driver, ("call", kind, method, count, *args), 2 * WAIT_S)
@@ -179,8 +174,7 @@ class World:
         return None
 
     def await_leader(self) -> str:
-        status = self.until(self.leader)
-        return str(status.member) if status else ""
+        return str(eventually(self.leader, WAIT_S, "a leader", ASK_AGAIN_S).member)
 
     def process_of(self, member: str) -> int:
         """Whoever holds the member's directory."""
@@ -202,7 +196,7 @@ class World:
             mine = [status for status in statuses if status.member == member]
             return bool(commit and mine) and mine[0].applied >= commit and self.process_of(member) != was
 
-        return bool(self.until(is_back))
+        return eventually(is_back, WAIT_S, f"{member} to be back", ASK_AGAIN_S)
 
     def members(self) -> list[str]:
         replies = [self.ask(manager, NodeRequest(0, None, ListMembers())) for manager in self.managers]

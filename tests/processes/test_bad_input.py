@@ -26,8 +26,8 @@ from fleet.errors import (
     WrongCluster,
     WrongSecret,
 )
-from tests.processes.classes import Counter
 from tests.processes.nodes import CLUSTER, QUICK, WAIT_S, Cluster, await_all_caught_up
+from tests.support.classes import Counter
 
 MIB = 1 << 20
 

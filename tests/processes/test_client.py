@@ -11,8 +11,9 @@ import pytest
 
 import fleet
 from fleet.errors import ConfigError, FleetError, NoNode, NoSuchGroup, NotDone, Unavailable
-from tests.processes.classes import Counter
-from tests.processes.nodes import CLUSTER, QUICK, Cluster, eventually, leader_node
+from tests.processes.nodes import CLUSTER, QUICK, Cluster, leader_node
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
 
 def test_a_client_of_a_node_that_has_just_started_finds_groups_that_live_elsewhere(three: Cluster) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from fleet.errors import FleetError
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
-from .classes import Counter
 from .fleet_nodes import FleetNode, NodeFleet, add_all, group_names
-from .nodes import eventually
 
 
 def seeded(yard: NodeFleet, count: int, seeds: int) -> list[FleetNode]:

@@ -15,10 +15,11 @@ from fleet.cluster.state import GroupInfo
 from fleet.errors import CleanupOngoing, OtherDataClass
 from fleet.objects.payload import encode_class
 from fleet.storage import LmdbStore
+from tests.support.classes import Counter, Ledger
+from tests.support.waiting import eventually
 
-from .classes import Counter, Ledger
 from .fleet_nodes import NodeFleet, add_all, counting, group_names, refused
-from .nodes import CLUSTER, eventually
+from .nodes import CLUSTER
 
 SIZES = pytest.mark.parametrize("count", [24, pytest.param(60, marks=pytest.mark.long)])
 GONE_S = 5.0

@@ -8,10 +8,10 @@ import pytest
 
 from fleet.actors.messages.operator import ClusterSeen, GetCluster
 from fleet.raft.ids import NodeName, node_of
+from tests.support.waiting import eventually
 
 from .fleet_hosts import HostFleet, why_not
 from .fleet_nodes import PURGE_S, add_all, counting, group_names
-from .nodes import eventually
 
 WHY_NOT = why_not()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)

@@ -7,21 +7,16 @@ import pytest
 
 from fleet.actors.messages.operator import Hosted, HostMember
 from fleet.actors.messages.values import GroupSpec
-from fleet.raft.ids import MemberId, NodeName, node_of
+from fleet.raft.ids import NodeName, node_of
+from tests.support.waiting import eventually
 
-from .fleet_nodes import NodeFleet, add_all, counting, group_names, incarnation, refused
-from .nodes import eventually
+from .fleet_nodes import NodeFleet, add_all, counting, group_names, incarnation, moved, refused
 
 SIZES = pytest.mark.parametrize("count", [24, pytest.param(60, marks=pytest.mark.long)])
 ELECTION_S = 2.0
 """A follower campaigns after one to two times the election timeout."""
 BACK_S = 2 * ELECTION_S
 """A node that was purged hears of it within an election timeout; then it joins."""
-
-
-def moved(before: dict[str, frozenset[MemberId]], after: dict[str, frozenset[MemberId]]) -> int:
-    """Members that are new."""
-    return sum(len(after[name] - members) for name, members in before.items())
 
 
 @pytest.mark.parametrize("nodes, zones", [(3, 3), pytest.param(4, 2, marks=pytest.mark.long)])

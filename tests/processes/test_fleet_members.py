@@ -9,10 +9,10 @@ from fleet.actors.messages.operator import AddMember
 from fleet.errors import FleetError
 from fleet.objects.payload import encode_class
 from fleet.raft.ids import NodeName, member_id, node_of
+from tests.support.classes import Counter
+from tests.support.waiting import eventually
 
-from .classes import Counter
 from .fleet_nodes import NodeFleet, add_all, counting, group_names, incarnation, refused
-from .nodes import eventually
 
 LATER_S = 30.0
 """A step that was refused for good is tried again when everything is looked at: every ten rounds."""

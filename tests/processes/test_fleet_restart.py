@@ -7,9 +7,9 @@ from itertools import permutations
 import pytest
 
 from fleet.errors import Unavailable
+from tests.support.waiting import eventually
 
 from .fleet_nodes import PURGE_S, NodeFleet, add_all, counting, group_names
-from .nodes import eventually
 
 FOUR = ("n1", "n2", "n3", "n4")
 

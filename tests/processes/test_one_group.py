@@ -10,7 +10,6 @@ import pytest
 import fleet
 from fleet.errors import OutcomeUnknown
 from fleet.raft.ids import node_of
-from tests.processes.classes import Counter, Ledger
 from tests.processes.nodes import (
     QUICK,
     Cluster,
@@ -22,6 +21,7 @@ from tests.processes.nodes import (
     leader_status,
     member_status,
 )
+from tests.support.classes import Counter, Ledger
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])

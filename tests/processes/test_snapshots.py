@@ -3,7 +3,6 @@
 import random
 
 import fleet
-from tests.processes.classes import Counter, Shelf
 from tests.processes.nodes import (
     Cluster,
     CounterLoad,
@@ -13,6 +12,7 @@ from tests.processes.nodes import (
     leader_node,
     member_status,
 )
+from tests.support.classes import Counter, Shelf
 
 SMALL_LOG = fleet.GroupConfig(
     heartbeat_ms=60,

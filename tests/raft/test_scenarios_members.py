@@ -6,13 +6,14 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
 from fleet.raft.events import Change, LocalEvent, Propose, Query, Tick, Transfer
 from fleet.raft.ids import member_id
-from fleet.raft.messages import AppendEntries, PreVote, Removed, VoteReply, VoteRequest
+from fleet.raft.messages import AppendEntries, PreVote, Removed, SnapshotReply, VoteReply, VoteRequest
 from fleet.raft.ready import (
     CANNOT_REMOVE_LEADER,
     CHANGE_IN_PROGRESS,
     NOT_LEADER,
     NOT_MEMBER,
     TARGET_UNRESPONSIVE,
+    TRANSFERRING,
     WOULD_BREAK_QUORUM,
 )
 from fleet.raft.restart import start_core
@@ -269,3 +270,25 @@ def test_s77_a_fresh_leader_keeps_the_only_voter_that_answered(
     token = world.ask(new.id, lambda t: Change(t, kind(dead)))
     world.run(100)
     assert world.answers[token].error is None
+
+
+def test_a_member_that_reads_of_its_own_removal_in_the_log_leaves() -> None:
+    """The leader's word of it was lost, and another one sends it the entry."""
+    core = follower(term=2, terms=(1, 2), bodies={2: MemberRemoved(N1)})
+    append(core, (2, 2), commit=2)
+    assert [ready.removed for ready in settle(core)] == [True] and core.removed
+
+
+def test_no_change_begins_while_the_leadership_is_handed_over() -> None:
+    core = settled()
+    step(core, Transfer(1, N2))
+    last = core.log.last_index
+    assert answered(step(core, Change(2, MemberAdded(N4, "a4")))) == {2: TRANSFERRING}
+    assert core.log.last_index == last
+
+
+def test_what_a_removed_member_says_of_a_snapshot_counts_for_nothing() -> None:
+    core = settled()
+    step(core, Change(1, MemberRemoved(N3)))
+    late = SnapshotReply(2, N3, N1, index=9, offset=0, installed=True, round=7, sent_at=core.now)
+    assert step(core, late) == [] and N3 not in leading(core).progress

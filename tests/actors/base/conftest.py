@@ -6,7 +6,8 @@ import pytest
 from thespian.actors import ActorSystem
 
 from fleet.actors.base import start_system
-from tests.actors.base.helpers import CLUSTER, SECRET, eventually, open_descriptors
+from tests.actors.base.helpers import CLUSTER, SECRET, open_descriptors
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """What several tests of the fleet base share: actors, a kernel without a world, waiting for conditions."""
 
 import os
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -14,15 +11,6 @@ from fleet.actors.base import ActorId, Address, Kernel, register
 CLUSTER = "test cluster"
 SECRET = b"a secret of the tests"
 WAIT_S = 10.0
-
-
-def eventually(condition: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
-    """The first true value of `condition`, which is asked again and again."""
-    until = time.monotonic() + wait_s
-    while not (value := condition()):
-        assert time.monotonic() < until, "waited in vain"
-        threading.Event().wait(0.002)
-    return value
 
 
 def open_descriptors() -> set[str]:

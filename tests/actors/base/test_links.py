@@ -21,7 +21,8 @@ from thespian.actors import (
 from fleet.actors.base import ActorId, Address, LinkRefused, remote_address
 from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector, Identity
 from fleet.actors.base.settings import split_endpoint
-from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder, Relay, Send, Where, eventually
+from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder, Relay, Send, Where
+from tests.support.waiting import eventually
 
 Start = Callable[..., Any]
 

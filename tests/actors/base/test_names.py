@@ -12,7 +12,8 @@ from fleet.actors.base import links, names, remote_address
 from fleet.actors.base.handshake import Identity
 from fleet.actors.base.settings import LinkSettings, own_name
 from fleet.errors import ConfigError
-from tests.actors.base.helpers import WAIT_S, Echo, eventually
+from tests.actors.base.helpers import WAIT_S, Echo
+from tests.support.waiting import eventually
 
 Start = Callable[..., Any]
 REAL = socket.getaddrinfo

@@ -11,7 +11,8 @@ import pytest
 from thespian.actors import ActorSystemConventionUpdate
 
 from fleet.actors.base import Address, remote_address
-from tests.actors.base.helpers import WAIT_S, Echo, Recorder, Send, Where, eventually
+from tests.actors.base.helpers import WAIT_S, Echo, Recorder, Send, Where
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 

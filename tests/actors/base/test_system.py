@@ -22,7 +22,8 @@ from thespian.actors import (
 
 from fleet.actors.base import FleetBase, start_system
 from fleet.errors import ConfigError, WouldDeadlock
-from tests.actors.base.helpers import SECRET, WAIT_S, Echo, Recorder, eventually, open_descriptors
+from tests.actors.base.helpers import SECRET, WAIT_S, Echo, Recorder, open_descriptors
+from tests.support.waiting import eventually
 
 Start = Callable[..., Any]
 
