@@ -47,7 +47,7 @@ class Admission:
         """Where somebody has to answer: at one that is known, or was named to a node that knows nobody."""
         manager = self.manager
         known = [info.address for info in manager.nodes.infos.values() if info.address]
-        return known if known or manager.citizen.own() is not None else self._told()
+        return known if known or manager.cluster.own() is not None else self._told()
 
     def _judge(self) -> None:
         """End when every address refuses this node for what it is."""
@@ -62,8 +62,8 @@ class Admission:
         kind = REFUSALS.get(self.refused.get(address, ""))
         if kind is not None:
             return kind(f"{address} refuses the link: {self.refused[address]}", node=address)
-        pin = self.manager.citizen.requests.pin
-        return pin.error(address) if address in pin.foreign and self.manager.citizen.own() is None else None
+        pin = self.manager.cluster.requests.pin
+        return pin.error(address) if address in pin.foreign and self.manager.cluster.own() is None else None
 
     def on_foreign(self) -> None:
         """A node of another cluster has answered."""
@@ -74,17 +74,17 @@ class Admission:
     def report(self) -> None:
         manager = self.manager
         me, met = manager.start.name, sorted(manager.nodes.managers)
-        if manager.citizen.has_left:
+        if manager.cluster.membership.has_left:
             return
         if not met and (addresses := self._needed()):
             where = ", ".join(f"{address} ({self._why(address)})" for address in addresses)
             manager.say("admission", "node=%s waits for its cluster, and tries on: %s", me, where)
-        elif manager.citizen.own() is None and not manager.seeding.is_open and met:
+        elif manager.cluster.own() is None and not manager.seeding.is_open and met:
             names = ", ".join(met)
             manager.say("admission", "node=%s has met %s, and is in no cluster yet", me, names)
 
     def _why(self, address: str) -> str:
-        pin = self.manager.citizen.requests.pin
+        pin = self.manager.cluster.requests.pin
         if address in pin.foreign:
             return "of another cluster"
         return self.refused.get(address, "no answer")
@@ -96,7 +96,7 @@ class Admission:
         manager = self.manager
         if manager.now() < self.namesake_until:
             return False
-        return bool(manager.nodes.managers or manager.citizen.own() is not None or not self._told())
+        return bool(manager.nodes.managers or manager.cluster.own() is not None or not self._told())
 
     def look_for_namesake(self, m: Hello) -> None:
         """Ask the one that had this name, if somebody knows one."""

@@ -1,4 +1,4 @@
-"""A node's part in the cluster: founding or joining it, following its state, leaving it."""
+"""A node's part in the cluster: how it is founded, and what this node tells `fleet.cluster.membership`."""
 
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -10,13 +10,14 @@ from thespian.actors import ActorAddress
 from fleet.actors.client.cluster_pin import uid_text, wrong_cluster
 from fleet.actors.client.group_session import ClientCall
 from fleet.actors.client.router import Router
-from fleet.actors.messages.local import Applied, Belongs, LocalAnswer, LocalRead, Whereabouts
+from fleet.actors.messages.local import Applied, Belongs, LocalAnswer
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_members import Hosting
 from fleet.actors.node.records import read_fact
 from fleet.actors.runtime.actor import log
-from fleet.cluster.reconciliation import AnyChanged, GroupChanged, Look
-from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, Cluster, NodeRecord, View
+from fleet.cluster import membership
+from fleet.cluster.membership import Held, Local, Membership
+from fleet.cluster.state import CLUSTER_GROUP, Cluster, View
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, Rejected, StorageFault, WrongCluster
 from fleet.objects.payload import decode_result, encode_class
@@ -29,47 +30,50 @@ if TYPE_CHECKING:
 
 COMMAND_MS: Millis = 5000
 FOUND_AGAIN_MS: Millis = 1000
-STOOD_STILL_MS: Millis = 3000
-"""Who did not come to look at the others for so long, several rounds, could hear nobody meanwhile."""
 CLUSTER_CONFIG = GroupConfig(announce_commits=True)
 CLUSTER_KEY = "cluster"
 CLUSTER_LIFE = "c"
 """A disk founds one cluster in its life, so this names its member of it."""
 
 
-class Citizen:
-    """Whatever it wants of the cluster it asks for by commands of the cluster group, each round again
-    until it shows in the cluster's state."""
+class ClusterMembership:
+    """Tells `fleet.cluster.membership` what is on this node and what its member of the cluster group says,
+    and carries commands to that group."""
 
     def __init__(self, manager: "NodeManager") -> None:
         self.manager = manager
-        self.view = ClusterView()
+        self.membership: Membership
         self.requests: Router
-        self.uid = 0
-        self.replica: ActorAddress | None = None
-        """This node's running member of the cluster group, which the next two are about."""
-        self.has_progressed = False
-        """Something was committed since this node started."""
-        self.is_reading = False
-        self.applied: Index = 0
-        self.snapshot: Index = 0
-        """What this node sees of the cluster is never older than this, also after a restart."""
-        self.gone_at: dict[Index, Index] = {}
-        """Groups that this disk left and that were removed, and by when."""
+        """This node as a client of its cluster."""
         self.asked: set[str] = set()
         """Commands under way, by what they are about."""
-        self.has_left = False
-        self.looked_at: Millis = 0
-        self.has_joined = False
-        self.namesakes: set[str] = set()
-        """Addresses from which others have joined under this node's name."""
-        self.told_whereabouts: dict[str, str] = {}
+
+    @property
+    def view(self) -> ClusterView:
+        return self.membership.view
+
+    def was_removed(self, spec: GroupSpec) -> bool:
+        return self.membership.was_removed(spec.name, spec.uid, spec.cluster)
+
+    def decide(self, event: membership.Event) -> None:
+        self.manager.decide(self.membership, event)
 
     # -- founding ----------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Before the members are started from the disk."""
         manager, start = self.manager, self.manager.start
+        self.membership = Membership(
+            membership.Me(
+                start.name,
+                start.address,
+                start.zone,
+                start.weight,
+                start.active,
+                bool(start.join),
+                start.purge_after_ms,
+            )
+        )
         self.requests = Router(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
         self.requests.learn(start.address or start.name, manager.registry)
         for address in (*start.join, *start.seeds):
@@ -92,23 +96,24 @@ class Citizen:
 
     def cluster_uid(self) -> int:
         """Of the cluster that this disk belongs to, for good; 0: to none yet."""
-        return self.uid
+        return self.membership.uid
 
     def pin(self, uid: int) -> dict[str, bytes]:
         """The fact that this disk is of that cluster, to become durable with its first member of it. Raises
         WrongCluster for a disk of another one."""
         start = self.manager.start
-        if self.uid and uid != self.uid:
-            raise wrong_cluster(start.address or start.name, self.uid, uid)
-        return {} if self.uid else {CLUSTER_KEY: msgspec.msgpack.encode(uid)}
+        own = self.cluster_uid()
+        if own and uid != own:
+            raise wrong_cluster(start.address or start.name, own, uid)
+        return {} if own else {CLUSTER_KEY: msgspec.msgpack.encode(uid)}
 
     def belong(self, uid: int) -> None:
         """It is durable."""
-        if uid != self.uid:
+        if uid != self.cluster_uid():
             self._tell_own(uid)
 
     def _tell_own(self, uid: int) -> None:
-        self.uid = uid
+        self.decide(membership.Belongs(uid))
         self.requests.belong(uid)
         self.manager.send(self.manager.registry, Belongs(uid))
 
@@ -180,217 +185,69 @@ class Citizen:
         payload = Cluster.__fleet_codec__.encode_call(method, args, {})
         self.requests.submit(ClientCall(CLUSTER_GROUP, False, payload, deadline, finish))
 
-    # -- rounds ------------------------------------------------------------------------------------
+    # -- what is on this node ----------------------------------------------------------------------
 
-    def round(self) -> None:
+    def local(self) -> Local:
+        manager, now = self.manager, self.manager.now()
+        hostings, nodes = manager.hostings, manager.nodes
+        nodes.look(now)
+        return Local(
+            disk=manager.store.identity.incarnation,
+            members=tuple(map(held, hostings.by_number.values())),
+            coming={name: coming.spec.uid for name, coming in hostings.coming.items()},
+            left=frozenset(hostings.left),
+            silent_ms={name: nodes.silent_ms(name, now) for name in self.view.nodes},
+            may_register=manager.admission.may_register(),
+            is_founding=manager.seeding.is_open,
+            is_renewing=manager.renewal is not None,
+        )
+
+    def _running(self) -> ActorAddress | None:
+        own = self.own()
+        return own.address if own is not None else None
+
+    def on_change(self) -> None:
+        self._learn_registries()
+        self.decide(membership.Changed(self.local()))
+
+    def on_round(self) -> None:
+        self._learn_registries()
+        self.decide(membership.Round(self.local()))
+
+    def on_renewed(self) -> None:
+        self._learn_registries()
+        self.decide(membership.Renewed(self.local()))
+
+    def on_dropped(self, hosting: Hosting) -> None:
+        """A member's data is gone."""
+        self._learn_registries()
+        self.decide(membership.Dropped(hosting.spec.name, self.local()))
+
+    def _learn_registries(self) -> None:
         for info in self.manager.nodes.infos.values():
             registry = self.manager.nodes.registries.get(info.name)
             if registry is not None:
                 self.requests.learn(info.address or info.name, registry)
-        if not self.has_left:
-            self._register()
-        self._set_purge_window()
-        self._leave_if_empty()
-        self._report()
-        self._clean()
-
-    def slow_round(self) -> None:
-        """Also what only a failure can have left undone."""
-        self.round()
-        self._take_part(set(self.view.groups))
-
-    def _register(self) -> None:
-        """Be in the cluster's state, as what this node is now."""
-        manager, start = self.manager, self.manager.start
-        me = self.view.nodes.get(start.name)
-        incarnation = manager.store.identity.incarnation
-        if not manager.admission.may_register():
-            return
-        if self.manager.seeding.is_open or (me is not None and me.state == LEAVING):
-            return
-        is_known = me is not None and (me.incarnation, me.address, me.zone, me.weight) == (
-            incarnation,
-            start.address,
-            start.zone,
-            start.weight,
-        )
-        self.has_joined = self.has_joined or is_known
-        if is_known or (self.own() is not None and self.view.rev == 0 and start.join):
-            return
-        if self.has_joined and me is not None:
-            self._notice_namesake(me)
-        state = ACTIVE if start.active else INACTIVE
-        about = f"joining as {start.name}"
-        self.command(about, "join", start.name, incarnation, start.zone, start.address, start.weight, state)
-
-    def _notice_namesake(self, other: NodeRecord) -> None:
-        if other.address not in self.namesakes:
-            self.namesakes.add(other.address)
-            what = "node=%s: another one joined by this name, at %s with disk %s: stop one of the two"
-            log.error(what, other.name, other.address, other.incarnation)
-
-    def _set_purge_window(self) -> None:
-        """A founder says it until it is in the cluster's state, also when it crashed in between."""
-        own, window_ms = self.own(), self.manager.start.purge_after_ms
-        is_founder = own is not None and own.spec.founded is not None
-        if is_founder and window_ms > 0 and self.view.rev and not self.view.purge_after_rev:
-            self.command("purge window", "set_purge_after", window_ms, True)
-
-    def _leave_if_empty(self) -> None:
-        start = self.manager.start
-        me = self.view.nodes.get(start.name)
-        if me is None or me.state != LEAVING:
-            return
-        hostings = self.manager.hostings
-        left = len({*hostings.by_name, *hostings.coming} - {CLUSTER_GROUP})
-        if left:
-            what = "node=%s is leaving: its members have to move away, and %d still live here"
-            self.manager.say("leaving", what, start.name, left)
-            return
-        self.has_left = True
-        self.command(f"leaving as {start.name}", "left", start.name, me.incarnation)
-
-    def _report(self) -> None:
-        """Only voters of the cluster group are heard; a minority's report is never committed (W3)."""
-        manager, view = self.manager, self.view
-        me, now = manager.start.name, manager.now()
-        if now - self.looked_at > STOOD_STILL_MS:
-            manager.nodes.listen_anew(now)
-        self.looked_at = now
-        if me not in view.voters():
-            return
-        for node in view.nodes.values():
-            if node.name == me:
-                continue
-            silent_ms = manager.nodes.silent_ms(node.name, now)
-            is_lost = silent_ms >= view.purge_after_ms > 0
-            if is_lost != (me in node.reports):
-                about = f"reporting {node.name} {'unreachable' if is_lost else 'back'}"
-                self.command(about, "report", me, node.name, node.incarnation, is_lost)
-
-    def _clean(self) -> None:
-        """Drop members of removed groups, and say so when they are gone."""
-        hostings, view = self.manager.hostings, self.view
-        me = self.manager.start.name
-        if not view.rev:
-            return
-        for hosting in list(hostings.by_number.values()):
-            if not hosting.is_dropped and self.was_removed(hosting.spec):
-                log.info("group=%s was removed", hosting.spec.name)
-                hostings.drop(hosting)
-        self._forget_left()
-        held = {hosting.spec.uid for hosting in hostings.by_number.values()}
-        held |= {coming.spec.uid for coming in hostings.coming.values()}
-        waiting = [uid for uid, removal in view.removed.items() if me in removal.waiting and uid not in held]
-        if waiting:
-            self.command("cleaning", "cleaned", tuple(waiting), me)
-
-    def was_removed(self, spec: GroupSpec) -> bool:
-        """Whether this node sees that the cluster has that group no more."""
-        if spec.name == CLUSTER_GROUP or spec.uid > self.view.rev or spec.cluster != self.cluster_uid():
-            return False
-        group = self.view.groups.get(spec.name)
-        return group is None or group.uid != spec.uid
-
-    def _forget_left(self) -> None:
-        """Not as soon as a group is seen to be removed: after a restart this node may see it again for a
-        moment, as it was in the snapshot, and would found it anew."""
-        hostings, view = self.manager.hostings, self.view
-        here = {group.uid for group in view.groups.values()}
-        gone = {uid for uid in hostings.left if uid <= view.rev} - here
-        self.gone_at = {uid: self.gone_at.get(uid, view.rev) for uid in gone}
-        hostings.forget_left({uid for uid, rev in self.gone_at.items() if rev <= self.snapshot})
 
     # -- the cluster's state -----------------------------------------------------------------------
 
     def on_applied(self, m: Applied, sender: ActorAddress) -> None:
-        """A member that was restarted answers nothing that its former life was asked, and may be behind
-        the view for a while (S73)."""
-        self.has_progressed = self.has_progressed or m.index > self.applied > 0
-        if sender != self.replica:
-            self.replica, self.applied, self.is_reading = sender, 0, False
-        self.applied = max(self.applied, m.index)
-        self.snapshot = max(self.snapshot, m.snapshot)
-        self._read()
-
-    def _read(self) -> None:
-        own = self.own()
-        if own is None or own.address is None or own.address != self.replica:
-            return
-        if self.is_reading or self.applied <= self.view.rev:
-            return
-        self.is_reading = True
-        payload = Cluster.__fleet_codec__.encode_call("view", (self.view.rev,), {})
-        self.manager.send(own.address, LocalRead(payload))
+        self.decide(membership.Applied(sender, self._running(), m.index, m.snapshot))
 
     def on_local_answer(self, m: LocalAnswer, sender: ActorAddress) -> None:
-        if sender != self.replica:
-            return
-        self.is_reading = False
         view = replace(decode_result(m.value), rev=m.index)
         assert isinstance(view, View)
-        nodes_changed, groups = self.view.update(view)
-        if nodes_changed:
-            self.manager.on_cluster_nodes(self.view.nodes)
-            groups = set(self.view.groups)
-            self.manager.reconcile(AnyChanged())
-        self._take_part(groups)
-        self.manager.arrivals.look()
-        self._tell_whereabouts(groups)
-        self.round()
-        self.manager.reconcile(Look())
-        self._read()
+        self._learn_registries()
+        self.decide(membership.ViewTold(sender, self._running(), view, self.local()))
 
-    def _take_part(self, groups: set[str]) -> None:
-        """Be a founding member of new groups that name this node: all of them with one commit."""
-        hostings, start = self.manager.hostings, self.manager.start
-        if self.manager.renewal is not None:
-            return
-        prefix = f"{start.name}@{self.manager.store.identity.incarnation}."
-        specs = []
-        for name in sorted(groups - hostings.coming.keys()):
-            group = self.view.groups.get(name)
-            if group is None:
-                continue
-            hosting = hostings.by_name.get(name)
-            if hosting is not None:
-                self.manager.reconcile(GroupChanged(hosting.record.number))
-                continue
-            mine = [member for member, _ in group.initial if member.startswith(prefix)]
-            if not mine or group.uid in hostings.left:
-                continue
-            (first, address), others = group.initial[0], group.initial[1:]
-            config = group.founding_config or group.config  # entry 1 is the same on every founder
-            founded = Founded(first, address, config, others)
-            cluster = self.cluster_uid()
-            specs.append(GroupSpec(name, group.data_class, config, group.uid, mine[0], founded, cluster))
-        hostings.create(specs)
 
-    def _tell_whereabouts(self, groups: set[str]) -> None:
-        """Let clients that ask here for a group that lives elsewhere find it: also while the member that
-        should be here does not run, so that nobody is sent back to where it asked."""
-        me = self.manager.start.name
-        addresses = {}
-        for name in sorted(groups):
-            group = self.view.groups.get(name)
-            wanted = self.view.wanted(group) if group is not None else ()
-            others = [node for node in wanted if node != me] or wanted
-            address = self.view.nodes[others[0]].address if others else ""
-            if self.told_whereabouts.get(name, "") != address:
-                addresses[name] = self.told_whereabouts[name] = address
-        if addresses:
-            self.manager.send(self.manager.registry, Whereabouts(addresses))
-
-    def on_dropped(self, hosting: Hosting) -> None:
-        """A member's data is gone. Without a replica of the cluster group nothing is known any more."""
-        if hosting.spec.name == CLUSTER_GROUP:
-            self.view = ClusterView()
-            self.replica, self.applied, self.is_reading = None, 0, False
-            if self.has_left:
-                start = self.manager.start
-                log.warning("node=%s has left the cluster", start.name)
-                if start.on_left is not None:
-                    start.on_left()
-                return
-        self._take_part({hosting.spec.name})
-        self.round()
+def held(hosting: Hosting) -> Held:
+    spec = hosting.spec
+    return Held(
+        hosting.record.number,
+        spec.name,
+        spec.uid,
+        spec.cluster,
+        spec.founded is not None,
+        hosting.is_dropped,
+    )

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from fleet.actors.client.router import Question
+from fleet.actors.messages.local import LocalRead, Whereabouts
 from fleet.actors.messages.operator import (
     AddMember,
     DemoteMember,
@@ -21,11 +22,13 @@ from fleet.actors.messages.operator import (
     RemoveMember,
     TransferLeader,
 )
+from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
+from fleet.cluster import membership, unjoined
 from fleet.cluster import reconciliation as groups
-from fleet.cluster import unjoined
 from fleet.cluster.healing import Demote, Promote, Remove, Transfer
+from fleet.cluster.state import CLUSTER_GROUP, Cluster
 from fleet.errors import FleetError
 from fleet.raft.ids import Millis, NodeName
 
@@ -108,6 +111,65 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
     node.requests.ask(Question(op, spec.name, "", node.now() + JOIN_MS, finish, repeats=False))
 
 
+# -- the cluster -----------------------------------------------------------------------------------
+
+
+def command(node: Node, effect: membership.Command) -> None:
+    node.command(effect.about, effect.method, *effect.args)
+
+
+def read_view(node: Node, effect: membership.ReadView) -> None:
+    own = node.hosted_of(CLUSTER_GROUP)
+    if own is not None and own.address is not None:
+        node.send(own.address, LocalRead(Cluster.__fleet_codec__.encode_call("view", (effect.rev,), {})))
+
+
+def meet_nodes(node: Node, effect: membership.MeetNodes) -> None:
+    node.meet_nodes(effect.nodes)
+
+
+def create_members(node: Node, effect: membership.CreateMembers) -> None:
+    node.create_members(
+        [
+            GroupSpec(one.group, one.data_class, one.config, one.uid, one.member, one.founded, one.cluster)
+            for one in effect.members
+        ]
+    )
+
+
+def drop_member(node: Node, effect: membership.DropMember) -> None:
+    hosting = node.hosted(effect.number)
+    if hosting is not None and not hosting.is_dropped:
+        log.info("group=%s was removed", hosting.spec.name)
+        node.drop_member(hosting)
+
+
+def forget_left(node: Node, effect: membership.ForgetLeft) -> None:
+    node.forget_left(effect.uids)
+
+
+def look_for_arrivals(node: Node, effect: membership.LookForArrivals) -> None:
+    node.look_for_arrivals()
+
+
+def tell_whereabouts(node: Node, effect: membership.TellWhereabouts) -> None:
+    node.send(node.registry, Whereabouts(dict(effect.addresses)))
+
+
+def reconcile(node: Node, effect: membership.Reconcile) -> None:
+    node.reconcile(effect.event)
+
+
+def warn(node: Node, effect: membership.Warn) -> None:
+    node.say(effect.about, "%s", effect.text)
+
+
+def leave(node: Node, effect: membership.Left) -> None:
+    log.warning("node=%s has left the cluster", node.start.name)
+    if node.start.on_left is not None:
+        node.start.on_left()
+
+
 EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     groups.AskStatus: ask_status,
     groups.AskChange: ask_change,
@@ -118,4 +180,15 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     groups.Tell: tell,
     unjoined.AskLast: ask_last,
     unjoined.AskToJoin: ask_to_join,
+    membership.Command: command,
+    membership.ReadView: read_view,
+    membership.MeetNodes: meet_nodes,
+    membership.CreateMembers: create_members,
+    membership.DropMember: drop_member,
+    membership.ForgetLeft: forget_left,
+    membership.LookForArrivals: look_for_arrivals,
+    membership.TellWhereabouts: tell_whereabouts,
+    membership.Reconcile: reconcile,
+    membership.Warn: warn,
+    membership.Left: leave,
 }

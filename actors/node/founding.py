@@ -51,7 +51,7 @@ class Seeding:
         if start.address not in start.seeds:
             return
         data = manager.store.get_meta(FOUNDING_KEY)
-        if data is None and manager.citizen.cluster_uid():
+        if data is None and manager.cluster.cluster_uid():
             return  # it came to its cluster another way
         me = Founder(
             start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight
@@ -66,8 +66,8 @@ class Seeding:
         if self.founding is not None:
             self.founding.step(self.manager.now(), m)
             self._carry_out()
-        elif type(m) is SeedHello and self.manager.citizen.own() is not None:
-            uid = str(self.manager.citizen.cluster_uid())
+        elif type(m) is SeedHello and self.manager.cluster.own() is not None:
+            uid = str(self.manager.cluster.cluster_uid())
             known = tuple(info.address for info in self.manager.nodes.everyone() if info.address)
             self._send(m.src.address, Exists(uid, known))
 
@@ -87,10 +87,10 @@ class Seeding:
                 manager.carry_out(PutMeta(FOUNDING_KEY, to_bytes(ready.write.record)), written)
             if isinstance(ready.outcome, Found):
                 founders = ready.outcome.founders
-                manager.citizen.found([(one.name, one.incarnation, one.address) for one in founders])
+                manager.cluster.found([(one.name, one.incarnation, one.address) for one in founders])
             elif isinstance(ready.outcome, Join):
                 for address in ready.outcome.addresses:
-                    manager.citizen.requests.learn(address)
+                    manager.cluster.requests.learn(address)
         if founding.problems() != self.told:
             self.told = founding.problems()
             for problem in self.told:

@@ -136,13 +136,13 @@ class Hostings:
         manager, name = self.manager, record.name
         spec = self.coming[name].spec
         # An older copy gives numbers, and so names, a second time.
-        if manager.renewal is not None or manager.citizen.was_removed(spec):
+        if manager.renewal is not None or manager.cluster.was_removed(spec):
             self.drop(self._add(record, starts=False))
             what = "the group was removed, or the node begins anew"
             self._tell_created(name, None, Unavailable(what, group=name, node=manager.start.name))
             return
         if name == CLUSTER_GROUP:
-            manager.citizen.belong(spec.uid)
+            manager.cluster.belong(spec.uid)
         self._tell_created(name, self._add(record), None)
 
     def _tell_created(self, name: str, hosting: Hosting | None, error: FleetError | None) -> None:
@@ -221,7 +221,7 @@ class Hostings:
             facts[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
         manager.carry_out(DropGroup(hosting.record.number, facts))
         log.info("group=%s %s left; its data goes", spec.name, hosting.member)
-        manager.citizen.on_dropped(hosting)
+        manager.cluster.on_dropped(hosting)
 
     def forget_left(self, uids: set[int]) -> None:
         """No harm if the disk errs: they are forgotten with the next change, or after a restart."""

@@ -22,6 +22,8 @@ ECHOES_MAX: Final = 3
 TOLD_MAX: Final = 5
 RUNS_MS: Final[Millis] = 3000
 """A process that said hello no longer ago runs."""
+STOOD_STILL_MS: Final[Millis] = 3000
+"""Who did not come to look at the others for so long, several rounds, could hear nobody meanwhile."""
 NODES_MAX: Final = 1000
 """Nobody may make a node remember more, and call on them each second."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -43,6 +45,8 @@ class KnownNodes:
     """How often an older copy was told what it is: it goes on only if it has served since."""
     echoes: dict[NodeName, int] = field(default_factory=dict)
     """How often an earlier process of a node was heard since its newest one was met."""
+
+    looked_at: Millis = 0
 
     def learn(self, info: NodeInfo) -> bool:
         """True: this is news."""
@@ -100,6 +104,12 @@ class KnownNodes:
     def silent_ms(self, node: NodeName, now: Millis) -> Millis:
         """For how long nothing was heard of a watched node."""
         return now - max(self.heard_at.get(node, 0), self.watched_since.get(node, now))
+
+    def look(self, now: Millis) -> None:
+        """Once a second at least, before anybody's silence is judged."""
+        if now - self.looked_at > STOOD_STILL_MS:
+            self.listen_anew(now)
+        self.looked_at = now
 
     def listen_anew(self, now: Millis) -> None:
         """Whatever was not heard until now says nothing of anybody."""

@@ -1,7 +1,7 @@
 """The actor that owns a node: its disk, its registry, its members, and its place in the cluster."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -49,7 +49,7 @@ from fleet.actors.messages.operator import (
     OpValue,
 )
 from fleet.actors.messages.peer import Clone, Hello, OlderCopy
-from fleet.actors.messages.values import NodeInfo
+from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.messages.well_known import MANAGER, REGISTRY
 from fleet.actors.node.admission import Admission
 from fleet.actors.node.answers import (
@@ -62,7 +62,7 @@ from fleet.actors.node.answers import (
     to_unjoined_members,
 )
 from fleet.actors.node.arrivals import Arrivals
-from fleet.actors.node.cluster_membership import Citizen
+from fleet.actors.node.cluster_membership import ClusterMembership
 from fleet.actors.node.disk import Disk
 from fleet.actors.node.effects import EFFECTS
 from fleet.actors.node.founding import MESSAGES, Seeding
@@ -123,7 +123,7 @@ class NodeManager(GuardedActor):
         super().__init__()
         self.hostings = Hostings(self)
         self.reconciliation = reconciliation.Reconciliation(first_token(RECONCILIATION))
-        self.citizen = Citizen(self)
+        self.cluster = ClusterMembership(self)
         self.seeding = Seeding(self)
         self.unjoined = unjoined.UnjoinedMembers(first_token(UNJOINED_MEMBERS))
         self.arrivals = Arrivals(self)
@@ -178,13 +178,13 @@ class NodeManager(GuardedActor):
             self.disk = self.createActor(Disk)
             self.send(self.disk, StartDisk(m.writer))
         self.notifyOnSystemRegistrationChanges(True)
-        self.citizen.begin()
+        self.cluster.begin()
         self.held.begin(self.nodes.infos, (*m.join, *m.seeds))
         self.hostings.load()
-        self.citizen.found_alone()
+        self.cluster.found_alone()
         self.seeding.begin()
         self._say_hello_to_everyone()
-        self.citizen.round()
+        self.cluster.on_change()
         self.wake_in(ROUND_MS, "round")
         self.admission.begin()
 
@@ -206,17 +206,32 @@ class NodeManager(GuardedActor):
 
     @property
     def view(self) -> ClusterView:
-        return self.citizen.view
+        return self.cluster.view
 
     @property
     def requests(self) -> Router:
-        return self.citizen.requests
+        return self.cluster.requests
 
     def command(self, about: str, method: str, *args: Any) -> None:
-        self.citizen.command(about, method, *args)
+        self.cluster.command(about, method, *args)
 
     def hosted(self, number: int) -> Hosting | None:
         return self.hostings.by_number.get(number)
+
+    def hosted_of(self, group: str) -> Hosting | None:
+        return self.hostings.by_name.get(group)
+
+    def create_members(self, specs: Sequence[GroupSpec]) -> None:
+        self.hostings.create(specs)
+
+    def drop_member(self, hosting: Hosting) -> None:
+        self.hostings.drop(hosting)
+
+    def forget_left(self, uids: Collection[int]) -> None:
+        self.hostings.forget_left(set(uids))
+
+    def look_for_arrivals(self) -> None:
+        self.arrivals.look()
 
     def decide(self, decider: Any, event: Any) -> None:
         """Carry out what follows from an event."""
@@ -254,7 +269,7 @@ class NodeManager(GuardedActor):
             case "round":
                 self.wake_in(ROUND_MS, "round")
                 self._say_hello_to_everyone()
-                self.citizen.slow_round()
+                self.cluster.on_round()
                 self.reconcile(reconciliation.Round())
                 self._look_at_unjoined()
                 self.repairs.round()
@@ -270,11 +285,11 @@ class NodeManager(GuardedActor):
             case "renew":
                 self._renew()
             case ("found", founders):
-                self.citizen.found(founders)
+                self.cluster.found(founders)
             case ("start", int(number)):
                 self.hostings.on_start_due(number)
             case _:
-                self.citizen.requests.on_wakeup(m)
+                self.cluster.requests.on_wakeup(m)
 
     # -- other nodes -------------------------------------------------------------------------------
 
@@ -296,7 +311,7 @@ class NodeManager(GuardedActor):
 
     def say_hello(self, manager: ActorAddress, answer: bool, answers: Millis = 0) -> None:
         known = tuple(self.nodes.infos.values())
-        cluster = self.citizen.cluster_uid()
+        cluster = self.cluster.cluster_uid()
         me = self.nodes.me
         self.send(manager, Hello(me, self.myAddress, self.registry, known, answer, cluster, answers))
 
@@ -305,7 +320,7 @@ class NodeManager(GuardedActor):
         if m.me.name == nodes.me.name:
             self.admission.meet_namesake(m)
             return
-        if m.cluster and not self.citizen.requests.admits(m.me.address or m.me.name, m.cluster):
+        if m.cluster and not self.cluster.requests.admits(m.me.address or m.me.name, m.cluster):
             if m.answer:  # so that it is told, too
                 self.say_hello(m.manager, answer=False)
             self.admission.on_foreign()
@@ -323,7 +338,7 @@ class NodeManager(GuardedActor):
             log.info("node=%s knows %s", nodes.me.name, sorted(nodes.infos))
             self._remember_nodes()
             self.reconcile(reconciliation.AnyChanged())
-            self.citizen.round()
+            self.cluster.on_change()
         for info in news:
             if info.name not in nodes.managers and info.address:
                 self.say_hello(remote_address(info.address, MANAGER), answer=True)
@@ -370,7 +385,7 @@ class NodeManager(GuardedActor):
         me = self.nodes.me
         if (m.incarnation, m.boot) != (me.incarnation, me.boot) or self.renewal is not None:
             return
-        if self.citizen.has_progressed and self.now() - self.started_at > SETTLED_MS:
+        if self.cluster.membership.has_progressed and self.now() - self.started_at > SETTLED_MS:
             what = "node=%s goes on, for the cluster has committed with it since; node %s remembers %d "
             log.error(what + "starts of its directory, and not %d", me.name, m.witness, m.remembered, m.boot)
             return  # what either side committed is kept: see S84
@@ -395,9 +410,8 @@ class NodeManager(GuardedActor):
             return
         self.renewal = None
         self.nodes.me = replace(self.nodes.me, incarnation=self.store.identity.incarnation)
-        self.citizen.has_joined = False
         self._say_hello_to_everyone()
-        self.citizen.round()
+        self.cluster.on_renewed()
         self.repairs.round()
 
     def _remember_nodes(self) -> None:
@@ -424,7 +438,7 @@ class NodeManager(GuardedActor):
                 case DropGroup(number):
                     log.error("group number %d: its data stays for now: %s", number, m.error)
 
-    def on_cluster_nodes(self, records: dict[NodeName, NodeRecord]) -> None:
+    def meet_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None:
         """The cluster's state names its nodes: meet those that are not known, forget those that left."""
         for record in records.values():
             if record.name not in self.nodes.infos and record.name != self.start.name and record.address:
@@ -487,7 +501,7 @@ class NodeManager(GuardedActor):
     # -- requests ----------------------------------------------------------------------------------
 
     def on_request(self, m: NodeRequest, sender: Any) -> None:
-        own = self.citizen.cluster_uid()
+        own = self.cluster.cluster_uid()
         try:
             if m.cluster and own and m.cluster != own and type(m.op) is not ListNodes:
                 raise wrong_cluster(self.start.address or self.start.name, own, m.cluster)
@@ -527,14 +541,14 @@ class NodeManager(GuardedActor):
     ) -> None:
         value = Hosted(hosting.member) if hosting is not None else None
         record = ErrorRecord.of(error) if error is not None else None
-        self.send(reply_to, OpReply(token, value, record, cluster=self.citizen.cluster_uid()))
+        self.send(reply_to, OpReply(token, value, record, cluster=self.cluster.cluster_uid()))
 
     def _host_member(self, m: HostMember, done: Created) -> None:
         """The one that is here, unless the group has let go of it already; a new one when it is durable."""
         spec = m.spec
         hosting, coming = self.hostings.by_name.get(spec.name), self.hostings.coming.get(spec.name)
         where = {"group": spec.name, "node": self.start.name}
-        facts = self.citizen.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
+        facts = self.cluster.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
         if self.renewal is not None:
             raise Unavailable("its directory is an older copy, and it just begins anew", **where)
         if coming is not None:
@@ -583,20 +597,20 @@ class NodeManager(GuardedActor):
     # -- the cluster -------------------------------------------------------------------------------
 
     def on_applied(self, m: Applied, sender: Any) -> None:
-        self.citizen.on_applied(m, sender)
+        self.cluster.on_applied(m, sender)
 
     def on_local_answer(self, m: LocalAnswer, sender: Any) -> None:
-        self.citizen.on_local_answer(m, sender)
+        self.cluster.on_local_answer(m, sender)
 
     def on_client_reply(self, m: ClientReply, sender: Any) -> None:
-        self.citizen.requests.on_reply(m)
+        self.cluster.requests.on_reply(m)
 
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
-        self.citizen.requests.on_end_turn()
+        self.cluster.requests.on_end_turn()
 
     def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
         if hasattr(self, "start"):
-            self.citizen.requests.on_link(m)
+            self.cluster.requests.on_link(m)
             if m.remoteAdded:
                 self.admission.on_link(getattr(m.remoteAdminAddress.addressDetails, "endpoint", ""))
 

@@ -51,4 +51,4 @@ class Repairs:
 
         deadline = manager.now() + ASK_MS
         question = Question(RemoveMember(hosting.member), spec.name, "", deadline, finish)
-        manager.citizen.requests.ask(question)
+        manager.cluster.requests.ask(question)

@@ -247,7 +247,7 @@ class FaultInjector:
                 self._replace_disk(node)
             elif not node.is_up and not node.start():
                 self._replace_disk(node)
-            elif manager is not None and manager.citizen.has_left and not self._is_known(node):
+            elif manager is not None and manager.cluster.membership.has_left and not self._is_known(node):
                 node.stop()
                 if not node.seeds:
                     node.join = tuple(o.endpoint for o in self.world.nodes.values() if o is not node)

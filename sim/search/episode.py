@@ -156,7 +156,7 @@ class Episode:
         hostings = [hosting for manager in managers for hosting in manager.hostings.by_number.values()]
         found += [f"{one.member} does not run: {one.trouble}" for one in hostings if one.trouble]
         for manager in managers:
-            own = manager.citizen.own()
+            own = manager.cluster.own()
             seen = own and own.address and manager._myRef.kernel.instance(own.address)
             if hasattr(seen, "core") and manager.view.rev != seen.applier.index:
                 found.append(f"{manager.start.name} sees the cluster as of {manager.view.rev}")

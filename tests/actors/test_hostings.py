@@ -57,7 +57,7 @@ class Manager:
     on_chore_done: ClassVar[Any] = NodeManager.on_chore_done
 
     @property
-    def citizen(self) -> "Manager":
+    def cluster(self) -> "Manager":
         return self
 
     def was_removed(self, spec: GroupSpec) -> bool:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from fleet.actors.messages.local import WriteFailed
 from fleet.actors.messages.operator import HostMember, RemoveMember
+from fleet.cluster.membership import ReadView
 from fleet.cluster.state import CLUSTER_GROUP, LEAVING
 from fleet.raft.ids import node_of
 from fleet.testing import Sim
@@ -165,21 +166,22 @@ def test_s73_a_node_goes_on_seeing_the_cluster_when_its_replica_restarts_before_
     sim = Sim(seed=1, nodes=4)
     sim.group("a", Log).append(1)
     sim.run("5s")
-    citizen = sim.nodes["n3"].manager.citizen
+    manager = sim.nodes["n3"].manager
     restarted: list[Any] = []
-    read = citizen._read
+    membership = manager.cluster.membership
+    step = membership.step
 
-    def restart_then_read() -> None:
-        own = citizen.own()
-        will_ask = own and own.address and not citizen.is_reading and citizen.applied > citizen.view.rev
-        if will_ask and not restarted:
+    def restart_then_read(now: int, event: Any) -> Any:
+        effects = step(now, event)
+        if any(isinstance(effect, ReadView) for effect in effects) and not restarted:
+            own = manager.cluster.own()
             restarted.append(own.address)
-            citizen.manager.send(own.address, WriteFailed(own.record.number, "the disk is full"))
-        read()
+            manager.send(own.address, WriteFailed(own.record.number, "the disk is full"))
+        return effects
 
-    citizen._read = restart_then_read
+    membership.step = restart_then_read
     sim.group("b", Log, replicas=4).append(1)
     sim.run("20s")
-    assert restarted and citizen.own().address not in (None, restarted[0])
-    assert sorted(citizen.view.groups) == ["a", "b"]
+    assert restarted and manager.cluster.own().address not in (None, restarted[0])
+    assert sorted(manager.view.groups) == ["a", "b"]
     assert "n3" in {node_of(member.core.id) for member in sim.world.members_of("b")}

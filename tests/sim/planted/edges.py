@@ -9,11 +9,11 @@ from fleet.actors.client.group_session import GroupSession
 from fleet.actors.member import actor as member
 from fleet.actors.member.actor import Member
 from fleet.actors.member.refused_requests import RememberedRequests
-from fleet.actors.node.cluster_membership import Citizen
 from fleet.actors.node.hosted_members import Hostings
 from fleet.actors.node.known_nodes import SOUND, KnownNodes
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.node.repairs import Repairs
+from fleet.cluster.membership import Applied, Membership
 from fleet.errors import FleetError
 from fleet.objects.executor import ObjectExecutor
 from fleet.raft import core, follower
@@ -58,13 +58,13 @@ def two_dumps() -> Patches:
 def frozen_view() -> Patches:
     """S73: a node waits for ever for what its cluster's member was asked before it was restarted."""
 
-    def on_applied(self: Citizen, m: Any, sender: Any) -> None:
-        self.replica = sender
-        self.applied = max(self.applied, m.index)
-        self.snapshot = max(self.snapshot, m.snapshot)
-        self._read()
+    def on_applied(self: Membership, event: Applied) -> None:
+        self.replica = event.replica
+        self.applied = max(self.applied, event.index)
+        self.snapshot = max(self.snapshot, event.snapshot)
+        self._read(event.running)
 
-    return [patch.object(Citizen, "on_applied", on_applied)]
+    return [patch.dict(Membership._table, {Applied: on_applied})]
 
 
 def grace_counts_as_an_answer() -> Patches:

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 from fleet.actors.client.router import Router
 from fleet.actors.member.actor import Member
-from fleet.actors.node.cluster_membership import Citizen
+from fleet.actors.node.cluster_membership import ClusterMembership
 from fleet.actors.node.hosted_members import Hostings
 from fleet.actors.node.known_nodes import KnownNodes
 from fleet.actors.runtime.actor import GuardedActor
@@ -28,21 +28,21 @@ def retry_nobody_waits_for() -> Patches:
 
 def founder_founds_again() -> Patches:
     """Seed 20: a drained founder that was restarted founded its cluster again, as the member it had been."""
-    found = Citizen.found
+    found = ClusterMembership.found
 
-    def begin(self: Citizen) -> None:
+    def begin(self: ClusterMembership) -> None:
         true_begin(self)
         start = self.manager.start
         if self.own() is None and not (start.join or start.seeds or start.peers):
             self.found([(start.name, self.manager.store.identity.incarnation, start.address)])
 
-    def again(self: Citizen, founders: Any) -> None:
+    def again(self: ClusterMembership, founders: Any) -> None:
         left, self.manager.hostings.left = self.manager.hostings.left, set()
         found(self, founders)
         self.manager.hostings.left |= left
 
-    true_begin = Citizen.begin
-    return [patch.object(Citizen, "found", again), patch.object(Citizen, "begin", begin)]
+    true_begin = ClusterMembership.begin
+    return [patch.object(ClusterMembership, "found", again), patch.object(ClusterMembership, "begin", begin)]
 
 
 def wall_clock_went_back() -> Patches:
@@ -82,7 +82,7 @@ def command_given_up() -> Patches:
 
     def once(self: Router, call: Any) -> None:
         finish = call.finish
-        if getattr(finish, "__qualname__", "").startswith("Citizen.command"):
+        if getattr(finish, "__qualname__", "").startswith("ClusterMembership.command"):
 
             def not_if_given_up(call: Any, *outcome: Any) -> None:
                 if not call.gave_up:

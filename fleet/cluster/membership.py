@@ -1,0 +1,466 @@
+"""What one node wants of its cluster: to be in its state, to found the groups that name it, to report who is
+silent, to drop what was removed, to leave.
+
+Whatever it wants it asks for by commands of the cluster group, each round again until it shows in the
+cluster's state. `step(now, event)` takes what happened, with what is on the node at that time, and returns
+what is to be done.
+"""
+
+from collections.abc import Callable, Collection, Hashable, Mapping
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fleet.cluster import reconciliation as groups
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, NodeRecord, View
+from fleet.cluster.view import ClusterView
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Founded
+from fleet.raft.ids import Index, MemberId, Millis, NodeName
+
+
+class Me(Struct, frozen=True):
+    """This node, as it was started."""
+
+    name: NodeName
+    address: str = ""
+    zone: str = ""
+    weight: float = 1.0
+    is_active: bool = True
+    """Whether groups are placed on it."""
+    joins: bool = False
+    """It was told of nodes of the cluster."""
+    purge_after_ms: Millis = 0
+    """What a founder sets in the cluster; 0: nothing."""
+
+
+class Held(Struct, frozen=True):
+    """A member on this node, running or not."""
+
+    number: int
+    group: str
+    uid: Index
+    cluster: int
+    """The uid of the cluster group that knows this group."""
+    is_founder: bool = False
+    is_dropped: bool = False
+    """It is about to go."""
+
+
+class Local(Struct, frozen=True):
+    """What is on this node."""
+
+    disk: str
+    """The incarnation of its directory."""
+    members: tuple[Held, ...] = ()
+    coming: Mapping[str, Index] = {}
+    """Groups, with their uids, whose member is being made durable."""
+    left: frozenset[Index] = frozenset()
+    """Groups that this disk was a founding member of, and left."""
+    silent_ms: Mapping[NodeName, Millis] = {}
+    """For how long nothing was heard of the nodes of the cluster."""
+    may_register: bool = True
+    """Its name is free, as far as the others say."""
+    is_founding: bool = False
+    """It may yet become a founder: until then it joins nothing."""
+    is_renewing: bool = False
+    """Its directory is an older copy, and just becomes another one."""
+
+    def of(self, group: str) -> Held | None:
+        return next((one for one in self.members if one.group == group and not one.is_dropped), None)
+
+
+# -- what happened ---------------------------------------------------------------------------------
+
+
+class Belongs(Struct, frozen=True):
+    """This disk is of that cluster, for good."""
+
+    uid: int
+
+
+class Applied(Struct, frozen=True):
+    """A member of the cluster group has applied up to `index`; its newest snapshot is at `snapshot`.
+    `replica` tells its life from all others, `running` is the life of this node's member now."""
+
+    replica: Hashable
+    running: Hashable | None
+    index: Index
+    snapshot: Index
+
+
+class ViewTold(Struct, frozen=True):
+    """What changed in the cluster's state since the last time, as that member sees it."""
+
+    replica: Hashable
+    running: Hashable | None
+    view: View
+    local: Local
+
+
+class Changed(Struct, frozen=True):
+    """Something on this node or about the others is new."""
+
+    local: Local
+
+
+class Round(Struct, frozen=True):
+    """About once a second: also what only a failure can have left undone."""
+
+    local: Local
+
+
+class Dropped(Struct, frozen=True):
+    """A member's data is gone."""
+
+    group: str
+    local: Local
+
+
+class Renewed(Struct, frozen=True):
+    """This node goes on with another disk."""
+
+    local: Local
+
+
+Event: TypeAlias = Belongs | Applied | ViewTold | Changed | Round | Dropped | Renewed
+
+
+# -- what is to be done ----------------------------------------------------------------------------
+
+
+class Command(Struct, frozen=True):
+    """Ask the cluster group, unless a command about the same thing is under way."""
+
+    about: str
+    method: str
+    args: tuple[Any, ...]
+
+
+class ReadView(Struct, frozen=True):
+    """Ask this node's member of the cluster group what changed since revision `rev`."""
+
+    rev: Index
+
+
+class MeetNodes(Struct, frozen=True):
+    """The cluster has these nodes now."""
+
+    nodes: Mapping[NodeName, NodeRecord]
+
+
+class NewMember(Struct, frozen=True):
+    group: str
+    data_class: bytes
+    config: GroupConfig
+    uid: Index
+    member: MemberId
+    founded: Founded
+    cluster: int
+
+
+class CreateMembers(Struct, frozen=True):
+    """All of them with one commit."""
+
+    members: tuple[NewMember, ...]
+
+
+class DropMember(Struct, frozen=True):
+    """Its group was removed."""
+
+    number: int
+
+
+class ForgetLeft(Struct, frozen=True):
+    """No restart shows these groups again."""
+
+    uids: frozenset[Index]
+
+
+class LookForArrivals(Struct, frozen=True):
+    """Somebody may wait for a group that is seen only now."""
+
+
+class TellWhereabouts(Struct, frozen=True):
+    """An address of each group that lives elsewhere, "" for one that does not."""
+
+    addresses: Mapping[str, str]
+
+
+class Reconcile(Struct, frozen=True):
+    """Tell the reconciliation of groups."""
+
+    event: groups.Event
+
+
+class Warn(Struct, frozen=True):
+    """Log it, once a minute for the same thing."""
+
+    about: str
+    text: str
+
+
+class Left(Struct, frozen=True):
+    """This node has left its cluster."""
+
+
+Effect: TypeAlias = (
+    Command
+    | ReadView
+    | MeetNodes
+    | CreateMembers
+    | DropMember
+    | ForgetLeft
+    | LookForArrivals
+    | TellWhereabouts
+    | Reconcile
+    | Warn
+    | Left
+    | groups.Tell
+)
+
+
+class Membership:
+    def __init__(self, me: Me) -> None:
+        self.me = me
+        self.view = ClusterView()
+        self.uid = 0
+        """Of the cluster that this disk belongs to; 0: to none yet."""
+        self.replica: Hashable | None = None
+        """The life of this node's member of the cluster group that the next two are about."""
+        self.is_reading = False
+        self.applied: Index = 0
+        self.snapshot: Index = 0
+        """What this node sees of the cluster is never older than this, also after a restart."""
+        self.has_progressed = False
+        """Something was committed since this node started."""
+        self.gone_at: dict[Index, Index] = {}
+        """Groups that this disk left and that were removed, and by when."""
+        self.has_left = False
+        self.has_joined = False
+        self.namesakes: set[str] = set()
+        """Addresses from which others have joined under this node's name."""
+        self.whereabouts: dict[str, str] = {}
+        """What was told of them."""
+        self._effects: list[Effect] = []
+
+    def step(self, now: Millis, event: Event) -> list[Effect]:
+        """What is to be done now, in this order."""
+        self._table[type(event)](self, event)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def was_removed(self, group: str, uid: Index, cluster: int) -> bool:
+        """Whether this node sees that the cluster has that group no more."""
+        if group == CLUSTER_GROUP or uid > self.view.rev or cluster != self.uid:
+            return False
+        info = self.view.groups.get(group)
+        return info is None or info.uid != uid
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def _on_belongs(self, event: Belongs) -> None:
+        self.uid = event.uid
+
+    def _on_applied(self, event: Applied) -> None:
+        """A member that was restarted answers nothing that its former life was asked, and may be behind
+        the view for a while (S73)."""
+        self.has_progressed = self.has_progressed or event.index > self.applied > 0
+        if event.replica != self.replica:
+            self.replica, self.applied, self.is_reading = event.replica, 0, False
+        self.applied = max(self.applied, event.index)
+        self.snapshot = max(self.snapshot, event.snapshot)
+        self._read(event.running)
+
+    def _read(self, running: Hashable | None) -> None:
+        if running is None or running != self.replica or self.is_reading or self.applied <= self.view.rev:
+            return
+        self.is_reading = True
+        self._effects.append(ReadView(self.view.rev))
+
+    def _on_view(self, event: ViewTold) -> None:
+        if event.replica != self.replica:
+            return
+        self.is_reading = False
+        nodes_changed, changed = self.view.update(event.view)
+        if nodes_changed:
+            self._effects.append(MeetNodes(dict(self.view.nodes)))
+            self._effects.append(Reconcile(groups.AnyChanged()))
+            changed = set(self.view.groups)
+        local = self._take_part(changed, event.local)
+        self._effects.append(LookForArrivals())
+        self._tell_whereabouts(changed)
+        self._look(local)
+        self._effects.append(Reconcile(groups.Look()))
+        self._read(event.running)
+
+    def _on_changed(self, event: Changed) -> None:
+        self._look(event.local)
+
+    def _on_round(self, event: Round) -> None:
+        self._look(event.local)
+        self._take_part(self.view.groups, event.local)
+
+    def _on_dropped(self, event: Dropped) -> None:
+        """Without a replica of the cluster group nothing is known any more."""
+        if event.group == CLUSTER_GROUP:
+            self.view = ClusterView()
+            self.replica, self.applied, self.is_reading = None, 0, False
+            if self.has_left:
+                self._effects.append(Left())
+                return
+        self._look(self._take_part({event.group}, event.local))
+
+    def _on_renewed(self, event: Renewed) -> None:
+        self.has_joined = False
+        self._look(event.local)
+
+    # -- what a node wants -------------------------------------------------------------------------
+
+    def _command(self, about: str, method: str, *args: Any) -> None:
+        self._effects.append(Command(about, method, args))
+
+    def _look(self, local: Local) -> None:
+        if not self.has_left:
+            self._register(local)
+        self._set_purge_window(local)
+        self._leave_if_empty(local)
+        self._report(local)
+        self._clean(local)
+
+    def _register(self, local: Local) -> None:
+        """Be in the cluster's state, as what this node is now."""
+        me, known = self.me, self.view.nodes.get(self.me.name)
+        if not local.may_register or local.is_founding or (known is not None and known.state == LEAVING):
+            return
+        mine = (local.disk, me.address, me.zone, me.weight)
+        is_known = known is not None and mine == (known.incarnation, known.address, known.zone, known.weight)
+        self.has_joined = self.has_joined or is_known
+        if is_known or (local.of(CLUSTER_GROUP) is not None and self.view.rev == 0 and me.joins):
+            return
+        if self.has_joined and known is not None:
+            self._notice_namesake(known)
+        state = ACTIVE if me.is_active else INACTIVE
+        about = f"joining as {me.name}"
+        self._command(about, "join", me.name, local.disk, me.zone, me.address, me.weight, state)
+
+    def _notice_namesake(self, other: NodeRecord) -> None:
+        if other.address not in self.namesakes:
+            self.namesakes.add(other.address)
+            who = f"node={other.name}: another one joined by this name, at {other.address}"
+            what = f"{who} with disk {other.incarnation}: stop one of the two"
+            self._effects.append(groups.Tell(what, is_error=True))
+
+    def _set_purge_window(self, local: Local) -> None:
+        """A founder says it until it is in the cluster's state, also when it crashed in between."""
+        own, window_ms = local.of(CLUSTER_GROUP), self.me.purge_after_ms
+        is_founder = own is not None and own.is_founder
+        if is_founder and window_ms > 0 and self.view.rev and not self.view.purge_after_rev:
+            self._command("purge window", "set_purge_after", window_ms, True)
+
+    def _leave_if_empty(self, local: Local) -> None:
+        name = self.me.name
+        known = self.view.nodes.get(name)
+        if known is None or known.state != LEAVING:
+            return
+        here = {one.group for one in local.members if not one.is_dropped} | local.coming.keys()
+        left = len(here - {CLUSTER_GROUP})
+        if left:
+            what = f"node={name} is leaving: its members have to move away, and {left} still live here"
+            self._effects.append(Warn("leaving", what))
+            return
+        self.has_left = True
+        self._command(f"leaving as {name}", "left", name, known.incarnation)
+
+    def _report(self, local: Local) -> None:
+        """Only voters of the cluster group are heard; a minority's report is never committed (W3)."""
+        me, view = self.me.name, self.view
+        if me not in view.voters():
+            return
+        for node in view.nodes.values():
+            is_lost = local.silent_ms.get(node.name, 0) >= view.purge_after_ms > 0
+            if node.name != me and is_lost != (me in node.reports):
+                about = f"reporting {node.name} {'unreachable' if is_lost else 'back'}"
+                self._command(about, "report", me, node.name, node.incarnation, is_lost)
+
+    def _clean(self, local: Local) -> None:
+        """Drop members of removed groups, and say so when they are gone."""
+        view, me = self.view, self.me.name
+        if not view.rev:
+            return
+        left = set(local.left)
+        for one in local.members:
+            if not one.is_dropped and self.was_removed(one.group, one.uid, one.cluster):
+                self._effects.append(DropMember(one.number))
+                left |= {one.uid} if one.is_founder else set()
+        self._forget_left(left)
+        held = {*(one.uid for one in local.members), *local.coming.values()}
+        waiting = [uid for uid, removal in view.removed.items() if me in removal.waiting and uid not in held]
+        if waiting:
+            self._command("cleaning", "cleaned", tuple(waiting), me)
+
+    def _forget_left(self, left: set[Index]) -> None:
+        """Not as soon as a group is seen to be removed: after a restart this node may see it again for a
+        moment, as it was in the snapshot, and would found it anew."""
+        here = {group.uid for group in self.view.groups.values()}
+        gone = {uid for uid in left if uid <= self.view.rev} - here
+        self.gone_at = {uid: self.gone_at.get(uid, self.view.rev) for uid in gone}
+        settled = frozenset(uid for uid, rev in self.gone_at.items() if rev <= self.snapshot)
+        if settled:
+            self._effects.append(ForgetLeft(settled))
+
+    # -- groups ------------------------------------------------------------------------------------
+
+    def _take_part(self, changed: Collection[str], local: Local) -> Local:
+        """Be a founding member of new groups that name this node. Returns what is on the node then."""
+        if local.is_renewing:
+            return local
+        held = {one.group: one for one in local.members if not one.is_dropped}
+        new = []
+        for name in sorted(set(changed) - local.coming.keys()):
+            if name not in self.view.groups:
+                continue
+            if name in held:
+                self._effects.append(Reconcile(groups.GroupChanged(held[name].number)))
+            elif (member := self._founding_member(name, local)) is not None:
+                new.append(member)
+        if not new:
+            return local
+        self._effects.append(CreateMembers(tuple(new)))
+        return replace(local, coming={**local.coming, **{one.group: one.uid for one in new}})
+
+    def _founding_member(self, name: str, local: Local) -> NewMember | None:
+        group = self.view.groups[name]
+        prefix = f"{self.me.name}@{local.disk}."
+        mine = [member for member, _ in group.initial if member.startswith(prefix)]
+        if not mine or group.uid in local.left:
+            return None
+        (first, address), others = group.initial[0], group.initial[1:]
+        config = group.founding_config or group.config  # entry 1 is the same on every founder
+        founded = Founded(first, address, config, others)
+        return NewMember(name, group.data_class, config, group.uid, mine[0], founded, self.uid)
+
+    def _tell_whereabouts(self, changed: Collection[str]) -> None:
+        """Let clients that ask here for a group that lives elsewhere find it: also while the member that
+        should be here does not run, so that nobody is sent back to where it asked."""
+        addresses = {}
+        for name in sorted(changed):
+            group = self.view.groups.get(name)
+            wanted = self.view.wanted(group) if group is not None else ()
+            others = [node for node in wanted if node != self.me.name] or wanted
+            address = self.view.nodes[others[0]].address if others else ""
+            if self.whereabouts.get(name, "") != address:
+                addresses[name] = self.whereabouts[name] = address
+        if addresses:
+            self._effects.append(TellWhereabouts(addresses))
+
+    _table: dict[type, Callable[..., None]] = {
+        Belongs: _on_belongs,
+        Applied: _on_applied,
+        ViewTold: _on_view,
+        Changed: _on_changed,
+        Round: _on_round,
+        Dropped: _on_dropped,
+        Renewed: _on_renewed,
+    }
