@@ -1,18 +1,14 @@
 """A node on its way into its cluster: what keeps it out is told in its first second, and again once a minute;
 what time cannot heal ends it."""
 
-from typing import TYPE_CHECKING
-
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.router import REFUSALS
 from fleet.actors.messages.peer import Hello
 from fleet.actors.messages.well_known import MANAGER
+from fleet.actors.node.surroundings import Node
 from fleet.errors import FleetError, NameTaken
 from fleet.raft.ids import Millis
-
-if TYPE_CHECKING:
-    from fleet.actors.node.manager import NodeManager
 
 FIRST_MS: Millis = 800
 NAMESAKE_MS: Millis = 1000
@@ -20,7 +16,7 @@ NAMESAKE_MS: Millis = 1000
 
 
 class Admission:
-    def __init__(self, manager: "NodeManager") -> None:
+    def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.refused: dict[str, str] = {}
         """Addresses that no link can be made to, and why."""

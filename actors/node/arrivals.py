@@ -1,15 +1,11 @@
 """Clients that wait for a group that was just created: its leader answers when all members are there."""
 
-from typing import TYPE_CHECKING
-
 from thespian.actors import ActorAddress
 
 from fleet.actors.messages.operator import AwaitMembers, GroupRequest, NodeRequest, OpReply
+from fleet.actors.node.surroundings import Node
 from fleet.errors import FleetError, Overloaded, Unavailable
 from fleet.objects.payload import ErrorRecord
-
-if TYPE_CHECKING:
-    from fleet.actors.node.manager import NodeManager
 
 WAITING_MAX = 10_000
 
@@ -17,7 +13,7 @@ WAITING_MAX = 10_000
 class Arrivals:
     """Holds a request until this node has seen the group created, then passes it to the member here."""
 
-    def __init__(self, manager: "NodeManager") -> None:
+    def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.waiting: list[GroupRequest] = []
 

@@ -1,7 +1,7 @@
 """A node's part in the cluster: how it is founded, and what this node tells `fleet.cluster.membership`."""
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -12,8 +12,9 @@ from fleet.actors.client.group_session import ClientCall
 from fleet.actors.client.router import Router
 from fleet.actors.messages.local import Applied, Belongs, LocalAnswer
 from fleet.actors.messages.values import GroupSpec
-from fleet.actors.node.hosted_members import Hosting
+from fleet.actors.node.hosted_member import Hosting
 from fleet.actors.node.records import read_fact
+from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
 from fleet.cluster import membership
 from fleet.cluster.membership import Held, Local, Membership
@@ -24,9 +25,6 @@ from fleet.objects.payload import decode_result, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, Millis, NodeName, member_id
-
-if TYPE_CHECKING:
-    from fleet.actors.node.manager import NodeManager
 
 COMMAND_MS: Millis = 5000
 FOUND_AGAIN_MS: Millis = 1000
@@ -40,7 +38,7 @@ class ClusterMembership:
     """Tells `fleet.cluster.membership` what is on this node and what its member of the cluster group says,
     and carries commands to that group."""
 
-    def __init__(self, manager: "NodeManager") -> None:
+    def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.membership: Membership
         self.requests: Router
@@ -199,7 +197,7 @@ class ClusterMembership:
             silent_ms={name: nodes.silent_ms(name, now) for name in self.view.nodes},
             may_register=manager.admission.may_register(),
             is_founding=manager.seeding.is_open,
-            is_renewing=manager.renewal is not None,
+            is_renewing=manager.is_renewing,
         )
 
     def _running(self) -> ActorAddress | None:

@@ -25,14 +25,16 @@ from fleet.actors.messages.operator import (
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
-from fleet.cluster import membership, unjoined
+from fleet.cluster import membership, repairs, unjoined
 from fleet.cluster import reconciliation as groups
 from fleet.cluster.healing import Demote, Promote, Remove, Transfer
 from fleet.cluster.state import CLUSTER_GROUP, Cluster
-from fleet.errors import FleetError
+from fleet.errors import FleetError, NotMember
 from fleet.raft.ids import Millis, NodeName
 
 JOIN_MS: Millis = 2000
+REMOVE_MS: Millis = 4000
+LEVELS = {"info": log.info, "warning": log.warning, "error": log.error}
 CHANGES: dict[type, Callable[[Any], GroupOp]] = {
     groups.Admit: lambda change: AddMember(change.member, change.address),
     Promote: lambda change: PromoteMember(change.member),
@@ -86,7 +88,7 @@ def look_in(node: Node, effect: groups.WakeIn) -> None:
 
 
 def tell(node: Node, effect: groups.Tell) -> None:
-    (log.error if effect.is_error else log.info)("%s", effect.text)
+    LEVELS[effect.level]("%s", effect.text)
 
 
 # -- members that no leader has added --------------------------------------------------------------
@@ -109,6 +111,29 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
 
     op = AddMember(member, node.start.address, spec.uid)
     node.requests.ask(Question(op, spec.name, "", node.now() + JOIN_MS, finish, repeats=False))
+
+
+# -- damaged members -------------------------------------------------------------------------------
+
+
+def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
+    hosting, number = node.hosted(effect.number), effect.number
+    if hosting is None:
+        return
+
+    def finish(value: OpValue | None, error: FleetError | None) -> None:
+        is_gone = error is None or isinstance(error, NotMember)
+        node.repair(repairs.Removed(number) if is_gone else repairs.NotRemoved(number, str(error)))
+
+    deadline = node.now() + REMOVE_MS
+    node.requests.ask(Question(RemoveMember(hosting.member), hosting.spec.name, "", deadline, finish))
+
+
+def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
+    hosting = node.hosted(effect.number)
+    if hosting is not None and not hosting.is_dropped:
+        log.warning("group=%s %s was damaged and is removed", hosting.spec.name, hosting.member)
+        node.drop_member(hosting)
 
 
 # -- the cluster -----------------------------------------------------------------------------------
@@ -180,6 +205,8 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     groups.Tell: tell,
     unjoined.AskLast: ask_last,
     unjoined.AskToJoin: ask_to_join,
+    repairs.AskForRemoval: ask_for_removal,
+    repairs.DropDamaged: drop_damaged,
     membership.Command: command,
     membership.ReadView: read_view,
     membership.MeetNodes: meet_nodes,

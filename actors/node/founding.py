@@ -2,11 +2,12 @@
 
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.wire import register
 from fleet.actors.messages.well_known import MANAGER
+from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
 from fleet.cluster.founding import NEVER, Founding
 from fleet.cluster.founding_messages import (
@@ -23,9 +24,6 @@ from fleet.cluster.founding_messages import (
 )
 from fleet.interfaces import ChoreDone, PutMeta
 
-if TYPE_CHECKING:
-    from fleet.actors.node.manager import NodeManager
-
 FOUNDING_KEY = "founding"
 GRACE_MS = 2000
 """Two founders of three would be a group that cannot lose one: the third is given this long to appear."""
@@ -36,7 +34,7 @@ register(*MESSAGES)
 class Seeding:
     """Nothing on a node that is no seed, except that it tells seeds of the cluster it belongs to."""
 
-    def __init__(self, manager: "NodeManager") -> None:
+    def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.founding: Founding | None = None
         self.told: tuple[str, ...] = ()
@@ -53,9 +51,7 @@ class Seeding:
         data = manager.store.get_meta(FOUNDING_KEY)
         if data is None and manager.cluster.cluster_uid():
             return  # it came to its cluster another way
-        me = Founder(
-            start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight
-        )
+        me = Founder(start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight)
         record = from_bytes(data) if data is not None else None
         self.founding = Founding(
             me, start.seeds, manager.now(), random.Random(start.seed), record, grace_ms=GRACE_MS

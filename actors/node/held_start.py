@@ -1,13 +1,10 @@
 """Members that are found on the disk wait until the nodes that may know better were asked."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from fleet.actors.messages.values import NodeInfo
+from fleet.actors.node.surroundings import Node
 from fleet.raft.ids import Millis
-
-if TYPE_CHECKING:
-    from fleet.actors.node.manager import NodeManager
 
 HELD_MS: Millis = 300
 
@@ -26,7 +23,7 @@ class HeldStart:
     Members that are new are not held: they have promised nothing.
     """
 
-    def __init__(self, manager: "NodeManager") -> None:
+    def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.unheard: set[str] = set()
         """Names and addresses of those that may still answer."""

@@ -1,8 +1,6 @@
 """The members of one node: started from the disk, restarted when they fail, dropped when they left."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
@@ -12,15 +10,14 @@ from fleet.actors.member.actor import Member
 from fleet.actors.messages.local import AwaitWrites, MemberGone, MemberStopped, StartMember
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberInfo
 from fleet.actors.messages.values import GroupSpec
+from fleet.actors.node.hosted_member import Coming, Created, Hosting
 from fleet.actors.node.records import read_fact
+from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, StorageFault, Unavailable
 from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, GroupRecord, PutMeta
 from fleet.raft.ids import GroupName, MemberId, Millis, member_id
-
-if TYPE_CHECKING:
-    from fleet.actors.node.manager import NodeManager
 
 BACK_OFF_MS: tuple[Millis, Millis] = (100, 30_000)
 STABLE_MS: Millis = 60_000
@@ -41,42 +38,8 @@ class Halted(Struct, frozen=True, array_like=True):
     why: str
 
 
-@dataclass(slots=True)
-class Hosting:
-    """One member of this node, running or not."""
-
-    record: GroupRecord
-    spec: GroupSpec
-    member: MemberId
-    address: ActorAddress | None = None
-    leads: bool = False
-    failures: int = 0
-    started_at: Millis = 0
-    trouble: str = ""
-    """Why it does not run."""
-    ill: str = ""
-    """As `MemberInfo.ill`."""
-    full_at: Millis | None = None
-    """When its last write failed for want of space."""
-    is_held: bool = False
-    """It was found on the disk, and waits for what other nodes know of that."""
-    is_dropped: bool = False
-    """Its data goes as soon as it has stopped."""
-
-
-Created: TypeAlias = Callable[[Hosting | None, FleetError | None], None]
-
-
-@dataclass(slots=True)
-class Coming:
-    """A member that is being made durable."""
-
-    spec: GroupSpec
-    waiting: list[Created] = field(default_factory=list)
-
-
 class Hostings:
-    def __init__(self, manager: "NodeManager") -> None:
+    def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.by_number: dict[int, Hosting] = {}
         self.by_name: dict[str, Hosting] = {}
@@ -136,7 +99,7 @@ class Hostings:
         manager, name = self.manager, record.name
         spec = self.coming[name].spec
         # An older copy gives numbers, and so names, a second time.
-        if manager.renewal is not None or manager.cluster.was_removed(spec):
+        if manager.is_renewing or manager.cluster.was_removed(spec):
             self.drop(self._add(record, starts=False))
             what = "the group was removed, or the node begins anew"
             self._tell_created(name, None, Unavailable(what, group=name, node=manager.start.name))

@@ -33,6 +33,7 @@ from fleet.actors.messages.local import (
     WritesDone,
 )
 from fleet.actors.messages.operator import (
+    DAMAGED,
     AwaitMembers,
     CheckClass,
     ClusterSeen,
@@ -67,14 +68,14 @@ from fleet.actors.node.disk import Disk
 from fleet.actors.node.effects import EFFECTS
 from fleet.actors.node.founding import MESSAGES, Seeding
 from fleet.actors.node.held_start import HeldStart
-from fleet.actors.node.hosted_members import WAITING_MAX, Created, Hosting, Hostings
+from fleet.actors.node.hosted_member import Created, Hosting
+from fleet.actors.node.hosted_members import WAITING_MAX, Hostings
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND, KnownNodes
 from fleet.actors.node.records import read_fact
 from fleet.actors.node.registry import Registry
-from fleet.actors.node.repairs import Repairs
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.turn import EndTurn
-from fleet.cluster import reconciliation, unjoined
+from fleet.cluster import reconciliation, repairs, unjoined
 from fleet.cluster.state import CLUSTER_GROUP, NodeRecord
 from fleet.cluster.view import ClusterView
 from fleet.errors import (
@@ -127,7 +128,7 @@ class NodeManager(GuardedActor):
         self.seeding = Seeding(self)
         self.unjoined = unjoined.UnjoinedMembers(first_token(UNJOINED_MEMBERS))
         self.arrivals = Arrivals(self)
-        self.repairs = Repairs(self)
+        self.repairs = repairs.Repairs()
         self.admission = Admission(self)
         self.held = HeldStart(self)
         self.said_at: dict[str, Millis] = {}
@@ -241,6 +242,13 @@ class NodeManager(GuardedActor):
     def reconcile(self, event: reconciliation.Event) -> None:
         self.decide(self.reconciliation, event)
 
+    def repair(self, event: repairs.Event) -> None:
+        self.decide(self.repairs, event)
+
+    @property
+    def is_renewing(self) -> bool:
+        return self.renewal is not None
+
     def now(self) -> Millis:
         return self.start.clock.now_ms()
 
@@ -272,7 +280,7 @@ class NodeManager(GuardedActor):
                 self.cluster.on_round()
                 self.reconcile(reconciliation.Round())
                 self._look_at_unjoined()
-                self.repairs.round()
+                self._look_at_damaged()
             case "admission":
                 self.wake_in(SAY_EVERY_MS, "admission")
                 self.admission.report()
@@ -412,7 +420,7 @@ class NodeManager(GuardedActor):
         self.nodes.me = replace(self.nodes.me, incarnation=self.store.identity.incarnation)
         self._say_hello_to_everyone()
         self.cluster.on_renewed()
-        self.repairs.round()
+        self._look_at_damaged()
 
     def _remember_nodes(self) -> None:
         self.carry_out(PutMeta(NODES_KEY, self.nodes.to_bytes()))
@@ -462,6 +470,14 @@ class NodeManager(GuardedActor):
             hosting = self.hosted(number)
             if hosting is None or not hosting.leads:
                 self.reconcile(reconciliation.LeadsNoMore(number))
+
+    def _look_at_damaged(self) -> None:
+        damaged = tuple(
+            repairs.Damaged(number, one.spec.name, one.member)
+            for number, one in self.hostings.by_number.items()
+            if one.ill == DAMAGED and one.address is None and not one.is_dropped
+        )
+        self.repair(repairs.Round(damaged))
 
     def _look_at_unjoined(self) -> None:
         hosted = self.hostings.by_number

@@ -350,7 +350,7 @@ class Membership:
             self.namesakes.add(other.address)
             who = f"node={other.name}: another one joined by this name, at {other.address}"
             what = f"{who} with disk {other.incarnation}: stop one of the two"
-            self._effects.append(groups.Tell(what, is_error=True))
+            self._effects.append(groups.Tell(what, "error"))
 
     def _set_purge_window(self, local: Local) -> None:
         """A founder says it until it is in the cluster's state, also when it crashed in between."""

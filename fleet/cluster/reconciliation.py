@@ -191,7 +191,8 @@ class Tell(Struct, frozen=True):
     """Log it."""
 
     text: str
-    is_error: bool = False
+    level: str = "info"
+    """info, warning or error."""
 
 
 Effect: TypeAlias = AskStatus | AskChange | AskForRoom | AskForMembers | NoteConfig | WakeIn | Tell
@@ -337,13 +338,13 @@ class Reconciliation:
         elif self.refused.get(group.number) != event.why:
             self.refused[group.number] = event.why
             what = f"group={group.group} cannot be brought where it is wanted: {event.why}"
-            self._tell(what, is_error=True)
+            self._tell(what, "error")
 
     def _on_useless(self, now: Millis, group: Leads, question: Open, event: AnswerUseless) -> None:
         pass  # the next round asks again
 
-    def _tell(self, text: str, is_error: bool = False) -> None:
-        self._effects.append(Tell(text, is_error))
+    def _tell(self, text: str, level: str = "info") -> None:
+        self._effects.append(Tell(text, level))
 
     # -- steps -------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ import pytest
 from fleet.actors.messages.local import MemberGone, MemberStopped, StartMember
 from fleet.actors.messages.operator import CONFLICT
 from fleet.actors.messages.values import GroupSpec
-from fleet.actors.node.hosted_members import BACK_OFF_MS, HALTED_KEY, LEFT_KEY, STABLE_MS, Hosting, Hostings
+from fleet.actors.node.hosted_member import Hosting
+from fleet.actors.node.hosted_members import BACK_OFF_MS, HALTED_KEY, LEFT_KEY, STABLE_MS, Hostings
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.actor import log
 from fleet.errors import StorageFault
@@ -49,7 +50,7 @@ class Manager:
     registry: str = "registry"
     myAddress: str = "manager"
     disk: Any = None
-    renewal: Any = None
+    is_renewing: bool = False
     under_way: deque[Any] = field(default_factory=deque)
     held: Any = field(default_factory=lambda: SimpleNamespace(is_on=False))
     arrivals: Any = field(default_factory=lambda: SimpleNamespace(look=lambda: None))

@@ -147,7 +147,7 @@ def test_who_takes_this_nodes_name_is_told_of_once() -> None:
     membership.view.nodes[N1] = record(N1, incarnation="former disk")
     assert membership.step(0, Changed(LOCAL)) == [joining()]
     what = "node=n1: another one joined by this name, at n1:2 with disk b: stop one of the two"
-    for told in ([Tell(what, is_error=True)], []):
+    for told in ([Tell(what, "error")], []):
         membership.view.nodes[N1] = record(N1)
         assert membership.step(0, Changed(LOCAL)) == []
         membership.view.nodes[N1] = record(N1, incarnation="b", address="n1:2")

@@ -129,7 +129,7 @@ CASES: dict[str, Steps] = {
         (
             0,
             StepRefused(1, "no class", False),
-            [Tell("group=g cannot be brought where it is wanted: no class", True)],
+            [Tell("group=g cannot be brought where it is wanted: no class", "error")],
         ),
         (0, Look(), []),
         (0, GroupChanged(1), []),

@@ -1,0 +1,81 @@
+"""Damaged members of one node: removed from their groups by a committed change, then replaced.
+
+A damaged member does not run, so it neither votes nor truncates. Its data goes only when the group has
+committed its removal, by a quorum without it; a new member then comes here, under a new id, as a learner
+(S81).
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from fleet.cluster.reconciliation import Tell
+from fleet.raft.ids import MemberId, Millis
+
+
+class Damaged(Struct, frozen=True):
+    """A damaged member that does not run. `number`: in the node's store."""
+
+    number: int
+    group: str
+    member: MemberId
+
+
+class Round(Struct, frozen=True):
+    """About once a second."""
+
+    damaged: tuple[Damaged, ...]
+
+
+class Removed(Struct, frozen=True):
+    """The group has committed that it has no such member."""
+
+    number: int
+
+
+class NotRemoved(Struct, frozen=True):
+    number: int
+    why: str
+
+
+Event: TypeAlias = Round | Removed | NotRemoved
+
+
+class AskForRemoval(Struct, frozen=True):
+    """Ask the group to remove the member."""
+
+    number: int
+
+
+class DropDamaged(Struct, frozen=True):
+    """Its data may go."""
+
+    number: int
+
+
+Effect: TypeAlias = AskForRemoval | DropDamaged | Tell
+
+
+class Repairs:
+    def __init__(self) -> None:
+        self.asked: dict[int, Damaged] = {}
+        """Members whose removal is asked for."""
+        self.refused: dict[int, str] = {}
+        """Number to why the last try failed, so that it is told once."""
+
+    def step(self, now: Millis, event: Event) -> list[Effect]:
+        if isinstance(event, Round):
+            new = {one.number: one for one in event.damaged if one.number not in self.asked}
+            self.asked |= new
+            return [AskForRemoval(number) for number in new]
+        member = self.asked.pop(event.number, None)
+        if member is None:
+            return []
+        if isinstance(event, Removed):
+            self.refused.pop(event.number, None)
+            return [DropDamaged(event.number)]
+        if self.refused.get(event.number) == event.why:
+            return []
+        self.refused[event.number] = event.why
+        what = f"group={member.group} {member.member} is damaged, and not replaced yet: {event.why}"
+        return [Tell(what, "warning")]
