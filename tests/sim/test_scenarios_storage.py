@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL
-from fleet.actors.node.hosted_members import Hosting, Hostings
+from fleet.actors.node.hosted_member import Hosting
+from fleet.actors.node.hosted_members import Hostings
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.raft.ids import node_of
