@@ -37,10 +37,10 @@ class Arrivals:
     def _hand_over(self, request: GroupRequest, op: AwaitMembers) -> bool:
         """False: the group is not known here yet."""
         manager = self.manager
-        hosting = manager.hostings.by_name.get(op.group)
-        if hosting is not None and hosting.spec.uid == op.uid and hosting.address is not None:
-            manager.send(hosting.address, request)
-        elif manager.view.rev < op.uid or op.group in manager.hostings.coming:
+        hosted = manager.hosted_members.by_name.get(op.group)
+        if hosted is not None and hosted.spec.uid == op.uid and hosted.address is not None:
+            manager.send(hosted.address, request)
+        elif manager.view.rev < op.uid or op.group in manager.hosted_members.coming:
             return False
         else:
             where = {"group": op.group, "node": manager.start.name}

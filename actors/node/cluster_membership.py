@@ -12,7 +12,7 @@ from fleet.actors.client.group_session import ClientCall
 from fleet.actors.client.router import Router
 from fleet.actors.messages.local import Applied, Belongs, LocalAnswer
 from fleet.actors.messages.values import GroupSpec
-from fleet.actors.node.hosted_member import Hosting
+from fleet.actors.node.hosted_member import HostedMember
 from fleet.actors.node.records import read_fact
 from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
@@ -88,9 +88,9 @@ class ClusterMembership:
         if is_empty and start.may_found and not (start.join or start.seeds or start.peers):
             self.found([(start.name, manager.store.identity.incarnation, start.address)])
 
-    def own(self) -> Hosting | None:
+    def own(self) -> HostedMember | None:
         """This node's replica of the cluster group."""
-        return self.manager.hostings.by_name.get(CLUSTER_GROUP)
+        return self.manager.hosted_members.by_name.get(CLUSTER_GROUP)
 
     def cluster_uid(self) -> int:
         """Of the cluster that this disk belongs to, for good; 0: to none yet."""
@@ -118,7 +118,7 @@ class ClusterMembership:
     def found(self, founders: list[tuple[NodeName, str, str]]) -> None:
         """Become one of the founders: (name, incarnation, address), in the same order on each."""
         manager = self.manager
-        if self.own() is not None or CLUSTER_GROUP in manager.hostings.coming:
+        if self.own() is not None or CLUSTER_GROUP in manager.hosted_members.coming:
             return
         members = [(member_id(name, disk, CLUSTER_LIFE), address) for name, disk, address in founders]
         (first, address), others = members[0], tuple(members[1:])
@@ -133,7 +133,7 @@ class ClusterMembership:
             member=me,
             founded=founded,
         )
-        if spec.uid in manager.hostings.left:
+        if spec.uid in manager.hosted_members.left:
             log.info("node=%s founded a cluster and left it: it has to join one", manager.start.name)
             return
         try:
@@ -142,14 +142,14 @@ class ClusterMembership:
             log.error("node=%s founds no cluster, its disk is of another: %s", manager.start.name, error)
             return
 
-        def done(hosting: Hosting | None, error: FleetError | None) -> None:
+        def done(hosted: HostedMember | None, error: FleetError | None) -> None:
             names = [name for name, _, _ in founders]
-            if hosting is not None:
+            if hosted is not None:
                 log.info("node=%s founds cluster %s with %s", manager.start.name, uid_text(spec.uid), names)
             elif isinstance(error, StorageFault):
                 manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
 
-        manager.hostings.create([spec], done, fact)
+        manager.hosted_members.create([spec], done, fact)
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -187,13 +187,13 @@ class ClusterMembership:
 
     def local(self) -> Local:
         manager, now = self.manager, self.manager.now()
-        hostings, nodes = manager.hostings, manager.nodes
+        hosted_members, nodes = manager.hosted_members, manager.nodes
         nodes.look(now)
         return Local(
             disk=manager.store.identity.incarnation,
-            members=tuple(map(held, hostings.by_number.values())),
-            coming={name: coming.spec.uid for name, coming in hostings.coming.items()},
-            left=frozenset(hostings.left),
+            members=tuple(map(held, hosted_members.by_number.values())),
+            coming={name: coming.spec.uid for name, coming in hosted_members.coming.items()},
+            left=frozenset(hosted_members.left),
             silent_ms={name: nodes.silent_ms(name, now) for name in self.view.nodes},
             may_register=manager.admission.may_register(),
             is_founding=manager.seeding.is_open,
@@ -216,10 +216,10 @@ class ClusterMembership:
         self._learn_registries()
         self.decide(membership.Renewed(self.local()))
 
-    def on_dropped(self, hosting: Hosting) -> None:
+    def on_dropped(self, hosted: HostedMember) -> None:
         """A member's data is gone."""
         self._learn_registries()
-        self.decide(membership.Dropped(hosting.spec.name, self.local()))
+        self.decide(membership.Dropped(hosted.spec.name, self.local()))
 
     def _learn_registries(self) -> None:
         for info in self.manager.nodes.infos.values():
@@ -239,13 +239,13 @@ class ClusterMembership:
         self.decide(membership.ViewTold(sender, self._running(), view, self.local()))
 
 
-def held(hosting: Hosting) -> Held:
-    spec = hosting.spec
+def held(hosted: HostedMember) -> Held:
+    spec = hosted.spec
     return Held(
-        hosting.record.number,
+        hosted.record.number,
         spec.name,
         spec.uid,
         spec.cluster,
         spec.founded is not None,
-        hosting.is_dropped,
+        hosted.is_dropped,
     )

@@ -45,9 +45,9 @@ CHANGES: dict[type, Callable[[Any], GroupOp]] = {
 
 
 def _ask_member(node: Node, token: int, number: int, op: GroupOp) -> None:
-    hosting = node.hosted(number)
-    if hosting is not None and hosting.address is not None:
-        node.send(hosting.address, GroupRequest(token, node.myAddress, hosting.spec.name, op))
+    hosted = node.hosted(number)
+    if hosted is not None and hosted.address is not None:
+        node.send(hosted.address, GroupRequest(token, node.myAddress, hosted.spec.name, op))
 
 
 def _ask_node(node: Node, token: int, name: NodeName, op: NodeOp) -> None:
@@ -68,9 +68,9 @@ def ask_change(node: Node, effect: groups.AskChange) -> None:
 
 
 def ask_for_room(node: Node, effect: groups.AskForRoom) -> None:
-    hosting = node.hosted(effect.number)
-    if hosting is not None:
-        spec = replace(hosting.spec, member="", founded=None)
+    hosted = node.hosted(effect.number)
+    if hosted is not None:
+        spec = replace(hosted.spec, member="", founded=None)
         _ask_node(node, effect.token, effect.node, HostMember(spec, effect.removed))
 
 
@@ -99,10 +99,10 @@ def ask_last(node: Node, effect: unjoined.AskLast) -> None:
 
 
 def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
-    hosting = node.hosted(effect.number)
-    if hosting is None:
+    hosted = node.hosted(effect.number)
+    if hosted is None:
         return
-    spec, member = hosting.spec, hosting.member
+    spec, member = hosted.spec, hosted.member
     log.info("group=%s %s was never added: it asks to be", spec.name, member)
 
     def finish(value: OpValue | None, error: FleetError | None) -> None:
@@ -117,8 +117,8 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
 
 
 def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
-    hosting, number = node.hosted(effect.number), effect.number
-    if hosting is None:
+    hosted, number = node.hosted(effect.number), effect.number
+    if hosted is None:
         return
 
     def finish(value: OpValue | None, error: FleetError | None) -> None:
@@ -126,14 +126,14 @@ def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
         node.repair(repairs.Removed(number) if is_gone else repairs.NotRemoved(number, str(error)))
 
     deadline = node.now() + REMOVE_MS
-    node.requests.ask(Question(RemoveMember(hosting.member), hosting.spec.name, "", deadline, finish))
+    node.requests.ask(Question(RemoveMember(hosted.member), hosted.spec.name, "", deadline, finish))
 
 
 def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
-    hosting = node.hosted(effect.number)
-    if hosting is not None and not hosting.is_dropped:
-        log.warning("group=%s %s was damaged and is removed", hosting.spec.name, hosting.member)
-        node.drop_member(hosting)
+    hosted = node.hosted(effect.number)
+    if hosted is not None and not hosted.is_dropped:
+        log.warning("group=%s %s was damaged and is removed", hosted.spec.name, hosted.member)
+        node.drop_member(hosted)
 
 
 # -- the cluster -----------------------------------------------------------------------------------
@@ -163,10 +163,10 @@ def create_members(node: Node, effect: membership.CreateMembers) -> None:
 
 
 def drop_member(node: Node, effect: membership.DropMember) -> None:
-    hosting = node.hosted(effect.number)
-    if hosting is not None and not hosting.is_dropped:
-        log.info("group=%s was removed", hosting.spec.name)
-        node.drop_member(hosting)
+    hosted = node.hosted(effect.number)
+    if hosted is not None and not hosted.is_dropped:
+        log.info("group=%s was removed", hosted.spec.name)
+        node.drop_member(hosted)
 
 
 def forget_left(node: Node, effect: membership.ForgetLeft) -> None:

@@ -49,4 +49,4 @@ class HeldStart:
 
     def _start_if_all_were_heard(self) -> None:
         if not self.unheard:
-            self.manager.hostings.start_held()
+            self.manager.hosted_members.start_held()

@@ -13,7 +13,7 @@ from fleet.raft.ids import MemberId, Millis
 
 
 @dataclass(slots=True)
-class Hosting:
+class HostedMember:
     """One member of this node, running or not."""
 
     record: GroupRecord
@@ -35,7 +35,7 @@ class Hosting:
     """Its data goes as soon as it has stopped."""
 
 
-Created: TypeAlias = Callable[[Hosting | None, FleetError | None], None]
+Created: TypeAlias = Callable[[HostedMember | None, FleetError | None], None]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from fleet.actors.member.actor import Member
 from fleet.actors.messages.local import AwaitWrites, MemberGone, MemberStopped, StartMember
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberInfo
 from fleet.actors.messages.values import GroupSpec
-from fleet.actors.node.hosted_member import Coming, Created, Hosting
+from fleet.actors.node.hosted_member import Coming, Created, HostedMember
 from fleet.actors.node.records import read_fact
 from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
@@ -38,12 +38,12 @@ class Halted(Struct, frozen=True, array_like=True):
     why: str
 
 
-class Hostings:
+class HostedMembers:
     def __init__(self, manager: Node) -> None:
         self.manager = manager
-        self.by_number: dict[int, Hosting] = {}
-        self.by_name: dict[str, Hosting] = {}
-        self.by_member: dict[MemberId, Hosting] = {}
+        self.by_number: dict[int, HostedMember] = {}
+        self.by_name: dict[str, HostedMember] = {}
+        self.by_member: dict[MemberId, HostedMember] = {}
         self.coming: dict[str, Coming] = {}
         """By name; they are in none of the others yet."""
         self.left: set[int] = set()
@@ -64,11 +64,11 @@ class Hostings:
 
     def start_held(self) -> None:
         """Those that were found on the disk, if they run at all."""
-        for hosting in self.by_number.values():
-            if hosting.is_held:
-                hosting.is_held = False
-                if not (hosting.ill or hosting.is_dropped):
-                    self.start_member(hosting)
+        for hosted in self.by_number.values():
+            if hosted.is_held:
+                hosted.is_held = False
+                if not (hosted.ill or hosted.is_dropped):
+                    self.start_member(hosted)
         self.manager.arrivals.look()
 
     def create(
@@ -108,11 +108,11 @@ class Hostings:
             manager.cluster.belong(spec.uid)
         self._tell_created(name, self._add(record), None)
 
-    def _tell_created(self, name: str, hosting: Hosting | None, error: FleetError | None) -> None:
+    def _tell_created(self, name: str, hosted: HostedMember | None, error: FleetError | None) -> None:
         for done in self.coming.pop(name).waiting:
-            done(hosting, error)
+            done(hosted, error)
 
-    def _add(self, record: GroupRecord, starts: bool = True) -> Hosting:
+    def _add(self, record: GroupRecord, starts: bool = True) -> HostedMember:
         manager = self.manager
         spec: GroupSpec = read_fact(record.spec, GroupSpec, "group record", group=record.name)
         incarnation = manager.store.identity.incarnation
@@ -120,71 +120,71 @@ class Hostings:
         member = spec.member or member_id(manager.start.name, incarnation, record.number)
         if halted is not None:
             member = halted.member
-        hosting = Hosting(record, spec, member)
-        self.by_number[record.number] = self.by_name[spec.name] = self.by_member[member] = hosting
+        hosted = HostedMember(record, spec, member)
+        self.by_number[record.number] = self.by_name[spec.name] = self.by_member[member] = hosted
         if halted is not None:
-            hosting.trouble, hosting.ill = halted.why, halted.ill
+            hosted.trouble, hosted.ill = halted.why, halted.ill
         elif starts:
-            self.start_member(hosting)
+            self.start_member(hosted)
         else:
-            hosting.is_held = True
-        return hosting
+            hosted.is_held = True
+        return hosted
 
-    def start_member(self, hosting: Hosting) -> None:
-        manager, number = self.manager, hosting.record.number
+    def start_member(self, hosted: HostedMember) -> None:
+        manager, number = self.manager, hosted.record.number
         start = manager.start
-        hosting.trouble, hosting.started_at = "", manager.now()
-        hosting.address = manager.createActor(Member)
+        hosted.trouble, hosted.started_at = "", manager.now()
+        hosted.address = manager.createActor(Member)
         manager.send(
-            hosting.address,
+            hosted.address,
             StartMember(
-                record=hosting.record,
-                member=hosting.member,
+                record=hosted.record,
+                member=hosted.member,
                 registry=manager.registry,
                 manager=manager.myAddress,
                 clock=start.clock,
-                seed=start.seed * 1_000_003 + number * 1009 + hosting.failures,
+                seed=start.seed * 1_000_003 + number * 1009 + hosted.failures,
                 store=start.store,
                 disk=manager.disk,
                 directory=f"{start.directory}/members/{number}" if start.store is None else "",
                 fork_above_bytes=start.fork_above_bytes,
                 fork=start.fork,
                 hooks=start.hooks,
-                is_full=self.is_full(hosting),
+                is_full=self.is_full(hosted),
             ),
         )
 
     # -- the end of a member -----------------------------------------------------------------------
 
-    def drop(self, hosting: Hosting) -> None:
+    def drop(self, hosted: HostedMember) -> None:
         """Stop the member and forget its data. It is gone from here at once."""
         manager = self.manager
-        hosting.is_dropped = True
-        if hosting.spec.founded is not None:
-            self.left.add(hosting.spec.uid)  # from here on: it must not be founded again while it stops
-        manager.send(manager.registry, MemberGone(hosting.spec.name, hosting.member))
-        if self.by_name.get(hosting.spec.name) is hosting:
-            del self.by_name[hosting.spec.name]
-        if hosting.address is not None:
-            manager.send(hosting.address, ActorExitRequest())
+        hosted.is_dropped = True
+        if hosted.spec.founded is not None:
+            self.left.add(hosted.spec.uid)  # from here on: it must not be founded again while it stops
+        manager.send(manager.registry, MemberGone(hosted.spec.name, hosted.member))
+        if self.by_name.get(hosted.spec.name) is hosted:
+            del self.by_name[hosted.spec.name]
+        if hosted.address is not None:
+            manager.send(hosted.address, ActorExitRequest())
         else:
-            self._erase(hosting)
+            self._erase(hosted)
 
-    def _erase(self, hosting: Hosting) -> None:
-        manager, spec = self.manager, hosting.spec
-        self.by_number.pop(hosting.record.number, None)
-        self.by_member.pop(hosting.member, None)
-        if self.by_name.get(spec.name) is hosting:
+    def _erase(self, hosted: HostedMember) -> None:
+        manager, spec = self.manager, hosted.spec
+        self.by_number.pop(hosted.record.number, None)
+        self.by_member.pop(hosted.member, None)
+        if self.by_name.get(spec.name) is hosted:
             del self.by_name[spec.name]
         facts = {}
         if spec.founded is not None:  # with its data only: else this disk would found it again
             self.left.add(spec.uid)
             facts[LEFT_KEY] = self._left_bytes()
-        if self.halted.pop(hosting.record.number, None) is not None:
+        if self.halted.pop(hosted.record.number, None) is not None:
             facts[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
-        manager.carry_out(DropGroup(hosting.record.number, facts))
-        log.info("group=%s %s left; its data goes", spec.name, hosting.member)
-        manager.cluster.on_dropped(hosting)
+        manager.carry_out(DropGroup(hosted.record.number, facts))
+        log.info("group=%s %s left; its data goes", spec.name, hosted.member)
+        manager.cluster.on_dropped(hosted)
 
     def forget_left(self, uids: set[int]) -> None:
         """No harm if the disk errs: they are forgotten with the next change, or after a restart."""
@@ -196,58 +196,58 @@ class Hostings:
         return msgspec.msgpack.encode(sorted(self.left))
 
     def on_member_stopped(self, m: MemberStopped) -> None:
-        hosting = self.by_member.get(m.member)
-        if hosting is None:
+        hosted = self.by_member.get(m.member)
+        if hosted is None:
             return
-        hosting.address, hosting.leads = None, False
-        if m.removed or hosting.is_dropped:
-            self._erase(hosting)
+        hosted.address, hosted.leads = None, False
+        if m.removed or hosted.is_dropped:
+            self._erase(hosted)
             return
-        hosting.ill = m.ill
-        hosting.full_at = self.manager.now() if m.is_full else None
+        hosted.ill = m.ill
+        hosted.full_at = self.manager.now() if m.is_full else None
         if m.ill == CONFLICT:
-            self.halted[hosting.record.number] = Halted(hosting.member, CONFLICT, m.error)
+            self.halted[hosted.record.number] = Halted(hosted.member, CONFLICT, m.error)
             self.manager.carry_out(PutMeta(HALTED_KEY, msgspec.msgpack.encode(self.halted)))
-        self._trouble(hosting, m.error, m.restart)
+        self._trouble(hosted, m.error, m.restart)
 
     def give_up_all(self, why: str) -> dict[str, bytes]:
         """None of these members runs again: each is removed from its group and replaced (S83). Gives the
         facts that have to be durable for this to hold after a restart."""
         manager = self.manager
-        for hosting in self.by_number.values():
-            if hosting.is_dropped or hosting.ill:
+        for hosted in self.by_number.values():
+            if hosted.is_dropped or hosted.ill:
                 continue
-            hosting.ill, hosting.trouble, hosting.leads = DAMAGED, why, False
-            manager.send(manager.registry, MemberGone(hosting.spec.name, hosting.member))
-            if hosting.address is not None:
-                manager.send(hosting.address, ActorExitRequest())
+            hosted.ill, hosted.trouble, hosted.leads = DAMAGED, why, False
+            manager.send(manager.registry, MemberGone(hosted.spec.name, hosted.member))
+            if hosted.address is not None:
+                manager.send(hosted.address, ActorExitRequest())
         halted = {n: Halted(one.member, one.ill, one.trouble) for n, one in self.by_number.items() if one.ill}
         self.halted.update(halted)
         return {HALTED_KEY: msgspec.msgpack.encode(self.halted)}
 
     def on_child_exited(self, address: ActorAddress) -> None:
         """A member's actor exited, on request or unexpectedly."""
-        for hosting in list(self.by_number.values()):
-            if hosting.address == address:
-                hosting.address, hosting.leads = None, False
-                if hosting.is_dropped:
-                    self._erase(hosting)
-                elif not hosting.ill:
-                    self._trouble(hosting, "it died", restart=True)
+        for hosted in list(self.by_number.values()):
+            if hosted.address == address:
+                hosted.address, hosted.leads = None, False
+                if hosted.is_dropped:
+                    self._erase(hosted)
+                elif not hosted.ill:
+                    self._trouble(hosted, "it died", restart=True)
 
-    def _trouble(self, hosting: Hosting, why: str, restart: bool) -> None:
+    def _trouble(self, hosted: HostedMember, why: str, restart: bool) -> None:
         """Start it again, later each time; not at all when that cannot help."""
-        hosting.trouble = why
-        if self.manager.now() - hosting.started_at > STABLE_MS:
-            hosting.failures = 0
-        hosting.failures += 1
+        hosted.trouble = why
+        if self.manager.now() - hosted.started_at > STABLE_MS:
+            hosted.failures = 0
+        hosted.failures += 1
         if not restart:
-            log.error("group=%s %s does not run: %s", hosting.spec.name, hosting.member, why)
+            log.error("group=%s %s does not run: %s", hosted.spec.name, hosted.member, why)
             return
         least, most = BACK_OFF_MS
-        delay = min(most, least << min(hosting.failures - 1, 20))
-        log.warning("group=%s %s starts again in %d ms: %s", hosting.spec.name, hosting.member, delay, why)
-        self.manager.wake_in(delay, ("start", hosting.record.number))
+        delay = min(most, least << min(hosted.failures - 1, 20))
+        log.warning("group=%s %s starts again in %d ms: %s", hosted.spec.name, hosted.member, delay, why)
+        self.manager.wake_in(delay, ("start", hosted.record.number))
 
     def on_start_due(self, number: int) -> None:
         """A life begins with what the disk holds: of the former one nothing may be under way to there."""
@@ -257,28 +257,28 @@ class Hostings:
             self.manager.send(self.manager.disk, AwaitWrites(number))
 
     def on_writes_done(self, number: int) -> None:
-        hosting = self.by_number.get(number)
-        if hosting is None or hosting.address is not None or (hosting.ill and not hosting.is_dropped):
+        hosted = self.by_number.get(number)
+        if hosted is None or hosted.address is not None or (hosted.ill and not hosted.is_dropped):
             return
-        if hosting.is_dropped:
-            self._erase(hosting)
+        if hosted.is_dropped:
+            self._erase(hosted)
         else:
-            self.start_member(hosting)
+            self.start_member(hosted)
 
     # -- looking -----------------------------------------------------------------------------------
 
     def infos(self) -> tuple[MemberInfo, ...]:
         return tuple(map(self.info_of, self.by_number.values()))
 
-    def is_full(self, hosting: Hosting) -> bool:
-        return hosting.full_at is not None and self.manager.now() - hosting.full_at < FULL_MS
+    def is_full(self, hosted: HostedMember) -> bool:
+        return hosted.full_at is not None and self.manager.now() - hosted.full_at < FULL_MS
 
-    def info_of(self, hosting: Hosting) -> MemberInfo:
+    def info_of(self, hosted: HostedMember) -> MemberInfo:
         """A follower that found no space runs between its tries, and is no use."""
-        state = "running" if hosting.address is not None else hosting.trouble or "waiting"
-        if self.is_full(hosting) and not hosting.leads:
+        state = "running" if hosted.address is not None else hosted.trouble or "waiting"
+        if self.is_full(hosted) and not hosted.leads:
             state = DISK_FULL
-        return MemberInfo(hosting.spec.name, hosting.member, state, hosting.leads, hosting.ill)
+        return MemberInfo(hosted.spec.name, hosted.member, state, hosted.leads, hosted.ill)
 
 
 def storage_fault(error: Exception | None) -> FleetError | None:

@@ -68,8 +68,8 @@ from fleet.actors.node.disk import Disk
 from fleet.actors.node.effects import EFFECTS
 from fleet.actors.node.founding import MESSAGES, Seeding
 from fleet.actors.node.held_start import HeldStart
-from fleet.actors.node.hosted_member import Created, Hosting
-from fleet.actors.node.hosted_members import WAITING_MAX, Hostings
+from fleet.actors.node.hosted_member import Created, HostedMember
+from fleet.actors.node.hosted_members import WAITING_MAX, HostedMembers
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND, KnownNodes
 from fleet.actors.node.records import read_fact
 from fleet.actors.node.registry import Registry
@@ -122,7 +122,7 @@ class NodeManager(GuardedActor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hostings = Hostings(self)
+        self.hosted_members = HostedMembers(self)
         self.reconciliation = reconciliation.Reconciliation(first_token(RECONCILIATION))
         self.cluster = ClusterMembership(self)
         self.seeding = Seeding(self)
@@ -181,7 +181,7 @@ class NodeManager(GuardedActor):
         self.notifyOnSystemRegistrationChanges(True)
         self.cluster.begin()
         self.held.begin(self.nodes.infos, (*m.join, *m.seeds))
-        self.hostings.load()
+        self.hosted_members.load()
         self.cluster.found_alone()
         self.seeding.begin()
         self._say_hello_to_everyone()
@@ -216,20 +216,20 @@ class NodeManager(GuardedActor):
     def command(self, about: str, method: str, *args: Any) -> None:
         self.cluster.command(about, method, *args)
 
-    def hosted(self, number: int) -> Hosting | None:
-        return self.hostings.by_number.get(number)
+    def hosted(self, number: int) -> HostedMember | None:
+        return self.hosted_members.by_number.get(number)
 
-    def hosted_of(self, group: str) -> Hosting | None:
-        return self.hostings.by_name.get(group)
+    def hosted_of(self, group: str) -> HostedMember | None:
+        return self.hosted_members.by_name.get(group)
 
     def create_members(self, specs: Sequence[GroupSpec]) -> None:
-        self.hostings.create(specs)
+        self.hosted_members.create(specs)
 
-    def drop_member(self, hosting: Hosting) -> None:
-        self.hostings.drop(hosting)
+    def drop_member(self, hosted: HostedMember) -> None:
+        self.hosted_members.drop(hosted)
 
     def forget_left(self, uids: Collection[int]) -> None:
-        self.hostings.forget_left(set(uids))
+        self.hosted_members.forget_left(set(uids))
 
     def look_for_arrivals(self) -> None:
         self.arrivals.look()
@@ -295,7 +295,7 @@ class NodeManager(GuardedActor):
             case ("found", founders):
                 self.cluster.found(founders)
             case ("start", int(number)):
-                self.hostings.on_start_due(number)
+                self.hosted_members.on_start_due(number)
             case _:
                 self.cluster.requests.on_wakeup(m)
 
@@ -402,7 +402,7 @@ class NodeManager(GuardedActor):
             f"{m.remembered}"
         )
         log.error("node=%s: %s; its members are replaced by new ones", me.name, why)
-        facts = self.hostings.give_up_all(why)
+        facts = self.hosted_members.give_up_all(why)
         self._note_stopped_leaders()
         self.renewal = Renew(f"{me.incarnation}-{m.remembered + 1}", facts)
         self._renew()
@@ -462,25 +462,25 @@ class NodeManager(GuardedActor):
     # -- members -----------------------------------------------------------------------------------
 
     def on_member_stopped(self, m: MemberStopped, sender: Any) -> None:
-        self.hostings.on_member_stopped(m)
+        self.hosted_members.on_member_stopped(m)
         self._note_stopped_leaders()
 
     def _note_stopped_leaders(self) -> None:
         for number in list(self.reconciliation.led):
-            hosting = self.hosted(number)
-            if hosting is None or not hosting.leads:
+            hosted = self.hosted(number)
+            if hosted is None or not hosted.leads:
                 self.reconcile(reconciliation.LeadsNoMore(number))
 
     def _look_at_damaged(self) -> None:
         damaged = tuple(
             repairs.Damaged(number, one.spec.name, one.member)
-            for number, one in self.hostings.by_number.items()
+            for number, one in self.hosted_members.by_number.items()
             if one.ill == DAMAGED and one.address is None and not one.is_dropped
         )
         self.repair(repairs.Round(damaged))
 
     def _look_at_unjoined(self) -> None:
-        hosted = self.hostings.by_number
+        hosted = self.hosted_members.by_number
         running = tuple(
             unjoined.Waiting(number, one.started_at)
             for number, one in hosted.items()
@@ -489,7 +489,7 @@ class NodeManager(GuardedActor):
         self.decide(self.unjoined, unjoined.Round(frozenset(hosted), running))
 
     def on_writes_done(self, m: WritesDone, sender: Any) -> None:
-        self.hostings.on_writes_done(m.group)
+        self.hosted_members.on_writes_done(m.group)
 
     def on_child_exited(self, m: ChildActorExited, sender: Any) -> None:
         """Members start again by themselves. Without its registry or its disk this node would only look
@@ -501,16 +501,16 @@ class NodeManager(GuardedActor):
             if address == m.childAddress:
                 self.end(Unavailable(f"its {what} ended; its log says why", node=self.start.name))
                 return
-        self.hostings.on_child_exited(m.childAddress)
+        self.hosted_members.on_child_exited(m.childAddress)
         self._note_stopped_leaders()
 
     def on_leading(self, m: Leading, sender: Any) -> None:
-        hosting = self.hostings.by_member.get(m.member)
-        if hosting is not None:
-            hosting.leads = m.leads
-            number, spec = hosting.record.number, hosting.spec
+        hosted = self.hosted_members.by_member.get(m.member)
+        if hosted is not None:
+            hosted.leads = m.leads
+            number, spec = hosted.record.number, hosted.spec
             if m.leads:
-                self.reconcile(reconciliation.Leads(number, spec.name, spec.uid, hosting.started_at))
+                self.reconcile(reconciliation.Leads(number, spec.name, spec.uid, hosted.started_at))
             else:
                 self.reconcile(reconciliation.LeadsNoMore(number))
 
@@ -537,7 +537,7 @@ class NodeManager(GuardedActor):
             case ListNodes():
                 return Nodes(self.nodes.everyone())
             case ListMembers():
-                return MemberList(self.nodes.me, self.hostings.infos())
+                return MemberList(self.nodes.me, self.hosted_members.infos())
             case GetCluster():
                 return self._cluster_seen()
             case CheckClass(data_class):
@@ -553,16 +553,16 @@ class NodeManager(GuardedActor):
         return ClusterSeen(self.nodes.me, view.whole() if view.rev else None, unreachable, clones)
 
     def _tell_hosted(
-        self, token: int, reply_to: ActorAddress, hosting: Hosting | None, error: FleetError | None
+        self, token: int, reply_to: ActorAddress, hosted: HostedMember | None, error: FleetError | None
     ) -> None:
-        value = Hosted(hosting.member) if hosting is not None else None
+        value = Hosted(hosted.member) if hosted is not None else None
         record = ErrorRecord.of(error) if error is not None else None
         self.send(reply_to, OpReply(token, value, record, cluster=self.cluster.cluster_uid()))
 
     def _host_member(self, m: HostMember, done: Created) -> None:
         """The one that is here, unless the group has let go of it already; a new one when it is durable."""
         spec = m.spec
-        hosting, coming = self.hostings.by_name.get(spec.name), self.hostings.coming.get(spec.name)
+        hosted, coming = self.hosted_members.by_name.get(spec.name), self.hosted_members.coming.get(spec.name)
         where = {"group": spec.name, "node": self.start.name}
         facts = self.cluster.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
         if self.renewal is not None:
@@ -572,24 +572,26 @@ class NodeManager(GuardedActor):
                 raise CleanupOngoing("a member is just being created", **where)
             coming.waiting.append(done)
             return
-        is_foreign = hosting is not None and spec.cluster != hosting.spec.cluster
-        if hosting is not None and is_foreign and spec.name != CLUSTER_GROUP:
-            raise wrong_cluster(self.start.address or self.start.name, hosting.spec.cluster, spec.cluster)
-        if hosting is not None and hosting.spec.uid != spec.uid:
-            if spec.uid < hosting.spec.uid:
+        is_foreign = hosted is not None and spec.cluster != hosted.spec.cluster
+        if hosted is not None and is_foreign and spec.name != CLUSTER_GROUP:
+            raise wrong_cluster(self.start.address or self.start.name, hosted.spec.cluster, spec.cluster)
+        if hosted is not None and hosted.spec.uid != spec.uid:
+            if spec.uid < hosted.spec.uid:
                 raise NoSuchGroup("that group was removed, and another one has its name", group=spec.name)
-        if hosting is not None and (hosting.spec.uid != spec.uid or hosting.member in m.removed):
-            self.hostings.drop(hosting)
-            hosting = None
-        if hosting is not None and hosting.ill:
+        if hosted is not None and (hosted.spec.uid != spec.uid or hosted.member in m.removed):
+            self.hosted_members.drop(hosted)
+            hosted = None
+        if hosted is not None and hosted.ill:
             raise CleanupOngoing("a former member is to be removed", **where)
-        if hosting is not None:
-            done(hosting, None)
+        if hosted is not None:
+            done(hosted, None)
             return
-        if any(one.is_dropped and one.spec.name == spec.name for one in self.hostings.by_number.values()):
+        if any(
+            one.is_dropped and one.spec.name == spec.name for one in self.hosted_members.by_number.values()
+        ):
             raise CleanupOngoing("a former member is just leaving", **where)
         check_class(spec.data_class)
-        self.hostings.create([spec], done, facts)
+        self.hosted_members.create([spec], done, facts)
 
     def on_op_reply(self, m: OpReply, sender: Any) -> None:
         answer = self.answers.get(asker_of(m.token))

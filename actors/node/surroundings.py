@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress
 from fleet.actors.client.router import Router
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.values import GroupSpec
-from fleet.actors.node.hosted_member import Coming, Created, Hosting
+from fleet.actors.node.hosted_member import Coming, Created, HostedMember
 from fleet.actors.node.known_nodes import KnownNodes
 from fleet.cluster import reconciliation, repairs
 from fleet.cluster.membership import Membership
@@ -22,8 +22,8 @@ from fleet.raft.ids import Millis, NodeName
 class Members(Protocol):
     """The members of this node."""
 
-    by_number: dict[int, Hosting]
-    by_name: dict[str, Hosting]
+    by_number: dict[int, HostedMember]
+    by_name: dict[str, HostedMember]
     coming: dict[str, Coming]
     left: set[int]
 
@@ -31,7 +31,7 @@ class Members(Protocol):
         self, specs: Sequence[GroupSpec], done: Created | None = None, facts: dict[str, bytes] | None = None
     ) -> None: ...
 
-    def drop(self, hosting: Hosting) -> None: ...
+    def drop(self, hosted: HostedMember) -> None: ...
 
     def start_held(self) -> None: ...
 
@@ -42,7 +42,7 @@ class Part(Protocol):
     requests: Router
     membership: Membership
 
-    def own(self) -> Hosting | None: ...
+    def own(self) -> HostedMember | None: ...
 
     def cluster_uid(self) -> int: ...
 
@@ -52,7 +52,7 @@ class Part(Protocol):
 
     def was_removed(self, spec: GroupSpec) -> bool: ...
 
-    def on_dropped(self, hosting: Hosting) -> None: ...
+    def on_dropped(self, hosted: HostedMember) -> None: ...
 
 
 class HeldStart(Protocol):
@@ -83,7 +83,7 @@ class Node(Protocol):
     disk: ActorAddress | None
 
     @property
-    def hostings(self) -> Members: ...
+    def hosted_members(self) -> Members: ...
 
     @property
     def cluster(self) -> Part: ...
@@ -128,15 +128,15 @@ class Node(Protocol):
     def end(self, error: FleetError) -> None:
         """Stop this node."""
 
-    def hosted(self, number: int) -> Hosting | None:
+    def hosted(self, number: int) -> HostedMember | None:
         """The member with that number in this node's store."""
 
-    def hosted_of(self, group: str) -> Hosting | None:
+    def hosted_of(self, group: str) -> HostedMember | None:
         """The member of that group on this node, unless it is dropped."""
 
     def create_members(self, specs: Sequence[GroupSpec]) -> None: ...
 
-    def drop_member(self, hosting: Hosting) -> None: ...
+    def drop_member(self, hosted: HostedMember) -> None: ...
 
     def forget_left(self, uids: Collection[int]) -> None: ...
 

@@ -68,8 +68,8 @@ class Observed:
     """What is remembered of one process."""
 
     homes: dict[int, Any] = field(default_factory=dict)
-    """Its members' hostings by number in the store, those that are gone too."""
-    hostings: Any = None
+    """Its members' hosted_members by number in the store, those that are gone too."""
+    hosted_members: Any = None
     """Where its node manager keeps those that are not gone, once they were looked at."""
     seen: list[Seen] = field(default_factory=list)
     created: int = 0
@@ -159,11 +159,11 @@ class Invariants:
         manager = kernel.instance(process.manager)
         if manager is None or not hasattr(manager, "nodes"):
             return
-        process.observed.created, process.observed.hostings = kernel.created, manager.hostings
+        process.observed.created, process.observed.hosted_members = kernel.created, manager.hosted_members
         before, process.observed.seen = {id(last.member): last for last in process.observed.seen}, []
-        for hosting in manager.hostings.by_number.values():
-            process.observed.homes[hosting.record.number] = hosting
-            member = kernel.instance(hosting.address) if hosting.address is not None else None
+        for hosted in manager.hosted_members.by_number.values():
+            process.observed.homes[hosted.record.number] = hosted
+            member = kernel.instance(hosted.address) if hosted.address is not None else None
             if member is None or member.failed:
                 continue
             if not hasattr(member, "core"):
@@ -290,9 +290,9 @@ class Invariants:
         """These are durable now."""
         for write in writes:
             observed = process.observed
-            hosting = observed.homes.get(write.group) or observed.hostings.by_number.get(write.group)
-            if hosting is not None:  # else it came and went within one turn
-                self._note(self.past(hosting.spec), hosting.member, write)
+            hosted = observed.homes.get(write.group) or observed.hosted_members.by_number.get(write.group)
+            if hosted is not None:  # else it came and went within one turn
+                self._note(self.past(hosted.spec), hosted.member, write)
 
     def _note(self, past: GroupPast, member: MemberId, write: Write) -> None:
         need = self.world.need

@@ -275,6 +275,6 @@ def is_damaged(manager: Any) -> bool:
         manager.store.check_own()
     except Damaged:
         return True
-    hostings = [hosting for hosting in manager.hostings.by_number.values() if not hosting.ill]
-    return any(hosting.address is None and hosting.trouble and "again" not in hosting.trouble
-               and not hosting.trouble.startswith("storage:") for hosting in hostings)  # fmt: skip
+    hosted_members = [hosted for hosted in manager.hosted_members.by_number.values() if not hosted.ill]
+    return any(hosted.address is None and hosted.trouble and "again" not in hosted.trouble
+               and not hosted.trouble.startswith("storage:") for hosted in hosted_members)  # fmt: skip

@@ -59,9 +59,9 @@ def actor_of(node: SimNode, name: str) -> Any:
         return None
     if name == MANAGER:
         return manager
-    hosting = manager.hostings.by_name.get(name)
+    hosted = manager.hosted_members.by_name.get(name)
     places = {REGISTRY: manager.registry, WRITER: manager.disk}
-    address = places[name] if name in places else hosting and hosting.address
+    address = places[name] if name in places else hosted and hosted.address
     return None if address is None else manager._myRef.kernel.instance(address)
 
 
@@ -69,4 +69,4 @@ def actors_of(node: SimNode) -> Iterator[str]:
     manager = node.manager
     if manager is not None and hasattr(manager, "nodes"):
         yield from VITAL
-        yield from sorted(manager.hostings.by_name)
+        yield from sorted(manager.hosted_members.by_name)

@@ -153,8 +153,10 @@ class Episode:
         down = [node for node in world.nodes.values() if not node.is_up]
         found += [f"{node.name} does not run: {node.trouble}" for node in down]
         managers = [node.manager for node in world.nodes.values() if node.manager is not None]
-        hostings = [hosting for manager in managers for hosting in manager.hostings.by_number.values()]
-        found += [f"{one.member} does not run: {one.trouble}" for one in hostings if one.trouble]
+        hosted_members = [
+            hosted for manager in managers for hosted in manager.hosted_members.by_number.values()
+        ]
+        found += [f"{one.member} does not run: {one.trouble}" for one in hosted_members if one.trouble]
         for manager in managers:
             own = manager.cluster.own()
             seen = own and own.address and manager._myRef.kernel.instance(own.address)

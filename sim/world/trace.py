@@ -105,7 +105,7 @@ class Trace:
             add(Event(at, APPLY, node, group, core.term, member.applier.index, _after(last.applied)))
 
     def written(self, at: int, node: str, homes: Mapping[int, Any], writes: Iterable[Write]) -> None:
-        """`homes`: the members' hostings by number in the store."""
+        """`homes`: the members' hosted_members by number in the store."""
         for write in writes:
             home = homes.get(write.group)
             if home is None:

@@ -96,9 +96,9 @@ class World(Environment):
             if manager is None or not hasattr(manager, "start"):
                 continue
             kernel = manager._myRef.kernel
-            for hosting in manager.hostings.by_number.values():
-                if hosting.address is not None:
-                    member = kernel.instance(hosting.address)
+            for hosted in manager.hosted_members.by_number.values():
+                if hosted.address is not None:
+                    member = kernel.instance(hosted.address)
                     if member is not None and hasattr(member, "core"):
                         yield node, member
 

@@ -23,7 +23,7 @@ class Node:
         self.sent: list[tuple[Any, Any]] = []
         self.view = SimpleNamespace(rev=6)
         self.start = SimpleNamespace(name="n1")
-        self.hostings: Any = SimpleNamespace(by_name={}, coming={})
+        self.hosted_members: Any = SimpleNamespace(by_name={}, coming={})
         self.arrivals = Arrivals(self)  # type: ignore[arg-type]
 
     def send(self, target: Any, message: Any) -> None:
@@ -31,7 +31,7 @@ class Node:
 
     def host(self, uid: int) -> None:
         spec = SimpleNamespace(uid=uid)
-        self.hostings.by_name["g"] = SimpleNamespace(spec=spec, address="member")
+        self.hosted_members.by_name["g"] = SimpleNamespace(spec=spec, address="member")
 
     def take(self) -> None:
         self.arrivals.take(NodeRequest(3, None, OP), OP, "client")

@@ -28,7 +28,7 @@ from fleet.actors.messages.operator import (
 from fleet.actors.messages.peer import Clone, Hello, OlderCopy, PeerMail
 from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.messages.well_known import MANAGER
-from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS, Hostings
+from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS, HostedMembers
 from fleet.actors.node.known_nodes import ECHOES_MAX
 from fleet.actors.node.manager import REACHABLE_MS, ROUND_MS, NodeManager
 from fleet.cluster.unjoined import UNJOINED_MS
@@ -371,7 +371,7 @@ def test_s83_an_older_copy_creates_nothing_until_it_has_another_name(bench: Node
     for chore in chores:
         bench.ask(bench.manager, carry_out(bench.store, chore))
     assert manager.nodes.me.incarnation == "aaaa-9"
-    again = Hostings(manager)
+    again = HostedMembers(manager)
     again.load()
     assert [info.ill for info in again.infos()] == [DAMAGED]
 

@@ -142,7 +142,7 @@ class Direct:
     def has_group(self) -> bool:
         """False: a colleague has told the member, in form, that it was removed. What colleagues say in form
         is believed."""
-        return bool(self.bench.kernel.instance(self.bench.manager).hostings.by_name)
+        return bool(self.bench.kernel.instance(self.bench.manager).hosted_members.by_name)
 
     def check(self) -> None:
         """Every actor that the node began with is there and well."""

@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL
-from fleet.actors.node.hosted_member import Hosting
-from fleet.actors.node.hosted_members import Hostings
+from fleet.actors.node.hosted_member import HostedMember
+from fleet.actors.node.hosted_members import HostedMembers
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.raft.ids import node_of
@@ -134,7 +134,7 @@ def test_s81_a_damaged_member_is_replaced_by_a_new_one_from_the_quorum(name: str
         group.append(value)
     victim = next(node for node in others(sim, leader_of(sim)) if sim.leader(name) != node)
     host = sim.nodes[victim]
-    before = host.manager.hostings.by_name[name]
+    before = host.manager.hosted_members.by_name[name]
     host.kill()
     flip_an_entry(host.disk, before.record.number)
     host.start()
@@ -153,10 +153,10 @@ def flip_an_entry(disk: SimDisk, number: int) -> None:
 
 def is_whole(sim: Sim, name: str, victim: str, before: str) -> bool:
     """A new member votes there."""
-    hosting = sim.nodes[victim].manager.hostings.by_name.get(name)
-    if hosting is None or hosting.member == before:
+    hosted = sim.nodes[victim].manager.hosted_members.by_name.get(name)
+    if hosted is None or hosted.member == before:
         return False
-    return all(hosting.member in one.core.membership.current.voters for one in sim.world.members_of(name))
+    return all(hosted.member in one.core.membership.current.voters for one in sim.world.members_of(name))
 
 
 def test_s84_what_a_majority_lost_by_older_copies_is_kept_by_the_member_that_has_it() -> None:
@@ -186,9 +186,9 @@ def test_s84_what_a_majority_lost_by_older_copies_is_kept_by_the_member_that_has
         forget(sim)
         keeper.start()
         sim.run("10s")
-        hosting = keeper.manager.hostings.by_name["g"]
-        assert hosting.ill == CONFLICT and "committed data conflicts" in hosting.trouble
-        held = keeper.manager.store.load(hosting.record.number)
+        hosted = keeper.manager.hosted_members.by_name["g"]
+        assert hosted.ill == CONFLICT and "committed data conflicts" in hosted.trouble
+        held = keeper.manager.store.load(hosted.record.number)
         assert held.entries[-1].index >= 40 and held.hard.commit >= 40
         keeper.kill()
     assert list(group.all()) == [0, 1000]
@@ -214,7 +214,7 @@ def test_s83_an_older_copy_of_a_directory_rejoins_as_a_new_one() -> None:
         sim.run("3s")
         for value in range(10):
             group.append(value)
-        before = {name: hosting.member for name, hosting in host.manager.hostings.by_name.items()}
+        before = {name: hosted.member for name, hosted in host.manager.hosted_members.by_name.items()}
         incarnation = host.manager.store.identity.incarnation
         host.kill()
     host.disk.image = older
@@ -232,7 +232,7 @@ def test_s83_an_older_copy_of_a_directory_rejoins_as_a_new_one() -> None:
     host.kill()
     host.start()
     sim.run("5s")
-    assert not [one for one in host.manager.hostings.by_number.values() if one.ill]
+    assert not [one for one in host.manager.hosted_members.by_number.values() if one.ill]
 
 
 @pytest.mark.parametrize("seed", range(830, 836))
@@ -251,23 +251,23 @@ def test_s83_an_older_copy_casts_no_vote_while_a_witness_answers(
     host.start()
     sim.run("3s")
     group.append(1)
-    before = {hosting.member for hosting in host.manager.hostings.by_name.values()}
+    before = {hosted.member for hosted in host.manager.hosted_members.by_name.values()}
     host.kill()
     host.disk.image = older
     forget(sim)
     sim.kill(leader_of(sim))  # who is left asks the copy for its vote
     started: list[str] = []  # its replacements may
-    start_member = Hostings.start_member
+    start_member = HostedMembers.start_member
 
-    def start(self: Hostings, hosting: Hosting) -> None:
-        started.append(hosting.member)
-        start_member(self, hosting)
+    def start(self: HostedMembers, hosted: HostedMember) -> None:
+        started.append(hosted.member)
+        start_member(self, hosted)
 
-    monkeypatch.setattr(Hostings, "start_member", start)
+    monkeypatch.setattr(HostedMembers, "start_member", start)
     host.start()
     sim.run("5s")
     assert not before & set(started)
-    left = [one for one in host.manager.hostings.by_number.values() if one.member in before]
+    left = [one for one in host.manager.hosted_members.by_number.values() if one.member in before]
     assert {one.ill for one in left} <= {DAMAGED} and host.manager.store.identity.incarnation.endswith("-3")
 
 
@@ -280,9 +280,9 @@ def test_s83_who_is_alone_starts_its_members_all_the_same() -> None:
     first = next(iter(sim.nodes.values()))
     first.start()
     sim.run("200ms")
-    assert {info.state for info in first.manager.hostings.infos()} == {"waiting"}
+    assert {info.state for info in first.manager.hosted_members.infos()} == {"waiting"}
     sim.run("200ms")
-    assert {info.state for info in first.manager.hostings.infos()} == {"running"}
+    assert {info.state for info in first.manager.hosted_members.infos()} == {"running"}
 
 
 def test_s83_a_restart_beside_others_does_not_wait_for_its_time() -> None:
@@ -294,7 +294,7 @@ def test_s83_a_restart_beside_others_does_not_wait_for_its_time() -> None:
     host.kill()
     host.start()
     sim.run("100ms")
-    assert {info.state for info in host.manager.hostings.infos()} == {"running"}
+    assert {info.state for info in host.manager.hosted_members.infos()} == {"running"}
 
 
 @pytest.mark.parametrize("full", [("n1", "n2"), ("n1", "n2", "n3")])
@@ -308,7 +308,7 @@ def test_s86_callers_and_doctor_are_told_that_disks_are_full(full: tuple[str, ..
         with pytest.raises((Unavailable, OutcomeUnknown), match="disk full") as told:
             group.append.options(timeout=10.0)(1)
         assert any(f"node={name}" in str(told.value) for name in full)
-    states = {name: sim.nodes[name].manager.hostings.infos() for name in full}
+    states = {name: sim.nodes[name].manager.hosted_members.infos() for name in full}
     said = {name for name, infos in states.items() for info in infos if info.state.startswith(DISK_FULL)}
     assert said == {*full}
     for name in full:
@@ -316,5 +316,5 @@ def test_s86_callers_and_doctor_are_told_that_disks_are_full(full: tuple[str, ..
     sim.run("40s")
     group.append(2)
     sim.run("70s")
-    infos = [info for name in full for info in sim.nodes[name].manager.hostings.infos()]
+    infos = [info for name in full for info in sim.nodes[name].manager.hosted_members.infos()]
     assert {info.state for info in infos} == {"running"}

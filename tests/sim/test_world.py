@@ -117,8 +117,8 @@ def test_a_rotten_snapshot_met_while_taking_a_change_back_is_no_bug(method: str,
         part[key] = record[:-1] + bytes([record[-1] ^ 1])
     call("g", method, 5, is_query=is_query)
     assert call("g", "get", is_query=True) == [20, None]
-    hostings = world.nodes[node_of(leader.core.id)].manager.hostings
-    assert "checksum" in hostings.by_name["g"].trouble
+    hosted_members = world.nodes[node_of(leader.core.id)].manager.hosted_members
+    assert "checksum" in hosted_members.by_name["g"].trouble
 
 
 @pytest.mark.parametrize("by_seeds", [False, True])

@@ -9,7 +9,7 @@ from fleet.actors.client.group_session import GroupSession
 from fleet.actors.member import actor as member
 from fleet.actors.member.actor import Member
 from fleet.actors.member.refused_requests import RememberedRequests
-from fleet.actors.node.hosted_members import Hostings
+from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import SOUND, KnownNodes
 from fleet.actors.node.manager import NodeManager
 from fleet.cluster.membership import Applied, Membership
@@ -107,14 +107,14 @@ def node_without_its_registry() -> Patches:
     """A node whose registry or disk writer died goes on, and only looks alive."""
 
     def ignore(self: NodeManager, m: Any, sender: Any) -> None:
-        self.hostings.on_child_exited(m.childAddress)
+        self.hosted_members.on_child_exited(m.childAddress)
 
     return [InHandlers(NodeManager, ChildActorExited, ignore)]
 
 
 def death_without_a_word() -> Patches:
     """A member that died without a word is not started again."""
-    return [patch.object(Hostings, "on_child_exited", lambda self, address: None)]
+    return [patch.object(HostedMembers, "on_child_exited", lambda self, address: None)]
 
 
 def answers_wait_for_writes() -> Patches:

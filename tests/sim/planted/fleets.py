@@ -6,7 +6,7 @@ from unittest.mock import patch
 from fleet.actors.client.router import Router
 from fleet.actors.member.actor import Member
 from fleet.actors.node.cluster_membership import ClusterMembership
-from fleet.actors.node.hosted_members import Hostings
+from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import KnownNodes
 from fleet.actors.runtime.actor import GuardedActor
 from tests.sim.planted.patches import Patches
@@ -37,9 +37,9 @@ def founder_founds_again() -> Patches:
             self.found([(start.name, self.manager.store.identity.incarnation, start.address)])
 
     def again(self: ClusterMembership, founders: Any) -> None:
-        left, self.manager.hostings.left = self.manager.hostings.left, set()
+        left, self.manager.hosted_members.left = self.manager.hosted_members.left, set()
         found(self, founders)
-        self.manager.hostings.left |= left
+        self.manager.hosted_members.left |= left
 
     true_begin = ClusterMembership.begin
     return [patch.object(ClusterMembership, "found", again), patch.object(ClusterMembership, "begin", begin)]
@@ -108,20 +108,20 @@ def registries_of_former_lives() -> Patches:
 
 def founded_while_it_stops() -> Patches:
     """Seed 3375: a founding member that was just being dropped was founded again, under its former id."""
-    drop = Hostings.drop
+    drop = HostedMembers.drop
 
-    def forget(self: Hostings, hosting: Any) -> None:
+    def forget(self: HostedMembers, hosted: Any) -> None:
         before = set(self.left)
-        drop(self, hosting)
-        if hosting.address is not None:
+        drop(self, hosted)
+        if hosted.address is not None:
             self.left = before
 
-    return [patch.object(Hostings, "drop", forget)]
+    return [patch.object(HostedMembers, "drop", forget)]
 
 
 def former_life_still_writes() -> Patches:
     """No seed: a member began with what its disk held while a write of its former life was on its way."""
-    return [patch.object(Hostings, "on_start_due", Hostings.on_writes_done)]
+    return [patch.object(HostedMembers, "on_start_due", HostedMembers.on_writes_done)]
 
 
 def silence_while_it_stood_still() -> Patches:

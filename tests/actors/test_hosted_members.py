@@ -10,8 +10,8 @@ import pytest
 from fleet.actors.messages.local import MemberGone, MemberStopped, StartMember
 from fleet.actors.messages.operator import CONFLICT
 from fleet.actors.messages.values import GroupSpec
-from fleet.actors.node.hosted_member import Hosting
-from fleet.actors.node.hosted_members import BACK_OFF_MS, HALTED_KEY, LEFT_KEY, STABLE_MS, Hostings
+from fleet.actors.node.hosted_member import HostedMember
+from fleet.actors.node.hosted_members import BACK_OFF_MS, HALTED_KEY, LEFT_KEY, STABLE_MS, HostedMembers
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.actor import log
 from fleet.errors import StorageFault
@@ -37,7 +37,7 @@ class Start:
 
 @dataclass
 class Manager:
-    """What hostings need of one: members are numbers, and whatever is sent is kept."""
+    """What hosted_members need of one: members are numbers, and whatever is sent is kept."""
 
     store: MemoryStore = field(default_factory=lambda: MemoryStore("c", NodeName("n1"), incarnation="a"))
     start: Start = field(default_factory=Start)
@@ -45,7 +45,7 @@ class Manager:
     created: int = 0
     sent: list[tuple[Any, Any]] = field(default_factory=list)
     wakes: list[tuple[int, Any]] = field(default_factory=list)
-    dropped: list[Hosting] = field(default_factory=list)
+    dropped: list[HostedMember] = field(default_factory=list)
     removed: set[int] = field(default_factory=set)
     registry: str = "registry"
     myAddress: str = "manager"
@@ -64,8 +64,8 @@ class Manager:
     def was_removed(self, spec: GroupSpec) -> bool:
         return spec.uid in self.removed
 
-    def on_dropped(self, hosting: Hosting) -> None:
-        self.dropped.append(hosting)
+    def on_dropped(self, hosted: HostedMember) -> None:
+        self.dropped.append(hosted)
 
     def now(self) -> int:
         return self.time_ms
@@ -103,8 +103,8 @@ def manager() -> Manager:
 
 
 @pytest.fixture
-def hostings(manager: Manager) -> Hostings:
-    return Hostings(manager)  # type: ignore[arg-type]
+def hosted_members(manager: Manager) -> HostedMembers:
+    return HostedMembers(manager)  # type: ignore[arg-type]
 
 
 def spec(name: str, uid: int, member: str = "", founded: bool = False) -> GroupSpec:
@@ -113,99 +113,107 @@ def spec(name: str, uid: int, member: str = "", founded: bool = False) -> GroupS
     return GroupSpec(name, b"class", GroupConfig(), uid, MemberId(member), entry)
 
 
-def create(hostings: Hostings, spec: GroupSpec) -> Hosting:
-    hostings.create([spec])
-    return hostings.by_name[spec.name]
+def create(hosted_members: HostedMembers, spec: GroupSpec) -> HostedMember:
+    hosted_members.create([spec])
+    return hosted_members.by_name[spec.name]
 
 
-def failed(hosting: Hosting, restart: bool = True) -> MemberStopped:
-    return MemberStopped(hosting.member, False, "it hurts", restart)
+def failed(hosted: HostedMember, restart: bool = True) -> MemberStopped:
+    return MemberStopped(hosted.member, False, "it hurts", restart)
 
 
 def test_a_member_that_fails_starts_again_later_each_time_and_not_too_late(
-    manager: Manager, hostings: Hostings
+    manager: Manager, hosted_members: HostedMembers
 ) -> None:
-    hosting = create(hostings, spec("g", 7))
+    hosted = create(hosted_members, spec("g", 7))
     for _ in range(15):
-        hostings.on_member_stopped(failed(hosting))
-        assert hosting.address is None and hosting.trouble == "it hurts"
-        hostings.on_start_due(hosting.record.number)
-        assert hosting.address is not None
+        hosted_members.on_member_stopped(failed(hosted))
+        assert hosted.address is None and hosted.trouble == "it hurts"
+        hosted_members.on_start_due(hosted.record.number)
+        assert hosted.address is not None
     delays = [delay for delay, _ in manager.wakes]
     assert delays[:4] == [BACK_OFF_MS[0] << turn for turn in range(4)]
     assert delays == sorted(delays) and delays[-1] == BACK_OFF_MS[1]
 
 
-def test_a_member_that_ran_for_long_is_forgiven(manager: Manager, hostings: Hostings) -> None:
-    hosting = create(hostings, spec("g", 7))
+def test_a_member_that_ran_for_long_is_forgiven(manager: Manager, hosted_members: HostedMembers) -> None:
+    hosted = create(hosted_members, spec("g", 7))
     for _ in range(5):
         manager.time_ms += STABLE_MS + 1
-        hostings.on_member_stopped(failed(hosting))
-        hostings.on_start_due(hosting.record.number)
+        hosted_members.on_member_stopped(failed(hosted))
+        hosted_members.on_start_due(hosted.record.number)
     assert {delay for delay, _ in manager.wakes} == {BACK_OFF_MS[0]}
 
 
-def test_a_member_that_cannot_start_is_reported_and_left_alone(manager: Manager, hostings: Hostings) -> None:
-    hosting = create(hostings, spec("g", 7))
-    hostings.on_member_stopped(failed(hosting, restart=False))
+def test_a_member_that_cannot_start_is_reported_and_left_alone(
+    manager: Manager, hosted_members: HostedMembers
+) -> None:
+    hosted = create(hosted_members, spec("g", 7))
+    hosted_members.on_member_stopped(failed(hosted, restart=False))
     assert manager.wakes == []
-    assert [info.state for info in hostings.infos()] == ["it hurts"]
+    assert [info.state for info in hosted_members.infos()] == ["it hurts"]
 
 
-def test_a_member_that_died_without_a_word_starts_again(manager: Manager, hostings: Hostings) -> None:
-    one, other = create(hostings, spec("g", 7)), create(hostings, spec("h", 8))
-    hostings.on_child_exited(one.address)
+def test_a_member_that_died_without_a_word_starts_again(
+    manager: Manager, hosted_members: HostedMembers
+) -> None:
+    one, other = create(hosted_members, spec("g", 7)), create(hosted_members, spec("h", 8))
+    hosted_members.on_child_exited(one.address)
     assert (one.address, other.address is not None) == (None, True)
     assert manager.wakes == [(BACK_OFF_MS[0], ("start", one.record.number))]
 
 
-def test_a_start_that_is_due_twice_starts_one_member(manager: Manager, hostings: Hostings) -> None:
-    hosting = create(hostings, spec("g", 7))
-    hostings.on_start_due(hosting.record.number)
-    hostings.on_start_due(99)
+def test_a_start_that_is_due_twice_starts_one_member(manager: Manager, hosted_members: HostedMembers) -> None:
+    hosted = create(hosted_members, spec("g", 7))
+    hosted_members.on_start_due(hosted.record.number)
+    hosted_members.on_start_due(99)
     assert len(manager.starts()) == 1
 
 
 def test_a_dropped_member_is_gone_at_once_and_its_data_when_it_has_stopped(
-    manager: Manager, hostings: Hostings
+    manager: Manager, hosted_members: HostedMembers
 ) -> None:
-    hosting = create(hostings, spec("g", 7))
-    hostings.drop(hosting)
-    assert "g" not in hostings.by_name and len(manager.store.groups()) == 1
-    assert ("registry", MemberGone("g", hosting.member)) in manager.sent
-    hostings.on_child_exited(hosting.address)
-    assert manager.store.groups() == [] and manager.dropped == [hosting]
-    assert hostings.infos() == ()
-    hostings.on_start_due(hosting.record.number)
+    hosted = create(hosted_members, spec("g", 7))
+    hosted_members.drop(hosted)
+    assert "g" not in hosted_members.by_name and len(manager.store.groups()) == 1
+    assert ("registry", MemberGone("g", hosted.member)) in manager.sent
+    hosted_members.on_child_exited(hosted.address)
+    assert manager.store.groups() == [] and manager.dropped == [hosted]
+    assert hosted_members.infos() == ()
+    hosted_members.on_start_due(hosted.record.number)
     assert len(manager.starts()) == 1
 
 
-def test_a_dropped_member_that_is_waiting_to_start_goes_at_once(manager: Manager, hostings: Hostings) -> None:
-    hosting = create(hostings, spec("g", 7))
-    hostings.on_member_stopped(failed(hosting))
-    hostings.drop(hosting)
-    assert manager.store.groups() == [] and manager.dropped == [hosting]
+def test_a_dropped_member_that_is_waiting_to_start_goes_at_once(
+    manager: Manager, hosted_members: HostedMembers
+) -> None:
+    hosted = create(hosted_members, spec("g", 7))
+    hosted_members.on_member_stopped(failed(hosted))
+    hosted_members.drop(hosted)
+    assert manager.store.groups() == [] and manager.dropped == [hosted]
 
 
 def test_a_new_member_of_the_name_is_not_touched_by_the_end_of_the_former(
-    manager: Manager, hostings: Hostings
+    manager: Manager, hosted_members: HostedMembers
 ) -> None:
-    former = create(hostings, spec("g", 7))
-    hostings.drop(former)
-    fresh = create(hostings, spec("g", 9))
-    hostings.on_child_exited(former.address)
-    assert hostings.by_name == {"g": fresh} and [info.member for info in hostings.infos()] == [fresh.member]
+    former = create(hosted_members, spec("g", 7))
+    hosted_members.drop(former)
+    fresh = create(hosted_members, spec("g", 9))
+    hosted_members.on_child_exited(former.address)
+    assert hosted_members.by_name == {"g": fresh} and [info.member for info in hosted_members.infos()] == [
+        fresh.member
+    ]
 
 
 def test_a_group_that_was_founded_here_and_left_is_remembered_over_restarts(
-    manager: Manager, hostings: Hostings
+    manager: Manager, hosted_members: HostedMembers
 ) -> None:
     """Else this disk would found it again, with the vote of a member that forgot what it promised."""
-    founder = create(hostings, spec("g", 7, member_id(NodeName("n1"), "a", "g7"), founded=True))
-    joined = create(hostings, spec("h", 8))
-    for hosting in (founder, joined):
-        hostings.on_member_stopped(MemberStopped(hosting.member, True, "", False))
-    again = Hostings(manager)  # type: ignore[arg-type]
+    founder = create(hosted_members, spec("g", 7, member_id(NodeName("n1"), "a", "g7"), founded=True))
+    joined = create(hosted_members, spec("h", 8))
+    for hosted in (founder, joined):
+        hosted_members.on_member_stopped(MemberStopped(hosted.member, True, "", False))
+    again = HostedMembers(manager)  # type: ignore[arg-type]
     again.load()
     assert again.left == {7}
     again.forget_left({7, 8})
@@ -214,54 +222,60 @@ def test_a_group_that_was_founded_here_and_left_is_remembered_over_restarts(
 
 
 def test_everything_on_the_disk_is_started_as_the_member_that_it_was(
-    manager: Manager, hostings: Hostings
+    manager: Manager, hosted_members: HostedMembers
 ) -> None:
-    before = [create(hostings, spec(name, uid)).member for uid, name in enumerate("abc", 5)]
-    again = Hostings(manager)  # type: ignore[arg-type]
+    before = [create(hosted_members, spec(name, uid)).member for uid, name in enumerate("abc", 5)]
+    again = HostedMembers(manager)  # type: ignore[arg-type]
     again.load()
     assert [info.member for info in again.infos()] == before
     assert manager.starts() == before * 2
 
 
 def test_a_disk_that_errs_leaves_the_data_and_says_so(
-    manager: Manager, hostings: Hostings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manager: Manager,
+    hosted_members: HostedMembers,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    hosting = create(hostings, spec("g", 7))
+    hosted = create(hosted_members, spec("g", 7))
 
     def fail(number: int, facts: dict[str, bytes]) -> None:
         raise StorageFault("no space")
 
     monkeypatch.setattr(manager.store, "drop_group", fail)
-    hostings.drop(hosting)
-    hostings.on_child_exited(hosting.address)
-    assert "its data stays" in caplog.text and manager.dropped == [hosting]
+    hosted_members.drop(hosted)
+    hosted_members.on_child_exited(hosted.address)
+    assert "its data stays" in caplog.text and manager.dropped == [hosted]
 
 
-def test_s74_a_groups_data_goes_off_the_loop(manager: Manager, hostings: Hostings) -> None:
+def test_s74_a_groups_data_goes_off_the_loop(manager: Manager, hosted_members: HostedMembers) -> None:
     """A disk that hung stopped the whole node there."""
-    hosting = create(hostings, spec("g", 7))
+    hosted = create(hosted_members, spec("g", 7))
     manager.disk = "disk"
-    hostings.drop(hosting)
-    hostings.on_child_exited(hosting.address)
-    assert ("disk", DropGroup(hosting.record.number)) in manager.sent
-    assert [record.number for record in manager.store.groups()] == [hosting.record.number]
+    hosted_members.drop(hosted)
+    hosted_members.on_child_exited(hosted.address)
+    assert ("disk", DropGroup(hosted.record.number)) in manager.sent
+    assert [record.number for record in manager.store.groups()] == [hosted.record.number]
 
 
 def test_a_disk_that_errs_while_forgetting_forgets_later(
-    manager: Manager, hostings: Hostings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manager: Manager,
+    hosted_members: HostedMembers,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The node went on without its manager. Found by seed 110309 of the simulator."""
-    founder = create(hostings, spec("g", 7, member_id(NodeName("n1"), "a", "g7"), founded=True))
-    hostings.on_member_stopped(MemberStopped(founder.member, True, "", False))
+    founder = create(hosted_members, spec("g", 7, member_id(NodeName("n1"), "a", "g7"), founded=True))
+    hosted_members.on_member_stopped(MemberStopped(founder.member, True, "", False))
 
     def fail(key: str, value: bytes) -> None:
         raise StorageFault("it errs")
 
     with monkeypatch.context() as disk:
         disk.setattr(manager.store, "put_meta", fail)
-        hostings.forget_left({7})
+        hosted_members.forget_left({7})
     assert "it errs" in caplog.text
-    again = Hostings(manager)  # type: ignore[arg-type]
+    again = HostedMembers(manager)  # type: ignore[arg-type]
     again.load()
     assert again.left == {7}
     again.forget_left({7})
@@ -270,61 +284,61 @@ def test_a_disk_that_errs_while_forgetting_forgets_later(
 
 
 def test_s74_fifty_groups_are_created_off_the_loop_by_one_commit(
-    manager: Manager, hostings: Hostings
+    manager: Manager, hosted_members: HostedMembers
 ) -> None:
     """Each took a commit of its own, and the whole node waited for it."""
     manager.disk = "disk"
     told: list[Any] = []
     specs = [spec(f"g{uid}", uid) for uid in range(50)]
-    hostings.create(specs, lambda hosting, error: told.append((hosting, error)))
-    assert manager.store.groups() == [] and manager.starts() == [] and hostings.by_name == {}
+    hosted_members.create(specs, lambda hosted, error: told.append((hosted, error)))
+    assert manager.store.groups() == [] and manager.starts() == [] and hosted_members.by_name == {}
     assert [type(chore) for chore in manager.chores()] == [CreateGroups]
-    assert hostings.coming.keys() == {one.name for one in specs} and told == []
+    assert hosted_members.coming.keys() == {one.name for one in specs} and told == []
     manager.write()
-    assert [hosting.spec for hosting, error in told if error is None] == specs
-    assert len(manager.starts()) == 50 and not hostings.coming
+    assert [hosted.spec for hosted, error in told if error is None] == specs
+    assert len(manager.starts()) == 50 and not hosted_members.coming
 
 
 def test_s74_a_group_that_was_not_written_does_not_start(
-    manager: Manager, hostings: Hostings, monkeypatch: pytest.MonkeyPatch
+    manager: Manager, hosted_members: HostedMembers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any) -> None:
         raise StorageFault("it errs")
 
     monkeypatch.setattr(manager.store, "_update", fail)
     told: list[Any] = []
-    hostings.create([spec("g", 7)], lambda hosting, error: told.append((hosting, str(error))))
-    ((hosting, words),) = told
-    assert hosting is None and "it errs" in words
-    assert not (hostings.coming or hostings.by_name or manager.starts())
+    hosted_members.create([spec("g", 7)], lambda hosted, error: told.append((hosted, str(error))))
+    ((hosted, words),) = told
+    assert hosted is None and "it errs" in words
+    assert not (hosted_members.coming or hosted_members.by_name or manager.starts())
 
 
-def test_s74_facts_are_written_off_the_loop(manager: Manager, hostings: Hostings) -> None:
+def test_s74_facts_are_written_off_the_loop(manager: Manager, hosted_members: HostedMembers) -> None:
     founder, other = (
-        create(hostings, spec(name, uid, member_id(NodeName("n1"), "a", name), founded=True))
+        create(hosted_members, spec(name, uid, member_id(NodeName("n1"), "a", name), founded=True))
         for uid, name in enumerate("gh", 7)
     )
     manager.disk = "disk"
-    hostings.on_member_stopped(MemberStopped(founder.member, True, "", False))
-    hostings.on_member_stopped(MemberStopped(other.member, False, "two histories", False, CONFLICT))
-    hostings.forget_left({7})
+    hosted_members.on_member_stopped(MemberStopped(founder.member, True, "", False))
+    hosted_members.on_member_stopped(MemberStopped(other.member, False, "two histories", False, CONFLICT))
+    hosted_members.forget_left({7})
     assert manager.store.get_meta(LEFT_KEY) is None and manager.store.get_meta(HALTED_KEY) is None
     assert [type(chore) for chore in manager.chores()] == [DropGroup, PutMeta, PutMeta]
     manager.write()
-    again = Hostings(manager)  # type: ignore[arg-type]
+    again = HostedMembers(manager)  # type: ignore[arg-type]
     again.load()
     assert again.left == set() and again.halted.keys() == {other.record.number}
 
 
 def test_what_is_left_is_remembered_with_its_data_gone_or_not_at_all(
-    manager: Manager, hostings: Hostings, monkeypatch: pytest.MonkeyPatch
+    manager: Manager, hosted_members: HostedMembers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Data without the fact is a member that goes again; the fact's absence without data would found anew."""
     manager.disk = "disk"
     founder = spec("g", 7, member_id(NodeName("n1"), "a", "g7"), founded=True)
-    hostings.create([founder])
+    hosted_members.create([founder])
     manager.write()
-    hostings.on_member_stopped(MemberStopped(founder.member, True, "", False))
+    hosted_members.on_member_stopped(MemberStopped(founder.member, True, "", False))
     (chore,) = manager.chores()
 
     def fail(*args: Any, **kwargs: Any) -> None:
@@ -339,13 +353,13 @@ def test_what_is_left_is_remembered_with_its_data_gone_or_not_at_all(
 
 
 def test_a_group_that_was_removed_while_it_was_created_here_never_starts(
-    manager: Manager, hostings: Hostings
+    manager: Manager, hosted_members: HostedMembers
 ) -> None:
     manager.disk = "disk"
-    hostings.create([spec("g", 7), spec("h", 8)])
+    hosted_members.create([spec("g", 7), spec("h", 8)])
     manager.removed.add(7)
     manager.write()
-    assert [hosting.spec.name for hosting in hostings.by_number.values()] == ["h"]
+    assert [hosted.spec.name for hosted in hosted_members.by_number.values()] == ["h"]
     assert len(manager.starts()) == 1
     manager.write()
     assert [record.name for record in manager.store.groups()] == ["h"]
