@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -106,6 +106,7 @@ SETTLED_MS: Millis = 5000
 """Who remembers more starts of a directory than it counts says so at once, if it runs."""
 CLONE_MS: Millis = 60_000
 """For so long a directory that ran twice is reported, and its second process is told at once."""
+Handlers: TypeAlias = dict[type, Callable[[Any, Any, Any], None]]
 
 
 class NodeManager(GuardedActor):
@@ -113,6 +114,8 @@ class NodeManager(GuardedActor):
 
     start: StartNode
     store: Durable
+    opened: LmdbStore | None = None
+    """The store that this actor opened itself, and closes."""
     nodes: KnownNodes
     registry: ActorAddress
     disk: ActorAddress | None = None
@@ -132,7 +135,9 @@ class NodeManager(GuardedActor):
         self.admission = Admission(self)
         self.held = HeldStart(self)
         self.said_at: dict[str, Millis] = {}
-        self.is_stopping = False
+        self.handlers = self.starting
+        self.is_serving = False
+        """It has started: what else is here says of it may be relied on."""
         self.under_way: deque[Callable[[ChoreDone], None] | None] = deque()
         """Who is to hear of each chore; the disk does them in order."""
         self.renewal: Renew | None = None
@@ -142,30 +147,28 @@ class NodeManager(GuardedActor):
 
     # -- start -------------------------------------------------------------------------------------
 
-    def receiveMessage(self, message: Any, sender: Any) -> Any:
-        """The port is open before this node knows itself; what comes so early is asked again."""
-        if self.refusal is not None and type(message) is not ActorExitRequest:
-            if type(message) is NodeRequest:
-                refused = OpReply(message.token, None, ErrorRecord.of(self.refusal))
-                self.send(message.reply_to or sender, refused)
-            return None
-        if not hasattr(self, "start") and type(message) not in (StartNode, ActorExitRequest):
-            return None
-        return super().receiveMessage(message, sender)
-
     def on_start(self, m: StartNode, sender: Any) -> None:
-        if hasattr(self, "start"):
-            return
         self.start = m
+        self.handlers = type(self).handlers
         try:
             self._begin()
         except FleetError as error:
             self.refusal = NodeDamaged(error.what, **error.facts) if type(error) is Damaged else error
+            self.handlers = self.refused
             log.critical("node=%s cannot start: %s", m.name, self.refusal)
+        else:
+            self.is_serving = True
+
+    def on_request_refused(self, m: NodeRequest, sender: Any) -> None:
+        assert self.refusal is not None
+        self.send(m.reply_to or sender, OpReply(m.token, None, ErrorRecord.of(self.refusal)))
 
     def _begin(self) -> None:
         m = self.start
-        self.store = m.store or LmdbStore(m.directory, cluster=m.cluster, node=m.name)
+        store: Durable | None = m.store
+        if store is None:
+            store = self.opened = LmdbStore(m.directory, cluster=m.cluster, node=m.name)
+        self.store = store
         self.started_at = m.clock.now_ms()
         boot, wall_ms = self._count_boot(), m.clock.wall_ms()
         me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, wall_ms, boot)
@@ -254,9 +257,9 @@ class NodeManager(GuardedActor):
 
     def end(self, error: FleetError) -> None:
         """Stop this node: nothing that it could wait for would heal what is wrong."""
-        if self.is_stopping:
+        if self.handlers is self.stopping:
             return
-        self.is_stopping = True
+        self.handlers = self.stopping
         log.critical("node=%s stops: %s", self.start.name, error)
         if self.start.on_end is not None:
             self.start.on_end(error)
@@ -494,8 +497,6 @@ class NodeManager(GuardedActor):
     def on_child_exited(self, m: ChildActorExited, sender: Any) -> None:
         """Members start again by themselves. Without its registry or its disk this node would only look
         alive: it stops, with everything on it, and says so."""
-        if self.is_stopping:
-            return
         vital = {"registry": self.registry, "disk writer": self.disk}
         for what, address in vital.items():
             if address == m.childAddress:
@@ -627,23 +628,19 @@ class NodeManager(GuardedActor):
         self.cluster.requests.on_end_turn()
 
     def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
-        if hasattr(self, "start"):
-            self.cluster.requests.on_link(m)
-            if m.remoteAdded:
-                self.admission.on_link(getattr(m.remoteAdminAddress.addressDetails, "endpoint", ""))
+        self.cluster.requests.on_link(m)
+        if m.remoteAdded:
+            self.admission.on_link(getattr(m.remoteAdminAddress.addressDetails, "endpoint", ""))
 
     def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
-        if hasattr(self, "start"):
-            self.admission.on_link_refused(m)
+        self.admission.on_link_refused(m)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         """However it ends: a process whose node is gone does not stay. A base with several nodes in one
         system has other work."""
-        self.is_stopping = True
-        if not hasattr(self, "start"):
-            return
-        if self.start.store is None and hasattr(self, "store"):
-            self.store.close()
+        self.handlers = self.stopping
+        if self.opened is not None:
+            self.opened.close()
         if self.start.address:
             self.actorSystemShutdown()
 
@@ -655,7 +652,6 @@ class NodeManager(GuardedActor):
     """By who asked."""
     outside = frozenset((Hello, NodeRequest, OpReply, ClientReply, *MESSAGES))
     handlers = {
-        StartNode: on_start,
         Hello: on_hello,
         OlderCopy: on_older_copy,
         Clone: on_clone,
@@ -676,6 +672,15 @@ class NodeManager(GuardedActor):
         LinkRefused: on_link_refused,
         ActorExitRequest: on_exit,
     }
+    """Of a node that serves."""
+    starting: ClassVar[Handlers] = {StartNode: on_start}
+    """The port is open before this node knows itself; what comes so early is asked again."""
+    refused: ClassVar[Handlers] = {NodeRequest: on_request_refused, ActorExitRequest: on_exit}
+    """This node cannot start: it does nothing but say so."""
+    stopping: ClassVar[Handlers] = {
+        message: handler for message, handler in handlers.items() if message is not ChildActorExited
+    }
+    """What is here ends with it."""
 
 
 def check_class(data_class: bytes) -> None:

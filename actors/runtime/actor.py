@@ -16,7 +16,8 @@ class GuardedActor(Actor):
     calls `on_failure` and exits. Thespian would deliver the message to it again.
     """
 
-    handlers: ClassVar[dict[type, Callable[[Any, Any, Any], None]]] = {}
+    handlers: dict[type, Callable[[Any, Any, Any], None]] = {}
+    """An actor with several stages of life has a table for each, and assigns the next one to itself."""
     watching: ThespianWatch | None = None
     """The descriptors it watches; Thespian requires them as the return value for every message."""
     outside: ClassVar[frozenset[type]] = frozenset()

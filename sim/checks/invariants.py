@@ -157,7 +157,7 @@ class Invariants:
         """Actors were created: some may be members, perhaps in the place of others."""
         kernel = process.kernel
         manager = kernel.instance(process.manager)
-        if manager is None or not hasattr(manager, "nodes"):
+        if manager is None or not manager.is_serving:
             return
         process.observed.created, process.observed.hosted_members = kernel.created, manager.hosted_members
         before, process.observed.seen = {id(last.member): last for last in process.observed.seen}, []

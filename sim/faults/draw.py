@@ -238,6 +238,9 @@ class FaultInjector:
             clock_moved(node)
         self.repair()
 
+    def _has_left(self, manager: Any) -> bool:
+        return manager is not None and manager.is_serving and manager.cluster.membership.has_left
+
     def repair(self) -> None:
         """What takes an operator: nodes that do not start, members on rotten records, nodes that left."""
         for node in self.world.nodes.values():
@@ -247,7 +250,7 @@ class FaultInjector:
                 self._replace_disk(node)
             elif not node.is_up and not node.start():
                 self._replace_disk(node)
-            elif manager is not None and manager.cluster.membership.has_left and not self._is_known(node):
+            elif self._has_left(manager) and not self._is_known(node):
                 node.stop()
                 if not node.seeds:
                     node.join = tuple(o.endpoint for o in self.world.nodes.values() if o is not node)
@@ -263,7 +266,7 @@ class FaultInjector:
     def _is_known(self, node: SimNode) -> bool:
         """Whether the cluster has the node, as far as any other node knows."""
         managers = [other.manager for other in self.world.nodes.values() if other is not node]
-        views = [manager.view for manager in managers if manager is not None and hasattr(manager, "nodes")]
+        views = [manager.view for manager in managers if manager is not None and manager.is_serving]
         newest = max(views, key=lambda view: int(view.rev), default=None)
         return newest is not None and node.name in newest.nodes
 

@@ -55,7 +55,7 @@ class Failing:
 def actor_of(node: SimNode, name: str) -> Any:
     """Its object, None while it does not run."""
     manager = node.manager
-    if manager is None or not hasattr(manager, "nodes"):
+    if manager is None or not manager.is_serving:
         return None
     if name == MANAGER:
         return manager
@@ -67,6 +67,6 @@ def actor_of(node: SimNode, name: str) -> Any:
 
 def actors_of(node: SimNode) -> Iterator[str]:
     manager = node.manager
-    if manager is not None and hasattr(manager, "nodes"):
+    if manager is not None and manager.is_serving:
         yield from VITAL
         yield from sorted(manager.hosted_members.by_name)

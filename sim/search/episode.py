@@ -105,7 +105,7 @@ class Episode:
 
     def nodes_known(self) -> int:
         managers = [node.manager for node in self.world.nodes.values()]
-        views = [manager.view for manager in managers if manager is not None and hasattr(manager, "nodes")]
+        views = [manager.view for manager in managers if manager is not None and manager.is_serving]
         return min(len(view.nodes) for view in views) if len(views) == len(managers) else 0
 
     def add(self, group: str, kind: str) -> None:

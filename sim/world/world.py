@@ -93,7 +93,7 @@ class World(Environment):
         """Every member that runs: its node and the actor's object."""
         for node in self.nodes.values():
             manager = node.manager
-            if manager is None or not hasattr(manager, "start"):
+            if manager is None or not manager.is_serving:
                 continue
             kernel = manager._myRef.kernel
             for hosted in manager.hosted_members.by_number.values():
