@@ -21,7 +21,8 @@ from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import ListMembers, MemberList, NodeRequest, OpReply
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.cluster_membership import CLUSTER_KEY
-from fleet.actors.node.manager import NODES_KEY, NodeManager
+from fleet.actors.node.greetings import NODES_KEY
+from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
 from fleet.client.connection import Fleet, connect
 from fleet.cluster.founding_messages import check_seeds

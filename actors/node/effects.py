@@ -28,7 +28,7 @@ from fleet.actors.runtime.actor import log
 from fleet.cluster import membership, repairs, unjoined
 from fleet.cluster import reconciliation as groups
 from fleet.cluster.healing import Demote, Promote, Remove, Transfer
-from fleet.cluster.state import CLUSTER_GROUP, Cluster
+from fleet.cluster.state import Cluster
 from fleet.errors import FleetError, NotMember
 from fleet.raft.ids import Millis, NodeName
 
@@ -45,7 +45,7 @@ CHANGES: dict[type, Callable[[Any], GroupOp]] = {
 
 
 def _ask_member(node: Node, token: int, number: int, op: GroupOp) -> None:
-    hosted = node.hosted(number)
+    hosted = node.hosted_members.by_number.get(number)
     if hosted is not None and hosted.address is not None:
         node.send(hosted.address, GroupRequest(token, node.myAddress, hosted.spec.name, op))
 
@@ -68,7 +68,7 @@ def ask_change(node: Node, effect: groups.AskChange) -> None:
 
 
 def ask_for_room(node: Node, effect: groups.AskForRoom) -> None:
-    hosted = node.hosted(effect.number)
+    hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is not None:
         spec = replace(hosted.spec, member="", founded=None)
         _ask_node(node, effect.token, effect.node, HostMember(spec, effect.removed))
@@ -80,7 +80,7 @@ def ask_for_members(node: Node, effect: groups.AskForMembers) -> None:
 
 def note_config(node: Node, effect: groups.NoteConfig) -> None:
     about = f"noting the configuration of {effect.group}"
-    node.command(about, "note_config", effect.group, effect.uid, effect.config, effect.applied)
+    node.cluster.command(about, "note_config", effect.group, effect.uid, effect.config, effect.applied)
 
 
 def look_in(node: Node, effect: groups.WakeIn) -> None:
@@ -99,7 +99,7 @@ def ask_last(node: Node, effect: unjoined.AskLast) -> None:
 
 
 def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
-    hosted = node.hosted(effect.number)
+    hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is None:
         return
     spec, member = hosted.spec, hosted.member
@@ -117,7 +117,7 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
 
 
 def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
-    hosted, number = node.hosted(effect.number), effect.number
+    hosted, number = node.hosted_members.by_number.get(effect.number), effect.number
     if hosted is None:
         return
 
@@ -130,31 +130,31 @@ def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
 
 
 def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
-    hosted = node.hosted(effect.number)
+    hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is not None and not hosted.is_dropped:
         log.warning("group=%s %s was damaged and is removed", hosted.spec.name, hosted.member)
-        node.drop_member(hosted)
+        node.hosted_members.drop(hosted)
 
 
 # -- the cluster -----------------------------------------------------------------------------------
 
 
 def command(node: Node, effect: membership.Command) -> None:
-    node.command(effect.about, effect.method, *effect.args)
+    node.cluster.command(effect.about, effect.method, *effect.args)
 
 
 def read_view(node: Node, effect: membership.ReadView) -> None:
-    own = node.hosted_of(CLUSTER_GROUP)
+    own = node.cluster.own()
     if own is not None and own.address is not None:
         node.send(own.address, LocalRead(Cluster.__fleet_codec__.encode_call("view", (effect.rev,), {})))
 
 
 def meet_nodes(node: Node, effect: membership.MeetNodes) -> None:
-    node.meet_nodes(effect.nodes)
+    node.greetings.on_cluster_nodes(effect.nodes)
 
 
 def create_members(node: Node, effect: membership.CreateMembers) -> None:
-    node.create_members(
+    node.hosted_members.create(
         [
             GroupSpec(one.group, one.data_class, one.config, one.uid, one.member, one.founded, one.cluster)
             for one in effect.members
@@ -163,18 +163,18 @@ def create_members(node: Node, effect: membership.CreateMembers) -> None:
 
 
 def drop_member(node: Node, effect: membership.DropMember) -> None:
-    hosted = node.hosted(effect.number)
+    hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is not None and not hosted.is_dropped:
         log.info("group=%s was removed", hosted.spec.name)
-        node.drop_member(hosted)
+        node.hosted_members.drop(hosted)
 
 
 def forget_left(node: Node, effect: membership.ForgetLeft) -> None:
-    node.forget_left(effect.uids)
+    node.hosted_members.forget_left(set(effect.uids))
 
 
 def look_for_arrivals(node: Node, effect: membership.LookForArrivals) -> None:
-    node.look_for_arrivals()
+    node.arrivals.look()
 
 
 def tell_whereabouts(node: Node, effect: membership.TellWhereabouts) -> None:

@@ -1,13 +1,15 @@
 """What the parts of a node manager may use of it, and of each other through it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from thespian.actors import ActorAddress
 
 from fleet.actors.client.router import Router
 from fleet.actors.messages.local import StartNode
-from fleet.actors.messages.values import GroupSpec
+from fleet.actors.messages.operator import AwaitMembers, MemberInfo, NodeRequest
+from fleet.actors.messages.peer import Hello
+from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
 from fleet.actors.node.known_nodes import KnownNodes
 from fleet.cluster import reconciliation, repairs
@@ -16,7 +18,7 @@ from fleet.cluster.state import NodeRecord
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError
 from fleet.interfaces import Chore, ChoreDone, Durable
-from fleet.raft.ids import Millis, NodeName
+from fleet.raft.ids import MemberId, Millis, NodeName
 
 
 class Members(Protocol):
@@ -24,6 +26,7 @@ class Members(Protocol):
 
     by_number: dict[int, HostedMember]
     by_name: dict[str, HostedMember]
+    by_member: dict[MemberId, HostedMember]
     coming: dict[str, Coming]
     left: set[int]
 
@@ -34,6 +37,12 @@ class Members(Protocol):
     def drop(self, hosted: HostedMember) -> None: ...
 
     def start_held(self) -> None: ...
+
+    def forget_left(self, uids: set[int]) -> None: ...
+
+    def infos(self) -> tuple[MemberInfo, ...]: ...
+
+    def give_up_all(self, why: str) -> dict[str, bytes]: ...
 
 
 class Part(Protocol):
@@ -46,6 +55,15 @@ class Part(Protocol):
 
     def cluster_uid(self) -> int: ...
 
+    def pin(self, uid: int) -> dict[str, bytes]: ...
+
+    def command(self, about: str, method: str, *args: Any) -> None:
+        """Ask the cluster group, unless that is under way."""
+
+    def on_change(self) -> None: ...
+
+    def on_renewed(self) -> None: ...
+
     def belong(self, uid: int) -> None: ...
 
     def found(self, founders: list[tuple[NodeName, str, str]]) -> None: ...
@@ -55,7 +73,18 @@ class Part(Protocol):
     def on_dropped(self, hosted: HostedMember) -> None: ...
 
 
+class Greetings(Protocol):
+    def say_to_everyone(self) -> None: ...
+
+    def on_cluster_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None: ...
+
+    def recent_clones(self) -> dict[NodeName, str]:
+        """Nodes whose directory ran twice lately, and where the second was."""
+
+
 class HeldStart(Protocol):
+    def on_answer(self, node: NodeInfo) -> None: ...
+
     @property
     def is_on(self) -> bool:
         """Members found on the disk wait for what other nodes know of it."""
@@ -69,9 +98,19 @@ class Founders(Protocol):
 class Admission(Protocol):
     def may_register(self) -> bool: ...
 
+    def meet_namesake(self, m: Hello) -> None: ...
+
+    def look_for_namesake(self, m: Hello) -> None: ...
+
+    def is_taken(self, m: Hello) -> bool: ...
+
+    def on_foreign(self) -> None: ...
+
 
 class Arrivals(Protocol):
     def look(self) -> None: ...
+
+    def take(self, m: NodeRequest, op: AwaitMembers, reply_to: ActorAddress) -> None: ...
 
 
 class Node(Protocol):
@@ -81,12 +120,16 @@ class Node(Protocol):
     nodes: KnownNodes
     registry: ActorAddress
     disk: ActorAddress | None
+    started_at: Millis
 
     @property
     def hosted_members(self) -> Members: ...
 
     @property
     def cluster(self) -> Part: ...
+
+    @property
+    def greetings(self) -> Greetings: ...
 
     @property
     def held(self) -> HeldStart: ...
@@ -128,24 +171,9 @@ class Node(Protocol):
     def end(self, error: FleetError) -> None:
         """Stop this node."""
 
-    def hosted(self, number: int) -> HostedMember | None:
-        """The member with that number in this node's store."""
-
-    def hosted_of(self, group: str) -> HostedMember | None:
-        """The member of that group on this node, unless it is dropped."""
-
-    def create_members(self, specs: Sequence[GroupSpec]) -> None: ...
-
-    def drop_member(self, hosted: HostedMember) -> None: ...
-
-    def forget_left(self, uids: Collection[int]) -> None: ...
-
     def is_reachable(self, node: NodeName) -> bool: ...
 
     def say_hello(self, manager: ActorAddress, answer: bool, answers: Millis = 0) -> None: ...
-
-    def command(self, about: str, method: str, *args: Any) -> None:
-        """Ask the cluster group, unless that is under way."""
 
     def decide(self, decider: Any, event: Any) -> None:
         """Carry out what follows from an event."""
@@ -154,8 +182,6 @@ class Node(Protocol):
 
     def repair(self, event: repairs.Event) -> None: ...
 
-    def meet_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None:
-        """The cluster's state names its nodes."""
+    def look_at_damaged(self) -> None: ...
 
-    def look_for_arrivals(self) -> None:
-        """Somebody may wait for a group that is seen only now."""
+    def note_stopped_leaders(self) -> None: ...

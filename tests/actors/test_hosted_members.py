@@ -1,18 +1,17 @@
 """The members of one node: when they start again, what is kept of those that left."""
 
-from collections import deque
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from fleet.actors.messages.local import MemberGone, MemberStopped, StartMember
 from fleet.actors.messages.operator import CONFLICT
 from fleet.actors.messages.values import GroupSpec
+from fleet.actors.node.chores import Chores
 from fleet.actors.node.hosted_member import HostedMember
 from fleet.actors.node.hosted_members import BACK_OFF_MS, HALTED_KEY, LEFT_KEY, STABLE_MS, HostedMembers
-from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.actor import log
 from fleet.errors import StorageFault
 from fleet.interfaces import Chore, ChoreDone, CreateGroups, DropGroup, PutMeta
@@ -51,11 +50,14 @@ class Manager:
     myAddress: str = "manager"
     disk: Any = None
     is_renewing: bool = False
-    under_way: deque[Any] = field(default_factory=deque)
     held: Any = field(default_factory=lambda: SimpleNamespace(is_on=False))
     arrivals: Any = field(default_factory=lambda: SimpleNamespace(look=lambda: None))
-    carry_out: ClassVar[Any] = NodeManager.carry_out
-    on_chore_done: ClassVar[Any] = NodeManager.on_chore_done
+
+    def __post_init__(self) -> None:
+        self.work = Chores(self)  # type: ignore[arg-type]
+
+    def carry_out(self, chore: Chore, done: Any = None) -> None:
+        self.work.carry_out(chore, done)
 
     @property
     def cluster(self) -> "Manager":
@@ -91,7 +93,7 @@ class Manager:
         chores = self.chores()
         self.sent = [(to, message) for to, message in self.sent if not isinstance(message, Chore)]
         for chore in chores:
-            self.on_chore_done(carry_out(self.store, chore), None)
+            self.work.on_done(carry_out(self.store, chore))
 
     def starts(self) -> list[MemberId]:
         return [message.member for _, message in self.sent if type(message) is StartMember]

@@ -30,7 +30,8 @@ from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS, HostedMembers
 from fleet.actors.node.known_nodes import ECHOES_MAX
-from fleet.actors.node.manager import REACHABLE_MS, ROUND_MS, NodeManager
+from fleet.actors.node.manager import ROUND_MS, NodeManager
+from fleet.actors.node.operator_requests import REACHABLE_MS
 from fleet.cluster.unjoined import UNJOINED_MS
 from fleet.errors import Damaged, FleetError, StorageFault
 from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, Loaded, Renew

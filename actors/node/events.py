@@ -1,12 +1,12 @@
-"""What nodes and members answered, as the deciders that asked take it. The token says who asked."""
+"""What a node sees and what others answered, as the deciders take it. A token says who asked."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
-from fleet.actors.messages.operator import Done, Hosted, MemberList, MemberStatus, OpReply
+from fleet.actors.messages.operator import DAMAGED, Done, Hosted, MemberList, MemberStatus, OpReply
 from fleet.actors.node.surroundings import Node
 from fleet.cluster import reconciliation as groups
-from fleet.cluster import unjoined
+from fleet.cluster import repairs, unjoined
 from fleet.cluster.healing import Seat, Seen
 from fleet.raft.ids import node_of
 
@@ -83,3 +83,26 @@ ANSWERS: dict[type, Callable[[Node, int, Any], groups.Answer]] = {
     MemberList: _members,
     Done: _done,
 }
+
+
+# -- members of this node --------------------------------------------------------------------------
+
+
+def damaged_members(node: Node) -> repairs.Round:
+    return repairs.Round(
+        tuple(
+            repairs.Damaged(number, one.spec.name, one.member)
+            for number, one in node.hosted_members.by_number.items()
+            if one.ill == DAMAGED and one.address is None and not one.is_dropped
+        )
+    )
+
+
+def waiting_members(node: Node) -> unjoined.Round:
+    by_number = node.hosted_members.by_number
+    running = tuple(
+        unjoined.Waiting(number, one.started_at)
+        for number, one in by_number.items()
+        if one.address is not None and not one.is_dropped and one.spec.founded is None
+    )
+    return unjoined.Round(frozenset(by_number), running)

@@ -1,0 +1,133 @@
+"""Hellos: which nodes there are and where; who runs an older copy of a directory, or a second one."""
+
+from collections.abc import Mapping
+
+from thespian.actors import ActorAddress
+
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.messages.local import Routes
+from fleet.actors.messages.peer import Clone, Hello, OlderCopy
+from fleet.actors.messages.values import NodeInfo
+from fleet.actors.messages.well_known import MANAGER
+from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND
+from fleet.actors.node.surroundings import Node
+from fleet.actors.runtime.actor import log
+from fleet.cluster import reconciliation
+from fleet.cluster.state import NodeRecord
+from fleet.errors import DirectoryInUse
+from fleet.interfaces import PutMeta
+from fleet.raft.ids import Millis, NodeName
+
+NODES_KEY = "nodes"
+CLONE_MS: Millis = 60_000
+"""For so long a directory that ran twice is reported, and its second process is told at once."""
+
+
+class Greetings:
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.clones: dict[NodeName, tuple[str, Millis]] = {}
+        """Where the second process of a node's directory was, and when it was told."""
+
+    def say_to_everyone(self) -> None:
+        """Nodes that were met, nodes that were heard of, and addresses that are neither."""
+        node = self.node
+        for info in node.nodes.infos.values():
+            is_met = info.name in node.nodes.managers
+            if is_met and (node.is_reachable(info.name) or not info.address):
+                node.say_hello(node.nodes.managers[info.name], answer=False)
+            elif info.address:  # its process may be another by now, which nobody told of this one
+                node.say_hello(remote_address(info.address, MANAGER), answer=True)
+        for manager in node.start.peers:
+            if manager not in node.nodes.managers.values() and manager != node.myAddress:
+                node.say_hello(manager, answer=True)
+        known = {info.address for info in node.nodes.everyone()}
+        for address in (*node.start.join, *node.start.seeds):
+            if address not in known:
+                node.say_hello(remote_address(address, MANAGER), answer=True)
+
+    def on_hello(self, m: Hello) -> None:
+        node = self.node
+        node = self.node
+        nodes = node.nodes
+        if m.me.name == nodes.me.name:
+            node.admission.meet_namesake(m)
+            return
+        if m.cluster and not node.cluster.requests.admits(m.me.address or m.me.name, m.cluster):
+            if m.answer:  # so that it is told, too
+                node.say_hello(m.manager, answer=False)
+            node.admission.on_foreign()
+            return
+        if not self._is_sound(m):
+            return
+        if node.admission.is_taken(m):
+            node.say_hello(m.manager, answer=False)  # it looks for the other one, of which this tells it
+            return
+        node.admission.look_for_namesake(m)
+        news = [info for info in m.known if nodes.learn(info)]
+        is_new = nodes.meet(m.me, m.manager, m.registry, node.now())
+        node.send(node.registry, Routes({m.me.name: m.registry}))
+        if is_new or news:
+            log.info("node=%s knows %s", nodes.me.name, sorted(nodes.infos))
+            self._remember()
+            node.reconcile(reconciliation.AnyChanged())
+            node.cluster.on_change()
+        for info in news:
+            if info.name not in nodes.managers and info.address:
+                node.say_hello(remote_address(info.address, MANAGER), answer=True)
+        if m.answer:
+            node.say_hello(m.manager, answer=False, answers=m.me.started_ms)
+        if m.answers == nodes.me.started_ms:
+            node.held.on_answer(m.me)
+
+    def _is_sound(self, m: Hello) -> bool:
+        """Whether it may be met; an older copy of a disk, or the second process of one, is told (S83)."""
+        node = self.node
+        nodes, me = node.nodes, m.me
+        judgement, known = nodes.judge(me, node.now()), nodes.infos.get(me.name)
+        _, told_at = self.clones.get(me.name, ("", -CLONE_MS))
+        if known is not None and known.address != me.address and node.now() - told_at < CLONE_MS:
+            if node.is_reachable(me.name) and known.incarnation == me.incarnation:
+                judgement = SECOND if me.boot > known.boot else judgement
+        if judgement == OLDER:
+            log.error("node %s at %s runs an older copy of its directory", me.name, me.address)
+            remembered = nodes.remembered_boot(me)
+            node.send(m.manager, OlderCopy(me.incarnation, me.boot, remembered, nodes.me.name))
+        elif judgement == SECOND:
+            self._tell_clone(me, m.manager, nodes.infos[me.name].address)
+        elif judgement == ELDER:
+            self._tell_clone(nodes.infos[me.name], nodes.managers[me.name], me.address)
+            nodes.meet(me, m.manager, m.registry, node.now())
+        return judgement == SOUND
+
+    def _tell_clone(self, second: NodeInfo, manager: ActorAddress, first: str) -> None:
+        node = self.node
+        if second.name not in self.clones:
+            what = "the directory of node %s runs at %s, and at %s too"
+            log.error(what, second.name, first, second.address)
+        self.clones[second.name] = (second.address, node.now())
+        node.send(manager, Clone(second.started_ms, first, node.nodes.me.name))
+
+    def on_clone(self, m: Clone) -> None:
+        """Two processes of one directory would each keep the promises of the other not: the second ends."""
+        node = self.node
+        me = node.nodes.me
+        if m.started_ms == me.started_ms:
+            node.end(DirectoryInUse(f"its directory runs at {m.address} already, says node {m.witness}"))
+
+    def on_cluster_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None:
+        """The cluster's state names its nodes: meet those that are not known, forget those that left."""
+        node = self.node
+        for record in records.values():
+            if record.name not in node.nodes.infos and record.name != node.start.name and record.address:
+                node.say_hello(remote_address(record.address, MANAGER), answer=True)
+        if node.nodes.watch(records, node.now()):
+            self._remember()
+
+    def _remember(self) -> None:
+        node = self.node
+        node.carry_out(PutMeta(NODES_KEY, node.nodes.to_bytes()))
+
+    def recent_clones(self) -> dict[NodeName, str]:
+        now = self.node.now()
+        return {name: where for name, (where, told_at) in self.clones.items() if now - told_at < CLONE_MS}

@@ -1,0 +1,142 @@
+"""What operators, clients and leaders of groups ask of a node."""
+
+from functools import partial
+from typing import Any
+
+from thespian.actors import (
+    ActorAddress,
+)
+
+from fleet.actors.client.cluster_pin import wrong_cluster
+from fleet.actors.messages.operator import (
+    AwaitMembers,
+    CheckClass,
+    ClusterSeen,
+    Done,
+    GetCluster,
+    Hosted,
+    HostMember,
+    ListMembers,
+    ListNodes,
+    MemberList,
+    NodeRequest,
+    Nodes,
+    OpReply,
+    OpValue,
+)
+from fleet.actors.node.hosted_member import Created, HostedMember
+from fleet.actors.node.hosted_members import WAITING_MAX
+from fleet.actors.node.surroundings import Node
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.errors import (
+    BadArguments,
+    CleanupOngoing,
+    DataClassUnavailable,
+    FleetError,
+    NoSuchGroup,
+    Unavailable,
+)
+from fleet.objects.executor import ObjectExecutor
+from fleet.objects.payload import ErrorRecord, class_name, decode_class
+from fleet.raft.ids import Millis
+
+REACHABLE_MS: Millis = 3000
+"""Whoever said nothing for so long is said to be unreachable."""
+
+
+class OperatorRequests:
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def on_request(self, m: NodeRequest, sender: ActorAddress) -> None:
+        node = self.node
+        own = node.cluster.cluster_uid()
+        try:
+            if m.cluster and own and m.cluster != own and type(m.op) is not ListNodes:
+                raise wrong_cluster(node.start.address or node.start.name, own, m.cluster)
+            if isinstance(m.op, AwaitMembers):
+                node.arrivals.take(m, m.op, m.reply_to or sender)
+                return
+            if isinstance(m.op, HostMember):
+                self._host_member(m.op, partial(self._tell_hosted, m.token, m.reply_to or sender))
+                return
+            reply = OpReply(m.token, self._answer(m.op), cluster=own)
+        except FleetError as error:
+            reply = OpReply(m.token, None, ErrorRecord.of(error), cluster=own)
+        node.send(m.reply_to or sender, reply)
+
+    def _answer(self, op: Any) -> OpValue:
+        node = self.node
+        match op:
+            case ListNodes():
+                return Nodes(node.nodes.everyone())
+            case ListMembers():
+                return MemberList(node.nodes.me, node.hosted_members.infos())
+            case GetCluster():
+                return self._cluster_seen()
+            case CheckClass(data_class):
+                check_class(data_class)
+                return Done(0)
+        raise BadArguments(f"a node manager does not know {type(op).__name__}")
+
+    def _cluster_seen(self) -> ClusterSeen:
+        node = self.node
+        view, now = node.view, node.now()
+        silent = {name: node.nodes.silent_ms(name, now) for name in view.nodes if name != node.start.name}
+        unreachable = {name: silence for name, silence in silent.items() if silence >= REACHABLE_MS}
+        clones = node.greetings.recent_clones()
+        return ClusterSeen(node.nodes.me, view.whole() if view.rev else None, unreachable, clones)
+
+    def _tell_hosted(
+        self, token: int, reply_to: ActorAddress, hosted: HostedMember | None, error: FleetError | None
+    ) -> None:
+        node = self.node
+        value = Hosted(hosted.member) if hosted is not None else None
+        record = ErrorRecord.of(error) if error is not None else None
+        node.send(reply_to, OpReply(token, value, record, cluster=node.cluster.cluster_uid()))
+
+    def _host_member(self, m: HostMember, done: Created) -> None:
+        """The one that is here, unless the group has let go of it already; a new one when it is durable."""
+        node = self.node
+        spec = m.spec
+        hosted, coming = node.hosted_members.by_name.get(spec.name), node.hosted_members.coming.get(spec.name)
+        where = {"group": spec.name, "node": node.start.name}
+        facts = node.cluster.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
+        if node.is_renewing:
+            raise Unavailable("its directory is an older copy, and it just begins anew", **where)
+        if coming is not None:
+            if coming.spec.uid != spec.uid or len(coming.waiting) >= WAITING_MAX:
+                raise CleanupOngoing("a member is just being created", **where)
+            coming.waiting.append(done)
+            return
+        is_foreign = hosted is not None and spec.cluster != hosted.spec.cluster
+        if hosted is not None and is_foreign and spec.name != CLUSTER_GROUP:
+            raise wrong_cluster(node.start.address or node.start.name, hosted.spec.cluster, spec.cluster)
+        if hosted is not None and hosted.spec.uid != spec.uid:
+            if spec.uid < hosted.spec.uid:
+                raise NoSuchGroup("that group was removed, and another one has its name", group=spec.name)
+        if hosted is not None and (hosted.spec.uid != spec.uid or hosted.member in m.removed):
+            node.hosted_members.drop(hosted)
+            hosted = None
+        if hosted is not None and hosted.ill:
+            raise CleanupOngoing("a former member is to be removed", **where)
+        if hosted is not None:
+            done(hosted, None)
+            return
+        if any(
+            one.is_dropped and one.spec.name == spec.name for one in node.hosted_members.by_number.values()
+        ):
+            raise CleanupOngoing("a former member is just leaving", **where)
+        check_class(spec.data_class)
+        node.hosted_members.create([spec], done, facts)
+
+
+def check_class(data_class: bytes) -> None:
+    """Whether a member of it could start here. The class is the user's: anything may come of it."""
+    try:
+        ObjectExecutor(decode_class(data_class)).dump()
+    except FleetError:
+        raise
+    except Exception as error:
+        what = f"a new object cannot be made: {type(error).__name__}: {error}"
+        raise DataClassUnavailable(what, data_class=class_name(data_class)) from error
