@@ -272,8 +272,12 @@ class CoreState:
         self.installing = None
 
     def finish_save(self) -> None:
-        """Hand this member's own snapshot to the store, aside from the writes: no promise depends on it."""
-        if self.saving is None:
+        """Hand this member's own snapshot to the store, aside from the writes: no promise depends on it.
+
+        Not before the entries that it stands for are durable: after a crash it would precede the entries
+        that these have replaced.
+        """
+        if self.saving is None or self.log.durable < self.saving[0].index:
             return
         (meta, data), self.saving = self.saving, None
         config = self.config

@@ -189,6 +189,21 @@ def test_s74_entries_are_written_while_a_snapshot_is() -> None:
     assert snapshot_of(core).index == at
 
 
+def test_a_snapshot_is_not_stored_before_the_entries_that_it_stands_for() -> None:
+    """Seed 300098: it reached the disk, the entry 3 that replaced another one did not, and the member began
+    again with the snapshot of the one and the entries that had followed the other."""
+    core = follower(term=3, terms=[1, 1, 2, 2, 2], config=GroupConfig(snapshot_floor_bytes=1, log_tail=0))
+    settle(core)
+    append(core, (2, 1), entries(3, first=3), commit=3)
+    (index,) = [ready.take_snapshot for ready in take(core) if ready.take_snapshot]
+    assert index == 3
+    core.step(core.now, SnapshotTaken(index, DATA))
+    assert [ready.save for ready in take(core) if ready.save] == []
+    core.step(core.now, Persisted(core.seq))
+    (save,) = [ready.save for ready in take(core) if ready.save]
+    assert save.meta.index == index and save.meta.term == 3
+
+
 def test_s74_members_do_not_take_their_snapshots_at_the_same_moment() -> None:
     took = set()
     config = GroupConfig(snapshot_floor_bytes=3000, snapshot_factor=1)
