@@ -94,7 +94,7 @@ def tell(node: Node, effect: groups.Tell) -> None:
 # -- members that no leader has added --------------------------------------------------------------
 
 
-def ask_last(node: Node, effect: unjoined.AskLast) -> None:
+def ask_how_it_is(node: Node, effect: unjoined.AskStatus) -> None:
     _ask_member(node, effect.token, effect.number, GetStatus())
 
 
@@ -103,7 +103,7 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
     if hosted is None:
         return
     spec, member = hosted.spec, hosted.member
-    log.info("group=%s %s was never added: it asks to be", spec.name, member)
+    log.info("group=%s %s hears of no leader: it asks to be added", spec.name, member)
 
     def finish(value: OpValue | None, error: FleetError | None) -> None:
         if error is not None:
@@ -203,7 +203,7 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     groups.NoteConfig: note_config,
     groups.WakeIn: look_in,
     groups.Tell: tell,
-    unjoined.AskLast: ask_last,
+    unjoined.AskStatus: ask_how_it_is,
     unjoined.AskToJoin: ask_to_join,
     repairs.AskForRemoval: ask_for_removal,
     repairs.DropDamaged: drop_damaged,

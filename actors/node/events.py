@@ -36,7 +36,7 @@ def to_reconciliation(node: Node, reply: OpReply) -> groups.Answer:
 def to_unjoined_members(node: Node, reply: OpReply) -> unjoined.StatusTold | None:
     """None: it was not answered, and is asked again in the next round."""
     if isinstance(reply.value, MemberStatus):
-        return unjoined.StatusTold(reply.token, reply.value.last_index)
+        return unjoined.StatusTold(reply.token, reply.value.last_index, reply.value.leader is not None)
     return None
 
 
