@@ -360,7 +360,7 @@ class UnknownName(FleetError):
     """A host name that cannot be resolved now."""
 
     retry = True
-    hint = "check the name server, or --advertise this node's host:port as it stands in the list of seeds"
+    hint = "check the name server, or --advertise this node's host:port as it stands in the list of founders"
 
 
 class ConfigError(FleetError, ValueError):

@@ -54,8 +54,8 @@ class Node:
         join: addresses of nodes of a cluster; one that answers is enough, and none is needed after the
             first start.
         found: True: found a cluster, alone; the directory must be empty. False: never. None: found one if
-            the directory is empty and neither `join` nor `seeds` names another node.
-        seeds: addresses of the nodes that found a cluster together, the same list on each of them.
+            the directory is empty and neither `join` nor `founders` names another node.
+        founders: addresses of the nodes that found a cluster together, the same list on each of them.
         zone: its failure domain; replicas are spread over zones.
         weight: its share of members, relative to other nodes; 0 for none.
         active: False: belong to the cluster, but host no groups until activated.
@@ -68,7 +68,7 @@ class Node:
         ConfigError: an invalid setting (here or from `start`).
         DirectoryInUse, WrongDirectory, NodeDamaged: from `start`, about the data directory; nothing was
             changed.
-        UnknownName: from `start`: a host name in `listen` or `seeds` cannot be resolved.
+        UnknownName: from `start`: a host name in `listen` or `founders` cannot be resolved.
         OSError: from `start`: it cannot listen, or cannot start a thread.
     """
 
@@ -80,7 +80,7 @@ class Node:
         *,
         advertise: str | None = None,
         join: Sequence[str] = (),
-        seeds: Sequence[str] = (),
+        founders: Sequence[str] = (),
         found: bool | None = None,
         zone: str = "default",
         weight: float = 1.0,
@@ -93,18 +93,18 @@ class Node:
         clock: Clock | None = None,
     ) -> None:
         check_name(name)
-        if isinstance(join, str) or isinstance(seeds, str):
-            raise ConfigError(f"join and seeds are lists of host:port, not a text: {join or seeds!r}")
+        if isinstance(join, str) or isinstance(founders, str):
+            raise ConfigError(f"join and founders are lists of host:port, not a text: {join or founders!r}")
         if data_dir == "":
             raise ConfigError("data_dir is empty: leave it out for fleet-NAME, or name a directory")
-        for address in (listen, *join, *seeds):
+        for address in (listen, *join, *founders):
             split_endpoint(address)
-        if join and seeds:
-            raise ConfigError("a node joins a cluster or founds one with its seeds: join or seeds, not both")
-        if found and (join or seeds):
-            raise ConfigError("found is for a node that founds alone, without join and without seeds")
-        if seeds:
-            check_seeds(seeds, seeds[0])  # a node that is none of them joins what they found
+        if join and founders:
+            raise ConfigError("a node joins a cluster or is one of its founders: join or founders, not both")
+        if found and (join or founders):
+            raise ConfigError("found is for a node that founds alone, without join and without founders")
+        if founders:
+            check_seeds(founders, founders[0])  # a node that is none of them joins what they found
         if not 0 <= weight < float("inf"):
             raise ConfigError(f"weight must be 0 or more, not {weight}")
         if not purge_after >= 1:
@@ -114,7 +114,7 @@ class Node:
         self.data_dir = data_dir if data_dir is not None else f"fleet-{name}"
         self.advertise = advertise
         self.join = tuple(join)
-        self.seeds = tuple(seeds)
+        self.founders = tuple(founders)
         self.found = found
         self.weight = weight
         self.active = active
@@ -143,7 +143,7 @@ class Node:
             self._check_founding(is_empty=True)
         self._system = start_system(
             listen=self.listen,
-            advertise=self.advertise or self._name_among_seeds(),
+            advertise=self.advertise or self._name_among_founders(),
             cluster=self.cluster,
             secret=self.secret,
             insecure=self.insecure,
@@ -155,13 +155,13 @@ class Node:
             raise
         return self
 
-    def _name_among_seeds(self) -> str | None:
-        """This node's address as the list of seeds has it: seeds know each other by that."""
+    def _name_among_founders(self) -> str | None:
+        """This node's address as the list of founders has it: founders know each other by that."""
         try:
-            return own_name(self.listen, self.seeds)
+            return own_name(self.listen, self.founders)
         except OSError as error:
-            what = f"cannot tell which of the seeds this node is, since a name cannot be resolved: {error}"
-            raise UnknownName(what, listen=self.listen, seeds=", ".join(self.seeds)) from None
+            what = f"cannot tell which of the founders this node is, since a name cannot be resolved: {error}"
+            raise UnknownName(what, listen=self.listen, founders=", ".join(self.founders)) from None
 
     def _check_founding(self, is_empty: bool) -> None:
         """The command that founded a cluster must not found another when its directory was emptied."""
@@ -169,10 +169,10 @@ class Node:
             raise ConfigError(
                 f"{self.data_dir} belongs to a cluster already: start this node without --found (found=True)"
             )
-        if self.found is False and is_empty and not (self.join or self.seeds):
+        if self.found is False and is_empty and not (self.join or self.founders):
             raise ConfigError(
                 f"{self.data_dir} is empty, and no other node is named: --join host:port of a node of the "
-                "cluster, or --seed host:port of each founder, or --found for a cluster of one node"
+                "cluster, or --founder host:port of each founder, or --found for a cluster of one node"
             )
 
     def _begin(self) -> None:
@@ -194,7 +194,7 @@ class Node:
             clock=self.clock,
             seed=secrets.randbits(32),
             join=self.join,
-            seeds=self.seeds,
+            founders=self.founders,
             on_end=self._on_end,
             on_left=self._on_left,
             may_found=self.found is not False,

@@ -20,8 +20,8 @@ class StartNode(Struct, frozen=True):
     clock: Clock
     seed: int
     join: tuple[str, ...]
-    """Addresses of nodes of the cluster. None, and no seeds, and an empty disk: found one."""
-    seeds: tuple[str, ...]
+    """Addresses of nodes of the cluster. None, and no founders, and an empty disk: found one."""
+    founders: tuple[str, ...]
     """Addresses of the nodes that found a cluster together, the same on each."""
     active: bool
     """Whether to host members once it has joined."""
@@ -38,7 +38,7 @@ class StartNode(Struct, frozen=True):
     on_left: Callable[[], None] | None = None
     """Told, in the loop, that the node was drained and has left its cluster."""
     may_found: bool = True
-    """Whether a node with an empty disk, no `join` and no `seeds` founds a cluster by itself."""
+    """Whether a node with an empty disk, no `join` and no `founders` founds a cluster by itself."""
     fork_above_bytes: int = 0
     """States bigger than this are encoded in a forked child; 0: never."""
     fork: Fork = ForkedDump

@@ -37,7 +37,7 @@ class Admission:
     def _told(self) -> list[str]:
         """Addresses that this node was started with, but its own."""
         start = self.manager.start
-        return [address for address in (*start.join, *start.seeds) if address != start.address]
+        return [address for address in (*start.join, *start.founders) if address != start.address]
 
     def _needed(self) -> list[str]:
         """Where somebody has to answer: at one that is known, or was named to a node that knows nobody."""

@@ -74,7 +74,7 @@ class ClusterMembership:
         )
         self.requests = Router(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
         self.requests.learn(start.address or start.name, manager.registry)
-        for address in (*start.join, *start.seeds):
+        for address in (*start.join, *start.founders):
             self.requests.learn(address)
         pinned = manager.store.get_meta(CLUSTER_KEY)
         if pinned is not None:
@@ -85,7 +85,7 @@ class ClusterMembership:
         manager, start = self.manager, self.manager.start
         # Whoever knows other nodes was in a cluster and left it: it joins again, it does not found another.
         is_empty = self.own() is None and not manager.nodes.infos
-        if is_empty and start.may_found and not (start.join or start.seeds or start.peers):
+        if is_empty and start.may_found and not (start.join or start.founders or start.peers):
             self.found([(start.name, manager.store.identity.incarnation, start.address)])
 
     def own(self) -> HostedMember | None:

@@ -1,4 +1,4 @@
-"""The founding of a cluster by its seeds, driven: `fleet.cluster.founding` on this node's disk and links."""
+"""The founding of a cluster, driven: `fleet.cluster.founding` on this node's disk and links."""
 
 import random
 from functools import partial
@@ -32,7 +32,7 @@ register(*MESSAGES)
 
 
 class Seeding:
-    """Nothing on a node that is no seed, except that it tells seeds of the cluster it belongs to."""
+    """Nothing on a node that is no founder, except that it tells founders of the cluster it belongs to."""
 
     def __init__(self, manager: Node) -> None:
         self.manager = manager
@@ -46,7 +46,7 @@ class Seeding:
 
     def begin(self) -> None:
         manager, start = self.manager, self.manager.start
-        if start.address not in start.seeds:
+        if start.address not in start.founders:
             return
         data = manager.store.get_meta(FOUNDING_KEY)
         if data is None and manager.cluster.cluster_uid():
@@ -54,7 +54,7 @@ class Seeding:
         me = Founder(start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight)
         record = from_bytes(data) if data is not None else None
         self.founding = Founding(
-            me, start.seeds, manager.now(), random.Random(start.seed), record, grace_ms=GRACE_MS
+            me, start.founders, manager.now(), random.Random(start.seed), record, grace_ms=GRACE_MS
         )
         self._carry_out()
 

@@ -42,7 +42,7 @@ class Greetings:
             if manager not in node.nodes.managers.values() and manager != node.myAddress:
                 node.say_hello(manager, answer=True)
         known = {info.address for info in node.nodes.everyone()}
-        for address in (*node.start.join, *node.start.seeds):
+        for address in (*node.start.join, *node.start.founders):
             if address not in known:
                 node.say_hello(remote_address(address, MANAGER), answer=True)
 

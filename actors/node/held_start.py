@@ -12,8 +12,8 @@ HELD_MS: Millis = 300
 class HeldStart:
     """Whether this directory is an older copy, only others know (S83). So the members that a start finds in
     it run, and vote and acknowledge, only when every node that this one knows (by its disk, its --join, its
-    seeds) has answered the first hello of this process, or after HELD_MS. Whoever remembers a later start of
-    the directory answers that it is an older copy instead, and then none of them runs.
+    founders) has answered the first hello of this process, or after HELD_MS. Whoever remembers a later start
+    of the directory answers that it is an older copy instead, and then none of them runs.
 
     So an older copy votes for nothing as long as one node that remembers the later start is known to the
     copy, runs, and answers within HELD_MS. It may vote where all of those are down, cut off, slower than

@@ -150,7 +150,7 @@ class NodeManager(GuardedActor):
             self.send(self.disk, StartDisk(m.writer))
         self.notifyOnSystemRegistrationChanges(True)
         self.cluster.begin()
-        self.held.begin(self.nodes.infos, (*m.join, *m.seeds))
+        self.held.begin(self.nodes.infos, (*m.join, *m.founders))
         self.hosted_members.load()
         self.cluster.found_alone()
         self.seeding.begin()

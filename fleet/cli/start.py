@@ -23,14 +23,15 @@ EPILOG = """
 Examples, three nodes on one host (each in its own terminal):
 
 \b
-  SEEDS="--seed 127.0.0.1:7401 --seed 127.0.0.1:7402 --seed 127.0.0.1:7403"
-  fleet start --name n1 --listen 127.0.0.1:7401 $SEEDS
-  fleet start --name n2 --listen 127.0.0.1:7402 $SEEDS
-  fleet start --name n3 --listen 127.0.0.1:7403 $SEEDS
+  FOUNDERS="--founder 127.0.0.1:7401 --founder 127.0.0.1:7402 --founder 127.0.0.1:7403"
+  fleet start --name n1 --listen 127.0.0.1:7401 $FOUNDERS
+  fleet start --name n2 --listen 127.0.0.1:7402 $FOUNDERS
+  fleet start --name n3 --listen 127.0.0.1:7403 $FOUNDERS
 
-The founders of a cluster all get the same --seed addresses, an odd number, their own among them: they found
-exactly one together, in whatever order they start. Every later node gets --join and an address or two of the
-cluster. A cluster of one node is founded with --found, once; what starts that node again has no --found.
+The founders of a cluster all get the same --founder addresses, an odd number, their own among them: they
+found exactly one together, in whatever order they start. Every later node gets --join and an address or two
+of the cluster. A cluster of one node is founded with --found, once; what starts that node again has no
+--found.
 
 SIGTERM stops the node at once; its members stay where they are, for a fast restart. With --drain-on-term it
 leaves the cluster first; what is not done in time goes on when it is started again.
@@ -70,7 +71,7 @@ def node_options(function: Any) -> Any:
         _option("--advertise", help="host:port where others reach this node, if not --listen."),
         _option("--join", multiple=True, help="host:port of a node of the cluster; may be repeated."),
         _option("--found", is_flag=True, help="Found a cluster alone, in an empty directory; only once."),
-        _option("--seed", multiple=True, help="host:port of a founder, the same list on all; repeat it."),
+        _option("--founder", multiple=True, help="host:port of a founder, the same list on all; repeat it."),
         _option("--zone", default="default", show_default=True, help="What fails together with this node."),
         _option("--weight", type=float, default=1.0, show_default=True, help="Its share; 0: nothing."),
         _option("--inactive", is_flag=True, help="Host no groups until `fleet node activate`."),
@@ -103,7 +104,7 @@ def run_node(
     name: str | None,
     listen: str,
     data_dir: str | None,
-    seed: tuple[str, ...],
+    founder: tuple[str, ...],
     inactive: bool,
     drain_on_term: float,
     until_eof: bool,
@@ -127,7 +128,7 @@ def run_node(
         except RuntimeError as error:
             _fail(FAILED, f"cannot start: {error} - raise the limits of this process, see ulimit -a")
     try:
-        one = Node(name, listen, data_dir, seeds=seed, active=not inactive, **options)
+        one = Node(name, listen, data_dir, founders=founder, active=not inactive, **options)
         try:
             one.start()
         except OSError as error:

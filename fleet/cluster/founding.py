@@ -1,4 +1,5 @@
-"""How seeds found exactly one cluster: single-decree Paxos among the addresses that every host lists.
+"""How the listed founders found exactly one cluster: single-decree Paxos among the addresses that every host
+lists (`--founder`). An address of that list is called a seed here; founders are those that took part.
 
 What is decided is who the founders are: the seeds that took part, at least a majority of them. Each starts
 its member of the cluster group with that same initial membership, so once it is decided nobody waits for the
@@ -145,14 +146,14 @@ class Founding:
         """What an operator should know while the founding does not come to its end."""
         if self._is_over():
             return ()
-        found = [f"{seed} has another list of seeds" for seed in sorted(self._other_lists)]
+        found = [f"{seed} has another list of founders" for seed in sorted(self._other_lists)]
         addresses = {address for address, _ in self.record.disks}
         for seed in sorted(addresses - self._voters()):
             found.append(f"{seed} lost its disk, or its disk was copied: it has no vote in this founding")
         names = Counter(node.name for node in self._alive())
-        found.extend(f"two seeds are called {name!r}" for name, count in names.items() if count > 1)
+        found.extend(f"two founders are called {name!r}" for name, count in names.items() if count > 1)
         if len(self._alive()) < self._majority():
-            found.append(f"{len(self._alive())} of {len(self.seeds)} seeds answer; a majority must")
+            found.append(f"{len(self._alive())} of {len(self.seeds)} founders answer; a majority must")
         return tuple(found)
 
     # -- durability --------------------------------------------------------------------------------

@@ -192,18 +192,18 @@ def _digest(parts: list[Any]) -> str:
 def check_seeds(seeds: Sequence[str], address: str) -> None:
     twice = [seed for seed, count in Counter(seeds).items() if count > 1]
     if not seeds or not all(seeds):
-        raise ConfigError("seeds: list at least one address, none of them empty")
+        raise ConfigError("founders: list at least one address, none of them empty")
     if twice:
-        raise ConfigError(f"seeds: {twice[0]!r} is listed twice", seeds=", ".join(seeds))
+        raise ConfigError(f"founders: {twice[0]!r} is listed twice", founders=", ".join(seeds))
     if len(seeds) % 2 == 0:
         raise ConfigError(
-            f"seeds: {len(seeds)} of them bear no more failures than {len(seeds) - 1}: list an odd number",
-            seeds=", ".join(seeds),
+            f"founders: {len(seeds)} of them bear no more failures than {len(seeds) - 1}: list an odd number",
+            founders=", ".join(seeds),
         )
     if address not in seeds:
         raise ConfigError(
-            f"seeds: this node's own address {address!r} is not among them: write it as they do, or join",
-            seeds=", ".join(seeds),
+            f"founders: this node's own address {address!r} is not among them: write it as they do, or join",
+            founders=", ".join(seeds),
         )
 
 
@@ -222,8 +222,8 @@ def restored(record: Record | None, me: Founder, seeds: Sequence[str]) -> Record
         return fresh
     if not same:
         raise ConfigError(
-            "seeds, address or name changed while the founding was under way: change them back, or stop all"
-            " seeds and empty their directories",
+            "founders, address or name changed while the founding was under way: change them back, or stop"
+            " all founders and empty their directories",
             node=me.name,
         )
     return replace(record, me=me, disks=tuple(sorted({*record.disks, *fresh.disks})))

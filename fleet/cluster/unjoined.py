@@ -2,8 +2,8 @@
 changed its plan.
 
 Such a member asks its group to add it, and so does one that was added by an entry which its leader lost: it
-has a log, and no leader speaks to it. Then it is a member like any other, to be promoted or removed: it leaves
-on committed proof only, never because no message reached it.
+has a log, and no leader speaks to it. Then it is a member like any other, to be promoted or removed: it
+leaves on committed proof only, never because no message reached it.
 """
 
 from typing import Final, TypeAlias
@@ -15,8 +15,8 @@ from fleet.raft.ids import Index, Millis
 UNJOINED_MS: Final[Millis] = 5000
 """A member that is about to be added hears of its leader sooner."""
 LOOK_AGAIN_MS: Final[Millis] = 10_000
-"""How often a member that heard of its group is asked whether it still hears of a leader: the entry that added
-it may have been lost with the leader that sent it."""
+"""How often a member that heard of its group is asked whether it still hears of a leader: the entry that
+added it may have been lost with the leader that sent it."""
 
 
 class Waiting(Struct, frozen=True):
@@ -66,7 +66,7 @@ class UnjoinedMembers:
         self.joined: dict[int, Millis] = {}
         """Members that heard of their group, and when to ask them again."""
         self.leaderless: set[int] = set()
-        """Those of them that knew no leader when they were last asked: an election may have been under way."""
+        """Those that knew no leader when they were last asked: an election may have been under way."""
 
     def step(self, now: Millis, event: Event) -> list[Effect]:
         if isinstance(event, Round):

@@ -186,7 +186,7 @@ class FaultActions:
         say = f"its disk {node.disk.incarnation} is gone for good, with {members} members"
         self.world.trace(LIFE, node.name, say)
         node.replace_disk()
-        if not node.seeds:
+        if not node.founders:
             node.join = tuple(other.endpoint for other in self.world.nodes.values() if other is not node)
 
     # -- clocks ------------------------------------------------------------------------------------

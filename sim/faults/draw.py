@@ -252,7 +252,7 @@ class FaultInjector:
                 self._replace_disk(node)
             elif self._has_left(manager) and not self._is_known(node):
                 node.stop()
-                if not node.seeds:
+                if not node.founders:
                     node.join = tuple(o.endpoint for o in self.world.nodes.values() if o is not node)
             elif node.has_left and self._is_known(node):
                 self.actions.command("set_state", node.name, ACTIVE)

@@ -67,14 +67,14 @@ class Episode:
     def _add_nodes(self, count: int) -> None:
         """Some clusters are founded by one node, others by all at once."""
         world, rng = self.world, self.rng
-        by_seeds = rng.random() < 0.4
+        by_founders = rng.random() < 0.4
         for number in range(1, count + 1):
             world.add_node(f"n{number}", f"z{number % rng.choice([1, 2, 3])}")
         endpoints = tuple(node.endpoint for node in world.nodes.values())
-        seeds = endpoints[: count - (count + 1) % 2]
+        founders = endpoints[: count - (count + 1) % 2]
         for node in world.nodes.values():
-            if by_seeds and node.endpoint in seeds:
-                node.seeds = seeds
+            if by_founders and node.endpoint in founders:
+                node.founders = founders
             elif node.endpoint != endpoints[0]:
                 node.join = endpoints[:1]
 

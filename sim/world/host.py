@@ -20,14 +20,14 @@ RESTART_US = 1_000_000
 
 
 class SimNode(SimHost):
-    """`join` and `seeds` as in StartNode: endpoints of others."""
+    """`join` and `founders` as in StartNode: endpoints of others."""
 
     def __init__(self, world: Environment, name: str, zone: str, rate: int = 1000) -> None:
         super().__init__(world, name, rate)
         self.zone = zone
         self.endpoint = f"{name}:7400"
         self.join: tuple[str, ...] = ()
-        self.seeds: tuple[str, ...] = ()
+        self.founders: tuple[str, ...] = ()
         self.active = True
         self.weight = 1.0
         self.purge_after_ms = 600_000
@@ -84,7 +84,7 @@ class SimNode(SimHost):
             clock=self.clock,
             seed=rng.getrandbits(32),
             join=self.join,
-            seeds=self.seeds,
+            founders=self.founders,
             active=self.active,
             weight=self.weight,
             purge_after_ms=self.purge_after_ms,

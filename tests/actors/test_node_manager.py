@@ -83,10 +83,10 @@ class NodeBench(Bench):
         self.store = store or TestStore()
         self.manager = self.create(NodeManager, name="node")
 
-    def start(self, seeds: tuple[str, ...] = (), **how: Any) -> None:
-        self.ask(self.manager, replace(self.settings(seeds), **how))
+    def start(self, founders: tuple[str, ...] = (), **how: Any) -> None:
+        self.ask(self.manager, replace(self.settings(founders), **how))
 
-    def settings(self, seeds: tuple[str, ...] = ()) -> StartNode:
+    def settings(self, founders: tuple[str, ...] = ()) -> StartNode:
         return StartNode(
             name=N1,
             address=self.kernel.endpoint,
@@ -95,7 +95,7 @@ class NodeBench(Bench):
             clock=BenchClock(self),
             seed=1,
             join=(),
-            seeds=seeds,
+            founders=founders,
             active=True,
             weight=1.0,
             purge_after_ms=0,
@@ -188,7 +188,7 @@ def test_a_node_whose_own_record_rotted_does_nothing_but_say_so(
     """Without its record of other nodes it might found a second cluster."""
     bench = NodeBench()
     spoil(bench.store)
-    bench.start(seeds=(bench.kernel.endpoint, "there:2", "there:3"))
+    bench.start(founders=(bench.kernel.endpoint, "there:2", "there:3"))
     for op in (ListMembers(), ListNodes()):
         error = bench.request(op).error
         assert error is not None and error.kind == "NodeDamaged"

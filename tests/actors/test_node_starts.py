@@ -47,9 +47,9 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 def test_s79_founders_that_are_listed_by_name_found_their_cluster(nodes: Nodes, listen: str) -> None:
     """A node that listened at localhost was not the localhost of the list, and nobody founded."""
     ports = free_ports(3)
-    seeds = [f"localhost:{port}" for port in ports]
+    founders = [f"localhost:{port}" for port in ports]
     started = [
-        nodes.start(f"n{number}", f"{listen}:{port}", seeds=seeds) for number, port in enumerate(ports)
+        nodes.start(f"n{number}", f"{listen}:{port}", founders=founders) for number, port in enumerate(ports)
     ]
     eventually(lambda: nodes.names(started[2]) == ["n0", "n1", "n2"])
 
@@ -66,8 +66,8 @@ def test_s79_a_list_of_founders_with_an_unknown_name_says_so_at_once(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     (port,) = free_ports(1)
-    with pytest.raises(UnknownName, match="which of the seeds.*Temporary failure.*--advertise"):
-        nodes.start("n1", f"127.0.0.1:{port}", seeds=[f"host.test:{port}"])
+    with pytest.raises(UnknownName, match="which of the founders.*Temporary failure.*--advertise"):
+        nodes.start("n1", f"127.0.0.1:{port}", founders=[f"host.test:{port}"])
 
 
 @pytest.mark.parametrize("which", ["fleet-loop", "fleet-writer"])

@@ -37,7 +37,7 @@ def test_a_cluster_of_one_is_founded_once_and_only_when_asked_for(tmp_path: Path
     command = ("start", "--name", "n1", *ANY_PORT)
     refused = run(tmp_path, *command)
     assert refused.returncode == 2
-    assert all(f"--{way}" in refused.stderr for way in ("join", "seed", "found"))
+    assert all(f"--{way}" in refused.stderr for way in ("join", "founder", "found"))
     assert not (tmp_path / "fleet-n1").exists()
     with started(tmp_path, *command, "--found") as node:
         read_until(node, "serves at")

@@ -196,9 +196,9 @@ def test_seeds_found_one_cluster_together(tmp_path: Path) -> None:
     with one.stack:
         names = ("n1", "n2", "n3")
         one.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(names, free_ports(3))}
-        seeds = [f"--seed={address}" for address in one.addresses.values()]
+        founders = [f"--founder={address}" for address in one.addresses.values()]
         for name in names:
-            one.begin(name, *seeds, "--purge-after", "90s")
+            one.begin(name, *founders, "--purge-after", "90s")
         as_told = {"zones": 3, "purge_after_ms": 90_000}
         status = one.until_json("status", holds=lambda s: as_told.items() <= s.items())
         assert state_of(status["nodes"]) == dict.fromkeys(names, "active")
@@ -210,8 +210,8 @@ def test_a_start_that_cannot_be(tmp_path: Path) -> None:
         return Said(said.returncode, said.stdout, said.stderr)
 
     for options, says in (
-        (("--join", "127.0.0.1:1", "--seed", "127.0.0.1:2"), "not both"),
-        (("--seed", "127.0.0.1:1", "--seed", "127.0.0.1:1"), "twice"),
+        (("--join", "127.0.0.1:1", "--founder", "127.0.0.1:2"), "not both"),
+        (("--founder", "127.0.0.1:1", "--founder", "127.0.0.1:1"), "twice"),
         (("--weight", "-1"), "weight must be 0 or more"),
         (("--purge-after", "soon"), "'soon' is no duration"),
         (("--purge-after", "10ms"), "at least a second"),

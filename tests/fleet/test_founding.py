@@ -264,14 +264,14 @@ def test_two_seeds_of_one_name_do_not_found() -> None:
     bench.step(bench.said(B, Promise, ballot, None))
     bench.step(bench.said(twin, Promise, ballot, None))
     assert not any(isinstance(message, Accept) for _, message in bench.sent)
-    assert bench.part.problems() == ("two seeds are called 'b'",)
+    assert bench.part.problems() == ("two founders are called 'b'",)
 
 
 def test_a_seed_with_another_list_is_not_counted() -> None:
     bench = Bench(A)
     assert bench.step(Prepare(B, fingerprint(FIVE), (), OF_B)) == []
     assert bench.part.record.promised == NO_BALLOT
-    assert "b:1 has another list of seeds" in bench.part.problems()
+    assert "b:1 has another list of founders" in bench.part.problems()
 
 
 def test_a_vote_from_no_seed_is_no_vote() -> None:

@@ -128,7 +128,7 @@ def test_a_minority_founds_nothing() -> None:
     assert not world.decisions
     part = world.hosts["a:1"].part
     assert isinstance(part, Founding)
-    assert part.problems() == ("2 of 5 seeds answer; a majority must",)
+    assert part.problems() == ("2 of 5 founders answer; a majority must",)
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -106,7 +106,7 @@ class NodeFleet:
 
     def add(self, name: str, **settings: Any) -> FleetNode:
         """Not started yet; it joins through the nodes that are there."""
-        if "seeds" not in settings:
+        if "founders" not in settings:
             settings.setdefault("join", [node.address for node in self.nodes.values()])
         node = self.nodes[name] = FleetNode(name, self.home, self.secret_file, **settings)
         return node

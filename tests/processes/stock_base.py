@@ -135,7 +135,7 @@ class World:
                 clock=SystemClock(),
                 seed=seed,
                 join=(),
-                seeds=(),
+                founders=(),
                 active=True,
                 weight=1.0,
                 purge_after_ms=600_000,

@@ -11,9 +11,9 @@ from .fleet_nodes import FleetNode, NodeFleet, add_all, group_names
 
 def seeded(yard: NodeFleet, count: int, seeds: int) -> list[FleetNode]:
     """Nodes with the same seeds, none of them started."""
-    nodes = [yard.add(f"n{number:02}", seeds=[], zone=f"z{number % 3}") for number in range(count)]
+    nodes = [yard.add(f"n{number:02}", founders=[], zone=f"z{number % 3}") for number in range(count)]
     for node in nodes:
-        node.settings["seeds"] = [seed.address for seed in nodes[:seeds]]
+        node.settings["founders"] = [seed.address for seed in nodes[:seeds]]
     return nodes
 
 

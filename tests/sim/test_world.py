@@ -125,7 +125,7 @@ def test_a_rotten_snapshot_met_while_taking_a_change_back_is_no_bug(method: str,
 def test_a_founder_whose_disk_is_full_founds_when_there_is_room(by_seeds: bool) -> None:
     world = World(7)
     node = world.add_node("n1")
-    node.seeds = (node.endpoint,) if by_seeds else ()
+    node.founders = (node.endpoint,) if by_seeds else ()
     node.disk.is_full = True
     node.start()
     world.run(3 * S)

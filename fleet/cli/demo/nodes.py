@@ -117,7 +117,7 @@ class NodeProcess:
 class DemoNodes:
     """The nodes of one demo, by name. The secret is made for it and handed on in the environment.
 
-    The first ones, an odd number, are the seeds: they found the cluster together. The others join them.
+    The first ones, an odd number, are the founders: they found the cluster together. The others join them.
     """
 
     def __init__(self, directory: Path, zones: Sequence[str], purge_after: str = "10m") -> None:
@@ -136,7 +136,7 @@ class DemoNodes:
         }
         for zone, port in zip(zones, free_ports(len(zones)), strict=True):
             self._add(zone, port)
-        self.seeds = tuple(self.addresses[: len(zones) - (len(zones) + 1) % 2])
+        self.founders = tuple(self.addresses[: len(zones) - (len(zones) + 1) % 2])
 
     def _add(self, zone: str, port: int) -> NodeProcess:
         name = f"n{len(self.nodes) + 1}"
@@ -158,8 +158,8 @@ class DemoNodes:
 
     def begin(self, name: str) -> None:
         node = self.nodes[name]
-        role = "--seed" if node.address in self.seeds else "--join"
-        options = [f"{role}={address}" for address in self.seeds]
+        role = "--founder" if node.address in self.founders else "--join"
+        options = [f"{role}={address}" for address in self.founders]
         node.begin([*options, f"--purge-after={self.purge_after}"], self._environment)
 
     def all_serve(self) -> bool:

@@ -33,7 +33,7 @@ def founder_founds_again() -> Patches:
     def begin(self: ClusterMembership) -> None:
         true_begin(self)
         start = self.manager.start
-        if self.own() is None and not (start.join or start.seeds or start.peers):
+        if self.own() is None and not (start.join or start.founders or start.peers):
             self.found([(start.name, self.manager.store.identity.incarnation, start.address)])
 
     def again(self: ClusterMembership, founders: Any) -> None:
