@@ -137,6 +137,6 @@ def check_class(data_class: bytes) -> None:
         ObjectExecutor(decode_class(data_class)).dump()
     except FleetError:
         raise
-    except Exception as error:
+    except BaseException as error:
         what = f"a new object cannot be made: {type(error).__name__}: {error}"
         raise DataClassUnavailable(what, data_class=class_name(data_class)) from error

@@ -390,7 +390,7 @@ def _loaded_class(module: str, name: str, load: Callable[[], Any]) -> type:
         raise
     except WouldDeadlock as error:
         raise CallsAtImport(error.what, data_class=name, module=module) from error
-    except Exception as error:
+    except BaseException as error:  # a module that calls sys.exit() would end the actor that loads it (S70)
         raise DataClassUnavailable(
             f"{type(error).__name__}: {_message(error)}", data_class=name, module=module
         ) from error
