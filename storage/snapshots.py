@@ -30,9 +30,7 @@ def check_write(number: int, snapshot: SnapshotWrite) -> None:
         raise Damaged("the snapshot to be written does not match its description", group=group, place=place)
 
 
-def chunk_items(
-    number: int, generation: int, data: bytes, chunks: range
-) -> Iterator[tuple[bytes, bytes]]:
+def chunk_items(number: int, generation: int, data: bytes, chunks: range) -> Iterator[tuple[bytes, bytes]]:
     """Keys and records of some of the snapshot's chunks."""
     for chunk in chunks:
         key = chunk_key(number, generation, chunk)

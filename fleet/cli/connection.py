@@ -25,12 +25,15 @@ OPTIONS = (
         show_default=True,
         help="host:port,... of nodes; one that answers is enough.  [env: FLEET_CONNECT]",
     ),
-    click.option(
-        "--cluster", envvar="FLEET_CLUSTER", default="fleet", show_default=True, help="Cluster id."
-    ),
+    click.option("--cluster", envvar="FLEET_CLUSTER", default="fleet", show_default=True, help="Cluster id."),
     click.option("--secret-file", type=click.Path(dir_okay=False), help="Cluster secret, as on the nodes."),
-    click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
-                 help="Seconds a call may take."),  # fmt: skip
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=10.0,
+        show_default=True,
+        help="Seconds a call may take.",
+    ),  # fmt: skip
     JSON,
 )
 

@@ -1,6 +1,6 @@
 """What snapshots of a big state cost its callers: three node processes, one group. Run it from the checkout:
 
-    python tests/benchmarks/bench_snapshot.py [MIB]      128 MiB unless told otherwise
+python tests/benchmarks/bench_snapshot.py [MIB]      128 MiB unless told otherwise
 """
 
 import os

@@ -16,5 +16,9 @@ def test_the_linter_has_nothing_to_say() -> None:
     assert run("ruff", "check", "--quiet", "--no-cache") == ""
 
 
+def test_the_formatter_would_change_nothing() -> None:
+    assert run("ruff", "format", "--check", "--quiet", "--no-cache") == ""
+
+
 def test_the_types_hold(tmp_path: Path) -> None:
     assert run("mypy", f"--cache-dir={tmp_path}") == ""

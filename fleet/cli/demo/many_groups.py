@@ -179,9 +179,7 @@ class FleetStory(Stage):
 
     def _places(self) -> set[tuple[str, str]]:
         """(group, node) of every member."""
-        return {
-            (member.group, name) for name, node in self.survey().nodes.items() for member in node.hosted
-        }
+        return {(member.group, name) for name, node in self.survey().nodes.items() for member in node.hosted}
 
     # -- telling -----------------------------------------------------------------------------------
 

@@ -132,9 +132,17 @@ def screen(picture: Picture) -> Any:
 
     figures = Figures.of(picture)
     line = Text.assemble(
-        (f"{figures.rate:7.0f}", "bold cyan"), " increments/s   ",
-        "p50 ", (f"{figures.p50_ms:6.1f} ms", "cyan"), "   p99 ", (f"{figures.p99_ms:6.1f} ms", "cyan"), "\n",
-        "value ", (f"{picture.value:8d}", "bold"), "   acknowledged ", (f"{figures.acked:8d}", "bold"),
+        (f"{figures.rate:7.0f}", "bold cyan"),
+        " increments/s   ",
+        "p50 ",
+        (f"{figures.p50_ms:6.1f} ms", "cyan"),
+        "   p99 ",
+        (f"{figures.p99_ms:6.1f} ms", "cyan"),
+        "\n",
+        "value ",
+        (f"{picture.value:8d}", "bold"),
+        "   acknowledged ",
+        (f"{figures.acked:8d}", "bold"),
     )
     events = Text("\n".join(f"{at:6.2f} s  {text}" for at, text in picture.events[-EVENTS_MAX:]))
     return Panel(Group(nodes, line, Text(), events), title="fleet demo", expand=False, padding=(0, 1))
