@@ -24,6 +24,21 @@ def test_a_node_says_where_it_serves_and_ends_with_0_when_told_to(tmp_path: Path
     assert (tmp_path / "fleet-n1").is_dir()
 
 
+def test_s80_a_node_that_is_told_to_end_while_it_starts_ends_with_0_and_starts_again(tmp_path: Path) -> None:
+    """SIGTERM comes as soon as there is a directory, long before the node serves."""
+    with started(tmp_path, "start", "--name", "n1", *ALONE) as node:
+        eventually((tmp_path / "fleet-n1").exists, every_s=0.0005)
+        node.terminate()
+        assert node.wait(PATIENCE_S) == 0
+    again = ["start", "--name", "n1", *ANY_PORT]
+    with started(tmp_path, *again, "--found") as node:
+        if node.stdout is not None and node.stdout.readline():
+            return  # it had founded nothing yet
+        assert node.wait(PATIENCE_S) == 2
+    with started(tmp_path, *again) as node:
+        read_until(node, "serves at")
+
+
 def test_options_come_from_the_environment(tmp_path: Path) -> None:
     settings = {"FLEET_NODE_NAME": "n7", "FLEET_NODE_LISTEN": "127.0.0.1:0", "FLEET_NODE_DATA_DIR": "here"}
     settings["FLEET_NODE_FOUND"] = "1"
