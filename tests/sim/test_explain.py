@@ -96,7 +96,7 @@ def test_the_page_holds_every_event() -> None:
     data = data_of(told)
     columns = ("at", "lasts", "kind", "lane", "to", "term", "index", "group", "say")
     assert {len(data[name]) for name in columns} == {len(told.events)}
-    assert len(told.events) > 5000
+    assert len(told.events) > 1000  # enough for each kind of event to be among those compared
     moments = list(accumulate(data["at"]))
     for place in range(0, len(told.events), 97):
         event = told.events[place]
