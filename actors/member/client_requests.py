@@ -146,14 +146,16 @@ class ClientRequests:
         trouble = self._trouble() if m.commands else None
         if waiter.pending + len(m.commands) > PENDING_MAX:
             trouble = self._overloaded()
+        commands, check = self.commands, member.applier.machine.check
         for seq, payload in m.commands:
-            if (m.session, seq) in self.commands:
+            if (m.session, seq) in commands:
                 continue
-            error = trouble or self._objection(payload, bytes_max)
-            if error is not None:
+            why = check(payload) if trouble is None and len(payload) <= bytes_max else ""
+            if why is not None:
+                error = trouble or self._objection(payload, bytes_max, why)
                 self._refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
                 continue
-            self.commands[m.session, seq] = waiter
+            commands[m.session, seq] = waiter
             bodies.append(Command(m.session, seq, m.acked, wall_ms, payload))
             seqs.append(seq)
         opens = m.opens and m.client not in self.openings
@@ -175,15 +177,14 @@ class ClientRequests:
             return None
         return type(trouble)(trouble.what, group=self.member.spec.name, **trouble.facts)
 
-    def _objection(self, payload: bytes, bytes_max: int) -> FleetError | None:
+    def _objection(self, payload: bytes, bytes_max: int, why: str) -> FleetError:
         group = self.member.spec.name
         if len(payload) > bytes_max:
             what = f"a command of {len(payload)} bytes; {bytes_max} is the most"
             return TooLarge(what, group=group, setting="command_bytes_max")
-        why = self.member.applier.machine.check(payload)
-        return None if why is None else BadArguments(why, group=group)
+        return BadArguments(why, group=group)
 
-    # -- outcomes -----------------------------------------------------------------------
+    # -- outcomes ----------------------------------------------------------------------------------
 
     def on_outcome(self, outcome: Outcome) -> None:
         waiter = self.commands.pop((outcome.session, outcome.seq), None)

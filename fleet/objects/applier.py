@@ -103,7 +103,10 @@ class Applier:
             context = Context(index, self.sessions.log_ms, session.id, command.seq, session.client)
             value, is_clean = self.machine.apply(context, command.payload)
             if is_clean:
-                self._note(context, command.payload)
+                self.journal.append((context, command.payload))
+                self.journal_bytes += JOURNAL_OVERHEAD + len(command.payload)
+                if self.journal_bytes > self.journal_bytes_max:
+                    self._shorten_journal()
             else:
                 self.roll_back()
             result = Result(index, value)
@@ -113,15 +116,12 @@ class Applier:
             return Outcome(command.session, command.seq, status, 0, b"")
         return Outcome(command.session, command.seq, status, result.revision, result.value)
 
-    def _note(self, context: Context, payload: bytes) -> None:
-        """Add to the journal; one that takes more than twice the object's size is replaced by its bytes."""
-        self.journal.append((context, payload))
-        self.journal_bytes += JOURNAL_OVERHEAD + len(payload)
-        if self.journal_bytes > self.journal_bytes_max:
-            try:
-                self._rebase_here(self.machine.dump())
-            except (FleetError, MemoryError):  # tried again when it has doubled
-                self.journal_bytes_max = 2 * self.journal_bytes
+    def _shorten_journal(self) -> None:
+        """A journal that takes more than twice the object's size is replaced by its bytes."""
+        try:
+            self._rebase_here(self.machine.dump())
+        except (FleetError, MemoryError):  # tried again when it has doubled
+            self.journal_bytes_max = 2 * self.journal_bytes
 
     def _rebase_here(self, state: bytes) -> None:
         self.journal.clear()

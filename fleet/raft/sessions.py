@@ -44,11 +44,13 @@ class Session(Struct, array_like=True):
 
     def acknowledge(self, acked: int) -> int:
         """Drop the results up to `acked`; returns the bytes that this frees."""
-        freed = 0
-        if acked > self.acked:
-            self.acked = acked
-            for seq in [seq for seq in self.results if seq <= acked]:
-                freed += self.forget(seq)
+        if acked <= self.acked:
+            return 0
+        self.acked = acked
+        results, freed = self.results, 0
+        for seq in [seq for seq in results if seq <= acked]:
+            freed += RESULT_OVERHEAD + len(results.pop(seq).value)
+        self.bytes -= freed
         return freed
 
     def forget(self, seq: int) -> int:
@@ -135,7 +137,9 @@ class SessionTable(Struct, array_like=True):
         session.results[seq] = result
         size = RESULT_OVERHEAD + len(result.value)
         session.bytes += size
-        self.bytes += size - session.shrink(config.session_bytes_max)
+        self.bytes += size
+        if session.bytes > config.session_bytes_max:
+            self.bytes -= session.shrink(config.session_bytes_max)
         if self.bytes > config.sessions_bytes_max:
             self._shrink(session, config.sessions_bytes_max)
 
