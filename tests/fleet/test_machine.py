@@ -149,7 +149,7 @@ def test_the_first_refusal_of_a_larger_state_is_unproven_and_the_next_ones_are_n
         assert box.clean is proven
 
 
-@pytest.mark.xfail(strict=True, reason="waits for executors: DESIGN.md section 10, point 7")
+@pytest.mark.xfail(strict=True, reason="waits for executors: no comparison there")
 @pytest.mark.parametrize("size", [100_000, 1_000_000])
 def test_a_refusal_before_any_change_costs_no_reload_of_a_larger_state(size: int) -> None:
     """20,000 accounts: 2.6 ms against 1.2 for a command; 200,000: 94 ms (bench_fleet.py reject)."""
