@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.handshake import FRAME_BYTES_MIN
 from fleet.actors.base.names import addresses
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, OpenToNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +99,7 @@ def bind(listen: str, insecure: bool) -> socket.socket:
     except OSError as error:
         raise ConfigError(f"listen={listen!r} cannot be resolved: {error}") from None
     if not ipaddress.ip_address(where[0]).is_loopback and not insecure:
-        raise ConfigError(
-            f"listen={listen!r} is open to the network, and links are not encrypted: "
-            "listen on 127.0.0.1, or say --insecure (insecure=True) if the network is trusted"
-        )
+        raise OpenToNetwork(f"listen={listen!r} is open to the network, and links are not encrypted")
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from fleet.cli.outcome import FAILED, USAGE
-from fleet.errors import ConfigError, FleetError
+from fleet.errors import ConfigError, FleetError, OpenToNetwork
 from fleet.node import Node
 
 STOP_S_MAX = 5.0
@@ -141,6 +141,9 @@ def run_node(
         one.run_until_signal(drain_on_term)
         if one.has_left:
             click.echo(f"node {name} has left the cluster, and ends")
+    except OpenToNetwork as error:
+        what = f"{error.what}: listen on 127.0.0.1, or say --insecure if the network is trusted"
+        _fail(USAGE, f"{what} - see {click.get_current_context().command_path} --help")
     except ConfigError as error:
         _fail(USAGE, f"{error} - see {click.get_current_context().command_path} --help")
     except FleetError as error:

@@ -158,3 +158,10 @@ def test_the_demo_killed_with_9_leaves_no_node_behind(tmp_path: Path) -> None:
         demo.kill()
         demo.wait(10)
         eventually(lambda: not processes_with(str(tmp_path)), PATIENCE_S)
+
+
+def test_the_shell_is_told_the_option_that_opens_a_node_to_the_network(tmp_path: Path) -> None:
+    refused = run(tmp_path, "start", "--name", "n1", "--listen", "0.0.0.0:0", "--found")
+    assert refused.returncode == 2
+    assert "say --insecure" in refused.stderr and "insecure=True" not in refused.stderr
+    assert not (tmp_path / "fleet-n1").exists()
