@@ -74,7 +74,7 @@ class Client(Requester):
 
     def on_watch(self, m: WatchMessage, sender: Any) -> None:
         for action in self.inbox.take():
-            action(self.requests)
+            action(self.router)
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.watching = None
@@ -87,10 +87,10 @@ class Client(Requester):
         self._fail_all(ClientClosed(f"the client failed: {why}"))
 
     def _fail_all(self, error: FleetError) -> None:
-        if hasattr(self, "requests"):
-            for session in self.requests.sessions.values():
+        if hasattr(self, "router"):
+            for session in self.router.sessions.values():
                 session.fail_all(error)
-            for question in self.requests.questions.values():
+            for question in self.router.questions.values():
                 question.finish(None, error)
 
     handlers = Requester.handlers | {

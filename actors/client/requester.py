@@ -14,31 +14,31 @@ from fleet.interfaces import Clock
 
 
 class Requester(GuardedActor):
-    requests: Router
+    router: Router
 
     def begin(self, clock: Clock, name: str, seed: int, addresses: tuple[str, ...]) -> None:
         """`name` must be unique among clients: it identifies its sessions."""
-        self.requests = Router(self, clock, name, seed, list(addresses))
+        self.router = Router(self, clock, name, seed, list(addresses))
         self.notifyOnSystemRegistrationChanges(True)
-        self.requests.refresh_nodes()
+        self.router.refresh_nodes()
 
     def on_reply(self, m: ClientReply, sender: Any) -> None:
-        self.requests.on_reply(m)
+        self.router.on_reply(m)
 
     def on_op_reply(self, m: OpReply, sender: Any) -> None:
-        self.requests.on_op_reply(m)
+        self.router.on_op_reply(m)
 
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
-        self.requests.on_end_turn()
+        self.router.on_end_turn()
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
-        self.requests.on_wakeup(m)
+        self.router.on_wakeup(m)
 
     def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
-        self.requests.on_link(m)
+        self.router.on_link(m)
 
     def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
-        self.requests.on_link_refused(m)
+        self.router.on_link_refused(m)
 
     outside = frozenset((ClientReply, OpReply))
     handlers = {

@@ -58,7 +58,7 @@ class Admission:
         kind = REFUSALS.get(self.refused.get(address, ""))
         if kind is not None:
             return kind(f"{address} refuses the link: {self.refused[address]}", node=address)
-        pin = self.manager.cluster.requests.pin
+        pin = self.manager.cluster.router.pin
         return pin.error(address) if address in pin.foreign and self.manager.cluster.own() is None else None
 
     def on_foreign(self) -> None:
@@ -80,7 +80,7 @@ class Admission:
             manager.say("admission", "node=%s has met %s, and is in no cluster yet", me, names)
 
     def _why(self, address: str) -> str:
-        pin = self.manager.cluster.requests.pin
+        pin = self.manager.cluster.router.pin
         if address in pin.foreign:
             return "of another cluster"
         return self.refused.get(address, "no answer")

@@ -41,7 +41,7 @@ class ClusterMembership:
     def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.membership: Membership
-        self.requests: Router
+        self.router: Router
         """This node as a client of its cluster."""
         self.asked: set[str] = set()
         """Commands under way, by what they are about."""
@@ -72,10 +72,10 @@ class ClusterMembership:
                 start.purge_after_ms,
             )
         )
-        self.requests = Router(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
-        self.requests.learn(start.address or start.name, manager.registry)
+        self.router = Router(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
+        self.router.learn(start.address or start.name, manager.registry)
         for address in (*start.join, *start.founders):
-            self.requests.learn(address)
+            self.router.learn(address)
         pinned = manager.store.get_meta(CLUSTER_KEY)
         if pinned is not None:
             self._tell_own(read_fact(pinned, int, CLUSTER_KEY))
@@ -112,7 +112,7 @@ class ClusterMembership:
 
     def _tell_own(self, uid: int) -> None:
         self.decide(membership.Belongs(uid))
-        self.requests.belong(uid)
+        self.router.belong(uid)
         self.manager.send(self.manager.registry, Belongs(uid))
 
     def found(self, founders: list[tuple[NodeName, str, str]]) -> None:
@@ -181,7 +181,7 @@ class ClusterMembership:
 
         deadline = self.manager.now() + COMMAND_MS
         payload = Cluster.__fleet_codec__.encode_call(method, args, {})
-        self.requests.submit(ClientCall(CLUSTER_GROUP, False, payload, deadline, finish))
+        self.router.submit(ClientCall(CLUSTER_GROUP, False, payload, deadline, finish))
 
     # -- what is on this node ----------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class ClusterMembership:
         for info in self.manager.nodes.infos.values():
             registry = self.manager.nodes.registries.get(info.name)
             if registry is not None:
-                self.requests.learn(info.address or info.name, registry)
+                self.router.learn(info.address or info.name, registry)
 
     # -- the cluster's state -----------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
             log.info("group=%s %s is not added yet: %s", spec.name, member, error)
 
     op = AddMember(member, node.start.address, spec.uid)
-    node.requests.ask(Question(op, spec.name, "", node.now() + JOIN_MS, finish, repeats=False))
+    node.router.ask(Question(op, spec.name, "", node.now() + JOIN_MS, finish, repeats=False))
 
 
 # -- damaged members -------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
         node.repair(repairs.Removed(number) if is_gone else repairs.NotRemoved(number, str(error)))
 
     deadline = node.now() + REMOVE_MS
-    node.requests.ask(Question(RemoveMember(hosted.member), hosted.spec.name, "", deadline, finish))
+    node.router.ask(Question(RemoveMember(hosted.member), hosted.spec.name, "", deadline, finish))
 
 
 def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:

@@ -86,7 +86,7 @@ class Seeding:
                 manager.cluster.found([(one.name, one.incarnation, one.address) for one in founders])
             elif isinstance(ready.outcome, Join):
                 for address in ready.outcome.addresses:
-                    manager.cluster.requests.learn(address)
+                    manager.cluster.router.learn(address)
         if founding.problems() != self.told:
             self.told = founding.problems()
             for problem in self.told:

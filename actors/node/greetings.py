@@ -53,7 +53,7 @@ class Greetings:
         if m.me.name == nodes.me.name:
             node.admission.meet_namesake(m)
             return
-        if m.cluster and not node.cluster.requests.admits(m.me.address or m.me.name, m.cluster):
+        if m.cluster and not node.cluster.router.admits(m.me.address or m.me.name, m.cluster):
             if m.answer:  # so that it is told, too
                 node.say_hello(m.manager, answer=False)
             node.admission.on_foreign()

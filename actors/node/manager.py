@@ -168,8 +168,8 @@ class NodeManager(GuardedActor):
         return self.cluster.view
 
     @property
-    def requests(self) -> Router:
-        return self.cluster.requests
+    def router(self) -> Router:
+        return self.cluster.router
 
     def decide(self, decider: Any, event: Any) -> None:
         """Carry out what follows from an event."""
@@ -237,7 +237,7 @@ class NodeManager(GuardedActor):
             case ("start", int(number)):
                 self.hosted_members.on_start_due(number)
             case _:
-                self.cluster.requests.on_wakeup(m)
+                self.cluster.router.on_wakeup(m)
 
     # -- other nodes -------------------------------------------------------------------------------
 
@@ -314,7 +314,7 @@ class NodeManager(GuardedActor):
             answer(self, m)
 
     def answer_client(self, m: OpReply) -> None:
-        self.requests.on_op_reply(m)
+        self.router.on_op_reply(m)
 
     def answer_reconciliation(self, m: OpReply) -> None:
         self.reconcile(to_reconciliation(self, m))
@@ -336,13 +336,13 @@ class NodeManager(GuardedActor):
         self.cluster.on_local_answer(m, sender)
 
     def on_client_reply(self, m: ClientReply, sender: Any) -> None:
-        self.cluster.requests.on_reply(m)
+        self.cluster.router.on_reply(m)
 
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
-        self.cluster.requests.on_end_turn()
+        self.cluster.router.on_end_turn()
 
     def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
-        self.cluster.requests.on_link(m)
+        self.cluster.router.on_link(m)
         if m.remoteAdded:
             self.admission.on_link(getattr(m.remoteAdminAddress.addressDetails, "endpoint", ""))
 

@@ -48,7 +48,7 @@ class Members(Protocol):
 class Part(Protocol):
     """This node's part in the cluster."""
 
-    requests: Router
+    router: Router
     membership: Membership
 
     def own(self) -> HostedMember | None: ...
@@ -147,7 +147,7 @@ class Node(Protocol):
     def view(self) -> ClusterView: ...
 
     @property
-    def requests(self) -> Router:
+    def router(self) -> Router:
         """This node as a client of the cluster."""
 
     @property

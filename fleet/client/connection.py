@@ -130,7 +130,7 @@ class Fleet(Operations):
         self._backlog.close(self._is_closed())
         if os.getpid() == self._process and not self._system.base.in_loop():
             left: Future[None] = Future()
-            if self._inbox.put(lambda requests: requests.leave(partial(left.set_result, None))):
+            if self._inbox.put(lambda router: router.leave(partial(left.set_result, None))):
                 with suppress(TimeoutError):
                     left.result(LEAVE_S)
         self._system.shutdown()
@@ -175,7 +175,7 @@ class Fleet(Operations):
     def _send(self, call: ClientCall) -> Reply[Any]:
         reply: Reply[Any] = call.tag
         try:
-            self._put(lambda requests: requests.submit(call))
+            self._put(lambda router: router.submit(call))
         except BaseException:
             self._backlog.undo(len(call.payload))
             raise
@@ -208,25 +208,25 @@ class Fleet(Operations):
         """Run `action` in the client's loop; its result."""
         check_may_block("a question to the cluster")
         future: Future[Any] = Future()
-        self._put(lambda requests: future.set_result(action(requests)))
+        self._put(lambda router: future.set_result(action(router)))
         return future.result(GRACE_S)
 
     def _addresses(self) -> list[str]:
-        return list(self._run(lambda requests: list(requests.registries)))
+        return list(self._run(lambda router: list(router.registries)))
 
     def _foreign(self) -> list[str]:
-        errors = self._run(lambda requests: [requests.pin.error(one) for one in requests.pin.foreign])
+        errors = self._run(lambda router: [router.pin.error(one) for one in router.pin.foreign])
         return [error.what for error in errors]
 
     def _learn(self, addresses: Sequence[str]) -> None:
-        def learn(requests: Router) -> None:
+        def learn(router: Router) -> None:
             for address in addresses:
-                requests.learn(address)
+                router.learn(address)
 
         self._put(learn)
 
     def _note_leader(self, group: str, address: str) -> None:
-        self._put(lambda requests: requests.note_leader(group, address))
+        self._put(lambda router: router.note_leader(group, address))
 
     def _ask_soon(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None

@@ -191,7 +191,7 @@ class _Caller:
         self.sim, self.client, self.name = sim, client, name
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
-        sim, requests = self.sim, self.client.requests
+        sim, router = self.sim, self.client.router
         reply: Reply[Any] = Reply()
         note = sim.calls(group).begins(self.name, kind, method, payload, sim.world.now)
 
@@ -211,9 +211,9 @@ class _Caller:
             reply.set_result(value)
 
         timeout_ms = round((options.timeout or sim.timeout) * 1000)
-        deadline = requests.clock.now_ms() + timeout_ms
+        deadline = router.clock.now_ms() + timeout_ms
         call = ClientCall(group, kind == "query", payload, deadline, finish)
-        self.client.in_turn(lambda: requests.submit(call))
+        self.client.in_turn(lambda: router.submit(call))
         return reply
 
     def submit_aio(

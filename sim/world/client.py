@@ -58,9 +58,9 @@ class SimClient(Requester):
                     error = refusal
             told(result, error)
 
-        deadline = self.requests.clock.now_ms() + within_ms
+        deadline = self.router.clock.now_ms() + within_ms
         payload = codec_of(group).encode_call(method, args, {})
-        self.requests.submit(ClientCall(group, is_query, payload, deadline, finish))
+        self.router.submit(ClientCall(group, is_query, payload, deadline, finish))
 
     def ask(
         self,
@@ -70,8 +70,8 @@ class SimClient(Requester):
         told: Callable[[OpValue | None, FleetError | None], None],
         within_ms: int = 5000,
     ) -> None:
-        deadline = self.requests.clock.now_ms() + within_ms
-        self.requests.ask(Question(op, group, address, deadline, told))
+        deadline = self.router.clock.now_ms() + within_ms
+        self.router.ask(Question(op, group, address, deadline, told))
 
     def wake_in(self, us: int) -> None:
         self.wakeupAfter(timedelta(microseconds=us), payload=NEXT)

@@ -29,7 +29,7 @@ class Requester:
         self.sent: list[tuple[Any, GroupRequest]] = []
         self.wakeups: list[tuple[int, int]] = []
         self.answers: list[Any] = []
-        self.requests = Router(self, self, "me", 1, NODES)  # type: ignore[arg-type]
+        self.router = Router(self, self, "me", 1, NODES)  # type: ignore[arg-type]
 
     def now_ms(self) -> int:
         return self.now
@@ -45,11 +45,11 @@ class Requester:
             self.answers.append(error or value)
 
         op = AddMember(MemberId("n4@1.1"), "d:1", 7)
-        self.requests.ask(Question(op, "g", "a:1", 2000, finish, repeats))
+        self.router.ask(Question(op, "g", "a:1", 2000, finish, repeats))
 
     def refuse(self, leader: str) -> None:
         error = ErrorRecord.of(Unavailable("not leader", group="g"))
-        self.requests.on_op_reply(OpReply(self.sent[-1][1].token, None, error, "", leader))
+        self.router.on_op_reply(OpReply(self.sent[-1][1].token, None, error, "", leader))
 
     def wait(self, until: int) -> None:
         """Every wakeup that is due by then."""
@@ -57,7 +57,7 @@ class Requester:
             at, payload = min(due)
             self.wakeups.remove((at, payload))
             self.now = max(self.now, at)
-            self.requests.on_wakeup(WakeupMessage(timedelta(0), payload))
+            self.router.on_wakeup(WakeupMessage(timedelta(0), payload))
         self.now = until
 
     def asked(self) -> list[Any]:
@@ -71,7 +71,7 @@ def test_what_was_refused_goes_to_the_leader_though_it_may_not_be_asked_twice(re
     requester.refuse("c:1")
     requester.wait(ASK_AGAIN_MS)
     assert requester.asked() == [remote_address("a:1", REGISTRY), remote_address("c:1", REGISTRY)]
-    requester.requests.on_op_reply(OpReply(requester.sent[-1][1].token, Done(5)))
+    requester.router.on_op_reply(OpReply(requester.sent[-1][1].token, Done(5)))
     assert requester.answers == [Done(5)]
 
 
@@ -89,21 +89,21 @@ def test_s76_a_client_that_leaves_fails_its_calls_and_closes_each_session() -> N
     left: list[bool] = []
     for group in ("g", "h"):
         call = ClientCall(group, False, b"c", 5000, lambda call, *told: requester.answers.append(told[-1]))
-        requester.requests.submit(call)
-    requester.requests.on_end_turn()
-    requester.requests.submit(ClientCall("q", True, b"q", 5000, lambda call, *told: None))
+        requester.router.submit(call)
+    requester.router.on_end_turn()
+    requester.router.submit(ClientCall("q", True, b"q", 5000, lambda call, *told: None))
     requester.sent.clear()
-    requester.requests.leave(lambda: left.append(True))
+    requester.router.leave(lambda: left.append(True))
     requests: list[ClientRequest] = [message for _, message in requester.sent]  # type: ignore[misc]
     assert [(request.group, request.closes) for request in requests] == [("g", True), ("h", True)]
     assert [type(error) for error in requester.answers] == [ClientClosed, ClientClosed]
     for group in ("g", "h"):
         assert left == []
-        requester.requests.on_reply(ClientReply(group, 0, (), (), ()))
+        requester.router.on_reply(ClientReply(group, 0, (), (), ()))
     assert left == [True]
 
 
 def test_a_client_without_a_session_leaves_at_once() -> None:
     left: list[bool] = []
-    Requester().requests.leave(lambda: left.append(True))
+    Requester().router.leave(lambda: left.append(True))
     assert left == [True]

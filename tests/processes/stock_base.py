@@ -47,34 +47,34 @@ class Driver(Actor):
     managers, as a node that hosts nothing."""
 
     def __init__(self) -> None:
-        self.requests: Router | None = None
+        self.router: Router | None = None
         self.asker: Any = None
         self.results: list[Any] = []
         self.wanted = 0
 
     def receiveMessage(self, message: Any, sender: Any) -> None:
-        requests = self.requests
+        router = self.router
         if isinstance(message, tuple):
             self.asker, self.results = sender, []
             getattr(self, message[0])(*message[1:])
-        elif requests is None:
+        elif router is None:
             return
         elif isinstance(message, Hello):
-            requests.learn(message.me.name, message.registry)
-            if self.wanted == -1 and len(requests.registries) == len(NAMES):
+            router.learn(message.me.name, message.registry)
+            if self.wanted == -1 and len(router.registries) == len(NAMES):
                 self.wanted = 0
                 self.send(self.asker, "introduced")
         elif isinstance(message, ClientReply):
-            requests.on_reply(message)
+            router.on_reply(message)
         elif isinstance(message, OpReply):
-            requests.on_op_reply(message)
+            router.on_op_reply(message)
         elif isinstance(message, EndTurn):
-            requests.on_end_turn()
+            router.on_end_turn()
         elif isinstance(message, WakeupMessage):
-            requests.on_wakeup(message)
+            router.on_wakeup(message)
 
     def introduce(self, *managers: Any) -> None:
-        self.requests = Router(self, SystemClock(), "driver", 1, [])
+        self.router = Router(self, SystemClock(), "driver", 1, [])
         self.wanted = -1
         me = NodeInfo(NodeName("driver"), "", "", "", SystemClock().wall_ms())
         for manager in managers:
@@ -86,9 +86,9 @@ class Driver(Actor):
             self.submit(GROUP, kind == "query", codec_of(GROUP).encode_call(method, args, {}))
 
     def submit(self, group: str, is_query: bool, payload: bytes) -> None:
-        assert self.requests is not None
+        assert self.router is not None
         deadline = SystemClock().now_ms() + round(WAIT_S * 1000)
-        self.requests.submit(ClientCall(group, is_query, payload, deadline, self.finish))
+        self.router.submit(ClientCall(group, is_query, payload, deadline, self.finish))
 
     def create(self) -> None:
         self.wanted = 1
@@ -109,11 +109,11 @@ class Driver(Actor):
 
     def status(self) -> None:
         """As each member tells it, in the order of the nodes' names."""
-        assert self.requests is not None
+        assert self.router is not None
         self.wanted = len(NAMES)
         deadline = SystemClock().now_ms() + 1000
         for name in NAMES:
-            self.requests.ask(Question(GetStatus(), GROUP, name, deadline, self.note_status))
+            self.router.ask(Question(GetStatus(), GROUP, name, deadline, self.note_status))
 
     def note_status(self, value: Any, error: FleetError | None) -> None:
         self.note(value if isinstance(value, MemberStatus) else None)
