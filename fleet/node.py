@@ -25,7 +25,7 @@ from fleet.actors.node.greetings import NODES_KEY
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
 from fleet.client.connection import Fleet, connect
-from fleet.cluster.founding_messages import check_seeds
+from fleet.cluster.founding_messages import check_founders
 from fleet.errors import ConfigError, Damaged, FleetError, NodeDamaged, Unavailable, UnknownName
 from fleet.interfaces import Clock
 from fleet.raft.ids import NodeName
@@ -104,7 +104,7 @@ class Node:
         if found and (join or founders):
             raise ConfigError("found is for a node that founds alone, without join and without founders")
         if founders:
-            check_seeds(founders, founders[0])  # a node that is none of them joins what they found
+            check_founders(founders, founders[0])  # a node that is none of them joins what they found
         if not 0 <= weight < float("inf"):
             raise ConfigError(f"weight must be 0 or more, not {weight}")
         if not purge_after >= 1:

@@ -75,7 +75,7 @@ class Admission:
         if not met and (addresses := self._needed()):
             where = ", ".join(f"{address} ({self._why(address)})" for address in addresses)
             manager.say("admission", "node=%s waits for its cluster, and tries on: %s", me, where)
-        elif manager.cluster.own() is None and not manager.seeding.is_open and met:
+        elif manager.cluster.own() is None and not manager.founding.is_open and met:
             names = ", ".join(met)
             manager.say("admission", "node=%s has met %s, and is in no cluster yet", me, names)
 

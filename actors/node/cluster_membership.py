@@ -16,9 +16,11 @@ from fleet.actors.node.hosted_member import HostedMember
 from fleet.actors.node.records import read_fact
 from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
-from fleet.cluster import membership
-from fleet.cluster.membership import Held, Local, Membership
-from fleet.cluster.state import CLUSTER_GROUP, Cluster, View
+from fleet.cluster import membership_events
+from fleet.cluster.commands import Cluster
+from fleet.cluster.membership import Membership
+from fleet.cluster.membership_events import Held, Local
+from fleet.cluster.state import CLUSTER_GROUP, View
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, Rejected, StorageFault, WrongCluster
 from fleet.objects.payload import decode_result, encode_class
@@ -53,7 +55,7 @@ class ClusterMembership:
     def was_removed(self, spec: GroupSpec) -> bool:
         return self.membership.was_removed(spec.name, spec.uid, spec.cluster)
 
-    def decide(self, event: membership.Event) -> None:
+    def decide(self, event: membership_events.Event) -> None:
         self.manager.decide(self.membership, event)
 
     # -- founding ----------------------------------------------------------------------------------
@@ -62,7 +64,7 @@ class ClusterMembership:
         """Before the members are started from the disk."""
         manager, start = self.manager, self.manager.start
         self.membership = Membership(
-            membership.Me(
+            membership_events.Me(
                 start.name,
                 start.address,
                 start.zone,
@@ -111,7 +113,7 @@ class ClusterMembership:
             self._tell_own(uid)
 
     def _tell_own(self, uid: int) -> None:
-        self.decide(membership.Belongs(uid))
+        self.decide(membership_events.Belongs(uid))
         self.router.belong(uid)
         self.manager.send(self.manager.registry, Belongs(uid))
 
@@ -196,7 +198,7 @@ class ClusterMembership:
             left=frozenset(hosted_members.left),
             silent_ms={name: nodes.silent_ms(name, now) for name in self.view.nodes},
             may_register=manager.admission.may_register(),
-            is_founding=manager.seeding.is_open,
+            is_founding=manager.founding.is_open,
             is_renewing=manager.is_renewing,
         )
 
@@ -206,20 +208,20 @@ class ClusterMembership:
 
     def on_change(self) -> None:
         self._learn_registries()
-        self.decide(membership.Changed(self.local()))
+        self.decide(membership_events.Changed(self.local()))
 
     def on_round(self) -> None:
         self._learn_registries()
-        self.decide(membership.Round(self.local()))
+        self.decide(membership_events.Round(self.local()))
 
     def on_renewed(self) -> None:
         self._learn_registries()
-        self.decide(membership.Renewed(self.local()))
+        self.decide(membership_events.Renewed(self.local()))
 
     def on_dropped(self, hosted: HostedMember) -> None:
         """A member's data is gone."""
         self._learn_registries()
-        self.decide(membership.Dropped(hosted.spec.name, self.local()))
+        self.decide(membership_events.Dropped(hosted.spec.name, self.local()))
 
     def _learn_registries(self) -> None:
         for info in self.manager.nodes.infos.values():
@@ -230,13 +232,13 @@ class ClusterMembership:
     # -- the cluster's state -----------------------------------------------------------------------
 
     def on_applied(self, m: Applied, sender: ActorAddress) -> None:
-        self.decide(membership.Applied(sender, self._running(), m.index, m.snapshot))
+        self.decide(membership_events.Applied(sender, self._running(), m.index, m.snapshot))
 
     def on_local_answer(self, m: LocalAnswer, sender: ActorAddress) -> None:
         view = replace(decode_result(m.value), rev=m.index)
         assert isinstance(view, View)
         self._learn_registries()
-        self.decide(membership.ViewTold(sender, self._running(), view, self.local()))
+        self.decide(membership_events.ViewTold(sender, self._running(), view, self.local()))
 
 
 def held(hosted: HostedMember) -> Held:

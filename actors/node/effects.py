@@ -25,10 +25,10 @@ from fleet.actors.messages.operator import (
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
-from fleet.cluster import membership, repairs, unjoined
-from fleet.cluster import reconciliation as groups
+from fleet.cluster import membership_events, repairs, unjoined
+from fleet.cluster import reconciliation_events as groups
+from fleet.cluster.commands import Cluster
 from fleet.cluster.healing import Demote, Promote, Remove, Transfer
-from fleet.cluster.state import Cluster
 from fleet.errors import FleetError, NotMember
 from fleet.raft.ids import Millis, NodeName
 
@@ -139,21 +139,21 @@ def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
 # -- the cluster -----------------------------------------------------------------------------------
 
 
-def command(node: Node, effect: membership.Command) -> None:
+def command(node: Node, effect: membership_events.Command) -> None:
     node.cluster.command(effect.about, effect.method, *effect.args)
 
 
-def read_view(node: Node, effect: membership.ReadView) -> None:
+def read_view(node: Node, effect: membership_events.ReadView) -> None:
     own = node.cluster.own()
     if own is not None and own.address is not None:
         node.send(own.address, LocalRead(Cluster.__fleet_codec__.encode_call("view", (effect.rev,), {})))
 
 
-def meet_nodes(node: Node, effect: membership.MeetNodes) -> None:
+def meet_nodes(node: Node, effect: membership_events.MeetNodes) -> None:
     node.greetings.on_cluster_nodes(effect.nodes)
 
 
-def create_members(node: Node, effect: membership.CreateMembers) -> None:
+def create_members(node: Node, effect: membership_events.CreateMembers) -> None:
     node.hosted_members.create(
         [
             GroupSpec(one.group, one.data_class, one.config, one.uid, one.member, one.founded, one.cluster)
@@ -162,34 +162,34 @@ def create_members(node: Node, effect: membership.CreateMembers) -> None:
     )
 
 
-def drop_member(node: Node, effect: membership.DropMember) -> None:
+def drop_member(node: Node, effect: membership_events.DropMember) -> None:
     hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is not None and not hosted.is_dropped:
         log.info("group=%s was removed", hosted.spec.name)
         node.hosted_members.drop(hosted)
 
 
-def forget_left(node: Node, effect: membership.ForgetLeft) -> None:
+def forget_left(node: Node, effect: membership_events.ForgetLeft) -> None:
     node.hosted_members.forget_left(set(effect.uids))
 
 
-def look_for_arrivals(node: Node, effect: membership.LookForArrivals) -> None:
+def look_for_arrivals(node: Node, effect: membership_events.LookForArrivals) -> None:
     node.arrivals.look()
 
 
-def tell_whereabouts(node: Node, effect: membership.TellWhereabouts) -> None:
+def tell_whereabouts(node: Node, effect: membership_events.TellWhereabouts) -> None:
     node.send(node.registry, Whereabouts(dict(effect.addresses)))
 
 
-def reconcile(node: Node, effect: membership.Reconcile) -> None:
+def reconcile(node: Node, effect: membership_events.Reconcile) -> None:
     node.reconcile(effect.event)
 
 
-def warn(node: Node, effect: membership.Warn) -> None:
+def warn(node: Node, effect: membership_events.Warn) -> None:
     node.say(effect.about, "%s", effect.text)
 
 
-def leave(node: Node, effect: membership.Left) -> None:
+def leave(node: Node, effect: membership_events.Left) -> None:
     log.warning("node=%s has left the cluster", node.start.name)
     if node.start.on_left is not None:
         node.start.on_left()
@@ -207,15 +207,15 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     unjoined.AskToJoin: ask_to_join,
     repairs.AskForRemoval: ask_for_removal,
     repairs.DropDamaged: drop_damaged,
-    membership.Command: command,
-    membership.ReadView: read_view,
-    membership.MeetNodes: meet_nodes,
-    membership.CreateMembers: create_members,
-    membership.DropMember: drop_member,
-    membership.ForgetLeft: forget_left,
-    membership.LookForArrivals: look_for_arrivals,
-    membership.TellWhereabouts: tell_whereabouts,
-    membership.Reconcile: reconcile,
-    membership.Warn: warn,
-    membership.Left: leave,
+    membership_events.Command: command,
+    membership_events.ReadView: read_view,
+    membership_events.MeetNodes: meet_nodes,
+    membership_events.CreateMembers: create_members,
+    membership_events.DropMember: drop_member,
+    membership_events.ForgetLeft: forget_left,
+    membership_events.LookForArrivals: look_for_arrivals,
+    membership_events.TellWhereabouts: tell_whereabouts,
+    membership_events.Reconcile: reconcile,
+    membership_events.Warn: warn,
+    membership_events.Left: leave,
 }

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fleet.actors.messages.operator import DAMAGED, Done, Hosted, MemberList, MemberStatus, OpReply
 from fleet.actors.node.surroundings import Node
-from fleet.cluster import reconciliation as groups
+from fleet.cluster import reconciliation_events as groups
 from fleet.cluster import repairs, unjoined
 from fleet.cluster.healing import Seat, Seen
 from fleet.raft.ids import node_of

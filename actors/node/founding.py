@@ -9,19 +9,20 @@ from fleet.actors.base.wire import register
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
-from fleet.cluster.founding import NEVER, Founding
+from fleet.cluster.founding import Founding
 from fleet.cluster.founding_messages import (
     Exists,
     Found,
     Founder,
+    FoundingHello,
     FoundingMessage,
     Join,
     Persisted,
-    SeedHello,
     Tick,
     from_bytes,
     to_bytes,
 )
+from fleet.cluster.founding_proposal import NEVER
 from fleet.interfaces import ChoreDone, PutMeta
 
 FOUNDING_KEY = "founding"
@@ -31,8 +32,8 @@ MESSAGES: tuple[type, ...] = get_args(FoundingMessage)
 register(*MESSAGES)
 
 
-class Seeding:
-    """Nothing on a node that is no founder, except that it tells founders of the cluster it belongs to."""
+class FoundingDriver:
+    """Drives the founding on a listed node; on others it tells listed nodes of their cluster."""
 
     def __init__(self, manager: Node) -> None:
         self.manager = manager
@@ -62,7 +63,7 @@ class Seeding:
         if self.founding is not None:
             self.founding.step(self.manager.now(), m)
             self._carry_out()
-        elif type(m) is SeedHello and self.manager.cluster.own() is not None:
+        elif type(m) is FoundingHello and self.manager.cluster.own() is not None:
             uid = str(self.manager.cluster.cluster_uid())
             known = tuple(info.address for info in self.manager.nodes.everyone() if info.address)
             self._send(m.src.address, Exists(uid, known))

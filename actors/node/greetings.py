@@ -12,7 +12,7 @@ from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND
 from fleet.actors.node.surroundings import Node
 from fleet.actors.runtime.actor import log
-from fleet.cluster import reconciliation
+from fleet.cluster import reconciliation_events
 from fleet.cluster.state import NodeRecord
 from fleet.errors import DirectoryInUse
 from fleet.interfaces import PutMeta
@@ -70,7 +70,7 @@ class Greetings:
         if is_new or news:
             log.info("node=%s knows %s", nodes.me.name, sorted(nodes.infos))
             self._remember()
-            node.reconcile(reconciliation.AnyChanged())
+            node.reconcile(reconciliation_events.AnyChanged())
             node.cluster.on_change()
         for info in news:
             if info.name not in nodes.managers and info.address:

@@ -49,7 +49,7 @@ from fleet.actors.node.events import (
     to_unjoined_members,
     waiting_members,
 )
-from fleet.actors.node.founding import MESSAGES, Seeding
+from fleet.actors.node.founding import MESSAGES, FoundingDriver
 from fleet.actors.node.greetings import NODES_KEY, Greetings
 from fleet.actors.node.held_start import HeldStart
 from fleet.actors.node.hosted_members import HostedMembers
@@ -60,7 +60,8 @@ from fleet.actors.node.registry import Registry
 from fleet.actors.node.renewal import Renewal
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.turn import EndTurn
-from fleet.cluster import reconciliation, repairs, unjoined
+from fleet.cluster import reconciliation_events, repairs, unjoined
+from fleet.cluster.reconciliation import Reconciliation
 from fleet.cluster.view import ClusterView
 from fleet.errors import (
     Damaged,
@@ -95,9 +96,9 @@ class NodeManager(GuardedActor):
     def __init__(self) -> None:
         super().__init__()
         self.hosted_members = HostedMembers(self)
-        self.reconciliation = reconciliation.Reconciliation(first_token(RECONCILIATION))
+        self.reconciliation = Reconciliation(first_token(RECONCILIATION))
         self.cluster = ClusterMembership(self)
-        self.seeding = Seeding(self)
+        self.founding = FoundingDriver(self)
         self.unjoined = unjoined.UnjoinedMembers(first_token(UNJOINED_MEMBERS))
         self.arrivals = Arrivals(self)
         self.repairs = repairs.Repairs()
@@ -153,7 +154,7 @@ class NodeManager(GuardedActor):
         self.held.begin(self.nodes.infos, (*m.join, *m.founders))
         self.hosted_members.load()
         self.cluster.found_alone()
-        self.seeding.begin()
+        self.founding.begin()
         self.greetings.say_to_everyone()
         self.cluster.on_change()
         self.wake_in(ROUND_MS, "round")
@@ -176,7 +177,7 @@ class NodeManager(GuardedActor):
         for effect in decider.step(self.now(), event):
             EFFECTS[type(effect)](self, effect)
 
-    def reconcile(self, event: reconciliation.Event) -> None:
+    def reconcile(self, event: reconciliation_events.Event) -> None:
         self.decide(self.reconciliation, event)
 
     def look_at_damaged(self) -> None:
@@ -218,7 +219,7 @@ class NodeManager(GuardedActor):
                 self.wake_in(ROUND_MS, "round")
                 self.greetings.say_to_everyone()
                 self.cluster.on_round()
-                self.reconcile(reconciliation.Round())
+                self.reconcile(reconciliation_events.Round())
                 self.decide(self.unjoined, waiting_members(self))
                 self.look_at_damaged()
             case "admission":
@@ -227,9 +228,9 @@ class NodeManager(GuardedActor):
             case "held":
                 self.held.on_time()
             case "look at groups":
-                self.reconcile(reconciliation.Look())
+                self.reconcile(reconciliation_events.Look())
             case "founding":
-                self.seeding.on_time()
+                self.founding.on_time()
             case "renew":
                 self.renewal.go_on()
             case ("found", founders):
@@ -277,7 +278,7 @@ class NodeManager(GuardedActor):
         for number in list(self.reconciliation.led):
             hosted = self.hosted_members.by_number.get(number)
             if hosted is None or not hosted.leads:
-                self.reconcile(reconciliation.LeadsNoMore(number))
+                self.reconcile(reconciliation_events.LeadsNoMore(number))
 
     def on_writes_done(self, m: WritesDone, sender: Any) -> None:
         self.hosted_members.on_writes_done(m.group)
@@ -299,9 +300,9 @@ class NodeManager(GuardedActor):
             hosted.leads = m.leads
             number, spec = hosted.record.number, hosted.spec
             if m.leads:
-                self.reconcile(reconciliation.Leads(number, spec.name, spec.uid, hosted.started_at))
+                self.reconcile(reconciliation_events.Leads(number, spec.name, spec.uid, hosted.started_at))
             else:
-                self.reconcile(reconciliation.LeadsNoMore(number))
+                self.reconcile(reconciliation_events.LeadsNoMore(number))
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -325,7 +326,7 @@ class NodeManager(GuardedActor):
             self.decide(self.unjoined, event)
 
     def on_founding(self, m: Any, sender: Any) -> None:
-        self.seeding.on_message(m)
+        self.founding.on_message(m)
 
     # -- the cluster -------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from fleet.actors.messages.peer import Hello
 from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
 from fleet.actors.node.known_nodes import KnownNodes
-from fleet.cluster import reconciliation, repairs
+from fleet.cluster import reconciliation_events, repairs
 from fleet.cluster.membership import Membership
 from fleet.cluster.state import NodeRecord
 from fleet.cluster.view import ClusterView
@@ -90,7 +90,7 @@ class HeldStart(Protocol):
         """Members found on the disk wait for what other nodes know of it."""
 
 
-class Founders(Protocol):
+class Founding(Protocol):
     @property
     def is_open(self) -> bool: ...
 
@@ -135,7 +135,7 @@ class Node(Protocol):
     def held(self) -> HeldStart: ...
 
     @property
-    def seeding(self) -> Founders: ...
+    def founding(self) -> Founding: ...
 
     @property
     def admission(self) -> Admission: ...
@@ -178,7 +178,7 @@ class Node(Protocol):
     def decide(self, decider: Any, event: Any) -> None:
         """Carry out what follows from an event."""
 
-    def reconcile(self, event: reconciliation.Event) -> None: ...
+    def reconcile(self, event: reconciliation_events.Event) -> None: ...
 
     def repair(self, event: repairs.Event) -> None: ...
 

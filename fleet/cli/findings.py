@@ -10,7 +10,8 @@ from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberS
 from fleet.actors.messages.values import NodeInfo
 from fleet.cli.connection import count, span
 from fleet.client.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
-from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, cluster_voters
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP
+from fleet.cluster.wanted import cluster_voters
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
 
 NAMES_SHOWN = 8

@@ -14,7 +14,8 @@ from fleet.cli.connection import Desk, client, count
 from fleet.cli.outcome import DEGRADED
 from fleet.cli.settings import changed
 from fleet.client.survey import Survey
-from fleet.cluster.state import CLUSTER_GROUP, cluster_voters
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.cluster.wanted import cluster_voters
 from fleet.errors import ConfigError, NoSuchGroup
 from fleet.objects.declare import Data
 from fleet.objects.payload import class_name

@@ -20,7 +20,8 @@ from fleet.actors.messages.operator import (
     RemoveMember,
     TransferLeader,
 )
-from fleet.cluster.state import CLUSTER_GROUP, Cluster
+from fleet.cluster.commands import Cluster
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import (
     FleetError,
     NoSuchGroup,

@@ -8,7 +8,8 @@ from msgspec import Struct
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList
 from fleet.actors.messages.values import NodeInfo
 from fleet.cluster.placement import Placement
-from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View, choose_nodes, sites
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View
+from fleet.cluster.wanted import choose_nodes, sites
 from fleet.raft.ids import Millis, NodeName
 
 CLUSTER_ID = "fleet"

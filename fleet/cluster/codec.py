@@ -1,6 +1,7 @@
 """How the calls of a group are bytes, for who knows no more of it than its name."""
 
-from fleet.cluster.state import CLUSTER_GROUP, Cluster
+from fleet.cluster.commands import Cluster
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.objects.payload import PICKLED, Codec
 
 

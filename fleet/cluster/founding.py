@@ -1,15 +1,15 @@
 """How the listed founders found exactly one cluster: single-decree Paxos among the addresses that every host
-lists (`--founder`). An address of that list is called a seed here; founders are those that took part.
+lists (`--founder`). A node at such an address is a listed node; those that took part are the founders.
 
-What is decided is who the founders are: the seeds that took part, at least a majority of them. Each starts
-its member of the cluster group with that same initial membership, so once it is decided nobody waits for the
-proposer. Everybody else joins. The smallest name proposes first; that only avoids contention.
+The value decided is the set of founders, a majority of the listed nodes at least. Each founder starts its
+member of the cluster group with that same initial membership, so once it is decided no one waits for the
+proposer. All other nodes join. The smallest name proposes first, which only avoids contention.
 
-An acceptor is a seed's address. A seed with another disk there has forgotten what it promised: an address at
-which two disks were ever seen does not vote, and every message carries the disks that its sender knows of.
-What remains to be assumed: until the founding is done, no seed loses its disk and comes back empty to others
-that never heard of the first one; and never again do a majority of the seeds start empty while nobody who
-knows the cluster can be reached. Neither can be told from a first start.
+An acceptor is a listed address. A node with another disk there has forgotten its promises: an address where
+two disks were ever seen does not vote, and every message carries the disks that its sender knows of.
+Two assumptions remain. Until the founding is done, no listed node loses its disk and returns empty to others
+that never heard of the first disk; and later, a majority of the listed nodes never starts empty while no node
+that knows the cluster is reachable. Neither can be told from a first start.
 
 Source: Lamport, "Paxos Made Simple", section 2.
 """
@@ -17,7 +17,6 @@ Source: Lamport, "Paxos Made Simple", section 2.
 import random
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -31,8 +30,10 @@ from fleet.cluster.founding_messages import (
     Disk,
     Exists,
     Founder,
+    FoundingHello,
     FoundingMessage,
     Join,
+    ListedMessage,
     Outcome,
     Persisted,
     PersistRequest,
@@ -41,64 +42,50 @@ from fleet.cluster.founding_messages import (
     Ready,
     Record,
     Refused,
-    SeedHello,
-    SeedMessage,
     Tick,
     Vote,
     cluster_id,
     outcome_of,
     restored,
 )
+from fleet.cluster.founding_proposal import NEVER, Proposal
 from fleet.raft.ids import Millis
 
-NEVER: Final[Millis] = 1 << 62
 GRACE_MS: Final = 500
-"""How long a majority waits for the other seeds before it founds without them."""
+"""How long a majority waits for the other listed nodes before it founds without them."""
 HELLO_MS: Final = 500
+"""Between two hellos to every other listed address."""
 HEARD_MS: Final = 3000
-"""A seed that was not heard for this long counts as down: its turn is skipped."""
+"""A node that was not heard for this long counts as down: its turn is skipped."""
 TURN_MS: Final = 1000
-"""Between the turns of two seeds to propose, by name."""
+"""Between the turns of two nodes to propose, by name."""
 BALLOT_MS: Final = 2500
-"""A ballot without a majority by then is given up. Until then other seeds do not interfere."""
+"""A ballot without a majority by then is abandoned. Until then no other node proposes."""
 RESEND_MS: Final = 200
 BACKOFF_MS: Final = 200
 JOIN_AFTER_MS: Final = 5000
-"""A seed that promised may be a founder: told of a cluster, it waits this long to hear of what founders."""
-
-
-@dataclass(slots=True)
-class Proposal:
-    """A ballot of this seed's own. `founders` is empty while promises are gathered, then what it is for."""
-
-    ballot: Ballot
-    until: Millis
-    resend_at: Millis
-    grace_until: Millis = NEVER
-    promises: dict[Disk, Promise] = field(default_factory=dict)
-    founders: tuple[Founder, ...] = ()
-    accepted: set[Disk] = field(default_factory=set)
+"""A node that promised may be a founder: when it hears of a cluster, it waits this long for the decision."""
 
 
 class Founding:
-    """One seed's part: acceptor, proposer and learner. `deadline` says when to step a Tick.
+    """A listed node's part: acceptor, proposer and learner. Step a Tick at `deadline`, in milliseconds.
 
-    Invariant: what leaves was true of a durable record; also a message to oneself goes the long way.
-    Keep it after the outcome, and step what seeds send: that is how late ones learn.
+    Invariant: every message that leaves reflects a durable record; a message to oneself waits for it, too.
+    Keep stepping messages after the outcome: late nodes learn it from the answers.
     """
 
     def __init__(
         self,
         me: Founder,
-        seeds: Sequence[str],
+        listed: Sequence[str],
         now: Millis,
         rng: random.Random,
         record: Record | None = None,
         grace_ms: Millis = GRACE_MS,
     ) -> None:
         self.me = me
-        self.seeds = tuple(sorted(seeds))
-        self.record = restored(record, me, seeds)
+        self.listed = tuple(sorted(listed))
+        self.record = restored(record, me, listed)
         self.rng = rng
         self.now = now
         self.grace_ms = grace_ms
@@ -134,7 +121,7 @@ class Founding:
         self.deadline = self._next_deadline()
 
     def take_ready(self) -> Ready | None:
-        """What is to be done since the last call, None for nothing."""
+        """The outputs since the last call; None if there are none."""
         if self._is_dirty:
             self._seq += 1
             self._is_dirty = False
@@ -143,17 +130,17 @@ class Founding:
         return ready if ready.send or ready.write or ready.outcome else None
 
     def problems(self) -> tuple[str, ...]:
-        """What an operator should know while the founding does not come to its end."""
+        """What keeps the founding from being decided, for an operator."""
         if self._is_over():
             return ()
-        found = [f"{seed} has another list of founders" for seed in sorted(self._other_lists)]
+        found = [f"{address} has another list of founders" for address in sorted(self._other_lists)]
         addresses = {address for address, _ in self.record.disks}
-        for seed in sorted(addresses - self._voters()):
-            found.append(f"{seed} lost its disk, or its disk was copied: it has no vote in this founding")
+        for address in sorted(addresses - self._voters()):
+            found.append(f"{address} lost its disk, or its disk was copied: it has no vote in this founding")
         names = Counter(node.name for node in self._alive())
         found.extend(f"two founders are called {name!r}" for name, count in names.items() if count > 1)
         if len(self._alive()) < self._majority():
-            found.append(f"{len(self._alive())} of {len(self.seeds)} founders answer; a majority must")
+            found.append(f"{len(self._alive())} of {len(self.listed)} founders answer; a majority must")
         return tuple(found)
 
     # -- durability --------------------------------------------------------------------------------
@@ -163,8 +150,13 @@ class Founding:
         self._is_dirty = True
 
     def _send(self, address: str, message: FoundingMessage) -> None:
-        """When all that was written so far is durable."""
+        """Send `message` as soon as all writes so far are durable."""
         self._held.append((self._seq + self._is_dirty, address, message))
+
+    def _send_all(self, message: FoundingMessage) -> None:
+        for address in self.listed:
+            if address != self.me.address:
+                self._send(address, message)
 
     def _release(self) -> None:
         while self._held and self._held[0][0] <= self._durable:
@@ -180,9 +172,9 @@ class Founding:
         return bool(self.record.decided) or self.record.joined is not None
 
     def _from_me(self) -> tuple[Founder, str, tuple[Disk, ...]]:
-        return self.me, self.record.seeds, self.record.disks
+        return self.me, self.record.list_id, self.record.disks
 
-    # -- everybody ---------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------------
 
     def _on_message(self, m: FoundingMessage) -> None:
         if self._is_over():
@@ -190,21 +182,21 @@ class Founding:
         elif isinstance(m, Exists):
             self._hear_of_cluster(Join(m.cluster, m.addresses))
         elif isinstance(m, Decided):
-            if m.seeds == self.record.seeds:
+            if m.list_id == self.record.list_id:
                 self._end(decided=m.founders)
             else:
                 addresses = tuple(founder.address for founder in m.founders)
                 self._hear_of_cluster(Join(cluster_id(m.founders), addresses))
-        elif m.src.address not in self.seeds:
-            return  # not a seed: it asks again, and is told when something is decided
-        elif m.seeds != self.record.seeds:
+        elif m.src.address not in self.listed:
+            return  # not listed: it asks again, and is told the decision
+        elif m.list_id != self.record.list_id:
             self._other_lists.add(m.src.address)
         else:
             self._other_lists.discard(m.src.address)
             self._hear(m)
             self._dispatch(m)
 
-    def _dispatch(self, m: SeedHello | Prepare | Promise | Refused | Accept | Accepted) -> None:
+    def _dispatch(self, m: FoundingHello | Prepare | Promise | Refused | Accept | Accepted) -> None:
         match m:
             case Prepare():
                 self._on_prepare(m)
@@ -216,8 +208,8 @@ class Founding:
                 self._on_accept(m)
             case Accepted():
                 self._on_accepted(m)
-            case SeedHello():
-                pass  # hearing it was all
+            case FoundingHello():
+                pass  # `_hear` has noted its sender
 
     def _answer_late(self, m: FoundingMessage) -> None:
         if isinstance(m, (Decided, Exists)) or m.src.address == self.me.address:
@@ -227,7 +219,7 @@ class Founding:
         elif self.record.joined is not None:
             self._send(m.src.address, Exists(self.record.joined.cluster, self.record.joined.addresses))
 
-    def _hear(self, m: SeedMessage) -> None:
+    def _hear(self, m: ListedMessage) -> None:
         address = m.src.address
         disks = {*self.record.disks, *m.disks, (address, m.src.incarnation)}
         if len(disks) > len(self.record.disks):
@@ -235,7 +227,7 @@ class Founding:
         is_new = address not in self._heard
         self._heard[address] = (m.src, self.now)
         if is_new and address != self.me.address:
-            self._send(address, SeedHello(*self._from_me()))
+            self._send(address, FoundingHello(*self._from_me()))
         if is_new or self._propose_at == NEVER:
             self._plan()
 
@@ -250,7 +242,7 @@ class Founding:
         self._proposal = None
 
     def _voters(self) -> set[str]:
-        """Addresses at which one disk was ever seen, and at no other address."""
+        """Addresses at which exactly one disk was seen, and that disk at no other address."""
         at = Counter(address for address, _ in self.record.disks)
         of = Counter(disk for _, disk in self.record.disks)
         return {address for address, disk in self.record.disks if at[address] == of[disk] == 1}
@@ -260,7 +252,7 @@ class Founding:
         return [self.me, *(node for node in others if node.address != self.me.address)]
 
     def _majority(self) -> int:
-        return len(self.seeds) // 2 + 1
+        return len(self.listed) // 2 + 1
 
     # -- acceptor ----------------------------------------------------------------------------------
 
@@ -279,25 +271,25 @@ class Founding:
 
     def _may_vote(self, m: Prepare | Accept) -> bool:
         if self.me.address not in self._voters():
-            return False  # what the disk here before this one promised is not known
+            return False  # the promises of an earlier disk at this address are unknown
         if m.ballot < self.record.promised:
             self._send(m.src.address, Refused(*self._from_me(), m.ballot, self.record.promised))
             return False
         if self._proposal is None or self._proposal.ballot != m.ballot:
-            self._proposal = None  # a higher one of somebody else: leave it alone for a while
+            self._proposal = None  # another node has a higher ballot: leave it time to finish
             self._propose_at = self.now + BALLOT_MS + self._turn_ms()
         return True
 
     # -- proposer ----------------------------------------------------------------------------------
 
     def _turn_ms(self) -> Millis:
-        """The smallest name at once, then one after the other."""
+        """The delay before this node proposes: 0 for the smallest name, then one turn after another."""
         mine = (self.me.name, self.me.address)
         smaller = [node for node in self._alive() if (node.name, node.address) < mine]
         return len(smaller) * TURN_MS + self.rng.randrange(BACKOFF_MS) if smaller else 0
 
     def _plan(self) -> None:
-        """Propose when a majority answers, and it is this seed's turn."""
+        """Propose when a majority answers and it is this node's turn."""
         if len(self._alive()) >= self._majority():
             planned = 0 if self._propose_at == NEVER else self._propose_at
             self._propose_at = max(planned, self.now + self._turn_ms())
@@ -305,22 +297,19 @@ class Founding:
     def _propose(self) -> None:
         round = max(self.record.promised.round, self._round_max) + 1
         ballot = Ballot(round, self.me.address, self.me.incarnation)
-        self._change(promised=ballot)  # durable before anybody hears of it: no second life uses it again
+        self._change(promised=ballot)  # durable before it is sent: no restart uses it again
         self._proposal = Proposal(ballot, self.now + BALLOT_MS, self.now + RESEND_MS)
         self._ask(self._proposal)
 
     def _ask(self, proposal: Proposal) -> None:
-        """Everybody who has not answered yet."""
+        """Send the current question to every acceptor that has not answered it."""
         if proposal.founders:
             accept = Accept(*self._from_me(), proposal.ballot, proposal.founders)
-            for disk in proposal.promises:
-                if disk not in proposal.accepted:
-                    self._send(disk[0], accept)
+            for address in proposal.not_accepted():
+                self._send(address, accept)
         else:
-            answered = {address for address, _ in proposal.promises}
-            for seed in self.seeds:
-                if seed not in answered:
-                    self._send(seed, Prepare(*self._from_me(), proposal.ballot))
+            for address in proposal.not_promised(self.listed):
+                self._send(address, Prepare(*self._from_me(), proposal.ballot))
 
     def _on_promise(self, m: Promise) -> None:
         proposal = self._proposal
@@ -329,41 +318,31 @@ class Founding:
             self._choose(proposal)
 
     def _choose(self, proposal: Proposal) -> None:
-        """What the ballot is for, once a majority has promised and the others had time to: what may have been
-        chosen already, else everybody who is here."""
-        voters = self._voters()
-        here = [m.src for (address, _), m in proposal.promises.items() if address in voters]
-        if len(here) < self._majority():
+        """Choose founders once a majority has promised and the other listed nodes had time to."""
+        promised = proposal.promised(self._voters())
+        if len(promised) < self._majority():
             return
         if proposal.grace_until == NEVER:
             proposal.grace_until = self.now + self.grace_ms
             proposal.until = max(proposal.until, proposal.grace_until + 1)
-        if len(here) < len(self.seeds) and self.now < proposal.grace_until:
+        if len(promised) < len(self.listed) and self.now < proposal.grace_until:
             return
-        votes = [m.accepted for m in proposal.promises.values() if m.accepted is not None]
-        if votes:
-            founders = max(votes, key=lambda vote: vote.ballot).founders
-        elif len({node.name for node in here}) < len(here):
+        proposal.founders = proposal.choice(promised)
+        if not proposal.founders:
             self._back_off()
             return
-        else:
-            founders = tuple(sorted(here, key=lambda node: node.name))
-        proposal.founders = founders
         proposal.until, proposal.resend_at = self.now + BALLOT_MS, self.now + RESEND_MS
         self._ask(proposal)
 
     def _on_accepted(self, m: Accepted) -> None:
-        """Of the disks that promised only: another one at that address has not promised."""
+        """Counts only disks that promised: another disk at the same address has not."""
         proposal, disk = self._proposal, (m.src.address, m.src.incarnation)
         if proposal is None or m.ballot != proposal.ballot or disk not in proposal.promises:
             return
         proposal.accepted.add(disk)
-        voters = self._voters()
-        if sum(address in voters for address, _ in proposal.accepted) >= self._majority():
+        if proposal.votes(self._voters()) >= self._majority():
             self._end(decided=proposal.founders)
-            for seed in self.seeds:
-                if seed != self.me.address:
-                    self._send(seed, Decided(*self._from_me(), proposal.founders))
+            self._send_all(Decided(*self._from_me(), proposal.founders))
 
     def _on_refused(self, m: Refused) -> None:
         self._round_max = max(self._round_max, m.promised.round)
@@ -381,9 +360,7 @@ class Founding:
     def _on_time(self) -> None:
         if self.now >= self._hello_at:
             self._hello_at = self.now + HELLO_MS
-            for seed in self.seeds:
-                if seed != self.me.address:
-                    self._send(seed, SeedHello(*self._from_me()))
+            self._send_all(FoundingHello(*self._from_me()))
         proposal = self._proposal
         if self.now >= self._join_at:
             self._end(joined=self._elsewhere)
@@ -393,7 +370,7 @@ class Founding:
             if len(self._alive()) >= self._majority() and self.me.address in self._voters():
                 self._propose()
             else:
-                self._propose_at = NEVER  # until enough are heard again
+                self._propose_at = NEVER  # until a majority is heard again
 
     def _drive(self, proposal: Proposal) -> None:
         if not proposal.founders:

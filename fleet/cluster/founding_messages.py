@@ -1,4 +1,4 @@
-"""The messages, events, durable records and outputs of the founding, which is in `founding`."""
+"""The messages, events, durable records and outputs of the founding; `founding` has the rules."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,11 @@ from fleet.raft.ids import NodeName
 FORMAT: Final = 1
 
 Disk: TypeAlias = tuple[str, str]
-"""A seed's address and the incarnation of the disk that was seen there."""
+"""A listed address and the incarnation of a disk that was seen there."""
 
 
 class Founder(Struct, frozen=True, array_like=True):
-    """A node as it introduces itself; of the decided ones, as it did while it took part."""
+    """A node as it describes itself; in a decision, as it did during the founding."""
 
     name: NodeName
     incarnation: str
@@ -30,7 +30,7 @@ class Founder(Struct, frozen=True, array_like=True):
 
 
 class Ballot(Struct, frozen=True, array_like=True, order=True):
-    """Names its proposer's disk, so that a wiped proposer cannot use a ballot for a second value."""
+    """Contains its proposer's disk, so that a wiped proposer cannot reuse a ballot for a second value."""
 
     round: int
     address: str
@@ -65,56 +65,60 @@ Outcome: TypeAlias = Found | Join
 # -- messages --------------------------------------------------------------------------------------
 
 
-class SeedMessage(Struct, frozen=True, array_like=True):
+class ListedMessage(Struct, frozen=True, array_like=True):
+    """Sent by one listed node to another."""
+
     src: Founder
-    seeds: str
-    """The fingerprint of the sender's list: majorities of different lists do not meet."""
+    list_id: str
+    """The fingerprint of the sender's list: majorities of two lists need not intersect."""
     disks: tuple[Disk, ...]
 
 
-class SeedHello(SeedMessage, frozen=True, array_like=True, tag=60):
-    """I am here and know of no cluster. Answered with Decided by whoever knows better."""
+class FoundingHello(ListedMessage, frozen=True, array_like=True, tag=60):
+    """The sender runs and knows no cluster. A node that knows the decision answers Decided."""
 
 
-class Prepare(SeedMessage, frozen=True, array_like=True, tag=61):
+class Prepare(ListedMessage, frozen=True, array_like=True, tag=61):
     ballot: Ballot
 
 
-class Promise(SeedMessage, frozen=True, array_like=True, tag=62):
-    """Nothing below `ballot` is accepted here any more; `accepted` is the highest that was."""
+class Promise(ListedMessage, frozen=True, array_like=True, tag=62):
+    """The sender accepts no ballot below `ballot`; `accepted` is the highest that it has accepted."""
 
     ballot: Ballot
     accepted: Vote | None
 
 
-class Refused(SeedMessage, frozen=True, array_like=True, tag=63):
-    """`ballot` came too late: `promised` is higher."""
+class Refused(ListedMessage, frozen=True, array_like=True, tag=63):
+    """The sender refuses `ballot`, since it has promised a higher one."""
 
     ballot: Ballot
     promised: Ballot
 
 
-class Accept(SeedMessage, frozen=True, array_like=True, tag=64):
+class Accept(ListedMessage, frozen=True, array_like=True, tag=64):
     ballot: Ballot
     founders: tuple[Founder, ...]
 
 
-class Accepted(SeedMessage, frozen=True, array_like=True, tag=65):
+class Accepted(ListedMessage, frozen=True, array_like=True, tag=65):
     ballot: Ballot
 
 
-class Decided(SeedMessage, frozen=True, array_like=True, tag=66):
+class Decided(ListedMessage, frozen=True, array_like=True, tag=66):
     founders: tuple[Founder, ...]
 
 
 class Exists(Struct, frozen=True, array_like=True, tag=67):
-    """The sender belongs to this cluster. What a node says that has no part in the founding."""
+    """The sender, which takes no part in the founding, belongs to this cluster."""
 
     cluster: str
     addresses: tuple[str, ...]
 
 
-FoundingMessage: TypeAlias = SeedHello | Prepare | Promise | Refused | Accept | Accepted | Decided | Exists
+FoundingMessage: TypeAlias = (
+    FoundingHello | Prepare | Promise | Refused | Accept | Accepted | Decided | Exists
+)
 
 
 class Tick(Struct, frozen=True):
@@ -131,17 +135,17 @@ class Persisted(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True, array_like=True):
-    """A seed's promises, and how the founding ended for it. Kept for the life of the node: it is how
-    late seeds learn from it, and why it never founds again."""
+    """A listed node's promises, and the outcome. Kept for the life of the node: late nodes learn the outcome
+    from it, and the node never founds again."""
 
     me: Founder
-    seeds: str
+    list_id: str
     disks: tuple[Disk, ...]
     promised: Ballot = NO_BALLOT
     accepted: Vote | None = None
     decided: tuple[Founder, ...] = ()
     joined: Join | None = None
-    """Told of by a node that does not know the founders."""
+    """The cluster that this node joins without knowing its founders."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -168,20 +172,20 @@ class PersistRequest(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Ready:
-    """The outputs since the last one. `send` may leave at once: what depends on a write comes only after
-    its `Persisted` was stepped. `write` replaces the record, in order. `outcome` comes once in a life."""
+    """Outputs since the previous one. `send` may leave at once: a message that depends on a write is output
+    only after its `Persisted`. `write` replaces the record; writes are in order. `outcome` comes once."""
 
     send: list[tuple[str, FoundingMessage]] = field(default_factory=list)
     write: PersistRequest | None = None
     outcome: Outcome | None = None
 
 
-def fingerprint(seeds: Iterable[str]) -> str:
-    return _digest(sorted(seeds))
+def fingerprint(listed: Iterable[str]) -> str:
+    return _digest(sorted(listed))
 
 
 def cluster_id(founders: Iterable[Founder]) -> str:
-    """Of no other cluster, since a disk takes part in one founding."""
+    """Unique to the cluster, since a disk takes part in one founding only."""
     return _digest([(founder.name, founder.incarnation, founder.address) for founder in founders])
 
 
@@ -189,35 +193,45 @@ def _digest(parts: list[Any]) -> str:
     return blake2b(_encode(parts), digest_size=8).hexdigest()
 
 
-def check_seeds(seeds: Sequence[str], address: str) -> None:
-    twice = [seed for seed, count in Counter(seeds).items() if count > 1]
-    if not seeds or not all(seeds):
+def check_founders(listed: Sequence[str], address: str) -> None:
+    """Check the addresses given as founders on the node at `address`.
+
+    Raises:
+        ConfigError: none or an even number of them, one empty or listed twice, or `address` missing.
+    """
+    twice = [name for name, count in Counter(listed).items() if count > 1]
+    if not listed or not all(listed):
         raise ConfigError("founders: list at least one address, none of them empty")
     if twice:
-        raise ConfigError(f"founders: {twice[0]!r} is listed twice", founders=", ".join(seeds))
-    if len(seeds) % 2 == 0:
+        raise ConfigError(f"founders: {twice[0]!r} is listed twice", founders=", ".join(listed))
+    if len(listed) % 2 == 0:
         raise ConfigError(
-            f"founders: {len(seeds)} of them bear no more failures than {len(seeds) - 1}: list an odd number",
-            founders=", ".join(seeds),
+            f"founders: {len(listed)} tolerate no more failures than {len(listed) - 1}: list an odd number",
+            founders=", ".join(listed),
         )
-    if address not in seeds:
+    if address not in listed:
         raise ConfigError(
             f"founders: this node's own address {address!r} is not among them: write it as they do, or join",
-            founders=", ".join(seeds),
+            founders=", ".join(listed),
         )
 
 
-def restored(record: Record | None, me: Founder, seeds: Sequence[str]) -> Record:
-    """A promise binds the disk to the address and to the list under which it was given."""
+def restored(record: Record | None, me: Founder, listed: Sequence[str]) -> Record:
+    """The record to start with. A promise holds for the disk, address and list with which it was given.
+
+    Raises:
+        WrongDirectory: the record is another disk's.
+        ConfigError: an invalid list, or list, address or name changed after a promise.
+    """
     if record is not None and record.me.incarnation != me.incarnation:
         raise WrongDirectory("the founding record is of another disk", node=me.name, record=record.me.name)
     if record is not None and (record.decided or record.joined):
         return record
-    check_seeds(seeds, me.address)
-    fresh = Record(me, fingerprint(seeds), ((me.address, me.incarnation),))
+    check_founders(listed, me.address)
+    fresh = Record(me, fingerprint(listed), ((me.address, me.incarnation),))
     if record is None:
         return fresh
-    same = (record.seeds, record.me.address, record.me.name) == (fresh.seeds, me.address, me.name)
+    same = (record.list_id, record.me.address, record.me.name) == (fresh.list_id, me.address, me.name)
     if not same and record.promised == NO_BALLOT:
         return fresh
     if not same:

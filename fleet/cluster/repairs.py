@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from fleet.cluster.reconciliation import Tell
+from fleet.cluster.reconciliation_events import Tell
 from fleet.raft.ids import MemberId, Millis
 
 

@@ -4,18 +4,8 @@ from dataclasses import dataclass, field
 
 from fleet.cluster.healing import Wanted
 from fleet.cluster.placement import Placement
-from fleet.cluster.state import (
-    ACTIVE,
-    LEAVING,
-    GroupInfo,
-    NodeRecord,
-    RemovedGroup,
-    View,
-    choose_nodes,
-    cluster_voters,
-    led_from,
-    sites,
-)
+from fleet.cluster.state import ACTIVE, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
+from fleet.cluster.wanted import choose_nodes, cluster_voters, led_from, sites
 from fleet.raft.ids import Index, NodeName
 
 

@@ -321,7 +321,7 @@ PICKLED: Codec = _Pickled()
 
 
 BUILT_IN = {
-    "fleet:cluster": ("fleet.cluster.state", "Cluster"),
+    "fleet:cluster": ("fleet.cluster.commands", "Cluster"),
     "fleet:demo": ("fleet.cli.demo.data", "Counter"),
 }
 """The library's own data classes: tag, current module, name. Disks hold the tag, for ever."""

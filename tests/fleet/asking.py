@@ -1,28 +1,29 @@
-"""A node that is no seed, in the world of the founding tests: seeds answer whoever asks, once they know."""
+"""A node that is not listed, in the world of the founding tests: listed nodes answer it once they know."""
 
 from collections.abc import Sequence
 
-from fleet.cluster.founding import HELLO_MS, NEVER
+from fleet.cluster.founding import HELLO_MS
 from fleet.cluster.founding_messages import (
     Decided,
     Exists,
     Founder,
+    FoundingHello,
     FoundingMessage,
     Join,
     Persisted,
     Ready,
-    SeedHello,
     Tick,
     cluster_id,
     fingerprint,
 )
+from fleet.cluster.founding_proposal import NEVER
 from fleet.raft.ids import Millis
 
 
 class Asking:
-    def __init__(self, me: Founder, seeds: Sequence[str], now: Millis) -> None:
-        self.seeds = tuple(seeds)
-        self.hello = SeedHello(me, fingerprint(seeds), ())
+    def __init__(self, me: Founder, listed: Sequence[str], now: Millis) -> None:
+        self.listed = tuple(listed)
+        self.hello = FoundingHello(me, fingerprint(listed), ())
         self.deadline = now
         self.outcome: Join | None = None
         self._ready = Ready()
@@ -39,7 +40,7 @@ class Asking:
             self._ready.outcome, self.deadline = self.outcome, NEVER
         elif now >= self.deadline:
             self.deadline = now + HELLO_MS
-            self._ready.send.extend((seed, self.hello) for seed in self.seeds)
+            self._ready.send.extend((address, self.hello) for address in self.listed)
 
     def take_ready(self) -> Ready | None:
         ready, self._ready = self._ready, Ready()

@@ -11,24 +11,25 @@ import msgspec
 import pytest
 
 import fleet.cluster.founding
-from fleet.cluster.founding import NEVER, Founding
+from fleet.cluster.founding import Founding
 from fleet.cluster.founding_messages import (
     Ballot,
     Decided,
     Found,
     Founder,
+    FoundingHello,
     FoundingMessage,
     Outcome,
     Persisted,
     Ready,
     Record,
-    SeedHello,
     Tick,
     cluster_id,
     fingerprint,
     from_bytes,
     to_bytes,
 )
+from fleet.cluster.founding_proposal import NEVER
 from fleet.raft.ids import NodeName
 from tests.fleet.asking import Asking
 
@@ -68,10 +69,10 @@ class Host:
         self.life += 1
         world = self.world
         record = from_bytes(self.disk) if self.disk else None
-        if self.me.address in world.seeds:
-            self.part = Founding(self.me, world.seeds, self.now(), random.Random(world.rng.random()), record)
+        if self.me.address in world.listed:
+            self.part = Founding(self.me, world.listed, self.now(), random.Random(world.rng.random()), record)
         else:
-            self.part = Asking(self.me, world.seeds, self.now())
+            self.part = Asking(self.me, world.listed, self.now())
         self.carry_out()
 
     def stop(self) -> None:
@@ -132,11 +133,11 @@ class Host:
 class World:
     """Hosts, a network and a clock. After every durable write and outcome there is one decision."""
 
-    def __init__(self, seed: int, seeds: int, others: int = 0) -> None:
+    def __init__(self, seed: int, count: int, others: int = 0) -> None:
         self.rng = random.Random(seed)
         self.now = 0
-        names = [chr(ord("a") + i) for i in range(seeds)]
-        self.seeds = tuple(f"{name}:1" for name in names)
+        names = [chr(ord("a") + i) for i in range(count)]
+        self.listed = tuple(f"{name}:1" for name in names)
         names += [f"n{i:02}" for i in range(others)]
         self.hosts = {f"{name}:1": Host(self, node(name)) for name in names}
         self.queue: list[tuple[int, int, Callable[[], object]]] = []
@@ -201,7 +202,7 @@ class World:
             ballot, founders = record.accepted.ballot, record.accepted.founders
             assert all(other == founders for other in self.votes[ballot].values()), f"two values in {ballot}"
             self.votes[ballot][address] = founders
-            if len(self.votes[ballot]) > len(self.seeds) // 2:
+            if len(self.votes[ballot]) > len(self.listed) // 2:
                 self.decide(founders)
         if record.decided:
             self.decide(record.decided)
@@ -209,7 +210,7 @@ class World:
     def decide(self, founders: tuple[Founder, ...]) -> None:
         self.decisions.add(founders)
         assert len(self.decisions) == 1, f"two decisions: {self.decisions}"
-        assert len({founder.address for founder in founders} & set(self.seeds)) > len(self.seeds) // 2
+        assert len({founder.address for founder in founders} & set(self.listed)) > len(self.listed) // 2
 
     def witness_outcome(self, host: Host, outcome: Outcome) -> None:
         assert len(self.decisions) == 1, "an outcome, and nothing was decided"
@@ -233,7 +234,7 @@ class World:
             host.start()
 
     def settle(self) -> None:
-        """The faults are over; whoever is not lost for good is up, a majority of the seeds among them."""
+        """The faults are over; all hosts but those lost for good run, a majority of the listed among them."""
         self.heal()
         self.run(self.now + DECIDED_WITHIN_MS, self.all_know)
         assert self.all_know(), [host.me.address for host in self.living()]
@@ -255,13 +256,13 @@ def storm(seed: int) -> World:
     world.loss, world.twice = dice.choice((0.0, 0.1, 0.4)), dice.choice((0.0, 0.2))
     world.delay_ms, world.disk_ms = dice.choice((20, 300, 4000)), dice.choice((5, 200, 2000))
     world.death = dice.choice((0.0, 0.005, 0.03, 0.1))
-    minority = dice.sample(world.seeds, dice.randrange(len(world.seeds) // 2 + 1))
+    minority = dice.sample(world.listed, dice.randrange(len(world.listed) // 2 + 1))
     for host in world.hosts.values():
         world.at(dice.choice((0, 0, dice.randrange(3000), dice.randrange(20_000))), host.start)
     for address in minority:
         world.at(dice.choice((0, dice.randrange(2000), dice.randrange(15_000))), world.hosts[address].lose)
     for _ in range(dice.randrange(6)):
-        deaf = set(dice.sample(world.seeds, dice.randrange(len(world.seeds) + 1)))
+        deaf = set(dice.sample(world.listed, dice.randrange(len(world.listed) + 1)))
         world.at(dice.randrange(15_000), partial(setattr, world, "deaf", deaf))
     if dice.random() < 0.5:
         with haste(dice):
@@ -273,19 +274,19 @@ def storm(seed: int) -> World:
 class Pool(World):
     """Any message that was ever sent may arrive next, any clock may run ahead, anybody may die."""
 
-    def __init__(self, seed: int, seeds: int) -> None:
-        super().__init__(seed, seeds)
+    def __init__(self, seed: int, count: int) -> None:
+        super().__init__(seed, count)
         self.sent: list[tuple[str, bytes]] = []
 
     def transmit(self, address: str, message: FoundingMessage) -> None:
-        if not isinstance(message, (SeedHello, Decided)):
+        if not isinstance(message, (FoundingHello, Decided)):
             self.sent.append((address, msgspec.msgpack.encode(message)))
 
     def wake(self, host: Host, life: int, at: int) -> None:
         pass
 
     def turn(self) -> None:
-        host = self.hosts[self.rng.choice(self.seeds)]
+        host = self.hosts[self.rng.choice(self.listed)]
         part, dice = host.part, self.rng.random()
         if not isinstance(part, Founding):
             host.start()
@@ -294,7 +295,7 @@ class Pool(World):
         elif dice < 0.08:
             host.ahead_ms += self.rng.choice((10, 300, 1000))
             for other in self.hosts.values():
-                host.step(SeedHello(other.me, fingerprint(self.seeds), ()))
+                host.step(FoundingHello(other.me, fingerprint(self.listed), ()))
             host.step(Tick())
         elif dice < 0.4 and self.queue:
             self.run(self.queue[0][0])

@@ -9,18 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-import fleet.cluster.state
-from fleet.cluster.state import (
-    ACTIVE,
-    CLUSTER_GROUP,
-    INACTIVE,
-    LEAVING,
-    Cluster,
-    NodeRecord,
-    cluster_voters,
-    wanted_nodes,
-)
+import fleet.cluster.commands
+from fleet.cluster.commands import Cluster
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, NodeRecord
 from fleet.cluster.view import ClusterView
+from fleet.cluster.wanted import cluster_voters, wanted_nodes
 from fleet.errors import (
     BadArguments,
     CleanupOngoing,
@@ -437,7 +430,7 @@ def test_what_always_holds(history: list[tuple[Any, ...]], kept_max: int) -> Non
     """A name is in groups or removed, never both; a refusal changes nothing; a view brought up to date
     piece by piece, also one that looked so long ago that what it missed was forgotten, equals the whole."""
     run, view = Run(), ClusterView()
-    with patch.object(fleet.cluster.state, "GONE_KEPT_MAX", kept_max):
+    with patch.object(fleet.cluster.commands, "GONE_KEPT_MAX", kept_max):
         for operation in history:
             if operation == ("look",):
                 seen(run.cluster, view.rev, view, run.index)

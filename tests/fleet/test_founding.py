@@ -1,4 +1,4 @@
-"""The rules by which seeds found one cluster, one seed at a time, and what each writes down."""
+"""The rules by which listed nodes found one cluster, one node at a time, and what each writes."""
 
 import random
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.cluster.founding import BALLOT_MS, JOIN_AFTER_MS, NEVER, Founding
+from fleet.cluster.founding import BALLOT_MS, JOIN_AFTER_MS, Founding
 from fleet.cluster.founding_messages import (
     NO_BALLOT,
     Accept,
@@ -17,6 +17,7 @@ from fleet.cluster.founding_messages import (
     Exists,
     Found,
     Founder,
+    FoundingHello,
     FoundingMessage,
     Join,
     Outcome,
@@ -25,15 +26,15 @@ from fleet.cluster.founding_messages import (
     Promise,
     Record,
     Refused,
-    SeedHello,
     Tick,
     Vote,
-    check_seeds,
+    check_founders,
     cluster_id,
     fingerprint,
     from_bytes,
     to_bytes,
 )
+from fleet.cluster.founding_proposal import NEVER
 from fleet.errors import ConfigError, Damaged, WrongDirectory
 from fleet.raft.ids import NodeName
 from tests.fleet.founding_world import node
@@ -44,11 +45,13 @@ FIVE = (*THREE, "d:1", "e:1")
 
 
 class Bench:
-    """One seed on its own; every write is durable at once unless `holds`."""
+    """One listed node on its own; every write is durable at once unless `holds`."""
 
-    def __init__(self, me: Founder = A, seeds: tuple[str, ...] = THREE, record: Record | None = None) -> None:
-        self.part = Founding(me, seeds, 0, random.Random(1), record)
-        self.seeds = fingerprint(seeds)
+    def __init__(
+        self, me: Founder = A, listed: tuple[str, ...] = THREE, record: Record | None = None
+    ) -> None:
+        self.part = Founding(me, listed, 0, random.Random(1), record)
+        self.list_id = fingerprint(listed)
         self.holds = False
         self.written: list[Record] = []
         self.outcomes: list[Outcome] = []
@@ -70,7 +73,9 @@ class Bench:
         self.sent = []
         self.part.step(self.part.now, event)
         self.settle()
-        return [(address, message) for address, message in self.sent if not isinstance(message, SeedHello)]
+        return [
+            (address, message) for address, message in self.sent if not isinstance(message, FoundingHello)
+        ]
 
     def wait(self, until: int) -> list[tuple[str, Any]]:
         """Every deadline on the way is kept."""
@@ -81,14 +86,14 @@ class Bench:
         return self.sent
 
     def said(self, src: Founder, kind: Any, *parts: Any, disks: tuple[tuple[str, str], ...] = ()) -> Any:
-        return kind(src, self.seeds, disks, *parts)
+        return kind(src, self.list_id, disks, *parts)
 
 
-def proposing(seeds: tuple[str, ...] = THREE, *others: Founder) -> tuple[Bench, Ballot]:
+def proposing(listed: tuple[str, ...] = THREE, *others: Founder) -> tuple[Bench, Ballot]:
     """The smallest name, whose Prepare has left."""
-    bench = Bench(A, seeds)
+    bench = Bench(A, listed)
     for other in others or (B,):
-        bench.step(bench.said(other, SeedHello))
+        bench.step(bench.said(other, FoundingHello))
     bench.wait(1)
     ballot = bench.part.record.promised
     assert ballot.address == "a:1"
@@ -100,7 +105,7 @@ OF_C = Ballot(8, "c:1", C.incarnation)
 
 
 @pytest.mark.parametrize(
-    ("seeds", "says"),
+    ("listed", "says"),
     [
         ((), "at least one"),
         (("a:1", ""), "empty"),
@@ -109,13 +114,13 @@ OF_C = Ballot(8, "c:1", C.incarnation)
         (("b:1", "c:1", "d:1"), "own address"),
     ],
 )
-def test_a_list_that_cannot_be_is_refused_at_once(seeds: tuple[str, ...], says: str) -> None:
+def test_a_list_that_cannot_be_is_refused_at_once(listed: tuple[str, ...], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        Founding(A, seeds, 0, random.Random(1))
-    check_seeds(THREE, "b:1")
+        Founding(A, listed, 0, random.Random(1))
+    check_founders(THREE, "b:1")
 
 
-def test_one_seed_founds_alone() -> None:
+def test_one_listed_node_founds_alone() -> None:
     bench = Bench(A, ("a:1",))
     bench.wait(1)
     assert bench.outcomes == [Found(cluster_id((A,)), (A,))]
@@ -124,8 +129,8 @@ def test_one_seed_founds_alone() -> None:
 
 def test_the_smallest_name_proposes_and_the_others_leave_it_its_turn() -> None:
     small, large = Bench(A), Bench(C)
-    assert any(isinstance(message, Prepare) for _, message in small.step(small.said(C, SeedHello)))
-    large.step(large.said(A, SeedHello))
+    assert any(isinstance(message, Prepare) for _, message in small.step(small.said(C, FoundingHello)))
+    large.step(large.said(A, FoundingHello))
     assert not any(isinstance(message, Prepare) for _, message in large.wait(900))
     assert any(isinstance(message, Prepare) for _, message in large.wait(1300)), "and not for ever"
 
@@ -149,11 +154,11 @@ def test_nothing_leaves_before_it_is_durable() -> None:
 def test_a_proposers_ballot_is_durable_before_anybody_hears_of_it() -> None:
     bench = Bench(A)
     bench.holds = True
-    bench.step(bench.said(B, SeedHello))
+    bench.step(bench.said(B, FoundingHello))
     assert not any(isinstance(message, Prepare) for _, message in bench.wait(100))
     assert bench.written[-1].promised.address == "a:1"
     again = Bench(A, record=bench.written[-1])
-    again.step(again.said(B, SeedHello))
+    again.step(again.said(B, FoundingHello))
     again.wait(100)
     assert again.part.record.promised > bench.written[-1].promised, "no ballot is used in two lives"
 
@@ -225,24 +230,24 @@ def test_only_who_promised_is_counted_when_it_accepts() -> None:
     assert not bench.outcomes, "another disk at that address"
 
 
-def test_a_wiped_seed_is_not_counted_by_who_knew_it() -> None:
+def test_a_wiped_node_is_not_counted_by_who_knew_it() -> None:
     bench, ballot = proposing()
     bench.step(bench.said(node("b", "d2"), Promise, ballot, None))
     assert not any(isinstance(message, Accept) for _, message in bench.wait(2000))
     assert any("b:1 lost its disk" in problem for problem in bench.part.problems())
 
 
-def test_a_wiped_seed_is_not_counted_by_who_was_told() -> None:
+def test_a_wiped_node_is_not_counted_by_who_was_told() -> None:
     bench = Bench(A)
-    bench.step(bench.said(node("b", "d2"), SeedHello))
-    bench.step(bench.said(C, SeedHello, disks=(("b:1", B.incarnation),)))
+    bench.step(bench.said(node("b", "d2"), FoundingHello))
+    bench.step(bench.said(C, FoundingHello, disks=(("b:1", B.incarnation),)))
     bench.wait(1)
     ballot = bench.part.record.promised
     bench.step(bench.said(node("b", "d2"), Promise, ballot, None))
     assert not any(isinstance(message, Accept) for _, message in bench.wait(2000))
 
 
-def test_a_wiped_seed_that_learns_it_neither_votes_nor_proposes() -> None:
+def test_a_wiped_node_that_learns_it_neither_votes_nor_proposes() -> None:
     bench = Bench(node("a", "d2"))
     assert bench.step(bench.said(B, Prepare, OF_B, disks=(("a:1", A.incarnation),))) == []
     assert bench.part.record.promised == NO_BALLOT
@@ -250,7 +255,7 @@ def test_a_wiped_seed_that_learns_it_neither_votes_nor_proposes() -> None:
     assert bench.outcomes == [Join(cluster_id((A, B, C)), THREE)], "the founder was the old disk"
 
 
-def test_one_disk_at_two_addresses_is_no_two_seeds() -> None:
+def test_one_disk_at_two_addresses_is_not_two_nodes() -> None:
     bench, ballot = proposing()
     copy = Founder(NodeName("c"), B.incarnation, "c:1", "z1", 1.0)
     bench.step(bench.said(B, Promise, ballot, None))
@@ -258,7 +263,7 @@ def test_one_disk_at_two_addresses_is_no_two_seeds() -> None:
     assert not any(isinstance(message, Accept) for _, message in bench.wait(2000))
 
 
-def test_two_seeds_of_one_name_do_not_found() -> None:
+def test_two_nodes_of_one_name_do_not_found() -> None:
     twin = node("b", "d9", "c:1")
     bench, ballot = proposing(THREE, B, twin)
     bench.step(bench.said(B, Promise, ballot, None))
@@ -267,14 +272,14 @@ def test_two_seeds_of_one_name_do_not_found() -> None:
     assert bench.part.problems() == ("two founders are called 'b'",)
 
 
-def test_a_seed_with_another_list_is_not_counted() -> None:
+def test_a_node_with_another_list_is_not_counted() -> None:
     bench = Bench(A)
     assert bench.step(Prepare(B, fingerprint(FIVE), (), OF_B)) == []
     assert bench.part.record.promised == NO_BALLOT
     assert "b:1 has another list of founders" in bench.part.problems()
 
 
-def test_a_vote_from_no_seed_is_no_vote() -> None:
+def test_a_vote_of_a_node_that_is_not_listed_does_not_count() -> None:
     bench, ballot = proposing()
     bench.step(bench.said(node("x"), Promise, ballot, None))
     assert bench.part.record.disks == (("a:1", "a-d1"), ("b:1", "b-d1"))
@@ -319,14 +324,14 @@ def test_a_refused_proposer_comes_back_with_a_higher_ballot() -> None:
     assert {message.ballot.round for _, message in sent if isinstance(message, Prepare)} == {OF_C.round + 1}
 
 
-@pytest.mark.parametrize("ask", [SeedHello, Prepare, Promise])
+@pytest.mark.parametrize("ask", [FoundingHello, Prepare, Promise])
 def test_who_asks_late_is_told_the_decision(ask: Any) -> None:
-    """Also by a founder that was started again, and also a node that is no seed."""
+    """Also by a founder that was started again, and also a node that is not listed."""
     bench = Bench(A)
     bench.step(bench.said(B, Decided, (A, B)))
     again = Bench(A, record=from_bytes(to_bytes(bench.written[-1])))
     assert again.outcomes == bench.outcomes == [Found(cluster_id((A, B)), (A, B))]
-    parts = {SeedHello: (), Prepare: (OF_C,), Promise: (OF_C, None)}[ask]
+    parts = {FoundingHello: (), Prepare: (OF_C,), Promise: (OF_C, None)}[ask]
     for src in (C, node("x")):
         ((address, decided),) = again.step(again.said(src, ask, *parts))
         assert (address, decided.founders) == (src.address, (A, B))
@@ -406,11 +411,11 @@ def test_a_promise_binds_to_the_list_and_the_address() -> None:
     """Else it would be one vote under two names."""
     fresh, promised, *_ = records()
     moved = node("a", address="b:1")
-    assert Founding(A, FIVE, 0, random.Random(1), fresh).record.seeds == fingerprint(FIVE)
+    assert Founding(A, FIVE, 0, random.Random(1), fresh).record.list_id == fingerprint(FIVE)
     assert Founding(moved, THREE, 0, random.Random(1), fresh).record.disks == (("b:1", "a-d1"),)
-    for me, seeds in ((A, FIVE), (moved, THREE)):
+    for me, listed in ((A, FIVE), (moved, THREE)):
         with pytest.raises(ConfigError, match="changed while"):
-            Founding(me, seeds, 0, random.Random(1), promised)
+            Founding(me, listed, 0, random.Random(1), promised)
 
 
 def test_the_clusters_name_does_not_depend_on_how_a_weight_was_written() -> None:

@@ -1,4 +1,4 @@
-"""Exactly one cluster from one list of seeds, whatever happens to them (S55)."""
+"""Exactly one cluster from one list of founders, whatever happens to them (S55)."""
 
 import os
 import random
@@ -31,7 +31,7 @@ def test_s55_whatever_happens_there_is_one_decision_and_soon_after_it_all_know(f
     st.sampled_from((3, 5)),
     st.lists(st.tuples(st.integers(1, 150), st.booleans()), max_size=8),
 )
-def test_deaths_at_chosen_moments_do_not_divide_the_seeds(
+def test_deaths_at_chosen_moments_do_not_divide_the_founders(
     seed: int, count: int, deaths: list[tuple[int, bool]]
 ) -> None:
     world = World(seed, count)
@@ -69,7 +69,7 @@ def moments_of(count: int) -> int:
 
 @pytest.mark.parametrize("count", [3, 5])
 @pytest.mark.parametrize("death", [Host.stop, Host.lose], ids=["restarted", "lost"])
-def test_s55_any_seed_may_die_at_any_moment(count: int, death: Callable[[Host], None]) -> None:
+def test_s55_any_listed_node_may_die_at_any_moment(count: int, death: Callable[[Host], None]) -> None:
     """Between any two effects of the whole founding: before and after each send and each write."""
     for moment in range(1, moments_of(count) + 1):
         world = World(1, count)
@@ -101,7 +101,7 @@ def test_s55_twenty_nodes_at_once_are_one_cluster(count: int, seed: int) -> None
     world = World(seed, count, 20 - count)
     world.settle()
     (founders,) = world.decisions
-    assert {founder.address for founder in founders} == set(world.seeds), "all were here in time"
+    assert {founder.address for founder in founders} == set(world.listed), "all were here in time"
     assert len(world.outcomes) == 20
     assert sum(isinstance(outcome, Found) for outcome in world.outcomes.values()) == count
 
@@ -136,7 +136,7 @@ def test_a_minority_of_wiped_disks_makes_no_second_cluster(seed: int) -> None:
     """Wiped when the others have heard of the disk: from then on nobody counts that address."""
     world = World(seed, random.Random(seed).choice((3, 5)))
     world.loss, world.delay_ms, world.disk_ms = 0.2, 200, 50
-    doomed = world.rng.sample(world.seeds, len(world.seeds) // 2)
+    doomed = world.rng.sample(world.listed, len(world.listed) // 2)
     for host in world.hosts.values():
         host.start()
 
@@ -151,7 +151,7 @@ def test_a_minority_of_wiped_disks_makes_no_second_cluster(seed: int) -> None:
         if is_known(host):
             host.wipe()
         host.start()
-        crashed = world.hosts[world.rng.choice(world.seeds)]
+        crashed = world.hosts[world.rng.choice(world.listed)]
         crashed.stop()
         world.at(world.now + world.rng.randrange(2000), crashed.start)
     world.settle()

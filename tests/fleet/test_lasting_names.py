@@ -10,7 +10,8 @@ import pytest
 import fleet
 from fleet.actors.base import wire
 from fleet.cli.demo.data import Counter
-from fleet.cluster.state import CLUSTER_GROUP, Cluster
+from fleet.cluster.commands import Cluster
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, NoSuchNode, Rejected
 from fleet.objects.declare import bind, shape_of
 from fleet.objects.payload import BUILT_IN, class_name, decode_class, encode_class

@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from fleet.cluster.membership import (
+from fleet.cluster.membership import Membership
+from fleet.cluster.membership_events import (
     Applied,
     Belongs,
     Changed,
@@ -20,7 +21,6 @@ from fleet.cluster.membership import (
     LookForArrivals,
     Me,
     MeetNodes,
-    Membership,
     NewMember,
     ReadView,
     Reconcile,
@@ -30,7 +30,7 @@ from fleet.cluster.membership import (
     ViewTold,
     Warn,
 )
-from fleet.cluster.reconciliation import AnyChanged, GroupChanged, Look, Tell
+from fleet.cluster.reconciliation_events import AnyChanged, GroupChanged, Look, Tell
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded

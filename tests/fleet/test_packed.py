@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.cluster.state import Cluster, GroupInfo, View
+from fleet.cluster.commands import Cluster
+from fleet.cluster.state import GroupInfo, View
 from fleet.errors import BadArguments, GroupExists, NotDecodable, NotEncodable, Rejected
 from fleet.interfaces import Context
 from fleet.objects.executor import ObjectExecutor

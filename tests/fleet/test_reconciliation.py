@@ -13,6 +13,9 @@ from fleet.cluster.reconciliation import (
     GIVE_UP_MS,
     MOVES_MAX,
     SILENT_ROUNDS,
+    Reconciliation,
+)
+from fleet.cluster.reconciliation_events import (
     Admit,
     AnswerUseless,
     AnyChanged,
@@ -28,7 +31,6 @@ from fleet.cluster.reconciliation import (
     Look,
     MembersTold,
     NoteConfig,
-    Reconciliation,
     RoomMade,
     Round,
     StatusTold,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.cluster.reconciliation import Tell
+from fleet.cluster.reconciliation_events import Tell
 from fleet.cluster.repairs import (
     AskForRemoval,
     Damaged,

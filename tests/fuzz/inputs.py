@@ -30,7 +30,7 @@ from fleet.actors.messages.operator import (
 )
 from fleet.actors.messages.peer import Hello, PeerMail
 from fleet.actors.messages.values import NodeInfo
-from fleet.cluster.founding_messages import Exists, Founder, SeedHello
+from fleet.cluster.founding_messages import Exists, Founder, FoundingHello
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
@@ -239,6 +239,6 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         ("node", OpReply(1 << 33, Done(1))),
         ("node", OpReply(1, Nodes((info,)), error)),
         ("node", ClientReply("fleet:cluster", 1, ((1, 1, "done", 1, b"x"),), ((1, b"x"),), (refusal,))),
-        ("node", SeedHello(founder, "seeds", (("127.0.0.1:1", "bbbb"),))),
+        ("node", FoundingHello(founder, "list", (("127.0.0.1:1", "bbbb"),))),
         ("node", Exists("1", ("127.0.0.1:1",))),
     ]

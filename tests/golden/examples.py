@@ -14,15 +14,15 @@ from thespian.actors import ActorAddress
 import fleet.actors.messages.client
 import fleet.actors.messages.operator
 import fleet.actors.messages.peer
-import fleet.actors.node.founding  # noqa: F401  (registers what seeds say)
+import fleet.actors.node.founding  # noqa: F401  (registers what listed nodes say)
 from fleet.actors.base import wire
 from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
 from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.hosted_members import Halted
 from fleet.cli.demo.data import Counter
+from fleet.cluster.commands import Cluster
 from fleet.cluster.founding_messages import Record
-from fleet.cluster.state import Cluster
 from fleet.interfaces import GroupRecord, StoreIdentity
 from fleet.objects.applier import Applier
 from fleet.objects.executor import ObjectExecutor

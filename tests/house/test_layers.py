@@ -27,9 +27,10 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.cluster.placement": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.cluster.healing": (("fleet.raft",), {"msgspec"}),
     "fleet.cluster.founding": (
-        ("fleet.errors", "fleet.raft", "fleet.cluster.founding_messages"),
+        ("fleet.errors", "fleet.raft", "fleet.cluster.founding_messages", "fleet.cluster.founding_proposal"),
         {"msgspec"},
     ),
+    "fleet.cluster.founding_proposal": (("fleet.raft", "fleet.cluster.founding_messages"), {"msgspec"}),
     "fleet.cluster.founding_messages": (("fleet.errors", "fleet.raft"), {"msgspec"}),
     "fleet.storage": (("fleet.storage", *PURE), {"lmdb", "msgspec"}),
     "fleet.actors.base": (

@@ -16,8 +16,9 @@ from typing import Any
 
 import fleet
 from fleet.actors.messages.operator import GetStatus, MemberInfo, MemberStatus
-from fleet.cluster.state import CLUSTER_GROUP, NodeRecord, cluster_voters
+from fleet.cluster.state import CLUSTER_GROUP, NodeRecord
 from fleet.cluster.view import ClusterView
+from fleet.cluster.wanted import cluster_voters
 from fleet.errors import FleetError, OutcomeUnknown
 from fleet.objects.payload import encode_class
 from fleet.raft.ids import MemberId, NodeName, node_of

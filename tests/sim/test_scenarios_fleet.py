@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from fleet.actors.messages.local import WriteFailed
 from fleet.actors.messages.operator import HostMember, RemoveMember
-from fleet.cluster.membership import ReadView
+from fleet.cluster.membership_events import ReadView
 from fleet.cluster.state import CLUSTER_GROUP, LEAVING
 from fleet.raft.ids import node_of
 from fleet.testing import Sim

@@ -12,7 +12,8 @@ from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import SOUND, KnownNodes
 from fleet.actors.node.manager import NodeManager
-from fleet.cluster.membership import Applied, Membership
+from fleet.cluster.membership import Membership
+from fleet.cluster.membership_events import Applied
 from fleet.cluster.repairs import Repairs
 from fleet.errors import FleetError
 from fleet.objects.executor import ObjectExecutor
