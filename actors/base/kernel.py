@@ -23,7 +23,6 @@ from typing import Any
 
 from thespian.actors import (
     ActorExitRequest,
-    ActorSystemConventionUpdate,
     ActorSystemFailure,
     ActorSystemMessage,
     ChildActorExited,
@@ -40,7 +39,8 @@ from thespian.actors import (
 from fleet.actors.base.addresses import ANY_BOOT, SYSTEM, ActorId, Address, LocalId
 from fleet.actors.base.cell import Cell, Mailbox
 from fleet.actors.base.creation import actor_class, instantiate, is_capable
-from fleet.actors.base.transport import LinkRefused, Transport
+from fleet.actors.base.link_watchers import LinkWatchers
+from fleet.actors.base.transport import Transport
 
 log = logging.getLogger("fleet.base")
 
@@ -67,8 +67,7 @@ class Kernel:
         self.created = 0
         """Actors and mailboxes so far."""
         self._dead_letter_handler: Cell | None = None
-        self._link_watchers: dict[LocalId, Cell] = {}
-        self._peers: dict[tuple[str, int], int] = {}
+        self.link_watchers = LinkWatchers(self.queue, self.system_address)
         self._stopping = False
 
     # -- driven from outside -----------------------------------------------------------------------
@@ -316,7 +315,7 @@ class Kernel:
         cell.leaving = cell.children = None
         del self.cells[local]
         self.primaries.pop(local, None)
-        self._link_watchers.pop(local, None)
+        self.link_watchers.remove(local)
         if self._dead_letter_handler is cell:
             self._dead_letter_handler = None
         if cell.parent is not None:
@@ -372,36 +371,7 @@ class Kernel:
     def notify_of_links(self, address: Any, enable: bool) -> None:
         local = address.addressDetails.local
         cell = self.cells.get(local)
-        if not enable or cell is None:
-            self._link_watchers.pop(local, None)
-            return
-        if local not in self._link_watchers:
-            self._link_watchers[local] = cell
-            for endpoint, boot in self._peers:
-                self.queue.append((cell, _update(endpoint, boot, True), self.system_address))
-
-    def peer_up(self, endpoint: str, boot: int) -> None:
-        """A link to that life of a process is up. There may be two: one opened from each side."""
-        peer = (endpoint, boot)
-        self._peers[peer] = self._peers.get(peer, 0) + 1
-        if self._peers[peer] == 1:
-            self._tell_watchers(_update(endpoint, boot, True))
-
-    def peer_down(self, endpoint: str, boot: int) -> None:
-        peer = (endpoint, boot)
-        assert self._peers[peer] > 0
-        self._peers[peer] -= 1
-        if not self._peers[peer]:
-            del self._peers[peer]
-            self._tell_watchers(_update(endpoint, boot, False))
-
-    def link_refused(self, endpoint: str, reason: str) -> None:
-        self._tell_watchers(LinkRefused(endpoint, reason))
-
-    def _tell_watchers(self, message: Any) -> None:
-        for cell in self._link_watchers.values():
-            self.queue.append((cell, message, self.system_address))
-
-
-def _update(endpoint: str, boot: int, added: bool) -> Any:
-    return ActorSystemConventionUpdate(Address(ActorId(endpoint, boot, SYSTEM)), {}, added)
+        if enable and cell is not None:
+            self.link_watchers.add(cell)
+        else:
+            self.link_watchers.remove(local)

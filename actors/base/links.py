@@ -263,7 +263,7 @@ class Links:
         level = logging.ERROR if reason in (WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION) else logging.WARNING
         about = peer.endpoint if peer.host else ""
         self._log("dial", about, "endpoint=%s cannot be reached: %s", peer.endpoint, reason, level=level)
-        self.kernel.link_refused(peer.endpoint, reason)
+        self.kernel.link_watchers.link_refused(peer.endpoint, reason)
 
     # -- accepting ---------------------------------------------------------------------------------
 
@@ -339,7 +339,7 @@ class Links:
             self._by_boot[link.boot] = link
         elif link.endpoint in self._peers:
             self._peers[link.endpoint].answered()
-        self.kernel.peer_up(link.endpoint, link.boot)
+        self.kernel.link_watchers.link_up(link.endpoint, link.boot)
 
     def _send_waiting(self, link: Link, peer: Peer[Link]) -> None:
         items, dropped = peer.connected(link, link.boot, self.reactor.now(), self.settings)
@@ -366,7 +366,7 @@ class Links:
                 self._lost(link, peer, reason)
             elif self._by_boot.get(link.boot) is link:
                 del self._by_boot[link.boot]
-            self.kernel.peer_down(link.endpoint, link.boot)
+            self.kernel.link_watchers.link_down(link.endpoint, link.boot)
         elif peer is not None:
             self._failed(peer, "not a fleet process" if stage is PROVING and reason == "closed" else reason)
         else:

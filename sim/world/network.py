@@ -162,7 +162,7 @@ class Wire:
     def failed(self, peer: DialState[End], reason: str) -> None:
         """An attempt ended without a link; the next message after a while makes another."""
         peer.failed(self.network.seconds(), self.network.world.rng.random(), SETTINGS)
-        self.process.kernel.link_refused(peer.endpoint, reason)
+        self.process.kernel.link_watchers.link_refused(peer.endpoint, reason)
 
     def flush(self) -> None:
         """The end of a turn: one frame for each peer."""
@@ -277,7 +277,7 @@ class Network:
             wire.by_boot[end.boot] = end
         elif end.endpoint in wire.peers:
             wire.peers[end.endpoint].answered()
-        process.kernel.peer_up(end.endpoint, end.boot)
+        process.kernel.link_watchers.link_up(end.endpoint, end.boot)
 
     # -- bytes -------------------------------------------------------------------------------------
 
@@ -369,7 +369,7 @@ class Network:
         if wire.by_boot.get(end.boot) is end:
             del wire.by_boot[end.boot]
         if was_up:
-            end.process.kernel.peer_down(end.endpoint, end.boot)
+            end.process.kernel.link_watchers.link_down(end.endpoint, end.boot)
 
     def _give_up(self, end: End, oldest: bytes) -> None:
         if end.stuck and end.stuck[0] is oldest and end.process.is_alive:

@@ -262,12 +262,12 @@ def test_watchers_of_links_hear_of_peers_once_and_of_refusals_each_time() -> Non
     bench = Bench()
     early, late = bench.create(Recorder), bench.create(Recorder)
     bench.ask(early, "links")
-    bench.kernel.peer_up("there:2", 5)
-    bench.kernel.peer_up("there:2", 5)
+    bench.kernel.link_watchers.link_up("there:2", 5)
+    bench.kernel.link_watchers.link_up("there:2", 5)
     bench.ask(late, "links")
-    bench.kernel.peer_down("there:2", 5)
-    bench.kernel.peer_down("there:2", 5)
-    bench.kernel.link_refused("there:2", "refused")
+    bench.kernel.link_watchers.link_down("there:2", 5)
+    bench.kernel.link_watchers.link_down("there:2", 5)
+    bench.kernel.link_watchers.link_refused("there:2", "refused")
     there = Address(ActorId("there:2", 5, 0))
     expected = [
         ActorSystemConventionUpdate(there, {}, True),
