@@ -8,10 +8,12 @@ from fleet.actors.member import client_requests as clients
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.operator import HostMember
 from fleet.actors.messages.values import GroupSpec
+from fleet.objects.applier import Applier
 from fleet.objects.payload import encode_call, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id
+from fleet.raft.sessions import STALE
 from tests.actors.test_node_manager import N1, NodeBench
 from tests.support.classes import Counter
 
@@ -58,8 +60,12 @@ def test_s69_queries_and_commands_beyond_a_clients_share_are_refused(
     for reply in (bench.call(queries=three), bench.call(commands=[(1, add), (2, add), (3, add)])):
         kinds = {refusal.error.kind for one in reply for refusal in one.refusals}
         assert kinds == {"Overloaded"} and not any(one.answers or one.results for one in reply)
-    (told,) = bench.call(queries=three[:2])
-    assert [query for query, _ in told.answers] == [1, 2] and not told.refusals
+    for _ in range(3):  # what was answered counts no more
+        (told,) = bench.call(queries=three[:2])
+        assert [query for query, _ in told.answers] == [1, 2] and not told.refusals
+    for _ in range(3):
+        (told,) = bench.call(commands=[(1, add), (2, add)])
+        assert [seq for _, seq, *_ in told.results] == [1, 2] and not told.refusals
 
 
 def test_s69_queries_that_would_fill_a_member_are_refused(
@@ -75,6 +81,31 @@ def test_s69_queries_that_would_fill_a_member_are_refused(
 
 def test_s69_answers_leave_a_reply_at_a_time(bench: LeaderBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "REPLY_BYTES_MAX", 1)
+    order: list[str] = []
+    execute, tell = Applier.query, clients.ClientRequests._tell
+
+    def query(self: Applier, payload: bytes) -> bytes:
+        order.append("executed")
+        return execute(self, payload)
+
+    def told(self: clients.ClientRequests, waiter: clients.Waiter) -> None:
+        order.append("told")
+        tell(self, waiter)
+
+    monkeypatch.setattr(Applier, "query", query)
+    monkeypatch.setattr(clients.ClientRequests, "_tell", told)
     replies = bench.call(queries=[(1, GET), (2, GET), (3, GET)])
-    assert [query for reply in replies for query, _ in reply.answers] == [1, 2, 3]
-    assert max(len(reply.answers) for reply in replies) == 1
+    assert [[query for query, _ in reply.answers] for reply in replies if reply.answers] == [[1], [2], [3]]
+    assert order[:6] == ["executed", "told"] * 3, "no result waits in memory for the next"
+
+
+def test_s69_a_result_that_fits_no_reply_is_refused_or_lost(
+    bench: LeaderBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The query was not executed for its caller; the command was, and only its result is lost."""
+    monkeypatch.setattr(clients, "RESULT_BYTES_MAX", 0)
+    (refused,) = bench.call(queries=[(1, GET)])
+    assert [refusal.error.kind for refusal in refused.refusals] == ["TooLarge"] and not refused.answers
+    (told,) = bench.call(commands=[(1, encode_call("add", (1,), {}))])
+    ((_, _, status, revision, value),) = told.results
+    assert (status, value) == (STALE, b"") and revision > 0 and not told.refusals

@@ -330,6 +330,7 @@ def test_s74_facts_are_written_off_the_loop(manager: Manager, hosted_members: Ho
     again = HostedMembers(manager)  # type: ignore[arg-type]
     again.load()
     assert again.left == set() and again.halted.keys() == {other.record.number}
+    assert again.by_name["h"].ill == CONFLICT and len(manager.starts()) == 2, "it is not started again (S84)"
 
 
 def test_what_is_left_is_remembered_with_its_data_gone_or_not_at_all(

@@ -9,10 +9,11 @@ import fleet
 from fleet.actors.member.actor import Member
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.local import MemberStopped, StartMember
+from fleet.actors.messages.operator import DISK_FULL
 from fleet.actors.messages.peer import PeerMail
 from fleet.actors.messages.values import GroupSpec
 from fleet.interfaces import Write
-from fleet.objects.payload import decode_result, encode_call, encode_class
+from fleet.objects.payload import ErrorRecord, decode_result, encode_call, encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Command, Entry, Founded
@@ -187,3 +188,21 @@ def test_a_command_is_undone_while_the_leaders_snapshot_is_not_on_the_disk_yet()
     assert held.stopped == []
     held.sync()
     assert held.values == [*range(100)]
+
+
+def test_s86_a_client_of_a_member_that_found_no_space_is_told_so_until_a_write_succeeds() -> None:
+    """It was told that no leader is known."""
+    held = Held(Founded(PEER, "", CONFIG, ((ME, ""),)))
+    held.member.is_full = True  # as a member whose former life found no space is started
+    call = encode_call("append", (7,), {})
+    told: list[ErrorRecord] = []
+    for _ in range(2):
+        held.tell(ClientRequest("g", "c1", CLIENT, 1, 0, False, ((1, call),), (), len(told) + 1))
+        told += [refusal.error for reply in held.replies for refusal in reply.refusals]
+        held.replies = []
+        held.tell(mail(AppendEntries(2, PEER, ME, 1, 1, (), 0, 0, 0)))
+        held.sync()
+    assert [(error.what, error.facts.get("node")) for error in told] == [
+        (DISK_FULL, "n1"),
+        ("no leader is known", None),
+    ]

@@ -32,6 +32,7 @@ from fleet.actors.node.hosted_members import BACK_OFF_MS, STABLE_MS, HostedMembe
 from fleet.actors.node.known_nodes import ECHOES_MAX
 from fleet.actors.node.manager import ROUND_MS, NodeManager
 from fleet.actors.node.operator_requests import REACHABLE_MS
+from fleet.actors.node.renewal import SETTLED_MS
 from fleet.cluster.unjoined import UNJOINED_MS
 from fleet.errors import Damaged, FleetError, StorageFault
 from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, Loaded, Renew
@@ -375,6 +376,19 @@ def test_s83_an_older_copy_creates_nothing_until_it_has_another_name(bench: Node
     again = HostedMembers(manager)
     again.load()
     assert [info.ill for info in again.infos()] == [DAMAGED]
+
+
+def test_s83_a_node_that_served_since_keeps_its_members_and_says_so(
+    bench: NodeBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The cluster committed with it: what either of two copies committed is kept for an operator (S84)."""
+    manager = bench.kernel.instance(bench.manager)
+    bench.host("before", 5)
+    manager.disk = bench.me
+    manager.cluster.membership.has_progressed = True
+    bench.advance(SETTLED_MS / 1000 + 0.1)
+    assert Renew not in map(type, bench.ask(bench.manager, OlderCopy("aaaa", 1, 8, N2)))
+    assert bench.members()[0].ill == "" and "node n2 remembers 8 starts of its directory" in caplog.text
 
 
 def asked_of_groups(got: list[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ from fleet.actors.base import Address
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.local import MemberGone, MemberHere, PeerAddresses, Routes, StartRegistry
-from fleet.actors.messages.operator import GetStatus, GroupRequest, OpReply
+from fleet.actors.messages.operator import DISK_FULL, GetStatus, GroupRequest, OpReply
 from fleet.actors.messages.peer import PeerMail
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.node.registry import Registry
@@ -110,3 +110,14 @@ def test_an_old_member_that_leaves_does_not_take_the_new_one_of_its_group_along(
     bench.tell(bench.registry, MemberHere("g", HERE, bench.me), MemberHere("g", new, bench.member))
     bench.ask(bench.registry, MemberGone("g", HERE), bench.request("g"))
     assert bench.seen(bench.member) == [bench.request("g")]
+
+
+def test_s86_who_asks_for_a_member_that_stopped_for_want_of_space_is_told_so(bench: RegistryBench) -> None:
+    reasons = []
+    for is_full in (True, False):
+        bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
+        bench.tell(bench.registry, MemberGone("g", HERE, is_full))
+        (reply,) = bench.ask(bench.registry, GroupRequest(4, bench.me, "g", GetStatus()))
+        reasons.append((reply.error.kind, reply.error.what))
+    full, gone = reasons
+    assert full == ("Unavailable", DISK_FULL) and gone[0] == "NoSuchGroup"

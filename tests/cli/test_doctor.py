@@ -92,6 +92,9 @@ def test_s81_a_damaged_member_is_said_to_be_replaced() -> None:
     (found,) = findings(survey, {})
     assert (found.kind, found.subjects, found.why) == ("damaged", ("g", "h"), "entry 7 is wrong")
     assert found.next == "nothing: n2 replaces it by a new member with the data of the others."
+    survey = a_survey(a_view(("g", "h")), dict.fromkeys(ill, "entry 7 is wrong"), {"g": N1}, ill=ill)
+    (found,) = [one for one in findings(survey, {}) if one.kind == "damaged"]
+    assert found.next.startswith("bring back the other members of h: without a majority")
 
 
 def test_s84_committed_data_that_conflicts_leaves_the_choice_to_an_operator() -> None:

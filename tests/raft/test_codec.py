@@ -214,6 +214,16 @@ def test_a_snapshots_description_survives_its_bytes() -> None:
             round=0,
             sent_at=0,
         ),
+        InstallSnapshot(
+            2,
+            N1,
+            N2,
+            meta=SnapshotMeta(index=5, term=3, members=Members(), config=GroupConfig(), size=3, crc=0),
+            offset=0,
+            data=b"xx",
+            round=0,
+            sent_at=0,
+        ),
         SnapshotReply(2, N1, N2, index=5, offset=-1, installed=False, round=0, sent_at=0),
     ],
 )

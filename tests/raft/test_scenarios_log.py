@@ -393,6 +393,14 @@ def test_s84_a_leader_that_has_other_committed_entries_halts_the_follower(
     assert settle(core) == [] and core.log.commit == 3
 
 
+def test_s84_a_member_that_halts_promises_nothing_more() -> None:
+    core = committed(1, 2, 3)
+    append(core, (3, 3), entries(4, first=4), term=4)
+    append(core, (1, 1), entries(4, first=2), term=4)
+    readies = settle(core)
+    assert readies[-1].conflict is not None and said(readies, AppendReply) == []
+
+
 def test_s84_a_short_late_append_is_no_conflict() -> None:
     core = committed(1, 2, 3)
     append(core, (0, 0), entries(1, 2), term=4)
