@@ -1,60 +1,61 @@
-"""A node on its way into its cluster: what keeps it out is told in its first second, and again once a minute;
-what time cannot heal ends it."""
+"""A node that is not in its cluster yet. What prevents it is logged after a second and then once a minute;
+the node ends where waiting cannot help."""
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.router import REFUSALS
 from fleet.actors.messages.peer import Hello
 from fleet.actors.messages.well_known import MANAGER
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.parts import Node
+from fleet.actors.node.timers import ReportAdmission
 from fleet.errors import FleetError, NameTaken
 from fleet.raft.ids import Millis
 
 FIRST_MS: Millis = 800
 NAMESAKE_MS: Millis = 1000
-"""How long a new node waits for the answer of one that had its name before it takes that name."""
+"""How long a new node waits for another node of its name to answer before it registers the name."""
 
 
 class Admission:
     def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.refused: dict[str, str] = {}
-        """Addresses that no link can be made to, and why."""
+        """Addresses that refuse links, and the reasons."""
         self.namesake_until: Millis = 0
 
     def begin(self) -> None:
-        self.manager.wake_in(FIRST_MS, "admission")
+        self.manager.wake_in(FIRST_MS, ReportAdmission())
 
     # -- links -------------------------------------------------------------------------------------
 
     def on_link_refused(self, m: LinkRefused) -> None:
         self.refused[m.endpoint] = m.reason
-        self._judge()
+        self._end_if_refused()
 
     def on_link(self, endpoint: str) -> None:
         self.refused.pop(endpoint, None)
 
-    def _told(self) -> list[str]:
-        """Addresses that this node was started with, but its own."""
+    def _given(self) -> list[str]:
+        """The addresses that this node was started with, except its own."""
         start = self.manager.start
         return [address for address in (*start.join, *start.founders) if address != start.address]
 
     def _needed(self) -> list[str]:
-        """Where somebody has to answer: at one that is known, or was named to a node that knows nobody."""
+        """The addresses of which one must answer: those of known nodes or, if there are none, those given."""
         manager = self.manager
         known = [info.address for info in manager.nodes.infos.values() if info.address]
-        return known if known or manager.cluster.own() is not None else self._told()
+        return known if known or manager.cluster.own() is not None else self._given()
 
-    def _judge(self) -> None:
-        """End when every address refuses this node for what it is."""
+    def _end_if_refused(self) -> None:
+        """End the node if every address refuses it permanently."""
         addresses = self._needed()
         if not addresses or self.manager.nodes.managers:
             return
-        errors = [self._hopeless(address) for address in addresses]
+        errors = [self._permanent_refusal(address) for address in addresses]
         if all(errors) and errors[0] is not None:
             self.manager.end(errors[0])
 
-    def _hopeless(self, address: str) -> FleetError | None:
+    def _permanent_refusal(self, address: str) -> FleetError | None:
         kind = REFUSALS.get(self.refused.get(address, ""))
         if kind is not None:
             return kind(f"{address} refuses the link: {self.refused[address]}", node=address)
@@ -63,9 +64,9 @@ class Admission:
 
     def on_foreign(self) -> None:
         """A node of another cluster has answered."""
-        self._judge()
+        self._end_if_refused()
 
-    # -- what is said ------------------------------------------------------------------------------
+    # -- the log -----------------------------------------------------------------------------------
 
     def report(self) -> None:
         manager = self.manager
@@ -74,10 +75,10 @@ class Admission:
             return
         if not met and (addresses := self._needed()):
             where = ", ".join(f"{address} ({self._why(address)})" for address in addresses)
-            manager.say("admission", "node=%s waits for its cluster, and tries on: %s", me, where)
+            manager.say("admission", "node=%s is not in its cluster yet and keeps trying: %s", me, where)
         elif manager.cluster.own() is None and not manager.founding.is_open and met:
             names = ", ".join(met)
-            manager.say("admission", "node=%s has met %s, and is in no cluster yet", me, names)
+            manager.say("admission", "node=%s has met %s but is in no cluster yet", me, names)
 
     def _why(self, address: str) -> str:
         pin = self.manager.cluster.router.pin
@@ -88,14 +89,14 @@ class Admission:
     # -- names -------------------------------------------------------------------------------------
 
     def may_register(self) -> bool:
-        """Not before the others said whether the name is free."""
+        """Whether other nodes had the chance to object to this node's name."""
         manager = self.manager
         if manager.now() < self.namesake_until:
             return False
-        return bool(manager.nodes.managers or manager.cluster.own() is not None or not self._told())
+        return bool(manager.nodes.managers or manager.cluster.own() is not None or not self._given())
 
     def look_for_namesake(self, m: Hello) -> None:
-        """Ask the one that had this name, if somebody knows one."""
+        """Say hello to another node of this name, if the sender knows one."""
         me = self.manager.nodes.me
         for info in m.known:
             is_other = info.name == me.name and info.incarnation != me.incarnation
@@ -104,7 +105,7 @@ class Admission:
                 self.manager.say_hello(remote_address(info.address, MANAGER), answer=True)
 
     def is_taken(self, m: Hello) -> bool:
-        """Whether the name is that of another node that was heard lately."""
+        """Whether the sender's name belongs to another node that was heard recently."""
         known = self.manager.nodes.infos.get(m.me.name)
         is_other = known is not None and known.incarnation != m.me.incarnation
         if known is None or not is_other or known.address == m.me.address:
@@ -112,7 +113,7 @@ class Admission:
         return self.manager.is_reachable(m.me.name)
 
     def meet_namesake(self, m: Hello) -> None:
-        """Of two that run, the one that was started later ends."""
+        """Of two running nodes with one name, the one started later ends."""
         mine, other = self.manager.nodes.me, m.me
         if other.incarnation == mine.incarnation:
             return

@@ -1,9 +1,9 @@
-"""Clients that wait for a group that was just created: its leader answers when all members are there."""
+"""Clients that wait for a new group to be complete: its leader answers once it hears from all members."""
 
 from thespian.actors import ActorAddress
 
 from fleet.actors.messages.operator import AwaitMembers, GroupRequest, NodeRequest, OpReply
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.parts import Node
 from fleet.errors import FleetError, Overloaded, Unavailable
 from fleet.objects.payload import ErrorRecord
 
@@ -11,7 +11,7 @@ WAITING_MAX = 10_000
 
 
 class Arrivals:
-    """Holds a request until this node has seen the group created, then passes it to the member here."""
+    """Holds each request until this node's view has the group, then passes it to the member on this node."""
 
     def __init__(self, manager: Node) -> None:
         self.manager = manager
@@ -27,7 +27,7 @@ class Arrivals:
             self.waiting.append(request)
 
     def look(self) -> None:
-        """This node's view of the cluster has changed."""
+        """Try again: the view of the cluster, or the members of this node, have changed."""
         waiting, self.waiting = self.waiting, []
         for request in waiting:
             assert isinstance(request.op, AwaitMembers)
@@ -35,7 +35,7 @@ class Arrivals:
                 self.waiting.append(request)
 
     def _hand_over(self, request: GroupRequest, op: AwaitMembers) -> bool:
-        """False: the group is not known here yet."""
+        """Pass the request on or refuse it. False: the group is not known here yet."""
         manager = self.manager
         hosted = manager.hosted_members.by_name.get(op.group)
         if hosted is not None and hosted.spec.uid == op.uid and hosted.address is not None:

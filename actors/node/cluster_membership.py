@@ -1,5 +1,6 @@
-"""A node's part in the cluster: how it is founded, and what this node tells `fleet.cluster.membership`."""
+"""Drives `fleet.cluster.membership` on a node, and creates the first member of a new cluster."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -13,8 +14,9 @@ from fleet.actors.client.router import Router
 from fleet.actors.messages.local import Applied, Belongs, LocalAnswer
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_member import HostedMember
+from fleet.actors.node.parts import Node
 from fleet.actors.node.records import read_fact
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.timers import FoundAgain
 from fleet.actors.runtime.actor import log
 from fleet.cluster import membership_events
 from fleet.cluster.commands import Cluster
@@ -33,20 +35,20 @@ FOUND_AGAIN_MS: Millis = 1000
 CLUSTER_CONFIG = GroupConfig(announce_commits=True)
 CLUSTER_KEY = "cluster"
 CLUSTER_LIFE = "c"
-"""A disk founds one cluster in its life, so this names its member of it."""
+"""The suffix of a founder's member id: a disk founds at most one cluster."""
 
 
 class ClusterMembership:
-    """Tells `fleet.cluster.membership` what is on this node and what its member of the cluster group says,
-    and carries commands to that group."""
+    """Steps `fleet.cluster.membership` with what is on this node and with what its member of the cluster
+    group reports, and sends commands to that group."""
 
     def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.membership: Membership
         self.router: Router
-        """This node as a client of its cluster."""
+        """This node as a client of the cluster group."""
         self.asked: set[str] = set()
-        """Commands under way, by what they are about."""
+        """What commands under way are about."""
 
     @property
     def view(self) -> ClusterView:
@@ -83,24 +85,27 @@ class ClusterMembership:
             self._tell_own(read_fact(pinned, int, CLUSTER_KEY))
 
     def found_alone(self) -> None:
-        """With an empty disk and no other node named, this one founds a cluster by itself."""
+        """Found a cluster, if the disk is empty and no other node was named."""
         manager, start = self.manager, self.manager.start
-        # Whoever knows other nodes was in a cluster and left it: it joins again, it does not found another.
+        # A node that knows others was in a cluster and left it: it must join, not found another.
         is_empty = self.own() is None and not manager.nodes.infos
         if is_empty and start.may_found and not (start.join or start.founders or start.peers):
             self.found([(start.name, manager.store.identity.incarnation, start.address)])
 
     def own(self) -> HostedMember | None:
-        """This node's replica of the cluster group."""
+        """This node's member of the cluster group."""
         return self.manager.hosted_members.by_name.get(CLUSTER_GROUP)
 
     def cluster_uid(self) -> int:
-        """Of the cluster that this disk belongs to, for good; 0: to none yet."""
+        """The uid of the cluster that this disk belongs to permanently; 0: to none yet."""
         return self.membership.uid
 
     def pin(self, uid: int) -> dict[str, bytes]:
-        """The fact that this disk is of that cluster, to become durable with its first member of it. Raises
-        WrongCluster for a disk of another one."""
+        """The record that this disk belongs to the cluster, to be written with its first member of it.
+
+        Raises:
+            WrongCluster: the disk belongs to another cluster.
+        """
         start = self.manager.start
         own = self.cluster_uid()
         if own and uid != own:
@@ -108,7 +113,7 @@ class ClusterMembership:
         return {} if own else {CLUSTER_KEY: msgspec.msgpack.encode(uid)}
 
     def belong(self, uid: int) -> None:
-        """It is durable."""
+        """The record that this disk belongs to the cluster is durable."""
         if uid != self.cluster_uid():
             self._tell_own(uid)
 
@@ -117,8 +122,9 @@ class ClusterMembership:
         self.router.belong(uid)
         self.manager.send(self.manager.registry, Belongs(uid))
 
-    def found(self, founders: list[tuple[NodeName, str, str]]) -> None:
-        """Become one of the founders: (name, incarnation, address), in the same order on each."""
+    def found(self, founders: Sequence[tuple[NodeName, str, str]]) -> None:
+        """Create this node's founding member. `founders`: (name, incarnation, address), in one order on
+        all."""
         manager = self.manager
         if self.own() is not None or CLUSTER_GROUP in manager.hosted_members.coming:
             return
@@ -136,12 +142,14 @@ class ClusterMembership:
             founded=founded,
         )
         if spec.uid in manager.hosted_members.left:
-            log.info("node=%s founded a cluster and left it: it has to join one", manager.start.name)
+            log.info("node=%s founded a cluster and left it: it must join one", manager.start.name)
             return
         try:
             fact = self.pin(spec.uid)
         except WrongCluster as error:
-            log.error("node=%s founds no cluster, its disk is of another: %s", manager.start.name, error)
+            log.error(
+                "node=%s cannot found a cluster, its disk belongs to another: %s", manager.start.name, error
+            )
             return
 
         def done(hosted: HostedMember | None, error: FleetError | None) -> None:
@@ -149,18 +157,19 @@ class ClusterMembership:
             if hosted is not None:
                 log.info("node=%s founds cluster %s with %s", manager.start.name, uid_text(spec.uid), names)
             elif isinstance(error, StorageFault):
-                manager.wake_in(FOUND_AGAIN_MS, ("found", founders))
+                manager.wake_in(FOUND_AGAIN_MS, FoundAgain(tuple(founders)))
 
         manager.hosted_members.create([spec], done, fact)
 
     # -- commands ----------------------------------------------------------------------------------
 
     def command(self, about: str, method: str, *args: Any) -> None:
-        """Ask the cluster group, unless that is under way; what it refuses is logged."""
+        """Send a command to the cluster group, unless one about the same thing is under way. Refusals are
+        logged."""
         if about in self.asked:
             return
         self.asked.add(about)
-        log.info("node=%s asks: %s", self.manager.start.name, about)
+        log.info("node=%s asks the cluster group: %s", self.manager.start.name, about)
 
         is_over = False
 
@@ -219,7 +228,7 @@ class ClusterMembership:
         self.decide(membership_events.Renewed(self.local()))
 
     def on_dropped(self, hosted: HostedMember) -> None:
-        """A member's data is gone."""
+        """A member's data was deleted."""
         self._learn_registries()
         self.decide(membership_events.Dropped(hosted.spec.name, self.local()))
 

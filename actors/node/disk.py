@@ -1,4 +1,4 @@
-"""The actor that writes for all members of a node: one synced transaction for the writes of a turn."""
+"""The actor that writes for all members of a node, with one synced transaction a turn."""
 
 from collections import deque
 from typing import Any
@@ -24,10 +24,10 @@ from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored
 
 
 class Disk(GuardedActor):
-    """Takes `Write`s and answers each writer with `Persisted(seq)`, or once with `WriteFailed`.
+    """Takes `Write`s and answers each sender with `Persisted(seq)`, or once with `WriteFailed`.
 
-    The writes of a turn are handed over together, at its end; while they are synced, off the loop,
-    the next ones gather.
+    Passes the writes of a turn to the writer together, at its end. They are synced off the loop, while the
+    next ones collect.
     """
 
     def __init__(self) -> None:
@@ -36,14 +36,15 @@ class Disk(GuardedActor):
         self.turn_end = TurnEnd(self)
         self.gathered: list[tuple[Any, Write]] = []
         self.waiting: dict[tuple[int, bool], deque[Any]] = {}
-        """By group and whether they are aside, who sent each write that is under way: an earlier life of a
-        member counts otherwise."""
+        """By group and whether they are aside, the senders of the writes under way. A former actor of the
+        member has its own sequence numbers."""
         self.failed_members: dict[int, Any] = {}
-        """Members whose write failed and that may not know it yet: nothing is written after it."""
+        """By group, a member whose write failed and that may not know it yet: its later writes are
+        ignored."""
         self.requesters: deque[Any] = deque()
-        """Who asked for each chore that is under way."""
+        """The sender of each chore under way, in order."""
         self.awaited: dict[int, Any] = {}
-        """By group, who is to hear when all its writes are done."""
+        """By group, the actor to tell when all its writes are done."""
 
     def on_start(self, m: StartDisk, sender: Any) -> None:
         self.writer = m.writer
@@ -116,7 +117,7 @@ class Disk(GuardedActor):
             self.send(sender, SnapshotFailed())
 
     def _take_sender(self, group: int, is_aside: bool) -> Any:
-        """Writes of one group are done in the order of their submission, those aside among themselves."""
+        """Writes of one group complete in order, and those aside in order among themselves."""
         waiting = self.waiting[group, is_aside]
         sender = waiting.popleft()
         if not waiting:
@@ -124,7 +125,7 @@ class Disk(GuardedActor):
         return sender
 
     def _fail(self, group: int, member: Any, error: Exception) -> None:
-        """The writer would take what waits here as a new beginning, and write it over the gap."""
+        """Drop the member's collected writes: the writer would append them after the gap."""
         if self.failed_members.get(group) == member:
             return
         self.failed_members[group] = member

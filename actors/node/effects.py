@@ -1,4 +1,4 @@
-"""What the deciders of `fleet.cluster` want done, carried out: one function an effect."""
+"""Carries out the effects of the deciders in `fleet.cluster`, one function each."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,8 @@ from fleet.actors.messages.operator import (
     TransferLeader,
 )
 from fleet.actors.messages.values import GroupSpec
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.parts import Node
+from fleet.actors.node.timers import LookAtGroups
 from fleet.actors.runtime.actor import log
 from fleet.cluster import membership_events, repairs, unjoined
 from fleet.cluster import reconciliation_events as groups
@@ -84,7 +85,7 @@ def note_config(node: Node, effect: groups.NoteConfig) -> None:
 
 
 def look_in(node: Node, effect: groups.WakeIn) -> None:
-    node.wake_in(effect.delay, "look at groups")
+    node.wake_in(effect.delay, LookAtGroups())
 
 
 def tell(node: Node, effect: groups.Tell) -> None:
@@ -94,7 +95,7 @@ def tell(node: Node, effect: groups.Tell) -> None:
 # -- members that no leader has added --------------------------------------------------------------
 
 
-def ask_how_it_is(node: Node, effect: unjoined.AskStatus) -> None:
+def ask_unjoined_status(node: Node, effect: unjoined.AskStatus) -> None:
     _ask_member(node, effect.token, effect.number, GetStatus())
 
 
@@ -103,7 +104,7 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
     if hosted is None:
         return
     spec, member = hosted.spec, hosted.member
-    log.info("group=%s %s hears of no leader: it asks to be added", spec.name, member)
+    log.info("group=%s %s hears from no leader and asks to be added", spec.name, member)
 
     def finish(value: OpValue | None, error: FleetError | None) -> None:
         if error is not None:
@@ -203,7 +204,7 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     groups.NoteConfig: note_config,
     groups.WakeIn: look_in,
     groups.Tell: tell,
-    unjoined.AskStatus: ask_how_it_is,
+    unjoined.AskStatus: ask_unjoined_status,
     unjoined.AskToJoin: ask_to_join,
     repairs.AskForRemoval: ask_for_removal,
     repairs.DropDamaged: drop_damaged,

@@ -1,27 +1,27 @@
-"""What a node sees and what others answered, as the deciders take it. A token says who asked."""
+"""Turns replies of other actors, and what is on the node, into events of the deciders in `fleet.cluster`."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from fleet.actors.messages.operator import DAMAGED, Done, Hosted, MemberList, MemberStatus, OpReply
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.parts import Node
 from fleet.cluster import reconciliation_events as groups
 from fleet.cluster import repairs, unjoined
 from fleet.cluster.healing import Seat, Seen
 from fleet.raft.ids import node_of
 
 TOKENS: Final = 32
-"""Bits of a token that count what one of them asked; who that is stands above them."""
+"""The low bits of a token count a requester's requests; the bits above name the requester: 0, 1 or 2."""
 CLIENT: Final = 0
 RECONCILIATION: Final = 1
 UNJOINED_MEMBERS: Final = 2
 
 
-def first_token(asker: int) -> int:
-    return (asker << TOKENS) + 1
+def first_token(requester: int) -> int:
+    return (requester << TOKENS) + 1
 
 
-def asker_of(token: int) -> int:
+def requester_of(token: int) -> int:
     return token >> TOKENS
 
 
@@ -34,7 +34,7 @@ def to_reconciliation(node: Node, reply: OpReply) -> groups.Answer:
 
 
 def to_unjoined_members(node: Node, reply: OpReply) -> unjoined.StatusTold | None:
-    """None: it was not answered, and is asked again in the next round."""
+    """None for an error: the next round asks again."""
     if isinstance(reply.value, MemberStatus):
         return unjoined.StatusTold(reply.token, reply.value.last_index, reply.value.leader is not None)
     return None

@@ -1,4 +1,4 @@
-"""The founding of a cluster, driven: `fleet.cluster.founding` on this node's disk and links."""
+"""Drives `fleet.cluster.founding` with this node's disk and links."""
 
 import random
 from functools import partial
@@ -7,7 +7,8 @@ from typing import Any, get_args
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.wire import register
 from fleet.actors.messages.well_known import MANAGER
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.parts import Node
+from fleet.actors.node.timers import FoundingDeadline
 from fleet.actors.runtime.actor import log
 from fleet.cluster.founding import Founding
 from fleet.cluster.founding_messages import (
@@ -27,7 +28,7 @@ from fleet.interfaces import ChoreDone, PutMeta
 
 FOUNDING_KEY = "founding"
 GRACE_MS = 2000
-"""Two founders of three would be a group that cannot lose one: the third is given this long to appear."""
+"""How long a majority waits for the other listed nodes: two founders of three could not lose one."""
 MESSAGES: tuple[type, ...] = get_args(FoundingMessage)
 register(*MESSAGES)
 
@@ -38,11 +39,11 @@ class FoundingDriver:
     def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.founding: Founding | None = None
-        self.told: tuple[str, ...] = ()
+        self.reported: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
-        """Whether this node may yet become a founder: until then it joins nothing."""
+        """Whether this node may still become a founder; until that is decided it joins no cluster."""
         return self.founding is not None and self.founding.outcome is None
 
     def begin(self) -> None:
@@ -51,7 +52,7 @@ class FoundingDriver:
             return
         data = manager.store.get_meta(FOUNDING_KEY)
         if data is None and manager.cluster.cluster_uid():
-            return  # it came to its cluster another way
+            return  # it joined its cluster without a founding
         me = Founder(start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight)
         record = from_bytes(data) if data is not None else None
         self.founding = Founding(
@@ -88,15 +89,15 @@ class FoundingDriver:
             elif isinstance(ready.outcome, Join):
                 for address in ready.outcome.addresses:
                     manager.cluster.router.learn(address)
-        if founding.problems() != self.told:
-            self.told = founding.problems()
-            for problem in self.told:
+        if founding.problems() != self.reported:
+            self.reported = founding.problems()
+            for problem in self.reported:
                 log.warning("node=%s waits to found a cluster: %s", manager.start.name, problem)
         if self.is_open and founding.deadline != NEVER:
-            manager.wake_in(max(1, founding.deadline - manager.now()), "founding")
+            manager.wake_in(max(1, founding.deadline - manager.now()), FoundingDeadline())
 
     def _on_written(self, founding: Founding, seq: int, m: ChoreDone) -> None:
-        """What was promised may leave now."""
+        """The record is durable: messages that depend on it may leave."""
         if founding is not self.founding:
             return
         if m.error is not None:

@@ -1,4 +1,5 @@
-"""Hellos: which nodes there are and where; who runs an older copy of a directory, or a second one."""
+"""Hellos between nodes: which nodes exist and where; which run an older copy of a directory, or run it
+twice."""
 
 from collections.abc import Mapping
 
@@ -10,7 +11,7 @@ from fleet.actors.messages.peer import Clone, Hello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.parts import Node
 from fleet.actors.runtime.actor import log
 from fleet.cluster import reconciliation_events
 from fleet.cluster.state import NodeRecord
@@ -20,23 +21,23 @@ from fleet.raft.ids import Millis, NodeName
 
 NODES_KEY = "nodes"
 CLONE_MS: Millis = 60_000
-"""For so long a directory that ran twice is reported, and its second process is told at once."""
+"""How long a directory that ran twice is reported; a second process is told at once meanwhile."""
 
 
 class Greetings:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.clones: dict[NodeName, tuple[str, Millis]] = {}
-        """Where the second process of a node's directory was, and when it was told."""
+        """By node, the address of the second process of its directory, and when that was last told."""
 
     def say_to_everyone(self) -> None:
-        """Nodes that were met, nodes that were heard of, and addresses that are neither."""
+        """Say hello to nodes that answered, to nodes known by name, and to addresses given at the start."""
         node = self.node
         for info in node.nodes.infos.values():
             is_met = info.name in node.nodes.managers
             if is_met and (node.is_reachable(info.name) or not info.address):
                 node.say_hello(node.nodes.managers[info.name], answer=False)
-            elif info.address:  # its process may be another by now, which nobody told of this one
+            elif info.address:  # a restarted process there may not know this node
                 node.say_hello(remote_address(info.address, MANAGER), answer=True)
         for manager in node.start.peers:
             if manager not in node.nodes.managers.values() and manager != node.myAddress:
@@ -48,20 +49,19 @@ class Greetings:
 
     def on_hello(self, m: Hello) -> None:
         node = self.node
-        node = self.node
         nodes = node.nodes
         if m.me.name == nodes.me.name:
             node.admission.meet_namesake(m)
             return
         if m.cluster and not node.cluster.router.admits(m.me.address or m.me.name, m.cluster):
-            if m.answer:  # so that it is told, too
+            if m.answer:  # it learns from this that the clusters differ
                 node.say_hello(m.manager, answer=False)
             node.admission.on_foreign()
             return
         if not self._is_sound(m):
             return
         if node.admission.is_taken(m):
-            node.say_hello(m.manager, answer=False)  # it looks for the other one, of which this tells it
+            node.say_hello(m.manager, answer=False)  # from this it learns of the other node of its name
             return
         node.admission.look_for_namesake(m)
         news = [info for info in m.known if nodes.learn(info)]
@@ -81,7 +81,8 @@ class Greetings:
             node.held.on_answer(m.me)
 
     def _is_sound(self, m: Hello) -> bool:
-        """Whether it may be met; an older copy of a disk, or the second process of one, is told (S83)."""
+        """Whether to accept the hello. An older copy of a disk, or the second process of one, is told so
+        (S83)."""
         node = self.node
         nodes, me = node.nodes, m.me
         judgement, known = nodes.judge(me, node.now()), nodes.infos.get(me.name)
@@ -103,20 +104,20 @@ class Greetings:
     def _tell_clone(self, second: NodeInfo, manager: ActorAddress, first: str) -> None:
         node = self.node
         if second.name not in self.clones:
-            what = "the directory of node %s runs at %s, and at %s too"
+            what = "the directory of node %s runs at %s and also at %s"
             log.error(what, second.name, first, second.address)
         self.clones[second.name] = (second.address, node.now())
         node.send(manager, Clone(second.started_ms, first, node.nodes.me.name))
 
     def on_clone(self, m: Clone) -> None:
-        """Two processes of one directory would each keep the promises of the other not: the second ends."""
+        """Of two processes of one directory, neither keeps the promises of the other: the second one ends."""
         node = self.node
         me = node.nodes.me
         if m.started_ms == me.started_ms:
-            node.end(DirectoryInUse(f"its directory runs at {m.address} already, says node {m.witness}"))
+            node.end(DirectoryInUse(f"its directory already runs at {m.address}, node {m.witness} reports"))
 
     def on_cluster_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None:
-        """The cluster's state names its nodes: meet those that are not known, forget those that left."""
+        """Say hello to nodes of the cluster that are not known yet, and forget nodes that left it."""
         node = self.node
         for record in records.values():
             if record.name not in node.nodes.infos and record.name != node.start.name and record.address:

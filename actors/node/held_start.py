@@ -1,32 +1,33 @@
-"""Members that are found on the disk wait until the nodes that may know better were asked."""
+"""Members found on the disk wait until other nodes had time to say that the directory is an older copy."""
 
 from collections.abc import Iterable
 
 from fleet.actors.messages.values import NodeInfo
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.parts import Node
+from fleet.actors.node.timers import StartHeldMembers
 from fleet.raft.ids import Millis
 
 HELD_MS: Millis = 300
 
 
 class HeldStart:
-    """Whether this directory is an older copy, only others know (S83). So the members that a start finds in
-    it run, and vote and acknowledge, only when every node that this one knows (by its disk, its --join, its
-    founders) has answered the first hello of this process, or after HELD_MS. Whoever remembers a later start
-    of the directory answers that it is an older copy instead, and then none of them runs.
+    """Only other nodes can know that this directory is an older copy (S83). Members found in it therefore
+    run, vote and acknowledge only after all nodes known to this one (from its disk, --join or --founder) have
+    answered the first hello of this process, or after HELD_MS. A node that remembers a later start of the
+    directory answers that it is an older copy, and then none of its members runs.
 
-    So an older copy votes for nothing as long as one node that remembers the later start is known to the
-    copy, runs, and answers within HELD_MS. It may vote where all of those are down, cut off, slower than
-    that, or unknown to it, until the first of them is heard; and where the directory was not started since
-    the copy was made, for then the two cannot be told apart.
+    So an older copy casts no vote if one node that remembers the later start is known to the copy, runs, and
+    answers within HELD_MS. It may vote if all such nodes are down, unreachable, slower, or unknown to it,
+    until it hears from the first of them; and if the directory was not started since the copy was made, since
+    then the two cannot be told apart.
 
-    Members that are new are not held: they have promised nothing.
+    New members are not held: they have made no promises.
     """
 
     def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.unheard: set[str] = set()
-        """Names and addresses of those that may still answer."""
+        """Names and addresses of nodes that have not answered yet."""
 
     @property
     def is_on(self) -> bool:
@@ -35,7 +36,7 @@ class HeldStart:
     def begin(self, names: Iterable[str], addresses: Iterable[str]) -> None:
         self.unheard = {*names, *addresses} - {self.manager.start.name, self.manager.start.address}
         if self.unheard:
-            self.manager.wake_in(HELD_MS, "held")
+            self.manager.wake_in(HELD_MS, StartHeldMembers())
 
     def on_answer(self, node: NodeInfo) -> None:
         if self.unheard:

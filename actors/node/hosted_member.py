@@ -1,4 +1,4 @@
-"""One member of a node, running, waiting or coming."""
+"""A member on a node: held with its data, or still being created."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,15 +24,15 @@ class HostedMember:
     failures: int = 0
     started_at: Millis = 0
     trouble: str = ""
-    """Why it does not run."""
+    """Why it does not run, "" otherwise."""
     ill: str = ""
     """As `MemberInfo.ill`."""
     full_at: Millis | None = None
-    """When its last write failed for want of space."""
+    """When its last write failed for lack of space."""
     is_held: bool = False
-    """It was found on the disk, and waits for what other nodes know of that."""
+    """It was found on the disk and waits for other nodes' answers: see `HeldStart`."""
     is_dropped: bool = False
-    """Its data goes as soon as it has stopped."""
+    """Its data will be deleted as soon as its actor has stopped."""
 
 
 Created: TypeAlias = Callable[[HostedMember | None, FleetError | None], None]
@@ -40,7 +40,7 @@ Created: TypeAlias = Callable[[HostedMember | None, FleetError | None], None]
 
 @dataclass(slots=True)
 class Coming:
-    """A member that is being made durable."""
+    """A member whose record is being written."""
 
     spec: GroupSpec
     waiting: list[Created] = field(default_factory=list)

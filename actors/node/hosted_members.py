@@ -1,4 +1,4 @@
-"""The members of one node: started from the disk, restarted when they fail, dropped when they left."""
+"""The members of one node: started from the disk, restarted when they fail, dropped when they have left."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,9 @@ from fleet.actors.messages.local import AwaitWrites, MemberGone, MemberStopped, 
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberInfo
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
+from fleet.actors.node.parts import Node
 from fleet.actors.node.records import read_fact
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.timers import RestartMember
 from fleet.actors.runtime.actor import log
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, StorageFault, Unavailable
@@ -20,14 +21,15 @@ from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, GroupRecord, Pu
 from fleet.raft.ids import GroupName, MemberId, Millis, member_id
 
 BACK_OFF_MS: tuple[Millis, Millis] = (100, 30_000)
+"""The shortest and the longest pause before a failed member is started again."""
 STABLE_MS: Millis = 60_000
-"""A member that ran this long is forgiven its earlier failures."""
+"""After a member ran this long its earlier failures no longer count."""
 FULL_MS: Millis = 60_000
-"""For so long a member that found no space is said to have none: it tries again sooner than that."""
+"""How long a member counts as out of space after a write failed; it tries again sooner."""
 LEFT_KEY = "left"
 HALTED_KEY = "halted"
 WAITING_MAX = 16
-"""Who wait for one member that is coming."""
+"""Requests that wait for one member to be created."""
 
 
 class Halted(Struct, frozen=True, array_like=True):
@@ -45,14 +47,14 @@ class HostedMembers:
         self.by_name: dict[str, HostedMember] = {}
         self.by_member: dict[MemberId, HostedMember] = {}
         self.coming: dict[str, Coming] = {}
-        """By name; they are in none of the others yet."""
+        """Members being created, by group name; they are in no other table yet."""
         self.left: set[int] = set()
-        """Groups that this disk was a founding member of, and left: it does not found them again."""
+        """The uids of groups whose founding member here was dropped: it is not created again."""
         self.halted: dict[int, Halted] = {}
-        """By number."""
+        """Members that are not started, by number."""
 
     def load(self) -> None:
-        """Everything that the disk holds, as it was. Waits for the disk: this node serves nobody yet."""
+        """Start or hold the members on the disk. Blocks, which is harmless: the node has not started yet."""
         left = self.manager.store.get_meta(LEFT_KEY)
         if left:
             self.left = set(read_fact(left, list[int], LEFT_KEY))
@@ -63,7 +65,7 @@ class HostedMembers:
             self._add(record, starts=not self.manager.held.is_on)
 
     def start_held(self) -> None:
-        """Those that were found on the disk, if they run at all."""
+        """Start the held members, except those that are damaged or dropped."""
         for hosted in self.by_number.values():
             if hosted.is_held:
                 hosted.is_held = False
@@ -74,8 +76,11 @@ class HostedMembers:
     def create(
         self, specs: Sequence[GroupSpec], done: Created | None = None, facts: dict[str, bytes] | None = None
     ) -> None:
-        """In one transaction, off the loop, with facts of this node's. Each starts when it is durable;
-        then, or when that failed, `done` hears of each. None of them may be coming already."""
+        """Create members in one transaction, off the loop, together with records (`facts`) of the node.
+
+        Each starts when it is durable. `done` is called for each, then or when the write has failed. No
+        member of these groups may be under creation already.
+        """
         if not specs:
             return
         for spec in specs:
@@ -88,7 +93,7 @@ class HostedMembers:
         error = storage_fault(m.error)
         if error is not None:
             for name, _ in m.chore.groups:
-                what = "group=%s has no member here: %s"
+                what = "group=%s: no member was created here: %s"
                 self.manager.say(f"group {name}", what, name, error)
                 self._tell_created(name, None, error)
         for record in m.records:
@@ -98,10 +103,10 @@ class HostedMembers:
     def _begin(self, record: GroupRecord) -> None:
         manager, name = self.manager, record.name
         spec = self.coming[name].spec
-        # An older copy gives numbers, and so names, a second time.
+        # An older copy would give numbers, and so member ids, a second time.
         if manager.is_renewing or manager.cluster.was_removed(spec):
             self.drop(self._add(record, starts=False))
-            what = "the group was removed, or the node begins anew"
+            what = "the group was removed, or the node is being renewed"
             self._tell_created(name, None, Unavailable(what, group=name, node=manager.start.name))
             return
         if name == CLUSTER_GROUP:
@@ -157,11 +162,11 @@ class HostedMembers:
     # -- the end of a member -----------------------------------------------------------------------
 
     def drop(self, hosted: HostedMember) -> None:
-        """Stop the member and forget its data. It is gone from here at once."""
+        """Stop the member and delete its data. Its group has no member here from now on."""
         manager = self.manager
         hosted.is_dropped = True
         if hosted.spec.founded is not None:
-            self.left.add(hosted.spec.uid)  # from here on: it must not be founded again while it stops
+            self.left.add(hosted.spec.uid)  # from now on, so that it is not founded again while it stops
         manager.send(manager.registry, MemberGone(hosted.spec.name, hosted.member))
         if self.by_name.get(hosted.spec.name) is hosted:
             del self.by_name[hosted.spec.name]
@@ -177,17 +182,17 @@ class HostedMembers:
         if self.by_name.get(spec.name) is hosted:
             del self.by_name[spec.name]
         facts = {}
-        if spec.founded is not None:  # with its data only: else this disk would found it again
+        if spec.founded is not None:  # in the same transaction: else this disk would found the group again
             self.left.add(spec.uid)
             facts[LEFT_KEY] = self._left_bytes()
         if self.halted.pop(hosted.record.number, None) is not None:
             facts[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
         manager.carry_out(DropGroup(hosted.record.number, facts))
-        log.info("group=%s %s left; its data goes", spec.name, hosted.member)
+        log.info("group=%s %s has left; its data is deleted", spec.name, hosted.member)
         manager.cluster.on_dropped(hosted)
 
     def forget_left(self, uids: set[int]) -> None:
-        """No harm if the disk errs: they are forgotten with the next change, or after a restart."""
+        """A failed write is harmless: the next one, or one after a restart, forgets them."""
         if self.left & uids:
             self.left -= uids
             self.manager.carry_out(PutMeta(LEFT_KEY, self._left_bytes()))
@@ -211,8 +216,8 @@ class HostedMembers:
         self._trouble(hosted, m.error, m.restart)
 
     def give_up_all(self, why: str) -> dict[str, bytes]:
-        """None of these members runs again: each is removed from its group and replaced (S83). Gives the
-        facts that have to be durable for this to hold after a restart."""
+        """Stop all members for good: each will be removed from its group and replaced (S83). Returns the
+        records to be written for this to hold after a restart."""
         manager = self.manager
         for hosted in self.by_number.values():
             if hosted.is_dropped or hosted.ill:
@@ -233,10 +238,10 @@ class HostedMembers:
                 if hosted.is_dropped:
                     self._erase(hosted)
                 elif not hosted.ill:
-                    self._trouble(hosted, "it died", restart=True)
+                    self._trouble(hosted, "its actor ended", restart=True)
 
     def _trouble(self, hosted: HostedMember, why: str, restart: bool) -> None:
-        """Start it again, later each time; not at all when that cannot help."""
+        """Start the member again after a growing pause, unless that cannot help."""
         hosted.trouble = why
         if self.manager.now() - hosted.started_at > STABLE_MS:
             hosted.failures = 0
@@ -247,10 +252,11 @@ class HostedMembers:
         least, most = BACK_OFF_MS
         delay = min(most, least << min(hosted.failures - 1, 20))
         log.warning("group=%s %s starts again in %d ms: %s", hosted.spec.name, hosted.member, delay, why)
-        self.manager.wake_in(delay, ("start", hosted.record.number))
+        self.manager.wake_in(delay, RestartMember(hosted.record.number))
 
     def on_start_due(self, number: int) -> None:
-        """A life begins with what the disk holds: of the former one nothing may be under way to there."""
+        """Start the member once no write of its former actor is under way: it starts from what the disk
+        holds."""
         if self.manager.disk is None:
             self.on_writes_done(number)
         else:
@@ -265,7 +271,7 @@ class HostedMembers:
         else:
             self.start_member(hosted)
 
-    # -- looking -----------------------------------------------------------------------------------
+    # -- status ------------------------------------------------------------------------------------
 
     def infos(self) -> tuple[MemberInfo, ...]:
         return tuple(map(self.info_of, self.by_number.values()))
@@ -274,7 +280,7 @@ class HostedMembers:
         return hosted.full_at is not None and self.manager.now() - hosted.full_at < FULL_MS
 
     def info_of(self, hosted: HostedMember) -> MemberInfo:
-        """A follower that found no space runs between its tries, and is no use."""
+        """A follower without space that runs between two tries is shown as out of space."""
         state = "running" if hosted.address is not None else hosted.trouble or "waiting"
         if self.is_full(hosted) and not hosted.leads:
             state = DISK_FULL
@@ -282,7 +288,7 @@ class HostedMembers:
 
 
 def storage_fault(error: Exception | None) -> FleetError | None:
-    """As whoever asked is told."""
+    """As an error to send to the requester."""
     if error is None or isinstance(error, FleetError):
         return error
     return StorageFault(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Which nodes a node knows, and where: learned from hellos, kept over restarts."""
+"""The nodes that a node knows, and their addresses: learned from hellos, kept across restarts."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -18,21 +18,22 @@ ELDER: Final = "elder of two"
 SECOND: Final = "second of two"
 ECHO: Final = "echo"
 ECHOES_MAX: Final = 3
-"""An earlier process that is heard so often after its successor runs still: it says hello once a second."""
+"""A process that is heard this often after its successor still runs: it says hello once a second."""
 TOLD_MAX: Final = 5
+"""How often an older copy is told what it is."""
 RUNS_MS: Final[Millis] = 3000
-"""A process that said hello no longer ago runs."""
+"""A process whose last hello is newer than this counts as running."""
 STOOD_STILL_MS: Final[Millis] = 3000
-"""Who did not come to look at the others for so long, several rounds, could hear nobody meanwhile."""
+"""A node that was stopped for this long, several rounds, heard no one meanwhile: silence then means
+nothing."""
 NODES_MAX: Final = 1000
-"""Nobody may make a node remember more, and call on them each second."""
+"""Bounds what hellos can make a node remember, and say hello to each second."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(slots=True)
 class KnownNodes:
-    """A node's own word wins, then the newer: of two infos of one node that others pass on, the one that
-    started later says where it is."""
+    """A node's own announcement overrides what others report; of two reports, the later start wins."""
 
     me: NodeInfo
     infos: dict[NodeName, NodeInfo] = field(default_factory=dict)
@@ -40,16 +41,16 @@ class KnownNodes:
     registries: dict[NodeName, ActorAddress] = field(default_factory=dict)
     heard_at: dict[NodeName, Millis] = field(default_factory=dict)
     watched_since: dict[NodeName, Millis] = field(default_factory=dict)
-    """Nodes of the cluster, and from when on their silence counts."""
+    """Nodes of the cluster, and since when their silence counts."""
     told: dict[NodeInfo, int] = field(default_factory=dict)
-    """How often an older copy was told what it is: it goes on only if it has served since."""
+    """How often an older copy was told what it is: it continues only if it has served since."""
     echoes: dict[NodeName, int] = field(default_factory=dict)
-    """How often an earlier process of a node was heard since its newest one was met."""
+    """How often an earlier process of a node was heard since its newest one said hello."""
 
     looked_at: Millis = 0
 
     def learn(self, info: NodeInfo) -> bool:
-        """True: this is news."""
+        """Note what another node reports. True if that is new."""
         known = self.infos.get(info.name)
         if info.name == self.me.name or (known is not None and known.started_ms >= info.started_ms):
             return False
@@ -61,14 +62,14 @@ class KnownNodes:
         return True
 
     def remembered_boot(self, info: NodeInfo) -> int:
-        """The newest start of the same disk that was heard of; 0 for a disk that is not known."""
+        """The latest start known of the same disk; 0 for an unknown disk."""
         known = self.infos.get(info.name)
         return known.boot if known is not None and known.incarnation == info.incarnation else 0
 
     def judge(self, info: NodeInfo, now: Millis) -> str:
-        """What a node that says hello is, beside the process of its disk that is known: the same or its
-        successor (SOUND), an OLDER copy of the disk, the ELDER or the SECOND of two that run at once, or an
-        ECHO of a process that ended."""
+        """Compare the sender of a hello with the known process of its disk: the same or its successor
+        (SOUND), an OLDER copy of the disk, the ELDER or the SECOND of two that run at once, or an ECHO of a
+        process that has ended."""
         known = self.infos.get(info.name)
         is_same_disk = known is not None and known.incarnation == info.incarnation
         if known is None or not is_same_disk or known == info or not (known.boot and info.boot):
@@ -88,12 +89,12 @@ class KnownNodes:
         return ELDER if runs_elsewhere and self.echoes[info.name] >= ECHOES_MAX else ECHO
 
     def meet(self, info: NodeInfo, manager: ActorAddress, registry: ActorAddress, now: Millis) -> bool:
-        """The node itself said this, so it holds even if its wall clock went back since its last life.
-        True: this is news."""
+        """Note what a node says about itself, even if its wall clock went back since its last start. True if
+        that is new."""
         if info.name not in self.infos and len(self.infos) >= NODES_MAX:
             return False
         is_news = self.infos.get(info.name) != info or info.name not in self.managers
-        if info.boot < self.remembered_boot(info):  # it could not be counted
+        if info.boot < self.remembered_boot(info):  # its start could not be counted
             info = replace(info, boot=self.remembered_boot(info))
             is_news = self.infos.get(info.name) != info or info.name not in self.managers
         self.infos[info.name] = info
@@ -102,22 +103,22 @@ class KnownNodes:
         return is_news
 
     def silent_ms(self, node: NodeName, now: Millis) -> Millis:
-        """For how long nothing was heard of a watched node."""
+        """For how many milliseconds a watched node was silent."""
         return now - max(self.heard_at.get(node, 0), self.watched_since.get(node, now))
 
     def look(self, now: Millis) -> None:
-        """Once a second at least, before anybody's silence is judged."""
+        """Call at least once a second, and before judging silence: notices that this process was stopped."""
         if now - self.looked_at > STOOD_STILL_MS:
             self.listen_anew(now)
         self.looked_at = now
 
     def listen_anew(self, now: Millis) -> None:
-        """Whatever was not heard until now says nothing of anybody."""
+        """Count the silence of all nodes from now on."""
         self.watched_since = dict.fromkeys(self.watched_since, now)
 
     def watch(self, names: Collection[NodeName], now: Millis) -> bool:
-        """The nodes of the cluster now: forget those that left it, begin to watch those that are new.
-        Whoever is only about to join is known all the same. True: somebody was forgotten."""
+        """Watch these nodes of the cluster and forget those that left it. Nodes that are about to join stay
+        known. True if a node was forgotten."""
         gone = [name for name in self.watched_since if name not in names]
         for name in gone:
             for known in (self.watched_since, self.infos, self.managers, self.registries, self.heard_at):

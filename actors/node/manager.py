@@ -1,9 +1,10 @@
-"""The actor that owns a node: its disk, its registry, its members, and its place in the cluster."""
+"""The actor that owns a node: its disk, registry and members, and the part it takes in the cluster."""
 
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, TypeAlias
 
+from msgspec import Struct
 from thespian.actors import (
     ActorAddress,
     ActorExitRequest,
@@ -12,6 +13,7 @@ from thespian.actors import (
     WakeupMessage,
 )
 
+from fleet.actors.base.rare_log import RareLog
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.router import Router
 from fleet.actors.messages.client import ClientReply
@@ -32,6 +34,7 @@ from fleet.actors.messages.operator import (
 from fleet.actors.messages.peer import Clone, Hello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import REGISTRY
+from fleet.actors.node import timers
 from fleet.actors.node.admission import Admission
 from fleet.actors.node.arrivals import Arrivals
 from fleet.actors.node.chores import Chores
@@ -42,9 +45,9 @@ from fleet.actors.node.events import (
     CLIENT,
     RECONCILIATION,
     UNJOINED_MEMBERS,
-    asker_of,
     damaged_members,
     first_token,
+    requester_of,
     to_reconciliation,
     to_unjoined_members,
     waiting_members,
@@ -75,12 +78,12 @@ from fleet.raft.ids import Millis, NodeName
 from fleet.storage.lmdb_store import LmdbStore
 
 ROUND_MS: Millis = 1000
-SAY_EVERY_MS: Millis = 60_000
+ADMISSION_MS: Millis = 60_000
 Handlers: TypeAlias = dict[type, Callable[[Any, Any, Any], None]]
 
 
 class NodeManager(GuardedActor):
-    """Acts on its own node only; whatever other nodes should do, it asks their managers for."""
+    """Acts on its own node only; asks other nodes' managers to act on theirs."""
 
     start: StartNode
     store: Durable
@@ -90,7 +93,7 @@ class NodeManager(GuardedActor):
     registry: ActorAddress
     disk: ActorAddress | None = None
     refusal: FleetError | None = None
-    """Why this node cannot start. It then does nothing but say so."""
+    """Why this node cannot start; it then only answers requests with this error."""
     started_at: Millis = 0
 
     def __init__(self) -> None:
@@ -108,10 +111,10 @@ class NodeManager(GuardedActor):
         self.greetings = Greetings(self)
         self.renewal = Renewal(self)
         self.operators = OperatorRequests(self)
-        self.said_at: dict[str, Millis] = {}
+        self.rare_log = RareLog(log)
         self.handlers = self.starting
         self.is_serving = False
-        """It has started: what else is here says of it may be relied on."""
+        """It has started: its other attributes are set."""
 
     # -- start -------------------------------------------------------------------------------------
 
@@ -157,11 +160,11 @@ class NodeManager(GuardedActor):
         self.founding.begin()
         self.greetings.say_to_everyone()
         self.cluster.on_change()
-        self.wake_in(ROUND_MS, "round")
+        self.wake_in(ROUND_MS, timers.Round())
         self.admission.begin()
 
     def _global(self, name: str) -> str | None:
-        """Well-known names hold per process; a base that runs several nodes in one has none to give."""
+        """Well-known names are unique per process: None on a base that runs several nodes in one process."""
         return name if self.start.address else None
 
     @property
@@ -173,7 +176,7 @@ class NodeManager(GuardedActor):
         return self.cluster.router
 
     def decide(self, decider: Any, event: Any) -> None:
-        """Carry out what follows from an event."""
+        """Step one of the deciders of `fleet.cluster` and carry out the effects."""
         for effect in decider.step(self.now(), event):
             EFFECTS[type(effect)](self, effect)
 
@@ -194,7 +197,7 @@ class NodeManager(GuardedActor):
         return self.start.clock.now_ms()
 
     def end(self, error: FleetError) -> None:
-        """Stop this node: nothing that it could wait for would heal what is wrong."""
+        """Stop this node, for an error that waiting cannot resolve."""
         if self.handlers is self.stopping:
             return
         self.handlers = self.stopping
@@ -204,52 +207,34 @@ class NodeManager(GuardedActor):
         self.send(self.myAddress, ActorExitRequest())
 
     def say(self, about: str, text: str, *args: Any) -> None:
-        """A warning, once a minute for the same thing."""
-        now = self.now()
-        if now - self.said_at.get(about, -SAY_EVERY_MS) >= SAY_EVERY_MS:
-            self.said_at[about] = now
-            log.warning(text, *args)
+        """Log a warning, once a minute for the same `about`."""
+        self.rare_log(self.now() / 1000, "node", about, text, *args)
 
-    def wake_in(self, delay: Millis, payload: Any) -> None:
-        self.wakeupAfter(timedelta(milliseconds=delay), payload=payload)
+    # -- timers ------------------------------------------------------------------------------------
+
+    def wake_in(self, delay: Millis, timer: Struct) -> None:
+        self.wakeupAfter(timedelta(milliseconds=delay), payload=timer)
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
-        match m.payload:
-            case "round":
-                self.wake_in(ROUND_MS, "round")
-                self.greetings.say_to_everyone()
-                self.cluster.on_round()
-                self.reconcile(reconciliation_events.Round())
-                self.decide(self.unjoined, waiting_members(self))
-                self.look_at_damaged()
-            case "admission":
-                self.wake_in(SAY_EVERY_MS, "admission")
-                self.admission.report()
-            case "held":
-                self.held.on_time()
-            case "look at groups":
-                self.reconcile(reconciliation_events.Look())
-            case "founding":
-                self.founding.on_time()
-            case "renew":
-                self.renewal.go_on()
-            case ("found", founders):
-                self.cluster.found(founders)
-            case ("start", int(number)):
-                self.hosted_members.on_start_due(number)
-            case _:
-                self.cluster.router.on_wakeup(m)
+        on_timer = self.wakeups.get(type(m.payload))
+        if on_timer is not None:
+            on_timer(self, m.payload)
+        else:
+            self.router.on_wakeup(m)
+
+    def on_round(self, timer: timers.Round) -> None:
+        self.wake_in(ROUND_MS, timer)
+        self.greetings.say_to_everyone()
+        self.cluster.on_round()
+        self.reconcile(reconciliation_events.Round())
+        self.decide(self.unjoined, waiting_members(self))
+        self.look_at_damaged()
+
+    def on_report_admission(self, timer: timers.ReportAdmission) -> None:
+        self.wake_in(ADMISSION_MS, timer)
+        self.admission.report()
 
     # -- other nodes -------------------------------------------------------------------------------
-
-    def on_hello(self, m: Hello, sender: Any) -> None:
-        self.greetings.on_hello(m)
-
-    def on_clone(self, m: Clone, sender: Any) -> None:
-        self.greetings.on_clone(m)
-
-    def on_older_copy(self, m: OlderCopy, sender: Any) -> None:
-        self.renewal.on_older_copy(m)
 
     def say_hello(self, manager: ActorAddress, answer: bool, answers: Millis = 0) -> None:
         known = tuple(self.nodes.infos.values())
@@ -259,9 +244,6 @@ class NodeManager(GuardedActor):
 
     def carry_out(self, chore: Chore, done: Callable[[ChoreDone], None] | None = None) -> None:
         self.chores.carry_out(chore, done)
-
-    def on_chore_done(self, m: ChoreDone, sender: Any) -> None:
-        self.chores.on_done(m)
 
     def is_reachable(self, node: NodeName) -> bool:
         if node == self.start.name:
@@ -280,12 +262,9 @@ class NodeManager(GuardedActor):
             if hosted is None or not hosted.leads:
                 self.reconcile(reconciliation_events.LeadsNoMore(number))
 
-    def on_writes_done(self, m: WritesDone, sender: Any) -> None:
-        self.hosted_members.on_writes_done(m.group)
-
     def on_child_exited(self, m: ChildActorExited, sender: Any) -> None:
-        """Members start again by themselves. Without its registry or its disk this node would only look
-        alive: it stops, with everything on it, and says so."""
+        """A member is restarted. Without its registry or disk actor the node is useless although it looks
+        alive, so it stops."""
         vital = {"registry": self.registry, "disk writer": self.disk}
         for what, address in vital.items():
             if address == m.childAddress:
@@ -306,93 +285,76 @@ class NodeManager(GuardedActor):
 
     # -- requests ----------------------------------------------------------------------------------
 
-    def on_request(self, m: NodeRequest, sender: Any) -> None:
-        self.operators.on_request(m, sender)
-
     def on_op_reply(self, m: OpReply, sender: Any) -> None:
-        answer = self.answers.get(asker_of(m.token))
+        answer = self.answers.get(requester_of(m.token))
         if answer is not None:
             answer(self, m)
 
-    def answer_client(self, m: OpReply) -> None:
-        self.router.on_op_reply(m)
-
-    def answer_reconciliation(self, m: OpReply) -> None:
-        self.reconcile(to_reconciliation(self, m))
-
-    def answer_unjoined_members(self, m: OpReply) -> None:
+    def on_unjoined_answer(self, m: OpReply) -> None:
         event = to_unjoined_members(self, m)
         if event is not None:
             self.decide(self.unjoined, event)
 
-    def on_founding(self, m: Any, sender: Any) -> None:
-        self.founding.on_message(m)
-
     # -- the cluster -------------------------------------------------------------------------------
-
-    def on_applied(self, m: Applied, sender: Any) -> None:
-        self.cluster.on_applied(m, sender)
-
-    def on_local_answer(self, m: LocalAnswer, sender: Any) -> None:
-        self.cluster.on_local_answer(m, sender)
-
-    def on_client_reply(self, m: ClientReply, sender: Any) -> None:
-        self.cluster.router.on_reply(m)
-
-    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
-        self.cluster.router.on_end_turn()
 
     def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
         self.cluster.router.on_link(m)
         if m.remoteAdded:
             self.admission.on_link(getattr(m.remoteAdminAddress.addressDetails, "endpoint", ""))
 
-    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
-        self.admission.on_link_refused(m)
-
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
-        """However it ends: a process whose node is gone does not stay. A base with several nodes in one
-        system has other work."""
+        """However the node ends, its process ends with it, unless the base runs several nodes in one
+        process."""
         self.handlers = self.stopping
         if self.opened is not None:
             self.opened.close()
         if self.start.address:
             self.actorSystemShutdown()
 
-    answers = {
-        CLIENT: answer_client,
-        RECONCILIATION: answer_reconciliation,
-        UNJOINED_MEMBERS: answer_unjoined_members,
+    answers: ClassVar[dict[int, Callable[[Any, OpReply], None]]] = {
+        CLIENT: lambda node, m: node.router.on_op_reply(m),
+        RECONCILIATION: lambda node, m: node.reconcile(to_reconciliation(node, m)),
+        UNJOINED_MEMBERS: on_unjoined_answer,
     }
-    """By who asked."""
+    """By the requester that the token names."""
+    wakeups: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        timers.Round: on_round,
+        timers.ReportAdmission: on_report_admission,
+        timers.StartHeldMembers: lambda node, timer: node.held.on_time(),
+        timers.LookAtGroups: lambda node, timer: node.reconcile(reconciliation_events.Look()),
+        timers.FoundingDeadline: lambda node, timer: node.founding.on_time(),
+        timers.FoundAgain: lambda node, timer: node.cluster.found(timer.founders),
+        timers.RenewAgain: lambda node, timer: node.renewal.retry(),
+        timers.RestartMember: lambda node, timer: node.hosted_members.on_start_due(timer.number),
+    }
     outside = frozenset((Hello, NodeRequest, OpReply, ClientReply, *MESSAGES))
     handlers = {
-        Hello: on_hello,
-        OlderCopy: on_older_copy,
-        Clone: on_clone,
+        Hello: lambda node, m, sender: node.greetings.on_hello(m),
+        OlderCopy: lambda node, m, sender: node.renewal.on_older_copy(m),
+        Clone: lambda node, m, sender: node.greetings.on_clone(m),
         WakeupMessage: on_wakeup,
         MemberStopped: on_member_stopped,
-        WritesDone: on_writes_done,
-        ChoreDone: on_chore_done,
+        WritesDone: lambda node, m, sender: node.hosted_members.on_writes_done(m.group),
+        ChoreDone: lambda node, m, sender: node.chores.on_done(m),
         ChildActorExited: on_child_exited,
         Leading: on_leading,
-        NodeRequest: on_request,
-        **dict.fromkeys(MESSAGES, on_founding),
+        NodeRequest: lambda node, m, sender: node.operators.on_request(m, sender),
+        **dict.fromkeys(MESSAGES, lambda node, m, sender: node.founding.on_message(m)),
         OpReply: on_op_reply,
-        Applied: on_applied,
-        LocalAnswer: on_local_answer,
-        ClientReply: on_client_reply,
-        EndTurn: on_end_turn,
+        Applied: lambda node, m, sender: node.cluster.on_applied(m, sender),
+        LocalAnswer: lambda node, m, sender: node.cluster.on_local_answer(m, sender),
+        ClientReply: lambda node, m, sender: node.router.on_reply(m),
+        EndTurn: lambda node, m, sender: node.router.on_end_turn(),
         ActorSystemConventionUpdate: on_link,
-        LinkRefused: on_link_refused,
+        LinkRefused: lambda node, m, sender: node.admission.on_link_refused(m),
         ActorExitRequest: on_exit,
     }
-    """Of a node that serves."""
+    """Of a node that has started."""
     starting: ClassVar[Handlers] = {StartNode: on_start}
-    """The port is open before this node knows itself; what comes so early is asked again."""
+    """The port is open before the node has started; senders repeat what arrives so early."""
     refused: ClassVar[Handlers] = {NodeRequest: on_request_refused, ActorExitRequest: on_exit}
-    """This node cannot start: it does nothing but say so."""
+    """Of a node that cannot start."""
     stopping: ClassVar[Handlers] = {
         message: handler for message, handler in handlers.items() if message is not ChildActorExited
     }
-    """What is here ends with it."""
+    """Of a node that ends: its children exit with it."""

@@ -1,4 +1,4 @@
-"""What operators, clients and leaders of groups ask of a node."""
+"""Requests of operators, clients and leaders of groups to a node."""
 
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from fleet.actors.messages.operator import (
 )
 from fleet.actors.node.hosted_member import Created, HostedMember
 from fleet.actors.node.hosted_members import WAITING_MAX
-from fleet.actors.node.surroundings import Node
+from fleet.actors.node.parts import Node
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import (
     BadArguments,
@@ -41,7 +41,7 @@ from fleet.objects.payload import ErrorRecord, class_name, decode_class
 from fleet.raft.ids import Millis
 
 REACHABLE_MS: Millis = 3000
-"""Whoever said nothing for so long is said to be unreachable."""
+"""A node that was silent for this long is reported as unreachable."""
 
 
 class OperatorRequests:
@@ -96,17 +96,18 @@ class OperatorRequests:
         node.send(reply_to, OpReply(token, value, record, cluster=node.cluster.cluster_uid()))
 
     def _host_member(self, m: HostMember, done: Created) -> None:
-        """The one that is here, unless the group has let go of it already; a new one when it is durable."""
+        """Answer with the member here, unless the group has removed it; else create one and answer when it is
+        durable."""
         node = self.node
         spec = m.spec
         hosted, coming = node.hosted_members.by_name.get(spec.name), node.hosted_members.coming.get(spec.name)
         where = {"group": spec.name, "node": node.start.name}
         facts = node.cluster.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
         if node.is_renewing:
-            raise Unavailable("its directory is an older copy, and it just begins anew", **where)
+            raise Unavailable("its directory is an older copy and is being renewed", **where)
         if coming is not None:
             if coming.spec.uid != spec.uid or len(coming.waiting) >= WAITING_MAX:
-                raise CleanupOngoing("a member is just being created", **where)
+                raise CleanupOngoing("a member is being created", **where)
             coming.waiting.append(done)
             return
         is_foreign = hosted is not None and spec.cluster != hosted.spec.cluster
@@ -114,29 +115,34 @@ class OperatorRequests:
             raise wrong_cluster(node.start.address or node.start.name, hosted.spec.cluster, spec.cluster)
         if hosted is not None and hosted.spec.uid != spec.uid:
             if spec.uid < hosted.spec.uid:
-                raise NoSuchGroup("that group was removed, and another one has its name", group=spec.name)
+                raise NoSuchGroup("that group was removed and another one has its name", group=spec.name)
         if hosted is not None and (hosted.spec.uid != spec.uid or hosted.member in m.removed):
             node.hosted_members.drop(hosted)
             hosted = None
         if hosted is not None and hosted.ill:
-            raise CleanupOngoing("a former member is to be removed", **where)
+            raise CleanupOngoing("a former member must be removed first", **where)
         if hosted is not None:
             done(hosted, None)
             return
         if any(
             one.is_dropped and one.spec.name == spec.name for one in node.hosted_members.by_number.values()
         ):
-            raise CleanupOngoing("a former member is just leaving", **where)
+            raise CleanupOngoing("a former member is being deleted", **where)
         check_class(spec.data_class)
         node.hosted_members.create([spec], done, facts)
 
 
 def check_class(data_class: bytes) -> None:
-    """Whether a member of it could start here. The class is the user's: anything may come of it."""
+    """Create an object of the class, as a member would.
+
+    Raises:
+        DataClassUnavailable: that failed; the class is the user's and may raise anything.
+        FleetError: the class cannot be decoded here.
+    """
     try:
         ObjectExecutor(decode_class(data_class)).dump()
     except FleetError:
         raise
     except BaseException as error:
-        what = f"a new object cannot be made: {type(error).__name__}: {error}"
+        what = f"a new object cannot be created: {type(error).__name__}: {error}"
         raise DataClassUnavailable(what, data_class=class_name(data_class)) from error

@@ -1,4 +1,4 @@
-"""What a node keeps of its own beside the members' data: read as what it is, or refused by name."""
+"""A node's own records beside the members' data."""
 
 from typing import Any
 
@@ -13,7 +13,11 @@ BOOT_KEY = "boot"
 
 
 def read_fact(data: bytes, kind: Any, place: str, **facts: Any) -> Any:
-    """Raises Damaged: bytes that passed their checksum are none of the kind."""
+    """Decode a record.
+
+    Raises:
+        Damaged: the bytes have a valid checksum but are no `kind`.
+    """
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -21,13 +25,16 @@ def read_fact(data: bytes, kind: Any, place: str, **facts: Any) -> Any:
 
 
 def count_boot(store: Durable, node: NodeName) -> int:
-    """One more than the last time, on disk before anything leaves this node: it waits for that, as it serves
-    nobody yet. 0 where it cannot be counted: the next start would have the same number."""
+    """Count this start of the disk, durably: no message leaves before. Blocks, since the node has not started
+    yet.
+
+    Returns 0 if the count cannot be written: the next start would get the same number.
+    """
     data = store.get_meta(BOOT_KEY)
     boot = 1 + (int(read_fact(data, int, BOOT_KEY)) if data else 0)
     try:
         store.put_meta(BOOT_KEY, msgspec.msgpack.encode(boot))
     except StorageFault as error:
-        log.error("node=%s cannot count its start: %s", node, error)
+        log.error("node=%s cannot count this start: %s", node, error)
         return 0
     return boot

@@ -29,7 +29,7 @@ from fleet.raft.ids import MemberId, NodeName, node_of
 class Registry(GuardedActor):
     """Keeps no durable state: member ids are durable elsewhere, addresses are learned again after a restart.
 
-    Mail for an unknown member is dropped, as a network would.
+    Mail for an unknown member is dropped: members tolerate loss.
     """
 
     def __init__(self) -> None:
@@ -92,8 +92,7 @@ class Registry(GuardedActor):
             self.send(route, m)
 
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
-        """Nothing is done for a client that does not know yet whose node this is: it could be of another
-        cluster in the next moment."""
+        """A client that has not pinned this cluster is refused: it may turn out to belong to another."""
         if m in self.seen:
             return
         self.seen.add(m.group, m.client, m.number)
@@ -125,7 +124,7 @@ class Registry(GuardedActor):
             self.send(m.reply_to, OpReply(m.token, None, error, leader_address=address))
 
     def _not_here(self, group: str) -> tuple[ErrorRecord, str]:
-        """The reason, and the node to ask instead."""
+        """The error, and the address of the node to ask instead."""
         address = self.whereabouts.get(group, "")
         if group in self.full:
             error: FleetError = Unavailable(DISK_FULL, group=group, node=self.node)
@@ -136,7 +135,7 @@ class Registry(GuardedActor):
         return ErrorRecord.of(error), address
 
     def on_failure(self, why: str) -> None:
-        log.critical("node=%s: without its registry no group is reachable here", self.node)
+        log.critical("node=%s: no group is reachable here without the registry", self.node)
 
     outside = frozenset((PeerMail, ClientRequest, GroupRequest))
     handlers = {

@@ -3,14 +3,22 @@
 from datetime import timedelta
 from typing import Any
 
+from msgspec import Struct
+
 from fleet.raft.ids import Millis
 
 
-class Timer:
-    """Asks `actor` to be woken at the earliest moment it was armed for.
+class Due(Struct, frozen=True, gc=False):
+    """The payload of a timer's wakeup. `epoch` counts the wakeups that the timer has asked for."""
 
-    A deadline that moves away costs nothing: the wakeup comes at the old moment, and the actor arms
-    again. One that moves nearer makes the earlier wakeup stale, and `is_due` refuses it (S63).
+    epoch: int
+
+
+class Timer:
+    """Wakes `actor` with a `Due`, at the earliest moment that it was armed for.
+
+    A deadline that moves away costs nothing: the wakeup comes at the old moment, and the actor arms the timer
+    again. A deadline that moves nearer makes the earlier wakeup stale, and `is_due` refuses it (S63).
     """
 
     __slots__ = ("actor", "at", "epoch")
@@ -25,11 +33,11 @@ class Timer:
             return
         self.at = at
         self.epoch += 1
-        self.actor.wakeupAfter(timedelta(milliseconds=max(0, at - now)), payload=self.epoch)
+        self.actor.wakeupAfter(timedelta(milliseconds=max(0, at - now)), payload=Due(self.epoch))
 
-    def is_due(self, epoch: Any) -> bool:
-        """Whether this wakeup is the newest one asked for; it is used up."""
-        if epoch != self.epoch:
+    def is_due(self, payload: object) -> bool:
+        """Whether the wakeup with this payload is the newest one. True only once for each."""
+        if type(payload) is not Due or payload.epoch != self.epoch:
             return False
         self.at = None
         return True

@@ -88,8 +88,8 @@ def test_a_node_that_nobody_answers_says_so_within_a_second_and_joins_later(
     ports = free_ports(2)
     absent = [f"127.0.0.1:{port}" for port in ports]
     late = nodes.start("n2", *absent)
-    eventually(lambda: "waits for its cluster" in caplog.text, 2.0)
-    (said,) = [record.getMessage() for record in caplog.records if "waits" in record.getMessage()]
+    eventually(lambda: "is not in its cluster yet" in caplog.text, 2.0)
+    (said,) = [record.getMessage() for record in caplog.records if "keeps trying" in record.getMessage()]
     assert all(f"{address} (refused)" in said for address in absent)
     first = fleet.Node("n1", absent[0], nodes.home / "n1", secret=SECRET).start()
     nodes.stack.callback(first.stop)

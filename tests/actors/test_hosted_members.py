@@ -12,6 +12,7 @@ from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.chores import Chores
 from fleet.actors.node.hosted_member import HostedMember
 from fleet.actors.node.hosted_members import BACK_OFF_MS, HALTED_KEY, LEFT_KEY, STABLE_MS, HostedMembers
+from fleet.actors.node.timers import RestartMember
 from fleet.actors.runtime.actor import log
 from fleet.errors import StorageFault
 from fleet.interfaces import Chore, ChoreDone, CreateGroups, DropGroup, PutMeta
@@ -162,7 +163,7 @@ def test_a_member_that_died_without_a_word_starts_again(
     one, other = create(hosted_members, spec("g", 7)), create(hosted_members, spec("h", 8))
     hosted_members.on_child_exited(one.address)
     assert (one.address, other.address is not None) == (None, True)
-    assert manager.wakes == [(BACK_OFF_MS[0], ("start", one.record.number))]
+    assert manager.wakes == [(BACK_OFF_MS[0], RestartMember(one.record.number))]
 
 
 def test_a_start_that_is_due_twice_starts_one_member(manager: Manager, hosted_members: HostedMembers) -> None:
@@ -247,7 +248,7 @@ def test_a_disk_that_errs_leaves_the_data_and_says_so(
     monkeypatch.setattr(manager.store, "drop_group", fail)
     hosted_members.drop(hosted)
     hosted_members.on_child_exited(hosted.address)
-    assert "its data stays" in caplog.text and manager.dropped == [hosted]
+    assert "its data is not deleted yet" in caplog.text and manager.dropped == [hosted]
 
 
 def test_s74_a_groups_data_goes_off_the_loop(manager: Manager, hosted_members: HostedMembers) -> None:

@@ -249,7 +249,7 @@ def test_s63_a_member_that_dies_without_a_word_comes_back_as_the_same_member(ben
     assert children is not None
     member = next(cell for cell in children.values() if type(cell.instance).__name__ == "Member")
     bench.ask(member.address, ActorExitRequest())
-    assert bench.members()[0].state == "it died"
+    assert bench.members()[0].state == "its actor ended"
     bench.advance(BACK_OFF_MS[0] / 1000)
     assert bench.members() == (before,)
     assert bench.store.loads[1] == 2

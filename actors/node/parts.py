@@ -1,8 +1,9 @@
-"""What the parts of a node manager may use of it, and of each other through it."""
+"""The parts of a node manager, as protocols: what they use of the manager, and of each other through it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from fleet.actors.client.router import Router
@@ -45,8 +46,8 @@ class Members(Protocol):
     def give_up_all(self, why: str) -> dict[str, bytes]: ...
 
 
-class Part(Protocol):
-    """This node's part in the cluster."""
+class ClusterMembership(Protocol):
+    """This node's membership in the cluster."""
 
     router: Router
     membership: Membership
@@ -58,7 +59,7 @@ class Part(Protocol):
     def pin(self, uid: int) -> dict[str, bytes]: ...
 
     def command(self, about: str, method: str, *args: Any) -> None:
-        """Ask the cluster group, unless that is under way."""
+        """Send a command to the cluster group, unless one about the same thing is under way."""
 
     def on_change(self) -> None: ...
 
@@ -66,7 +67,7 @@ class Part(Protocol):
 
     def belong(self, uid: int) -> None: ...
 
-    def found(self, founders: list[tuple[NodeName, str, str]]) -> None: ...
+    def found(self, founders: Sequence[tuple[NodeName, str, str]]) -> None: ...
 
     def was_removed(self, spec: GroupSpec) -> bool: ...
 
@@ -79,7 +80,7 @@ class Greetings(Protocol):
     def on_cluster_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None: ...
 
     def recent_clones(self) -> dict[NodeName, str]:
-        """Nodes whose directory ran twice lately, and where the second was."""
+        """Nodes whose directory ran in two processes recently, and the address of the second."""
 
 
 class HeldStart(Protocol):
@@ -87,7 +88,7 @@ class HeldStart(Protocol):
 
     @property
     def is_on(self) -> bool:
-        """Members found on the disk wait for what other nodes know of it."""
+        """Whether members found on the disk wait until other nodes have confirmed that it is current."""
 
 
 class Founding(Protocol):
@@ -126,7 +127,7 @@ class Node(Protocol):
     def hosted_members(self) -> Members: ...
 
     @property
-    def cluster(self) -> Part: ...
+    def cluster(self) -> ClusterMembership: ...
 
     @property
     def greetings(self) -> Greetings: ...
@@ -148,11 +149,11 @@ class Node(Protocol):
 
     @property
     def router(self) -> Router:
-        """This node as a client of the cluster."""
+        """This node as a client of the cluster group."""
 
     @property
     def is_renewing(self) -> bool:
-        """Its directory is an older copy, and just becomes another one."""
+        """Whether its directory is an older copy that is being given a new incarnation."""
 
     def now(self) -> Millis: ...
 
@@ -160,23 +161,24 @@ class Node(Protocol):
 
     def send(self, target: Any, message: Any) -> None: ...
 
-    def wake_in(self, delay: Millis, payload: Any) -> None: ...
+    def wake_in(self, delay: Millis, timer: Struct) -> None:
+        """Handle one of `fleet.actors.node.timers` after `delay` milliseconds."""
 
     def carry_out(self, chore: Chore, done: Callable[[ChoreDone], None] | None = None) -> None:
-        """Off the loop."""
+        """Have the disk do it, off the loop; `done` is called with the result."""
 
     def say(self, about: str, text: str, *args: Any) -> None:
-        """A warning, once a minute for the same thing."""
+        """Log a warning, once a minute for the same `about`."""
 
     def end(self, error: FleetError) -> None:
-        """Stop this node."""
+        """Stop this node, for an error that waiting cannot resolve."""
 
     def is_reachable(self, node: NodeName) -> bool: ...
 
     def say_hello(self, manager: ActorAddress, answer: bool, answers: Millis = 0) -> None: ...
 
     def decide(self, decider: Any, event: Any) -> None:
-        """Carry out what follows from an event."""
+        """Step one of the deciders of `fleet.cluster` and carry out the effects."""
 
     def reconcile(self, event: reconciliation_events.Event) -> None: ...
 
