@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 class FleetError(Exception):
     """Base class. Keyword facts become attributes and are part of the message.
 
-    `retry`: whether the call may succeed later, unchanged. After OutcomeUnknown use `again`, not a new call.
+    `retry`: whether making the same call again is safe and may succeed. False after OutcomeUnknown, since a
+    new call may be executed besides this one: use `again`.
     `hint`: what to do next.
     """
 
@@ -241,7 +242,6 @@ class CannotRemoveLeader(NotDone):
 class OutcomeUnknown(FleetError):
     """It may have been executed, or may still be. Calling the method again is a new command: see `again`."""
 
-    retry = True
     hint = "error.again() keeps waiting for this same call; calling the method again is a new command"
     _again: Any = None
     _again_aio: Any = None
@@ -267,7 +267,6 @@ class OutcomeUnknown(FleetError):
 class SessionExpired(OutcomeUnknown):
     """The group forgot this client's session: whether unanswered commands were executed cannot be known."""
 
-    retry = False
     hint = "read the state before sending it again; raise session_ttl_ms if clients pause this long"
 
 

@@ -8,6 +8,7 @@ from fleet.actors.node.parts import Node
 from fleet.cluster import reconciliation_events as groups
 from fleet.cluster import repairs, unjoined
 from fleet.cluster.healing import Seat, Seen
+from fleet.errors import OutcomeUnknown
 from fleet.raft.ids import node_of
 
 TOKENS: Final = 32
@@ -28,7 +29,8 @@ def requester_of(token: int) -> int:
 def to_reconciliation(node: Node, reply: OpReply) -> groups.Answer:
     if reply.error is not None:
         error = reply.error.to_error()
-        return groups.StepRefused(reply.token, str(error), error.retry)
+        may_repeat = error.retry or isinstance(error, OutcomeUnknown)  # after a look at the status
+        return groups.StepRefused(reply.token, str(error), may_repeat)
     to_event = ANSWERS.get(type(reply.value))
     return to_event(node, reply.token, reply.value) if to_event else groups.AnswerUseless(reply.token)
 

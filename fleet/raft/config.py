@@ -78,7 +78,6 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             kinds = KINDS.get(name, ("int",))
             if type(value).__name__ not in kinds:
                 yield f"{name} must be of type {kinds[0]}, not {value!r}"
-                return
             if not value >= least:  # NaN is not either
                 yield f"{name} is negative: {value}" if value < 0 else f"{name} must be at least {least}"
             if value > most:

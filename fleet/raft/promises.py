@@ -1,7 +1,7 @@
 """What a message promises about its sender's disk, and whether that is durable already."""
 
 from fleet.raft.entries import HardState
-from fleet.raft.messages import AppendReply, PeerMessage, SnapshotReply, VoteReply, VoteRequest
+from fleet.raft.messages import AppendReply, PeerMessage, SnapshotReply, VoteReply
 from fleet.raft.state import CoreState
 
 
@@ -17,6 +17,4 @@ def is_kept_already(core: CoreState, message: PeerMessage) -> bool:
         return not message.installed or message.index <= core.log.durable
     if type(message) is VoteReply and message.granted:
         return hard == HardState(message.term, message.dst)
-    if type(message) is VoteRequest:
-        return hard == HardState(message.term, message.src)
     return True

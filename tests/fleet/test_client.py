@@ -30,6 +30,7 @@ from fleet.errors import (
     NotDone,
     OutcomeUnknown,
     Overloaded,
+    SessionExpired,
     TooLarge,
     WouldDeadlock,
 )
@@ -377,6 +378,7 @@ def test_no_error_says_that_calling_again_is_safe() -> None:
         assert text is not None and "is safe" not in text
         assert "calling the method again is a new command" in " ".join(text.split()).lower()
     assert issubclass(Overloaded, NotDone) and issubclass(ClientClosed, FleetError)
+    assert not OutcomeUnknown.retry and not SessionExpired.retry
 
 
 def test_a_command_that_is_too_large_names_the_setting_and_how_it_is_raised(client: fleet.Fleet) -> None:
