@@ -132,32 +132,39 @@ class Writer:
 
     def _run(self) -> None:
         is_closing = False
-        while not is_closing or self._held or self._aside:
-            ready: list[_Submitted] = []
-            for one in self._take(wait=not (is_closing or self._held or self._aside)):
-                if one is None:
-                    is_closing = True
-                    continue
-                if not isinstance(one, _Submitted):
-                    self._commit(ready)
-                    ready = []
-                    self._carry_out(one)
-                    continue
-                if one.write.snapshot is not None and not one.write.is_aside:
-                    self._overtake(one.write.group)
-                if one.write.is_aside:
-                    self._aside.append(one)
-                elif one.write.group in self._held:
-                    self._held[one.write.group].append(one)
-                elif self._is_big(one.write):
-                    self._held[one.write.group] = [one]
-                else:
-                    ready.append(one)
-            self._commit([*ready, *self._small_aside()])
-            if self._held:
-                self._stage_on()
-            elif self._aside:
-                self._stage_aside()
+        while not is_closing or self._is_amid():
+            taken = self._take(wait=not (is_closing or self._is_amid()))
+            is_closing = is_closing or None in taken
+            self._serve([one for one in taken if one is not None])
+
+    def _is_amid(self) -> bool:
+        """Snapshots are staged, or wait for that."""
+        return bool(self._held or self._aside)
+
+    def _serve(self, taken: Sequence[_Submitted | Chore]) -> None:
+        """One round: everything that was taken, in its order, and one step of a snapshot that is staged."""
+        ready: list[_Submitted] = []
+        for one in taken:
+            if not isinstance(one, _Submitted):
+                self._commit(ready)
+                ready = []
+                self._carry_out(one)
+                continue
+            if one.write.snapshot is not None and not one.write.is_aside:
+                self._overtake(one.write.group)
+            if one.write.is_aside:
+                self._aside.append(one)
+            elif one.write.group in self._held:
+                self._held[one.write.group].append(one)
+            elif self._is_big(one.write):
+                self._held[one.write.group] = [one]
+            else:
+                ready.append(one)
+        self._commit([*ready, *self._small_aside()])
+        if self._held:
+            self._stage_on()
+        elif self._aside:
+            self._stage_aside()
 
     def _take(self, wait: bool) -> list[_Submitted | Chore | None]:
         """Everything that is there, and at least one if `wait`."""

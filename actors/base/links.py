@@ -67,7 +67,7 @@ class Links:
         self.waiting_bytes = 0
         """What sockets refused and has not left yet, on all links."""
         self._pruned_at = 0.0
-        self.mark_bytes = min(settings.mark_bytes, settings.buffer_bytes_max)
+        self.mark_bytes = settings.mark
         self._listener = listener
         self._peers: dict[str, Peer[Link]] = {}
         self._by_boot: dict[int, Link] = {}
@@ -149,10 +149,7 @@ class Links:
 
     def is_over_budget(self, link: Link, waiting: int) -> bool:
         """For a link above its mark: whether no more may wait there."""
-        settings = self.settings
-        return waiting > settings.buffer_bytes_max or (
-            link.is_backlogged() and self.waiting_bytes > settings.buffers_bytes_max
-        )
+        return self.settings.is_over_budget(waiting, link.is_backlogged(), self.waiting_bytes)
 
     def drop(self, why: str, where: str, messages: int = 1) -> None:
         key = "dropped_" + why

@@ -42,6 +42,17 @@ class LinkSettings:
                 "frame_bytes_max is out of range", value=self.frame_bytes_max, at_least=FRAME_BYTES_MIN
             )
 
+    @property
+    def mark(self) -> int:
+        """So many bytes may wait on any link."""
+        return min(self.mark_bytes, self.buffer_bytes_max)
+
+    def is_over_budget(self, waiting: int, is_backlogged: bool, waiting_all: int) -> bool:
+        """For a link above its mark, with `waiting` bytes: whether no more may wait there.
+        `is_backlogged`: its socket takes no more for now; `waiting_all`: what sockets have refused, on all
+        links."""
+        return waiting > self.buffer_bytes_max or (is_backlogged and waiting_all > self.buffers_bytes_max)
+
 
 def split_endpoint(endpoint: str) -> tuple[str, int]:
     """("host", port) of "host:port" or "[v6]:port". Raises ConfigError."""

@@ -8,8 +8,8 @@ from fleet.actors.messages.operator import TransferLeader
 from fleet.errors import ConfigError, NoSuchNode
 from fleet.sim.world.client import SimClient
 from fleet.sim.world.host import SimNode
-from fleet.sim.world.network import Weather
 from fleet.sim.world.timeline import S
+from fleet.sim.world.weather import Weather
 from fleet.sim.world.world import World
 
 _DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)\s*")
@@ -97,7 +97,7 @@ class Stage:
 
     def weather(self, **settings: Any) -> None:
         """What the network does to every frame, for example `late=0.05, reorder=0.02`: see
-        `fleet.sim.world.network.Weather`. Cuts stay."""
+        `fleet.sim.world.weather.Weather`. Cuts stay."""
         now = self.world.network.weather
         self.world.network.weather = Weather(**settings, cut=now.cut, slow_us=now.slow_us)
 

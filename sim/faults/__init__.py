@@ -1,4 +1,4 @@
-"""What goes wrong in a simulated fleet: drawn from a seed, kept as a schedule, carried out.
+"""What goes wrong in a simulated fleet: one class a kind of fault, which says how it is drawn, done and told.
 
-Begin with `schedule`.
+Begin with `fault`, then any of `network`, `processes`, `disks`, `clocks`, `operators`.
 """

@@ -10,9 +10,10 @@ from fleet.actors.messages.local import StartDisk, StartMember, StartNode, Start
 from fleet.actors.node.disk import Disk
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.node.registry import Registry
-from fleet.sim.faults.schedule import VITAL
 from fleet.sim.world.host import SimNode
 
+VITAL = ("node manager", "registry", "disk writer")
+"""Actors of which each node has one, and is not without. Others are named by their group."""
 MANAGER, REGISTRY, WRITER = VITAL
 CLASSES: dict[str, type] = {MANAGER: NodeManager, REGISTRY: Registry, WRITER: Disk}
 STARTS = (StartDisk, StartMember, StartNode, StartRegistry, ActorExitRequest)

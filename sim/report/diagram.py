@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fleet.sim.faults.schedule import in_words
 from fleet.sim.report.explain import Told, text
 from fleet.sim.world.trace import APPEND, CALL, HEARTBEAT, MESSAGES, Event
 
@@ -52,7 +51,7 @@ def data(told: Told) -> dict[str, Any]:
         "focus": told.group or _busiest(events),
         "began": told.began,
         "ended": told.ended,
-        "faults": [(told.began + fault.at, in_words(fault, told.began)) for fault in told.faults],
+        "faults": [(told.began + fault.at, fault.words(told.began)) for fault in told.faults],
         "lanes": lanes,
         "nodes": len(told.nodes),
         "groups": groups,

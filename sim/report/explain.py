@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.raft.ids import MemberId, Term, node_of
-from fleet.sim.faults.schedule import Fault, argument, in_words, moment, settings_in_words
+from fleet.sim.faults.fault import moment
+from fleet.sim.faults.schedule import Occurrence
 from fleet.sim.search.episode import Episode
 from fleet.sim.search.shrink import Failure
 from fleet.sim.world.trace import CALL, COMMIT, FAULT, LIFE, ROLE, VOTE, Event
@@ -16,10 +17,8 @@ from fleet.sim.world.trace import CALL, COMMIT, FAULT, LIFE, ROLE, VOTE, Event
 LAST_MAX = 40
 """So many of the last relevant events are told."""
 RELEVANT = {ROLE, COMMIT, VOTE, FAULT, LIFE}
-NETWORK, DISKS, STILL, DOWN = "network", "disk", "still", "down"
-LASTING = dict.fromkeys(("split", "one_way", "partial", "slow", "resolve"), NETWORK)
-LASTING |= {"err": DISKS, "full": DISKS}
-"""Faults that last until the next calm."""
+STILL, DOWN = "still", "down"
+"""Sorts of bands, beside those of faults."""
 BEGINS = {"is killed": DOWN, "loses power": DOWN, "stops": DOWN, "stands still": STILL}
 ENDS = {"starts": DOWN, "goes on": STILL}
 
@@ -45,7 +44,7 @@ class Told(Struct, frozen=True):
     began: int
     ended: int
     settings: list[str]
-    faults: tuple[Fault, ...]
+    faults: tuple[Occurrence, ...]
     nodes: list[str]
     clients: list[str]
     groups: list[str]
@@ -72,7 +71,7 @@ def tell(episode: Episode, failure: Failure | None) -> Told:
         group=group,
         began=injector.began,
         ended=world.now,
-        settings=[*shape(episode), *settings_in_words(episode.plan)],
+        settings=[*shape(episode), *episode.plan.settings_in_words()],
         faults=tuple(injector.done),
         nodes=list(world.nodes),
         clients=list(world.clients),
@@ -117,20 +116,18 @@ def calls(episode: Episode) -> Iterator[Event]:
             yield Event(asked.call_at // 1000, CALL, str(asked.process), group, say=say, until=until)
 
 
-def bands(faults: Iterable[Fault], began: int, events: Iterable[Event], ended: int) -> Iterator[Band]:
+def bands(faults: Iterable[Occurrence], began: int, events: Iterable[Event], ended: int) -> Iterator[Band]:
     """What lasts: faults until the calm, and nodes that are down or stand still."""
     faults = list(faults)
-    calms = [began + fault.at for fault in faults if fault.what == "calm"]
+    calms = [began + one.at for one in faults if one.fault.what == "calm"]
     calms += [event.at for event in events if event.kind == FAULT and event.say == "all faults end"]
-    for fault in faults:
-        at = began + fault.at
+    for one in faults:
+        at, fault = began + one.at, one.fault
         until = min((calm for calm in calms if calm >= at), default=ended)
-        names = argument(fault, "names") or [argument(fault, "node"), argument(fault, "other")]
-        words = in_words(fault, began).partition(" s ")[2]
-        if fault.what == "hang":
-            yield Band(argument(fault, "node"), DISKS, at, min(until, at + argument(fault, "us")), words)
-        elif fault.what in LASTING:
-            yield from (Band(name, LASTING[fault.what], at, until, words) for name in names if name)
+        if fault.band:
+            until = min(until, fault.lasts_until(at) or until)
+            names = getattr(fault, "names", fault.node_names)
+            yield from (Band(name, fault.band, at, until, fault.words(at)) for name in names)
     since: dict[tuple[str, str], Event] = {}
     for event in events:
         if event.kind == LIFE and event.say in BEGINS:
@@ -149,7 +146,7 @@ def text(told: Told) -> list[str]:
     """For a terminal."""
     lines = [f"seed {told.seed}: {told.sentence or 'nothing broke'}"]
     lines += ["", "The episode:", *(f"  {line}" for line in told.settings)]
-    lines += [f"  {in_words(fault, told.began)}" for fault in told.faults] or ["  nothing befell the fleet"]
+    lines += [f"  {fault.words(told.began)}" for fault in told.faults] or ["  nothing befell the fleet"]
     if told.sentence:
         lines.append(f"  at {moment(told.ended)} it is broken")
     if told.leaders:

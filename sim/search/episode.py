@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
 from fleet.objects.payload import encode_class
-from fleet.raft.config import GroupConfig
 from fleet.sim.checks.history import History
 from fleet.sim.checks.linear import Linearizable, check
-from fleet.sim.faults.draw import FAIR_WEATHER_US, FaultInjector
+from fleet.sim.faults.inject import FAIR_WEATHER_US, FaultInjector
 from fleet.sim.faults.schedule import Plan
+from fleet.sim.faults.settings import draw_config
 from fleet.sim.search.workload import MODELS, QUESTIONS, Load
 from fleet.sim.world.objects import KINDS
 from fleet.sim.world.timeline import MS, S
@@ -23,26 +23,6 @@ SETTLE_US = 180 * S
 """So long may it take, without faults, until everything is as it should be."""
 STEPS_MAX = 500_000
 """Of the search for an order. A history that is harder to judge is a fault, too: of the clients."""
-
-
-def draw_config(rng: random.Random) -> GroupConfig:
-    election_ms = rng.choice([300, 1000])
-    return GroupConfig(
-        heartbeat_ms=election_ms // 10,
-        election_ms=election_ms,
-        storage_timeout_ms=2 * election_ms,
-        lease_reads=rng.random() < 0.5,
-        announce_commits=rng.random() < 0.3,
-        clock_drift_margin_ms=election_ms // 5,
-        batch_entries_max=rng.choice([1, 3, 1024]),
-        window_max=rng.choice([1, 2, 16]),
-        uncommitted_max=rng.choice([4, 8192]),
-        snapshot_factor=1,
-        snapshot_floor_bytes=rng.choice([300, 2000, 1 << 20]),
-        snapshot_chunk_bytes=1024,
-        log_tail=rng.choice([0, 3, 1000]),
-        session_ttl_ms=rng.choice([3_000, 3_600_000, 3_600_000]),
-    )
 
 
 class Episode:

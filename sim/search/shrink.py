@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fleet.sim.faults.schedule import FAULTS, MS, Plan, S, among, milder
+from fleet.sim.faults.schedule import Plan, among
 from fleet.sim.search.episode import Episode
 from fleet.sim.search.explore import TURNS_MAX
+from fleet.sim.world.timeline import MS, S
 
 RUNS_MAX = 400
 SALTS = 3
@@ -196,8 +197,8 @@ class _Shrinker:
     def _milder_faults(self) -> None:
         for place in range(len(self.best.plan.faults or ())):
             faults = self.best.plan.faults or ()
-            if place < len(faults) and FAULTS[faults[place].what]:
+            if place < len(faults):
                 self._take_first(
                     replace(self.best.plan, faults=(*faults[:place], less, *faults[place + 1 :]))
-                    for less in milder(faults[place])
+                    for less in faults[place].milder()
                 )

@@ -23,15 +23,20 @@ class SimClock:
         self._wall = wall_us
         self.rate = rate
         self.has_jumped = False
+        self.ahead_us = 0
+        """How much of the turn that is under way is over: to the world a turn takes no time."""
+
+    def _now(self) -> int:
+        return self._world.now + self.ahead_us
 
     def micros(self) -> int:
-        return self._local + (self._world.now - self._since) * self.rate // EVEN
+        return self._local + (self._now() - self._since) * self.rate // EVEN
 
     def seconds(self) -> float:
         return self.micros() / 1e6
 
     def now_ms(self) -> Millis:
-        return (self._local + (self._world.now - self._since) * self.rate // EVEN) // 1000
+        return self.micros() // 1000
 
     def wall_ms(self) -> Millis:
         return (self.micros() + self._wall) // 1000
@@ -42,7 +47,7 @@ class SimClock:
         return self._since - (-missing * EVEN // self.rate)
 
     def set_rate(self, rate: int) -> None:
-        self._local, self._since = self.micros(), self._world.now
+        self._local, self._since = self.micros(), self._now()
         self.rate = rate
 
     def jump(self, forward_us: int) -> None:

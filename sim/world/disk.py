@@ -5,19 +5,18 @@ whole or absent, as LMDB keeps it: a torn last write is one that never was.
 """
 
 import random
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
 from fleet.errors import StorageFault, StoreFull
-from fleet.interfaces import Chore, ChoreDone, Completion, Write
+from fleet.interfaces import Chore, Write
 from fleet.raft.entries import size_of
 from fleet.storage.keys import META, counter_key, kind_range, number_of
 from fleet.storage.memory_store import Changes, Image, MemoryStore
 from fleet.storage.records import unpack, unseal
-from fleet.storage.writer import Writer, _Broken, _Submitted
+from fleet.storage.writer import Writer, _Submitted
 
 TOKEN = 1
 """What stands for the writer's descriptor."""
@@ -34,8 +33,15 @@ class SimDisk:
     """How likely a transaction fails."""
     us_per_kb: int = 0
     """What a write takes longer for each 1,000 bytes of it."""
+    slower_us: int = 0
+    """What each transaction takes longer."""
+    inline_bytes_max: int = 1 << 20
+    """A bigger snapshot is staged in transactions of its own."""
     is_full: bool = False
     hangs_until: int = 0
+
+    def recover(self) -> None:
+        self.errs, self.is_full, self.hangs_until, self.slower_us = 0.0, False, 0, 0
 
     def draw_bit(self, rng: random.Random, own: bool) -> tuple[str, int, int] | None:
         """A record's key, a byte of it and a bit. `own`: of a record of no group. None: there is none."""
@@ -58,12 +64,32 @@ class SimDisk:
         return True
 
 
-class DiskStore(MemoryStore):
-    """The shipping store over a simulated disk: what it does at once (not by the writer) takes no time."""
+class Crash(BaseException):
+    """The process dies here: no transaction of it begins any more."""
 
-    def __init__(self, disk: SimDisk, cluster: str, node: str, rng: random.Random) -> None:
+
+class DiskStore(MemoryStore):
+    """The shipping store over a simulated disk: what it does at once (not by the writer) takes no time.
+
+    `written` hears of each batch of writes that is durable, `mark` of what is rare.
+    """
+
+    def __init__(
+        self,
+        disk: SimDisk,
+        cluster: str,
+        node: str,
+        rng: random.Random,
+        written: Callable[[Sequence[Write]], None] = lambda writes: None,
+        mark: Callable[[str], None] = lambda name: None,
+    ) -> None:
         self.disk = disk
         self.rng = rng
+        self.written = written
+        self.mark = mark
+        self.commits_left = sys.maxsize
+        """So many transactions are left to this process."""
+        self.inline_bytes_max = disk.inline_bytes_max
         super().__init__(cluster, node, image=disk.image, incarnation=disk.incarnation)
         disk.image = self.image
 
@@ -75,19 +101,28 @@ class DiskStore(MemoryStore):
 
     def commit(self, changes: Changes) -> None:
         disk = self.disk
+        if not self.commits_left:
+            raise Crash
+        self.commits_left -= 1
         if disk.is_full and any(value is not None and number_of(key) for key, value in changes.items()):
+            self.mark("a full disk refuses a transaction")
             raise StoreFull("no space left on the simulated disk")
         if disk.errs and self.rng.random() < disk.errs:
+            self.mark("a disk fails a transaction")
             raise StorageFault("the simulated disk erred (EIO)")
         super().commit(changes)
+
+    def write(self, batch: Sequence[Write]) -> None:
+        super().write(batch)
+        self.written(batch)
 
 
 class SimWriter(Writer):
     """The shipping writer with virtual time in the place of its thread.
 
-    Everything that was submitted when a sync begins shares it; `later(us, action)` carries on when the
-    sync is over, `written(writes)` hears of each batch that is durable. What is written aside takes its time
-    beside the others, one after the other.
+    What was submitted when a round begins is served at the end of the time that its transactions take; more
+    rounds follow while snapshots are staged. `later(us, action)` carries on, `readable` tells that results
+    are there.
     """
 
     def __init__(
@@ -96,33 +131,23 @@ class SimWriter(Writer):
         now: Callable[[], int],
         later: Callable[[int, Callable[[], None]], None],
         readable: Callable[[], None],
-        written: Callable[[Sequence[Write]], None],
     ) -> None:
-        self._store: Any = store
-        self._disk = store.disk
-        self._done: deque[Completion | ChoreDone] = deque()
-        self._told = 0
-        self._failures = 0
-        self._broken: dict[int, _Broken] = {}
-        self._now, self._later, self._readable, self._written = now, later, readable, written
-        self._aside: deque[_Submitted] = deque()
-        self._waiting: list[Any] = []
-        self._syncing: list[Any] = []
+        self._store: DiskStore = store
+        self._fd = -1
+        self._done = deque()
+        self._told = self._failures = 0
+        self._broken = {}
+        self._held = {}
+        self._aside = deque()
+        self._staging = self._aside_staging = None
+        self._now, self._later, self._readable = now, later, readable
+        self._waiting: list[_Submitted | Chore] = []
+        self._taken: list[_Submitted | Chore] = []
         self._is_busy = False
         self.is_open = True
 
     def submit(self, write: Write) -> None:
-        submitted = _Submitted(write, self._told)
-        if not write.is_aside:
-            if write.snapshot is not None:
-                self._overtake(write.group)
-            self._wait(submitted)
-        elif self.is_open:
-            self._aside.append(submitted)
-            if len(self._aside) == 1:
-                self._later(0, self._begin_aside)
-        else:
-            raise StorageFault("the writer is closed", group=write.group)
+        self._wait(_Submitted(write, self._told))
 
     def do(self, chore: Chore) -> None:
         self._wait(chore)
@@ -142,117 +167,80 @@ class SimWriter(Writer):
     def is_readable(self) -> bool:
         return bool(self._done)
 
-    def completed(self) -> list[Completion | ChoreDone]:
-        done = list(self._done)
-        self._done.clear()
-        self._told += sum(type(one) is Completion and one.error is not None for one in done)
-        return done
-
     def close(self) -> None:
         """What was submitted is done, as the real one's contract says."""
-        if self.is_open:
-            self._commit([*self._syncing, *self._waiting, *self._aside])
-            self._drop()
+        while self.is_open and (self._taken or self._waiting or self._is_amid()):
+            taken, self._taken, self._waiting = [*self._taken, *self._waiting], [], []
+            self._serve(taken)
+        self._drop()
 
-    def lose(self, survives: bool) -> None:
-        """The process died. The transaction under way made it to the disk as a whole, or not at all."""
-        if self.is_open and self._syncing and survives:
+    def lose(self, transactions: int) -> None:
+        """The process dies; so many transactions of the round that is under way still reach the disk."""
+        if self.is_open and self._taken:
+            self._store.commits_left = transactions
             try:
-                self._commit(self._syncing)
-            except StorageFault:
-                pass
+                self._serve(self._taken)
+            except Crash:
+                self._store.mark(
+                    "a process dies between two transactions"
+                    if transactions
+                    else "a write dies with its process"
+                )
+            else:
+                self._store.mark("a write outlives its process")
+            if self._held or self._aside_staging is not None:
+                self._store.mark("a process dies while it stages a snapshot")
         self._drop()
 
     def _drop(self) -> None:
         self.is_open = False
-        self._waiting, self._syncing = [], []
+        self._waiting, self._taken = [], []
+        self._held.clear()
         self._aside.clear()
 
     def _begin(self) -> None:
         if not self.is_open:
             return
-        self._syncing, self._waiting = self._waiting, []
-        self._later(self._us_of(self._syncing), self._end)
+        self._taken, self._waiting = self._waiting, []
+        self._later(self._us_of(self._taken), self._end)
 
-    def _us_of(self, writes: Iterable[_Submitted | Chore]) -> int:
-        least, most = self._disk.sync_us
-        takes = least + int(self._store.rng.random() * (most - least + 1))
-        if self._disk.us_per_kb:
-            takes += sum(map(_size, writes)) * self._disk.us_per_kb // 1000
-        return takes + max(0, self._disk.hangs_until - self._now())
-
-    def _begin_aside(self) -> None:
-        if self._aside:
-            first = self._aside[0]
-            self._later(self._us_of([first]), partial(self._end_aside, first))
-
-    def _end_aside(self, first: _Submitted) -> None:
-        if not self._aside or self._aside[0] is not first:
-            return
-        hangs = self._disk.hangs_until - self._now()
-        if hangs > 0:
-            self._later(hangs, partial(self._end_aside, first))
-            return
-        self._commit([self._aside.popleft()])
-        self._begin_aside()
-        self._readable()
-
-    def _overtake(self, group: int) -> None:
-        """The leader's snapshot is coming: the member's own is no longer wanted."""
-        before = list(self._aside)
-        for one in before:
-            if one.write.group == group:
-                self._aside.remove(one)
-                self._done.append(Completion((one.write,)))
-        if self._done:
-            self._later(0, self._readable)
-        if before and self._aside and self._aside[0] is not before[0]:
-            self._begin_aside()
+    def _us_of(self, taken: Iterable[_Submitted | Chore]) -> int:
+        """Writes of a round share a transaction; a chore has its own, and so has a step of staging."""
+        disk, random = self._store.disk, self._store.rng.random
+        sizes = [_size(one) for one in taken if isinstance(one, _Submitted)]
+        transactions = bool(sizes) + sum(not isinstance(one, _Submitted) for one in taken) + self._is_amid()
+        least, most = disk.sync_us
+        takes = sum(least + int(random() * (most - least + 1)) for _ in range(transactions))
+        if disk.us_per_kb:
+            takes += sum(sizes) * disk.us_per_kb // 1000
+        return takes + transactions * disk.slower_us + max(0, disk.hangs_until - self._now())
 
     def _end(self) -> None:
         if not self.is_open:
             return
-        if self._disk.hangs_until > self._now():
-            self._later(self._disk.hangs_until - self._now(), self._end)
+        hangs = self._store.disk.hangs_until - self._now()
+        if hangs > 0:
+            self._later(hangs, self._end)
             return
-        syncing, self._syncing = self._syncing, []
-        self._commit(syncing)
-        if self._waiting:
+        taken, self._taken = self._taken, []
+        self._serve(taken)
+        if self._waiting or self._is_amid():
             self._begin()
         else:
             self._is_busy = False
         self._readable()
 
-    def _commit(self, submitted: Sequence[_Submitted | Chore]) -> None:
-        """Chores take no time of their own."""
-        writes: list[_Submitted] = []
-        for one in submitted:
-            if isinstance(one, _Submitted):
-                writes.append(one)
-            else:
-                super()._commit(writes)
-                writes = []
-                self._carry_out(one)
-        super()._commit(writes)
+    def _overtake(self, group: int) -> None:
+        if any(one.write.group == group for one in self._aside):
+            self._store.mark("the leader's snapshot overtakes the member's own on its way to the disk")
+        super()._overtake(group)
 
     def _notify(self) -> None:
-        """`_readable` is called when all is done."""
-
-    def _finish(self, writes: list[Write], error: Exception | None) -> None:
-        if error is None:
-            self._written(writes)
-        else:
-            self._failures += 1
-            for write in writes:
-                if not write.is_aside:
-                    self._broken[write.group] = _Broken(self._failures, error)
-        self._done.append(Completion(tuple(writes), error))
+        """`_readable` is called at the end of the round."""
 
 
-def _size(submitted: _Submitted | Chore) -> int:
+def _size(submitted: _Submitted) -> int:
     """Bytes, about."""
-    if not isinstance(submitted, _Submitted):
-        return 0
     write = submitted.write
     snapshot = write.snapshot.meta.size if write.snapshot is not None else 0
     return snapshot + sum(map(size_of, write.entries))

@@ -9,8 +9,14 @@ class SimDump:
     """`table` holds it by its descriptor for as long as that is open."""
 
     def __init__(
-        self, dump: Callable[[], bytes], fileno: int, table: "dict[int, SimDump]", is_killed: bool
+        self,
+        dump: Callable[[], bytes],
+        fileno: int,
+        table: "dict[int, SimDump]",
+        is_killed: bool,
+        mark: Callable[[str], None],
     ) -> None:
+        self._mark = mark
         self.owner = getattr(dump, "__self__", None)
         """Whose state it is."""
         self.is_over = False
@@ -31,11 +37,14 @@ class SimDump:
 
     def take(self) -> bytes:
         self._close()
+        self._mark("a child encodes a state")
         if isinstance(self._data, Exception):
+            self._mark("a child that encodes a state fails")
             raise self._data
         return self._data
 
     def cancel(self) -> None:
+        self._mark("a state that a child encodes is no longer wanted")
         self._close()
 
     def _close(self) -> None:

@@ -1,6 +1,7 @@
 """A simulated machine: its clock, its disk, and the node on it, put together as a real one."""
 
 import random
+import sys
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ from fleet.sim.world.process import Environment, Process, SimHost
 from fleet.sim.world.trace import LIFE
 
 CLUSTER = "sim"
+LAST_TRANSACTIONS = (0, 0, 1, 2, sys.maxsize)
+"""So many of a round that is under way still reach the disk of a process that dies."""
 RESTART_US = 1_000_000
 """When a supervisor starts a node again that ended by itself."""
 
@@ -47,7 +50,13 @@ class SimNode(SimHost):
         assert not self.is_up
         self.disks += 1
         fresh = f"{self.name}d{self.disks}"
-        self.disk = SimDisk(incarnation=fresh, sync_us=self.disk.sync_us, us_per_kb=self.disk.us_per_kb)
+        old = self.disk
+        self.disk = SimDisk(
+            incarnation=fresh,
+            sync_us=old.sync_us,
+            us_per_kb=old.us_per_kb,
+            inline_bytes_max=old.inline_bytes_max,
+        )
         self.trouble = ""
 
     def start(self) -> bool:
@@ -58,7 +67,7 @@ class SimNode(SimHost):
         self.lives += 1
         rng = random.Random(world.rng.getrandbits(64))
         try:
-            store = DiskStore(self.disk, CLUSTER, self.name, rng)
+            store = DiskStore(self.disk, CLUSTER, self.name, rng, mark=world.mark)
             store.check_own()
         except (Damaged, StorageFault) as error:
             self.trouble = str(error)
@@ -70,8 +79,8 @@ class SimNode(SimHost):
             lambda: world.now,
             partial(_later_in, process),
             partial(process.wire.readable, TOKEN),
-            partial(world.written, process),
         )
+        store.written = partial(world.written, process)
         world.network.listening[self.endpoint] = process
         world.network.powered.add(self.name)
         world.trace(LIFE, self.name, "starts")
@@ -107,7 +116,7 @@ class SimNode(SimHost):
             self.world.network.powered.discard(self.name)
         process.die(with_notice=not power)
         if process.writer is not None:
-            process.writer.lose(self.world.rng.random() < 0.5)
+            process.writer.lose(self.world.rng.choice(LAST_TRANSACTIONS))
 
     def stop(self) -> None:
         """In good order."""
@@ -119,7 +128,14 @@ class SimNode(SimHost):
             process.turn(is_whole=True)
             process.die(with_notice=True)
             if process.writer is not None:
-                process.writer.lose(True)
+                process.writer.lose(sys.maxsize)
+
+    def recover(self) -> None:
+        """What is wrong with the machine is over."""
+        self.busy_until, self.forks_fail, self.code_us, self.imports = 0, 0.0, 0, ""
+        self.disk.recover()
+        if self.process is not None:
+            self.process.resume()
 
     def ended(self, process: Process) -> None:
         """A supervisor starts it again."""
@@ -127,7 +143,7 @@ class SimNode(SimHost):
             self.world.trace(LIFE, self.name, "ends by itself")
             process.die(with_notice=True)
             if process.writer is not None:
-                process.writer.lose(self.world.rng.random() < 0.5)
+                process.writer.lose(self.world.rng.choice(LAST_TRANSACTIONS))
             self.world.after(self.restart_us, self.start)
 
     @property

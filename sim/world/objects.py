@@ -4,7 +4,11 @@
 ever see what they did.
 """
 
+from typing import Any
+
+import fleet.objects.hooks as hooks
 from fleet.objects.declare import Data, command, query
+from fleet.sim.world.user_code import is_imported, is_told, works
 
 ENDINGS = (ValueError, SystemExit, KeyboardInterrupt, GeneratorExit)
 """What commands raise, each as good as the other: they are failures of the command alone."""
@@ -24,15 +28,36 @@ class Counter(Data):
 
     @command
     def add(self, n: int = 1) -> int:
+        works()
         self.value += n
         return self.value
 
     @query
     def get(self) -> int:
+        works()
         return self.value
 
 
-class Register(Data):
+class RegisterHooks(hooks.LeaderHooks["Register"]):
+    def on_restored(self, state: "Register") -> None:
+        is_told(self, "restored", state.value)
+
+    def on_elected(self, state: "Register", term: int) -> None:
+        is_told(self, "elected", state.value, term)
+
+    def on_stepped_down(self, term: int) -> None:
+        is_told(self, "stepped down", term)
+
+    def on_committed(self, event: hooks.Committed) -> None:
+        is_told(self, "committed", event)
+
+    def on_query_answered(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
+    ) -> None:
+        is_told(self, "answered", method, value)
+
+
+class Register(Data, hooks=RegisterHooks):
     value: int = 0
 
     @command
@@ -46,6 +71,7 @@ class Register(Data):
 
     @command
     def write(self, value: int) -> None:
+        works()
         self.value = value
 
     @command
@@ -57,6 +83,7 @@ class Register(Data):
 
     @query
     def read(self) -> int:
+        works()
         return self.value
 
 
@@ -70,11 +97,23 @@ class Listed(Data):
 
     @command
     def append(self, value: int) -> None:
+        works()
         self.values.append(value)
 
     @query
     def all(self) -> tuple[int, ...]:
+        works()
         return tuple(self.values)
 
 
 KINDS: dict[str, type[Data]] = {"counter": Counter, "register": Register, "list": Listed}
+_BY_NAME = {kind.__name__: kind for kind in KINDS.values()}
+for _name in _BY_NAME:
+    del globals()[_name]  # so that `__getattr__` is asked, as a module runs its code when it is imported
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _BY_NAME:
+        raise AttributeError(name)
+    is_imported()
+    return _BY_NAME[name]

@@ -12,9 +12,11 @@ from fleet.sim.checks.invariants import Observed
 from fleet.sim.world.clock import SimClock
 from fleet.sim.world.disk import TOKEN, SimWriter
 from fleet.sim.world.dump import SimDump
-from fleet.sim.world.network import End, Network, Wire
+from fleet.sim.world.network import Network
 from fleet.sim.world.timeline import Timeline
 from fleet.sim.world.trace import LIFE
+from fleet.sim.world.user_code import runs_in
+from fleet.sim.world.wire import End, Wire
 
 MESSAGES_MAX = 500_000
 """More messages in one turn than this are a loop without end."""
@@ -41,6 +43,10 @@ class Environment(Timeline):
         """Called when these are durable on the disk of its host."""
         raise NotImplementedError
 
+    def hook(self, teller: Any, name: str, *told: Any) -> None:
+        """A leader hook was called; `teller` is the hooks object."""
+        raise NotImplementedError
+
 
 class SimHost:
     """A machine with a clock. Clients live on one without a disk."""
@@ -57,6 +63,10 @@ class SimHost:
         """How likely a fork fails, and how likely its child is killed."""
         self.dump_us = (200, 2_000)
         """How long a child takes to encode a state."""
+        self.code_us = 0
+        """How long users' code takes at most, each time it runs."""
+        self.imports = ""
+        """What importing a user's class does, one of `user_code.IMPORTS`."""
         up_us = rng.randrange(DAY_US)
         wall_us = 20_000 * DAY_US + rng.randrange(1_000_000)
         self.clock = SimClock(world, up_us, wall_us - up_us, rate)
@@ -85,6 +95,8 @@ class Process:
         """The address of its node manager; None for a client."""
         self.is_alive = True
         self.is_paused = False
+        self.is_occupied = False
+        """Its last turn took time, and that is not over."""
         self.is_amid = False
         """A turn was cut; it goes on soon, with what has arrived meanwhile at the end of its queue."""
         self.dumps: dict[int, SimDump] = {}
@@ -99,10 +111,18 @@ class Process:
     def name(self) -> str:
         return self.host.name
 
+    @property
+    def is_held(self) -> bool:
+        return self.is_paused or self.is_occupied
+
+    @property
+    def ahead_us(self) -> int:
+        return self.clock.ahead_us
+
     def do(self, action: Callable[[], None]) -> None:
-        """Something arrives: it is handled with everything that follows from it, in no time. A busy
-        process handles some of it."""
-        if self.is_paused:
+        """Something arrives: it is handled with everything that follows from it, in no time but that of
+        users' code. A busy process handles some of it."""
+        if self.is_held:
             self.backlog.append(action)
         elif self.is_alive:
             action()
@@ -110,7 +130,7 @@ class Process:
 
     def receive(self, end: End, frames: bytes) -> None:
         """As `do`, and what comes most often."""
-        if self.is_paused:
+        if self.is_paused or self.is_occupied:
             self.backlog.append(partial(self.world.network.deliver, end, frames))
         elif self.is_alive:
             self.world.network.deliver(end, frames)
@@ -118,6 +138,7 @@ class Process:
 
     def turn(self, is_whole: bool = False) -> None:
         kernel, clock = self.kernel, self.clock
+        runs_in(self)
         if not is_whole and (self.is_amid or self.host.busy_until > self.world.now):
             if not self.is_amid:
                 self._part_of_a_turn()
@@ -137,6 +158,7 @@ class Process:
         budget = 1 + int(random() ** 4 * CUT_MESSAGES_MAX)
         if self.kernel.run(self.clock.seconds(), budget) or self.wire.look():
             self.is_amid = True
+            self.world.mark("a turn is cut in the middle of its queue")
             self.world.after(1 + int(random() ** 3 * CUT_US_MAX), self._go_on)
         self._end_turn()
 
@@ -145,9 +167,34 @@ class Process:
         self.do(_nothing)
 
     def _end_turn(self) -> None:
+        runs_in(None)
         self.wire.flush()
+        if self.clock.ahead_us:
+            self.is_occupied = True
+            self.world.after(self.clock.ahead_us, self._turn_is_over)
         self.world.after_turn(self)
         self._arm()
+
+    def _turn_is_over(self) -> None:
+        if self.is_alive:
+            self.clock.ahead_us, self.is_occupied = 0, False
+            self._catch_up()
+
+    # -- users' code -------------------------------------------------------------------------------
+
+    def spend(self) -> None:
+        if self.host.code_us:
+            self.world.mark("users' code takes its time")
+            self.clock.ahead_us += 1 + int(self.world.rng.random() * self.host.code_us)
+
+    @property
+    def imports(self) -> str:
+        return self.host.imports
+
+    def hook(self, teller: Any, name: str, *told: Any) -> None:
+        self.world.hook(teller, name, *told)
+
+    # -- time --------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         timer = self.kernel.next_timer()
@@ -179,10 +226,11 @@ class Process:
         """As `ForkedDump`. Raises OSError."""
         world = self.world
         if self.host.forks_fail and world.rng.random() < self.host.forks_fail:
+            world.mark("a fork fails")
             raise OSError(ENOMEM, "the simulated machine has no memory for another process")
         fileno = next(number for number in count(FILENO_FIRST) if number not in self.dumps)
         is_killed = world.rng.random() < self.host.forks_fail
-        child = self.dumps[fileno] = SimDump(dump, fileno, self.dumps, is_killed)
+        child = self.dumps[fileno] = SimDump(dump, fileno, self.dumps, is_killed, world.mark)
         least, most = self.host.dump_us
         world.after(least + int(world.rng.random() * (most - least)), self._child_ends, child)
         return child
@@ -203,11 +251,16 @@ class Process:
         self.world.trace(LIFE, self.name, "stands still")
 
     def resume(self) -> None:
-        """Everything that came meanwhile is handled in one turn."""
         if not self.is_paused:
             return
         self.is_paused = False
         self.world.trace(LIFE, self.name, "goes on")
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Everything that came meanwhile is handled in one turn."""
+        if self.is_held:
+            return
         missed, self.backlog = self.backlog, []
         if self.is_alive:
             for action in missed:
@@ -219,6 +272,7 @@ class Process:
         if not self.is_alive:
             return
         self.is_alive = False
+        self.clock.ahead_us = 0
         self.backlog.clear()
         network = self.world.network
         if network.listening.get(self.endpoint) is self:

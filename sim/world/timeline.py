@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from fleet.sim.checks.marks import Marks
 from fleet.sim.world.trace import Event, Trace
 
 MS = 1000
@@ -23,6 +24,7 @@ class Timeline:
         self.rng = random.Random(seed)
         self.now = 0
         self.events: Trace | None = Trace() if tracing else None
+        self.marks = Marks()
         self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._count = 0
 
@@ -38,6 +40,9 @@ class Timeline:
     def trace(self, kind: str, node: str = "", say: str = "", until: int | None = None) -> None:
         if self.events is not None:
             self.events.events.append(Event(self.now, kind, node, say=say, until=until))
+
+    def mark(self, name: str) -> None:
+        self.marks.passes(name, self.now)
 
     def violated(self, sentence: str) -> NoReturn:
         raise Broken(f"seed {self.seed}, t={self.now / S:.6f}: {sentence}")

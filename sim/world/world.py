@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fleet.interfaces import Write
+from fleet.sim.checks.hooks import HookJournal
 from fleet.sim.checks.invariants import Invariants
 from fleet.sim.world.client import SimClient, StartClient
 from fleet.sim.world.host import SimNode
@@ -28,6 +29,7 @@ class World(Environment):
         self.nodes: dict[str, SimNode] = {}
         self.clients: dict[str, SimClient] = {}
         self.invariants = Invariants(self)
+        self.hooks = HookJournal(self)
         self.alarms: list[str] = []
         self.may_conflict = False
         """Older copies of disks were put back: what one has committed another may have lost."""
@@ -113,6 +115,8 @@ class World(Environment):
             self.violated(f"no end after {self.turns_max} turns")
         if process.kernel.handler_failures:
             self.violated(f"a handler raised at {process.name}: {' / '.join(self.alarms)}")
+        if self.hooks.broken:
+            self.violated(self.hooks.broken)
         if process.manager is not None:
             self.invariants.look_at(process)
 
@@ -120,6 +124,9 @@ class World(Environment):
         if self.events is not None:
             self.events.written(self.now, process.name, process.observed.homes, writes)
         self.invariants.written(process, writes)
+
+    def hook(self, teller: Any, name: str, *told: Any) -> None:
+        self.hooks.note(teller, name, told)
 
     @property
     def lines(self) -> list[str]:

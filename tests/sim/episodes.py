@@ -1,6 +1,6 @@
 """Whole episodes with one kind of bad day: what `fleet.sim.search.episode` draws, with given weights."""
 
-from fleet.sim.faults.schedule import FAULTS
+from fleet.sim.faults.schedule import KINDS
 from fleet.sim.search.episode import Episode
 
 TURNS_MAX = 100_000
@@ -21,7 +21,7 @@ DAYS: dict[str, dict[str, int]] = {
 def run_episode(day: str, seed: int) -> None:
     """Raises what is wrong."""
     episode = Episode(seed)
-    episode.injector.weights = [DAYS[day].get(fault, 0) for fault in FAULTS]
+    episode.injector.weights = [DAYS[day].get(fault, 0) for fault in KINDS]
     episode.injector.pace = min(episode.injector.pace, 400_000)
     episode.world.turns_max = TURNS_MAX
     episode.run()

@@ -5,7 +5,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING
-from fleet.sim.faults.schedule import FAULTS, MS, VITAL, Fault, Plan, S
+from fleet.sim.faults.failing import VITAL
+from fleet.sim.faults.fault import Fault
+from fleet.sim.faults.schedule import KINDS, Occurrence, Plan
+from fleet.sim.world.timeline import MS, S
 
 NODES = ("n1", "n2", "n3")
 DURATION_US = 2 * S
@@ -17,9 +20,6 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "us": st.integers(1, 30).map(lambda tenths: tenths * 100 * MS),
     "signed_us": st.integers(-3600, 3600).map(lambda seconds: seconds * S),
     "back_us": st.integers(1, 20).map(lambda tenths: tenths * 100 * MS),
-    "steps": st.permutations(NODES).map(
-        lambda names: tuple((name, (1 + place) * 500 * MS) for place, name in enumerate(names))
-    ),
     "power": st.booleans(),
     "sides": st.lists(st.integers(0, 1), max_size=6).map(tuple),
     "chance": st.sampled_from([0.1, 1.0]),
@@ -34,17 +34,29 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "silently": st.booleans(),
     "elsewhere": st.booleans(),
 }
-DRAWN = tuple(what for what in FAULTS if what not in ("flip", "transfer"))
+STEPS = st.permutations(NODES)
+DRAWN = tuple(what for what in KINDS if what not in ("flip", "transfer"))
 """Without those whose arguments are known only in a world."""
 
 
-def faults_of(what: str) -> st.SearchStrategy[Fault]:
+def steps_of(kind: type[Fault]) -> st.SearchStrategy[Any]:
+    """Of a kind that takes (node, after us), or (node, after us, away for us)."""
+    away = (100 * MS,) if kind is KINDS["rolling"] else ()
+    return STEPS.map(
+        lambda names: tuple((name, (1 + place) * 500 * MS, *away) for place, name in enumerate(names))
+    )
+
+
+def faults_of(what: str) -> st.SearchStrategy[Occurrence]:
+    kind = KINDS[what]
     moments = st.integers(0, DURATION_US // (100 * MS)).map(lambda tenths: tenths * 100 * MS)
-    return st.builds(Fault, moments, st.just(what), st.tuples(*(ARGUMENTS[name] for name in FAULTS[what])))
+    fields = kind.__struct_fields__
+    values = [steps_of(kind) if name == "steps" else ARGUMENTS[name] for name in fields]
+    return st.builds(Occurrence, moments, st.builds(kind, *values))
 
 
 def plans(seed: int = 0) -> st.SearchStrategy[Plan]:
-    """Small fleets in fair weather, and what may befall them."""
+    """Small fleets in fair weather, and what may happen to them."""
     lists = st.lists(st.sampled_from(DRAWN).flatmap(faults_of), max_size=5)
     return lists.map(
         lambda faults: Plan(

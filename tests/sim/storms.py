@@ -1,12 +1,11 @@
 """One group in a small fleet, under a storm of one kind: a second of virtual time costs little, so that many
-seeds of what is rare elsewhere are looked at. Each profile says what it makes likely.
+seeds of what is rare elsewhere are looked at. The profiles are in `tests.sim.profiles`.
 """
 
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 import fleet
@@ -19,6 +18,7 @@ from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.checks.models import All, Append, ListAppend
 from fleet.sim.world.timeline import MS
 from fleet.testing import Sim
+from tests.sim.profiles import CONFIG, PROFILES
 
 
 class Ledger(fleet.Data):
@@ -41,111 +41,8 @@ class Ledger(fleet.Data):
         return tuple(self.values)
 
 
-class Profile(Struct, frozen=True):
-    """`faults`: how often each, by its weight. `config`: of the group; a list is drawn from."""
-
-    about: str
-    faults: dict[str, int]
-    nodes: tuple[int, ...] = (3, 5)
-    config: dict[str, Any] = {}
-    weather: dict[str, Any] = {}
-    burst: int = 3
-    """At most so many commands before each fault."""
-    reads: float = 0.3
-    steps: int = 40
-    forks: bool = False
-    """Snapshots are encoded by children."""
-
-
 TURNS_MAX = 100_000
 """No seed that ends well comes near."""
-
-CONFIG: dict[str, Any] = {
-    "heartbeat_ms": 30,
-    "election_ms": 300,
-    "clock_drift_margin_ms": 60,
-    "storage_timeout_ms": 600,
-    "transfer_timeout_ms": 300,
-    "lease_reads": [False, True],
-    "batch_entries_max": [1, 2, 1024],
-    "window_max": [1, 16],
-    "snapshot_factor": 1,
-    "snapshot_floor_bytes": [300, 1 << 20],
-    "log_tail": [0, 2, 1000],
-    "snapshot_chunk_bytes": [1024, 1 << 20],
-}
-
-PROFILES = {
-    "elections": Profile(
-        "leaders die, are cut off and come back, before they have replicated what they were given",
-        {"isolate leader": 4, "kill leader": 3, "split": 2, "revive": 4, "heal": 2, "wait": 2},
-        config={"batch_entries_max": [1, 2], "window_max": [1, 2]},
-        weather={"delay_us": (50, 20_000)},
-    ),
-    "isolated": Profile(
-        "leaders collect commands while they are cut off with their clients, then are heard again",
-        {"isolate leader with client": 5, "heal": 3, "wait": 2, "kill leader": 1, "revive": 2,
-         "forsake leader": 2},
-        config={"batch_entries_max": 1, "window_max": [1, 2], "snapshot_floor_bytes": 1 << 20,
-                "uncommitted_max": [4, 8192]},
-        burst=8,
-        reads=0.1,
-    ),
-    "leases": Profile(
-        "leaders with a lease are cut off from their followers, not from their clients, and hand over",
-        {"isolate leader": 4, "transfer": 4, "transfer and isolate": 4, "heal": 3, "wait": 2, "one way": 2,
-         "restart follower": 3, "slow": 2, "part from one": 5},
-        config={"lease_reads": [True, True, False]},
-        weather={"delay_us": (50, 2_000)},
-        reads=0.6,
-    ),
-    "snapshots": Profile(
-        "members fall behind what is kept of the log; frames come twice, late and out of order",
-        {"isolate follower": 4, "kill follower": 3, "heal": 4, "revive": 4, "wait": 3, "kill leader": 1,
-         "power all": 1},
-        config={"snapshot_floor_bytes": 300, "log_tail": 0},
-        weather={"delay_us": (50, 5_000), "twice": 0.2, "late": 0.1, "late_us": 300_000, "reorder": 0.1},
-        burst=8,
-        reads=0.1,
-    ),
-    "members": Profile(
-        "voters are demoted, promoted and removed while leaders change",
-        {"demote": 3, "promote": 3, "remove": 2, "transfer": 2, "isolate leader": 2, "kill leader": 2,
-         "kill follower": 2, "revive": 3, "heal": 4, "wait": 2, "change twice": 4, "isolate and change": 4},
-        nodes=(4, 5),
-        config={"batch_entries_max": 1024},
-    ),
-    "children": Profile(
-        "snapshots are encoded by children of busy processes, which now and then cannot be had",
-        {"busy": 6, "fork": 1, "isolate follower": 4, "heal": 4, "kill follower": 1, "revive": 2, "wait": 1},
-        config={"snapshot_floor_bytes": 300, "snapshot_ceiling_bytes": 300, "log_tail": 0},
-        weather={"delay_us": (50, 5_000)},
-        burst=8,
-        reads=0.1,
-        forks=True,
-    ),
-    "refusals": Profile(
-        "requests and what refuses them come twice and late, while leaders change under their clients",
-        {"isolate leader with client": 4, "transfer": 4, "heal": 3, "kill leader": 1, "revive": 2, "wait": 1},
-        config={"uncommitted_max": [1, 4, 8192], "batch_entries_max": [1, 1024]},
-        weather={"delay_us": (50, 20_000), "twice": 0.5, "late": 0.1, "late_us": 500_000, "breaks": 0.01},
-        burst=4,
-    ),
-    "disks": Profile(
-        "disks hang, err and lose what they had not synced",
-        {"hang": 3, "err": 2, "power all": 1, "kill leader": 2, "kill follower": 2, "revive": 4, "heal": 3,
-         "isolate leader": 2, "wait": 2, "rot": 1},
-        config={"batch_entries_max": [1, 1024]},
-    ),
-    "messages": Profile(
-        "frames overtake each other and come twice",
-        {"isolate leader": 1, "slow": 2, "heal": 3, "wait": 6, "kill leader": 1, "revive": 2},
-        config={"batch_entries_max": [1, 2], "window_max": 16, "snapshot_floor_bytes": 1 << 20},
-        weather={"delay_us": (50, 3_000), "twice": 0.3, "late": 0.1, "late_us": 200_000, "reorder": 0.3},
-        burst=8,
-        reads=0.1,
-    ),
-}  # fmt: skip
 
 
 class Storm:

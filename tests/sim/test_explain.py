@@ -11,10 +11,13 @@ from html.parser import HTMLParser
 from itertools import accumulate
 from typing import Any
 
-from fleet.sim.faults.schedule import Fault, Plan, S, in_words
+from fleet.sim.faults.network import Split
+from fleet.sim.faults.processes import Power
+from fleet.sim.faults.schedule import Occurrence, Plan
 from fleet.sim.report.diagram import page
 from fleet.sim.report.explain import Told, event_in_words, group_of, merged, tell, text
 from fleet.sim.search.shrink import Failure, everywhere_the_same, run
+from fleet.sim.world.timeline import S
 from fleet.sim.world.trace import COMMIT, MESSAGES, VOTE, Event
 from tests.sim.mutants import named, planted
 
@@ -77,8 +80,8 @@ def test_the_words_say_what_broke_what_befell_the_fleet_and_who_led() -> None:
     assert told.group == failure.sentence[:2]
     assert said.startswith(f"seed {failure.plan.seed}: {failure.sentence}\n")
     assert f"{len(told.nodes)} nodes, {len(told.clients) - 1} clients, groups g0" in said
-    assert told.faults and all(in_words(fault, told.began) in said for fault in told.faults)
-    assert re.search(rf"Leaders of {told.group}: n\d in term 2, ", said)
+    assert told.faults and all(fault.words(told.began) in said for fault in told.faults)
+    assert re.search(rf"Leaders of {told.group}: n\d in term \d, ", said)
     assert re.search(r"n\d is leader in term \d: its log ends at", said)
     assert re.search(rf"{told.group}: n\d leads in term \d, its log ends at \d+", said)
 
@@ -133,7 +136,7 @@ def test_a_seed_is_one_page_byte_for_byte() -> None:
 
 
 def test_nodes_that_are_not_well_have_bands() -> None:
-    faults = (Fault(100_000, "power", ("n2", 300_000)), Fault(500_000, "split", (("n1", "c1"),)))
+    faults = (Occurrence(100_000, Power("n2", 300_000)), Occurrence(500_000, Split(("n1", "c1"))))
     episode, failure = run(Plan(1, duration_us=S, nodes=3, faults=faults, has_weather=False), tracing=True)
     assert failure is None
     told = tell(episode, None)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.sim.episodes import DAYS
 from tests.sim.mutants import MUTANTS, SCENARIOS, Mutant, hunt, planted, run_one
-from tests.sim.storms import PROFILES
+from tests.sim.profiles import PROFILES
 
 DOC = Path(__file__).parents[2] / "fleet" / "docs" / "mutants.md"
 CASES = [

@@ -5,8 +5,9 @@ import random
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
-from fleet.sim.faults.schedule import Fault, Plan, S, in_words
+from fleet.sim.faults.schedule import Occurrence, Plan
 from fleet.sim.search.shrink import Failure, failure_of, rule_of, shrink
+from fleet.sim.world.timeline import S
 from tests.sim.mutants import named, planted
 from tests.sim.schedules import plans
 
@@ -73,7 +74,7 @@ def test_hypothesis_finds_a_planted_bug_and_shrinks_it_to_few_faults(name: str) 
             random=random.Random(1),
         )
     assert least.faults is not None
-    assert 1 <= len(least.faults) <= 2, [in_words(fault) for fault in least.faults]
+    assert 1 <= len(least.faults) <= 2, [fault.words() for fault in least.faults]
 
 
 @given(plans())
@@ -95,6 +96,6 @@ def test_a_rule_is_the_sentence_without_names_and_numbers() -> None:
 def test_faults_after_the_violation_are_not_kept() -> None:
     failure = broken("majority off by one")
     done = failure.plan.faults
-    assert done is not None and all(isinstance(fault, Fault) for fault in done)
+    assert done is not None and all(isinstance(fault, Occurrence) for fault in done)
     assert all(failure.began + fault.at <= failure.at for fault in done)
     assert failure.at - failure.began < 15 * S

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.sim.episodes import DAYS, run_episode
-from tests.sim.storms import PROFILES, run_storm
+from tests.sim.profiles import PROFILES
+from tests.sim.storms import run_storm
 
 MANY = range(1000, 1060)
 

@@ -11,6 +11,9 @@ from fleet.cluster.state import CLUSTER_GROUP
 from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
+from fleet.sim.faults.network import BreakLinks, Resolve
+from fleet.sim.faults.operators import AddGroup
+from fleet.sim.faults.processes import Busy, Fail
 from fleet.sim.search.episode import Episode
 from fleet.sim.world.clock import SimClock
 from fleet.sim.world.objects import Counter
@@ -188,11 +191,11 @@ def test_virtual_time_passes_by_itself_only_in_run() -> None:
 @pytest.mark.parametrize("actor", ["registry", "disk writer", "node manager"])
 def test_an_actor_that_a_node_is_not_without_takes_it_along_and_it_is_started_again(actor: str) -> None:
     episode = quiet()
-    world, faults = episode.world, episode.injector.actions
+    world, faults = episode.world, episode.injector
     node = world.nodes["n2"]
     first = node.process
     message = "Write" if actor == "disk writer" else "PeerMail" if actor == "registry" else "WakeupMessage"
-    assert faults.fail("n2", actor, message, False, 300 * MS)
+    assert faults.do(Fail("n2", actor, message, False, 300 * MS))
     assert world.run(5 * S, lambda: node.process is not first)
     assert node.lives == 2
     episode.settle()
@@ -203,10 +206,10 @@ def test_an_actor_that_a_node_is_not_without_takes_it_along_and_it_is_started_ag
 @pytest.mark.parametrize("message", ["Persisted", "EndTurn", "LocalRead"])
 def test_a_member_that_fails_before_any_message_starts_again(message: str, silently: bool) -> None:
     episode = quiet()
-    world, faults = episode.world, episode.injector.actions
+    world, faults = episode.world, episode.injector
     (before,) = (m for m in world.members_of(CLUSTER_GROUP) if node_of(m.core.id) == "n2")
-    assert faults.fail("n2", CLUSTER_GROUP, message, silently, 0)
-    faults.add_group("x1")
+    assert faults.do(Fail("n2", CLUSTER_GROUP, message, silently, 0))
+    faults.do(AddGroup("x1"))
     world.run(5 * S)
     (after,) = (m for m in world.members_of(CLUSTER_GROUP) if node_of(m.core.id) == "n2")
     assert after is not before
@@ -219,7 +222,7 @@ def test_a_busy_node_hears_of_what_arrives_in_the_middle_of_its_turns() -> None:
     world = episode.world
     cuts: list[int] = []
     for node in world.nodes.values():
-        episode.injector.actions.busy(node.name, 10 * S)
+        episode.injector.do(Busy(node.name, 10 * S))
     for _ in range(1000):
         world.run(10 * MS)
         cuts += [len(node.process.kernel.queue) for node in world.nodes.values() if node.process]
@@ -249,11 +252,11 @@ def test_a_big_state_is_encoded_by_a_child_and_a_fork_may_fail() -> None:
 
 def test_names_that_resolve_late_or_elsewhere_only_put_off_what_must_be_dialled() -> None:
     episode = quiet()
-    world, faults = episode.world, episode.injector.actions
-    faults.resolve("n1", 2 * S, False)
-    faults.resolve("n2", S, True)
+    world, faults = episode.world, episode.injector
+    faults.do(Resolve("n1", 2 * S, False))
+    faults.do(Resolve("n2", S, True))
     for name in ("n1", "n2"):
-        faults.break_links(name, ())
+        faults.do(BreakLinks(name, ()))
     world.run(5 * S)
     assert "n2" in world.network.weather.misled
     episode.settle()

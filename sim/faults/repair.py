@@ -1,0 +1,56 @@
+"""What takes an operator once the faults are over: nodes that do not start, members on damaged records,
+nodes that left."""
+
+from typing import Any
+
+from fleet.cluster.state import ACTIVE
+from fleet.errors import Damaged
+from fleet.sim.faults.field import Field
+from fleet.sim.world.host import SimNode
+from fleet.sim.world.trace import FAULT
+
+
+def repair(field: Field) -> None:
+    for node in field.nodes.values():
+        manager = node.manager
+        if manager is not None and node.name == field.spoiled and is_damaged(manager):
+            node.kill()
+            replace_disk(field, node)
+        elif not node.is_up and not node.start():
+            replace_disk(field, node)
+        elif has_left(manager) and not is_known(field, node):
+            node.stop()
+            field.let_join(node)
+        elif node.has_left and is_known(field, node):
+            field.command("set_state", node.name, ACTIVE)
+        if not node.is_up:
+            node.start()
+
+
+def replace_disk(field: Field, node: SimNode) -> None:
+    field.world.trace(FAULT, say=f"an operator replaces the disk of {node.name}")
+    field.replace_disk(node)
+
+
+def has_left(manager: Any) -> bool:
+    return manager is not None and manager.is_serving and manager.cluster.membership.has_left
+
+
+def is_known(field: Field, node: SimNode) -> bool:
+    """Whether the cluster has the node, as far as any other node knows."""
+    managers = [other.manager for other in field.nodes.values() if other is not node]
+    views = [manager.view for manager in managers if manager is not None and manager.is_serving]
+    newest = max(views, key=lambda view: int(view.rev), default=None)
+    return newest is not None and node.name in newest.nodes
+
+
+def is_damaged(manager: Any) -> bool:
+    """Whether the node's own records are not what was written, or a member cannot run for another reason
+    than its damaged records: those it replaces by itself."""
+    try:
+        manager.store.check_own()
+    except Damaged:
+        return True
+    hosted_members = [hosted for hosted in manager.hosted_members.by_number.values() if not hosted.ill]
+    return any(hosted.address is None and hosted.trouble and "again" not in hosted.trouble
+               and not hosted.trouble.startswith("storage:") for hosted in hosted_members)  # fmt: skip
