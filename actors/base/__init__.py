@@ -1,8 +1,8 @@
 """The fleet base: a Thespian system base with many light actors in one process.
 
 `start_system()` returns an ordinary Thespian ActorSystem. Its actors share one thread; processes are
-joined by authenticated TCP links, one frame a peer and turn. Inside: `kernel` (actors, without time
-or IO) on a `transport`; `reactor` and `links` are the transport for real, the simulator has its own.
+joined by authenticated TCP links, one frame a peer and turn. `kernel` runs the actors, without time or
+IO, on a `transport`: `reactor` and `links` on a real host, another one in the simulator.
 """
 
 from fleet.actors.base.addresses import ActorId, Address, remote_address

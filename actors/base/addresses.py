@@ -1,9 +1,8 @@
-"""What stands inside a Thespian ActorAddress: where an actor is, in which life of its process.
+"""The contents of a Thespian ActorAddress: the endpoint of a process, its boot id, and the actor in it.
 
-The endpoint is where the process listens ("host:port"), the boot id tells one life of the process
-from the next, and the local id is the actor in it. An address is therefore dead for good when its
-process is, although another process may listen at the same endpoint a moment later. What must
-survive a restart is addressed by a well-known name, in any life: `remote_address`.
+The endpoint is where the process listens ("host:port"), the boot id distinguishes each start of the process,
+and the local id names the actor. An address is therefore dead for good when its process has ended, even if
+another process listens at the endpoint later. `remote_address` names a well-known actor across restarts.
 """
 
 from typing import Any, TypeAlias
@@ -12,10 +11,10 @@ from msgspec import Struct
 from thespian.actors import ActorAddress
 
 LocalId: TypeAlias = int | str
-"""A number, given once and never again in one life, or the globalName of a well-known actor."""
+"""A number, unique in the life of the process, or the globalName of a well-known actor."""
 
 SYSTEM: LocalId = 0
-"""The actor system itself: parent of primary actors, sender of what no actor sent."""
+"""The actor system itself: parent of primary actors, and the sender where no actor is."""
 
 ANY_BOOT = 0
 
@@ -24,9 +23,9 @@ ENDPOINT_BYTES_MAX = 300
 
 
 class ActorId(Struct, frozen=True, array_like=True, gc=False):
-    """`endpoint` is "" for a process that does not listen: it is found over the link it opened.
+    """`endpoint` is "" for a process that does not listen: it is reached over the link it opened.
 
-    `boot` is the random 63-bit id of the process's life; 0 stands for whichever life answers.
+    `boot` is the random 63-bit id of this start of the process; 0 stands for any.
     """
 
     endpoint: str
@@ -81,7 +80,7 @@ def _address(endpoint: str, boot: int, local: LocalId) -> Address:
 def remote_address(endpoint: str, name: str) -> Address:
     """The actor created with `globalName=name` in whichever process listens at `endpoint`.
 
-    Needs no contact: what is sent while nobody listens there is lost. It is not equal to the
-    address that actor calls its own, which names one life.
+    Makes no contact; messages sent while no process listens there are lost. Not equal to the actor's own
+    address, which names one start of its process.
     """
     return Address(ActorId(endpoint, ANY_BOOT, name))

@@ -1,4 +1,4 @@
-"""The fleet base: the object that stands behind `ActorSystem(systemBase=...)`."""
+"""The fleet base: the object behind `ActorSystem(systemBase=...)`."""
 
 import logging
 import queue
@@ -27,30 +27,35 @@ log = logging.getLogger("fleet.base")
 T = TypeVar("T")
 
 STOP_S_MAX = 5.0
+"""How long an orderly shutdown waits for actors to exit."""
 _JOIN_S_MAX = 1.0
-"""Beyond that, for the turn that is under way."""
+"""And beyond that, for the turn under way."""
 _DRAIN_S_MAX = 1.0
+"""How long it waits for messages to leave."""
 _STOP_POLL_S = 0.005
 
 
 class FleetBase:
     """One actor system in this process: a kernel, its links and the thread that runs them.
 
-    It runs from construction to `shutdown`. Every method may be called from any thread. From inside
-    an actor, `ask` and `listen` raise WouldDeadlock: their answer would need the very thread they block.
+    It runs from construction to `shutdown`. Every method may be called from any thread. Inside an actor,
+    `ask` and `listen` raise WouldDeadlock: they would block the thread that has to answer.
 
-    Answers to `tell` and `ask` come back to the endpoint that sent them. Threads that use the system directly
-    share one endpoint; a thread that waits for its own answers needs `ActorSystem.private()`.
+    Answers to `tell` and `ask` return to the mailbox that sent them. Threads that use the system directly
+    share one mailbox; a thread that waits for its own answers needs `ActorSystem.private()`.
 
     Args:
-        listen: "host:port" for links from other processes; port 0 picks one, see `endpoint`.
-            None: only dials. A host other than loopback needs `insecure=True`.
-        advertise: "host:port" where others reach it, if not `listen`.
-        cluster, secret: only processes that have the same exchange messages.
+        listen: "host:port" for links from other processes; port 0 picks a free one, see `endpoint`.
+            None: only dial others. A host other than loopback needs `insecure=True`.
+        advertise: "host:port" where others reach this process, if not `listen`.
+        cluster, secret: only processes with the same cluster id and secret exchange messages.
+        insecure: listen on a network although links are not encrypted.
         capabilities: Thespian's, for classes with an actorSystemCapabilityCheck.
         limits: the other fields of LinkSettings.
 
-    Raises: ConfigError: an invalid setting; OSError: the port cannot be used.
+    Raises:
+        ConfigError: an invalid setting.
+        OSError: the port cannot be used.
     """
 
     def __init__(
@@ -90,7 +95,7 @@ class FleetBase:
     def newPrimaryActor(
         self, spec: Any, requirements: Any = None, name: str | None = None, source_hash: Any = None
     ) -> Address:
-        """Created when it returns; raises what the constructor raises."""
+        """Create a top-level actor before returning. Raises what its constructor raises."""
         if source_hash is not None:
             refuse("createActor with sourceHash")
         return self.run_in_loop(partial(self.kernel.create_primary, spec, requirements, name))
@@ -108,16 +113,16 @@ class FleetBase:
         return _External(self)
 
     def shutdown(self, abrupt: bool = False) -> None:
-        """No thread, socket or descriptor of it is left; endpoints that wait get None.
+        """Stop. Afterwards no thread, socket or descriptor is left, and mailboxes that wait get None.
 
-        Orderly: every actor gets an ActorExitRequest, children are waited for, what was sent is
-        handed to the network; all that for STOP_S_MAX at most. Abrupt: after the current turn, as if
-        the process had died. Called in an actor it only begins; twice is harmless. An actor that never
-        returns keeps its thread: that is logged, with where it is, and `is_running` stays true.
+        Orderly: every actor gets an ActorExitRequest, children are awaited, and messages already sent are
+        handed to the network, within STOP_S_MAX seconds. Abrupt: after the current turn, as if the process
+        had died. Inside an actor it returns at once. Idempotent. An actor that never returns keeps its
+        thread: this is logged with its stack, and `is_running` stays true.
         """
         self._reactor.post(self._reactor.end if abrupt else self._begin_stop)
         if not self._reactor.in_loop() and not self._reactor.join(STOP_S_MAX + _JOIN_S_MAX):
-            log.critical("the loop did not end in time; it is left behind in\n%s", self._reactor.where())
+            log.critical("the loop did not end in time and is abandoned at\n%s", self._reactor.where())
 
     def updateCapability(self, name: str, value: Any = None) -> None:
         self.run_in_loop(partial(self.kernel.update_capability, name, value))
@@ -134,27 +139,27 @@ class FleetBase:
     # -- what is ours ------------------------------------------------------------------------------
 
     def link_errors(self) -> dict[str, str]:
-        """Endpoint -> why the last attempt to reach it failed; gone once a link is up.
+        """By endpoint, why the last attempt to reach it failed; removed once a link is up.
 
         The reasons are short fixed texts: "refused", "timeout", "unreachable", "unresolvable", "closed",
         "wrong secret", "wrong cluster id", "wrong version", "not a fleet process", "no secret",
-        "another endpoint", "bad endpoint", "bad frame"; anything else is what the operating system said.
+        "another endpoint", "bad endpoint", "bad frame"; any other text is the operating system's.
         """
         return self._links.errors.copy()
 
     def stats(self) -> dict[str, int]:
-        """Counters of links and actors since the start, and how many there are now."""
+        """Counters of links and actors since the start, and how many exist now."""
         return self.run_in_loop(self._stats)
 
     def in_loop(self) -> bool:
-        """Is the caller in the thread of the actors, where nothing may block?"""
+        """Whether the caller runs in the thread of the actors, where nothing may block."""
         return self._reactor.in_loop()
 
     def is_running(self) -> bool:
         return self._reactor.is_running()
 
     def run_in_loop(self, action: Callable[[], T]) -> T:
-        """What `action` returns or raises, run between two messages in the thread of the actors."""
+        """Run `action` between two messages in the thread of the actors. Returns or raises what it does."""
         if self._reactor.in_loop():
             return action()
         future: Future[T] = Future()
@@ -202,7 +207,7 @@ class FleetBase:
         is_drained = self._links.is_drained() or now > links_until
         if actors_left == 0 and not self.kernel.queue and is_drained or now > actors_until:
             if actors_left:
-                log.warning("%d actors did not exit in time; they are dropped", actors_left)
+                log.warning("%d actors did not exit in time and are dropped", actors_left)
             self._reactor.end()
         else:
             again = partial(self._go_on_stopping, actors_until, links_until)
@@ -216,7 +221,7 @@ class FleetBase:
 
 
 def _common_capabilities() -> dict[str, Any]:
-    """What Thespian promises of every actor system."""
+    """The capabilities that Thespian defines for every actor system."""
     return {
         "Python Version": tuple(sys.version_info),
         "Thespian Generation": ThespianGeneration,
@@ -229,14 +234,14 @@ def _common_capabilities() -> dict[str, Any]:
 
 
 class _End:
-    """Left in a mailbox when the system is gone."""
+    """Put into a mailbox when the system has ended."""
 
 
 _END = _End()
 
 
 class _External:
-    """An endpoint for code that is not an actor: its own address and its own queue of answers."""
+    """A mailbox for code that is not an actor, with its own address and queue of answers."""
 
     def __init__(self, base: FleetBase) -> None:
         self._base = base
@@ -254,13 +259,14 @@ class _External:
         base._post(partial(base.kernel.send, target, self._address, message))
 
     def ask(self, target: ActorAddress, message: Any, timeout: Any = None) -> Any:
-        """The next message that comes, whatever it answers: as in Thespian, one question at a time."""
+        """Send, and return the next message that arrives, whatever it answers: as in Thespian, ask one at a
+        time."""
         self._check_not_an_actor()
         self.tell(target, message)
         return self.listen(timeout)
 
     def listen(self, timeout: Any = None) -> Any:
-        """None when nothing came in time. System messages are not for outsiders, except poison."""
+        """The next message; None on a timeout. Skips internal system messages, except poison."""
         self._check_not_an_actor()
         until = None if timeout is None else monotonic() + _seconds(timeout)
         while True:
@@ -294,7 +300,7 @@ class _External:
         base._reactor.post(partial(base.kernel.close_mailbox, self._address))
 
     def __del__(self) -> None:
-        if hasattr(self, "_address"):  # private() forgets exit_context when its body raises
+        if hasattr(self, "_address"):  # private() skips exit_context when its body raises
             self.exit_context()
 
     def _check_not_an_actor(self) -> None:
@@ -307,10 +313,10 @@ def _seconds(timeout: Any) -> float:
 
 
 def start_system(**settings: Any) -> ActorSystem:
-    """An ActorSystem on its own FleetBase; the arguments are FleetBase's, the base is `system.base`.
+    """An ActorSystem on its own FleetBase, which is `system.base`; the arguments are FleetBase's.
 
-    This is the one right way. `ActorSystem(systemBase=base)` keeps a process-wide singleton, and gives
-    a second caller the first one's base; only `transientUnique=True` makes an independent system.
+    Use this instead of `ActorSystem(systemBase=base)`, which keeps a process-wide singleton and gives a
+    second caller the first one's base; only `transientUnique=True` makes an independent system.
     """
     base = FleetBase(**settings)
     system = ActorSystem(systemBase=base, capabilities=base.kernel.capabilities, transientUnique=True)

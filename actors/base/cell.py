@@ -1,4 +1,4 @@
-"""One actor's place in the kernel, and the system as the actor sees it."""
+"""An actor in the kernel, and the actor system as that actor sees it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fleet.actors.base.transport import Transport
 
 
 class CellKernel(Protocol):
-    """What a cell needs of the kernel that it is in."""
+    """The kernel, as its cells use it."""
 
     boot: int
     cells: dict[LocalId, Cell]
@@ -32,10 +32,10 @@ class CellKernel(Protocol):
 
 
 class Cell:
-    """What Thespian's Actor knows as `self._myRef`. The method names are Thespian's.
+    """What Thespian's Actor has as `self._myRef`. The method names are Thespian's.
 
-    Invariant: `instance` is None once the actor has begun to exit, and `leaving` holds it from then
-    until its last child is gone. A cell is in `kernel.cells` until it is gone itself.
+    Invariant: `instance` is None once the actor has begun to exit; from then on `leaving` holds it until its
+    last child has exited. A cell is in `kernel.cells` until its actor has exited.
     """
 
     __slots__ = (
@@ -61,7 +61,7 @@ class Cell:
         self.leaving: Any = None
         self.watching = False
         self.armed: Any = None
-        """The answer whose descriptors are watched and have not fired."""
+        """The ThespianWatch whose descriptors are watched and have not fired."""
         self.requirements = requirements
 
     @property
@@ -70,7 +70,7 @@ class Cell:
         return local if isinstance(local, str) else None
 
     def actor_send(self, target: Any, message: Any) -> None:
-        """The hot path: one dictionary and one queue when the target is in this kernel."""
+        """The hot path: one dictionary lookup and one append if the target is in this kernel."""
         kernel = self.kernel
         ident = target._aaddr if type(target) is Address else target.addressDetails
         if type(ident) is ActorId and ident.boot == kernel.boot:
@@ -120,10 +120,10 @@ class Cell:
 
 
 class Mailbox(Cell):
-    """The place of somebody outside: what is sent there is handed to `put(message, sender)`.
+    """A receiver that is not an actor: messages are passed to `put(message, sender)`.
 
-    It is no actor: an ActorExitRequest does not end it, and it has no children. Primary actors
-    belong to the system, whoever created them.
+    An ActorExitRequest does not end it, and it has no children: primary actors belong to the system, whoever
+    created them.
     """
 
     __slots__ = ("put",)
@@ -138,7 +138,7 @@ class Mailbox(Cell):
 
 
 def refuse(what: str) -> NoReturn:
-    """Convention and source loading belong to Thespian's own bases; silence would look like success."""
+    """Refuse what only Thespian's own bases have: conventions and source loading."""
     raise NotImplementedError(
         f"the fleet base has no {what}: install the code on every host, "
         "and address other processes by remote_address()"

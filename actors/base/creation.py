@@ -1,4 +1,4 @@
-"""From what createActor was given to an actor object, by Thespian's rules."""
+"""Creates actor objects from the arguments of createActor, by Thespian's rules."""
 
 import importlib
 import inspect
@@ -11,8 +11,9 @@ from thespian.actors import InvalidActorSpecification
 def actor_class(spec: Any) -> Any:
     """The class itself, or the one that "package.module.Class" names.
 
-    Raises InvalidActorSpecification for a name without its module or without that class in it,
-    ImportError for a module that is not there.
+    Raises:
+        InvalidActorSpecification: a name without a module, or a module without that class.
+        ImportError: no such module.
     """
     if not isinstance(spec, str):
         return spec
@@ -27,7 +28,8 @@ def actor_class(spec: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _wanted_arguments(cls: Any) -> tuple[str, ...]:
-    """Which of Thespian's optional arguments the constructor names; inspecting costs more than creating."""
+    """Which of Thespian's optional arguments the constructor takes. Cached: inspecting costs more than
+    creating."""
     try:
         names = inspect.signature(cls.__init__).parameters
     except (TypeError, ValueError):
@@ -44,14 +46,14 @@ def instantiate(cls: Any, capabilities: dict[str, Any], requirements: Any) -> An
         given = {"capabilities": capabilities, "requirements": requirements}
         instance = cls(**{name: given[name] for name in wanted})
     if hasattr(cls, "_post_init_pending"):
-        # initializing_messages keeps waiting messages in a list on the class, which is one actor's
-        # only while every actor has a process of its own.
+        # initializing_messages keeps waiting messages in a list on the class, which only works while
+        # every actor has a process of its own.
         instance._post_init_pending = []
     return instance
 
 
 def is_capable(cls: Any, capabilities: dict[str, Any], requirements: Any) -> bool:
-    """What the class's own actorSystemCapabilityCheck says, if it has one; raising means no."""
+    """The result of the class's actorSystemCapabilityCheck: True without one, False if it raises."""
     check = getattr(cls, "actorSystemCapabilityCheck", None)
     if check is None:
         return True

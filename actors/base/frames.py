@@ -1,4 +1,4 @@
-"""Bytes from a socket back into frames, with their length checked before anything is allocated."""
+"""Reads frames from the bytes of a socket, checking their length before allocating."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,15 @@ _FIRST_BYTES = 64 * 1024
 
 
 class FrameError(Exception):
-    """The peer does not keep to the form; nothing that follows can be trusted."""
+    """The peer violates the format: the rest of its bytes cannot be interpreted."""
 
 
 class FrameReader:
-    """Receive into `space()`, then hand the count to `received()`.
+    """Receive into `space()`, then pass the count of bytes to `received()`.
 
-    Small frames are read in place from the shared buffer, without a copy; the rest of a large one is
-    received straight into its own, which grows as bytes arrive: announcing one costs no memory. `limit`
-    may be raised once the peer is known.
+    Small frames are read from the shared buffer without a copy. The rest of a large one is received directly
+    into a buffer of its own, which grows as bytes arrive, so that announcing a large frame costs no memory.
+    `limit`, in bytes, may be raised once the peer has proved itself.
     """
 
     __slots__ = ("limit", "_shared", "_header", "_frame", "_have", "_size")
@@ -35,10 +35,12 @@ class FrameReader:
         return memoryview(self._frame)[self._have :]
 
     def received(self, count: int) -> Iterator[memoryview]:
-        """Whole frames, valid until the next receive into the shared buffer.
+        """Yield the complete frames, valid until the next receive into the shared buffer.
 
-        Lazy, so that a limit raised after a frame holds for the next. Raises FrameError for a length
-        over the limit.
+        Lazy, so that a limit raised after one frame applies to the next.
+
+        Raises:
+            FrameError: a frame longer than `limit`.
         """
         if self._frame is not None:
             self._have += count

@@ -1,20 +1,19 @@
-"""Who is there: both sides prove that they know the cluster secret before a message is decoded.
+"""The handshake: both sides prove that they know the cluster secret before any message is decoded.
 
 Acceptor                                     Connector
   Hello (cluster, nonce, boot, endpoint) ->
                                           <- Answer (its own Hello, proof over both)
   Verdict (proof over all of that, or why not) ->
 
-Each of the three is a struct of fixed size: no general decoder sees a byte of a peer that has not proved
-itself. A Hello begins with magic and version in every version.
+Each of the three is a struct of fixed size: no general decoder sees bytes of an unproved peer. In every
+version a Hello begins with the magic bytes and the version.
 
-Each proof is an HMAC-SHA256 over the side's role, the cluster id and both Hellos as they went over the
-wire, so it holds for this pair of processes, these nonces, this version and this direction only: it
-can neither be replayed nor reflected. The cluster id travels as a hash; it comes first, which lets a
-connector tell a wrong address from a wrong secret. The reason in a Verdict is unproved: it may
-explain a failure, and nothing else hangs on it. Frames after the handshake are neither encrypted nor
-authenticated one by one, and the proof is not bound to the connection: whoever can stand between two
-processes can pass it on.
+Each proof is an HMAC-SHA256 over the side's role, the cluster id and both Hellos as sent, so it is valid for
+this pair of processes, these nonces, this version and this direction only: it can be neither replayed nor
+reflected. The cluster id is sent as a hash; it is compared first, so that a connector can tell a wrong
+address from a wrong secret. The reason in a Verdict is unproved: it only explains a failure. Frames after the
+handshake are neither encrypted nor authenticated, and the proof is not bound to the connection: an attacker
+between two processes can relay it.
 
 Pure: bytes in, bytes out.
 """
@@ -37,14 +36,14 @@ _NO_PROOF = bytes(_PROOF_BYTES)
 _FIRST = struct.Struct(">5sB")
 """Magic and version."""
 _HELLO = struct.Struct(f">5sB16s{_NONCE_BYTES}sQIH{ENDPOINT_BYTES_MAX}s")
-"""Magic, version, hash of the cluster id, nonce, boot, longest frame, length of the endpoint, endpoint."""
+"""Magic, version, hash of the cluster id, nonce, boot id, longest frame, length of the endpoint, endpoint."""
 _ANSWER = struct.Struct(f">{_HELLO.size}s{_PROOF_BYTES}s")
 _VERDICT = struct.Struct(f">B{_PROOF_BYTES}s")
 """0 or the number of a reason, and the proof."""
 HANDSHAKE_BYTES_MAX = _ANSWER.size
-"""No frame is longer before the peer has proved itself."""
+"""The longest frame before the peer has proved itself."""
 FRAME_BYTES_MIN = 4096
-"""Less than this no peer may want to read at once."""
+"""The least that a peer must be able to read as one frame."""
 
 WRONG_SECRET = "wrong secret"
 WRONG_CLUSTER = "wrong cluster id"
@@ -55,7 +54,7 @@ _REASONS = ("", WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION, NOT_FLEET)
 
 
 class Refused(Exception):
-    """The handshake failed. `reply`: what to send before closing, if anything."""
+    """The handshake failed. `reply`: bytes to send before closing, or b""."""
 
     def __init__(self, reason: str, reply: bytes = b"") -> None:
         super().__init__(reason)
@@ -64,7 +63,7 @@ class Refused(Exception):
 
 
 class Identity(Struct, frozen=True):
-    """What this process shows and what it must be shown."""
+    """What this process presents, and the cluster id and secret that a peer must have."""
 
     cluster: str
     secret: bytes
@@ -73,12 +72,12 @@ class Identity(Struct, frozen=True):
     frame_bytes_max: int
 
     def __repr__(self) -> str:
-        """Without the secret: tracebacks and logs show it."""
+        """Without the secret, since reprs end up in tracebacks and logs."""
         return f"Identity({self.cluster!r}, {self.endpoint!r}, boot={self.boot:x})"
 
 
 class Hello(Struct, frozen=True):
-    """What a process says of itself."""
+    """What a process announces about itself."""
 
     boot: int
     endpoint: str
@@ -109,7 +108,7 @@ def _hello(me: Identity) -> bytes:
 
 
 def _read_hello(me: Identity, data: bytes) -> Hello:
-    """Raises Refused when it is not from our version and cluster."""
+    """Raises Refused for another version, another cluster, or bytes that are no Hello."""
     if len(data) < _FIRST.size:
         raise Refused(NOT_FLEET)
     magic, version = _FIRST.unpack_from(data)
@@ -141,7 +140,7 @@ def _verdict(reason: str, proof: bytes = _NO_PROOF) -> bytes:
 
 
 class Acceptor:
-    """The listening side: send `greeting`, then give it the one frame that comes back."""
+    """The listening side: send `greeting`, then pass the peer's one frame to `answered`."""
 
     __slots__ = ("greeting", "_me", "_hello")
 
@@ -151,7 +150,7 @@ class Acceptor:
         self.greeting = _frame(self._hello)
 
     def answered(self, frame: bytes) -> tuple[Hello, bytes]:
-        """The proven peer, and the reply that lets it in. Raises Refused."""
+        """The proven peer, and the reply that admits it. Raises Refused."""
         try:
             return self._answered(frame)
         except Refused as refused:
@@ -159,7 +158,7 @@ class Acceptor:
 
     def _answered(self, frame: bytes) -> tuple[Hello, bytes]:
         if len(frame) != _ANSWER.size:
-            # Of another version, perhaps: its Hello comes first all the same.
+            # It may be of another version, in which a Hello comes first, too.
             _read_hello(self._me, frame)
             raise Refused(NOT_FLEET)
         theirs, proof = _ANSWER.unpack(frame)
@@ -170,7 +169,7 @@ class Acceptor:
 
 
 class Connector:
-    """The side that dialled: `greeted` with the first frame, `admitted` with the second."""
+    """The dialling side: pass the peer's first frame to `greeted` and its second one to `admitted`."""
 
     __slots__ = ("_me", "_hello", "_theirs", "_peer")
 
@@ -184,7 +183,7 @@ class Connector:
         return self._peer is not None
 
     def greeted(self, frame: bytes) -> bytes:
-        """What to send back. Raises Refused."""
+        """The reply to send. Raises Refused."""
         self._peer = _read_hello(self._me, frame)
         self._theirs = frame
         return _frame(_ANSWER.pack(self._hello, _proof(self._me, b"connector", frame, self._hello)))

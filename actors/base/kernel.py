@@ -1,14 +1,14 @@
 """Many light actors in one thread: mailboxes, creation, exits, poison, dead letters, timers.
 
-No IO and no clock: a Transport owns both, so the same kernel runs on sockets and in a simulation.
-Everything here is called from one thread, and nothing here blocks.
+Has no IO and no clock: a Transport has both, so the same kernel runs on sockets and in the simulator.
+Everything is called from one thread, and nothing blocks.
 
-How it differs from Thespian's own bases, on purpose:
-- A message is delivered once. When its handler raises, that is logged, the sender gets a
-  PoisonMessage and the actor lives on; no handler runs again on a half-changed actor.
-- A local message is passed by reference: what was sent belongs to the receiver.
-- All messages of the kernel wait in one queue. Hence order is kept per pair of actors, and what an
-  actor sends to itself comes after everything that was waiting: members rely on it as "end of turn".
+Deliberate differences from Thespian's own bases:
+- A message is delivered once. If its handler raises, that is logged, the sender gets a PoisonMessage and the
+  actor continues; no handler runs again on a half-changed actor.
+- A local message is passed by reference: the sender must not change it afterwards.
+- All messages of the kernel wait in one queue. So order is kept per pair of actors, and a message of an actor
+  to itself arrives after all that were waiting: the end of an actor's turn is built on this.
 - A child is created before createActor returns, in the same thread.
 """
 
@@ -46,7 +46,7 @@ log = logging.getLogger("fleet.base")
 
 
 class Kernel:
-    """`boot` must be random and new for every life; `endpoint` is "" for a process that does not listen."""
+    """`boot` must be random and new for each start; `endpoint` is "" for a process that does not listen."""
 
     def __init__(
         self, transport: Transport, boot: int, endpoint: str = "", capabilities: dict[str, Any] | None = None
@@ -65,7 +65,7 @@ class Kernel:
         self._timers: list[tuple[float, int, Cell, Any, Any]] = []
         self._timers_set = 0
         self.created = 0
-        """Actors and mailboxes so far."""
+        """Actors and mailboxes created so far."""
         self._dead_letter_handler: Cell | None = None
         self.link_watchers = LinkWatchers(self.queue, self.system_address)
         self._stopping = False
@@ -73,7 +73,8 @@ class Kernel:
     # -- driven from outside -----------------------------------------------------------------------
 
     def run(self, now: float, budget: int = 1000) -> bool:
-        """Handle up to `budget` waiting messages; True when some are left."""
+        """Handle up to `budget` waiting messages; True if some are left. `now`: seconds, as the
+        transport's."""
         if self._timers and self._timers[0][0] <= now:
             self._fire_timers(now)
         queue = self.queue
@@ -98,14 +99,15 @@ class Kernel:
         return bool(queue)
 
     def next_timer(self) -> float | None:
-        """When `run` has something to do although nothing arrives."""
+        """When `run` must be called next although nothing arrives."""
         timers = self._timers
         while timers and timers[0][2].instance is None:
             heapq.heappop(timers)
         return timers[0][0] if timers else None
 
     def send(self, target: Any, sender: Address, message: Any) -> None:
-        """From anyone to anywhere; never blocks. What cannot arrive is a dead letter or is lost."""
+        """Send from any address to any other. Never blocks; undeliverable messages are dead letters or
+        lost."""
         ident = target.addressDetails
         if type(ident) is not ActorId:
             self.dead_letter(target, message)
@@ -118,10 +120,10 @@ class Kernel:
         elif ident.boot == ANY_BOOT or ident.endpoint != self.endpoint or not ident.endpoint:
             self.transport.send(ident, sender, message)
         else:
-            self.dead_letter(target, message)  # an earlier life of this very process
+            self.dead_letter(target, message)  # for an earlier start of this process
 
     def deliver(self, local: LocalId, sender: Address, message: Any) -> None:
-        """A message came in from another process for the actor `local` of this life."""
+        """A message from another process has arrived for the actor `local` of this kernel."""
         cell = self.cells.get(local)
         if cell is None:
             self.dead_letter(Address(ActorId(self.endpoint, self.boot, local)), message)
@@ -138,7 +140,7 @@ class Kernel:
             self.queue.append((cell, WatchMessage(list(filenos)), cell.address))
 
     def open_mailbox(self, put: Callable[[Any, Address], None]) -> Address:
-        """An address for somebody outside; `put(message, sender)` is called in the kernel's thread."""
+        """An address for code that is not an actor. Calls `put(message, sender)` in the kernel's thread."""
         cell = Mailbox(self, self._next_address(None), put)
         self.cells[cell.address.ident.local] = cell
         return cell.address
@@ -149,10 +151,7 @@ class Kernel:
             cell.instance = None
 
     def stop_actors(self) -> None:
-        """Ask every actor to exit, parents first, and let no new one begin.
-
-        They are gone when `actor_count()` is 0.
-        """
+        """Ask every actor to exit, parents first, and create no new ones. Done when `actor_count()` is 0."""
         self._stopping = True
         for cell in list(self.cells.values()):
             if cell.parent is None and not isinstance(cell, Mailbox):
@@ -162,34 +161,34 @@ class Kernel:
         return sum(not isinstance(cell, Mailbox) for cell in self.cells.values())
 
     def instance(self, address: Any) -> Any:
-        """The actor object behind an address of this kernel, or None; for tests and simulations."""
+        """The actor object of an address of this kernel, or None; for tests and simulations."""
         cell = self.cells.get(address.addressDetails.local) if self.is_here(address.addressDetails) else None
         return cell and cell.instance
 
     # -- creation ----------------------------------------------------------------------------------
 
     def create_primary(self, spec: Any, requirements: Any = None, name: str | None = None) -> Address:
-        """A top-level actor. What its constructor raises comes out here.
+        """Create a top-level actor. Raises what its constructor raises.
 
-        With `name` it is well-known: one in the process, the same address for whoever creates it
-        again, and `remote_address(endpoint, name)` reaches it from elsewhere.
+        With `name` it is well-known: there is one in the process, creating it again returns the same address,
+        and `remote_address(endpoint, name)` reaches it from other processes.
         """
         if name and name in self.cells:
             return self.cells[name].address
         if self._stopping:
-            raise ActorSystemFailure("the actor system stops; no actor begins any more")
+            raise ActorSystemFailure("the actor system is stopping and creates no actors")
         cls = actor_class(spec)
         if not is_capable(cls, self.capabilities, requirements):
             raise NoCompatibleSystemForActor(spec, "the capabilities of this system do not fit")
         cell = Cell(self, self._next_address(name), None, requirements)
-        self._bring_to_life(cell, cls)
+        self._begin(cell, cls)
         self.primaries[cell.address.ident.local] = cell
         return cell.address
 
     def create_child(self, parent: Cell, spec: Any, requirements: Any, name: str | None) -> Address:
-        """A child that cannot start has an address all the same; its parent gets ChildActorExited.
+        """Create a child. If that fails it has an address nevertheless, and its parent gets ChildActorExited.
 
-        Only a class that cannot be found raises, into the parent's handler.
+        Raises only if the class cannot be found, into the parent's handler.
         """
         if name and name in self.cells:
             return self.cells[name].address
@@ -201,7 +200,7 @@ class Kernel:
         try:
             if not is_capable(cls, self.capabilities, requirements):
                 raise NoCompatibleSystemForActor(spec, "the capabilities of this system do not fit")
-            self._bring_to_life(cell, cls)
+            self._begin(cell, cls)
         except Exception:
             log.warning("actor class=%s parent=%s could not be created", cls, parent.address, exc_info=True)
             self.queue.append((parent, ChildActorExited(cell.address), self.system_address))
@@ -211,7 +210,7 @@ class Kernel:
         parent.children[cell.address.ident.local] = cell
         return cell.address
 
-    def _bring_to_life(self, cell: Cell, cls: Any) -> None:
+    def _begin(self, cell: Cell, cls: Any) -> None:
         instance = instantiate(cls, self.capabilities, cell.requirements)
         instance._myRef = cell
         cell.instance = instance
@@ -223,7 +222,7 @@ class Kernel:
             return Address(ActorId(self.endpoint, self.boot, name))
         return Address(ActorId(self.endpoint, self.boot, self.created))
 
-    # -- delivery beside the usual -----------------------------------------------------------------
+    # -- delivery of other than ordinary messages --------------------------------------------------
 
     def _call(self, cell: Cell, instance: Any, message: Any, sender: Address) -> None:
         try:
@@ -261,7 +260,8 @@ class Kernel:
             self.send(sender, target, PoisonMessage(message, details))
 
     def dead_letter(self, target: Any, message: Any) -> None:
-        """Nobody is there. The last actor that called handleDeadLetters() gets it, as in Thespian."""
+        """No actor has that address. The last actor that called handleDeadLetters() gets it, as in
+        Thespian."""
         ident = target.addressDetails
         if isinstance(message, (DeadEnvelope, ChildActorExited)) or getattr(ident, "local", None) == SYSTEM:
             return
@@ -278,7 +278,7 @@ class Kernel:
             self._dead_letter_handler = None
 
     def _watch(self, cell: Cell, result: Any) -> None:
-        """Thespian's rule: only an actor whose last message was answered by a ThespianWatch watches."""
+        """Thespian's rule: an actor watches descriptors while its last handler returned a ThespianWatch."""
         if isinstance(result, ThespianWatch):
             if result is cell.armed:
                 return
@@ -298,7 +298,7 @@ class Kernel:
     # -- exit --------------------------------------------------------------------------------------
 
     def _begin_exit(self, cell: Cell, recursive: bool) -> None:
-        """From here on the actor sees only how its children leave; when all have, it is gone."""
+        """From now on the actor only sees its children exit; after the last one it has exited, too."""
         self._watch(cell, None)
         cell.leaving, cell.instance = cell.instance, None
         if recursive and cell.children:
@@ -325,7 +325,7 @@ class Kernel:
         ident = message.childAddress.addressDetails
         children = cell.children
         if children and children.get(ident.local) is not self.cells.get(ident.local):
-            children.pop(ident.local, None)  # a name may live again by now, as another actor
+            children.pop(ident.local, None)  # the name may belong to a new actor by now
 
     def _undeliverable(self, cell: Cell, message: Any, sender: Address) -> None:
         if cell.leaving is None:
@@ -341,8 +341,8 @@ class Kernel:
     # -- timers and capabilities -------------------------------------------------------------------
 
     def wake_after(self, cell: Cell, delay: Any, payload: Any) -> None:
-        """Timers are due at whole milliseconds, as epoll waits: what is due in the same one shares a turn,
-        and so do the heartbeats of a node's groups."""
+        """Timers are due at whole milliseconds, as epoll waits, so that timers due in one millisecond share a
+        turn, as do the heartbeats of a node's groups."""
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
         at = ceil((self.transport.now() + seconds) * 1000) / 1000
         self._timers_set += 1
@@ -357,7 +357,7 @@ class Kernel:
                 self.queue.append((cell, WakeupMessage(period, payload), cell.address))
 
     def update_capability(self, name: str, value: Any) -> None:
-        """None removes it. Actors whose class no longer agrees to run here are asked to exit."""
+        """Set a capability; None removes it. Asks actors to exit whose class refuses the new capabilities."""
         if value is None:
             self.capabilities.pop(name, None)
         else:

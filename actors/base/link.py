@@ -6,6 +6,7 @@ import errno
 import socket
 from collections import Counter
 from collections.abc import Callable
+from enum import Enum
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Protocol
 
@@ -25,7 +26,15 @@ from fleet.actors.base.peers import Peer
 from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.wire import Outbox
 
-CONNECTING, PROVING, UP, CLOSED = "connecting", "proving", "up", "closed"
+
+class Stage(Enum):
+    CONNECTING = "connecting"
+    PROVING = "proving"
+    UP = "up"
+    CLOSED = "closed"
+
+
+CONNECTING, PROVING, UP, CLOSED = Stage  # a global is read faster than a member of an Enum
 _READ = EPOLLIN | EPOLLRDHUP
 _SENDERS_MAX = 4096
 
@@ -44,7 +53,7 @@ def reason_of(error: OSError) -> str:
 
 
 class Events(Protocol):
-    """What links need of a reactor."""
+    """The reactor, as links use it."""
 
     now: Callable[[], float]
 
@@ -60,16 +69,16 @@ class Events(Protocol):
 
 
 class LinkOwner(Protocol):
-    """What a link needs of all links of its process."""
+    """All links of a process, as one of them uses them."""
 
     reactor: Events
     kernel: Kernel
     settings: LinkSettings
     identity: Identity
     shared: memoryview
-    """Into which whatever arrives is read."""
+    """The buffer into which all links read."""
     dirty: list[Link]
-    """Links that have something to send at the end of the turn."""
+    """Links with something to send at the end of the turn."""
     counts: Counter[str]
     waiting_bytes: int
     mark_bytes: int
@@ -80,7 +89,7 @@ class LinkOwner(Protocol):
 
     def unencodable(self, dst: ActorId, sender: Address, message: Any, error: Exception) -> None: ...
 
-    def limit_stage(self, link: Link, stage: str) -> None: ...
+    def limit_stage(self, link: Link, stage: Stage) -> None: ...
 
     def check_dialled(self, link: Link, hello: Hello) -> None: ...
 
@@ -94,14 +103,14 @@ class LinkOwner(Protocol):
 
 
 class Link:
-    """`peer` is whom we dialled; None for a link that was accepted. `address`: its, for the log.
+    """`peer` is the dialled peer, None for an accepted link. `address` names the other side in the log.
 
     Whatever arrives, and whenever, can at worst close this link.
 
-    Invariant: no body of a frame is decoded before `stage` is UP. Of what waits to leave, `_backlog`
-    was refused by the socket and goes first; the outbox grows behind it. While `is_full`, nothing is read:
-    whoever asks and does not read the answers waits. That holds for processes that only dial; of two nodes
-    that both wait to be read, neither would read.
+    Invariants: No body of a frame is decoded before `stage` is UP. `_backlog` holds what the socket has
+    refused and leaves first; the outbox grows behind it. While `is_full`, nothing is read, so that a process
+    that asks without reading the answers has to wait. This holds only for processes that do not listen: two
+    nodes that both waited to be read would never read.
     """
 
     __slots__ = (
@@ -136,7 +145,7 @@ class Link:
         self.dirty = False
         self.is_full = False
         self._counted = 0
-        """Of what waits here, what is in the sum of all links."""
+        """The bytes of this link that are in the sum of all links."""
         self._backlog: memoryview | None = None
         self._reader = FrameReader(links.shared, HANDSHAKE_BYTES_MAX)
         self._handshake: Acceptor | Connector
@@ -148,7 +157,7 @@ class Link:
             self._handshake = Connector(links.identity)
 
     def is_backlogged(self) -> bool:
-        """The socket takes no more for now."""
+        """Whether the socket takes no more for now."""
         return self._backlog is not None
 
     def waiting_bytes(self) -> int:
@@ -157,10 +166,10 @@ class Link:
     # -- messages out ------------------------------------------------------------------------------
 
     def post(self, dst: ActorId, sender: Address, message: Any) -> None:
-        """Leave a message for the flush at the end of the turn. Only while UP."""
+        """Queue a message for the flush at the end of the turn. Only while UP."""
         links = self.links
         if dst.boot != self.boot and dst.boot:
-            links.kernel.dead_letter(Address(dst), message)  # meant for an earlier life of the peer
+            links.kernel.dead_letter(Address(dst), message)  # for an earlier process at that endpoint
             return
         outbox = self.outbox
         waiting = len(outbox.frames) if self._backlog is None else self.waiting_bytes()
@@ -206,7 +215,7 @@ class Link:
             self._watch()
 
     def _drain(self) -> None:
-        """The socket takes more."""
+        """Send more of the backlog: the socket takes some."""
         while self._backlog is not None:
             sent = self.sock.send(self._backlog)
             if sent < len(self._backlog):
@@ -222,7 +231,7 @@ class Link:
         self._watch()
 
     def _count(self) -> None:
-        """Take what waits here into the sum, and stop or begin to read by it."""
+        """Update the sum of waiting bytes, and pause or resume reading accordingly."""
         links, waiting = self.links, self.waiting_bytes()
         links.waiting_bytes += waiting - self._counted
         self._counted = waiting
@@ -234,7 +243,7 @@ class Link:
             self._watch()
 
     def forget(self) -> None:
-        """It was closed: nothing waits any more."""
+        """The link was closed: drop what waits."""
         self.links.waiting_bytes -= self._counted
         self._counted = 0
         self._backlog = None
@@ -247,7 +256,8 @@ class Link:
         )
 
     def _send_now(self, data: bytes) -> None:
-        """Handshake only: the socket's buffer is all but empty, so it takes everything or is broken."""
+        """For the handshake only: the socket's buffer is nearly empty, so it takes everything or is
+        broken."""
         if self.sock.send(data) != len(data):
             raise Refused("closed")
 
@@ -327,7 +337,7 @@ class Link:
     # -- messages in -------------------------------------------------------------------------------
 
     def sender(self, local: LocalId) -> Address:
-        """The same object each time for the same actor, so that replying costs no new address."""
+        """The address of an actor of the peer: the same object each time, so that a reply allocates none."""
         senders = self._senders
         address = senders.get(local)
         if address is None:

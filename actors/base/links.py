@@ -1,18 +1,17 @@
-"""All links of a process: who is connected, who is dialled, who may come in.
+"""All links of a process: those that are up, those being dialled, those being accepted.
 
-A send never waits for a peer. What it finds decides (dialling.py has the rules):
-- a link that is up: the message leaves at the end of the turn, unless more than `buffer_bytes_max`
-  wait there already; then it is dropped.
-- no link, and the last attempt did not fail: an attempt begins, and the message may wait for it, in a
-  small buffer and not for long, so that the first message to a healthy peer is not lost needlessly.
-- the last attempt failed: it is dropped at once; a new attempt begins if the back-off is over.
+A send never waits for a peer. It depends on the state of the link (dialling.py has the rules):
+- the link is up: the message leaves at the end of the turn, or is dropped if more than `buffer_bytes_max`
+  bytes wait already.
+- there is no link, and the last attempt did not fail: an attempt begins, and the message may wait for it in a
+  small buffer for a short time, so that the first message to a healthy peer is not lost needlessly.
+- the last attempt failed: the message is dropped; a new attempt begins if the back-off is over.
 
-To a process that listens we dial our own link, also when it has one to us; to one that does not, we
-answer over the link it opened, found by its boot id. Every drop is counted, and only that: what runs
-on top is built to lose messages.
+To a process that listens, this process dials a link of its own even if that process has one to this one. To a
+process that does not listen, it replies over the link that process opened, found by its boot id. Drops are
+only counted: the layers above tolerate loss.
 """
 
-import errno
 import logging
 import random
 import socket
@@ -32,20 +31,18 @@ from fleet.actors.base.handshake import (
     Refused,
 )
 from fleet.actors.base.kernel import Kernel
-from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Events, Link, reason_of
+from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Events, Link, Stage, reason_of
+from fleet.actors.base.listener import Listener
 from fleet.actors.base.names import LOOKUP_S, begin, resolve
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.rare_log import RareLog
-from fleet.actors.base.settings import LinkSettings, join_endpoint
+from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.wire import decode_body, decode_frame, encode_item
 
 log = logging.getLogger("fleet.base")
 
 _SHARED_BYTES = 256 * 1024
-_ACCEPTS_A_TURN = 64
-_ACCEPT_PAUSE_S = 0.1
 _PEERS_MAX = 4096
-_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Links:
@@ -65,18 +62,16 @@ class Links:
         self.counts: Counter[str] = Counter()
         self.errors: dict[str, str] = {}
         self.waiting_bytes = 0
-        """What sockets refused and has not left yet, on all links."""
+        """Bytes that sockets have refused and that still wait, on all links."""
         self._pruned_at = 0.0
         self.mark_bytes = settings.mark
-        self._listener = listener
+        self._listener = None if listener is None else Listener(reactor, listener, self._accepted)
         self._peers: dict[str, Peer[Link]] = {}
         self._by_boot: dict[int, Link] = {}
         self._all: set[Link] = set()
         self._unproved: dict[Link, None] = {}
         self._rare_log = RareLog(log)
         self._random = random.Random()
-        if listener is not None:
-            reactor.add(listener.fileno(), EPOLLIN, self._accept)
 
     # -- for the kernel ----------------------------------------------------------------------------
 
@@ -87,7 +82,7 @@ class Links:
             if link is not None:
                 link.post(dst, sender, message)
             else:
-                self.kernel.dead_letter(Address(dst), message)  # it did not listen, and its link is gone
+                self.kernel.dead_letter(Address(dst), message)  # it does not listen, and its link is gone
             return
         peer = self._peers.get(endpoint)
         if peer is None:
@@ -102,7 +97,7 @@ class Links:
             self._send_unconnected(peer, dst, sender, message)
 
     def flush(self) -> None:
-        """The end of a turn."""
+        """Send what the turn has queued. Called at the end of each turn."""
         if self.dirty:
             dirty, self.dirty = self.dirty, []
             for link in dirty:
@@ -112,14 +107,15 @@ class Links:
                     self.refused_input(link, f"{type(error).__name__}: {error}")
 
     def is_drained(self) -> bool:
-        """Nothing is left that could still leave."""
+        """Whether no bytes wait that could still be sent."""
         return not any(link.waiting_bytes() for link in self._all) and not any(
             peer.waiting for peer in self._peers.values()
         )
 
     def close(self) -> None:
-        """Close everything, without a word to the kernel."""
-        self._stop_listening()
+        """Close everything, without telling the kernel."""
+        if self._listener is not None:
+            self._listener.close()
         for link in self._all:
             link.stage = CLOSED
             link.sock.close()
@@ -148,13 +144,13 @@ class Links:
             self.drop("waiting", peer.endpoint)
 
     def is_over_budget(self, link: Link, waiting: int) -> bool:
-        """For a link above its mark: whether no more may wait there."""
+        """For a link above its mark: whether it must drop further messages."""
         return self.settings.is_over_budget(waiting, link.is_backlogged(), self.waiting_bytes)
 
     def drop(self, why: str, where: str, messages: int = 1) -> None:
         key = "dropped_" + why
         self.counts[key] += messages
-        if messages and why != "unconnected":  # which is told as what keeps it from being connected
+        if messages and why != "unconnected":  # the failed attempt itself is logged
             self._log(key, "", "messages for %s dropped: %s; %d so far", where, why, self.counts[key])
 
     def unencodable(self, dst: ActorId, sender: Address, message: Any, error: Exception) -> None:
@@ -166,7 +162,7 @@ class Links:
     # -- dialling ----------------------------------------------------------------------------------
 
     def _has_room_for_peers(self) -> bool:
-        """Addresses come in messages: nobody may make this process remember, and dial, without end."""
+        """Addresses arrive in messages: bound what others can make this process remember and dial."""
         now = self.reactor.now()
         if len(self._peers) >= _PEERS_MAX and now - self._pruned_at >= 1.0:
             self._pruned_at = now
@@ -199,7 +195,7 @@ class Links:
         self.reactor.call_at(self.reactor.now() + LOOKUP_S, check)
 
     def _resolve(self, peer: Peer[Link]) -> None:
-        """In a thread of its own."""
+        """Runs in a thread of its own."""
         try:
             family, where = resolve(peer.host, peer.port, peer.failures)
         except (OSError, UnicodeError):
@@ -237,7 +233,7 @@ class Links:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, max(1, dead_s - dead_s // 2))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.settings.dead_after_ms)
 
-    def limit_stage(self, link: Link, stage: str) -> None:
+    def limit_stage(self, link: Link, stage: Stage) -> None:
         """Close the link unless it has left `stage` in time."""
         limits_ms = {CONNECTING: self.settings.connect_ms_max, PROVING: self.settings.handshake_ms_max}
 
@@ -248,7 +244,7 @@ class Links:
         self.reactor.call_at(self.reactor.now() + limits_ms[stage] / 1000, check)
 
     def _failed(self, peer: Peer[Link], reason: str) -> None:
-        """An attempt ended without a link. What waited for it is lost."""
+        """An attempt has failed. The messages that waited for it are dropped."""
         peer.is_resolving = False
         dropped = peer.failed(self.reactor.now(), self._random.random(), self.settings)
         self._report_failure(peer, reason, dropped)
@@ -264,55 +260,31 @@ class Links:
 
     # -- accepting ---------------------------------------------------------------------------------
 
-    def _accept(self, mask: int) -> None:
-        assert self._listener is not None
-        for _ in range(_ACCEPTS_A_TURN):
-            try:
-                sock, where = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _NO_DESCRIPTORS:
-                    self._pause_accepting(error)
-                    return
-                continue  # that one was gone before we took it
-            try:
-                sock.setblocking(False)
-                self._prepare(sock)
-                link = Link(self, sock, None, join_endpoint(*where[:2]))
-            except (OSError, Refused):
-                sock.close()
-                continue
-            self._all.add(link)
-            self._unproved[link] = None
-            self.reactor.add(sock.fileno(), EPOLLIN | EPOLLRDHUP, link.on_event)
-            self.limit_stage(link, PROVING)
-            if len(self._unproved) > self.settings.unproved_max:
-                self.closed(next(iter(self._unproved)), "too many at once")
-
-    def _pause_accepting(self, error: OSError) -> None:
-        self._log("accept", "", "cannot accept links for now: %s", error)
-        assert self._listener is not None
-        self.reactor.remove(self._listener.fileno())
-        self.reactor.call_at(self.reactor.now() + _ACCEPT_PAUSE_S, self._resume_accepting)
-
-    def _resume_accepting(self) -> None:
-        if self._listener is not None:
-            self.reactor.add(self._listener.fileno(), EPOLLIN, self._accept)
-
-    def _stop_listening(self) -> None:
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
+    def _accepted(self, sock: socket.socket, address: str) -> None:
+        try:
+            self._prepare(sock)
+            link = Link(self, sock, None, address)
+        except (OSError, Refused):
+            sock.close()
+            return
+        self._all.add(link)
+        self._unproved[link] = None
+        self.reactor.add(sock.fileno(), EPOLLIN | EPOLLRDHUP, link.on_event)
+        self.limit_stage(link, PROVING)
+        if len(self._unproved) > self.settings.unproved_max:
+            self.closed(next(iter(self._unproved)), "too many at once")
 
     # -- called by links ---------------------------------------------------------------------------
 
     def check_dialled(self, link: Link, hello: Hello) -> None:
-        """Refuse a process that answers in another one's place.
+        """Refuse a process that answers in the place of another.
 
-        It may prove another endpoint than was dialled: a host has several names and addresses, and a node
-        may advertise one that it does not see itself. But where a process has proved to be the very endpoint
-        that was dialled, that endpoint is no other name for anybody else.
+        A process may prove another endpoint than was dialled: a host has several names and addresses, and a
+        node may advertise one that it does not see itself. But once a process has proved to be exactly the
+        dialled endpoint, that endpoint is not just another name of a different process.
+
+        Raises:
+            Refused: another process has proved that endpoint before.
         """
         peer = link.peer
         assert peer is not None
@@ -322,7 +294,7 @@ class Links:
             raise Refused(WRONG_ENDPOINT)
 
     def up(self, link: Link) -> None:
-        """Both sides have proved themselves."""
+        """The handshake is done."""
         self._unproved.pop(link, None)
         self.counts["links_made"] += 1
         log.info("link up: endpoint=%s boot=%x accepted=%s", link.endpoint, link.boot, link.peer is None)
@@ -330,7 +302,7 @@ class Links:
         if peer is not None:
             self.errors.pop(peer.endpoint, None)
             if link.endpoint:
-                self._peers.setdefault(link.endpoint, peer)  # dialled by another name: one link is enough
+                self._peers.setdefault(link.endpoint, peer)  # dialled under another name: one link is enough
             self._send_waiting(link, peer)
         elif not link.endpoint:
             self._by_boot[link.boot] = link
@@ -347,7 +319,7 @@ class Links:
         link.touch()
 
     def closed(self, link: Link, reason: str) -> None:
-        """Close a link in whatever stage; harmless for one that is closed."""
+        """Close a link in any stage. Idempotent."""
         stage, link.stage = link.stage, CLOSED
         if stage is CLOSED:
             return
@@ -372,7 +344,7 @@ class Links:
             self._log("accepted", reason, what, link.address, reason)
 
     def _lost(self, link: Link, peer: Peer[Link], reason: str) -> None:
-        """A link that was up is gone; the next send dials again, and may wait for that attempt."""
+        """A link that was up has closed. The next send dials again and may wait for that attempt."""
         peer.lost(self.reactor.now(), self._random.random(), self.settings)
         self.errors[peer.endpoint] = reason
         if link.endpoint != peer.endpoint and self._peers.get(link.endpoint) is peer:
@@ -384,7 +356,7 @@ class Links:
         self.closed(link, "bad frame")
 
     def deliver(self, link: Link, frame: memoryview) -> None:
-        """A frame of a proven peer. Raises anything, for whatever is no frame of registered messages."""
+        """Deliver a frame of a proven peer. Raises anything if it is no frame of registered messages."""
         deliver = self.kernel.deliver
         for dst, src, tag, body in decode_frame(frame):
             deliver(dst, link.sender(src), decode_body(tag, body))

@@ -1,4 +1,4 @@
-"""Looks host names up in separate threads, so that a name server that hangs blocks nothing else."""
+"""Looks up host names in separate threads, so that a name server that hangs blocks nothing else."""
 
 import queue
 import socket
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 LOOKUPS_MAX = 16
-"""Lookups under way in this process; a name server that never answers takes no more threads than this."""
+"""Concurrent lookups in this process: bounds the threads that a silent name server can occupy."""
 LOOKUP_S = 3.0
-"""A lookup that takes longer counts as failed; its late result is used all the same."""
+"""A lookup that takes longer counts as failed, but its late result is used."""
 
 _free = threading.Semaphore(LOOKUPS_MAX)
 
 
 def begin(look_up: Callable[[], None]) -> threading.Thread | None:
-    """Run `look_up` in a daemon thread; None: no thread is to be had now."""
+    """Run `look_up` in a daemon thread; None if no thread is free."""
     if not _free.acquire(blocking=False):
         return None
 
@@ -28,21 +28,21 @@ def begin(look_up: Callable[[], None]) -> threading.Thread | None:
     thread = threading.Thread(target=run, name="fleet-resolve", daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # the system has none left
+    except RuntimeError:  # the system has no threads left
         _free.release()
         return None
     return thread
 
 
 def resolve(host: str, port: int, turn: int) -> tuple[int, Any]:
-    """(family, address) of a name; may block for long. `turn` tries its addresses one after another."""
+    """(family, address) of a name; may block for long. `turn` selects one of several addresses, in turn."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family, _, _, _, where = found[turn % len(found)]
     return family, where
 
 
 def addresses(host: str, port: int, within_s: float = LOOKUP_S) -> list[tuple[int, Any]]:
-    """Every (family, address) of a name. Raises OSError: none, or not known within that time."""
+    """All (family, address) of a name. Raises OSError if there are none, or no answer comes in time."""
     done: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
 
     def look_up() -> None:
@@ -52,7 +52,7 @@ def addresses(host: str, port: int, within_s: float = LOOKUP_S) -> list[tuple[in
             done.put(error)
 
     if begin(look_up) is None:
-        raise OSError("no thread is left to look it up")
+        raise OSError("no thread is free to look it up")
     try:
         found = done.get(timeout=within_s)
     except queue.Empty:

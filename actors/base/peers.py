@@ -1,4 +1,4 @@
-"""An endpoint that is dialled over sockets: its address, and which process has answered there."""
+"""A dialled endpoint: its address, and whether a process has proved to be it."""
 
 import ipaddress
 import socket
@@ -9,7 +9,8 @@ from fleet.errors import ConfigError
 
 
 class Peer(DialState[L]):
-    """`host` is "" for an endpoint that is none; `family` is None for a name, resolved at each attempt."""
+    """`host` is "" for an invalid endpoint; `family` is None for a name, which is looked up for each
+    attempt."""
 
     __slots__ = ("host", "port", "family", "is_resolving", "is_itself")
 
@@ -17,7 +18,7 @@ class Peer(DialState[L]):
         super().__init__(endpoint)
         self.is_resolving = False
         self.is_itself = False
-        """A process has proved to be this very endpoint, so this is not just another name for one."""
+        """A process has proved to be exactly this endpoint, so it is not just another name of one."""
         self.family: int | None = None
         try:
             self.host, self.port = split_endpoint(endpoint)

@@ -1,15 +1,15 @@
-"""Log lines that another process could cause a thousand times a second."""
+"""Log lines that other processes could cause a thousand times a second."""
 
 import logging
 from typing import Any
 
 _EVERY_S = 60.0
 _REMEMBERED_MAX = 1000
-"""Different things in so long; more are not logged."""
+"""Different things logged per period; more are not logged."""
 
 
 class RareLog:
-    """Logs once a minute for the same thing: a peer may repeat its mistake endlessly."""
+    """Logs the same thing at most once a minute."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -18,7 +18,7 @@ class RareLog:
     def __call__(
         self, now: float, kind: str, about: str, text: str, *args: Any, level: int = logging.WARNING
     ) -> None:
-        """`kind` and `about` say what is the same; `now` is in seconds."""
+        """Two lines are about the same thing if `kind` and `about` are equal; `now` is in seconds."""
         if now - self._logged.get((kind, about), -_EVERY_S) < _EVERY_S:
             return
         if len(self._logged) > _REMEMBERED_MAX:

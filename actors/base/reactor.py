@@ -1,7 +1,7 @@
-"""Real time and events: one epoll loop in one thread runs a kernel and its links.
+"""Real time and IO: an epoll loop in one thread runs a kernel and its links.
 
-A turn: read what is there, take what other threads left, run the kernel until nothing waits (or the
-budget is spent, so that sockets are served), then send every link what the turn had for it, at once.
+A turn: read what has arrived, run what other threads have posted, run the kernel until no message waits or
+TURN_S_MAX is over, then send what the turn has queued on each link, with one call per link.
 """
 
 import errno
@@ -25,27 +25,27 @@ from fleet.blocking import HERE
 log = logging.getLogger("fleet.base")
 
 TURN_S_MAX = 0.010
-"""How long messages may be handled before the links have their turn; a single handler may take longer.
+"""How long messages are handled before the links are served; a single handler may take longer.
 
-Longer than the interpreter's switch interval (5 ms): a thread that waits for the interpreter is given it by
-force after so long, but begins to wait anew whenever the loop lets go of it between two turns.
+Longer than the interpreter's switch interval (5 ms): a waiting thread forces a switch after that time, but
+waits anew whenever the loop releases the interpreter between two turns.
 """
 _SLICE = 64
-"""Messages between two looks at the clock."""
+"""Messages handled between two readings of the clock."""
 _EVENTS_MAX = 256
 _SPIN_S = 0.000_05
-"""To be woken on an idle core costs about as much as this, and twice that in each round trip."""
+"""Being woken on an idle core takes about this long, twice in each round trip."""
 _SHORT_WAIT_S = 0.000_2
 _SHORT_WAITS = 32
-"""So many short waits in a row make a short one likely: then looking is cheaper than sleeping."""
+"""After this many short waits in a row another is likely, and polling is cheaper than sleeping."""
 _POLL_S_MAX = 3600.0
 _QUEUE_MAX = 1000
-"""Above this, waiting messages are handled before more are read: the senders' sockets hold what comes."""
+"""With more messages waiting, none are read: they stay in the senders' sockets."""
 _UNREAD_TURNS_MAX = 8
-"""But an actor that sends to itself without end does not shut others out."""
+"""But for no more turns than this: an actor may send to itself endlessly."""
 _LOG_EVERY_S = 60.0
 STACK_LINES = 6
-"""Of the innermost frames, where a thread hangs."""
+"""The innermost frames that are logged of a thread that hangs."""
 
 
 class LinkLayer(Protocol):
@@ -82,7 +82,7 @@ class Reactor:
     def start(
         self, kernel: Kernel, links: LinkLayer, on_stop: Callable[[], None], on_end: Callable[[], None]
     ) -> None:
-        """Run until `end`. `on_stop`: an actor asks for the end; `on_end`: the last thing the thread does."""
+        """Run until `end`. Calls `on_stop` when an actor asks to stop, and `on_end` last of all."""
         self.kernel = kernel
         self.links = links
         self.stop = on_stop
@@ -95,16 +95,16 @@ class Reactor:
             raise OSError(errno.EAGAIN, f"the actors' thread cannot be started: {error}") from None
 
     def post(self, action: Callable[[], None]) -> None:
-        """Have `action` run in the loop's thread, soon."""
+        """Run `action` in the loop's thread, soon."""
         self._inbox.append(action)
-        if self._asleep:  # set before the loop looks into the inbox for the last time, so none is missed
+        if self._asleep:  # set before the loop reads the inbox for the last time, so no action is missed
             self._wake()
 
     def _wake(self) -> None:
         try:
             os.eventfd_write(self._wake_fd, 1)
         except (BlockingIOError, OSError):
-            pass  # awake already, or gone
+            pass  # already awake, or closed
 
     def in_loop(self) -> bool:
         return self._thread is not None and threading.get_ident() == self._thread.ident
@@ -125,7 +125,7 @@ class Reactor:
         return not self._thread.is_alive()
 
     def where(self) -> str:
-        """What the loop's thread is doing, for a log."""
+        """The stack of the loop's thread, for the log."""
         frame = sys._current_frames().get(self._thread.ident or 0) if self._thread is not None else None
         return "".join(traceback.format_stack(frame)[-STACK_LINES:]) if frame is not None else ""
 
@@ -142,23 +142,23 @@ class Reactor:
         self._epoll.modify(fd, mask)
 
     def remove(self, fd: int) -> None:
-        """Harmless for one that is not watched."""
+        """Idempotent."""
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     def call_at(self, when: float, action: Callable[[], None]) -> None:
-        """It cannot be taken back: `action` has to look whether it is still wanted."""
+        """Run `action` at that time. Cannot be cancelled: `action` must check whether it is still wanted."""
         self._timers_set += 1
         heapq.heappush(self._timers, (when, self._timers_set, action))
 
     def watch(self, local: LocalId, filenos: Sequence[int]) -> None:
-        """A descriptor fires once, then waits for the actor to ask again: nothing spins meanwhile."""
+        """Report each descriptor once, when readable, until the actor asks again: the loop cannot spin."""
         self._unwatch(local)
         watched: dict[int, Callable[[int], None]] = {}
         for fd in dict.fromkeys(filenos):
             try:
                 self._epoll.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
-            except PermissionError:  # a regular file: always readable, not for epoll
+            except PermissionError:  # a regular file: always readable, and unknown to epoll
                 self.kernel.ready(local, [fd])
                 continue
             except (OSError, ValueError) as error:
@@ -171,12 +171,12 @@ class Reactor:
     def _unwatch(self, local: LocalId) -> None:
         for fd, handler in self._watched.pop(local, {}).items():
             if self._handlers.get(fd) is not handler:
-                continue  # the actor closed it, and the number is a link's by now
+                continue  # the actor has closed it, and a link has the number now
             del self._handlers[fd]
             try:
                 self._epoll.unregister(fd)
             except (OSError, ValueError):
-                pass  # closed: epoll has forgotten it by itself
+                pass  # closed, which removes it from epoll
 
     def _readable(self, local: LocalId, fd: int, mask: int) -> None:
         self.kernel.ready(local, [fd])
@@ -209,7 +209,7 @@ class Reactor:
             if handler is not None:
                 try:
                     handler(mask)
-                except BaseException:  # whatever it is, other descriptors have their handlers
+                except BaseException:  # other descriptors still have to be handled
                     self._handler_failed(fd, handler)
         inbox = self._inbox
         for _ in range(len(inbox)):
@@ -228,10 +228,10 @@ class Reactor:
         except Exception:
             self._log_failure("delivering a message")
         self._guarded(self.links.flush)
-        return bool(kernel.queue)  # a link that broke in the flush has left something to tell
+        return bool(kernel.queue)  # a link that failed in the flush has queued messages
 
     def _wait(self, timeout: float) -> list[tuple[int, int]]:
-        """Until something comes; after a row of short waits it looks for a moment before it sleeps."""
+        """Wait for events; after a series of short waits, poll for a moment before sleeping."""
         poll, begun = self._epoll.poll, monotonic()
         events: list[tuple[int, int]] = []
         if self._short_waits >= _SHORT_WAITS:
@@ -255,13 +255,13 @@ class Reactor:
             self._log_failure(action)
 
     def _handler_failed(self, fd: int, handler: Callable[[int], None]) -> None:
-        """What fails at each look would have the loop spin: the descriptor is not looked at any more."""
+        """Stop watching the descriptor: a handler that fails each time would make the loop spin."""
         self._log_failure(handler)
         if self._handlers.get(fd) is handler and fd != self._wake_fd:
             try:
                 self.remove(fd)
             except (OSError, ValueError):
-                pass  # closed: epoll has forgotten it by itself
+                pass  # closed, which removes it from epoll
 
     def _log_failure(self, what: Any) -> None:
         """Once a minute: what fails at every turn must not fill the disk."""

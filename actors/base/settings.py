@@ -1,4 +1,4 @@
-"""Settings of links, and the rule that no process listens to a network by accident."""
+"""Settings of links and endpoints. No process listens on a network by accident."""
 
 import ipaddress
 import socket
@@ -13,26 +13,30 @@ from fleet.errors import ConfigError, OpenToNetwork
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
+    """Fields end in their unit: bytes or milliseconds."""
+
     cluster: str = ""
     secret: bytes = field(default=b"", repr=False)
     frame_bytes_max: int = 64 * 1024 * 1024
+    """The longest frame that this process reads."""
     buffer_bytes_max: int = 64 * 1024 * 1024
-    """Bytes that may wait for one peer that does not read; beyond them messages for it are dropped."""
+    """Bytes that may wait for one peer that does not read; further messages for it are dropped."""
     buffers_bytes_max: int = 256 * 1024 * 1024
-    """Bytes that may wait for all peers; beyond them messages for peers above their mark are dropped."""
+    """Bytes that may wait for all peers; then messages for peers above `mark_bytes` are dropped."""
     mark_bytes: int = 4 * 1024 * 1024
-    """A process that only dials and has so much waiting for it is not read until half of that has left."""
+    """A process that only dials is not read from while more than this waits for it, until half has left."""
     waiting_bytes_max: int = 256 * 1024
-    """Bytes that may wait for the first connection to a peer, for `waiting_ms_max` at most."""
+    """Bytes that may wait for a connection to a peer, for at most `waiting_ms_max`."""
     waiting_ms_max: int = 1000
     connect_ms_max: int = 1000
     handshake_ms_max: int = 2000
     unproved_max: int = 128
-    """Accepted connections that have not proved themselves yet; one more closes the oldest."""
+    """Accepted connections without a finished handshake; one more closes the oldest."""
     retry_ms_min: int = 20
     retry_ms_max: int = 1000
+    """The shortest and the longest back-off between two attempts to connect."""
     dead_after_ms: int = 5000
-    """A peer whose host is silent for so long is given up."""
+    """A link is closed when the peer's host was silent for this long."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.secret, bytes):
@@ -55,7 +59,7 @@ class LinkSettings:
 
 
 def split_endpoint(endpoint: str) -> tuple[str, int]:
-    """("host", port) of "host:port" or "[v6]:port". Raises ConfigError."""
+    """("host", port) of "host:port" or "[v6]:port". Raises ConfigError for anything else."""
     if not endpoint.isprintable() or len(endpoint.encode()) > ENDPOINT_BYTES_MAX:
         raise ConfigError(f"{endpoint[:80]!r} is not host:port, of at most {ENDPOINT_BYTES_MAX} bytes")
     host, colon, port = endpoint.rpartition(":")
@@ -70,9 +74,10 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
 
 
 def own_name(listen: str, names: Sequence[str]) -> str | None:
-    """Which of these "host:port" is another name for `listen`; None: none of them.
+    """Which of these "host:port" is another name of `listen`; None if none is.
 
-    Raises: OSError: one that could be cannot be resolved now.
+    Raises:
+        OSError: a name that might be cannot be resolved now.
     """
     host, port = split_endpoint(listen)
     if listen in names or not port:
@@ -102,8 +107,13 @@ def join_endpoint(host: str, port: int) -> str:
 
 
 def bind(listen: str, insecure: bool) -> socket.socket:
-    """A listening, non-blocking socket. Raises ConfigError for a bind to the network without `insecure`,
-    OSError when the address cannot be had."""
+    """A listening, non-blocking socket.
+
+    Raises:
+        OpenToNetwork: the host is not loopback, and `insecure` is False.
+        ConfigError: `listen` is invalid or cannot be resolved.
+        OSError: the address cannot be used.
+    """
     host, port = split_endpoint(listen)
     try:
         family, where = addresses(host, port)[0]
@@ -123,7 +133,7 @@ def bind(listen: str, insecure: bool) -> socket.socket:
 
 
 def is_name(host: str) -> bool:
-    """Whether it has to be looked up."""
+    """Whether the host is a name rather than an IP address."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -132,18 +142,21 @@ def is_name(host: str) -> bool:
 
 
 def is_loopback(endpoint: str) -> bool:
-    """By its text; a name other than localhost may be anything."""
+    """Judged by the text alone: of names, only localhost counts."""
     host, _ = split_endpoint(endpoint)
     return host == "localhost" if is_name(host) else ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 def advertised(listener: socket.socket, listen: str, advertise: str | None) -> str:
-    """The endpoint that others are told: a name stays one, since lists of founders are compared as text.
-    Raises ConfigError when it cannot be guessed."""
+    """The endpoint to announce. A name is not resolved, since lists of founders are compared as text.
+
+    Raises:
+        ConfigError: `listen` is every address of the host, and `advertise` is None.
+    """
     named = split_endpoint(advertise or listen)
     if advertise is not None or is_name(named[0]):
         return join_endpoint(named[0], named[1] or listener.getsockname()[1])
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
-        raise ConfigError(f"listen={host!r} is every address of the host: say with advertise= which to use")
+        raise ConfigError(f"listen={host!r} is every address of the host: choose one with advertise=")
     return join_endpoint(host, port)

@@ -1,4 +1,4 @@
-"""The seam between the kernel and the world."""
+"""The interface between the kernel and its surroundings: time, and links to other processes."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from fleet.actors.base.addresses import ActorId, Address, LocalId
 class LinkRefused(Struct, frozen=True):
     """An attempt to reach the process at `endpoint` failed; `reason` is a short fixed text.
 
-    Delivered to actors that called notifyOnSystemRegistrationChanges(), once an attempt.
+    Delivered once per attempt to actors that called notifyOnSystemRegistrationChanges().
     """
 
     endpoint: str
@@ -19,16 +19,17 @@ class LinkRefused(Struct, frozen=True):
 
 
 class Transport(Protocol):
-    """Time and the way to other processes. No call may block or raise."""
+    """Time, and links to other processes. No call may block or raise."""
 
     def now(self) -> float:
-        """Seconds that never go back; only differences mean anything."""
+        """Monotonic seconds; only differences have a meaning."""
 
     def send(self, dst: ActorId, sender: Address, message: Any) -> None:
-        """Deliver to another process or lose it; order is kept per pair of addresses."""
+        """Deliver a message to another process, or lose it. Keeps the order per pair of addresses."""
 
     def watch(self, local: LocalId, filenos: Sequence[int]) -> None:
-        """Call `kernel.ready(local, filenos)` once when some are readable; replaces what was watched."""
+        """Call `kernel.ready(local, filenos)` once, when some are readable. Replaces the former
+        descriptors."""
 
     def stop(self) -> None:
-        """An actor asked for the end of the whole system."""
+        """Stop the whole actor system: an actor has asked for it."""

@@ -1,12 +1,12 @@
-"""How messages between processes look as bytes.
+"""The encoding of messages between processes.
 
-A frame is a 4-byte length and a msgpack array of [dst, src, tag, body], one for every message of a
-turn; dst and src are local ids, since the link itself knows both processes. The tag says how to read
-the body: a registered Struct has the tag of its registration, and plain values (None, bool, int, float,
-str, bytes) travel as they are. Nothing else travels: no pickle, no container outside of a registered
-Struct, and of Thespian's own messages only PoisonMessage, which tells a sender in another process what
-became of its message. What actors of one process say to each other is not registered, so no link can
-bring it. A body that is bytes stays bytes: what a user put into it is for others to decode.
+A frame is a 4-byte length and a msgpack array of [dst, src, tag, body], one for each message of a turn; dst
+and src are local ids, since the link knows both processes. The tag says how to decode the body: a registered
+Struct has the tag of its registration, and plain values (None, bool, int, float, str, bytes) are sent as they
+are. Nothing else is sent: no pickle, no container outside of a registered Struct, and of Thespian's own
+messages only PoisonMessage, which tells a sender in another process that its message was not handled.
+Messages between actors of one process are not registered, so they cannot arrive over a link. Users' payloads
+are bytes and stay bytes here.
 
 Cost: about 1 us to encode and decode a registered message of 100 bytes (tests/benchmarks/bench_actors.py).
 """
@@ -25,13 +25,13 @@ POISON = -3
 TAG_MIN = 0
 """Tags of registered types are ints from here on, or strings."""
 NAME_MAX = 256
-"""Letters of a well-known actor's name, and of a tag."""
+"""Characters of a well-known actor's name, and of a tag."""
 ITEMS_MAX = 65_536
 """Messages in one frame."""
 DETAILS_MAX = 4000
-"""Letters of a poison's explanation: its end, where the exception stands."""
+"""Characters of the explanation in a PoisonMessage: its end, which has the exception."""
 RETURNED_BYTES_MAX = 65_536
-"""A longer message does not come back in its poison."""
+"""A longer message is not returned in its PoisonMessage."""
 
 LENGTH = struct.Struct(">I")
 _HEADER = struct.Struct(">IBI")
@@ -39,7 +39,7 @@ _HEADER = struct.Struct(">IBI")
 _ARRAY32 = 0xDD
 _EMPTY_HEADER = bytes(_HEADER.size)
 FRAME_CLOSED_BYTES = 256 * 1024
-"""A turn's messages go into one frame up to here; then another begins, so that the peer can start."""
+"""A frame of a turn ends at this size and another begins, so that the peer can start to read."""
 
 _PLAIN_TYPES = frozenset((str, bytes, bool, int, float, type(None)))
 
@@ -48,11 +48,11 @@ _Item: TypeAlias = tuple[_Id, _Id, _Id, Raw]
 
 
 class Unregistered(TypeError):
-    """A message that no process could read: it is refused where it is sent."""
+    """The type of a message is not registered: no process could decode it."""
 
 
 class _Poison(Struct, frozen=True, array_like=True):
-    """A PoisonMessage: what could not be handled, as its tag and body, and why."""
+    """A PoisonMessage: the tag and body of the message that was not handled, and why."""
 
     tag: _Id
     body: Raw
@@ -93,11 +93,11 @@ _types: dict[int | str, type] = {}
 def register(*types: type[Struct]) -> None:
     """Let these Structs travel between processes, each under its own msgspec `tag`.
 
-    Every process must register the same; the order does not matter, and twice is harmless. A message of
-    another type is refused where it is sent; a link that brings one is closed. Fields may hold
-    ActorAddress values.
+    Every process must register the same types, in any order. Idempotent. Sending a message of another type
+    fails; a link over which one arrives is closed. Fields may hold ActorAddress values.
 
-    Raises ValueError for a type without a tag, or a tag that another type has.
+    Raises:
+        ValueError: a type without a tag, or a tag that another type has.
     """
     for kind in types:
         tag = kind.__struct_config__.tag
@@ -118,7 +118,8 @@ def register_as(tag: int | str, kind: type[Struct]) -> None:
 
 
 class Outbox:
-    """The frames that wait to leave on one link. Invariant: `frames` is whole frames after `close`."""
+    """The frames that wait to be sent on one link. Invariant: after `close`, `frames` holds complete
+    frames."""
 
     __slots__ = ("frames", "_begin", "_count")
 
@@ -128,9 +129,9 @@ class Outbox:
         self._count = 0
 
     def add(self, dst: LocalId, src: LocalId, message: Any, bytes_max: int) -> None:
-        """Append one message.
+        """Append one message. `bytes_max`: the longest frame that the peer reads.
 
-        Raises whatever encoding raises, or FrameTooLarge; the outbox is then as it was before.
+        Raises what encoding raises, or FrameTooLarge; the outbox is then unchanged.
         """
         frames = self.frames
         if self._begin < 0:
@@ -149,7 +150,7 @@ class Outbox:
         self._added(before, bytes_max)
 
     def add_encoded(self, item: bytes, bytes_max: int) -> bool:
-        """Append what `encode_item` made; False, and nothing done, when the peer reads no such frame."""
+        """Append the result of `encode_item`; False, without a change, if it is too long for the peer."""
         if len(item) + _HEADER.size > bytes_max:
             return False
         if self._begin < 0:
@@ -212,7 +213,7 @@ def _poison(message: Any) -> _Poison:
         try:
             body = _encoder.encode(returned)
         except (TypeError, NotImplementedError, OverflowError, ValueError):
-            pass  # told by its type instead
+            pass  # its type is sent instead
     if not 0 < len(body) <= RETURNED_BYTES_MAX:
         tag, body = PLAIN, _encoder.encode(type(returned).__name__)
     details = str(message.details or "")[-DETAILS_MAX:]
@@ -220,14 +221,17 @@ def _poison(message: Any) -> _Poison:
 
 
 def decode_frame(frame: memoryview) -> list[tuple[LocalId, LocalId, LocalId, Raw]]:
-    """The messages of a frame, bodies not yet read. Raises msgspec.DecodeError or RecursionError for
-    anything else."""
+    """The messages of a frame, with bodies not yet decoded.
+
+    Raises:
+        msgspec.DecodeError, RecursionError: the bytes are no frame.
+    """
     items: list[tuple[LocalId, LocalId, LocalId, Raw]] = _items_decoder.decode(frame)
     return items
 
 
 def decode_body(tag: LocalId, body: Any) -> Any:
-    """Raises anything: the body is another process's."""
+    """Decode the body of a message. May raise anything: the bytes are another process's."""
     decoder = _decoders.get(tag)
     if decoder is not None:
         return decoder.decode(body)
@@ -244,14 +248,14 @@ def decode_body(tag: LocalId, body: Any) -> Any:
 
 
 def encode_item(dst: LocalId, src: LocalId, message: Any) -> bytes:
-    """One message of a frame, on its own. Raises whatever encoding raises."""
+    """Encode one message of a frame, on its own. Raises what encoding raises."""
     item = bytearray()
     _append(item, dst, src, message)
     return bytes(item)
 
 
 def encode_message(message: Any) -> bytes:
-    """A message alone: what a simulated network carries. Raises whatever encoding raises."""
+    """Encode a message without addresses, for a simulated network. Raises what encoding raises."""
     return encode_item(SYSTEM, SYSTEM, message)
 
 

@@ -12,17 +12,17 @@ log = logging.getLogger("fleet.actors")
 class GuardedActor(Actor):
     """Handles the message types in `handlers` and ignores others.
 
-    A handler that raises is a bug: the actor handles nothing more, so that no broken state makes a promise,
-    calls `on_failure` and exits. Thespian would deliver the message to it again.
+    A handler that raises is a bug: the actor handles no further messages, so that a broken state makes no
+    promises, calls `on_failure` and exits. Thespian's own bases would deliver the message again.
     """
 
     handlers: dict[type, Callable[[Any, Any, Any], None]] = {}
-    """An actor with several stages of life has a table for each, and assigns the next one to itself."""
+    """An actor with several stages has a table for each and assigns the current one to itself."""
     watching: ThespianWatch | None = None
     """The descriptors it watches; Thespian requires them as the return value for every message."""
     outside: ClassVar[frozenset[type]] = frozenset()
-    """Messages of other processes, for actors that make no promises: a handler that raises on one of these
-    got an invalid message, and the actor continues."""
+    """Messages from other processes, for actors that make no promises. If a handler raises on one of these,
+    the message was invalid, and the actor continues."""
 
     def __init__(self) -> None:
         self.failed = False
@@ -38,11 +38,11 @@ class GuardedActor(Actor):
         return self.watching
 
     def send(self, target: Any, message: Any) -> None:
-        """As Thespian's, without its second check of the address."""
+        """As Thespian's, without checking the address a second time."""
         self._myRef.actor_send(target, message)
 
     def log_rarely(self, about: str, text: str, *args: Any) -> None:
-        """Log the first, second, fourth, eighth... occurrence: another process may cause any number."""
+        """Log the first, second, fourth, eighth... occurrence: other processes may cause any number."""
         count = self.counted[about] = self.counted.get(about, 0) + 1
         if count & (count - 1) == 0:
             log.error(f"{text} (%d times)", *args, count)
@@ -51,7 +51,7 @@ class GuardedActor(Actor):
         why = f"{type(error).__name__}: {error}"
         if type(message) in self.outside:
             what = type(message).__name__
-            self.log_rarely(what, "%s cannot take a %s of another process: %.200s", self, what, why)
+            self.log_rarely(what, "%s cannot handle a %s of another process: %.200s", self, what, why)
             log.debug("the last of these", exc_info=error)
             return
         log.critical("%s stops, on %s: %s", self, type(message).__name__, why, exc_info=True)

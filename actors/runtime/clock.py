@@ -6,9 +6,9 @@ from fleet.raft.ids import Millis
 
 
 class SystemClock:
-    """`fleet.interfaces.Clock` by the operating system. The wall clock stamps commands and nothing else.
+    """`fleet.interfaces.Clock` of the operating system. The wall clock only stamps commands.
 
-    `now_ms` is Linux's monotonic clock that includes time during which the host was suspended: no lease may
+    `now_ms` is Linux's monotonic clock that includes the time while the host was suspended: no lease may
     outlast a suspension.
     """
 

@@ -1,4 +1,4 @@
-"""Encodes a big snapshot off the event loop: a forked child holds the state as of now and encodes it."""
+"""Encodes a big snapshot off the event loop: a forked child has the state of the fork and encodes it."""
 
 import os
 import pickle
@@ -10,19 +10,20 @@ from contextlib import suppress
 from fleet.errors import FleetError
 
 CHILD_S_MAX = 600
-"""A child that takes longer hangs, for example on a lock that another thread held during the fork."""
+"""A child that takes longer is killed: it may wait for a lock that another thread held during the fork."""
 DONE, REFUSED = b"+", b"-"
-"""The first byte of a child's result, which it writes last; the rest is the state or an error."""
+"""The first byte of a child's result, written last; the rest is the state or an error."""
 
 
 class ForkedDump:
     """`fileno()` is readable when `take()` has the bytes.
 
-    The child runs only the thread that forked, touches only the state, and exits without cleaning up: store,
-    sockets and other threads belong to the parent. It closes their descriptors, so that a node that was
-    killed finds its directory and port free even while the child runs.
+    The child runs only the thread that forked, uses only the state, and exits without cleaning up, since
+    store, sockets and other threads belong to the parent. It closes their descriptors, so that a killed node
+    finds its directory and port free even while the child runs.
 
-    Raises OSError where no child can be made: too little memory, too many descriptors or processes.
+    Raises:
+        OSError: no child can be made: too little memory, too many descriptors or processes.
     """
 
     def __init__(self, dump: Callable[[], bytes]) -> None:
@@ -47,11 +48,11 @@ class ForkedDump:
         os.close(child_end)
 
     def fileno(self) -> int:
-        """Readable at end of file: the child has exited, which closed its end of the pipe."""
+        """Readable, at end of file, when the child has exited and so closed its end of the pipe."""
         return self._end
 
     def is_done(self) -> bool:
-        """Whether `take` need not wait. A report of `fileno()` may be of an earlier child."""
+        """Whether `take` returns at once. A report of `fileno()` may be of an earlier child."""
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
         return bool(poll.poll(0))
@@ -68,7 +69,7 @@ class ForkedDump:
             return data[1:]
         if data[:1] == REFUSED:
             raise pickle.loads(data[1:])
-        raise ChildProcessError("the process that encoded it ended before it was done")
+        raise ChildProcessError("the process that encoded the snapshot ended early")
 
     def cancel(self) -> None:
         os.kill(self._pid, signal.SIGKILL)
@@ -76,7 +77,7 @@ class ForkedDump:
         self._close()
 
     def _reap(self) -> None:
-        with suppress(ChildProcessError):  # the program around this node waits for all children itself
+        with suppress(ChildProcessError):  # the embedding program waits for all children itself
             os.waitpid(self._pid, 0)
 
     def _close(self) -> None:
@@ -96,10 +97,10 @@ def encode_into(fd: int, dump: Callable[[], bytes]) -> None:
 
 
 def close_all_but(*kept: int) -> None:
-    """And standard input, output and error."""
+    """Close all descriptors but these and standard input, output and error."""
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd > 2 and fd not in kept:
-            with suppress(OSError):  # the listing's own
+            with suppress(OSError):  # the descriptor of the listing
                 os.close(fd)
 
 

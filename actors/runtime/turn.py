@@ -1,4 +1,4 @@
-"""The end of an actor's turn: once, after everything that was queued when it was asked for."""
+"""The end of an actor's turn: one message to itself, after all that were queued when it was asked for."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from msgspec import Struct
 
 
 class EndTurn(Struct, frozen=True):
-    """To oneself: everything that was queued before has been handled."""
+    """An actor's message to itself: all messages queued before have been handled."""
 
 
 class TurnEnd:
     """Sends `actor` one `EndTurn`, however often `ask` is called until it comes.
 
-    All messages of a process wait in one queue on the fleet base: what an actor sends to itself comes after
-    everything that was waiting. The actor's handler of `EndTurn` calls `reached` first.
+    On the fleet base all messages of a process wait in one queue, so a message to itself arrives after all
+    that were waiting. The actor's handler of `EndTurn` must call `reached` first.
     """
 
     __slots__ = ("actor", "is_asked")
