@@ -1,5 +1,5 @@
 """A client as an actor.
 
-`actor` talks to the threads of its process, `router` to nodes, `group_session` to one group. Begin with
-`router`.
+`actor` takes what threads want from its `inbox` to the `router`. That carries out what `group_session`
+decides about the calls to one group, and `questions` about operators' requests. Begin with `router`.
 """

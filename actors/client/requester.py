@@ -1,4 +1,4 @@
-"""Base of actors that act as a client of groups and nodes: passes replies to the router."""
+"""Base of actors that act as a client of groups and nodes: passes to the router what arrives."""
 
 from typing import Any
 
@@ -18,34 +18,14 @@ class Requester(GuardedActor):
 
     def begin(self, clock: Clock, name: str, seed: int, addresses: tuple[str, ...]) -> None:
         """`name` must be unique among clients: it identifies its sessions."""
-        self.router = Router(self, clock, name, seed, list(addresses))
+        self.router = Router(self, clock, name, seed, addresses)
         self.notifyOnSystemRegistrationChanges(True)
         self.router.refresh_nodes()
 
-    def on_reply(self, m: ClientReply, sender: Any) -> None:
-        self.router.on_reply(m)
-
-    def on_op_reply(self, m: OpReply, sender: Any) -> None:
-        self.router.on_op_reply(m)
-
-    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
-        self.router.on_end_turn()
-
-    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
-        self.router.on_wakeup(m)
-
-    def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
-        self.router.on_link(m)
-
-    def on_link_refused(self, m: LinkRefused, sender: Any) -> None:
-        self.router.on_link_refused(m)
+    def pass_on(self, m: Any, sender: Any) -> None:
+        self.router.handle(m)
 
     outside = frozenset((ClientReply, OpReply))
-    handlers = {
-        ClientReply: on_reply,
-        OpReply: on_op_reply,
-        EndTurn: on_end_turn,
-        WakeupMessage: on_wakeup,
-        ActorSystemConventionUpdate: on_link,
-        LinkRefused: on_link_refused,
-    }
+    handlers = dict.fromkeys(
+        (ClientReply, OpReply, EndTurn, WakeupMessage, ActorSystemConventionUpdate, LinkRefused), pass_on
+    )

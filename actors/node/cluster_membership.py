@@ -8,8 +8,8 @@ import msgspec
 from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
+from fleet.actors.client.calls import ClientCall
 from fleet.actors.client.cluster_pin import uid_text, wrong_cluster
-from fleet.actors.client.group_session import ClientCall
 from fleet.actors.client.router import Router
 from fleet.actors.messages.local import Applied, Belongs, LocalAnswer
 from fleet.actors.messages.values import GroupSpec
@@ -25,10 +25,11 @@ from fleet.cluster.membership_events import Held, Local
 from fleet.cluster.state import CLUSTER_GROUP, View
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, Rejected, StorageFault, WrongCluster
+from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import decode_result, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
-from fleet.raft.ids import Index, Millis, NodeName, member_id
+from fleet.raft.ids import Millis, NodeName, member_id
 
 COMMAND_MS: Millis = 5000
 FOUND_AGAIN_MS: Millis = 1000
@@ -171,20 +172,12 @@ class ClusterMembership:
         self.asked.add(about)
         log.info("node=%s asks the cluster group: %s", self.manager.start.name, about)
 
-        is_over = False
-
-        def finish(call: ClientCall, value: bytes | None, revision: Index, error: FleetError | None) -> None:
-            """Called again when the outcome shows after the time was over."""
-            nonlocal is_over
-            if is_over:
-                return
-            is_over = True
+        def told(outcome: CallOutcome) -> None:
             self.asked.discard(about)
             try:
-                if error is not None:
-                    raise error
-                assert value is not None
-                decode_result(value)
+                if not isinstance(outcome, Succeeded):
+                    raise outcome.error
+                decode_result(outcome.value)
             except Rejected as refusal:
                 self.manager.say(about, "%s refused: %s", about, refusal.value)
             except FleetError as trouble:
@@ -192,7 +185,7 @@ class ClusterMembership:
 
         deadline = self.manager.now() + COMMAND_MS
         payload = Cluster.__fleet_codec__.encode_call(method, args, {})
-        self.router.submit(ClientCall(CLUSTER_GROUP, False, payload, deadline, finish))
+        self.router.submit(ClientCall(CLUSTER_GROUP, False, payload, deadline, Impatient(told)))
 
     # -- what is on this node ----------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fleet.actors.client.router import Question
+from fleet.actors.client.questions import Question
 from fleet.actors.messages.local import LocalRead, Whereabouts
 from fleet.actors.messages.operator import (
     AddMember,
@@ -106,12 +106,12 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
     spec, member = hosted.spec, hosted.member
     log.info("group=%s %s hears from no leader and asks to be added", spec.name, member)
 
-    def finish(value: OpValue | None, error: FleetError | None) -> None:
-        if error is not None:
-            log.info("group=%s %s is not added yet: %s", spec.name, member, error)
+    def told(outcome: OpValue | FleetError) -> None:
+        if isinstance(outcome, FleetError):
+            log.info("group=%s %s is not added yet: %s", spec.name, member, outcome)
 
     op = AddMember(member, node.start.address, spec.uid)
-    node.router.ask(Question(op, spec.name, "", node.now() + JOIN_MS, finish, repeats=False))
+    node.router.ask(Question(op, spec.name, "", node.now() + JOIN_MS, told, repeats=False))
 
 
 # -- damaged members -------------------------------------------------------------------------------
@@ -122,12 +122,12 @@ def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
     if hosted is None:
         return
 
-    def finish(value: OpValue | None, error: FleetError | None) -> None:
-        is_gone = error is None or isinstance(error, NotMember)
-        node.repair(repairs.Removed(number) if is_gone else repairs.NotRemoved(number, str(error)))
+    def told(outcome: OpValue | FleetError) -> None:
+        is_there = isinstance(outcome, FleetError) and not isinstance(outcome, NotMember)
+        node.repair(repairs.NotRemoved(number, str(outcome)) if is_there else repairs.Removed(number))
 
     deadline = node.now() + REMOVE_MS
-    node.router.ask(Question(RemoveMember(hosted.member), hosted.spec.name, "", deadline, finish))
+    node.router.ask(Question(RemoveMember(hosted.member), hosted.spec.name, "", deadline, told))
 
 
 def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:

@@ -220,7 +220,7 @@ class NodeManager(GuardedActor):
         if on_timer is not None:
             on_timer(self, m.payload)
         else:
-            self.router.on_wakeup(m)
+            self.router.handle(m)
 
     def on_round(self, timer: timers.Round) -> None:
         self.wake_in(ROUND_MS, timer)
@@ -298,7 +298,7 @@ class NodeManager(GuardedActor):
     # -- the cluster -------------------------------------------------------------------------------
 
     def on_link(self, m: ActorSystemConventionUpdate, sender: Any) -> None:
-        self.cluster.router.on_link(m)
+        self.router.handle(m)
         if m.remoteAdded:
             self.admission.on_link(getattr(m.remoteAdminAddress.addressDetails, "endpoint", ""))
 

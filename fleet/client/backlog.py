@@ -89,9 +89,9 @@ class Backlog:
                 self.undo(place.size)
             raise
 
-    def leave(self, size: int) -> None:
-        """A call of `size` bytes is settled."""
-        self._left += 1
+    def leave(self, count: int, size: int) -> None:
+        """So many calls, of `size` bytes in all, have come to their end."""
+        self._left += count
         self._left_bytes += size
         if self._waiting:
             self._admit()

@@ -5,17 +5,19 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import split_endpoint
-from fleet.actors.client.actor import Client, Inbox, StartClient
-from fleet.actors.client.group_session import ClientCall
-from fleet.actors.client.router import Question, Router
+from fleet.actors.client.actor import Client, StartClient
+from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.inbox import Inbox
+from fleet.actors.client.messages import KnownAddresses, LearnAddresses, Leave, ListAddresses, NoteLeader
+from fleet.actors.client.questions import Question
 from fleet.actors.messages.operator import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.runtime.clock import SystemClock
 from fleet.blocking import check_may_block
@@ -100,7 +102,6 @@ class Fleet(Operations):
         self.name = cluster
         self.timeout = timeout
         self._wait_when_full = wait_when_full
-        self._finish = self._settle  # one bound method, not one for each call
         self._backlog = backlog
         self._clock = SystemClock()
         self._inbox = Inbox()
@@ -111,7 +112,9 @@ class Fleet(Operations):
         try:
             actor = self._system.createActor(Client)
             name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(8)}"
-            start = StartClient(self._inbox, self._clock, name, secrets.randbits(32), tuple(addresses))
+            start = StartClient(
+                self._inbox, self._clock, name, secrets.randbits(32), tuple(addresses), backlog.leave
+            )
             self._system.tell(actor, start)
             self._first_answer(list(dict.fromkeys(addresses)), wait)
         except BaseException:
@@ -130,7 +133,7 @@ class Fleet(Operations):
         self._backlog.close(self._is_closed())
         if os.getpid() == self._process and not self._system.base.in_loop():
             left: Future[None] = Future()
-            if self._inbox.put(lambda router: router.leave(partial(left.set_result, None))):
+            if self._inbox.put(Leave(partial(left.set_result, None))):
                 with suppress(TimeoutError):
                     left.result(LEAVE_S)
         self._system.shutdown()
@@ -167,23 +170,18 @@ class Fleet(Operations):
 
     def _new_call(self, group: str, kind: Kind, payload: bytes, options: CallOptions) -> ClientCall:
         deadline = self._clock.now_ms() + round((options.timeout or self.timeout) * 1000)
-        return ClientCall(group, kind == "query", payload, deadline, self._finish, Reply())
+        return ClientCall(group, kind == "query", payload, deadline, Reply())
 
     def _waits(self, options: CallOptions) -> bool:
         return self._wait_when_full if options.wait_when_full is None else options.wait_when_full
 
     def _send(self, call: ClientCall) -> Reply[Any]:
-        reply: Reply[Any] = call.tag
         try:
-            self._put(lambda router: router.submit(call))
+            self._put(call)
         except BaseException:
             self._backlog.undo(len(call.payload))
             raise
-        return reply
-
-    def _settle(self, call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
-        if settle(call, value, revision, error):
-            self._backlog.leave(len(call.payload))
+        return cast(Reply[Any], call.receiver)
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
         try:
@@ -193,10 +191,10 @@ class Fleet(Operations):
 
     # -- plumbing ----------------------------------------------------------------------------------
 
-    def _put(self, action: Callable[[Router], None]) -> None:
+    def _put(self, message: Any) -> None:
         if os.getpid() != self._process:  # its loop is a thread, and a fork has none of those
             raise ClientClosed("this client was opened by another process, of which this one is a fork")
-        if self._closed or not self._inbox.put(action):
+        if self._closed or not self._inbox.put(message):
             raise self._is_closed()
 
     def _is_closed(self) -> FleetError:
@@ -204,29 +202,23 @@ class Fleet(Operations):
             return ClientClosed("this client was closed")
         return ClientClosed("this client failed; its log says why")
 
-    def _run(self, action: Callable[[Router], Any]) -> Any:
-        """Run `action` in the client's loop; its result."""
+    def _known(self) -> KnownAddresses:
         check_may_block("a question to the cluster")
-        future: Future[Any] = Future()
-        self._put(lambda router: future.set_result(action(router)))
-        return future.result(GRACE_S)
+        known: Future[KnownAddresses] = Future()
+        self._put(ListAddresses(known.set_result))
+        return known.result(GRACE_S)
 
     def _addresses(self) -> list[str]:
-        return list(self._run(lambda router: list(router.registries)))
+        return list(self._known().addresses)
 
     def _foreign(self) -> list[str]:
-        errors = self._run(lambda router: [router.pin.error(one) for one in router.pin.foreign])
-        return [error.what for error in errors]
+        return [error.what for error in self._known().foreign]
 
     def _learn(self, addresses: Sequence[str]) -> None:
-        def learn(router: Router) -> None:
-            for address in addresses:
-                router.learn(address)
-
-        self._put(learn)
+        self._put(LearnAddresses(tuple(addresses)))
 
     def _note_leader(self, group: str, address: str) -> None:
-        self._put(lambda router: router.note_leader(group, address))
+        self._put(NoteLeader(group, address))
 
     def _ask_soon(
         self, op: NodeOp | GroupOp, group: str, address: str, repeats: bool, timeout: float | None
@@ -234,39 +226,35 @@ class Fleet(Operations):
         check_may_block("a question to the cluster")
         future: Future[OpValue] = Future()
 
-        def finish(value: OpValue | None, error: FleetError | None) -> None:
-            if error is not None:
-                future.set_exception(error)
+        def told(outcome: OpValue | FleetError) -> None:
+            if isinstance(outcome, FleetError):
+                future.set_exception(outcome)
             else:
-                assert value is not None
-                future.set_result(value)
+                future.set_result(outcome)
 
         deadline = self._clock.now_ms() + round((timeout or self.timeout) * 1000)
-        self._put(lambda r: r.ask(Question(op, group, address, deadline, finish, repeats)))
+        self._put(Question(op, group, address, deadline, told, repeats))
         return future
 
     def _first_answer(self, addresses: list[str], wait: float) -> None:
         """Returns when one node has accepted this client. Raises what `connect` documents."""
         first: Future[None] = Future()
         errors: dict[str, FleetError] = {}
-        lock = threading.Lock()
 
-        def finish(address: str, value: OpValue | None, error: FleetError | None) -> None:
-            with lock:
-                if first.done():
-                    return
-                if error is None:
-                    first.set_result(None)
-                    return
-                errors[address] = error
-                if len(errors) == len(addresses):
-                    first.set_exception(_nobody(errors))
+        def told(address: str, outcome: OpValue | FleetError) -> None:
+            if first.done():
+                return
+            if not isinstance(outcome, FleetError):
+                first.set_result(None)
+                return
+            errors[address] = outcome
+            if len(errors) == len(addresses):
+                first.set_exception(_nobody(errors))
 
         deadline = self._clock.now_ms() + round(max(CONNECT_S, wait) * 1000)
         for address in addresses:
-            told = partial(finish, address)
-            question = Question(ListNodes(), "", address, deadline, told, is_patient=wait > 0)
-            self._put(lambda r, question=question: r.ask(question))  # type: ignore[misc]
+            tell = partial(told, address)
+            self._put(Question(ListNodes(), "", address, deadline, tell, is_patient=wait > 0))
         first.result(max(CONNECT_S, wait) + GRACE_S)
 
 
@@ -277,38 +265,3 @@ def _nobody(errors: dict[str, FleetError]) -> FleetError:
             return error
     what = ", ".join(f"{address}: {error.what}" for address, error in errors.items())
     return NoNode(f"no node answers: {what}")
-
-
-def settle(call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> bool:
-    """Tell the caller. False: after OutcomeUnknown the outcome may still arrive, for `error.again()`."""
-    reply: Reply[Any] = call.tag
-    if error is None:
-        reply.revision = revision
-        reply.set_result(value)
-        return True
-    may_come = isinstance(error, OutcomeUnknown) and call.gave_up and not reply.is_later
-    if may_come:
-        assert isinstance(error, OutcomeUnknown)
-        reply.later = Reply()
-        reply.later.is_later = True
-        error._again = partial(_wait_again, reply.later, error)
-        error._again_aio = partial(_await_again, reply.later, error)
-        call.tag = reply.later
-    reply.set_exception(error)
-    return not may_come
-
-
-def _wait_again(later: Reply[Any], unknown: OutcomeUnknown, timeout: float | None = None) -> Any:
-    """`OutcomeUnknown.again`: the same error once more when the time is over."""
-    check_may_block("error.again()")
-    try:
-        return later.result(timeout)
-    except TimeoutError:
-        raise unknown from None
-
-
-async def _await_again(later: Reply[Any], unknown: OutcomeUnknown, timeout: float | None = None) -> Any:
-    try:
-        return await asyncio.wait_for(asyncio.wrap_future(later), timeout)
-    except TimeoutError:
-        raise unknown from None

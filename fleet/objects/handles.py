@@ -1,8 +1,10 @@
 """Methods of a handle, which are called, submitted or awaited, and of a plain instance, which run at once."""
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -21,8 +23,9 @@ from typing import (
 from msgspec import Struct
 
 from fleet.blocking import check_may_block
-from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
+from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.context import RUNNING
+from fleet.objects.outcomes import CallEnd, CallOutcome, Succeeded, Unsettled
 from fleet.objects.payload import decode_result
 
 P = ParamSpec("P")
@@ -54,9 +57,7 @@ class Reply(Future[R]):
     revision: int = 0
     """The log index at which the command took effect."""
     later: "Reply[R]"
-    """Set with OutcomeUnknown: receives the outcome if it still arrives."""
-    is_later = False
-    """Whether its caller has already been told OutcomeUnknown."""
+    """Of an unsettled call: what became of it."""
     _opened = False
     _value: R
     _failure: BaseException | None = None
@@ -64,6 +65,21 @@ class Reply(Future[R]):
     def __init__(self) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()
+
+    def settle(self, outcome: CallOutcome) -> None:
+        if type(outcome) is Succeeded:
+            self.revision = outcome.revision
+            self.set_result(cast(R, outcome.value))
+            return
+        if type(outcome) is Unsettled:
+            self.later = Reply()
+            outcome.error._again = partial(_wait_again, self.later, outcome.error)
+            outcome.error._again_aio = partial(_await_again, self.later, outcome.error)
+        assert not isinstance(outcome, Succeeded)
+        self.set_exception(outcome.error)
+
+    def settle_late(self, end: CallEnd) -> None:
+        self.later.settle(end)
 
     def raw(self, timeout: float | None = None) -> bytes:
         return cast(bytes, super().result(timeout))
@@ -87,6 +103,22 @@ class Reply(Future[R]):
         except Exception as error:  # it is the outcome, and raised for every caller
             self._failure = error
         self._opened = True
+
+
+def _wait_again(later: Reply[R], unknown: OutcomeUnknown, timeout: float | None = None) -> R:
+    """`OutcomeUnknown.again`: the same error once more when the time is over."""
+    check_may_block("error.again()")
+    try:
+        return later.result(timeout)
+    except TimeoutError:
+        raise unknown from None
+
+
+async def _await_again(later: Reply[R], unknown: OutcomeUnknown, timeout: float | None = None) -> R:
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(later), timeout)
+    except TimeoutError:
+        raise unknown from None
 
 
 class Caller(Protocol):

@@ -3,13 +3,15 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from fleet.actors.client.group_session import ClientCall
+from fleet.actors.client.calls import ClientCall
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.declare import bind
 from fleet.objects.handles import CallOptions, Kind, Reply
+from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
 from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
@@ -192,27 +194,11 @@ class _Caller:
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
         sim, router = self.sim, self.client.router
-        reply: Reply[Any] = Reply()
         note = sim.calls(group).begins(self.name, kind, method, payload, sim.world.now)
-
-        def finish(call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
-            if reply.done():
-                _later(reply, value, revision, error)
-                return
-            note(value, error, sim.world.now)
-            if error is not None:
-                if isinstance(error, OutcomeUnknown):
-                    reply.later = Reply()
-                    error._again = lambda timeout=None: self._again(reply, error, timeout)
-                reply.set_exception(error)
-                return
-            assert value is not None
-            reply.revision = revision
-            reply.set_result(value)
-
+        reply: _Noted = _Noted(sim, note)
         timeout_ms = round((options.timeout or sim.timeout) * 1000)
         deadline = router.clock.now_ms() + timeout_ms
-        call = ClientCall(group, kind == "query", payload, deadline, finish)
+        call = ClientCall(group, kind == "query", payload, deadline, reply)
         self.client.in_turn(lambda: router.submit(call))
         return reply
 
@@ -228,21 +214,26 @@ class _Caller:
             raise OutcomeUnknown("the simulated client does not answer")
         return reply.raw(0)
 
-    def _again(self, reply: Reply[Any], unknown: FleetError, timeout: float | None) -> Any:
-        self.sim._advance(round((timeout or TIMEOUT_S) * S), reply.later.done, every=MS)
-        if not reply.later.done():
+
+class _Noted(Reply[Any]):
+    """A reply that writes the outcome into the history, and whose `error.again` lets virtual time pass."""
+
+    def __init__(self, sim: Sim, note: Callable[[bytes | None, FleetError | None, int], None]) -> None:
+        super().__init__()
+        self.sim = sim
+        self.note = note
+
+    def settle(self, outcome: CallOutcome) -> None:
+        if isinstance(outcome, Succeeded):
+            self.note(outcome.value, None, self.sim.world.now)
+        else:
+            self.note(None, outcome.error, self.sim.world.now)
+        super().settle(outcome)
+        if isinstance(outcome, Unsettled):
+            outcome.error._again = partial(self._wait_again, outcome.error)
+
+    def _wait_again(self, unknown: OutcomeUnknown, timeout: float | None = None) -> Any:
+        self.sim._advance(round((timeout or TIMEOUT_S) * S), self.later.done, every=MS)
+        if not self.later.done():
             raise unknown
-        return reply.later.result(0)
-
-
-def _later(reply: Reply[Any], value: bytes | None, revision: int, error: FleetError | None) -> None:
-    """The outcome of what was not known."""
-    later = getattr(reply, "later", None)
-    if later is None or later.done():
-        return
-    if error is not None:
-        later.set_exception(error)
-    else:
-        assert value is not None
-        later.revision = revision
-        later.set_result(value)
+        return self.later.result(0)

@@ -7,13 +7,14 @@ from typing import Any
 from msgspec import Struct
 from thespian.actors import WakeupMessage
 
-from fleet.actors.client.group_session import ClientCall
+from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.questions import Question
 from fleet.actors.client.requester import Requester
-from fleet.actors.client.router import Question
 from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
 from fleet.cluster.codec import codec_of
 from fleet.errors import FleetError
 from fleet.interfaces import Clock
+from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import decode_result
 
 NEXT = "next"
@@ -43,24 +44,20 @@ class SimClient(Requester):
         self, group: str, method: str, args: tuple[Any, ...], is_query: bool, within_ms: int, told: Told
     ) -> None:
         """`told(value, error)` once, whatever becomes of it."""
-        open_calls = [True]
 
-        def finish(call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
-            if not open_calls:
-                return
-            open_calls.clear()
-            result = None
-            if error is None:
-                assert value is not None
-                try:
-                    result = decode_result(value)
-                except FleetError as refusal:
-                    error = refusal
-            told(result, error)
+        def settled(outcome: CallOutcome) -> None:
+            try:
+                if not isinstance(outcome, Succeeded):
+                    raise outcome.error
+                result = decode_result(outcome.value)
+            except FleetError as error:
+                told(None, error)
+            else:
+                told(result, None)
 
         deadline = self.router.clock.now_ms() + within_ms
         payload = codec_of(group).encode_call(method, args, {})
-        self.router.submit(ClientCall(group, is_query, payload, deadline, finish))
+        self.router.submit(ClientCall(group, is_query, payload, deadline, Impatient(settled)))
 
     def ask(
         self,
@@ -70,8 +67,14 @@ class SimClient(Requester):
         told: Callable[[OpValue | None, FleetError | None], None],
         within_ms: int = 5000,
     ) -> None:
+        def settled(outcome: OpValue | FleetError) -> None:
+            if isinstance(outcome, FleetError):
+                told(None, outcome)
+            else:
+                told(outcome, None)
+
         deadline = self.router.clock.now_ms() + within_ms
-        self.router.ask(Question(op, group, address, deadline, told))
+        self.router.ask(Question(op, group, address, deadline, settled))
 
     def wake_in(self, us: int) -> None:
         self.wakeupAfter(timedelta(microseconds=us), payload=NEXT)
@@ -82,6 +85,6 @@ class SimClient(Requester):
         if m.payload == NEXT:
             self.on_time()
         else:
-            super().on_wakeup(m, sender)
+            self.pass_on(m, sender)
 
     handlers = Requester.handlers | {StartClient: on_start, WakeupMessage: on_wakeup}

@@ -1,24 +1,41 @@
 """One client's conversation with one group, told by messages and moments alone."""
 
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from fleet.actors.base.addresses import remote_address
-from fleet.actors.client.group_session import (
-    BATCH_BYTES_MAX,
-    LINGER_MS,
-    PAUSE_MS,
-    REQUESTS_MAX,
-    SILENCE_MS,
-    WINDOW_MAX,
-    ClientCall,
-    GroupSession,
+from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.cluster_pin import ClusterPin
+from fleet.actors.client.endings import LINGER_MS
+from fleet.actors.client.endpoints import Endpoints
+from fleet.actors.client.group_session import Event, GroupSession
+from fleet.actors.client.requests import BATCH_BYTES_MAX, REQUESTS_MAX, WINDOW_MAX
+from fleet.actors.client.session_events import (
+    Abandoned,
+    ClusterPinned,
+    Effect,
+    ForeignNode,
+    LeaderNoted,
+    Leaving,
+    LinkLost,
+    LinkMade,
+    LookForNodes,
+    Send,
+    Settle,
+    SettleLate,
+    TurnEnded,
+    Woken,
 )
+from fleet.actors.client.session_state import PAUSE_MS, PAYLOAD_BYTES_MAX, SILENCE_MS
+from fleet.actors.client.targets import NOWHERE_MS
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.well_known import REGISTRY
 from fleet.errors import (
     BadArguments,
+    ClientClosed,
     DeadlineExceededBeforeSend,
     FleetError,
     NoSuchGroup,
@@ -28,60 +45,98 @@ from fleet.errors import (
     TooLarge,
     Unavailable,
 )
+from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded, Unsettled
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
 
 ME = remote_address("client:1", "me")
+A, B, C = (remote_address(address, REGISTRY) for address in ("a:1", "b:1", "c:1"))
 SESSION = 77
+NOBODY = Impatient(lambda outcome: None)
+
+
+def endpoints(*addresses: str) -> Endpoints:
+    known = Endpoints(random.Random(1), ClusterPin(lambda: 0))
+    for address in addresses:
+        known.learn(address)
+    return known
 
 
 @dataclass
 class Talk:
     """A session and what its callers were told, by the payload of their call."""
 
-    session: GroupSession = field(default_factory=lambda: GroupSession("g", "client"))
-    told: dict[bytes, list[Any]] = field(default_factory=dict)
+    session: GroupSession = field(
+        default_factory=lambda: GroupSession("g", "client", ME, endpoints("a:1", "b:1", "c:1"))
+    )
+    told: dict[bytes, list[CallOutcome]] = field(default_factory=dict)
+    late: dict[bytes, list[CallOutcome]] = field(default_factory=dict)
     now: int = 1000
+
+    def step(self, event: Event) -> list[Effect]:
+        effects = self.session.step(self.now, event)
+        for effect in effects:
+            match effect:
+                case Settle(outcomes):
+                    for call, outcome in outcomes:
+                        self.told.setdefault(call.payload, []).append(outcome)
+                case SettleLate(call, end):
+                    self.late.setdefault(call.payload, []).append(end)
+        return effects
+
+    def requests(self, event: Event) -> list[ClientRequest]:
+        return [effect.message for effect in self.step(event) if isinstance(effect, Send)]
 
     def submit(self, *payloads: bytes, is_query: bool = False, timeout_ms: int = 10_000) -> None:
         for payload in payloads:
-            self.session.add(ClientCall("g", is_query, payload, self.now + timeout_ms, self._finish))
-
-    def _finish(self, call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
-        self.told.setdefault(call.payload, []).append(error if error is not None else value)
+            self.session.add(ClientCall("g", is_query, payload, self.now + timeout_ms, NOBODY))
 
     def request(self) -> ClientRequest | None:
-        return self.session.next_request(self.now, ME)
+        (request,) = self.requests(TurnEnded()) or (None,)
+        return request
 
     def sent(self) -> list[tuple[int, bytes]]:
         request = self.request()
         return [] if request is None else list(request.commands)
 
-    def resent(self) -> list[tuple[int, bytes]]:
+    def requests_again(self) -> list[ClientRequest]:
         """What leaves when the pause of another try is over."""
         assert self.session.resend_at is not None
         self.now = max(self.now, self.session.resend_at)
-        return [one for request in self.session.whole_requests(self.now, ME) for one in request.commands]
+        return self.requests(Woken())
+
+    def resent(self) -> list[tuple[int, bytes]]:
+        return [one for request in self.requests_again() for one in request.commands]
 
     def reply(self, *results: tuple[int, str, bytes], session: int = 0, opened: int = 0) -> None:
         records = tuple((session or SESSION, seq, status, 5, value) for seq, status, value in results)
-        self.session.on_reply(ClientReply("g", opened, records, (), ()), self.now)
+        self.step(ClientReply("g", opened, records, (), ()))
 
     def answer(self, *answers: tuple[int, bytes]) -> None:
-        self.session.on_reply(ClientReply("g", 0, (), answers, ()), self.now)
+        self.step(ClientReply("g", 0, (), answers, ()))
 
-    def refuse(self, error: FleetError, *seqs: int, lost: bool = False, **fields: Any) -> None:
+    def refuse(
+        self, error: FleetError, *seqs: int, lost: bool = False, leader: str = "", **fields: Any
+    ) -> list[Effect]:
         """Of the newest request, unless `number` names another."""
         given = {"opens": False, "session": SESSION, "queries": (), "number": self.session.number, **fields}
-        refusal = Refusal(ErrorRecord.of(error), lost, "", "", seqs=seqs, **given)
-        self.session.on_reply(ClientReply("g", 0, (), (), (refusal,)), self.now)
+        refusal = Refusal(ErrorRecord.of(error), lost, "", leader, seqs=seqs, **given)
+        return self.step(ClientReply("g", 0, (), (), (refusal,)))
 
     def pass_time(self, period_ms: int) -> None:
         self.now += period_ms
-        self.session.expire_calls(self.now)
+        self.step(Woken())
 
-    def kinds(self) -> dict[bytes, list[type]]:
-        return {payload: [type(one) for one in told] for payload, told in self.told.items()}
+    def values(self) -> dict[bytes, list[Any]]:
+        """The value that each was told, or the type of the error."""
+        return {payload: [value_of(one) for one in told] for payload, told in self.told.items()}
+
+    def late_values(self) -> dict[bytes, list[Any]]:
+        return {payload: [value_of(one) for one in told] for payload, told in self.late.items()}
+
+
+def value_of(outcome: CallOutcome) -> Any:
+    return outcome.value if isinstance(outcome, Succeeded) else type(outcome.error)
 
 
 @pytest.fixture
@@ -111,7 +166,7 @@ def test_queries_need_no_session() -> None:
     request = talk.request()
     assert request is not None and not request.opens and request.queries == ((1, b"q"),)
     talk.answer((1, b"value"), (1, b"twice"))
-    assert talk.told == {b"q": [b"value"]}
+    assert talk.values() == {b"q": [b"value"]}
 
 
 def test_time_asks_for_something_at_the_first_deadline_or_after_a_silence(talk: Talk) -> None:
@@ -121,7 +176,7 @@ def test_time_asks_for_something_at_the_first_deadline_or_after_a_silence(talk: 
     assert talk.session.due_at() == talk.now + 300
     talk.sent()
     talk.pass_time(300)
-    assert talk.kinds()[b"b"] == [OutcomeUnknown]
+    assert talk.values()[b"b"] == [OutcomeUnknown]
     assert talk.session.due_at() == talk.now - 300 + SILENCE_MS
     talk.refuse(Unavailable("not here"), 1, 2)
     assert talk.session.due_at() == talk.session.resend_at == talk.now
@@ -167,7 +222,7 @@ def test_s42_what_is_under_way_is_sent_again_in_order_under_its_old_numbers(talk
     talk.refuse(Unavailable("the leadership was lost"), 3, lost=True)
     assert talk.resent() == [(3, b"c")]
     talk.reply((3, DONE, b"3"))
-    assert talk.told == {b"a": [b"1"], b"b": [b"2"], b"c": [b"3"]}
+    assert talk.values() == {b"a": [b"1"], b"b": [b"2"], b"c": [b"3"]}
 
 
 def test_a_whole_window_of_large_commands_is_sent_again_in_messages_that_fit(talk: Talk) -> None:
@@ -175,8 +230,7 @@ def test_a_whole_window_of_large_commands_is_sent_again_in_messages_that_fit(tal
         talk.submit(bytes(BATCH_BYTES_MAX) + b"%d" % number)
         talk.request()
     talk.refuse(Unavailable("no leader"), 1)
-    talk.now += PAUSE_MS[1]
-    requests = list(talk.session.whole_requests(talk.now, ME))
+    requests = talk.requests_again()
     assert [[seq for seq, _ in request.commands] for request in requests] == [[1], [2], [3]]
 
 
@@ -201,7 +255,7 @@ def test_a_gap_in_the_order_is_filled_by_sending_all_again(talk: Talk) -> None:
     talk.reply((2, OUT_OF_ORDER, b""))
     assert talk.resent() == [(1, b"a"), (2, b"b")]
     talk.reply((1, DONE, b"1"), (2, DONE, b"2"))
-    assert talk.told == {b"a": [b"1"], b"b": [b"2"]}
+    assert talk.values() == {b"a": [b"1"], b"b": [b"2"]}
 
 
 def test_s44_what_was_sent_once_to_an_expired_session_goes_on_in_a_new_one(talk: Talk) -> None:
@@ -225,7 +279,7 @@ def test_s44_what_was_sent_twice_may_have_been_executed_in_the_expired_session(t
     talk.submit(b"b")
     talk.sent()
     talk.reply((1, EXPIRED, b""))
-    assert talk.kinds() == {b"a": [SessionExpired]}
+    assert talk.values() == {b"a": [SessionExpired]}
     talk.reply(opened=SESSION + 1)
     assert talk.sent() == [(1, b"b")]
 
@@ -254,7 +308,7 @@ def test_a_result_that_was_forgotten_is_an_unknown_outcome(talk: Talk) -> None:
     talk.submit(b"a")
     talk.sent()
     talk.reply((1, STALE, b""))
-    assert talk.kinds() == {b"a": [OutcomeUnknown]}
+    assert talk.values() == {b"a": [OutcomeUnknown]}
 
 
 @pytest.mark.parametrize("error", [Overloaded("much"), TooLarge("big")])
@@ -266,7 +320,7 @@ def test_a_command_refused_as_often_as_it_was_sent_is_not_done(talk: Talk, error
     talk.refuse(error, 1)
     assert talk.told == {}
     talk.refuse(error, 1, number=1)
-    assert talk.kinds() == {b"a": [type(error)]}
+    assert talk.values() == {b"a": [type(error)]}
 
 
 def test_s45_one_refused_that_was_sent_before_is_never_told_as_not_done(talk: Talk) -> None:
@@ -278,7 +332,7 @@ def test_s45_one_refused_that_was_sent_before_is_never_told_as_not_done(talk: Ta
     talk.refuse(Unavailable("lost"), 2)
     assert talk.resent() == [(2, b"b")]
     talk.pass_time(SILENCE_MS)
-    assert talk.kinds() == {b"a": [OutcomeUnknown]}
+    assert talk.values() == {b"a": [OutcomeUnknown]}
 
 
 @pytest.mark.parametrize("error", [Overloaded("much"), TooLarge("big"), BadArguments("no memory")])
@@ -286,13 +340,12 @@ def test_s78_one_refusal_that_arrives_twice_counts_once(talk: Talk, error: Fleet
     """The first send may have been executed: nobody has said what became of it."""
     talk.submit(b"a")
     talk.sent()
-    talk.session.resend_at = talk.now
-    talk.resent()
+    talk.pass_time(SILENCE_MS)
     talk.refuse(error, 1)
     talk.refuse(error, 1)
     assert talk.told == {}
     talk.pass_time(10_000)
-    assert talk.kinds() == {b"a": [OutcomeUnknown]}
+    assert talk.values() == {b"a": [OutcomeUnknown]}
 
 
 def test_s78_a_command_that_every_node_refused_until_its_time_was_over_is_not_done(talk: Talk) -> None:
@@ -302,7 +355,7 @@ def test_s78_a_command_that_every_node_refused_until_its_time_was_over_is_not_do
     talk.resent()
     talk.refuse(NoSuchGroup("not here"), 1)
     talk.pass_time(100)
-    assert talk.kinds() == {b"a": [NoSuchGroup], b"b": [OutcomeUnknown]}
+    assert talk.values() == {b"a": [NoSuchGroup], b"b": [OutcomeUnknown]}
     assert list(talk.session.inflight) == [2]
 
 
@@ -311,8 +364,8 @@ def test_a_query_is_refused_for_what_it_is_and_asked_again_for_what_the_node_is(
     talk.request()
     talk.refuse(TooLarge("a result"), queries=(1,))
     talk.refuse(Unavailable("no leader"), queries=(2,))
-    assert talk.kinds() == {b"q": [TooLarge]}
-    (request,) = talk.session.whole_requests(talk.now, ME)
+    assert talk.values() == {b"q": [TooLarge]}
+    (request,) = talk.requests_again()
     assert request.queries == ((2, b"r"),)
 
 
@@ -322,7 +375,7 @@ def test_an_opening_that_was_refused_is_tried_again() -> None:
     talk.request()
     talk.refuse(Overloaded("much"), opens=True, session=0)
     assert talk.session.resend_at is not None
-    (request,) = talk.session.whole_requests(talk.now, ME)
+    (request,) = talk.requests_again()
     assert request.opens
 
 
@@ -333,7 +386,7 @@ def test_a_call_that_never_left_is_told_so() -> None:
     talk = Talk()
     talk.submit(b"a", b"q", timeout_ms=100)
     talk.pass_time(100)
-    assert talk.kinds() == {b"a": [DeadlineExceededBeforeSend], b"q": [DeadlineExceededBeforeSend]}
+    assert talk.values() == {b"a": [DeadlineExceededBeforeSend], b"q": [DeadlineExceededBeforeSend]}
 
 
 def test_a_query_and_a_command_that_waits_for_its_session_are_unavailable_in_time() -> None:
@@ -344,7 +397,7 @@ def test_a_query_and_a_command_that_waits_for_its_session_are_unavailable_in_tim
     talk.pass_time(99)
     assert talk.told == {}
     talk.pass_time(1)
-    assert talk.kinds() == {b"a": [Unavailable], b"q": [Unavailable]}
+    assert talk.values() == {b"a": [Unavailable], b"q": [Unavailable]}
 
 
 def test_an_unknown_group_is_the_reason_when_that_is_all_that_was_heard() -> None:
@@ -353,30 +406,178 @@ def test_an_unknown_group_is_the_reason_when_that_is_all_that_was_heard() -> Non
     talk.request()
     talk.refuse(NoSuchGroup("none"), queries=(1,))
     talk.pass_time(100)
-    assert talk.kinds() == {b"q": [NoSuchGroup]}
+    assert talk.values() == {b"q": [NoSuchGroup]}
 
 
 def test_s45_a_command_that_left_is_unknown_and_asked_for_on(talk: Talk) -> None:
-    """Its caller may ask again: a late answer settles it, and silence ends it at last."""
+    """Its caller may wait on: it is told late what came of it, by an answer, or at last by silence."""
     talk.submit(b"a", b"b", timeout_ms=100)
     talk.sent()
     talk.pass_time(100)
-    assert talk.kinds() == {b"a": [OutcomeUnknown], b"b": [OutcomeUnknown]}
+    assert {type(one) for told in talk.told.values() for one in told} == {Unsettled}
     talk.refuse(Unavailable("lost"), 1, 2, lost=True)
     assert talk.resent() == [(1, b"a"), (2, b"b")]
     talk.reply((1, DONE, b"late"))
     talk.pass_time(LINGER_MS)
-    assert talk.told[b"a"][1:] == [b"late"]
-    assert talk.kinds()[b"b"] == [OutcomeUnknown, OutcomeUnknown]
+    assert talk.values() == {b"a": [OutcomeUnknown], b"b": [OutcomeUnknown]}
+    assert talk.late_values() == {b"a": [b"late"], b"b": [OutcomeUnknown]}
     assert not talk.session.inflight
 
 
 def test_when_nothing_can_succeed_what_was_sent_is_told_apart_from_what_was_not(talk: Talk) -> None:
     talk.submit(b"a")
     talk.sent()
-    talk.session.requests = REQUESTS_MAX
+    talk.session.under_way = REQUESTS_MAX
     talk.submit(b"b")
     talk.submit(b"q", is_query=True)
-    talk.session.fail_all(Unavailable("closed"))
-    assert talk.kinds() == {b"a": [OutcomeUnknown], b"b": [Unavailable], b"q": [Unavailable]}
+    talk.step(Abandoned(Unavailable("closed")))
+    assert talk.values() == {b"a": [OutcomeUnknown], b"b": [Unavailable], b"q": [Unavailable]}
     assert not talk.session.is_waiting
+
+
+def test_a_call_whose_arguments_fit_no_frame_is_refused_in_its_turn(talk: Talk) -> None:
+    talk.submit(bytes(PAYLOAD_BYTES_MAX + 1))
+    assert talk.request() is None
+    assert list(talk.values().values()) == [[TooLarge]]
+
+
+# -- which node is asked -----------------------------------------------------------------------------
+
+
+def asking(*addresses: str, target: Any = A) -> Talk:
+    """A command is under way at `target`; the client knows the nodes at `addresses`."""
+    talk = Talk(GroupSession("g", "client", ME, endpoints(*addresses), session_id=SESSION, target=target))
+    talk.submit(b"a")
+    talk.sent()
+    return talk
+
+
+def test_a_refusal_that_names_the_leader_sends_the_session_there_at_once() -> None:
+    talk = asking("a:1", "b:1", "c:1")
+    talk.refuse(Unavailable("not here"), 1)
+    talk.resent()
+    talk.refuse(Unavailable("not here"), 1, leader="d:1")
+    assert talk.session.target == remote_address("d:1", REGISTRY)
+    assert talk.session.resend_at == talk.now
+
+
+def test_a_hint_at_a_node_whose_link_was_lost_is_followed_when_it_is_back() -> None:
+    talk = asking("a:1", "b:1")
+    talk.session.endpoints.down["c:1"] = 0
+    for _ in range(2):  # the second refusal comes with a pause
+        talk.refuse(Unavailable("not here"), 1, leader="c:1")
+        assert talk.session.target != C
+        talk.resent()
+    talk.refuse(Unavailable("not here"), 1, leader="c:1")
+    assert (talk.session.resend_at or 0) > talk.now
+    talk.session.endpoints.link_made("c:1", 1)
+    talk.step(LinkMade("c:1"))
+    assert (talk.session.target, talk.session.resend_at) == (C, talk.now)
+
+
+def test_a_silent_node_is_given_up_for_another_and_the_nodes_are_asked_for() -> None:
+    talk = asking("a:1", "b:1")
+    talk.now += SILENCE_MS - 1
+    assert talk.step(Woken()) == []
+    talk.now += 1
+    looked, sent = talk.step(Woken())
+    assert looked == LookForNodes()
+    assert isinstance(sent, Send) and sent.to == B and sent.message.commands == ((1, b"a"),)
+
+
+@pytest.mark.parametrize(("lost", "is_asked_elsewhere"), [(A, True), (B, False)])
+def test_a_lost_link_matters_to_whoever_waits_for_that_node(lost: Any, is_asked_elsewhere: bool) -> None:
+    talk = asking("a:1", "b:1")
+    talk.step(LinkLost(lost))
+    assert (talk.session.target, talk.session.resend_at) == (
+        (B, talk.now) if is_asked_elsewhere else (A, None)
+    )
+
+
+def test_a_group_is_missing_when_every_node_says_so_for_a_while() -> None:
+    talk = asking("a:1", "b:1")
+    for node in ("n1", "n2"):
+        assert LookForNodes() in talk.refuse(NoSuchGroup("none", node=node), 1)
+        talk.resent()
+    assert talk.told == {}
+    talk.now += NOWHERE_MS
+    talk.refuse(NoSuchGroup("none", node="n1"), 1)
+    assert talk.values() == {b"a": [NoSuchGroup]}
+
+
+def test_a_noted_leader_is_asked_first_and_moves_no_session_that_has_a_target() -> None:
+    talk = Talk()
+    talk.step(LeaderNoted("d:1"))
+    talk.step(LeaderNoted("a:1"))
+    assert talk.session.target == remote_address("d:1", REGISTRY)
+
+
+def test_a_client_that_has_just_heard_of_its_cluster_asks_again_at_once() -> None:
+    talk = asking("a:1", "b:1")
+    talk.refuse(Unavailable("no leader"), 1)
+    talk.resent()
+    talk.refuse(Unavailable("no leader"), 1)
+    assert (talk.session.resend_at or 0) > talk.now
+    talk.step(ClusterPinned())
+    assert talk.session.resend_at == talk.now
+
+
+def test_a_node_of_another_cluster_is_left_for_another_node() -> None:
+    talk = asking("a:1", "b:1")
+    talk.step(ForeignNode(A))
+    assert talk.session.target == B
+
+
+def test_a_session_that_leaves_fails_its_calls_and_asks_once_to_be_forgotten() -> None:
+    talk = asking("a:1")
+    (closing,) = talk.requests(Leaving(ClientClosed("the client was closed")))
+    assert closing.closes and closing.commands == ()
+    assert talk.values() == {b"a": [OutcomeUnknown]}
+    assert not talk.session.is_waiting
+
+
+# -- all together ------------------------------------------------------------------------------------
+
+
+def happen(talk: Talk, rng: random.Random) -> None:
+    """Something that may happen, at any time or never."""
+    numbers = rng.sample(range(1, 40), 6)
+    match rng.randrange(6):
+        case 0 | 1:
+            talk.now += rng.choice([1, 40, SILENCE_MS, LINGER_MS // 3])
+            talk.step(Woken())
+        case 2:
+            statuses = rng.choices([DONE, STALE, OUT_OF_ORDER, EXPIRED], [8, 1, 1, 1], k=6)
+            talk.reply(*((seq, status, b"r") for seq, status in zip(numbers, statuses)))
+            talk.answer(*((query, b"r") for query in numbers))
+        case 3:
+            talk.reply(opened=SESSION)
+        case 4:
+            kind = rng.choice([Unavailable, TooLarge, Overloaded, NoSuchGroup])
+            fields: dict[str, Any] = {
+                "queries": tuple(numbers),
+                "number": rng.randint(1, talk.session.number + 1),
+            }
+            talk.refuse(kind("no"), *numbers, lost=rng.random() < 0.3, opens=rng.random() < 0.5, **fields)
+        case 5:
+            events: list[Event] = [LinkLost(A), LinkLost(B), LinkMade("a:1")]
+            talk.step(rng.choice(events))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_happens_each_call_is_told_once_and_late_only_if_it_was_unsettled(seed: int) -> None:
+    rng = random.Random(seed)
+    talk = Talk(GroupSession("g", "client", ME, endpoints("a:1", "b:1")))
+    count = 0
+    for _ in range(150):
+        if rng.random() < 0.3:
+            is_query, timeout_ms = rng.random() < 0.3, rng.choice([50, 700, 9000])
+            talk.submit(b"%d" % count, is_query=is_query, timeout_ms=timeout_ms)
+            count += 1
+        happen(talk, rng)
+        talk.step(TurnEnded())
+    talk.step(Abandoned(Unavailable("the end")))
+    assert sorted(talk.told) == sorted(b"%d" % number for number in range(count))
+    assert all(len(told) == 1 for told in (*talk.told.values(), *talk.late.values()))
+    unsettled = {payload for payload, (outcome,) in talk.told.items() if isinstance(outcome, Unsettled)}
+    assert unsettled == set(talk.late)

@@ -1,15 +1,23 @@
 """A member and its clients: what is refused, what is recorded, and when it is told."""
 
 import pickle
+import random
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import fleet.objects.payload
-from fleet.actors.client.group_session import ClientCall, GroupSession
-from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
-from fleet.errors import OutcomeUnknown
+from fleet.actors.base.addresses import remote_address
+from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.cluster_pin import ClusterPin
+from fleet.actors.client.endpoints import Endpoints
+from fleet.actors.client.group_session import Event, GroupSession
+from fleet.actors.client.session_events import Leaving, LinkLost, Send, Settle, TurnEnded, Woken
+from fleet.actors.messages.client import ClientReply, Refusal
+from fleet.actors.messages.well_known import REGISTRY
+from fleet.errors import ClientClosed, OutcomeUnknown
+from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import encode_call
 from fleet.raft.events import Tick
 from tests.actors.test_member_disk import CLIENT, CONFIG, Alone, Held
@@ -73,52 +81,58 @@ class Conversation:
     """A client's session and the only member of a group."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
-        self.session = GroupSession("g", "client")
+        self.told: list[CallOutcome] = []
+        endpoints = Endpoints(random.Random(1), ClusterPin(lambda: 0))
+        endpoints.learn("a:1")
+        self.session = GroupSession("g", "client", CLIENT, endpoints)
         self.held = Held()
         self.held.tell(Tick())
         self.held.sync()
 
     def submit(self, payload: bytes) -> None:
-        call = ClientCall("g", False, payload, 10_000, lambda call, *outcome: self.told.append(outcome))
-        self.session.add(call)
+        self.session.add(ClientCall("g", False, payload, 10_000, Impatient(lambda outcome: None)))
 
-    def ask(self, request: ClientRequest | None) -> list[ClientReply]:
-        assert request is not None
+    def step(self, now: int, event: Event) -> list[ClientReply]:
+        """The replies of the member to what the session sends now."""
         self.held.replies = []
-        self.held.tell(request)
-        self.held.sync()
+        for effect in self.session.step(now, event):
+            match effect:
+                case Settle(outcomes):
+                    self.told += [outcome for _, outcome in outcomes]
+                case Send(_, request):
+                    self.held.tell(request)
+                    self.held.sync()
         return self.held.replies
 
     def hear(self, replies: list[ClientReply], now: int) -> None:
         for reply in replies:
-            self.session.on_reply(reply, now)
+            self.step(now, reply)
 
 
 def test_s78_a_check_that_fails_after_the_command_was_executed_is_not_told_as_not_done() -> None:
     """Executed, and the answer is lost; asked again, the leader is short of memory for the arguments."""
     talk = Conversation()
     talk.submit(encode_call("append", (7,), {}))
-    talk.hear(talk.ask(talk.session.next_request(1000, CLIENT)), 1000)
-    talk.ask(talk.session.next_request(1000, CLIENT))
+    talk.hear(talk.step(1000, TurnEnded()), 1000)
+    talk.step(1000, TurnEnded())
     assert talk.held.values == [7]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
-        for request in talk.session.whole_requests(2000, CLIENT):
-            talk.hear(talk.ask(request), 2000)
-    talk.session.expire_calls(10_000)
-    ((_, _, error),) = talk.told
-    assert isinstance(error, OutcomeUnknown)
+        talk.session.step(2000, LinkLost(remote_address("a:1", REGISTRY)))
+        talk.hear(talk.step(2000, Woken()), 2000)
+    talk.step(10_000, Woken())
+    (outcome,) = talk.told
+    assert not isinstance(outcome, Succeeded) and isinstance(outcome.error, OutcomeUnknown)
 
 
 def test_s76_a_client_that_leaves_is_told_that_it_was_heard_and_forgotten_by_the_group() -> None:
     talk = Conversation()
     talk.submit(encode_call("append", (7,), {}))
     for _ in range(2):
-        talk.hear(talk.ask(talk.session.next_request(1000, CLIENT)), 1000)
+        talk.hear(talk.step(1000, TurnEnded()), 1000)
     sessions = talk.held.member.applier.sessions
     assert list(sessions.clients) == ["client"]
-    (reply,) = talk.ask(talk.session.closing_request(CLIENT))
+    (reply,) = talk.step(1000, Leaving(ClientClosed("closed")))
     assert (reply.group, reply.refusals) == ("g", ())
     assert (sessions.clients, sessions.sessions) == ({}, {})
     assert talk.held.member.clients.waiters == {}

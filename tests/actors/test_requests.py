@@ -7,12 +7,16 @@ import pytest
 from thespian.actors import WakeupMessage
 
 from fleet.actors.base.addresses import remote_address
-from fleet.actors.client.group_session import ClientCall
-from fleet.actors.client.router import ASK_AGAIN_MS, Question, Router
+from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.messages import Leave
+from fleet.actors.client.questions import ASK_AGAIN_MS, Question
+from fleet.actors.client.router import Router
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.operator import AddMember, Done, GroupRequest, OpReply
 from fleet.actors.messages.well_known import REGISTRY
-from fleet.errors import ClientClosed, FleetError, OutcomeUnknown, Unavailable
+from fleet.actors.runtime.turn import EndTurn
+from fleet.errors import ClientClosed, OutcomeUnknown, Unavailable
+from fleet.objects.outcomes import Impatient
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import MemberId
 
@@ -41,11 +45,8 @@ class Requester:
         self.wakeups.append((self.now + round(period.total_seconds() * 1000), payload))
 
     def ask(self, repeats: bool) -> None:
-        def finish(value: Any, error: FleetError | None) -> None:
-            self.answers.append(error or value)
-
         op = AddMember(MemberId("n4@1.1"), "d:1", 7)
-        self.router.ask(Question(op, "g", "a:1", 2000, finish, repeats))
+        self.router.ask(Question(op, "g", "a:1", 2000, self.answers.append, repeats))
 
     def refuse(self, leader: str) -> None:
         error = ErrorRecord.of(Unavailable("not leader", group="g"))
@@ -88,15 +89,15 @@ def test_s76_a_client_that_leaves_fails_its_calls_and_closes_each_session() -> N
     requester = Requester()
     left: list[bool] = []
     for group in ("g", "h"):
-        call = ClientCall(group, False, b"c", 5000, lambda call, *told: requester.answers.append(told[-1]))
+        call = ClientCall(group, False, b"c", 5000, Impatient(requester.answers.append))
         requester.router.submit(call)
-    requester.router.on_end_turn()
-    requester.router.submit(ClientCall("q", True, b"q", 5000, lambda call, *told: None))
+    requester.router.handle(EndTurn())
+    requester.router.submit(ClientCall("q", True, b"q", 5000, Impatient(lambda outcome: None)))
     requester.sent.clear()
-    requester.router.leave(lambda: left.append(True))
+    requester.router.leave(Leave(lambda: left.append(True)))
     requests: list[ClientRequest] = [message for _, message in requester.sent]  # type: ignore[misc]
     assert [(request.group, request.closes) for request in requests] == [("g", True), ("h", True)]
-    assert [type(error) for error in requester.answers] == [ClientClosed, ClientClosed]
+    assert [type(outcome.error) for outcome in requester.answers] == [ClientClosed, ClientClosed]
     for group in ("g", "h"):
         assert left == []
         requester.router.on_reply(ClientReply(group, 0, (), (), ()))
@@ -105,5 +106,5 @@ def test_s76_a_client_that_leaves_fails_its_calls_and_closes_each_session() -> N
 
 def test_a_client_without_a_session_leaves_at_once() -> None:
     left: list[bool] = []
-    Requester().router.leave(lambda: left.append(True))
+    Requester().router.leave(Leave(lambda: left.append(True)))
     assert left == [True]

@@ -16,12 +16,11 @@ import pytest
 
 import fleet
 import fleet.aio
-from fleet.actors.client.group_session import ClientCall
+from fleet.actors.client.messages import ListAddresses
 from fleet.actors.member.actor import Member
 from fleet.actors.messages.operator import CheckClass
 from fleet.blocking import IN_ASYNCIO, importing
 from fleet.client.backlog import Backlog
-from fleet.client.connection import settle
 from fleet.errors import (
     CallsAtImport,
     ClientClosed,
@@ -35,6 +34,7 @@ from fleet.errors import (
     WouldDeadlock,
 )
 from fleet.objects.handles import Reply
+from fleet.objects.outcomes import Failed, Succeeded, Unsettled
 from fleet.objects.payload import ClassRef, encode_ok
 from tests.support.classes import Counter
 from tests.support.waiting import eventually
@@ -238,17 +238,16 @@ def test_asyncio_has_every_method_that_threads_have() -> None:
 # -- what became of a call after all -----------------------------------------------------------------
 
 
-def unknown_call() -> tuple[ClientCall, OutcomeUnknown]:
-    call = ClientCall("g", False, b"", 0, lambda *told: None, Reply(), gave_up=True)
-    first: Reply[Any] = call.tag
-    assert not settle(call, None, 0, OutcomeUnknown("sent, and not answered in time"))
-    error = first.exception(0)
+def unsettled() -> tuple[Reply[Any], OutcomeUnknown]:
+    reply: Reply[Any] = Reply()
+    reply.settle(Unsettled(OutcomeUnknown("sent, and not answered in time")))
+    error = reply.exception(0)
     assert isinstance(error, OutcomeUnknown)
-    return call, error
+    return reply, error
 
 
 def test_again_waits_on_for_the_same_call() -> None:
-    call, error = unknown_call()
+    reply, error = unsettled()
     with pytest.raises(OutcomeUnknown) as caught:
         error.again(0.001)
     assert caught.value is error
@@ -256,7 +255,7 @@ def test_again_waits_on_for_the_same_call() -> None:
     async def late() -> Any:
         with pytest.raises(OutcomeUnknown):
             await error.again_aio(0.001)
-        asyncio.get_running_loop().call_later(0.001, settle, call, encode_ok(7), 3, None)
+        asyncio.get_running_loop().call_later(0.001, reply.settle_late, Succeeded(encode_ok(7), 3))
         return await error.again_aio()
 
     assert asyncio.run(late()) == 7
@@ -265,8 +264,8 @@ def test_again_waits_on_for_the_same_call() -> None:
 
 def test_an_outcome_that_stays_unknown_ends_every_wait() -> None:
     """The last error had an `again` that nobody would ever answer."""
-    call, error = unknown_call()
-    assert settle(call, None, 0, OutcomeUnknown("sent, and never answered"))
+    reply, error = unsettled()
+    reply.settle_late(Failed(OutcomeUnknown("sent, and never answered")))
     with pytest.raises(OutcomeUnknown, match="never answered") as caught:
         error.again()
     with pytest.raises(OutcomeUnknown) as told_again:
@@ -286,10 +285,10 @@ def stuck(node: fleet.Node) -> Iterator[tuple[fleet.Fleet, Counter, threading.Ev
     with connect(node, calls_max=2) as client:
         counter = client.create_group("full", Counter, replicas=1, exist_ok=True)
 
-        def stand_still(requests: Any) -> None:
+        def stand_still(known: Any) -> None:
             go_on.wait(10)
 
-        client._put(stand_still)
+        client._put(ListAddresses(stand_still))
         yield client, counter, go_on
         go_on.set()
 
@@ -340,11 +339,11 @@ def test_bytes_are_limited_too_and_one_call_of_any_size_is_let_pass() -> None:
     assert backlog.enter(5000, False) is None
     with pytest.raises(Overloaded, match="bytes=5000, bytes_max=1000"):
         backlog.enter(1, False)
-    backlog.leave(5000)
+    backlog.leave(1, 5000)
     assert backlog.enter(600, False) is None
     first, second = backlog.enter(600, True), backlog.enter(1, True)
     assert first is not None and second is not None and not second.admitted.done()
-    backlog.leave(600)
+    backlog.leave(1, 600)
     backlog.wait(first, 0)
     backlog.wait(second, 0)
     assert (backlog.count, backlog.bytes) == (2, 601)

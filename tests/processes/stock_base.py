@@ -14,8 +14,9 @@ from typing import Any
 
 from thespian.actors import Actor, ActorSystem, WakeupMessage
 
-from fleet.actors.client.group_session import ClientCall
-from fleet.actors.client.router import Question, Router
+from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.questions import Question
+from fleet.actors.client.router import Router
 from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import GetStatus, ListMembers, MemberStatus, NodeRequest, OpReply
@@ -26,7 +27,7 @@ from fleet.actors.runtime.clock import SystemClock
 from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster.codec import codec_of
 from fleet.cluster.state import CLUSTER_GROUP
-from fleet.errors import FleetError
+from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import decode_result, encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName
@@ -61,17 +62,11 @@ class Driver(Actor):
             return
         elif isinstance(message, Hello):
             router.learn(message.me.name, message.registry)
-            if self.wanted == -1 and len(router.registries) == len(NAMES):
+            if self.wanted == -1 and len(router.endpoints.registries) == len(NAMES):
                 self.wanted = 0
                 self.send(self.asker, "introduced")
-        elif isinstance(message, ClientReply):
-            router.on_reply(message)
-        elif isinstance(message, OpReply):
-            router.on_op_reply(message)
-        elif isinstance(message, EndTurn):
-            router.on_end_turn()
-        elif isinstance(message, WakeupMessage):
-            router.on_wakeup(message)
+        elif isinstance(message, ClientReply | OpReply | EndTurn | WakeupMessage):
+            router.handle(message)
 
     def introduce(self, *managers: Any) -> None:
         self.router = Router(self, SystemClock(), "driver", 1, [])
@@ -88,7 +83,7 @@ class Driver(Actor):
     def submit(self, group: str, is_query: bool, payload: bytes) -> None:
         assert self.router is not None
         deadline = SystemClock().now_ms() + round(WAIT_S * 1000)
-        self.router.submit(ClientCall(group, is_query, payload, deadline, self.finish))
+        self.router.submit(ClientCall(group, is_query, payload, deadline, Impatient(self.settled)))
 
     def create(self) -> None:
         self.wanted = 1
@@ -99,8 +94,8 @@ class Driver(Actor):
         self.wanted = 1
         self.submit(CLUSTER_GROUP, True, codec_of(CLUSTER_GROUP).encode_call("view", (0,), {}))
 
-    def finish(self, call: ClientCall, value: bytes | None, revision: int, error: FleetError | None) -> None:
-        self.note(decode_result(value) if value is not None else str(error))
+    def settled(self, outcome: CallOutcome) -> None:
+        self.note(decode_result(outcome.value) if isinstance(outcome, Succeeded) else str(outcome.error))
 
     def note(self, result: Any) -> None:
         self.results.append(result)
@@ -115,8 +110,8 @@ class Driver(Actor):
         for name in NAMES:
             self.router.ask(Question(GetStatus(), GROUP, name, deadline, self.note_status))
 
-    def note_status(self, value: Any, error: FleetError | None) -> None:
-        self.note(value if isinstance(value, MemberStatus) else None)
+    def note_status(self, outcome: Any) -> None:
+        self.note(outcome if isinstance(outcome, MemberStatus) else None)
 
 
 class World:

@@ -5,7 +5,8 @@ from unittest.mock import patch
 
 from thespian.actors import ChildActorExited, WatchMessage
 
-from fleet.actors.client.group_session import GroupSession
+from fleet.actors.client.refusals import on_refusal
+from fleet.actors.client.session_state import SessionState
 from fleet.actors.member import actor as member
 from fleet.actors.member.actor import Member
 from fleet.actors.member.refused_requests import RememberedRequests
@@ -75,16 +76,15 @@ def grace_counts_as_an_answer() -> Patches:
 
 def refusals_are_counted() -> Patches:
     """S78: a refusal that arrives twice stands for two sends of a command."""
-    on_refusal = GroupSession._on_refusal
 
-    def count(self: GroupSession, m: Any, now: Any) -> None:
-        for seq in () if m.lost or m.session != self.session_id else m.seqs:
-            call = self.inflight.get(seq)
+    def count(state: SessionState, now: Any, m: Any) -> None:
+        for seq in () if m.lost or m.session != state.session_id else m.seqs:
+            call = state.inflight.get(seq)
             if call is not None and call.sends and m.number not in call.sends:
                 call.sends = call.sends[1:]
-        on_refusal(self, m, now)
+        on_refusal(state, now, m)
 
-    return [patch.object(GroupSession, "_on_refusal", count)]
+    return [patch("fleet.actors.client.group_session.on_refusal", count)]
 
 
 def refused_copy_is_carried_out() -> Patches:

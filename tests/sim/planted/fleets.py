@@ -3,12 +3,14 @@
 from typing import Any
 from unittest.mock import patch
 
+from fleet.actors.client.endpoints import Endpoints
 from fleet.actors.client.router import Router
 from fleet.actors.member.actor import Member
 from fleet.actors.node.cluster_membership import ClusterMembership
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import KnownNodes
 from fleet.actors.runtime.actor import GuardedActor
+from fleet.objects.outcomes import Impatient
 from tests.sim.planted.patches import Patches
 
 
@@ -67,13 +69,13 @@ def rotten_snapshot_while_sending() -> Patches:
 
 def former_lifes_link() -> Patches:
     """Seed 2066: the link of a node's former life, noticed late to be dead, took the node for gone."""
-    on_link = Router.on_link
+    link_lost = Endpoints.link_lost
 
-    def believe(self: Router, m: Any) -> None:
+    def believe(self: Endpoints, endpoint: str, boot: int, now: int) -> Any:
         self.boots.clear()
-        on_link(self, m)
+        return link_lost(self, endpoint, boot, now)
 
-    return [patch.object(Router, "on_link", believe)]
+    return [patch.object(Endpoints, "link_lost", believe)]
 
 
 def command_given_up() -> Patches:
@@ -81,14 +83,14 @@ def command_given_up() -> Patches:
     submit = Router.submit
 
     def once(self: Router, call: Any) -> None:
-        finish = call.finish
-        if getattr(finish, "__qualname__", "").startswith("ClusterMembership.command"):
+        told = getattr(call.receiver, "told", lambda outcome: None)
+        if told.__qualname__.startswith("ClusterMembership.command"):
 
-            def not_if_given_up(call: Any, *outcome: Any) -> None:
-                if not call.gave_up:
-                    finish(call, *outcome)
+            def not_if_given_up(outcome: Any) -> None:
+                if not call.is_unsettled:
+                    told(outcome)
 
-            call.finish = not_if_given_up
+            call.receiver = Impatient(not_if_given_up)
         submit(self, call)
 
     return [patch.object(Router, "submit", once)]
@@ -96,14 +98,14 @@ def command_given_up() -> Patches:
 
 def registries_of_former_lives() -> Patches:
     """Seed 2124: a node kept the registries of other nodes' former lives."""
-    learn = Router.learn
+    learn = Endpoints.learn
 
-    def keep(self: Router, address: str, registry: Any = None) -> None:
+    def keep(self: Endpoints, address: str, registry: Any = None) -> None:
         if registry is not None:
             self.given.add(address)
         learn(self, address, None if address in self.registries else registry)
 
-    return [patch.object(Router, "learn", keep)]
+    return [patch.object(Endpoints, "learn", keep)]
 
 
 def founded_while_it_stops() -> Patches:

@@ -7,7 +7,8 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
-from fleet.actors.client.group_session import GroupSession
+from fleet.actors.client.refusals import on_refusal
+from fleet.actors.client.session_state import SessionState
 from fleet.actors.member.actor import Member
 from fleet.objects import applier as apply
 from fleet.objects.applier import Applier
@@ -81,15 +82,14 @@ def sessions_expire_by_own_clock() -> Patches:
 
 def loss_is_a_refusal() -> Patches:
     """S45: what was proposed when the leadership was lost is told as if it had never been."""
-    on_refusal = GroupSession._on_refusal
 
-    def forget(self: GroupSession, m: Any, now: Any) -> None:
-        for seq in m.seqs if m.lost and m.session == self.session_id else ():
-            if seq in self.inflight:
-                self.inflight[seq].sends = ()
-        on_refusal(self, m, now)
+    def forget(state: SessionState, now: Any, m: Any) -> None:
+        for seq in m.seqs if m.lost and m.session == state.session_id else ():
+            if seq in state.inflight:
+                state.inflight[seq].sends = ()
+        on_refusal(state, now, m)
 
-    return [patch.object(GroupSession, "_on_refusal", forget)]
+    return [patch("fleet.actors.client.group_session.on_refusal", forget)]
 
 
 def refused_command_leaves_traces() -> Patches:

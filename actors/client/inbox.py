@@ -1,0 +1,56 @@
+"""The way from threads to the client actor."""
+
+import os
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+
+class Inbox:
+    """Messages from any thread for the client actor, with one wake-up for all that wait."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Any] = deque()
+        self.is_deaf = False
+        """Whether the actor has stopped reading it."""
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.is_rung = False
+        self._lock = threading.Lock()
+
+    def put(self, message: Any) -> bool:
+        """False: nobody reads `message`. True: it is taken, at the latest when the actor ends."""
+        self.waiting.append(message)
+        if self.is_rung and not self.is_deaf:
+            return True
+        with self._lock:
+            if self.is_deaf:
+                return not self._withdraw(message)
+            self.is_rung = True
+            os.eventfd_write(self.fd, 1)
+        return True
+
+    def _withdraw(self, message: Any) -> bool:
+        """False: it was taken."""
+        try:
+            self.waiting.remove(message)
+        except ValueError:
+            return False
+        return True
+
+    def take(self) -> list[Any]:
+        """Everything that waits; perhaps nothing, since the descriptor may be reported twice."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.fd)  # before the messages: what comes after them rings again
+        self.is_rung = False
+        taken = []
+        while self.waiting:
+            taken.append(self.waiting.popleft())
+        return taken
+
+    def close(self) -> None:
+        self.is_deaf = True
+        with self._lock:
+            fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)

@@ -1,0 +1,60 @@
+"""How a reply settles the calls of a session."""
+
+from fleet.actors.client.session_state import SessionState
+from fleet.actors.messages.client import ClientReply
+from fleet.errors import OutcomeUnknown, SessionExpired
+from fleet.objects.outcomes import Failed, Succeeded
+from fleet.raft.ids import Millis
+from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER
+
+
+def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
+    """Settle what was answered. Refusals are another matter."""
+    if m.session:
+        state.opening = False
+        if not state.session_id:
+            state.session_id, state.next_seq = m.session, 1
+    inflight, queries = state.inflight, state.queries
+    for session, seq, status, revision, value in m.results:
+        if session != state.session_id or seq not in inflight:
+            continue  # of an earlier session, or told twice
+        if status == DONE:
+            state.settle(inflight.pop(seq), Succeeded(value, revision))
+        elif status == OUT_OF_ORDER:
+            state.try_again(now)
+        elif status == EXPIRED:
+            _expire_session(state, seq)
+        else:
+            unknown = OutcomeUnknown("its result was forgotten", group=state.group)
+            state.settle(inflight.pop(seq), Failed(unknown))
+    for query, value in m.answers:
+        call = queries.pop(query, None)
+        if call is not None:
+            state.settle(call, Succeeded(value))
+    if m.session or m.results or m.answers:
+        state.pause = 0
+        state.nowhere.clear()
+        state.last_error = None
+
+
+def _expire_session(state: SessionState, seq: int) -> None:
+    """The group forgot the session. Commands sent for the first time were not executed and continue in a
+    new session. Commands sent before, and not refused, may have been executed.
+
+    Commands are executed in their order: if the first one that expired was not, none after it was.
+    """
+    calls = list(state.inflight.items())
+    newest = max(state.inflight[seq].sends, default=0)
+    is_new = len(state.inflight[seq].sends) <= 1
+    state.inflight.clear()
+    state.session_id, state.opening = 0, False
+    fresh = []
+    for number, call in calls:
+        is_fresh = is_new or all(send >= newest for send in call.sends)
+        if number >= seq and is_fresh and not call.is_unsettled:
+            state.leave_batch(call)
+            call.sends, call.is_hopeless = (), False
+            fresh.append(call)
+        else:
+            state.settle(call, Failed(SessionExpired("the session expired on the group", group=state.group)))
+    state.queue.extendleft(reversed(fresh))
