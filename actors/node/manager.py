@@ -312,7 +312,7 @@ class NodeManager(GuardedActor):
             self.actorSystemShutdown()
 
     answers: ClassVar[dict[int, Callable[[Any, OpReply], None]]] = {
-        CLIENT: lambda node, m: node.router.on_op_reply(m),
+        CLIENT: lambda node, m: node.router.handle(m),
         RECONCILIATION: lambda node, m: node.reconcile(to_reconciliation(node, m)),
         UNJOINED_MEMBERS: on_unjoined_answer,
     }
@@ -343,8 +343,8 @@ class NodeManager(GuardedActor):
         OpReply: on_op_reply,
         Applied: lambda node, m, sender: node.cluster.on_applied(m, sender),
         LocalAnswer: lambda node, m, sender: node.cluster.on_local_answer(m, sender),
-        ClientReply: lambda node, m, sender: node.router.on_reply(m),
-        EndTurn: lambda node, m, sender: node.router.on_end_turn(),
+        ClientReply: lambda node, m, sender: node.router.handle(m),
+        EndTurn: lambda node, m, sender: node.router.handle(m),
         ActorSystemConventionUpdate: on_link,
         LinkRefused: lambda node, m, sender: node.admission.on_link_refused(m),
         ActorExitRequest: on_exit,

@@ -1,41 +1,15 @@
 """One client's conversation with one group, told by messages and moments alone."""
 
-import random
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 
-from fleet.actors.base.addresses import remote_address
-from fleet.actors.client.calls import ClientCall
-from fleet.actors.client.cluster_pin import ClusterPin
 from fleet.actors.client.endings import LINGER_MS
-from fleet.actors.client.endpoints import Endpoints
-from fleet.actors.client.group_session import Event, GroupSession
 from fleet.actors.client.requests import BATCH_BYTES_MAX, REQUESTS_MAX, WINDOW_MAX
 from fleet.actors.client.session_events import (
     Abandoned,
-    ClusterPinned,
-    Effect,
-    ForeignNode,
-    LeaderNoted,
-    Leaving,
-    LinkLost,
-    LinkMade,
-    LookForNodes,
-    Send,
-    Settle,
-    SettleLate,
-    TurnEnded,
-    Woken,
 )
 from fleet.actors.client.session_state import PAUSE_MS, PAYLOAD_BYTES_MAX, SILENCE_MS
-from fleet.actors.client.targets import NOWHERE_MS
-from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
-from fleet.actors.messages.well_known import REGISTRY
 from fleet.errors import (
     BadArguments,
-    ClientClosed,
     DeadlineExceededBeforeSend,
     FleetError,
     NoSuchGroup,
@@ -45,98 +19,9 @@ from fleet.errors import (
     TooLarge,
     Unavailable,
 )
-from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded, Unsettled
-from fleet.objects.payload import ErrorRecord
+from fleet.objects.outcomes import Unsettled
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
-
-ME = remote_address("client:1", "me")
-A, B, C = (remote_address(address, REGISTRY) for address in ("a:1", "b:1", "c:1"))
-SESSION = 77
-NOBODY = Impatient(lambda outcome: None)
-
-
-def endpoints(*addresses: str) -> Endpoints:
-    known = Endpoints(random.Random(1), ClusterPin(lambda: 0))
-    for address in addresses:
-        known.learn(address)
-    return known
-
-
-@dataclass
-class Talk:
-    """A session and what its callers were told, by the payload of their call."""
-
-    session: GroupSession = field(
-        default_factory=lambda: GroupSession("g", "client", ME, endpoints("a:1", "b:1", "c:1"))
-    )
-    told: dict[bytes, list[CallOutcome]] = field(default_factory=dict)
-    late: dict[bytes, list[CallOutcome]] = field(default_factory=dict)
-    now: int = 1000
-
-    def step(self, event: Event) -> list[Effect]:
-        effects = self.session.step(self.now, event)
-        for effect in effects:
-            match effect:
-                case Settle(outcomes):
-                    for call, outcome in outcomes:
-                        self.told.setdefault(call.payload, []).append(outcome)
-                case SettleLate(call, end):
-                    self.late.setdefault(call.payload, []).append(end)
-        return effects
-
-    def requests(self, event: Event) -> list[ClientRequest]:
-        return [effect.message for effect in self.step(event) if isinstance(effect, Send)]
-
-    def submit(self, *payloads: bytes, is_query: bool = False, timeout_ms: int = 10_000) -> None:
-        for payload in payloads:
-            self.session.add(ClientCall("g", is_query, payload, self.now + timeout_ms, NOBODY))
-
-    def request(self) -> ClientRequest | None:
-        (request,) = self.requests(TurnEnded()) or (None,)
-        return request
-
-    def sent(self) -> list[tuple[int, bytes]]:
-        request = self.request()
-        return [] if request is None else list(request.commands)
-
-    def requests_again(self) -> list[ClientRequest]:
-        """What leaves when the pause of another try is over."""
-        assert self.session.resend_at is not None
-        self.now = max(self.now, self.session.resend_at)
-        return self.requests(Woken())
-
-    def resent(self) -> list[tuple[int, bytes]]:
-        return [one for request in self.requests_again() for one in request.commands]
-
-    def reply(self, *results: tuple[int, str, bytes], session: int = 0, opened: int = 0) -> None:
-        records = tuple((session or SESSION, seq, status, 5, value) for seq, status, value in results)
-        self.step(ClientReply("g", opened, records, (), ()))
-
-    def answer(self, *answers: tuple[int, bytes]) -> None:
-        self.step(ClientReply("g", 0, (), answers, ()))
-
-    def refuse(
-        self, error: FleetError, *seqs: int, lost: bool = False, leader: str = "", **fields: Any
-    ) -> list[Effect]:
-        """Of the newest request, unless `number` names another."""
-        given = {"opens": False, "session": SESSION, "queries": (), "number": self.session.number, **fields}
-        refusal = Refusal(ErrorRecord.of(error), lost, "", leader, seqs=seqs, **given)
-        return self.step(ClientReply("g", 0, (), (), (refusal,)))
-
-    def pass_time(self, period_ms: int) -> None:
-        self.now += period_ms
-        self.step(Woken())
-
-    def values(self) -> dict[bytes, list[Any]]:
-        """The value that each was told, or the type of the error."""
-        return {payload: [value_of(one) for one in told] for payload, told in self.told.items()}
-
-    def late_values(self) -> dict[bytes, list[Any]]:
-        return {payload: [value_of(one) for one in told] for payload, told in self.late.items()}
-
-
-def value_of(outcome: CallOutcome) -> Any:
-    return outcome.value if isinstance(outcome, Succeeded) else type(outcome.error)
+from tests.actors.talks import SESSION, Talk
 
 
 @pytest.fixture
@@ -439,145 +324,3 @@ def test_a_call_whose_arguments_fit_no_frame_is_refused_in_its_turn(talk: Talk) 
     talk.submit(bytes(PAYLOAD_BYTES_MAX + 1))
     assert talk.request() is None
     assert list(talk.values().values()) == [[TooLarge]]
-
-
-# -- which node is asked -----------------------------------------------------------------------------
-
-
-def asking(*addresses: str, target: Any = A) -> Talk:
-    """A command is under way at `target`; the client knows the nodes at `addresses`."""
-    talk = Talk(GroupSession("g", "client", ME, endpoints(*addresses), session_id=SESSION, target=target))
-    talk.submit(b"a")
-    talk.sent()
-    return talk
-
-
-def test_a_refusal_that_names_the_leader_sends_the_session_there_at_once() -> None:
-    talk = asking("a:1", "b:1", "c:1")
-    talk.refuse(Unavailable("not here"), 1)
-    talk.resent()
-    talk.refuse(Unavailable("not here"), 1, leader="d:1")
-    assert talk.session.target == remote_address("d:1", REGISTRY)
-    assert talk.session.resend_at == talk.now
-
-
-def test_a_hint_at_a_node_whose_link_was_lost_is_followed_when_it_is_back() -> None:
-    talk = asking("a:1", "b:1")
-    talk.session.endpoints.down["c:1"] = 0
-    for _ in range(2):  # the second refusal comes with a pause
-        talk.refuse(Unavailable("not here"), 1, leader="c:1")
-        assert talk.session.target != C
-        talk.resent()
-    talk.refuse(Unavailable("not here"), 1, leader="c:1")
-    assert (talk.session.resend_at or 0) > talk.now
-    talk.session.endpoints.link_made("c:1", 1)
-    talk.step(LinkMade("c:1"))
-    assert (talk.session.target, talk.session.resend_at) == (C, talk.now)
-
-
-def test_a_silent_node_is_given_up_for_another_and_the_nodes_are_asked_for() -> None:
-    talk = asking("a:1", "b:1")
-    talk.now += SILENCE_MS - 1
-    assert talk.step(Woken()) == []
-    talk.now += 1
-    looked, sent = talk.step(Woken())
-    assert looked == LookForNodes()
-    assert isinstance(sent, Send) and sent.to == B and sent.message.commands == ((1, b"a"),)
-
-
-@pytest.mark.parametrize(("lost", "is_asked_elsewhere"), [(A, True), (B, False)])
-def test_a_lost_link_matters_to_whoever_waits_for_that_node(lost: Any, is_asked_elsewhere: bool) -> None:
-    talk = asking("a:1", "b:1")
-    talk.step(LinkLost(lost))
-    assert (talk.session.target, talk.session.resend_at) == (
-        (B, talk.now) if is_asked_elsewhere else (A, None)
-    )
-
-
-def test_a_group_is_missing_when_every_node_says_so_for_a_while() -> None:
-    talk = asking("a:1", "b:1")
-    for node in ("n1", "n2"):
-        assert LookForNodes() in talk.refuse(NoSuchGroup("none", node=node), 1)
-        talk.resent()
-    assert talk.told == {}
-    talk.now += NOWHERE_MS
-    talk.refuse(NoSuchGroup("none", node="n1"), 1)
-    assert talk.values() == {b"a": [NoSuchGroup]}
-
-
-def test_a_noted_leader_is_asked_first_and_moves_no_session_that_has_a_target() -> None:
-    talk = Talk()
-    talk.step(LeaderNoted("d:1"))
-    talk.step(LeaderNoted("a:1"))
-    assert talk.session.target == remote_address("d:1", REGISTRY)
-
-
-def test_a_client_that_has_just_heard_of_its_cluster_asks_again_at_once() -> None:
-    talk = asking("a:1", "b:1")
-    talk.refuse(Unavailable("no leader"), 1)
-    talk.resent()
-    talk.refuse(Unavailable("no leader"), 1)
-    assert (talk.session.resend_at or 0) > talk.now
-    talk.step(ClusterPinned())
-    assert talk.session.resend_at == talk.now
-
-
-def test_a_node_of_another_cluster_is_left_for_another_node() -> None:
-    talk = asking("a:1", "b:1")
-    talk.step(ForeignNode(A))
-    assert talk.session.target == B
-
-
-def test_a_session_that_leaves_fails_its_calls_and_asks_once_to_be_forgotten() -> None:
-    talk = asking("a:1")
-    (closing,) = talk.requests(Leaving(ClientClosed("the client was closed")))
-    assert closing.closes and closing.commands == ()
-    assert talk.values() == {b"a": [OutcomeUnknown]}
-    assert not talk.session.is_waiting
-
-
-# -- all together ------------------------------------------------------------------------------------
-
-
-def happen(talk: Talk, rng: random.Random) -> None:
-    """Something that may happen, at any time or never."""
-    numbers = rng.sample(range(1, 40), 6)
-    match rng.randrange(6):
-        case 0 | 1:
-            talk.now += rng.choice([1, 40, SILENCE_MS, LINGER_MS // 3])
-            talk.step(Woken())
-        case 2:
-            statuses = rng.choices([DONE, STALE, OUT_OF_ORDER, EXPIRED], [8, 1, 1, 1], k=6)
-            talk.reply(*((seq, status, b"r") for seq, status in zip(numbers, statuses)))
-            talk.answer(*((query, b"r") for query in numbers))
-        case 3:
-            talk.reply(opened=SESSION)
-        case 4:
-            kind = rng.choice([Unavailable, TooLarge, Overloaded, NoSuchGroup])
-            fields: dict[str, Any] = {
-                "queries": tuple(numbers),
-                "number": rng.randint(1, talk.session.number + 1),
-            }
-            talk.refuse(kind("no"), *numbers, lost=rng.random() < 0.3, opens=rng.random() < 0.5, **fields)
-        case 5:
-            events: list[Event] = [LinkLost(A), LinkLost(B), LinkMade("a:1")]
-            talk.step(rng.choice(events))
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_whatever_happens_each_call_is_told_once_and_late_only_if_it_was_unsettled(seed: int) -> None:
-    rng = random.Random(seed)
-    talk = Talk(GroupSession("g", "client", ME, endpoints("a:1", "b:1")))
-    count = 0
-    for _ in range(150):
-        if rng.random() < 0.3:
-            is_query, timeout_ms = rng.random() < 0.3, rng.choice([50, 700, 9000])
-            talk.submit(b"%d" % count, is_query=is_query, timeout_ms=timeout_ms)
-            count += 1
-        happen(talk, rng)
-        talk.step(TurnEnded())
-    talk.step(Abandoned(Unavailable("the end")))
-    assert sorted(talk.told) == sorted(b"%d" % number for number in range(count))
-    assert all(len(told) == 1 for told in (*talk.told.values(), *talk.late.values()))
-    unsettled = {payload for payload, (outcome,) in talk.told.items() if isinstance(outcome, Unsettled)}
-    assert unsettled == set(talk.late)
