@@ -6,7 +6,7 @@ from pathlib import Path
 from fleet.cli.demo.nodes import free_ports
 
 from .fleets import Fleet, Said, fleet_of, inside
-from .processes import run
+from .processes import PATIENCE_S, run
 
 QUICK = ("--set", "heartbeat_ms=50", "--set", "election_ms=300")
 
@@ -154,6 +154,17 @@ def test_nodes_leave_and_come(tmp_path: Path) -> None:
         assert leaving == own | {"revision": leaving["revision"]}
         assert one.say("node", "drain", "n3").out.startswith("n3 is leaving already (revision ")
         assert one.ask("node", "activate", "n3")["was"] == "leaving"
+
+
+def test_a_node_that_leaves_late_is_told_with_what_is_left_on_it(tmp_path: Path) -> None:
+    with fleet_of(tmp_path, "n1", "n2") as one, inside(tmp_path):
+        for name in ("a", "b", "c"):
+            add(one, name, "--replicas", "2")
+        late = one.say("node", "drain", "n2", "--wait", "--within", "1ms")
+        assert late.code == 1 and late.out.startswith("n2 still has "), late
+        assert late.out.endswith("after 0.001 s; it goes on leaving\n")
+        assert one.processes["n2"].wait(PATIENCE_S) == 0
+        assert state_of(one.ask("node", "list")) == {"n1": "active"}
 
 
 def test_the_last_node_does_not_go(tmp_path: Path) -> None:
