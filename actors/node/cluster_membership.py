@@ -240,7 +240,7 @@ class ClusterMembership:
         view = replace(decode_result(m.value), rev=m.index)
         assert isinstance(view, View)
         self._learn_registries()
-        self.decide(membership_events.ViewTold(sender, self._running(), view, self.local()))
+        self.decide(membership_events.ViewReceived(sender, self._running(), view, self.local()))
 
 
 def held(hosted: HostedMember) -> Held:

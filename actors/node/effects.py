@@ -68,7 +68,7 @@ def ask_change(node: Node, effect: groups.AskChange) -> None:
     _ask_member(node, effect.token, effect.number, CHANGES[type(effect.change)](effect.change))
 
 
-def ask_for_room(node: Node, effect: groups.AskForRoom) -> None:
+def ask_to_host(node: Node, effect: groups.AskToHost) -> None:
     hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is not None:
         spec = replace(hosted.spec, member="", founded=None)
@@ -88,7 +88,7 @@ def look_in(node: Node, effect: groups.WakeIn) -> None:
     node.wake_in(effect.delay, LookAtGroups())
 
 
-def tell(node: Node, effect: groups.Tell) -> None:
+def log_line(node: Node, effect: groups.Log) -> None:
     LEVELS[effect.level]("%s", effect.text)
 
 
@@ -199,11 +199,11 @@ def leave(node: Node, effect: membership_events.Left) -> None:
 EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     groups.AskStatus: ask_status,
     groups.AskChange: ask_change,
-    groups.AskForRoom: ask_for_room,
+    groups.AskToHost: ask_to_host,
     groups.AskForMembers: ask_for_members,
     groups.NoteConfig: note_config,
     groups.WakeIn: look_in,
-    groups.Tell: tell,
+    groups.Log: log_line,
     unjoined.AskStatus: ask_unjoined_status,
     unjoined.AskToJoin: ask_to_join,
     repairs.AskForRemoval: ask_for_removal,

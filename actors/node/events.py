@@ -35,17 +35,17 @@ def to_reconciliation(node: Node, reply: OpReply) -> groups.Answer:
     return to_event(node, reply.token, reply.value) if to_event else groups.AnswerUseless(reply.token)
 
 
-def to_unjoined_members(node: Node, reply: OpReply) -> unjoined.StatusTold | None:
+def to_unjoined_members(node: Node, reply: OpReply) -> unjoined.StatusReceived | None:
     """None for an error: the next round asks again."""
     if isinstance(reply.value, MemberStatus):
-        return unjoined.StatusTold(reply.token, reply.value.last_index, reply.value.leader is not None)
+        return unjoined.StatusReceived(reply.token, reply.value.last_index, reply.value.leader is not None)
     return None
 
 
 def _status(node: Node, token: int, status: MemberStatus) -> groups.Answer:
     known = (node.nodes.me.name, *node.nodes.managers)
     reachable = frozenset(name for name in known if node.is_reachable(name))
-    return groups.StatusTold(
+    return groups.StatusReceived(
         token=token,
         leads=status.role == "leader",
         seen=seen_in(status),
@@ -67,12 +67,12 @@ def seen_in(status: MemberStatus) -> Seen:
 
 def _hosted(node: Node, token: int, hosted: Hosted) -> groups.Answer:
     info = node.nodes.infos.get(node_of(hosted.member))
-    return groups.RoomMade(token, hosted.member, info.address if info is not None else None)
+    return groups.MemberHosted(token, hosted.member, info.address if info is not None else None)
 
 
 def _members(node: Node, token: int, there: MemberList) -> groups.Answer:
     members = tuple(one.member for one in there.members)
-    return groups.MembersTold(token, there.node.incarnation, members)
+    return groups.MembersReceived(token, there.node.incarnation, members)
 
 
 def _done(node: Node, token: int, done: Done) -> groups.Answer:

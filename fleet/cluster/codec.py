@@ -1,4 +1,4 @@
-"""How the calls of a group are bytes, for who knows no more of it than its name."""
+"""The encoding of a group's calls, by the group's name alone."""
 
 from fleet.cluster.commands import Cluster
 from fleet.cluster.state import CLUSTER_GROUP

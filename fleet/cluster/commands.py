@@ -53,12 +53,12 @@ class Cluster(Data):
     gone_nodes: dict[NodeName, Index] = {}
     gone_groups: dict[str, Index] = {}
     settled: dict[Index, Index] = {}
-    """Removals that every node has carried out, and the revision of that."""
+    """Removals completed on all nodes, and the revision of that."""
     purge_after_ms: int = 600_000
     purge_after_rev: Index = 0
     cluster_leader: NodeName = NodeName("")
     oldest_rev: Index = 0
-    """Changes before this were forgotten: an older view gets the complete state."""
+    """Older changes were forgotten: a view from before gets the complete state."""
 
     # -- nodes -------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class Cluster(Data):
 
     @command
     def left(self, name: str, incarnation: str) -> None:
-        """Remove a leaving node that has no members any more."""
+        """Remove a leaving node that no longer has members."""
         node = self.nodes.get(NodeName(name))
         if node is None or node.incarnation != incarnation:
             return
@@ -125,7 +125,7 @@ class Cluster(Data):
 
     @command
     def purge(self, name: str) -> None:
-        """Remove a node whose disk is gone for good, as an operator declares."""
+        """Remove a node whose disk is lost, as an operator declares."""
         node = self._node(name)
         if not self._others_active(node.name):
             refuse(Unavailable("there is no other active node: the cluster would end", node=name))
@@ -177,7 +177,9 @@ class Cluster(Data):
         for removal in self.removed.values():
             if removal.name == name:
                 nodes = ", ".join(removal.waiting)
-                refuse(CleanupOngoing("members of the removed group may live", group=name, nodes=nodes))
+                refuse(
+                    CleanupOngoing("members of the removed group may still exist", group=name, nodes=nodes)
+                )
         for node in pinned:
             self._node(node)
         uid = ctx.index
@@ -205,7 +207,7 @@ class Cluster(Data):
 
     @command
     def cleaned(self, uids: tuple[Index, ...], node: str) -> None:
-        """Note that `node` holds no member of these removed groups any more."""
+        """Note that `node` no longer holds members of these removed groups."""
         for uid in uids:
             self._cleaned(uid, NodeName(node))
 
@@ -223,32 +225,33 @@ class Cluster(Data):
 
     @command
     def set_replicas(self, name: str, replicas: int) -> None:
+        """Set how many members the group should have."""
         group = self._group(name)
         if replicas < 1:
             refuse(BadArguments(f"replicas must be at least 1, not {replicas}", group=name))
         if group.pinned:
             nodes = ", ".join(group.pinned)
-            refuse(BadArguments("the group is pinned: its nodes say how many", group=name, nodes=nodes))
+            refuse(BadArguments("the group is pinned: change its nodes instead", group=name, nodes=nodes))
         self.groups[name] = replace(group, replicas=replicas, rev=ctx.index)
 
     @command
     def pin_group(self, name: str, nodes: tuple[str, ...], replicas: int = 0) -> GroupInfo:
-        """Pin the group to these nodes, the first one leading; to none: unpin it, with as many replicas as
-        now. Ends a preference for a leader. `replicas`: how many from now on; 0: as now."""
+        """Pin the group to these nodes, of which the first should lead; without nodes, unpin it. Ends a
+        preference for a leader. `replicas`: how many from now on; 0: as before."""
         group = self._group(name)
         names = tuple(dict.fromkeys(self._node(node).name for node in nodes))
         wanted = replicas or group.replicas
         if names and len(names) != wanted:
             named = f"{len(names)} node{'' if len(names) == 1 else 's'}"
-            what = f"group {name!r} has {wanted} replicas, and {named} to pin it to: {', '.join(names)}"
+            what = f"group {name!r} has {wanted} replicas but {named} to pin it to: {', '.join(names)}"
             refuse(BadArguments(what, group=name, replicas=wanted))
         self.groups[name] = replace(group, pinned=names, replicas=wanted, leader=NodeName(""), rev=ctx.index)
         return self.groups[name]
 
     @command
     def note_config(self, name: str, uid: Index, config: GroupConfig, index: Index) -> None:
-        """Note the configuration that the group's own log put in force, as of its `index`. Ignored if older
-        than what is known, or about another group of the name."""
+        """Note the configuration in force in the group at `index` of its own log. Ignored if a newer one is
+        known, or if another group has the name."""
         group = self.groups.get(name)
         if group is None or group.uid != uid or index <= group.config_index:
             return
@@ -265,7 +268,7 @@ class Cluster(Data):
         nodes, is_own = self.nodes.values(), name == CLUSTER_GROUP
         wanted = cluster_voters(nodes) if is_own else wanted_nodes(self._group(name), nodes)
         if wish and wish not in wanted:
-            what = "no voter of the group is wanted on that node"
+            what = "the group should have no voter on that node"
             refuse(BadArguments(what, group=name, node=node, wanted=", ".join(wanted)))
         if is_own:
             before, self.cluster_leader = self.cluster_leader, wish
@@ -276,11 +279,12 @@ class Cluster(Data):
 
     @command
     def set_purge_after(self, milliseconds: int, as_founder: bool = False) -> None:
-        """Set how long a node may be unreachable. A founder's value counts only if none was set before."""
+        """Set how long a node may be unreachable before it is purged. A founder's value counts only if none
+        is set."""
         if as_founder and self.purge_after_rev:
             return
         if milliseconds < 1000:
-            refuse(BadArguments(f"purging after less than a second: {milliseconds} ms"))
+            refuse(BadArguments(f"the purge window must be at least 1000 ms, not {milliseconds}"))
         self.purge_after_ms, self.purge_after_rev = milliseconds, ctx.index
 
     def _group(self, name: str) -> GroupInfo:
@@ -290,7 +294,7 @@ class Cluster(Data):
         return group
 
     def _trim(self, forgotten: dict[NodeName, Index] | dict[str, Index] | dict[Index, Index]) -> None:
-        """Keep the newest; older views then need the complete state."""
+        """Keep the newest; older views will then get the complete state."""
         while len(forgotten) > GONE_KEPT_MAX:
             oldest = next(iter(forgotten))
             self.oldest_rev = max(self.oldest_rev, forgotten.pop(oldest))  # type: ignore[call-overload]

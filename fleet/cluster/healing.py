@@ -1,7 +1,7 @@
 """The next step that a group needs, as a pure function of its placement and its leader's status.
 
-Only the node of the group's leader acts, through the leader's log: of two such nodes one cannot commit, and
-a step that was decided on older members is refused (S65).
+Only the node of the group's leader acts, through the leader's log: of two nodes that believe to have the
+leader one cannot commit, and a step decided on outdated members is refused (S65).
 """
 
 from collections.abc import Collection, Sequence
@@ -22,37 +22,41 @@ class Seat(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True):
-    """Where the group should be. `voters` in order: the first one should lead."""
+    """The nodes where the group should have members. The first of `voters` should lead."""
 
     voters: tuple[NodeName, ...]
     learners: tuple[NodeName, ...] = ()
 
 
 class Seen(Struct, frozen=True):
+    """The group as its leader sees it."""
+
     leader: MemberId
     commit: Index
     seats: tuple[Seat, ...]
-    """Everyone, the leader too."""
+    """All members, with the leader."""
 
 
 class World(Struct, frozen=True):
-    """What the deciding node knows of the cluster."""
+    """The cluster as the deciding node sees it."""
 
     living: frozenset[MemberId] | None
-    """Members whose node, with that disk, belongs to the cluster; None: not known, nobody is taken for
+    """Members whose node, with that disk, belongs to the cluster; None if unknown: then none counts as
     dead."""
     reachable: frozenset[NodeName]
     staying: frozenset[NodeName]
     """Nodes that are not leaving: only they may lead."""
 
 
-class Host(Struct, frozen=True):
-    """Let the node create a member, then add it as a learner."""
+class Add(Struct, frozen=True):
+    """Have the node create a member, then add it as a learner."""
 
     node: NodeName
 
 
 class Promote(Struct, frozen=True):
+    """Make a learner a voter."""
+
     member: MemberId
 
 
@@ -67,12 +71,14 @@ class Demote(Struct, frozen=True):
 
 
 class Transfer(Struct, frozen=True):
+    """Transfer the leadership to this member."""
+
     member: MemberId
 
 
-Step: TypeAlias = Host | Promote | Demote | Remove | Transfer
+Step: TypeAlias = Add | Promote | Demote | Remove | Transfer
 CAUGHT_UP_MAX = 1000
-"""A member further behind the commit index, in entries, is neither promoted nor made leader."""
+"""A member more entries than this behind the commit index is neither promoted nor made leader."""
 
 
 def next_step(wanted: Wanted, seen: Seen, world: World) -> Step | None:
@@ -82,16 +88,16 @@ def next_step(wanted: Wanted, seen: Seen, world: World) -> Step | None:
     A member is removed only while enough others answer; the leader checks that again.
     """
     return (
-        _drop_dead(seen, world)
+        _remove_dead(seen, world)
         or _promote(wanted, seen, world)
-        or _bring_in(wanted, seen, world)
-        or _let_go(wanted, seen, world)
-        or _lead(wanted, seen, world)
+        or _add_missing(wanted, seen, world)
+        or _remove_extra(wanted, seen, world)
+        or _transfer(wanted, seen, world)
     )
 
 
-def _drop_dead(seen: Seen, world: World) -> Step | None:
-    """Members of purged nodes and wiped disks; no new member comes to such a node before (RF19)."""
+def _remove_dead(seen: Seen, world: World) -> Step | None:
+    """Remove members of purged nodes and wiped disks, before new members are added on such nodes (RF19)."""
     if world.living is None:
         return None
     for seat in seen.seats:
@@ -101,8 +107,8 @@ def _drop_dead(seen: Seen, world: World) -> Step | None:
 
 
 def _promote(wanted: Wanted, seen: Seen, world: World) -> Step | None:
-    """A group that grows by two waits until both have caught up: with one voter more it would survive
-    no more failures than before, and need one more voter to commit."""
+    """Promote a learner that has caught up. A group that grows by two waits for both: with one more voter it
+    would tolerate no more failures than before, and need one more voter to commit."""
     ready = [seat.member for seat in _learning(wanted, seen) if _is_ready(seat, seen)]
     if not ready or (len(ready) == 1 and _grows_by_two(wanted, seen, world)):
         return None
@@ -115,27 +121,28 @@ def _learning(wanted: Wanted, seen: Seen) -> list[Seat]:
 
 
 def _grows_by_two(wanted: Wanted, seen: Seen, world: World) -> bool:
-    """Whether an odd number of voters, all of them wanted, is to be joined by two more that can come."""
+    """Whether the voters are odd in number and all wanted, and two or more wanted ones on reachable nodes are
+    missing."""
     voting = {node_of(seat.member) for seat in seen.seats if seat.votes}
     coming = [node for node in wanted.voters if node not in voting and node in world.reachable]
     return len(voting) % 2 == 1 and voting <= {*wanted.voters} and len(coming) >= 2
 
 
-def _bring_in(wanted: Wanted, seen: Seen, world: World) -> Step | None:
-    """One new member learns at a time, or two that are to be promoted together."""
+def _add_missing(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+    """Add one learner at a time, or two that will be promoted together."""
     learning = sum(seat.responsive for seat in _learning(wanted, seen))
     if learning >= (2 if _grows_by_two(wanted, seen, world) else 1):
         return None
     present = {node_of(seat.member) for seat in seen.seats}
     for node in (*wanted.voters, *wanted.learners):
         if node not in present and node in world.reachable:
-            return Host(node)
+            return Add(node)
     return None
 
 
-def _let_go(wanted: Wanted, seen: Seen, world: World) -> Step | None:
-    """Extra members, when all that are wanted vote; of a leaving node, when all that can do. The leader
-    hands over first."""
+def _remove_extra(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+    """Remove or demote members that do not belong there, once all wanted ones vote or, on leaving nodes, all
+    wanted ones on reachable nodes. A leader transfers its leadership first."""
     voting = {node_of(seat.member) for seat in seen.seats if seat.votes and _is_ready(seat, seen)}
     for seat in seen.seats:
         node = node_of(seat.member)
@@ -149,14 +156,14 @@ def _let_go(wanted: Wanted, seen: Seen, world: World) -> Step | None:
         if not seat.votes or node in wanted.voters or (missing and node in world.staying):
             continue
         if seat.member == seen.leader:
-            return _hand_to_first(wanted.voters, seen, world)
+            return _transfer_to_first(wanted.voters, seen, world)
         return Demote(seat.member) if node in wanted.learners else Remove(seat.member)
     return None
 
 
 def _least_use_first(seen: Seen, world: World) -> list[Seat]:
-    """Voters that are gone leave before voters that are well: with those gone first, a group that must
-    still lose a voter to a crash keeps its majority."""
+    """Dead voters before healthy ones: if the healthy ones were removed first, one crash could cost the group
+    its majority."""
     living = world.living
 
     def use(seat: Seat) -> tuple[bool, bool]:
@@ -165,12 +172,13 @@ def _least_use_first(seen: Seen, world: World) -> list[Seat]:
     return sorted(seen.seats, key=use)
 
 
-def _lead(wanted: Wanted, seen: Seen, world: World) -> Step | None:
-    """The desired leader, once it has caught up."""
-    return _hand_to_first(wanted.voters[:1], seen, world)
+def _transfer(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+    """Transfer the leadership to the desired leader, once it has caught up."""
+    return _transfer_to_first(wanted.voters[:1], seen, world)
 
 
-def _hand_to_first(nodes: Sequence[NodeName], seen: Seen, world: World) -> Step | None:
+def _transfer_to_first(nodes: Sequence[NodeName], seen: Seen, world: World) -> Step | None:
+    """Transfer to the first of these that can lead; None if the leader comes before it."""
     for node in nodes:
         for seat in seen.seats:
             if node_of(seat.member) != node or not seat.votes or node not in world.staying:
@@ -187,5 +195,5 @@ def _is_ready(seat: Seat, seen: Seen) -> bool:
 
 
 def living_members(members: Collection[MemberId], disks: dict[NodeName, str]) -> frozenset[MemberId]:
-    """Of these, the ones whose node belongs to the cluster with the disk that they live on."""
+    """Those of the members whose node belongs to the cluster with their disk."""
     return frozenset(member for member in members if disk_of(member) == disks.get(node_of(member)))

@@ -1,9 +1,8 @@
-"""What one node wants of its cluster: to be in its state, to found the groups that name it, to report who is
-silent, to drop what was removed, to leave.
+"""A node as a member of its cluster: it registers, creates founding members of groups, reports silent nodes,
+deletes members of removed groups, and leaves.
 
-Whatever it wants it asks for by commands of the cluster group, each round again until it shows in the
-cluster's state. `step(now, event)` takes what happened, with what is on the node at that time, and returns
-what is to be done.
+It acts by commands to the cluster group, repeated in each round until the cluster's state shows the result.
+`step(now, event)` takes an event, with what is on the node at that time, and returns effects.
 """
 
 from collections.abc import Callable, Collection, Hashable
@@ -34,7 +33,7 @@ from fleet.cluster.membership_events import (
     Renewed,
     Round,
     TellWhereabouts,
-    ViewTold,
+    ViewReceived,
     Warn,
 )
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, NodeRecord
@@ -48,33 +47,33 @@ class Membership:
         self.me = me
         self.view = ClusterView()
         self.uid = 0
-        """Of the cluster that this disk belongs to; 0: to none yet."""
+        """The uid of the cluster that this disk belongs to; 0: to none yet."""
         self.replica: Hashable | None = None
-        """The life of this node's member of the cluster group that the next two are about."""
+        """The run of this node's member of the cluster group that `is_reading` and `applied` are about."""
         self.is_reading = False
         self.applied: Index = 0
         self.snapshot: Index = 0
-        """What this node sees of the cluster is never older than this, also after a restart."""
+        """The view of the cluster is never older than this log index, even after a restart."""
         self.has_progressed = False
-        """Something was committed since this node started."""
+        """Whether the cluster group has committed something since this node started."""
         self.gone_at: dict[Index, Index] = {}
-        """Groups that this disk left and that were removed, and by when."""
+        """Removed groups that this disk has left, and the revision by which they were removed."""
         self.has_left = False
         self.has_joined = False
         self.namesakes: set[str] = set()
-        """Addresses from which others have joined under this node's name."""
+        """Addresses of other nodes that have joined under this node's name."""
         self.whereabouts: dict[str, str] = {}
-        """What was told of them."""
+        """By group, the address last sent to the registry."""
         self._effects: list[Effect] = []
 
     def step(self, now: Millis, event: Event) -> list[Effect]:
-        """What is to be done now, in this order."""
+        """Take one event. Returns its effects, in order. `now`: milliseconds on any monotonic clock."""
         self._table[type(event)](self, event)
         effects, self._effects = self._effects, []
         return effects
 
     def was_removed(self, group: str, uid: Index, cluster: int) -> bool:
-        """Whether this node sees that the cluster has that group no more."""
+        """Whether the view shows that the cluster has removed that group."""
         if group == CLUSTER_GROUP or uid > self.view.rev or cluster != self.uid:
             return False
         info = self.view.groups.get(group)
@@ -86,8 +85,8 @@ class Membership:
         self.uid = event.uid
 
     def _on_applied(self, event: Applied) -> None:
-        """A member that was restarted answers nothing that its former life was asked, and may be behind
-        the view for a while (S73)."""
+        """A restarted member does not answer questions to its former run, and may be behind the view for a
+        while (S73)."""
         self.has_progressed = self.has_progressed or event.index > self.applied > 0
         if event.replica != self.replica:
             self.replica, self.applied, self.is_reading = event.replica, 0, False
@@ -101,7 +100,7 @@ class Membership:
         self.is_reading = True
         self._effects.append(ReadView(self.view.rev))
 
-    def _on_view(self, event: ViewTold) -> None:
+    def _on_view(self, event: ViewReceived) -> None:
         if event.replica != self.replica:
             return
         self.is_reading = False
@@ -110,7 +109,7 @@ class Membership:
             self._effects.append(MeetNodes(dict(self.view.nodes)))
             self._effects.append(Reconcile(groups.AnyChanged()))
             changed = set(self.view.groups)
-        local = self._take_part(changed, event.local)
+        local = self._create_members(changed, event.local)
         self._effects.append(LookForArrivals())
         self._tell_whereabouts(changed)
         self._look(local)
@@ -122,23 +121,23 @@ class Membership:
 
     def _on_round(self, event: Round) -> None:
         self._look(event.local)
-        self._take_part(self.view.groups, event.local)
+        self._create_members(self.view.groups, event.local)
 
     def _on_dropped(self, event: Dropped) -> None:
-        """Without a replica of the cluster group nothing is known any more."""
+        """Without a member of the cluster group here, nothing is known about the cluster."""
         if event.group == CLUSTER_GROUP:
             self.view = ClusterView()
             self.replica, self.applied, self.is_reading = None, 0, False
             if self.has_left:
                 self._effects.append(Left())
                 return
-        self._look(self._take_part({event.group}, event.local))
+        self._look(self._create_members({event.group}, event.local))
 
     def _on_renewed(self, event: Renewed) -> None:
         self.has_joined = False
         self._look(event.local)
 
-    # -- what a node wants -------------------------------------------------------------------------
+    # -- commands about this node ------------------------------------------------------------------
 
     def _command(self, about: str, method: str, *args: Any) -> None:
         self._effects.append(Command(about, method, args))
@@ -152,7 +151,7 @@ class Membership:
         self._clean(local)
 
     def _register(self, local: Local) -> None:
-        """Be in the cluster's state, as what this node is now."""
+        """Join, or update this node's record, unless the cluster's state has it as it is now."""
         me, known = self.me, self.view.nodes.get(self.me.name)
         if not local.may_register or local.is_founding or (known is not None and known.state == LEAVING):
             return
@@ -170,12 +169,12 @@ class Membership:
     def _notice_namesake(self, other: NodeRecord) -> None:
         if other.address not in self.namesakes:
             self.namesakes.add(other.address)
-            who = f"node={other.name}: another one joined by this name, at {other.address}"
+            who = f"node={other.name}: another node joined under this name, at {other.address}"
             what = f"{who} with disk {other.incarnation}: stop one of the two"
-            self._effects.append(groups.Tell(what, "error"))
+            self._effects.append(groups.Log(what, "error"))
 
     def _set_purge_window(self, local: Local) -> None:
-        """A founder says it until it is in the cluster's state, also when it crashed in between."""
+        """A founder repeats it until the cluster's state has it, even after a crash."""
         own, window_ms = local.of(CLUSTER_GROUP), self.me.purge_after_ms
         is_founder = own is not None and own.is_founder
         if is_founder and window_ms > 0 and self.view.rev and not self.view.purge_after_rev:
@@ -189,14 +188,15 @@ class Membership:
         here = {one.group for one in local.members if not one.is_dropped} | local.coming.keys()
         left = len(here - {CLUSTER_GROUP})
         if left:
-            what = f"node={name} is leaving: its members have to move away, and {left} still live here"
+            what = f"node={name} is leaving: {left} of its members still have to move to other nodes"
             self._effects.append(Warn("leaving", what))
             return
         self.has_left = True
         self._command(f"leaving as {name}", "left", name, known.incarnation)
 
     def _report(self, local: Local) -> None:
-        """Only voters of the cluster group are heard; a minority's report is never committed (W3)."""
+        """Report silent nodes. Only reports of the cluster group's voters count; a minority cannot commit any
+        (W3)."""
         me, view = self.me.name, self.view
         if me not in view.voters():
             return
@@ -207,7 +207,7 @@ class Membership:
                 self._command(about, "report", me, node.name, node.incarnation, is_lost)
 
     def _clean(self, local: Local) -> None:
-        """Drop members of removed groups, and say so when they are gone."""
+        """Delete members of removed groups, and report when that is done."""
         view, me = self.view, self.me.name
         if not view.rev:
             return
@@ -223,8 +223,8 @@ class Membership:
             self._command("cleaning", "cleaned", tuple(waiting), me)
 
     def _forget_left(self, left: set[Index]) -> None:
-        """Not as soon as a group is seen to be removed: after a restart this node may see it again for a
-        moment, as it was in the snapshot, and would found it anew."""
+        """Forget left groups once a snapshot has their removal: before, a node that restarts may see a
+        removed group again for a moment, and would create its founding member anew."""
         here = {group.uid for group in self.view.groups.values()}
         gone = {uid for uid in left if uid <= self.view.rev} - here
         self.gone_at = {uid: self.gone_at.get(uid, self.view.rev) for uid in gone}
@@ -234,8 +234,8 @@ class Membership:
 
     # -- groups ------------------------------------------------------------------------------------
 
-    def _take_part(self, changed: Collection[str], local: Local) -> Local:
-        """Be a founding member of new groups that name this node. Returns what is on the node then."""
+    def _create_members(self, changed: Collection[str], local: Local) -> Local:
+        """Create founding members of new groups that name this node. Returns `local` with them."""
         if local.is_renewing:
             return local
         held = {one.group: one for one in local.members if not one.is_dropped}
@@ -264,8 +264,8 @@ class Membership:
         return NewMember(name, group.data_class, config, group.uid, mine[0], founded, self.uid)
 
     def _tell_whereabouts(self, changed: Collection[str]) -> None:
-        """Let clients that ask here for a group that lives elsewhere find it: also while the member that
-        should be here does not run, so that nobody is sent back to where it asked."""
+        """Tell the registry where clients find each group: preferably on another node, since a client only
+        asks for the address if the member here does not run."""
         addresses = {}
         for name in sorted(changed):
             group = self.view.groups.get(name)
@@ -280,7 +280,7 @@ class Membership:
     _table: dict[type, Callable[..., None]] = {
         Belongs: _on_belongs,
         Applied: _on_applied,
-        ViewTold: _on_view,
+        ViewReceived: _on_view,
         Changed: _on_changed,
         Round: _on_round,
         Dropped: _on_dropped,

@@ -22,9 +22,9 @@ class Me(Struct, frozen=True):
     is_active: bool = True
     """Whether groups are placed on it."""
     joins: bool = False
-    """It was told of nodes of the cluster."""
+    """Whether it was given addresses of nodes of the cluster."""
     purge_after_ms: Millis = 0
-    """What a founder sets in the cluster; 0: nothing."""
+    """The purge window that a founder sets in the cluster; 0: none."""
 
 
 class Held(Struct, frozen=True):
@@ -37,7 +37,7 @@ class Held(Struct, frozen=True):
     """The uid of the cluster group that knows this group."""
     is_founder: bool = False
     is_dropped: bool = False
-    """It is about to go."""
+    """Whether it is being deleted."""
 
 
 class Local(Struct, frozen=True):
@@ -47,34 +47,34 @@ class Local(Struct, frozen=True):
     """The incarnation of its directory."""
     members: tuple[Held, ...] = ()
     coming: Mapping[str, Index] = {}
-    """Groups, with their uids, whose member is being made durable."""
+    """Groups, with their uids, whose member here is being created."""
     left: frozenset[Index] = frozenset()
-    """Groups that this disk was a founding member of, and left."""
+    """The uids of groups whose founding member on this disk was dropped."""
     silent_ms: Mapping[NodeName, Millis] = {}
-    """For how long nothing was heard of the nodes of the cluster."""
+    """By node of the cluster, for how many milliseconds it was silent."""
     may_register: bool = True
-    """Its name is free, as far as the others say."""
+    """Whether its name is free, as far as other nodes say."""
     is_founding: bool = False
-    """It may yet become a founder: until then it joins nothing."""
+    """Whether it may still become a founder; until that is decided it joins no cluster."""
     is_renewing: bool = False
-    """Its directory is an older copy, and just becomes another one."""
+    """Whether its directory is an older copy that is being given a new incarnation."""
 
     def of(self, group: str) -> Held | None:
         return next((one for one in self.members if one.group == group and not one.is_dropped), None)
 
 
-# -- what happened ---------------------------------------------------------------------------------
+# -- events ----------------------------------------------------------------------------------------
 
 
 class Belongs(Struct, frozen=True):
-    """This disk is of that cluster, for good."""
+    """This disk belongs to that cluster permanently."""
 
     uid: int
 
 
 class Applied(Struct, frozen=True):
     """A member of the cluster group has applied up to `index`; its newest snapshot is at `snapshot`.
-    `replica` tells its life from all others, `running` is the life of this node's member now."""
+    `replica` identifies this run of the member, `running` the current run of this node's member."""
 
     replica: Hashable
     running: Hashable | None
@@ -82,8 +82,8 @@ class Applied(Struct, frozen=True):
     snapshot: Index
 
 
-class ViewTold(Struct, frozen=True):
-    """What changed in the cluster's state since the last time, as that member sees it."""
+class ViewReceived(Struct, frozen=True):
+    """The answer to `ReadView`: what changed in the cluster's state since, as that member sees it."""
 
     replica: Hashable
     running: Hashable | None
@@ -92,38 +92,38 @@ class ViewTold(Struct, frozen=True):
 
 
 class Changed(Struct, frozen=True):
-    """Something on this node or about the others is new."""
+    """Something has changed on this node or about other nodes."""
 
     local: Local
 
 
 class Round(Struct, frozen=True):
-    """About once a second: also what only a failure can have left undone."""
+    """About once a second; also completes what a failure has interrupted."""
 
     local: Local
 
 
 class Dropped(Struct, frozen=True):
-    """A member's data is gone."""
+    """A member's data was deleted."""
 
     group: str
     local: Local
 
 
 class Renewed(Struct, frozen=True):
-    """This node goes on with another disk."""
+    """This node continues as another disk, with a new incarnation."""
 
     local: Local
 
 
-Event: TypeAlias = Belongs | Applied | ViewTold | Changed | Round | Dropped | Renewed
+Event: TypeAlias = Belongs | Applied | ViewReceived | Changed | Round | Dropped | Renewed
 
 
-# -- what is to be done ----------------------------------------------------------------------------
+# -- effects ---------------------------------------------------------------------------------------
 
 
 class Command(Struct, frozen=True):
-    """Ask the cluster group, unless a command about the same thing is under way."""
+    """Send a command to the cluster group, unless one about the same thing is under way."""
 
     about: str
     method: str
@@ -131,7 +131,7 @@ class Command(Struct, frozen=True):
 
 
 class ReadView(Struct, frozen=True):
-    """Ask this node's member of the cluster group what changed since revision `rev`."""
+    """Ask this node's member of the cluster group for the changes since revision `rev`."""
 
     rev: Index
 
@@ -143,6 +143,8 @@ class MeetNodes(Struct, frozen=True):
 
 
 class NewMember(Struct, frozen=True):
+    """A founding member of a new group."""
+
     group: str
     data_class: bytes
     config: GroupConfig
@@ -153,41 +155,41 @@ class NewMember(Struct, frozen=True):
 
 
 class CreateMembers(Struct, frozen=True):
-    """All of them with one commit."""
+    """Create these members, in one transaction."""
 
     members: tuple[NewMember, ...]
 
 
 class DropMember(Struct, frozen=True):
-    """Its group was removed."""
+    """Delete the member: its group was removed."""
 
     number: int
 
 
 class ForgetLeft(Struct, frozen=True):
-    """No restart shows these groups again."""
+    """Forget that these groups were left: no restart shows them again."""
 
     uids: frozenset[Index]
 
 
 class LookForArrivals(Struct, frozen=True):
-    """Somebody may wait for a group that is seen only now."""
+    """Clients may wait for a group that has just appeared in the view."""
 
 
 class TellWhereabouts(Struct, frozen=True):
-    """An address of each group that lives elsewhere, "" for one that does not."""
+    """By group, the address of a node to ask for it; "" for a removed group."""
 
     addresses: Mapping[str, str]
 
 
 class Reconcile(Struct, frozen=True):
-    """Tell the reconciliation of groups."""
+    """Step the reconciliation of groups with this event."""
 
     event: groups.Event
 
 
 class Warn(Struct, frozen=True):
-    """Log it, once a minute for the same thing."""
+    """Log a warning, once a minute for the same `about`."""
 
     about: str
     text: str
@@ -209,5 +211,5 @@ Effect: TypeAlias = (
     | Reconcile
     | Warn
     | Left
-    | groups.Tell
+    | groups.Log
 )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fleet.cluster.healing import (
+    Add,
     Demote,
-    Host,
     Promote,
     Remove,
     Transfer,
@@ -26,22 +26,22 @@ from fleet.cluster.reconciliation_events import (
     AnyChanged,
     AskChange,
     AskForMembers,
-    AskForRoom,
     AskStatus,
+    AskToHost,
     Effect,
     Event,
     GroupChanged,
     Leads,
     LeadsNoMore,
+    Log,
     Look,
-    MembersTold,
+    MemberHosted,
+    MembersReceived,
     NoteConfig,
-    RoomMade,
     Round,
-    StatusTold,
+    StatusReceived,
     StepDone,
     StepRefused,
-    Tell,
     WakeIn,
 )
 from fleet.cluster.state import CLUSTER_GROUP
@@ -51,13 +51,13 @@ from fleet.raft.ids import MemberId, Millis, disk_of, node_of
 GIVE_UP_MS: Final[Millis] = 5000
 """A request without an answer is repeated after this."""
 AGAIN_MS: Final[Millis] = 20
-"""A step that could not be done yet (a learner that still lags) is tried again after this."""
+"""A step that was not possible yet (a learner still lags) is tried again after this."""
 MOVES_MAX: Final = 8
-"""Groups that add a member at the same time: catching up costs disk and network."""
+"""Groups that may add a member at the same time: catching up uses disk and network."""
 EVERY_ROUNDS: Final = 10
 """Every so many rounds every group is checked, even if nothing seems to have changed."""
 SILENT_ROUNDS: Final = 3
-"""A learner that is silent for so many rounds is looked for on its node; a new one had no time yet."""
+"""After this many rounds of silence a learner's node is asked whether it holds it."""
 FOUNDERS_MS: Final[Millis] = 10_000
 """How long a founder of the cluster may take to join before it counts as unknown."""
 
@@ -69,9 +69,9 @@ class Open:
     number: int
     since: Millis
     moves: bool
-    """Whether a member is being added."""
+    """Whether it adds a member."""
     about: MemberId
-    """Whom its node is asked for, "" where that is not the question."""
+    """The member that its node is asked for; "" in other requests."""
 
 
 class Reconciliation:
@@ -84,23 +84,23 @@ class Reconciliation:
         self.asked: set[int] = set()
         """Groups with an open request."""
         self.unsettled: dict[int, None] = {}
-        """Groups that may need a step, in the order of waiting."""
+        """Groups that may need a step, in the order in which they are handled."""
         self.rounds = 0
         self.is_waking = False
         self.silent: dict[int, dict[MemberId, int]] = {}
-        """Group to the learners that say nothing, each with the round since when, or in which its node was
+        """By group, its silent learners, each with the round when it fell silent or its node was last
         asked."""
         self.refused: dict[int, str] = {}
-        """Group to why its last step was refused for good, so that it is told once."""
+        """By group, why its last step was refused for good: to log it once."""
         self._effects: list[Effect] = []
 
     def step(self, now: Millis, event: Event) -> list[Effect]:
-        """Effects of the current step, in order."""
+        """Take one event. Returns its effects, in order. `now`: milliseconds on any monotonic clock."""
         self._table[type(event)](self, now, event)
         effects, self._effects = self._effects, []
         return effects
 
-    # -- when --------------------------------------------------------------------------------------
+    # -- which groups may need a step --------------------------------------------------------------
 
     def _on_leads(self, now: Millis, event: Leads) -> None:
         self.led[event.number] = event
@@ -142,13 +142,13 @@ class Reconciliation:
             self.unsettled.setdefault(number)
 
     def _again(self, number: int) -> None:
-        """Wake up soon, once for all groups that wait for it."""
+        """Look at the group again soon; one wakeup serves all groups."""
         self._notice(number)
         if not self.is_waking:
             self.is_waking = True
             self._effects.append(WakeIn(AGAIN_MS))
 
-    # -- questions ---------------------------------------------------------------------------------
+    # -- requests and answers ----------------------------------------------------------------------
 
     def _open(self, now: Millis, number: int, moves: bool = False, about: MemberId = MemberId("")) -> int:
         self.token += 1
@@ -171,7 +171,7 @@ class Reconciliation:
         self._effects.append(AskChange(token, number, change))
 
     def _on_answer(self, now: Millis, event: Any) -> None:
-        """Too late: asked again since. Of no use: this node leads the group no more."""
+        """Ignores answers to requests that were given up, and for groups that are no longer led here."""
         if event.token not in self.questions:
             return
         question = self._close(event.token)
@@ -179,15 +179,15 @@ class Reconciliation:
         if group is not None:
             self._answers[type(event)](self, now, group, question, event)
 
-    def _on_room(self, now: Millis, group: Leads, question: Open, event: RoomMade) -> None:
+    def _on_room(self, now: Millis, group: Leads, question: Open, event: MemberHosted) -> None:
         if event.address is not None:
             self._ask_change(now, group.number, Admit(event.member, event.address))
 
-    def _on_members(self, now: Millis, group: Leads, question: Open, event: MembersTold) -> None:
-        """The disk that it lives on does not hold it, and never gives its name again: it is gone for good."""
+    def _on_members(self, now: Millis, group: Leads, question: Open, event: MembersReceived) -> None:
+        """A disk that does not hold the member never uses its id again: the member is gone for good."""
         member = question.about
         if event.disk == disk_of(member) and member not in event.members:
-            self._tell(f"group={group.group} lets go of {member}, which its node does not hold")
+            self._tell(f"group={group.group} removes {member}, which its node does not hold")
             self._ask_change(now, group.number, Remove(member))
         else:
             self._again(group.number)
@@ -196,58 +196,59 @@ class Reconciliation:
         self._ask_status(now, group.number)
 
     def _on_refused(self, now: Millis, group: Leads, question: Open, event: StepRefused) -> None:
-        """Soon again if that may help, else with the next round: an operator has to act first."""
+        """Try again soon if that may help; else the next change or periodic check does, once an operator has
+        acted."""
         if event.retry:
             self._again(group.number)
         elif self.refused.get(group.number) != event.why:
             self.refused[group.number] = event.why
-            what = f"group={group.group} cannot be brought where it is wanted: {event.why}"
+            what = f"group={group.group} cannot be reconciled with its placement: {event.why}"
             self._tell(what, "error")
 
     def _on_useless(self, now: Millis, group: Leads, question: Open, event: AnswerUseless) -> None:
         pass  # the next round asks again
 
     def _tell(self, text: str, level: str = "info") -> None:
-        self._effects.append(Tell(text, level))
+        self._effects.append(Log(text, level))
 
     # -- steps -------------------------------------------------------------------------------------
 
-    def _on_status(self, now: Millis, group: Leads, question: Open, event: StatusTold) -> None:
+    def _on_status(self, now: Millis, group: Leads, question: Open, event: StatusReceived) -> None:
         if not event.leads:
             return
-        self._show_config(group, event)
+        self._note_config(group, event)
         wanted = wanted_of(group, event.view)
         if wanted is None or is_founding(now, group, event):
             return
         step = next_step(wanted, event.seen, world_of(event))
-        if isinstance(step, Host):
-            self._bring_in(now, group, event, step)
+        if isinstance(step, Add):
+            self._add_member(now, group, event, step)
         elif step is not None:
             if isinstance(step, Remove):
-                self._tell(f"group={group.group} lets go of {step.member}")
+                self._tell(f"group={group.group} removes {step.member}")
             self._ask_change(now, group.number, step)
-        elif not self._look_for(now, group, event):
+        elif not self._ask_for_silent(now, group, event):
             seats = event.seen.seats
             if any(not seat.votes and node_of(seat.member) in wanted.voters for seat in seats):
                 self._again(group.number)
 
-    def _show_config(self, group: Leads, event: StatusTold) -> None:
+    def _note_config(self, group: Leads, event: StatusReceived) -> None:
         """The cluster's state shows each group's configuration as its leader has it."""
         shown = event.view.groups.get(group.group)
         if shown is not None and shown.uid == group.uid and shown.config != event.config:
             self._effects.append(NoteConfig(group.group, group.uid, event.config, event.applied))
 
-    def _bring_in(self, now: Millis, group: Leads, event: StatusTold, step: Host) -> None:
+    def _add_member(self, now: Millis, group: Leads, event: StatusReceived, step: Add) -> None:
         is_own = group.group == CLUSTER_GROUP
         if not is_own and sum(question.moves for question in self.questions.values()) >= MOVES_MAX:
             self._again(group.number)
         else:
             token = self._open(now, group.number, moves=True)
-            self._effects.append(AskForRoom(token, group.number, step.node, event.removed))
+            self._effects.append(AskToHost(token, group.number, step.node, event.removed))
 
-    def _look_for(self, now: Millis, group: Leads, event: StatusTold) -> bool:
-        """A learner that goes on saying nothing, on a node that answers, may have been told to go by a leader
-        that knew nothing of it: its node knows. True: that is asked."""
+    def _ask_for_silent(self, now: Millis, group: Leads, event: StatusReceived) -> bool:
+        """Ask the node of a silent learner whether it holds it: an earlier leader that did not know the
+        learner may have had it removed there. True if a node was asked."""
         learners = [seat.member for seat in event.seen.seats if not seat.votes and not seat.responsive]
         others = event.reachable - {node_of(event.seen.leader)}
         before = self.silent.pop(group.number, {})
@@ -263,9 +264,9 @@ class Reconciliation:
         return False
 
     _answers: dict[type, Callable[..., None]] = {
-        StatusTold: _on_status,
-        RoomMade: _on_room,
-        MembersTold: _on_members,
+        StatusReceived: _on_status,
+        MemberHosted: _on_room,
+        MembersReceived: _on_members,
         StepDone: _on_done,
         StepRefused: _on_refused,
         AnswerUseless: _on_useless,
@@ -282,21 +283,21 @@ class Reconciliation:
 
 
 def wanted_of(group: Leads, view: ClusterView) -> Wanted | None:
-    """None: not known, so nothing is changed."""
+    """None if unknown: then nothing is changed."""
     if group.group == CLUSTER_GROUP:
         return view.cluster_wanted() if view.nodes else None
     info = view.groups.get(group.group)
     return Wanted(view.wanted(info)) if info is not None and info.uid == group.uid else None
 
 
-def world_of(event: StatusTold) -> World:
+def world_of(event: StatusReceived) -> World:
     view = event.view
     members = [seat.member for seat in event.seen.seats]
     return World(living_members(members, view.disks()), event.reachable & view.nodes.keys(), view.staying())
 
 
-def is_founding(now: Millis, group: Leads, event: StatusTold) -> bool:
-    """The members of the cluster's own group are the founders still, and one has not joined yet."""
+def is_founding(now: Millis, group: Leads, event: StatusReceived) -> bool:
+    """Whether the cluster group's members are still the founders, and one of them has not joined yet."""
     if group.group != CLUSTER_GROUP or event.changed_at > 1 or now - group.started_at >= FOUNDERS_MS:
         return False
     return any(node_of(member) not in event.view.nodes for member in event.voters)

@@ -22,7 +22,7 @@ class Leads(Struct, frozen=True):
     group: str
     uid: Index
     started_at: Millis
-    """When that member was started."""
+    """When that member was started, in milliseconds."""
 
 
 class LeadsNoMore(Struct, frozen=True):
@@ -40,14 +40,14 @@ class AnyChanged(Struct, frozen=True):
 
 
 class Look(Struct, frozen=True):
-    """All changes have been reported, or the time of a `WakeIn` is over."""
+    """All changes have been reported, or a `WakeIn` is due."""
 
 
 class Round(Struct, frozen=True):
     """About once a second."""
 
 
-class StatusTold(Struct, frozen=True):
+class StatusReceived(Struct, frozen=True):
     """A group's status by the member on this node, and what the node knows of the cluster at that time."""
 
     token: int
@@ -63,16 +63,16 @@ class StatusTold(Struct, frozen=True):
     reachable: frozenset[NodeName]
 
 
-class RoomMade(Struct, frozen=True):
-    """A node holds a member for the group. `address` of that node, None if it is not known."""
+class MemberHosted(Struct, frozen=True):
+    """A node holds a member for the group. `address`: the node's, None if unknown."""
 
     token: int
     member: MemberId
     address: str | None
 
 
-class MembersTold(Struct, frozen=True):
-    """All members that a node holds, on that disk."""
+class MembersReceived(Struct, frozen=True):
+    """All members that a node holds. `disk`: the incarnation of its disk."""
 
     token: int
     disk: str
@@ -84,7 +84,7 @@ class StepDone(Struct, frozen=True):
 
 
 class StepRefused(Struct, frozen=True):
-    """`retry`: it may succeed soon, without help."""
+    """`retry`: it may succeed soon, without an operator."""
 
     token: int
     why: str
@@ -97,7 +97,7 @@ class AnswerUseless(Struct, frozen=True):
     token: int
 
 
-Answer: TypeAlias = StatusTold | RoomMade | MembersTold | StepDone | StepRefused | AnswerUseless
+Answer: TypeAlias = StatusReceived | MemberHosted | MembersReceived | StepDone | StepRefused | AnswerUseless
 Event: TypeAlias = Leads | LeadsNoMore | GroupChanged | AnyChanged | Look | Round | Answer
 
 
@@ -105,7 +105,7 @@ Event: TypeAlias = Leads | LeadsNoMore | GroupChanged | AnyChanged | Look | Roun
 
 
 class Admit(Struct, frozen=True):
-    """Let the group add the member, a learner at first, whose node listens at `address`."""
+    """Add the member as a learner; its node listens at `address`."""
 
     member: MemberId
     address: str
@@ -126,8 +126,8 @@ class AskChange(Struct, frozen=True):
     change: Admit | Promote | Demote | Remove | Transfer
 
 
-class AskForRoom(Struct, frozen=True):
-    """Ask the node to hold a member for the group, none of `removed`."""
+class AskToHost(Struct, frozen=True):
+    """Ask the node to hold a member for the group, but none of the `removed` ones."""
 
     token: int
     number: int
@@ -143,7 +143,7 @@ class AskForMembers(Struct, frozen=True):
 
 
 class NoteConfig(Struct, frozen=True):
-    """Show in the cluster's state which settings the group has, as of its log index `applied`."""
+    """Record in the cluster's state the settings that the group has at its log index `applied`."""
 
     group: str
     uid: Index
@@ -152,17 +152,17 @@ class NoteConfig(Struct, frozen=True):
 
 
 class WakeIn(Struct, frozen=True):
-    """Step a `Look` after this time."""
+    """Step a `Look` after this many milliseconds."""
 
     delay: Millis
 
 
-class Tell(Struct, frozen=True):
-    """Log it."""
+class Log(Struct, frozen=True):
+    """Write a log line."""
 
     text: str
     level: str = "info"
     """info, warning or error."""
 
 
-Effect: TypeAlias = AskStatus | AskChange | AskForRoom | AskForMembers | NoteConfig | WakeIn | Tell
+Effect: TypeAlias = AskStatus | AskChange | AskToHost | AskForMembers | NoteConfig | WakeIn | Log

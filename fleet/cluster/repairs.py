@@ -1,15 +1,15 @@
 """Damaged members of one node: removed from their groups by a committed change, then replaced.
 
-A damaged member does not run, so it neither votes nor truncates. Its data goes only when the group has
-committed its removal, by a quorum without it; a new member then comes here, under a new id, as a learner
-(S81).
+A damaged member does not run, so it neither votes nor truncates its log. Its data is deleted only when the
+group has committed its removal, by a quorum without it; then a new member is created here, under a new id, as
+a learner (S81).
 """
 
 from typing import TypeAlias
 
 from msgspec import Struct
 
-from fleet.cluster.reconciliation_events import Tell
+from fleet.cluster.reconciliation_events import Log
 from fleet.raft.ids import MemberId, Millis
 
 
@@ -34,6 +34,8 @@ class Removed(Struct, frozen=True):
 
 
 class NotRemoved(Struct, frozen=True):
+    """The removal was refused or not confirmed in time."""
+
     number: int
     why: str
 
@@ -48,20 +50,20 @@ class AskForRemoval(Struct, frozen=True):
 
 
 class DropDamaged(Struct, frozen=True):
-    """Its data may go."""
+    """Delete the member's data."""
 
     number: int
 
 
-Effect: TypeAlias = AskForRemoval | DropDamaged | Tell
+Effect: TypeAlias = AskForRemoval | DropDamaged | Log
 
 
 class Repairs:
     def __init__(self) -> None:
         self.asked: dict[int, Damaged] = {}
-        """Members whose removal is asked for."""
+        """Members whose removal was requested, by number."""
         self.refused: dict[int, str] = {}
-        """Number to why the last try failed, so that it is told once."""
+        """By number, why the last request failed: to log it once."""
 
     def step(self, now: Millis, event: Event) -> list[Effect]:
         if isinstance(event, Round):
@@ -77,5 +79,5 @@ class Repairs:
         if self.refused.get(event.number) == event.why:
             return []
         self.refused[event.number] = event.why
-        what = f"group={member.group} {member.member} is damaged, and not replaced yet: {event.why}"
-        return [Tell(what, "warning")]
+        what = f"group={member.group} {member.member} is damaged and not replaced yet: {event.why}"
+        return [Log(what, "warning")]

@@ -14,38 +14,39 @@ from fleet.raft.ids import Index, MemberId, NodeName
 CLUSTER_GROUP: Final = "fleet:cluster"
 
 ACTIVE: Final = "active"
-"""Hosts members."""
+"""A node that members are placed on."""
 INACTIVE: Final = "inactive"
-"""Belongs to the cluster and hosts nothing but a replica of this."""
+"""A node that hosts no member but its own of the cluster group."""
 LEAVING: Final = "leaving"
-"""Its members move away; then it is gone."""
+"""A node whose members move to others; afterwards it is removed."""
 
 
 class NodeRecord(Struct, frozen=True, array_like=True):
     name: NodeName
     incarnation: str
-    """The incarnation of its disk: the same name with another disk is another node."""
+    """The incarnation of its disk: a node with another disk is another node, even of the same name."""
     zone: str
     address: str
     weight: float
     state: str
     reports: dict[NodeName, int] = {}
-    """Nodes that have not reached it for the purge window, and the log time of their reports (ms)."""
+    """Nodes that have not reached it for the purge window, and the time of their reports (ms, by the log's
+    clock)."""
     rev: Index = 0
 
 
 class GroupInfo(Struct, frozen=True, array_like=True):
     name: str
     uid: Index
-    """The log index of its creation: tells it from every other group of the name, ever."""
+    """The log index of its creation: unique among all groups of the name, ever."""
     replicas: int
     data_class: bytes
     config: GroupConfig
-    """The settings in force, as last reported by its leader's node."""
+    """The settings in force, as its leader's node last reported."""
     initial: tuple[tuple[MemberId, str], ...]
     """The founding members and the addresses of their nodes; the first should lead."""
     pinned: tuple[NodeName, ...] = ()
-    """The nodes that it is pinned to; (): placed by the placement."""
+    """The nodes that it is pinned to; (): the placement chooses."""
     rev: Index = 0
     leader: NodeName = NodeName("")
     """The node that an operator prefers as leader, while a member belongs there; "" for the first node."""
@@ -64,7 +65,7 @@ class RemovedGroup(Struct, frozen=True, array_like=True):
 
 
 class View(Struct, frozen=True, array_like=True):
-    """The changes after a revision, which bring an older view up to `rev`."""
+    """The changes after a revision: they bring an older view up to `rev`."""
 
     rev: Index
     nodes: tuple[NodeRecord, ...]

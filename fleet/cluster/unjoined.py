@@ -1,9 +1,9 @@
 """Hosted members that no leader has added to the configuration: the leader that asked for them died or
 changed its plan.
 
-Such a member asks its group to add it, and so does one that was added by an entry which its leader lost: it
-has a log, and no leader speaks to it. Then it is a member like any other, to be promoted or removed: it
-leaves on committed proof only, never because no message reached it.
+Such a member asks its group to add it, and so does one whose adding entry was lost with its leader: it has a
+log but hears from no leader. Once added it is promoted or removed like any other member. It is deleted only
+on committed proof of its removal, never because it received no messages.
 """
 
 from typing import Final, TypeAlias
@@ -13,14 +13,14 @@ from msgspec import Struct
 from fleet.raft.ids import Index, Millis
 
 UNJOINED_MS: Final[Millis] = 5000
-"""A member that is about to be added hears of its leader sooner."""
+"""A member that is about to be added hears from its leader sooner than this."""
 LOOK_AGAIN_MS: Final[Millis] = 10_000
-"""How often a member that heard of its group is asked whether it still hears of a leader: the entry that
-added it may have been lost with the leader that sent it."""
+"""How often a member that has heard from a leader is asked whether it still does: the entry that added it may
+have been lost with that leader."""
 
 
 class Waiting(Struct, frozen=True):
-    """A member that runs and began with no initial membership. `number`: in the node's store."""
+    """A running member that is no founder of its group. `number`: in the node's store."""
 
     number: int
     started_at: Millis
@@ -33,17 +33,17 @@ class Round(Struct, frozen=True):
     running: tuple[Waiting, ...]
 
 
-class StatusTold(Struct, frozen=True):
+class StatusReceived(Struct, frozen=True):
     token: int
     last_index: Index
     has_leader: bool
 
 
-Event: TypeAlias = Round | StatusTold
+Event: TypeAlias = Round | StatusReceived
 
 
 class AskStatus(Struct, frozen=True):
-    """Ask the member on this node for the last index of its log, and for its leader."""
+    """Ask the member on this node for its last log index and its leader."""
 
     token: int
     number: int
@@ -64,9 +64,9 @@ class UnjoinedMembers:
         self.asked: dict[int, int] = {}
         """Members asked in this round, by token."""
         self.joined: dict[int, Millis] = {}
-        """Members that heard of their group, and when to ask them again."""
+        """Members that have heard from a leader, and when to ask them again."""
         self.leaderless: set[int] = set()
-        """Those that knew no leader when they were last asked: an election may have been under way."""
+        """Of those, the ones that knew no leader when last asked; an election may have been under way."""
 
     def step(self, now: Millis, event: Event) -> list[Effect]:
         if isinstance(event, Round):
@@ -83,7 +83,7 @@ class UnjoinedMembers:
                 self.asked[self.token] = member.number
         return [AskStatus(token, number) for token, number in self.asked.items()]
 
-    def _on_status(self, now: Millis, event: StatusTold) -> list[Effect]:
+    def _on_status(self, now: Millis, event: StatusReceived) -> list[Effect]:
         number = self.asked.pop(event.token, None)
         if number is None:
             return []  # of an earlier round

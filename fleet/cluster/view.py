@@ -1,4 +1,4 @@
-"""A node's copy of the cluster group's state, kept current by increments from its own replica."""
+"""A node's copy of the cluster group's state, updated by increments from its own member of the group."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from fleet.raft.ids import Index, NodeName
 
 @dataclass(slots=True)
 class ClusterView:
-    """May be older than the committed state: decisions from it are refused if they no longer hold."""
+    """May be older than the committed state; decisions based on outdated state are refused."""
 
     rev: Index = 0
     nodes: dict[NodeName, NodeRecord] = field(default_factory=dict)
@@ -24,7 +24,8 @@ class ClusterView:
     _voters: tuple[NodeName, ...] | None = None
 
     def update(self, view: View) -> tuple[bool, set[str]]:
-        """Whether nodes or the cluster's own leader changed, and the groups that did or are gone."""
+        """Returns whether nodes or the preferred leader of the cluster group changed, and which groups
+        changed or were removed."""
         changed = {group.name for group in view.groups} | set(view.gone_groups)
         if view.whole:
             changed |= set(self.groups)
@@ -48,6 +49,7 @@ class ClusterView:
         return nodes_changed or self.cluster_leader != leader_before, changed
 
     def whole(self) -> View:
+        """The complete state, as one change."""
         return View(
             self.rev,
             tuple(self.nodes.values()),
@@ -70,13 +72,13 @@ class ClusterView:
         return choose_nodes(group, active, self._placement.members)
 
     def voters(self) -> tuple[NodeName, ...]:
-        """Of the cluster group."""
+        """The voters of the cluster group."""
         if self._voters is None:
             self._voters = cluster_voters(self.nodes.values())
         return self._voters
 
     def cluster_wanted(self) -> Wanted:
-        """Every node has a replica of the cluster group; the voters among them lead and decide."""
+        """Where the cluster group's members belong: all nodes have one, and some of them vote."""
         voters = led_from(self.cluster_leader, self.voters())
         return Wanted(voters, tuple(node for node in self.nodes if node not in voters))
 

@@ -30,8 +30,8 @@ def choose_nodes(
     active: Collection[NodeName],
     place: Callable[[GroupName, int], tuple[NodeName, ...]],
 ) -> tuple[NodeName, ...]:
-    """Where the group's members should be, the desired leader first. A group whose own nodes are all gone
-    or leaving is placed like any other: it must live somewhere."""
+    """Where the group's members should be, the desired leader first. A group whose pinned nodes are all
+    removed or leaving is placed like any other."""
     pinned = tuple(node for node in group.pinned if node in active)
     return led_from(group.leader, pinned or place(GroupName(group.name), group.replicas))
 

@@ -27,10 +27,10 @@ from fleet.cluster.membership_events import (
     Renewed,
     Round,
     TellWhereabouts,
-    ViewTold,
+    ViewReceived,
     Warn,
 )
-from fleet.cluster.reconciliation_events import AnyChanged, GroupChanged, Look, Tell
+from fleet.cluster.reconciliation_events import AnyChanged, GroupChanged, Log, Look
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
@@ -146,8 +146,8 @@ def test_who_takes_this_nodes_name_is_told_of_once() -> None:
     membership = membership_of()
     membership.view.nodes[N1] = record(N1, incarnation="former disk")
     assert membership.step(0, Changed(LOCAL)) == [joining()]
-    what = "node=n1: another one joined by this name, at n1:2 with disk b: stop one of the two"
-    for told in ([Tell(what, "error")], []):
+    what = "node=n1: another node joined under this name, at n1:2 with disk b: stop one of the two"
+    for told in ([Log(what, "error")], []):
         membership.view.nodes[N1] = record(N1)
         assert membership.step(0, Changed(LOCAL)) == []
         membership.view.nodes[N1] = record(N1, incarnation="b", address="n1:2")
@@ -188,7 +188,7 @@ def test_a_node_leaves_when_no_member_lives_on_it() -> None:
     membership.view.nodes[N1] = record(N1, state=LEAVING)
     own = held((CLUSTER_GROUP, CLUSTER))
     busy = replace(LOCAL, members=own, coming={"g": 5})
-    what = "node=n1 is leaving: its members have to move away, and 1 still live here"
+    what = "node=n1 is leaving: 1 of its members still have to move to other nodes"
     assert membership.step(0, Changed(busy)) == [Warn("leaving", what)]
     free = replace(LOCAL, members=own)
     assert membership.step(0, Changed(free)) == [Command("leaving as n1", "left", (N1, "a"))]
@@ -257,9 +257,9 @@ READS: dict[str, list[tuple[Event, list[Effect]]]] = {
     "what is applied is read, one question at a time, until the view has it": [
         (Applied("one", "one", 5, 0), [ReadView(0)]),
         (Applied("one", "one", 9, 0), []),
-        (ViewTold("one", "one", SEEN, HERE), [*MET, ReadView(7)]),
+        (ViewReceived("one", "one", SEEN, HERE), [*MET, ReadView(7)]),
         (
-            ViewTold("one", "one", replace(SEEN, rev=9, whole=False), HERE),
+            ViewReceived("one", "one", replace(SEEN, rev=9, whole=False), HERE),
             [LookForArrivals(), Reconcile(Look())],
         ),
         (Applied("one", "one", 9, 0), []),
@@ -267,8 +267,8 @@ READS: dict[str, list[tuple[Event, list[Effect]]]] = {
     "a member that was restarted is asked anew (S73)": [
         (Applied("one", "one", 5, 0), [ReadView(0)]),
         (Applied("two", "two", 5, 0), [ReadView(0)]),
-        (ViewTold("one", "two", SEEN, HERE), []),
-        (ViewTold("two", "two", SEEN, HERE), MET),
+        (ViewReceived("one", "two", SEEN, HERE), []),
+        (ViewReceived("two", "two", SEEN, HERE), MET),
     ],
     "a member that runs no more is not asked": [(Applied("one", None, 5, 0), [])],
 }
@@ -290,7 +290,7 @@ def test_only_what_was_committed_since_the_start_is_progress() -> None:
 
 
 def told_after(membership: Membership, view: View) -> list[TellWhereabouts]:
-    effects = membership.step(0, ViewTold(membership.replica, None, view, LOCAL))
+    effects = membership.step(0, ViewReceived(membership.replica, None, view, LOCAL))
     return [one for one in effects if isinstance(one, TellWhereabouts)]
 
 

@@ -21,22 +21,22 @@ from fleet.cluster.reconciliation_events import (
     AnyChanged,
     AskChange,
     AskForMembers,
-    AskForRoom,
     AskStatus,
+    AskToHost,
     Effect,
     Event,
     GroupChanged,
     Leads,
     LeadsNoMore,
+    Log,
     Look,
-    MembersTold,
+    MemberHosted,
+    MembersReceived,
     NoteConfig,
-    RoomMade,
     Round,
-    StatusTold,
+    StatusReceived,
     StepDone,
     StepRefused,
-    Tell,
     WakeIn,
 )
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, GroupInfo, NodeRecord
@@ -60,12 +60,12 @@ def group(*wanted: NodeName, name: str = "g", uid: int = 7) -> GroupInfo:
     return GroupInfo(name, uid, len(wanted), b"", SHOWN, (), wanted)
 
 
-def status(token: int, *seats: Seat, wanted: Iterable[NodeName] = (N1,)) -> StatusTold:
+def status(token: int, *seats: Seat, wanted: Iterable[NodeName] = (N1,)) -> StatusReceived:
     """The leader n1 tells of itself and of `seats`, while the group is wanted on `wanted`."""
     seen = Seen(LEADER, 9, (Seat(LEADER, True, True, 9), *seats))
     voters = tuple(seat.member for seat in seen.seats if seat.votes)
     view, everyone = view_of(group(*wanted)), frozenset({N1, N2, N3})
-    return StatusTold(token, True, seen, voters, (), 5, SHOWN, 9, view, everyone)
+    return StatusReceived(token, True, seen, voters, (), 5, SHOWN, 9, view, everyone)
 
 
 def learner(member: MemberId, *, responsive: bool, match: int = 0) -> Seat:
@@ -76,8 +76,8 @@ Steps = list[tuple[int, Event, list[Effect]]]
 CASES: dict[str, Steps] = {
     "a missing member is hosted, added, and promoted when it has caught up": [
         (0, LED, [AskStatus(1, 1)]),
-        (0, status(1, wanted=(N1, N2)), [AskForRoom(2, 1, N2, ())]),
-        (0, RoomMade(2, HELD, "n2:1"), [AskChange(3, 1, Admit(HELD, "n2:1"))]),
+        (0, status(1, wanted=(N1, N2)), [AskToHost(2, 1, N2, ())]),
+        (0, MemberHosted(2, HELD, "n2:1"), [AskChange(3, 1, Admit(HELD, "n2:1"))]),
         (0, StepDone(3), [AskStatus(4, 1)]),
         (
             0,
@@ -131,7 +131,7 @@ CASES: dict[str, Steps] = {
         (
             0,
             StepRefused(1, "no class", False),
-            [Tell("group=g cannot be brought where it is wanted: no class", "error")],
+            [Log("group=g cannot be reconciled with its placement: no class", "error")],
         ),
         (0, Look(), []),
         (0, GroupChanged(1), []),
@@ -145,8 +145,8 @@ CASES: dict[str, Steps] = {
     ],
     "a node that is not known is given no member": [
         (0, LED, [AskStatus(1, 1)]),
-        (0, status(1, wanted=(N1, N2)), [AskForRoom(2, 1, N2, ())]),
-        (0, RoomMade(2, HELD, None), []),
+        (0, status(1, wanted=(N1, N2)), [AskToHost(2, 1, N2, ())]),
+        (0, MemberHosted(2, HELD, None), []),
     ],
     "a learner that lags is looked at again soon": [
         (0, LED, [AskStatus(1, 1)]),
@@ -161,7 +161,7 @@ CASES: dict[str, Steps] = {
         (
             0,
             status(1, Seat(HELD, True, True, 9)),
-            [Tell("group=g lets go of n2@b.1"), AskChange(2, 1, Remove(HELD))],
+            [Log("group=g removes n2@b.1"), AskChange(2, 1, Remove(HELD))],
         ),
     ],
     "of a group that the cluster does not show nothing is changed": [
@@ -201,12 +201,12 @@ def test_so_many_groups_bring_somebody_in_at_a_time() -> None:
         (asked,) = reconciliation.step(0, replace(LED, number=number))
         assert isinstance(asked, AskStatus)
         (effect,) = reconciliation.step(0, status(asked.token, wanted=(N1, N2)))
-        assert isinstance(effect, AskForRoom if number < MOVES_MAX else WakeIn)
+        assert isinstance(effect, AskToHost if number < MOVES_MAX else WakeIn)
     own = Leads(99, CLUSTER_GROUP, 3, 0)
     *_, asked = reconciliation.step(0, own)
     assert isinstance(asked, AskStatus)
     (effect,) = reconciliation.step(0, status(asked.token))
-    assert isinstance(effect, AskForRoom)
+    assert isinstance(effect, AskToHost)
 
 
 def test_founders_have_time_to_join_before_they_are_taken_for_strangers() -> None:
@@ -246,7 +246,7 @@ class Rounds(Reconciliation):
             if isinstance(effect, AskForMembers):
                 asked.append(effect.node)
                 there = {N2: ("b", (HELD,)), N3: ("c", ())}[effect.node]
-                answers = self.step(0, MembersTold(effect.token, *there))
+                answers = self.step(0, MembersReceived(effect.token, *there))
                 changes = [one.change for one in answers if isinstance(one, AskChange)]
                 self.removed += [change.member for change in changes if isinstance(change, Remove)]
         return asked

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.cluster.reconciliation_events import Tell
+from fleet.cluster.reconciliation_events import Log
 from fleet.cluster.repairs import (
     AskForRemoval,
     Damaged,
@@ -17,7 +17,7 @@ from fleet.cluster.repairs import (
 from fleet.raft.ids import MemberId
 
 ONE, OTHER = Damaged(1, "g", MemberId("n1@a.1")), Damaged(2, "h", MemberId("n1@a.2"))
-WHY = Tell("group=g n1@a.1 is damaged, and not replaced yet: no leader", "warning")
+WHY = Log("group=g n1@a.1 is damaged and not replaced yet: no leader", "warning")
 CASES: dict[str, list[tuple[Event, list[Effect]]]] = {
     "a healthy node asks for nothing": [(Round(()), [])],
     "its data goes when the group has removed it, and not before": [

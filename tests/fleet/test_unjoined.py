@@ -10,7 +10,7 @@ from fleet.cluster.unjoined import (
     Effect,
     Event,
     Round,
-    StatusTold,
+    StatusReceived,
     UnjoinedMembers,
     Waiting,
 )
@@ -30,37 +30,37 @@ CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
     ],
     "one with an empty log asks to be added, each round again": [
         (UNJOINED_MS, round_of(OLD), [AskStatus(1, 1)]),
-        (UNJOINED_MS, StatusTold(1, 0, False), [AskToJoin(1)]),
+        (UNJOINED_MS, StatusReceived(1, 0, False), [AskToJoin(1)]),
         (UNJOINED_MS + 1000, round_of(OLD), [AskStatus(2, 1)]),
     ],
     "one that heard of its group is asked again after a while": [
         (UNJOINED_MS, round_of(OLD, OLD), [AskStatus(1, 1), AskStatus(2, 2)]),
-        (UNJOINED_MS, StatusTold(1, 7, True), []),
+        (UNJOINED_MS, StatusReceived(1, 7, True), []),
         (UNJOINED_MS + 1000, round_of(OLD, OLD), [AskStatus(3, 2)]),
-        (UNJOINED_MS + 1000, StatusTold(3, 7, True), []),
+        (UNJOINED_MS + 1000, StatusReceived(3, 7, True), []),
         (UNJOINED_MS + LOOK_AGAIN_MS - 1, round_of(OLD, OLD), []),
         (UNJOINED_MS + LOOK_AGAIN_MS, round_of(OLD, OLD), [AskStatus(4, 1)]),
     ],
     "one whose leader lost the entry that added it asks to be added": [
         (UNJOINED_MS, round_of(OLD), [AskStatus(1, 1)]),
-        (UNJOINED_MS, StatusTold(1, 7, False), []),
+        (UNJOINED_MS, StatusReceived(1, 7, False), []),
         (UNJOINED_MS + LOOK_AGAIN_MS, round_of(OLD), [AskStatus(2, 1)]),
-        (UNJOINED_MS + LOOK_AGAIN_MS, StatusTold(2, 7, False), [AskToJoin(1)]),
+        (UNJOINED_MS + LOOK_AGAIN_MS, StatusReceived(2, 7, False), [AskToJoin(1)]),
     ],
     "one that knew no leader during an election does not ask": [
         (UNJOINED_MS, round_of(OLD), [AskStatus(1, 1)]),
-        (UNJOINED_MS, StatusTold(1, 7, False), []),
+        (UNJOINED_MS, StatusReceived(1, 7, False), []),
         (UNJOINED_MS + LOOK_AGAIN_MS, round_of(OLD), [AskStatus(2, 1)]),
-        (UNJOINED_MS + LOOK_AGAIN_MS, StatusTold(2, 8, True), []),
+        (UNJOINED_MS + LOOK_AGAIN_MS, StatusReceived(2, 8, True), []),
         (UNJOINED_MS + 2 * LOOK_AGAIN_MS, round_of(OLD), [AskStatus(3, 1)]),
-        (UNJOINED_MS + 2 * LOOK_AGAIN_MS, StatusTold(3, 8, False), []),
+        (UNJOINED_MS + 2 * LOOK_AGAIN_MS, StatusReceived(3, 8, False), []),
     ],
     "an answer of an earlier round counts no more, nor does one twice": [
         (UNJOINED_MS, round_of(OLD), [AskStatus(1, 1)]),
         (UNJOINED_MS + 1000, round_of(OLD), [AskStatus(2, 1)]),
-        (UNJOINED_MS + 1000, StatusTold(1, 0, False), []),
-        (UNJOINED_MS + 1000, StatusTold(2, 0, False), [AskToJoin(1)]),
-        (UNJOINED_MS + 1000, StatusTold(2, 0, False), []),
+        (UNJOINED_MS + 1000, StatusReceived(1, 0, False), []),
+        (UNJOINED_MS + 1000, StatusReceived(2, 0, False), [AskToJoin(1)]),
+        (UNJOINED_MS + 1000, StatusReceived(2, 0, False), []),
     ],
 }
 
@@ -75,6 +75,6 @@ def test_a_member_asks_to_be_added_when_nobody_adds_it(name: str) -> None:
 def test_what_is_gone_is_forgotten() -> None:
     unjoined = UnjoinedMembers()
     unjoined.step(UNJOINED_MS, round_of(OLD, OLD))
-    unjoined.step(UNJOINED_MS, StatusTold(2, 7, True))
+    unjoined.step(UNJOINED_MS, StatusReceived(2, 7, True))
     unjoined.step(UNJOINED_MS, round_of(OLD))
     assert unjoined.joined == {}
