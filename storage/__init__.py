@@ -1,11 +1,11 @@
 """Durable logs, hard states and snapshots: in LMDB, and in memory behind the same interface.
 
-`LmdbStore` is a node's data directory, `MemoryStore` the same contract in dicts, `Writer` the thread
-that commits for all groups of a node at once. All of them implement `fleet.interfaces`.
+`LmdbStore` is a node's data directory, `MemoryStore` the same contract in dicts, and `Writer` the thread that
+commits for all groups of a node at once. All of them implement `fleet.interfaces`.
 
-Inside: `store` is the contract written once over ordered keys (`transaction`, `steps`); `keys` and `records`
-say where everything lies and what it looks like, `shape` what is remembered of a log, `snapshots` how
-big ones are cut; `directory` guards the files.
+`store` implements the contract over ordered keys, with `transaction` and `steps`; `keys` and `records` define
+the layout of the data, `shape` the cached facts about a log, `snapshots` how snapshots are divided into
+chunks; `directory` locks and checks the files.
 """
 
 if __name__ != "fleet.storage":

@@ -1,7 +1,7 @@
 """The data directory around the database: its lock, and a check of the file before LMDB opens it.
 
-LMDB maps its file and trusts it: a truncated one kills the process by SIGBUS, a flipped page number may do
-worse. So the file is looked at with plain reads before LMDB sees it.
+LMDB maps its file and trusts it: a truncated file kills the process with SIGBUS, and a wrong page number may
+do worse. So the file is checked with ordinary reads before LMDB opens it.
 """
 
 import fcntl
@@ -28,7 +28,11 @@ _META_BYTES = 136
 class Lock:
     """An exclusive lock on a directory, held until `release` or the end of the process.
 
-    A child that was forked gives its copy back at once: a lock must not outlive its owner in a child.
+    A forked child closes its copy at once: the lock must not outlive its owner in a child.
+
+    Raises:
+        DirectoryInUse: another process holds the lock.
+        StorageFault: the directory cannot be locked.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -50,7 +54,7 @@ class Lock:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self, for_all: bool = True) -> None:
-        """`for_all`: also for copies that children hold."""
+        """`for_all`: also release copies of the lock in child processes."""
         if self._fd >= 0:
             if for_all:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
@@ -79,13 +83,14 @@ def sync_directory(path: Path) -> None:
 
 
 def check_data_file(env: Path, verify_bytes_max: int) -> None:
-    """Refuse a file that LMDB must not be given.
+    """Refuse a file that LMDB must not open.
 
-    Up to `verify_bytes_max`, or when the file is shorter than it says, every page is walked (about
-    180 MB/s; a free page may rightly lie beyond the end); a bigger one is only measured.
+    Verifies every page (about 180 MB/s) of a file of up to `verify_bytes_max` bytes, or of one shorter than
+    its header says, since free pages may legitimately lie beyond the end. Of a bigger file only the size is
+    checked.
 
     Raises:
-        Damaged: names the file and what is wrong with it.
+        Damaged: the file is unusable; says why.
     """
     path = env / DATA
     if not path.exists():
@@ -98,7 +103,7 @@ def check_data_file(env: Path, verify_bytes_max: int) -> None:
         verifier: Any = importlib.import_module("lmdb.verify")
     except ImportError:  # py-lmdb before 3
         if size < needed:
-            raise _bad(path, f"it is cut short: {size} bytes of {needed}") from None
+            raise _bad(path, f"it is truncated: {size} bytes of {needed}") from None
         return
     try:
         problems = verifier.verify(str(env))
@@ -106,12 +111,12 @@ def check_data_file(env: Path, verify_bytes_max: int) -> None:
         raise _bad(path, str(error)) from error
     problems = [one for one in problems if "leak" not in one]
     if problems:
-        cut = f"it is cut short: {size} bytes of {needed}; " if size < needed else ""
+        cut = f"it is truncated: {size} bytes of {needed}; " if size < needed else ""
         raise _bad(path, f"{cut}{len(problems)} problems, first: {problems[0]}")
 
 
 def _claimed_bytes(path: Path, size: int) -> int:
-    """How long the file must be for all pages that its newest description speaks of."""
+    """How many bytes the file must have for all pages in its newest header."""
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES_MAX)
         at = head.find(_MAGIC)
@@ -123,7 +128,7 @@ def _claimed_bytes(path: Path, size: int) -> int:
             file.seek(number * page_bytes + at)
             description = file.read(_META_BYTES)
             if len(description) < _META_BYTES or description[:4] != _MAGIC:
-                raise _bad(path, f"its description {number} is damaged")
+                raise _bad(path, f"its header {number} is damaged")
             page_bytes = page_bytes or _PAGE_BYTES.unpack_from(description, _PAGE_BYTES_AT)[0]
             if page_bytes not in (1 << bits for bits in range(8, 17)):
                 raise _bad(path, f"its pages cannot have {page_bytes} bytes")
@@ -140,4 +145,6 @@ def make_private(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageFault(f"the data directory cannot be made: {error.strerror}", path=str(path)) from error
+        raise StorageFault(
+            f"the data directory cannot be created: {error.strerror}", path=str(path)
+        ) from error

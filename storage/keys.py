@@ -2,12 +2,12 @@
 
 | key | holds |
 |---|---|
-| `0, IDENTITY` | whose directory this is |
-| `0, COUNTER` | the number that the next group gets |
+| `0, IDENTITY` | the cluster, node and incarnation that own the directory |
+| `0, COUNTER` | the number of the next group |
 | `0, GROUP, number` | a living group's name and spec |
 | `0, DROPPED, number` | a dropped group whose range may not be empty yet |
 | `0, STAGED, number, generation` | chunks that no snapshot owns yet |
-| `0, META, text` | the node's own small facts |
+| `0, META, text` | small records of the node |
 | `number, HARD` | term and vote |
 | `number, SNAPSHOT` | the current snapshot's description and generation |
 | `number, CHUNK, generation, chunk` | a piece of a snapshot |
@@ -68,7 +68,7 @@ def entry_key(number: int, index: Index) -> bytes:
 
 
 def kind_range(number: int, kind: int) -> tuple[bytes, bytes]:
-    """Every key of one kind: from the first, up to but without the second."""
+    """The range of the keys of one kind: from the first, up to but excluding the second."""
     return _KIND.pack(number, kind), _KIND.pack(number, kind + 1)
 
 
@@ -81,7 +81,7 @@ def chunk_range(number: int, generation: int) -> tuple[bytes, bytes]:
 
 
 def number_of(key: bytes) -> int:
-    """The group in whose range the key lies; 0: it is the store's own."""
+    """The group in whose range the key is; 0: the store's own."""
     return int.from_bytes(key[:4], "big")
 
 

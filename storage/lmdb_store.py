@@ -1,4 +1,4 @@
-"""The durable store: one LMDB environment a node, one writer, every transaction synced."""
+"""The durable store: one LMDB environment per node, one writer, every transaction synced."""
 
 import errno
 import os
@@ -29,25 +29,25 @@ SPARE_BYTES_MIN = 4 * MIB
 ROOM_CHECK_S = 0.1
 _NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _MAYBE_NO_SPACE = os.strerror(errno.EIO)
-"""LMDB reports a short write as EIO, and a short write is mostly a full disk."""
+"""LMDB reports a short write as EIO; its usual cause is a full disk."""
 _DAMAGE = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
 
 
 class LmdbStore(Store):
     """A node's data directory, locked while open.
 
-    `map_bytes_max`: how far the database may grow; it starts small and grows by itself.
-    `disk_reserve_bytes`: with less free on the disk, writes are refused. What makes room (dropping
-    a group, a snapshot with the log it replaces) may use the reserve, and 1/16 of the map (at least
-    4 MiB) beyond its maximum.
-    `verify_bytes_max`: a data file up to this size is verified page by page before it is opened.
+    `map_bytes_max`: the size to which the database may grow; it starts small and grows by itself.
+    `disk_reserve_bytes`: with less free on the disk, writes are refused. Writes that free space (dropping a
+    group, a snapshot with the log it replaces) may use the reserve, and 1/16 of the map (at least 4 MiB)
+    beyond its maximum. `verify_bytes_max`: a data file up to this size is verified page by page before it is
+    opened.
 
-    LMDB releases the GIL while it commits. A read transaction sees the state as of its begin and
-    blocks no writer, except one that has to grow the map: that one waits for the read to end.
+    LMDB releases the GIL while it commits. A read transaction sees the state at its start and blocks no
+    writer, except one that must grow the map, which waits for the read to end.
 
     Raises:
-        DirectoryInUse, WrongDirectory: nothing was touched.
-        Damaged: the database cannot be used as a whole; nothing was changed.
+        DirectoryInUse, WrongDirectory: nothing was changed.
+        Damaged: the database as a whole is unusable; nothing was changed.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class LmdbStore(Store):
             raise
 
     def close(self) -> None:
-        """Waits for a transaction under way. In a forked child it does nothing."""
+        """Wait for a transaction under way, then close. Does nothing in a forked child."""
         if os.getpid() != self._pid:
             return
         with self._turn, self._reading:
@@ -99,7 +99,7 @@ class LmdbStore(Store):
             self._lock.release()
 
     def _found(self, identity: StoreIdentity) -> None:
-        """Make the database aside and move it in place whole: a crash leaves none or a good one."""
+        """Create the database elsewhere and rename it into place: a crash leaves none or a complete one."""
         aside = self.path / "env.new"
         shutil.rmtree(aside, ignore_errors=True)
         try:
@@ -127,7 +127,7 @@ class LmdbStore(Store):
     def _update(self, act: Callable[[Transaction], T], frees: bool = False) -> T:
         with self._turn:
             self._check()
-            self._reopen_if_need_be()
+            self._reopen_if_needed()
             if not frees:
                 self._check_room()
                 return self._attempt(act, self._map_bytes_max)
@@ -152,7 +152,7 @@ class LmdbStore(Store):
                 raise self._fault(error) from error
 
     def _view(self, act: Callable[[Transaction], T]) -> T:
-        self._reopen_if_need_be()
+        self._reopen_if_needed()
         with self._reading:
             self._check()
             try:
@@ -184,7 +184,7 @@ class LmdbStore(Store):
             )
 
     def _free_bytes(self) -> int:
-        """What the disk has, and what the file has in pages that it can use again."""
+        """Free bytes of the disk, and of the file in pages that can be reused."""
         stat = self._env.stat()
         used = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
         free: int = self._env.info()["last_pgno"] + 1 - used
@@ -194,7 +194,7 @@ class LmdbStore(Store):
         try:
             disk = os.statvfs(self.path)
         except OSError as error:
-            raise StorageFault(f"the disk erred: {error.strerror}", path=str(self.path)) from error
+            raise StorageFault(f"the disk failed: {error.strerror}", path=str(self.path)) from error
         return disk.f_bavail * disk.f_frsize
 
     def _grow(self, map_bytes_max: int) -> bool:
@@ -205,10 +205,10 @@ class LmdbStore(Store):
         return True
 
     def _ripen(self) -> bool:
-        """Make pages usable that were freed by the last transactions; whether there may be any.
+        """Make pages freed by the last transactions reusable. False if there can be none.
 
-        LMDB gives a page out again only two transactions after the one that freed it, and in a full
-        map no transaction would ever get that far.
+        LMDB reuses a page only two transactions after the one that freed it, and in a full map no transaction
+        would get that far.
         """
         if self._env.info()["last_txnid"] == self._ripe_at:
             return False
@@ -229,7 +229,7 @@ class LmdbStore(Store):
         return int(self._env.info()["map_size"])
 
     def _resize(self, size: int) -> None:
-        """No read transaction may be open while the map moves. It never gets smaller than what is used."""
+        """No read transaction may be open while the map moves. LMDB never shrinks it below what is used."""
         with self._reading:
             try:
                 self._env.set_mapsize(size)
@@ -237,8 +237,8 @@ class LmdbStore(Store):
                 self._must_reopen = True
                 raise self._fault(error) from error
 
-    def _reopen_if_need_be(self) -> None:
-        """After an error that LMDB does not recover from within an environment: neither reads nor writes."""
+    def _reopen_if_needed(self) -> None:
+        """Reopen the environment after an error after which LMDB neither reads nor writes."""
         if not self._must_reopen:
             return
         with self._turn, self._reading:
@@ -250,7 +250,7 @@ class LmdbStore(Store):
                 self._must_reopen = False
 
     def _fault(self, error: Exception) -> FleetError:
-        """The error in the words of the contract."""
+        """The error as the contract has it."""
         path, text = str(self.path), str(error)
         if isinstance(error, _DAMAGE):
             return Damaged(f"the database is damaged: {text}", path=path, place=DATA)
@@ -260,7 +260,7 @@ class LmdbStore(Store):
         if full or (_MAYBE_NO_SPACE in text and self._disk_bytes() < max(self._reserve, MIB)):
             self._room_checked_at = -ROOM_CHECK_S
             return StoreFull(f"the disk is full: {text}", path=path)
-        return StorageFault(f"the disk erred: {text}", path=path)
+        return StorageFault(f"the disk failed: {text}", path=path)
 
 
 def _open_environment(path: Path, map_bytes: int) -> Any:

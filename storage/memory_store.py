@@ -16,15 +16,15 @@ T = TypeVar("T")
 Image: TypeAlias = dict[int, dict[bytes, bytes]]
 """Group number -> key -> record, byte for byte what the durable store would hold."""
 Changes: TypeAlias = dict[bytes, bytes | None]
-"""None: the key goes."""
+"""None deletes the key."""
 
 
 class MemoryStore(Store):
-    """`image` is what survives when the store is thrown away: give it to the next one.
+    """`image` survives the store: pass it to the next one.
 
-    A simulated disk overrides `commit`, through which every change passes, one call per synced
-    transaction: it may raise, or keep its own durable copy behind. The image holds real records,
-    so a flipped byte in it is found as on a disk.
+    A simulated disk overrides `commit`, which is called once per synced transaction with all its changes: it
+    may raise, or keep a durable copy that lags behind. The image holds real records, so a flipped byte is
+    detected as on a disk.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MemoryStore(Store):
         self._adopt(cluster, node, "memory")
 
     def commit(self, changes: Changes) -> None:
-        """Bring the changes of one transaction into the image, all of them."""
+        """Apply all changes of one transaction to the image."""
         for key, value in changes.items():
             part = self.image.setdefault(number_of(key), {})
             if value is None:
@@ -72,7 +72,7 @@ class MemoryStore(Store):
 
 
 class _Overlay:
-    """A transaction: the image, seen through the changes made so far."""
+    """A transaction: the image with the changes made so far."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
@@ -100,7 +100,7 @@ class _Overlay:
         return (found_keys[0], found_keys[-1]) if found_keys else None
 
     def _keys(self, start: bytes, end: bytes) -> list[bytes]:
-        """Every range that is ever asked for lies within one group (or in the store's own part)."""
+        """A range is always within one group, or within the store's own part."""
         part = self.image.get(number_of(start), {})
         candidates = part.keys() | self.changes.keys() if self.changes else part.keys()
         return sorted(key for key in candidates if start <= key < end and self.get(key) is not None)

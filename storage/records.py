@@ -1,7 +1,7 @@
-"""What a stored value looks like: one format byte, a checksum, a body.
+"""The encoding of stored values: one format byte, a checksum, a body.
 
-The checksum covers the key as well, so that a good record in a wrong place is damage too.
-Bodies are msgpack by msgspec; of a snapshot's chunk and of a node's own facts, the bytes themselves.
+The checksum covers the key as well, so that a valid record in the wrong place counts as damaged. Bodies are
+msgpack by msgspec; those of a snapshot's chunks and of a node's own records are plain bytes.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SnapshotHead(msgspec.Struct, frozen=True, array_like=True):
-    """Which generation of chunks is the group's snapshot, and what it stands for."""
+    """The generation of chunks that is the group's snapshot, and its description."""
 
     generation: int
     meta: SnapshotMeta
@@ -53,10 +53,10 @@ def unseal(key: bytes, record: bytes) -> bytes:
     """The body that was sealed under this key.
 
     Raises:
-        Damaged: the record is not what was written here; names the group and the place.
+        Damaged: the record is not what was written under the key; names the group and the place.
     """
     if len(record) < HEADER.size:
-        raise damaged(key, "the record is cut short")
+        raise damaged(key, "the record is truncated")
     form, crc = HEADER.unpack_from(record)
     if form != FORMAT:
         raise damaged(key, f"the record has unknown format {form}")
@@ -71,7 +71,7 @@ def pack(key: bytes, value: Any) -> bytes:
 
 
 def unpack(key: bytes, record: bytes | None, kind: type[T]) -> T:
-    """The value stored under the key; `record` None means that one was expected and is not there."""
+    """The value stored under the key. Raises Damaged, also if `record` is None, since one was expected."""
     if record is None:
         raise damaged(key, "the record is missing")
     try:
@@ -82,7 +82,7 @@ def unpack(key: bytes, record: bytes | None, kind: type[T]) -> T:
 
 
 def entry_items(number: int, entries: Sequence[Entry]) -> list[tuple[bytes, bytes]]:
-    """Keys and records of entries, in order. On the hot path: about 1 us an entry."""
+    """Keys and records of entries, in order. On the hot path: about 1 us per entry."""
     items = []
     for entry in entries:
         key = entry_key(number, entry.index)

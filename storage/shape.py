@@ -1,4 +1,4 @@
-"""The extent of each group's log, kept in memory so that an append needs no lookup."""
+"""The extent of each group's log, cached in memory so that an append needs no lookup."""
 
 from msgspec import Struct
 
@@ -7,25 +7,25 @@ from fleet.raft.ids import Index
 
 
 class Shape(Struct, frozen=True, gc=False):
-    """The log reaches from `first` to `last`; an empty one has `first` = `last` + 1.
+    """The log has the entries from `first` to `last`; an empty log has `first` = `last` + 1.
 
-    Invariant: first <= snapshot + 1 and last >= snapshot, so nothing is missing between the
-    snapshot (0: none) and the log.
+    Invariant: first <= snapshot + 1 and last >= snapshot, so that no entry is missing between the snapshot
+    (0: none) and the log.
     """
 
     first: Index = 1
     last: Index = 0
     snapshot: Index = 0
     generation: int = 0
-    """Of the current snapshot; grows with each one, so that an unfinished one is never taken for it."""
+    """Of the current snapshot. Grows with each, so that an unfinished one is never mistaken for it."""
     chunks: int = 0
 
 
 def reshape(shape: Shape, write: Write, generation: int, chunks: int) -> tuple[Shape, list[range]]:
-    """What the group looks like after the write, and which entries go before its own are put.
+    """The shape after the write, and the ranges of entries to delete before its own are put.
 
-    `generation` and `chunks` are those of the write's snapshot, or as before without one.
-    An AssertionError means that the submitter asks for a log with a hole.
+    `generation` and `chunks` are those of the write's snapshot or, without one, unchanged. An AssertionError
+    means that the submitter would leave a gap in the log.
     """
     snapshot = write.snapshot.meta.index if write.snapshot is not None else shape.snapshot
     first, last = shape.first, shape.last

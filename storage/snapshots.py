@@ -1,9 +1,8 @@
-"""Snapshots in pieces: chunks of one generation belong to one snapshot.
+"""Snapshots in chunks: the chunks of one generation belong to one snapshot.
 
-A big snapshot is written over several transactions under a generation that is not yet current;
-a mark says so. Only the transaction that carries the rest of its write makes the generation
-current, takes the mark away and drops the former generation. What a crash leaves in between is
-found by the mark and cleared.
+A big snapshot is written in several transactions, under a mark and a generation that is not yet current. The
+transaction with the rest of its write makes the generation current, deletes the mark and deletes the former
+generation. Chunks that a crash leaves behind are found by the mark and deleted.
 """
 
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ def chunk_count(size: int) -> int:
 
 
 def check_write(number: int, snapshot: SnapshotWrite) -> None:
-    """Refuse a snapshot that is not the one its description speaks of; nothing was written yet."""
+    """Refuse a snapshot that does not match its description, before anything is written. Raises Damaged."""
     meta, data = snapshot.meta, snapshot.data
     if len(data) != meta.size or crc32(data) != meta.crc:
         group, place = locate(snapshot_key(number))
@@ -59,7 +58,7 @@ def read_chunk(txn: Transaction, number: int, head: SnapshotHead, chunk: int) ->
 
 
 def read_slice(txn: Transaction, number: int, head: SnapshotHead, offset: int, count: int) -> bytes:
-    """Touches only the chunks that hold the slice."""
+    """`count` bytes from `offset`. Reads only the chunks that contain them."""
     end = min(offset + count, head.meta.size)
     if end <= offset:
         return b""
@@ -70,7 +69,7 @@ def read_slice(txn: Transaction, number: int, head: SnapshotHead, offset: int, c
 
 
 def verify(txn: Transaction, number: int, head: SnapshotHead) -> None:
-    """Every chunk is there and good, none is too many, and together they are what the head says."""
+    """Check that the chunks are complete, valid, no more than needed, and match the head. Raises Damaged."""
     crc, chunks = 0, chunk_count(head.meta.size)
     for chunk in range(chunks):
         crc = crc32(read_chunk(txn, number, head, chunk), crc)

@@ -1,4 +1,4 @@
-"""The steps of a store inside one transaction, as functions of the transaction only."""
+"""The steps of a store within one transaction, as functions of the transaction."""
 
 from fleet.errors import StorageFault, WrongDirectory
 from fleet.interfaces import GroupRecord, Loaded, StoreIdentity
@@ -10,16 +10,17 @@ from fleet.storage.shape import Shape
 from fleet.storage.transaction import Transaction
 
 SWEEP_KEYS = 10_000
-"""A dropped group goes in steps of this many records, so that writes of others get between."""
+"""A dropped group is deleted in steps of this many records, so that other groups can write in between."""
 
 
 def found(txn: Transaction, identity: StoreIdentity) -> None:
-    """Make an empty database a store."""
+    """Turn an empty database into a store."""
     txn.put([(keys.identity_key, pack(keys.identity_key, Identity(FORMAT, identity)))])
     txn.put([(keys.counter_key, pack(keys.counter_key, 1))])
 
 
 def renew(txn: Transaction, identity: StoreIdentity) -> None:
+    """Give the store another identity."""
     txn.put([(keys.identity_key, pack(keys.identity_key, Identity(FORMAT, identity)))])
 
 
@@ -28,7 +29,7 @@ def read_identity(cluster: str, node: str, where: str, txn: Transaction) -> Stor
     owner = stored.owner
     if stored.format != FORMAT:
         raise WrongDirectory(
-            f"it is written in format {stored.format}, this version reads {FORMAT}",
+            f"it has format {stored.format}, and this version reads format {FORMAT}",
             path=where,
             node=owner.node,
         )
@@ -60,7 +61,7 @@ def mark_dropped(number: int, txn: Transaction) -> None:
 
 
 def sweep_some(number: int, txn: Transaction) -> bool:
-    """Whether there may be more."""
+    """Delete some records of a dropped group. Returns whether there may be more."""
     found_keys = []
     for key, _ in txn.scan(*keys.group_range(number)):
         found_keys.append(key)

@@ -1,4 +1,4 @@
-"""The common part of all stores, over ordered keys; subclasses hold the keys."""
+"""The common part of all stores, over ordered keys; subclasses store the keys."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -19,15 +19,15 @@ T = TypeVar("T")
 NO_FACTS: Mapping[str, bytes] = MappingProxyType({})
 
 STAGE_CHUNKS = 4
-"""A staged snapshot goes in steps of this many chunks: 1 MiB."""
+"""A staged snapshot is written in steps of this many chunks: 1 MiB."""
 
 
 class Store(ABC):
     """The contract of `fleet.interfaces.Durable`.
 
-    Changes may come from any thread and run one at a time; reads may run beside them in one more thread.
+    Changes may come from any thread and run one at a time; reads may run concurrently in one more thread.
 
-    `inline_bytes_max`: a bigger snapshot is written over several transactions.
+    `inline_bytes_max`: a bigger snapshot is written in several transactions.
     """
 
     identity: StoreIdentity
@@ -45,18 +45,17 @@ class Store(ABC):
     @abstractmethod
     def _update(self, act: Callable[[Transaction], T], frees: bool = False) -> T:
         """Run `act` in a transaction and make it durable, or raise and change nothing. `act` may run more
-        than once. `frees`: it makes room, so it may use the reserve.
-        """
+        than once. `frees`: it frees space and may use the reserve."""
 
     @abstractmethod
     def _view(self, act: Callable[[Transaction], T]) -> T:
         """Run `act` on one consistent state."""
 
     def close(self) -> None:
-        """Nothing is lost: what was not durable was not acknowledged."""
+        """Loses nothing: writes that are not durable were not acknowledged."""
 
     def _adopt(self, cluster: str, node: str, where: str) -> None:
-        """Read the store's identity and groups, and clear what a crash left unfinished."""
+        """Read the store's identity and groups, and clean up after a crash."""
         self.identity = self._view(partial(steps.read_identity, cluster, node, where))
         dropped = self._view(self._survey)
         for number in dropped:
@@ -66,18 +65,19 @@ class Store(ABC):
     # -- groups ----------------------------------------------------------------------------
 
     def groups(self) -> list[GroupRecord]:
-        """In order of creation. A damaged record raises; its group can still be dropped by number."""
+        """In order of creation. Raises Damaged for a damaged record; its group can still be dropped by
+        number."""
         return self._view(steps.read_groups)
 
     def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
-        """Durable on return, and its number is never given again."""
+        """Create a group, durably on return. Its number is never used again."""
         (record,) = self.create_groups([(name, spec)])
         return record
 
     def create_groups(
         self, groups: Sequence[tuple[GroupName, bytes]], facts: Mapping[str, bytes] = NO_FACTS
     ) -> list[GroupRecord]:
-        """As `create_group`, in one transaction with the facts."""
+        """As `create_group` for several groups, in one transaction with the node's records `facts`."""
         items = _fact_items(facts)
 
         def act(txn: Transaction) -> list[GroupRecord]:
@@ -92,11 +92,11 @@ class Store(ABC):
         return records
 
     def drop_group(self, number: int, facts: Mapping[str, bytes] = NO_FACTS) -> None:
-        """The group is gone on return, durably, with the facts in the same transaction, and its space is
-        free. Unknown numbers are ignored.
+        """Drop the group, durably, in one transaction with the node's records `facts`; then free its space.
+        Unknown numbers are ignored.
 
-        A crash before the end leaves a group that is gone; its rest is cleared when the store
-        is opened again.
+        After a crash in between, the group is dropped and its remaining records are deleted when the store is
+        opened again.
         """
         items = _fact_items(facts)
 
@@ -115,17 +115,18 @@ class Store(ABC):
     # -- reading ---------------------------------------------------------------------------
 
     def load(self, number: int) -> Loaded:
-        """Everything of the group, verified, including its snapshot's bytes.
+        """The group's durable state, verified, including the bytes of its snapshot.
 
         Raises:
-            Damaged: names the group and the place; other groups are not affected.
+            Damaged: names the group and the place. Other groups are not affected.
         """
         loaded, shape = self._view(partial(steps.load, number))
         self._shapes.setdefault(number, shape)
         return loaded
 
     def read_snapshot(self, number: int, index: Index, offset: int, count: int) -> bytes | None:
-        """Costs a lookup and one checksum per chunk that it touches, whatever the snapshot's size."""
+        """`count` bytes of the snapshot at `index` from `offset`; None if there is no such snapshot. Costs
+        one lookup and one checksum per chunk read, independent of the snapshot's size."""
 
         def read(txn: Transaction) -> bytes | None:
             head = snapshots.read_head(txn, number)
@@ -140,12 +141,12 @@ class Store(ABC):
     def write(self, batch: Sequence[Write]) -> None:
         """Make the batch durable in one synced transaction, or raise and change nothing.
 
-        A write to a group that was dropped is ignored: its member is gone. Big snapshots are staged before,
-        in transactions of their own, which no reader sees.
+        Writes to a dropped group are ignored. Big snapshots are staged first, in transactions of their own,
+        which no reader sees.
 
         Raises:
-            StoreFull, StorageFault: nothing is in force; the same call may succeed later.
-            AssertionError: a log with a hole was asked for; nothing is in force.
+            StoreFull, StorageFault: nothing was changed; the same call may succeed later.
+            AssertionError: the write would leave a gap in a log; nothing was changed.
         """
         if not batch:
             return
@@ -159,9 +160,9 @@ class Store(ABC):
                 self._litter -= {(batch[at].group, generation) for at, generation in generations.items()}
 
     def stage(self, one: Write) -> Iterator[None]:
-        """Write a big snapshot's chunks ahead, a synced transaction a step, so that other writes get
-        between. The group is unchanged until `write` is called with the same write, and no other
-        snapshot may be written to the group before that, unless this is closed.
+        """Write a big snapshot's chunks in advance, one synced transaction per step, so that other writes can
+        run in between. The group is unchanged until `write` is called with the same write. Until then no
+        other snapshot may be written to the group, unless this iterator is closed.
         """
         with self._turn:
             self._clear_litter()
@@ -189,7 +190,7 @@ class Store(ABC):
             yield
 
     def _assign(self, batch: Sequence[Write]) -> dict[int, int]:
-        """Each snapshot's generation by its position in the batch; the big ones are staged afterwards."""
+        """Stage the big snapshots. Returns each snapshot's generation by its position in the batch."""
         generations: dict[int, int] = {}
         newest: dict[int, int] = {}
         for at, one in enumerate(batch):
@@ -221,9 +222,8 @@ class Store(ABC):
     def _apply(
         self, batch: Sequence[Write], generations: dict[int, int], txn: Transaction
     ) -> dict[int, Shape]:
-        """All records go in one call, in the order of keys: each call into the database gives up the
-        interpreter, and under a busy event loop that costs up to a switch interval to get back.
-        """
+        """Puts all records in one call, in the order of keys: each call into the database releases the
+        interpreter, and beside a busy event loop it can take a switch interval to get it back."""
         shapes: dict[int, Shape] = {}
         gone: set[bytes] = set()
         records: dict[bytes, bytes] = {}
@@ -254,7 +254,7 @@ class Store(ABC):
         return shapes
 
     def _put_snapshot(self, txn: Transaction, one: Write, before: Shape, after: Shape) -> None:
-        """Make it current: its chunks, unless they are staged already, and the head; the former one goes."""
+        """Make the snapshot current: put its head and, unless staged, its chunks; delete the former one."""
         assert one.snapshot is not None
         number, meta = one.group, one.snapshot.meta
         txn.delete(snapshots.chunk_keys(number, before.generation, before.chunks))
@@ -268,10 +268,11 @@ class Store(ABC):
     def _shape(self, number: int, txn: Transaction) -> Shape:
         return self._shapes.get(number) or steps.read_shape(number, txn)
 
-    # -- clearing --------------------------------------------------------------------------
+    # -- cleaning up -----------------------------------------------------------------------
 
     def _survey(self, txn: Transaction) -> list[int]:
-        """Note which groups live and which chunks nobody owns; the dropped groups that left a rest."""
+        """Note the living groups and the chunks without an owner. Returns dropped groups with remaining
+        records."""
         self._living = {keys.subject_of(key) for key, _ in txn.scan(*keys.kind_range(0, keys.GROUP))}
         self._litter = {keys.staged_of(key) for key, _ in txn.scan(*keys.kind_range(0, keys.STAGED))}
         return [keys.subject_of(key) for key, _ in txn.scan(*keys.kind_range(0, keys.DROPPED))]
@@ -281,7 +282,7 @@ class Store(ABC):
             pass
 
     def _clear_litter(self) -> None:
-        """Drop chunks that a failed or killed write staged."""
+        """Delete chunks staged by writes that failed or were killed."""
         while self._litter:
             number, generation = next(iter(self._litter))
             self._update(partial(steps.unstage, number, generation), frees=True)
@@ -290,6 +291,7 @@ class Store(ABC):
     # -- records of the node --------------------------------------------------------------
 
     def renew(self, incarnation: str, facts: Mapping[str, bytes] = NO_FACTS) -> None:
+        """Give the disk a new incarnation, durably, in one transaction with the node's records `facts`."""
         items = _fact_items(facts)
         identity = StoreIdentity(self.identity.cluster, self.identity.node, incarnation)
 
@@ -307,7 +309,7 @@ class Store(ABC):
         return None if record is None else unseal(place, record)
 
     def put_meta(self, key: str, value: bytes) -> None:
-        """Durable on return."""
+        """Write a record of the node, durably on return."""
         items = _fact_items({key: value})
         self._update(lambda txn: txn.put(items))
 
@@ -321,5 +323,5 @@ def _meta_key(text: str) -> bytes:
     key = keys.meta_key(text)
     if len(key) > keys.META_KEY_BYTES_MAX:
         bytes_max = keys.META_KEY_BYTES_MAX
-        raise ConfigError("the key of a node's fact is too long", key=text[:40], bytes_max=bytes_max)
+        raise ConfigError("the key of a node's record is too long", key=text[:40], bytes_max=bytes_max)
     return key

@@ -1,4 +1,4 @@
-"""What a store needs of a database: ordered keys, read and changed inside a transaction."""
+"""The database as a store uses it: ordered keys, read and changed within a transaction."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -10,10 +10,11 @@ class Transaction(Protocol):
     def put(self, items: Iterable[tuple[bytes, bytes]]) -> None: ...
 
     def delete(self, keys: Iterable[bytes]) -> None:
-        """Keys that are not there are passed over."""
+        """Missing keys are ignored."""
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys in order, from `start` up to but without `end`. Nothing may be changed meanwhile."""
+        """Keys and records in order, from `start` up to but excluding `end`. No changes are allowed
+        meanwhile."""
 
     def span(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
-        """The first and the last key that `scan` would give."""
+        """The first and the last key that `scan` would yield; None if there are none."""

@@ -25,7 +25,7 @@ from fleet.storage.store import Store
 
 
 def carry_out(store: Durable, chore: Chore) -> ChoreDone:
-    """Durable, or failed, on return."""
+    """Do the chore; durable on return, unless it has failed."""
     records: list[GroupRecord] = []
     try:
         match chore:
@@ -45,7 +45,7 @@ def carry_out(store: Durable, chore: Chore) -> ChoreDone:
 class _Submitted(NamedTuple):
     write: Write
     told: int
-    """How many failures the submitter knew of."""
+    """How many failures the submitter had been told of."""
 
 
 class _Broken(NamedTuple):
@@ -54,19 +54,18 @@ class _Broken(NamedTuple):
 
 
 class Writer:
-    """`submit`, `completed` and `close` from one thread; watch `fileno()` there.
+    """Call `submit`, `completed` and `close` from one thread, and watch `fileno()` there.
 
-    Writes of one group are done in the order of submission, each whole or not at all. When one
-    fails, every write of its group fails with the same error without being tried until `completed`
-    has given the failure to the submitter: nothing is written on top of what is missing. The next
-    one submitted after that is tried again.
+    Writes of one group are done in order of submission, each completely or not at all. After a failure all
+    writes of the group fail with the same error, untried, until `completed` has returned the failure to the
+    submitter, so that nothing is written after a gap. Writes submitted later are tried again.
 
-    A StorageFault fails all that was in the batch. Any other error is one group's own: the batch
-    is then written group by group, and the others do not suffer.
+    A StorageFault fails the whole batch. Any other error concerns one group: the batch is then written group
+    by group, so that the others succeed.
 
-    A snapshot that the store stages in steps does not keep other groups waiting: they are written
-    between the steps; its own group's writes queue behind it, unless it `is_aside`. Of small ones aside,
-    one commit takes no more bytes than of a big one a step.
+    A snapshot that is staged in steps does not delay other groups, which are written between the steps;
+    writes of its own group wait for it, unless it `is_aside`. One commit takes no more bytes of small
+    snapshots aside than one step takes of a big one.
     """
 
     def __init__(self, store: Store) -> None:
@@ -88,26 +87,26 @@ class Writer:
             os.close(self._fd)
             raise OSError(errno.EAGAIN, f"the disk writer's thread cannot be started: {error}") from None
 
-    # -- the submitter's side ----------------------------------------------------------------
+    # -- for the submitter -------------------------------------------------------------------
 
     def submit(self, write: Write) -> None:
-        """Costs about a microsecond; wakes the thread if it sleeps."""
+        """Queue a write. Costs about a microsecond; wakes the thread if it sleeps."""
         if self._fd < 0:
             raise StorageFault("the writer is closed", group=write.group)
         self._queue.put(_Submitted(write, self._told))
 
     def do(self, chore: Chore) -> None:
-        """After all that was submitted before."""
+        """Do the chore after everything submitted before."""
         if self._fd < 0:
             raise StorageFault("the writer is closed")
         self._queue.put(chore)
 
     def fileno(self) -> int:
-        """Readable when `completed` has something to give. Level-triggered."""
+        """Readable when `completed` has results. Level-triggered."""
         return self._fd
 
     def completed(self) -> list[Completion | ChoreDone]:
-        """In the order of the commits; every write and chore that was submitted appears once."""
+        """The results since the last call, in the order of the commits; each write and chore appears once."""
         if self._fd >= 0:
             try:
                 os.eventfd_read(self._fd)
@@ -121,7 +120,7 @@ class Writer:
         return done
 
     def close(self) -> None:
-        """Returns when all that was submitted is done; `completed` can be asked once more."""
+        """Wait until everything submitted is done. `completed` can be called once more afterwards."""
         if self._fd >= 0:
             self._queue.put(None)
             self._thread.join()
@@ -138,11 +137,11 @@ class Writer:
             self._serve([one for one in taken if one is not None])
 
     def _is_amid(self) -> bool:
-        """Snapshots are staged, or wait for that."""
+        """Whether snapshots are being staged or wait for it."""
         return bool(self._held or self._aside)
 
     def _serve(self, taken: Sequence[_Submitted | Chore]) -> None:
-        """One round: everything that was taken, in its order, and one step of a snapshot that is staged."""
+        """One round: everything taken, in order, then one step of a snapshot being staged."""
         ready: list[_Submitted] = []
         for one in taken:
             if not isinstance(one, _Submitted):
@@ -167,7 +166,7 @@ class Writer:
             self._stage_aside()
 
     def _take(self, wait: bool) -> list[_Submitted | Chore | None]:
-        """Everything that is there, and at least one if `wait`."""
+        """Everything in the queue, at least one item if `wait`."""
         taken: list[_Submitted | Chore | None] = [self._queue.get()] if wait else []
         try:
             while True:
@@ -179,7 +178,7 @@ class Writer:
         return write.snapshot is not None and write.snapshot.meta.size > self._store.inline_bytes_max
 
     def _stage_on(self) -> None:
-        """One step for the group that waits longest; after the last, all its writes."""
+        """One step for the group that has waited longest; after the last step, all its writes."""
         group = next(iter(self._held))
         if self._staging is None:
             self._staging = self._store.stage(self._held[group][0].write)
@@ -201,7 +200,7 @@ class Writer:
         os.eventfd_write(self._fd, 1)
 
     def _overtake(self, group: int) -> None:
-        """The leader's snapshot is coming: the member's own is no longer wanted."""
+        """The leader's snapshot arrives: abandon the member's own."""
         for one in [one for one in self._aside if one.write.group == group]:
             if one is self._aside[0] and self._aside_staging is not None:
                 self._aside_staging.close()  # type: ignore[attr-defined]
@@ -221,7 +220,7 @@ class Writer:
         return taken
 
     def _stage_aside(self) -> None:
-        """One step of the first; after the last, its write, which is a small one now."""
+        """One step for the first one aside; after the last step, its write."""
         first = self._aside[0]
         if not self._is_big(first.write):
             return

@@ -11,7 +11,7 @@ from fleet.raft.events import Persisted
 from tests.actors.base.helpers import Bench, Recorder
 
 FD = 99
-FAULT = StorageFault("the disk erred")
+FAULT = StorageFault("the disk failed")
 
 
 class HandWriter:
@@ -90,7 +90,7 @@ def test_a_failure_is_told_once_and_nothing_more_is_written_for_that_member(benc
     bench.ask(bench.disk, Write(1, 1))
     bench.writer.finish(1, error=FAULT)
     (failed,) = bench.ready()
-    assert isinstance(failed, WriteFailed) and "the disk erred" in failed.error
+    assert isinstance(failed, WriteFailed) and "the disk failed" in failed.error
     assert bench.ask(bench.disk, Write(1, 2), Write(1, 3)) == []
     assert bench.seqs() == [1]
 

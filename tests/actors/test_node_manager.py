@@ -217,7 +217,7 @@ def test_a_founder_that_crashed_at_once_still_says_how_long_a_node_may_be_away()
 def test_a_member_whose_disk_errs_is_started_again_later_each_time_and_never_in_a_storm(
     bench: NodeBench,
 ) -> None:
-    bench.store.error = StorageFault("the disk erred")
+    bench.store.error = StorageFault("the disk failed")
     bench.host()
     counts = []
     for _ in range(5):
@@ -226,7 +226,7 @@ def test_a_member_whose_disk_errs_is_started_again_later_each_time_and_never_in_
     least, most = BACK_OFF_MS
     assert counts[0] <= 10
     assert counts[-1] - counts[-2] <= 60_000 / most + 1
-    assert "the disk erred" in bench.members()[0].state
+    assert "the disk failed" in bench.members()[0].state
     bench.store.error = None
     bench.advance(most / 1000)
     assert bench.members()[0].state == "running"

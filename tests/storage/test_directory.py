@@ -70,7 +70,7 @@ def test_a_directory_of_a_later_format_is_refused(tmp_path: Path) -> None:
     disk = LmdbDisk(tmp_path)
     identity = disk.open().identity
     disk.put(identity_key, pack(identity_key, Identity(2, identity)))
-    with pytest.raises(WrongDirectory, match="format 2, this version reads 1"):
+    with pytest.raises(WrongDirectory, match="format 2, and this version reads format 1"):
         disk.open()
 
 
@@ -159,7 +159,7 @@ def test_s38_a_truncated_data_file_is_damage_and_not_a_dead_process(
     store.close()
     data = tmp_path / "env" / "data.mdb"
     os.truncate(data, int(data.stat().st_size * part))
-    with pytest.raises(Damaged, match="cut short"):
+    with pytest.raises(Damaged, match="truncated"):
         LmdbStore(tmp_path, "c1", "n1", verify_bytes_max=verify_bytes_max)
 
 
@@ -181,7 +181,7 @@ def test_s37_a_flipped_page_is_found_before_lmdb_follows_it(tmp_path: Path) -> N
 
 def test_a_directory_that_cannot_be_made_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageFault, match="cannot be made"):
+    with pytest.raises(StorageFault, match="cannot be created"):
         LmdbStore(tmp_path / "file" / "data", "c1", "n1")
 
 
