@@ -26,6 +26,9 @@ from fleet.sim.checks.linear_search import Budget, Exhausted, Search, Stuck
 from fleet.sim.checks.models import Model
 
 STEPS_MAX = 5_000_000
+FIRST_STEPS_EACH = 32
+"""For each operation of a part, in the first search of it: enough where the orders are few."""
+GROWTH = 8
 SHOWN_MAX = 8
 
 
@@ -105,21 +108,36 @@ def check(
 
     `steps_max` is for each part (see Model.parts); `expired` is asked every now and then. A violation in one
     part is told even if another is undecided.
+
+    Each part is searched with few steps first, and what is left again from the start with GROWTH times as
+    many, so that an easy violation need not wait until a hard part has used all of its steps. A part costs
+    at most 2.2 times the steps of a single search; paused searches would cost nothing, but 170 MB for each
+    million steps.
     """
-    orders: dict[Hashable, list[Operation]] = {}
-    undecided: Undecided | None = None
-    for key, operations in model.parts(history).items():
-        budget = Budget(steps_max, expired)
-        search = Search(operations, model, budget)
-        try:
-            found = search.run()
-            if isinstance(found, Stuck):
-                prefix, stuck = shortest(operations, model, budget, found)
-                return Violation(key, prefix, len(operations), stuck, model)
-            orders[key] = found
-        except Exhausted:
-            undecided = undecided or Undecided(key, budget.steps, len(operations), search.furthest())
-    return undecided or Linearizable(orders)
+    parts = model.parts(history)
+    left, orders, undecided = dict(parts), dict[Hashable, list[Operation]](), dict[Hashable, Undecided]()
+    steps_each = FIRST_STEPS_EACH
+    while left:
+        for key, operations in list(left.items()):
+            share = steps_each * len(operations) if len(left) > 1 else steps_max
+            budget = Budget(min(share, steps_max), expired)
+            search = Search(operations, model, budget)
+            try:
+                found = search.run()
+            except Exhausted:
+                if not (budget.is_expired or budget.steps_max == steps_max):
+                    continue
+                undecided[key] = Undecided(key, budget.steps, len(operations), search.furthest())
+            else:
+                if isinstance(found, Stuck):
+                    budget.steps_max = steps_max
+                    prefix, stuck = shortest(operations, model, budget, found)
+                    return Violation(key, prefix, len(operations), stuck, model)
+                orders[key] = found
+            del left[key]
+        steps_each *= GROWTH
+    first = next((undecided[key] for key in parts if key in undecided), None)
+    return first or Linearizable({key: orders[key] for key in parts})
 
 
 def shortest(

@@ -57,6 +57,7 @@ class Budget:
         self.steps = 0
         self.asked_at = 0
         self.expired = expired
+        self.is_expired = False
 
     def check(self) -> None:
         if self.steps > self.steps_max:
@@ -64,6 +65,7 @@ class Budget:
         if self.expired is not None and self.steps - self.asked_at > 1000:
             self.asked_at = self.steps
             if self.expired():
+                self.is_expired = True
                 raise Exhausted
 
 

@@ -3,17 +3,17 @@
 import platform
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
-from fleet.sim.checks.history import Operation
+from fleet.sim.checks.history import UNKNOWN, Operation
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from msgspec.structs import replace
 
 from fleet.sim.checks.linear import check
-from fleet.sim.checks.models import Get, Model, Read
+from fleet.sim.checks.models import Add, Counter, Get, Model, Read
 from tests.sim.workloads import WORKLOADS, simulate
 
 STEPS_MAX = 1_000_000
@@ -43,6 +43,14 @@ def main(count: int) -> None:
         at = next(n for n in late if history[n].is_known and type(history[n].input) in (Read, Get))
         history[at] = replace(history[at], output=-1)
         judge(f"{name}, 10 clients, 1% unknown, one impossible read", history, model)
+    hard = [op for key in range(7) for op in sums(key)]
+    judge("counter, an impossible read behind 7 hard keys", [*hard, *sums("last", 0)], Counter())
+
+
+def sums(key: Hashable, count: int = 24) -> list[Operation]:
+    """As many unknown additions as `count`, and a total that none of them gives."""
+    adds = [Operation(n, key, 0, None, Add(2 << n), UNKNOWN) for n in range(count)]
+    return [*adds, Operation("r", key, 1, 2, Get(), 7)]
 
 
 if __name__ == "__main__":
