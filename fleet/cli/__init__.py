@@ -1,4 +1,4 @@
-"""The `fleet` command. One module a command or family; this one gathers them."""
+"""The `fleet` command. Each command or family of commands has a module; this one collects them."""
 
 import sys
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ Run nodes with `fleet start`; every other command asks a cluster, the one at --c
 
 
 class Commands(click.Group):
-    """Reports wrong usage as the commands report errors: as JSON with --json."""
+    """Reports wrong usage like other errors: as JSON with --json."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
         words = sys.argv[1:] if args is None else list(args)
@@ -59,10 +59,12 @@ class Commands(click.Group):
 @click.option("--json", "as_json", is_flag=True, help="The same as --json after the command.")
 def main(as_json: bool) -> None:
     if "" not in sys.path and not sys.flags.safe_path:
-        sys.path.append("")  # classes are found in the working directory, after all that is installed
+        sys.path.append("")  # data classes are also found in the working directory, after installed modules
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name may be more than a terminal shows
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a name may have characters that the terminal cannot show
 
 
 COMMANDS = (

@@ -1,4 +1,4 @@
-"""`fleet call` and `fleet query`: methods of a group by name. The class need not be here."""
+"""`fleet call` and `fleet query`: call methods of a group by name, without its class."""
 
 import ast
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fleet.cli.connection import Desk, client
+from fleet.cli.connection import Console, client
 from fleet.cli.outcome import safe_repr
 from fleet.client.cluster_api import check_group_name
 from fleet.cluster.codec import codec_of
@@ -17,8 +17,8 @@ from fleet.objects.handles import CallOptions, Kind
 from fleet.objects.payload import decode_result
 
 EPILOG = """
-An argument that is JSON or a Python literal is that: 5, -1, true, '[1, 2]', '{"a": 1}'. Any other is
-a string. After `--` nothing is taken for an option.
+Arguments are read as JSON or Python literals: 5, -1, true, '[1, 2]', '{"a": 1}'. Any other argument is a
+string. After `--` nothing is read as an option.
 """
 METHOD = (
     click.argument("group"),
@@ -37,22 +37,22 @@ def _command(function: Any) -> click.Command:
 
 
 @_command
-def call(desk: Desk, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]) -> None:
-    """Execute the command METHOD of GROUP, and print what it returns.
+def call(console: Console, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]) -> None:
+    """Execute the command METHOD of GROUP, and print its result.
 
-    It is executed at most once. Ends with 3 when it is not known whether it was.
+    It is executed at most once. Exits with 3 if it is unknown whether it was.
     """
-    _ask(desk, "command", group, method, args, kwargs)
+    _ask(console, "command", group, method, args, kwargs)
 
 
 @_command
-def query(desk: Desk, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]) -> None:
-    """Ask GROUP the query METHOD, and print the answer. It sees every command acknowledged before."""
-    _ask(desk, "query", group, method, args, kwargs)
+def query(console: Console, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]) -> None:
+    """Execute the query METHOD of GROUP, and print its result. It sees all commands acknowledged before."""
+    _ask(console, "query", group, method, args, kwargs)
 
 
 def _ask(
-    desk: Desk, kind: Kind, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]
+    console: Console, kind: Kind, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]
 ) -> None:
     check_group_name(group)
     named = {}
@@ -64,8 +64,8 @@ def _ask(
     payload = codec_of(group).encode_call(method, tuple(map(value_of, args)), named)
     options = CallOptions()
     began_at = monotonic()
-    reply = desk.fleet.submit(group, kind, method, payload, options)
-    data = desk.fleet.wait(reply, options)
+    reply = console.fleet.submit(group, kind, method, payload, options)
+    data = console.fleet.wait(reply, options)
     taken_ms = (monotonic() - began_at) * 1000
     record: dict[str, Any] = {"value": None, "revision": reply.revision, "ms": round(taken_ms, 1)}
     try:
@@ -73,12 +73,12 @@ def _ask(
     except NotDecodable as error:
         if kind == "query":
             raise
-        desk.note(f"executed; {error.what}")
+        console.note(f"executed; {error.what}")
         record["undecodable"] = error.what
     revision = f"revision {reply.revision}, " if kind == "command" else ""
-    desk.show({"group": group, "method": method, **record}, safe_repr(record["value"]))
+    console.show({"group": group, "method": method, **record}, safe_repr(record["value"]))
     if sys.stdout.isatty():
-        desk.note(f"({revision}{taken_ms:.1f} ms)")
+        console.note(f"({revision}{taken_ms:.1f} ms)")
 
 
 def value_of(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Common to all commands that ask a cluster: how to connect, print and exit."""
+"""Common to all commands that talk to a cluster: connecting, printing, exit codes."""
 
 import os
 import sys
@@ -38,15 +38,15 @@ OPTIONS = (
 )
 
 
-class Desk:
-    """An open connection, and the command's output."""
+class Console:
+    """A command's connection to the cluster, and its output."""
 
     def __init__(self, connection: fleet.Fleet, as_json: bool) -> None:
         self.fleet = connection
         self.as_json = as_json
 
     def show(self, value: Any, *lines: str) -> None:
-        """The value as JSON, or else the lines."""
+        """Print the value as JSON with --json, else the lines."""
         if self.as_json:
             click.echo(to_json(value))
         else:
@@ -66,26 +66,35 @@ class Desk:
             for line in columns([headings, *rows]):
                 click.echo(line)
             return
+        import rich.console
         from rich import box
-        from rich.console import Console
         from rich.table import Table
 
         table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
             table.add_row(*row)
-        Console(highlight=False, markup=False).print(table)
+        rich.console.Console(highlight=False, markup=False).print(table)
 
     def know_group(self, name: str) -> Survey:
-        """A survey of the cluster. Raises: NoSuchGroup."""
+        """A survey of the cluster.
+
+        Raises:
+            NoSuchGroup: it has no such group.
+        """
         survey = self.fleet.survey()
         if name not in survey.group_names:
             raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
         return survey
 
     def know_data_group(self, name: str) -> GroupInfo:
-        """A group that was added; the cluster group cannot be removed or placed. Raises: NoSuchGroup."""
+        """A group that a user added.
+
+        Raises:
+            NoSuchGroup: there is no such group.
+            BadArguments: it is the cluster group, which cannot be removed or placed.
+        """
         if name == CLUSTER_GROUP:
-            raise BadArguments(f"{name} is the cluster's own group: it is placed by the cluster, and stays")
+            raise BadArguments(f"{name} is the cluster's own group: it cannot be removed or placed")
         for info in self.fleet.groups():
             if info.name == name:
                 return info
@@ -98,7 +107,7 @@ class Desk:
 
 
 def client(function: Callable[..., int | None]) -> Callable[..., None]:
-    """Makes a command of a function that gets a `Desk` first and answers the exit code, None for 0."""
+    """Make a command of a function that takes a `Console` first and returns the exit code, None for 0."""
 
     @wraps(function)
     def run(
@@ -109,7 +118,7 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
             if not connect.replace(",", "").strip():
                 raise ConfigError("--connect is empty: write host:port,... of nodes that run")
             with fleet.connect(connect, cluster=cluster, secret_file=secret_file, timeout=timeout) as one:
-                code = function(Desk(one, as_json), **rest)
+                code = function(Console(one, as_json), **rest)
         except WrongSecret as error:
             fail(path, error, as_json, _which_secret(secret_file))
         except WrongCluster as error:
@@ -132,17 +141,19 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
 
 def _which_secret(secret_file: str | None) -> str:
     return (
-        f"the one used here is that of {secret_source(secret_file)}; copy the nodes' own, from the file that "
+        f"the one used here is from {secret_source(secret_file)}; copy the nodes' secret, from the file that "
         "they were started with or ~/.config/fleet/secret there, and name it with --secret-file"
     )
 
 
 def _which_cluster(cluster: str) -> str:
-    return f"here --cluster is {cluster!r}, where the node was started it is another; or --connect is wrong"
+    return f"--cluster is {cluster!r} here, and the node was started with another one; or --connect is wrong"
 
 
 def _drop_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain too
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+    )  # else the interpreter would report it again at exit
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -151,7 +162,7 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def span(ms: Millis | float) -> str:
-    """A duration for people: 2m11s."""
+    """A duration in milliseconds as text: 2m11s."""
     seconds = int(ms // 1000)
     if seconds < 60:
         return f"{seconds}s"

@@ -7,7 +7,7 @@ import click
 from msgspec.structs import asdict
 
 from fleet.actors.messages.operator import MemberStatus
-from fleet.cli.connection import Desk, client, count
+from fleet.cli.connection import Console, client, count
 from fleet.cli.findings import Finding, findings, no_majority, notes_on
 from fleet.cli.outcome import DEGRADED
 from fleet.client.survey import Survey
@@ -20,41 +20,43 @@ ASKED_S = 1.0
 
 @click.command()
 @client
-def doctor(desk: Desk) -> int | None:
-    """What is wrong, why, and what is safe to do next. Ends with 4 when something is."""
+def doctor(console: Console) -> int | None:
+    """Show what is wrong, why, and what is safe to do next. Exits with 4 if something is."""
     try:
-        survey, found = examine(desk)
+        survey, found = examine(console)
     except NoMajority:
-        known = desk.fleet.known_nodes()
-        found = [no_majority(known, desk.fleet.answering(known), desk.fleet.name)]
-        return _tell(desk, found, [], "")
+        known = console.fleet.known_nodes()
+        found = [no_majority(known, console.fleet.answering(known), console.fleet.name)]
+        return _tell(console, found, [], "")
     groups, nodes = count(len(survey.view.groups), "group"), count(len(survey.nodes), "node")
-    well = f"{groups} on {nodes}: every one has a leader and as many members as it should"
-    return _tell(desk, found, notes_on(survey), well)
+    well = f"{groups} on {nodes}: all have a leader and as many members as they should"
+    return _tell(console, found, notes_on(survey), well)
 
 
-def examine(desk: Desk) -> tuple[Survey, list[Finding]]:
+def examine(console: Console) -> tuple[Survey, list[Finding]]:
     """The cluster as it is now, and what is wrong with it.
 
-    Raises: NoMajority, Unavailable.
+    Raises:
+        NoMajority: no node that answers has a view of the cluster.
+        Unavailable: no node answers.
     """
-    survey = desk.fleet.survey()
+    survey = console.fleet.survey()
     leaderless = survey.leaderless
-    told = _ask_members(desk, leaderless)
+    told = _ask_members(console, leaderless)
     if CLUSTER_GROUP not in leaderless:
         with suppress(FleetError):
-            status = desk.fleet.status(CLUSTER_GROUP, ASKED_S)
+            status = console.fleet.status(CLUSTER_GROUP, ASKED_S)
             told[CLUSTER_GROUP] = {str(node_of(status.member)): status}
     return survey, findings(survey, told)
 
 
-def _tell(desk: Desk, found: list[Finding], notes: list[str], well: str) -> int | None:
-    desk.show({
+def _tell(console: Console, found: list[Finding], notes: list[str], well: str) -> int | None:
+    console.show({
         "healthy": not found,
         "findings": [asdict(one) for one in found],
         "notes": notes,
     })  # fmt: skip
-    if not desk.as_json:
+    if not console.as_json:
         for one in found:
             click.echo(f"✗ {one.what}\n  Why:  {one.why}\n  Next: {one.next}")
         for note in notes:
@@ -64,12 +66,12 @@ def _tell(desk: Desk, found: list[Finding], notes: list[str], well: str) -> int 
     return DEGRADED if found else None
 
 
-def _ask_members(desk: Desk, groups: list[str]) -> dict[str, dict[str, MemberStatus]]:
-    """What the members of these say of themselves, as far as they answer."""
+def _ask_members(console: Console, groups: list[str]) -> dict[str, dict[str, MemberStatus]]:
+    """The statuses that the members of these groups report, of those that answer, by group and node."""
 
     def ask(group: str) -> dict[str, MemberStatus]:
         try:
-            return desk.fleet.statuses(group, ASKED_S)
+            return console.fleet.statuses(group, ASKED_S)
         except FleetError:
             return {}
 

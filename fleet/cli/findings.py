@@ -1,4 +1,5 @@
-"""What is wrong, why, and what is safe to do next: by this `fleet doctor` and `status` judge."""
+"""What is wrong with a cluster, why, and what is safe to do next, as `fleet doctor` and `status` report
+it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import quote
@@ -16,8 +17,8 @@ from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
 
 NAMES_SHOWN = 8
 MISSING = (
-    "members are missing on nodes that answer; they are brought in one after the other",
-    "nothing yet; if it stays, the log of the leader's node says why.",
+    "members are missing on nodes that answer; they are added one at a time",
+    "nothing yet; if this persists, the log of the leader's node says why.",
 )
 
 
@@ -30,14 +31,14 @@ class Finding(Struct, frozen=True):
     what: str
     why: str
     next: str
-    """What is safe to do, in words with the command."""
+    """What is safe to do, with the command."""
 
 
 Statuses = Mapping[str, Mapping[str, MemberStatus]]
 
 
 def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
-    """The worst first. A group found to be led after all is not one."""
+    """The findings, worst first. A group that turns out to have a leader is none."""
     by_voters: dict[tuple[tuple[str, str], ...], list[str]] = {}
     unheard: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for group in survey.leaderless:
@@ -65,13 +66,13 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
 def no_majority(
     known: Sequence[NodeInfo], answering: Collection[NodeName] = (), cluster: str = CLUSTER_ID
 ) -> Finding:
-    """After a restart a node knows the others by name, and nothing of the groups until a majority runs."""
+    """After a restart a node knows the other nodes, but no groups until a majority runs."""
     running = [str(node.name) for node in known if node.name in answering]
     silent = [node for node in known if node.name not in answering]
     what = f"no node that answers has found its cluster. Running: {', '.join(running) or 'none'}."
     if not silent:
         why = "no other node is known: they have not joined a cluster or founded one yet."
-        then = f"the log of {' and '.join(running)} says whom it waits for: start those, or correct that."
+        then = f"the log of {' and '.join(running)} says which nodes it waits for: start or correct those."
         return Finding("no-majority", (CLUSTER_GROUP,), what, why, then)
     what = f"{what[:-1]}; known, and silent: {', '.join(str(node.name) for node in silent)}."
     why = "a majority of the cluster's voters has to run; too few do, or they are just starting."
@@ -87,13 +88,13 @@ def no_majority(
 
 
 def _voters(survey: Survey, group: str, told: Mapping[str, MemberStatus]) -> tuple[tuple[str, str], ...]:
-    """Their nodes, as the newest of its members says, and how they are there."""
+    """The nodes of the group's voters, by the newest status, with the state of each."""
     newest = max(told.values(), key=lambda status: (status.term, status.commit))
     return tuple(sorted((str(node_of(v)), _voter_state(survey, group, v)) for v in newest.voters))
 
 
 def _holders(survey: Survey, group: str) -> tuple[tuple[str, str], ...]:
-    """Nodes that answer and have a member of it, and how it is there."""
+    """Nodes that answer and have a member of the group, with its state."""
     return tuple(
         (str(name), member.state)
         for name, node in survey.nodes.items()
@@ -103,14 +104,14 @@ def _holders(survey: Survey, group: str) -> tuple[tuple[str, str], ...]:
 
 
 def _unheard(survey: Survey, groups: list[str], holders: Mapping[str, str]) -> Finding:
-    """Only members know who the voters are: where a group belongs does not say where it was."""
+    """Only members know the voters: where a group belongs does not say where its members are."""
     has = "has" if len(groups) == 1 else "have"
     what = f"{count(len(groups), 'group')} {has} no leader, and no member answers: {_group_names(groups)}."
     away = {str(node.record.name): "" for node in survey.nodes.values() if not node.answers}
     known = [f"{node} ({state})" for node, state in holders.items()]
     if away:
         known.append(f"perhaps {_names(away)}, which {'is' if len(away) == 1 else 'are'} unreachable")
-    why = f"members that are known of: {', '.join(known)}." if known else "no node that answers has a member."
+    why = f"known members: {', '.join(known)}." if known else "no node that answers has a member."
     if away:
         then = _bring_back(survey, away)
     elif holders:
@@ -141,7 +142,7 @@ def _voter_state(survey: Survey, group: str, voter: MemberId) -> str:
     name = node_of(voter)
     node = survey.nodes.get(name)
     if node is not None and node.record.incarnation != disk_of(voter):
-        return f"its disk {disk_of(voter)} is gone, the node has another now"
+        return f"its disk {disk_of(voter)} is lost, the node has another one"
     return _node_state(survey, group, name)
 
 
@@ -158,15 +159,15 @@ def _node_state(survey: Survey, group: str, name: str) -> str:
 
 
 def _bring_back(survey: Survey, missing: Mapping[str, str]) -> str:
-    """Only a disk that holds the log brings its group back; nothing else is safe."""
+    """Only a disk that holds the log restores its group; nothing else is safe."""
     silent = [node for node in survey.silent if node.record.name in missing]
     if not silent:
         return (
-            "start these nodes again with their old disks, if they exist; nothing that the cluster can do by "
-            "itself is safe: with a majority of the disks, what they had acknowledged may be gone."
+            "start these nodes again with their old disks, if they exist; the cluster can do nothing safe by "
+            "itself: without a majority of the disks, acknowledged commands may be lost."
         )
     starts = [f"`{_start_command(survey, node)}` (disk {node.record.incarnation})" for node in silent]
-    return f"bring back {'; '.join(starts)}. Do not purge: that gives the disks up. Nothing else to do."
+    return f"bring back {'; '.join(starts)}. Do not purge: that abandons the disks. Nothing else to do."
 
 
 def _start_command(survey: Survey, node: NodeSeen) -> str:
@@ -183,8 +184,8 @@ def start_line(
     weight: float = 1.0,
     cluster: str = CLUSTER_ID,
 ) -> str:
-    """The command with all that the cluster knows of the node's settings. With --join it never founds a
-    cluster of its own, should the directory be the wrong one."""
+    """The command that starts the node, with the settings that the cluster knows. With --join it cannot found
+    a cluster of its own in a wrong directory."""
     join = next((f"--join {address}" for other, address in addresses.items() if other != name), "")
     words = ["fleet start", f"--name {quote(name)}", f"--zone {quote(zone)}"]
     words += [f"--listen {addresses[name]}", "--data-dir ITS-OWN"]
@@ -201,16 +202,16 @@ def start_line(
 
 
 def _foreign(what: str) -> Finding:
-    why = "the addresses that were asked are of two clusters, which never become one."
-    then = "name only the nodes of the one that is to stay; start the others anew, with --join."
+    why = "the addresses belong to two clusters, which cannot be merged."
+    then = "connect to the nodes of one cluster only; to merge, start the other nodes anew, with --join."
     return Finding("two-clusters", (), f"{what}.", why, then)
 
 
 def _purged(one: Outsider) -> Finding:
     name, address = one.info.name, one.info.address
     what = f"node {name} was purged, and still answers at {address}, with {count(len(one.hosted), 'member')}."
-    why = "it does not hear those that gave it up, or they cannot take it in; what it holds is out of date."
-    then = "mend the network, and let a majority run: then it joins again, as new. Or stop it."
+    why = "it does not hear the others, or they cannot let it join; its data is out of date."
+    then = "repair the network, and let a majority run: then it joins again, as a new node. Or stop it."
     return Finding("purged", (name,), what, why, then)
 
 
@@ -219,9 +220,9 @@ def _unreachable(survey: Survey, node: NodeSeen, is_needed: bool) -> Finding:
     groups = sum(name in names for names in survey.wanted().values())
     if node.answers:
         by = ", ".join(f"{who} for {span(ms)}" for who, ms in sorted(node.silent_ms.items()))
-        what = f"node {name} answers here, and is not heard of by {by}."
+        what = f"node {name} answers here, and is not heard by {by}."
         why = f"the network between them and {node.record.address} is cut, at least one way."
-        then = "mend the network; `fleet unreachable` shows who misses whom."
+        then = "repair the network; `fleet unreachable` shows which nodes do not hear each other."
         return Finding("unreachable", (name,), what, why, then)
     since = "" if node.unheard_ms is None else f" for {span(node.unheard_ms)}"
     what = f"node {name} is unreachable{since}: {count(groups, 'group')} should have a member there."
@@ -236,7 +237,7 @@ def _unreachable(survey: Survey, node: NodeSeen, is_needed: bool) -> Finding:
         then = "stop it, and start the node with its old disk and --join: two clusters never become one."
         return Finding("unreachable", (name,), what, why, then)
     why = f"nothing answers at {node.record.address}"
-    why += f"; {reports} found it gone for longer than that." if reports else "."
+    why += f"; {reports} have reported it as lost." if reports else "."
     return Finding("unreachable", (name,), what, why, then)
 
 
@@ -267,11 +268,11 @@ def _not_running(survey: Survey) -> Iterable[Finding]:
             yield Finding("conflict", tuple(groups), what, reason, _choices(node, groups))
         elif reason.startswith(DISK_FULL):
             what = f"the disk of {node} is full: {members} cannot write: {names}."
-            why = "nothing that was acknowledged is lost; what cannot be written is refused."
+            why = "nothing acknowledged is lost; commands that cannot be written are refused."
             then = f"free space where {node} keeps its data: service resumes by itself."
             yield Finding("disk-full", (node, *groups), what, why, then)
         else:
-            then = f"repair what it says, then start {node} again."
+            then = f"resolve this error, then start {node} again."
             what = f"{members} on {node} not running: {names}."
             yield Finding("not-running", tuple(groups), what, reason, then)
 
@@ -284,17 +285,17 @@ def _replaced(node: NodeName, groups: list[str], led: list[str]) -> str:
 
 
 def _choices(node: NodeName, groups: list[str]) -> str:
-    """Nobody but an operator can say which of two committed histories counts."""
+    """Only an operator can say which of two committed histories is valid."""
     return (
-        "older copies of directories were put back, there or on a majority. Either go on with what the group "
-        f"serves now: keep a copy of {node}'s directory, then `fleet member remove {groups[0]} {node}`, and "
-        f"a new member is brought in; or stop the group's other nodes and put back their newest directories. "
+        "older copies of directories were restored, there or on a majority. Either keep what the group "
+        f"serves now: save a copy of {node}'s directory, then `fleet member remove {groups[0]} {node}`, and "
+        "a new member is added; or stop the group's other nodes and restore their newest directories. "
         f"Until then {node}'s data stays as it is."
     )
 
 
 def _few_voters(survey: Survey, told: Mapping[str, MemberStatus]) -> Iterable[Finding]:
-    """Of the cluster's own group: a node that joined has a copy at once, and a vote a moment later."""
+    """Missing voters of the cluster group: a node that joins gets a member at once, and a vote soon after."""
     status = next((one for one in told.values() if one.role == "leader"), None)
     if status is None:
         return
@@ -303,13 +304,13 @@ def _few_voters(survey: Survey, told: Mapping[str, MemberStatus]) -> Iterable[Fi
     if missing:
         has = _names(voters)
         what = f"the cluster's own group has no voter yet on {_names(missing)}; it has them on {has}."
-        why = "nodes are made voters one after the other."
-        then = f"let every one of {has} run until then; if it stays, look at their logs."
+        why = "nodes become voters one at a time."
+        then = f"keep {has} running until then; if this persists, look at their logs."
         yield Finding("few-replicas", (CLUSTER_GROUP,), what, why, then)
 
 
 def _few_replicas(survey: Survey) -> Iterable[Finding]:
-    """Members on nodes that do not answer are those nodes' matter."""
+    """Groups with too few members. Nodes that do not answer have findings of their own."""
     counts, wanted, leaders = survey.member_counts, survey.wanted(), survey.leaders
     silent = {node.record.name for node in survey.nodes.values() if not node.answers}
     failed = {member.group for _, member in survey.failed}
@@ -318,7 +319,7 @@ def _few_replicas(survey: Survey) -> Iterable[Finding]:
         places = wanted[group.name]
         if len(places) < group.replicas:
             usable = f"{survey.active} active {'node' if survey.active == 1 else 'nodes'}"
-            why = f"{group.replicas} replicas are wanted, and there is room for {len(places)}: {usable}"
+            why = f"{group.replicas} replicas are wanted, and only {len(places)} can be placed: {usable}"
             then = "start another node, or activate one: `fleet start --name NAME --zone Z --join HOST:PORT`."
             if group.pinned:
                 why = f"it is pinned to {', '.join(group.pinned)}, of which {len(places)} are active"
@@ -347,14 +348,14 @@ def _names(names: Iterable[str]) -> str:
 
 
 def notes_on(survey: Survey) -> list[str]:
-    """What goes on, and is no fault."""
+    """What happens now and needs no action."""
     notes = [
         f"node {node.record.name} is leaving: {count(len(node.hosted), 'member')} left on it."
         for node in survey.nodes.values()
         if node.state == DRAINING
     ]
     notes += [
-        f"node {one.info.name} at {one.info.address} runs, and is not of the cluster: it left, was purged, "
+        f"node {one.info.name} at {one.info.address} runs outside of the cluster: it left, was purged, "
         "or is about to join; a majority has to run for that."
         for one in survey.outside
         if one.state == OUTSIDE

@@ -1,4 +1,4 @@
-"""`fleet group`: which groups there are, and how they are."""
+"""`fleet group`: list, show, add, remove and place groups."""
 
 import importlib
 import shlex
@@ -10,7 +10,7 @@ import cloudpickle
 from msgspec.structs import asdict
 
 from fleet.actors.messages.operator import MemberStatus
-from fleet.cli.connection import Desk, client, count
+from fleet.cli.connection import Console, client, count
 from fleet.cli.outcome import DEGRADED
 from fleet.cli.settings import changed
 from fleet.client.survey import Survey
@@ -25,7 +25,7 @@ from fleet.raft.ids import node_of
 ASKED_S = 1.0
 REPLICAS = 3
 NUMBER = click.IntRange(1, 99)
-"""Of replicas; more than a handful is a slip of the hand."""
+"""Of replicas; a larger number is a typing error."""
 
 
 @click.group()
@@ -36,14 +36,16 @@ def group() -> None:
 @group.command()
 @click.argument("name")
 @click.argument("data_class", metavar="MODULE:CLASS")
-@click.option("--replicas", type=NUMBER, help="How many.  [default: 3, or a --node each]")
+@click.option("--replicas", type=NUMBER, help="How many.  [default: 3, or one per --node]")
 @click.option("--node", "nodes", multiple=True, help="On this node, the first one leading; may be repeated.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting; see `fleet config`.")
-@click.option("--by-value", is_flag=True, help="Send the class itself: the nodes need not have its module.")
-@click.option("--exist-ok", is_flag=True, help="It may be there already.")
+@click.option(
+    "--by-value", is_flag=True, help="Send the class itself; the nodes then do not need its module."
+)
+@click.option("--exist-ok", is_flag=True, help="Succeed if it exists already.")
 @client
 def add(
-    desk: Desk,
+    console: Console,
     name: str,
     data_class: str,
     replicas: int | None,
@@ -52,23 +54,25 @@ def add(
     by_value: bool,
     exist_ok: bool,
 ) -> None:
-    """Add group NAME, whose data is a MODULE:CLASS, found here and on the nodes.
+    """Add group NAME with data class MODULE:CLASS, which is imported here and on the nodes.
 
-    With fewer nodes than replicas the others come when nodes do.
+    With fewer nodes than replicas, the others are added when nodes join.
     """
     named = len(set(nodes))
     if nodes and replicas not in (None, named):
-        raise ConfigError(f"--replicas {replicas} and {count(named, 'node')}: name as many, or leave it out")
+        raise ConfigError(
+            f"--replicas {replicas} with {count(named, 'node')}: name as many nodes, or omit --replicas"
+        )
     cls = load_class(data_class, by_value)
     config = changed(GroupConfig(), settings) if settings else None
     where = nodes or None
     number = replicas or named or REPLICAS
-    desk.fleet.create_group(name, cls, replicas=number, nodes=where, config=config, exist_ok=exist_ok)
-    survey = desk.fleet.survey()
+    console.fleet.create_group(name, cls, replicas=number, nodes=where, config=config, exist_ok=exist_ok)
+    survey = console.fleet.survey()
     record = group_record(survey, name)
     members = ", ".join(record["members"])
     (revision,) = (info.uid for info in survey.view.groups if info.name == name)
-    desk.changed(
+    console.changed(
         revision,
         record,
         f"{name} has {count(len(record['members']), 'member')}: {members}; "
@@ -80,22 +84,22 @@ def add(
 @click.argument("name")
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
 @client
-def remove(desk: Desk, name: str, is_sure: bool) -> None:
-    """Remove group NAME and its data, on every node, for good. Asks for its name first."""
-    desk.know_data_group(name)
+def remove(console: Console, name: str, is_sure: bool) -> None:
+    """Remove group NAME and its data permanently, on all nodes. Asks for its name first."""
+    console.know_data_group(name)
     if not is_sure:
-        ask_for_the_name(desk, name)
-    revision = desk.fleet.remove_group(name)
+        ask_for_the_name(console, name)
+    revision = console.fleet.remove_group(name)
     what = f"{name} is removed; its data is being deleted on every node"
-    desk.changed(revision, {"group": name, "removed": True}, what)
+    console.changed(revision, {"group": name, "removed": True}, what)
 
 
-def ask_for_the_name(desk: Desk, name: str) -> None:
-    """Raises ConfigError where nobody can be asked, or another name is typed."""
+def ask_for_the_name(console: Console, name: str) -> None:
+    """Raises ConfigError if there is no terminal to ask at, or another name is typed."""
     again = f"`fleet group remove {shlex.quote(name)} --yes`"
-    if desk.as_json or not sys.stdin.isatty():
-        raise ConfigError(f"group {name!r} and its data would be gone for good; if that is wanted: {again}")
-    typed = click.prompt(f"The group and its data will be gone for good. Type its name, {name}", err=True)
+    if console.as_json or not sys.stdin.isatty():
+        raise ConfigError(f"this would delete group {name!r} and its data permanently; to do so: {again}")
+    typed = click.prompt(f"This deletes the group and its data permanently. Type its name, {name}", err=True)
     if typed != name:
         raise ConfigError(f"{typed!r} is not {name!r}: nothing was removed")
 
@@ -103,72 +107,72 @@ def ask_for_the_name(desk: Desk, name: str) -> None:
 @group.command()
 @click.argument("name")
 @click.argument("nodes", metavar="NODE...", nargs=-1, required=True)
-@click.option("--replicas", type=NUMBER, help="So many from now on.")
+@click.option("--replicas", type=NUMBER, help="Change the number of replicas, too.")
 @client
-def pin(desk: Desk, name: str, nodes: tuple[str, ...], replicas: int | None) -> None:
-    """Let group NAME live on these nodes, as many as it has replicas, the first one leading.
+def pin(console: Console, name: str, nodes: tuple[str, ...], replicas: int | None) -> None:
+    """Pin group NAME to these nodes, as many as it has replicas; the first one leads.
 
-    Its members move there one by one.
+    Its members move there one at a time.
     """
-    info = desk.know_data_group(name)
+    info = console.know_data_group(name)
     named = list(dict.fromkeys(nodes))
     if len(named) != (replicas or info.replicas):
-        how = f"--replicas {len(named)} makes it so many"
+        how = f"--replicas {len(named)} changes that"
         if replicas is None:
             has = f"{name} has {count(info.replicas, 'replica')}: name as many nodes, or {how}"
         else:
             has = f"{count(replicas, 'replica')} need as many nodes: name them, or {how}"
         raise ConfigError(f"{count(len(named), 'node')} named, and {has}")
-    _show_places(desk, name, desk.fleet.pin_group(name, named, replicas=replicas))
+    _show_places(console, name, console.fleet.pin_group(name, named, replicas=replicas))
 
 
 @group.command()
 @click.argument("name")
 @client
-def unpin(desk: Desk, name: str) -> None:
-    """Let group NAME be placed like any other, with as many replicas as now."""
-    desk.know_data_group(name)
-    _show_places(desk, name, desk.fleet.pin_group(name, ()))
+def unpin(console: Console, name: str) -> None:
+    """Let the placement choose nodes for group NAME again, for as many replicas as now."""
+    console.know_data_group(name)
+    _show_places(console, name, console.fleet.pin_group(name, ()))
 
 
 @group.command()
 @click.argument("name")
 @click.argument("number", type=NUMBER)
 @client
-def replicas(desk: Desk, name: str, number: int) -> None:
-    """Keep group NAME on NUMBER nodes. A pinned group is on the nodes that it is pinned to."""
-    info = desk.know_data_group(name)
+def replicas(console: Console, name: str, number: int) -> None:
+    """Keep group NAME on NUMBER nodes. The nodes of a pinned group are changed with `fleet group pin`."""
+    info = console.know_data_group(name)
     if info.pinned and number != info.replicas:
         where = ", ".join(info.pinned)
         raise ConfigError(
             f"{name} is pinned to {where}: `fleet group pin {name} NODE... --replicas {number}` pins it to "
-            f"{number}, `fleet group unpin {name}` lets it be placed"
+            f"{number}, `fleet group unpin {name}` ends that"
         )
     if info.pinned:
-        return _show_places(desk, name, info.rev)
-    _show_places(desk, name, desk.fleet.set_replicas(name, number))
+        return _show_places(console, name, info.rev)
+    _show_places(console, name, console.fleet.set_replicas(name, number))
 
 
-def _show_places(desk: Desk, name: str, revision: int) -> None:
-    record = group_record(desk.fleet.survey(), name)
+def _show_places(console: Console, name: str, revision: int) -> None:
+    record = group_record(console.fleet.survey(), name)
     how = "is pinned to" if record["pinned"] else "belongs on"
     where = ", ".join(record["wanted"])
-    line = f"{name} {how} {where}; `fleet group show {name}` tells who is there"
-    desk.changed(revision, record, line + _missing(record))
+    line = f"{name} {how} {where}; `fleet group show {name}` lists its members"
+    console.changed(revision, record, line + _missing(record))
 
 
 def _missing(record: dict[str, Any]) -> str:
     few = record["replicas"] - len(record["wanted"])
-    return f"; {count(few, 'replica')} more when there are nodes for it" if few > 0 else ""
+    return f"; {count(few, 'replica')} more as soon as there are nodes" if few > 0 else ""
 
 
 @group.command(name="list")
 @client
-def list_groups(desk: Desk) -> None:
-    """All groups: class, replicas, leader, and where the members are."""
-    survey = desk.fleet.survey()
+def list_groups(console: Console) -> None:
+    """List all groups: class, replicas, leader, and the nodes of the members."""
+    survey = console.fleet.survey()
     records = group_records(survey)
-    desk.show(records)
+    console.show(records)
     rows = [
         (
             one["group"],
@@ -179,20 +183,20 @@ def list_groups(desk: Desk) -> None:
         )
         for one in records
     ]
-    desk.table(("GROUP", "CLASS", "REPLICAS", "LEADER", "MEMBERS"), rows)
+    console.table(("GROUP", "CLASS", "REPLICAS", "LEADER", "MEMBERS"), rows)
 
 
 @group.command()
 @click.argument("name")
 @client
-def show(desk: Desk, name: str) -> int | None:
-    """Group NAME as its leader sees it. Ends with 4 when there is no leader."""
-    survey = desk.fleet.survey()
+def show(console: Console, name: str) -> int | None:
+    """Show group NAME as its leader sees it. Exits with 4 if there is no leader."""
+    survey = console.fleet.survey()
     record = group_record(survey, name)
-    status = desk.fleet.status(name, timeout=ASKED_S)
+    status = console.fleet.status(name, timeout=ASKED_S)
     has_leader = status.role == "leader"
     seats = seats_of(status)
-    desk.show(
+    console.show(
         {
             **record,
             "leader": node_of(status.member) if has_leader else None,
@@ -216,7 +220,7 @@ def show(desk: Desk, name: str) -> int | None:
         )
         for seat in seats
     ]
-    desk.table(("NODE", "ROLE", "MATCH", "LAG", "ANSWERS"), rows)
+    console.table(("NODE", "ROLE", "MATCH", "LAG", "ANSWERS"), rows)
     return None if has_leader else DEGRADED
 
 
@@ -225,7 +229,7 @@ def _or_dash(number: int | None) -> str:
 
 
 def seats_of(status: MemberStatus) -> list[dict[str, Any]]:
-    """The members, the one that says this first; what only a leader knows is None of another."""
+    """The members, the reporting one first. What only a leader knows is None if another reports."""
     known = {peer.member: peer for peer in status.peers}
     seats = []
     for member in sorted((*status.voters, *status.learners), key=lambda one: (one != status.member, one)):
@@ -303,7 +307,7 @@ def load_class(where: str, by_value: bool) -> type[Data]:
         found: Any = module
         for part in class_path.split("."):
             found = getattr(found, part)
-    except Exception as error:  # the module is the user's: anything may come of it
+    except Exception as error:  # the module is the user's and may raise anything
         raise ConfigError(f"{where} cannot be loaded here: {type(error).__name__}: {error}") from error
     if by_value:
         cloudpickle.register_pickle_by_value(module)

@@ -1,8 +1,8 @@
-"""`fleet leader` and `fleet member`: who leads a group, and who belongs to it."""
+"""`fleet leader` and `fleet member`: change a group's leader and members."""
 
 import click
 
-from fleet.cli.connection import Desk, client
+from fleet.cli.connection import Console, client
 
 
 @click.group()
@@ -14,15 +14,14 @@ def leader() -> None:
 @click.argument("name", metavar="GROUP")
 @click.argument("node")
 @client
-def move(desk: Desk, name: str, node: str) -> None:
-    """Hand the leadership of GROUP to its member on NODE, where it stays.
+def move(console: Console, name: str, node: str) -> None:
+    """Transfer the leadership of GROUP to its member on NODE, and keep it there.
 
-    When NODE is away another member leads until it is back. `fleet leader release` lets the placement
-    choose again.
+    While NODE is down another member leads. `fleet leader release` lets the placement choose again.
     """
-    desk.know_group(name)
-    revision = desk.fleet.transfer_leader(name, node)
-    desk.changed(
+    console.know_group(name)
+    revision = console.fleet.transfer_leader(name, node)
+    console.changed(
         revision,
         {"group": name, "leader": node},
         f"{name} is led from {node} and stays there; `fleet leader release {name}` ends that",
@@ -32,32 +31,32 @@ def move(desk: Desk, name: str, node: str) -> None:
 @leader.command()
 @click.argument("name", metavar="GROUP")
 @client
-def release(desk: Desk, name: str) -> None:
-    """Let GROUP be led from where the placement says, or from the first node that it is pinned to."""
-    desk.know_group(name)
-    revision = desk.fleet.release_leader(name)
+def release(console: Console, name: str) -> None:
+    """Let the placement choose the leader of GROUP again, or the first node that it is pinned to."""
+    console.know_group(name)
+    revision = console.fleet.release_leader(name)
     value = {"group": name, "released": True}
-    desk.changed(revision, value, f"{name} is led from where the placement wants it")
+    console.changed(revision, value, f"{name} is led from where the placement wants it")
 
 
 @click.group()
 def member() -> None:
-    """Change who is a member of a group."""
+    """Change the members of a group."""
 
 
 @member.command(name="remove")
 @click.argument("name", metavar="GROUP")
 @click.argument("node")
 @client
-def remove_member(desk: Desk, name: str, node: str) -> None:
-    """Remove GROUP's member on NODE, dead or alive.
+def remove_member(console: Console, name: str, node: str) -> None:
+    """Remove GROUP's member on NODE, whether it runs or not.
 
-    If the group belongs there, a new member replaces it. Refused if too few of the others answer.
+    A new member replaces it if the group belongs there. Refused if too few other members answer.
     """
-    survey = desk.know_group(name)
-    revision = desk.fleet.remove_member(name, node)
+    survey = console.know_group(name)
+    revision = console.fleet.remove_member(name, node)
     again = node in survey.wanted().get(name, ())
-    desk.changed(
+    console.changed(
         revision,
         {"group": name, "node": node, "removed": True, "wanted_there": again},
         f"{name} has removed its member on {node}"

@@ -1,11 +1,11 @@
-"""`fleet node`: the nodes of the cluster. With options and no command it is `fleet start`."""
+"""`fleet node`: the nodes of the cluster. Without a subcommand it is `fleet start`."""
 
 from time import monotonic
 from typing import Any
 
 import click
 
-from fleet.cli.connection import Desk, client, count
+from fleet.cli.connection import Console, client, count
 from fleet.cli.outcome import FAILED
 from fleet.cli.start import DURATION, EPILOG, node_options, run_node
 from fleet.cli.status import node_records, node_rows
@@ -17,29 +17,29 @@ from fleet.errors import ConfigError, NoSuchNode, Unavailable
 @node_options
 @click.pass_context
 def node(ctx: click.Context, /, **options: Any) -> None:
-    """Look at the nodes and change them; without a command, run one, as `fleet start` does."""
+    """List and change nodes. Without a command, run one, as `fleet start` does."""
     if ctx.invoked_subcommand is None:
         run_node(**options)
 
 
 @node.command(name="list")
 @client
-def list_nodes(desk: Desk) -> None:
-    """The nodes of the cluster, and how they are."""
-    survey = desk.fleet.survey()
-    desk.show(node_records(survey))
-    desk.table(*node_rows(survey))
+def list_nodes(console: Console) -> None:
+    """List the nodes of the cluster with their states."""
+    survey = console.fleet.survey()
+    console.show(node_records(survey))
+    console.table(*node_rows(survey))
 
 
 @node.command()
 @click.argument("name")
 @client
-def activate(desk: Desk, name: str) -> None:
-    """Let node NAME host members, also one that is leaving."""
-    before = _find(desk, name)
-    revision = desk.fleet.activate(name)
+def activate(console: Console, name: str) -> None:
+    """Let node NAME host members, even if it is leaving."""
+    before = _find(console, name)
+    revision = console.fleet.activate(name)
     was = "was active already" if before.state == ACTIVE else f"is active, it was {before.state}"
-    desk.changed(revision, {"node": name, "state": ACTIVE, "was": before.state}, f"{name} {was}")
+    console.changed(revision, {"node": name, "state": ACTIVE, "was": before.state}, f"{name} {was}")
 
 
 @node.command()
@@ -47,42 +47,42 @@ def activate(desk: Desk, name: str) -> None:
 @click.option("--wait", "waits", is_flag=True, help="Return when it has left the cluster.")
 @click.option("--within", type=DURATION, default="10m", show_default=True, help="For --wait.")
 @client
-def drain(desk: Desk, name: str, waits: bool, within: float) -> int | None:
-    """Move everything off node NAME, and let it leave the cluster.
+def drain(console: Console, name: str, waits: bool, within: float) -> int | None:
+    """Move all members off node NAME, and let it leave the cluster.
 
-    It hands over the leaderships, then its members move to other nodes. Nothing is lost if it is killed
-    meanwhile. `fleet node activate` takes it back while it is still leaving.
+    It transfers its leaderships, then its members move to other nodes. Nothing is lost if it is killed
+    meanwhile. `fleet node activate` stops this while the node is still leaving.
     """
-    before = _find(desk, name)
+    before = _find(console, name)
     already = before.state == LEAVING
     if not waits:
-        revision = desk.fleet.drain(name)
+        revision = console.fleet.drain(name)
         was = "is leaving already" if already else "is leaving; `fleet node list` shows how far it is"
         value = {"node": name, "state": LEAVING, "was": before.state, "left": False}
-        desk.changed(revision, value, f"{name} {was}")
+        console.changed(revision, value, f"{name} {was}")
         return None
-    progress = _Progress(desk, name)
+    progress = _Progress(console, name)
     try:
-        revision = desk.fleet.drain(name, wait_s=within, progress=progress)
+        revision = console.fleet.drain(name, wait_s=within, progress=progress)
     except Unavailable:
         if progress.members is None:
             raise
         members = progress.members
-        desk.show(
+        console.show(
             {"node": name, "state": LEAVING, "was": before.state, "left": False, "members": members},
-            f"{name} still has {count(members, 'member')} after {within:g} s; it goes on leaving",
+            f"{name} still has {count(members, 'member')} after {within:g} s and continues to leave",
         )
         return FAILED
     done = {"node": name, "state": "left", "was": before.state, "left": True}
-    desk.changed(revision, done, f"{name} has left the cluster")
+    console.changed(revision, done, f"{name} has left the cluster")
     return None
 
 
 class _Progress:
-    """Says how many members are left, now and then."""
+    """Prints how many members are left, at most once a second."""
 
-    def __init__(self, desk: Desk, name: str) -> None:
-        self.desk = desk
+    def __init__(self, console: Console, name: str) -> None:
+        self.console = console
         self.name = name
         self.members: int | None = None
         self.said_at = 0.0
@@ -90,33 +90,33 @@ class _Progress:
     def __call__(self, members: int) -> None:
         if members != self.members and monotonic() - self.said_at >= 1.0:
             self.said_at = monotonic()
-            self.desk.note(f"{self.name}: {count(members, 'member')} left")
+            self.console.note(f"{self.name}: {count(members, 'member')} left")
         self.members = members
 
 
 @node.command()
 @click.argument("name")
-@click.option("--force", is_flag=True, help="Also a node that answers.")
+@click.option("--force", is_flag=True, help="Even if the node answers.")
 @client
-def purge(desk: Desk, name: str, force: bool) -> None:
-    """Declare that node NAME will not come back as it was: its members are replaced from the others.
+def purge(console: Console, name: str, force: bool) -> None:
+    """Declare the disk of node NAME lost: its members are replaced from the others.
 
-    For a node whose disk is lost. One that still runs joins again, as new; let it drain instead.
+    A node that still runs joins again as a new one; drain it instead.
     """
-    survey = desk.fleet.survey()
+    survey = console.fleet.survey()
     seen = next((one for one in survey.nodes.values() if one.record.name == name), None)
     if seen is None:
         raise NoSuchNode(f"the cluster has no node {name!r}", known=", ".join(survey.nodes))
     if seen.answers and not force:
         raise ConfigError(f"node {name} answers: `fleet node drain {name}` moves its members away, "
-                          "`--force` purges it all the same")  # fmt: skip
-    revision = desk.fleet.purge(name)
+                          "`--force` purges it nevertheless")  # fmt: skip
+    revision = console.fleet.purge(name)
     what = f"{name} is purged: its members are replaced on other nodes"
-    desk.changed(revision, {"node": name, "state": "purged"}, what)
+    console.changed(revision, {"node": name, "state": "purged"}, what)
 
 
-def _find(desk: Desk, name: str) -> NodeRecord:
-    nodes = {str(one.name): one for one in desk.fleet.nodes()}
+def _find(console: Console, name: str) -> NodeRecord:
+    nodes = {str(one.name): one for one in console.fleet.nodes()}
     if name not in nodes:
         raise NoSuchNode(f"the cluster has no node {name!r}", known=", ".join(nodes))
     return nodes[name]

@@ -1,4 +1,4 @@
-"""Exit codes of commands, and errors in words or as JSON on stderr."""
+"""Exit codes of commands, and errors on stderr, as text or JSON."""
 
 import json
 import sys
@@ -14,19 +14,19 @@ INTERRUPTED = 130
 CODES = """Exit codes: 0 done, 1 a definite error, 2 wrong usage, 3 the outcome is unknown (look before
 you repeat it), 4 done, but what it shows is not healthy, 130 interrupted. Errors go to stderr."""
 HINTS = {
-    "NoSuchGroup": "`fleet group list` names those there are",
-    "GroupExists": "choose another name, or say --exist-ok",
-    "NoSuchNode": "`fleet node list` names those there are",
+    "NoSuchGroup": "`fleet group list` lists the groups",
+    "GroupExists": "choose another name, or use --exist-ok",
+    "NoSuchNode": "`fleet node list` lists the nodes",
     "OutcomeUnknown": "it may have been done: look at the state before you repeat it",
     "SessionExpired": "it may have been done: look at the state before you repeat it",
-    "DataClassUnavailable": "install the module on the nodes, or say --by-value",
+    "DataClassUnavailable": "install the module on the nodes, or use --by-value",
     "CannotRemoveLeader": "`fleet leader move` it first",
-    "NotDecodable": "run it where its module can be imported, as in the directory that has it",
+    "NotDecodable": "run it where the module can be imported, for example in its directory",
     "NoNode": "check --connect, and that the nodes run",
-    "NoMajority": "too few of its nodes run: `fleet doctor` names those to start",
+    "NoMajority": "too few of its nodes run: `fleet doctor` lists those to start",
     "Unavailable": "`fleet doctor` says what is missing",
 }
-"""What to do next at a shell; the errors' own hints are for programs."""
+"""What to do next at a shell; the hints of the error classes are for programs."""
 
 
 def code_of(error: Exception) -> int:
@@ -55,7 +55,7 @@ def record_of(error: Exception) -> dict[str, Any]:
 
 
 def fail(command: str, error: Exception, as_json: bool, hint: str = "") -> NoReturn:
-    """`hint`: what to do next, where the command knows it better."""
+    """Print the error and exit. `hint`: what to do next, if the command knows better than the error."""
     code, record = code_of(error), record_of(error)
     record["hint"] = hint or record["hint"]
     if as_json:
@@ -79,7 +79,7 @@ def show_wrong_usage(error: click.ClickException, as_json: bool) -> None:
 
 
 def _wants_json(ctx: click.Context, option: click.Parameter, is_said: bool) -> bool:
-    """Said after the command or before it."""
+    """--json may stand before or after the command."""
     return is_said or bool(ctx.find_root().params.get("as_json"))
 
 
@@ -89,8 +89,9 @@ JSON = click.option(
 
 
 def to_json(value: Any) -> str:
-    """One line. Data classes and structs are objects, enums their values, bytes base64, what JSON has no
-    form for its repr; NaN is null. In a dict that cannot be encoded, what can be is."""
+    """JSON in one line. Dataclasses and structs become objects, enums their values, bytes base64, NaN null,
+    and anything else that JSON lacks its repr. In a dict that cannot be encoded, this applies to each
+    value."""
     encoded = _encoded(value)
     if encoded is None and isinstance(value, dict):
         names = [json.dumps(key if isinstance(key, str) else safe_repr(key)) for key in value]
@@ -102,7 +103,7 @@ def to_json(value: Any) -> str:
 def _encoded(value: Any) -> str | None:
     try:
         return msgspec.json.encode(value, enc_hook=_plain).decode()
-    except Exception:  # half a surrogate, a cycle: values are the user's, anything may come of it
+    except Exception:  # a lone surrogate, a cycle: the value is the user's and may raise anything
         return None
 
 
@@ -113,7 +114,7 @@ def _plain(value: Any) -> Any:
 def safe_repr(value: Any) -> str:
     try:
         return repr(value)
-    except Exception as error:  # the class is the user's: anything may come of it
+    except Exception as error:  # the class is the user's and may raise anything
         return f"<{type(value).__name__}, whose __repr__ raised {type(error).__name__}>"
 
 

@@ -6,7 +6,7 @@ import click
 import msgspec
 from msgspec.structs import asdict
 
-from fleet.cli.connection import Desk, client
+from fleet.cli.connection import Console, client
 from fleet.errors import ConfigError
 from fleet.raft.config import GroupConfig
 
@@ -20,26 +20,26 @@ def config() -> None:
 @click.argument("name", metavar="GROUP")
 @click.argument("settings", metavar="KEY=VALUE...", nargs=-1, required=True)
 @client
-def change(desk: Desk, name: str, settings: tuple[str, ...]) -> None:
-    """Set KEY=VALUE... of GROUP on all of its members; `fleet group show --json` has what is set."""
-    desk.know_group(name)
-    before = desk.fleet.status(name).config
+def change(console: Console, name: str, settings: tuple[str, ...]) -> None:
+    """Set KEY=VALUE... of GROUP on all its members; `fleet group show --json` shows the settings."""
+    console.know_group(name)
+    before = console.fleet.status(name).config
     after = changed(before, settings)
-    revision = desk.fleet.change_config(name, after)
+    revision = console.fleet.change_config(name, after)
     old, new = asdict(before), asdict(after)
     changes = {key: [old[key], new[key]] for key in new if old[key] != new[key]}
     lines = [f"{name}: {key} {was} -> {now}" for key, (was, now) in changes.items()]
     value = {"group": name, "changed": changes, "config": new}
-    desk.changed(revision, value, *(lines or [f"{name}: all of that is set already"]))
+    console.changed(revision, value, *(lines or [f"{name}: unchanged, all of this was set already"]))
 
 
 def changed(config: GroupConfig, settings: tuple[str, ...]) -> GroupConfig:
-    """Raises ConfigError naming what is wrong."""
+    """The settings with these changes. Raises ConfigError for an unknown key or an invalid value."""
     values: dict[str, Any] = asdict(config)
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or key not in values:
-            raise ConfigError(f"{setting!r} is no KEY=VALUE; keys: {', '.join(sorted(values))}")
+            raise ConfigError(f"{setting!r} is not KEY=VALUE; keys: {', '.join(sorted(values))}")
         values[key] = value
     try:
         return msgspec.convert(values, GroupConfig, strict=False)

@@ -23,7 +23,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.group()
 def sim() -> None:
-    """Simulate fleets under faults. Ends with 1 when something broke.
+    """Simulate fleets under faults. Exits with 1 if something broke.
 
     Nothing here needs a cluster: all nodes are in this process, on virtual time. A seed is one history, the
     same byte for byte on every machine with the same code.
@@ -31,16 +31,16 @@ def sim() -> None:
 
 
 @sim.command()
-@click.option("--seed", type=click.IntRange(0), help="What to draw everything from.")
+@click.option("--seed", type=click.IntRange(0), help="The seed that everything is drawn from.")
 @click.option("--plan", "plan_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="A plan that --save wrote, in the place of a seed.")  # fmt: skip
+              help="A plan written by --save, instead of a seed.")  # fmt: skip
 @click.option("--shrink/--no-shrink", default=True, show_default=True,
-              help="Leave out what a failure does not need.")  # fmt: skip
+              help="Remove what the failure does not need.")  # fmt: skip
 @click.option("--runs", type=click.IntRange(1), default=RUNS_MAX, show_default=True,
-              help="So many runs may shrinking take.")  # fmt: skip
+              help="The most runs that shrinking may take.")  # fmt: skip
 @click.option("--html", "html_file", type=FILE, help="Write a space-time diagram, one file for any browser.")
-@click.option("--text", "with_events", is_flag=True, help="Print every event of the episode, too.")
-@click.option("--save", type=FILE, help="Write the plan of the episode that is told, as JSON.")
+@click.option("--text", "with_events", is_flag=True, help="Also print every event of the episode.")
+@click.option("--save", type=FILE, help="Write the plan of the reported episode, as JSON.")
 @JSON
 def run(
     seed: int | None,
@@ -52,10 +52,10 @@ def run(
     save: Path | None,
     as_json: bool,
 ) -> None:
-    """Run one seed, and tell what happened if something broke.
+    """Run one seed, and explain what happened if something broke.
 
-    What is told is the shrunk episode: the fewest faults, groups, clients and nodes that were found to break
-    the same invariant.
+    The explanation is of the shrunk episode: the fewest faults, groups, clients and nodes found to break the
+    same invariant.
     """
     from fleet.sim.report.diagram import page
     from fleet.sim.report.explain import tell
@@ -73,7 +73,7 @@ def run(
             failure = _shrunk(failure, runs, as_json)
         first, (episode, failure) = failure, run_plan(failure.plan, tracing=True)
         if failure != first:
-            why = f"{first.sentence!r} did not happen again: the simulated world is not deterministic"
+            why = f"{first.sentence!r} did not happen again: the simulation is not deterministic"
             fail(path, FleetError(why), as_json)
     told = tell(episode, failure) if failure is not None or traced else None
     if html_file is not None and told is not None:
@@ -99,7 +99,7 @@ def _plan(seed: int | None, file: Path | None) -> "Plan":
     from fleet.sim.faults.schedule import Plan
 
     if (seed is None) == (file is None):
-        raise BadArguments("say one of --seed and --plan")
+        raise BadArguments("give either --seed or --plan")
     if file is None:
         assert seed is not None
         return Plan(seed)
@@ -110,7 +110,7 @@ def _plan(seed: int | None, file: Path | None) -> "Plan":
 
 
 def _shrunk(failure: "Failure", runs_max: int, as_json: bool) -> "Failure":
-    """Counts on stderr where somebody looks."""
+    """Shrink the failure, showing progress on stderr if that is a terminal."""
     from fleet.sim.search.shrink import shrink
 
     is_seen = sys.stderr.isatty() and not as_json
@@ -165,11 +165,11 @@ class Seeds(click.ParamType[Any]):
 @click.option("--seeds", type=Seeds(), required=True, metavar="A-B", help="Both included; A- is without end.")
 @click.option("--jobs", type=click.IntRange(0), default=1, show_default=True,
               help="Processes; 0 is this one.")  # fmt: skip
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Begin no seed after so long.")
-@click.option("--report", type=FILE, help="A line a seed; gone on with if it exists.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Start no seed after this time.")
+@click.option("--report", type=FILE, help="Write a line per seed; continue this file if it exists.")
 @JSON
 def explore(seeds: Any, jobs: int, minutes: float | None, report: Path | None, as_json: bool) -> None:
-    """Run many seeds, and name those that broke something."""
+    """Run many seeds, and list those that broke something."""
     from fleet.sim.search.explore import OK, Shown, Tally
     from fleet.sim.search.explore import explore as explore_seeds
 
@@ -183,7 +183,7 @@ def explore(seeds: Any, jobs: int, minutes: float | None, report: Path | None, a
             with shown.bar:
                 results = explore_seeds(seeds, report, shown, jobs, minutes)
     except KeyboardInterrupt:
-        click.echo("stopped; the report is whole", err=True)
+        click.echo("stopped; the report is complete", err=True)
     broken = [result for result in (tally.broken if results is None else results) if result.verdict != OK]
     lines = [f"fleet sim run --seed {result.seed}" for result in broken]
     if as_json:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from fleet.cli.connection import Desk, client, count, span
+from fleet.cli.connection import Console, client, count, span
 from fleet.cli.doctor import examine
 from fleet.cli.outcome import DEGRADED
 from fleet.client.survey import DRAINING, OUTSIDE, NodeSeen, Outsider, Survey
@@ -15,16 +15,16 @@ HEADINGS = ("NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "LAST SEEN", "")
 
 @click.command()
 @client
-def status(desk: Desk) -> int | None:
-    """The cluster in one line, its nodes in a table. Ends with 4 when it is degraded."""
-    survey, found = examine(desk)
+def status(console: Console) -> int | None:
+    """Show the cluster in one line and its nodes in a table. Exits with 4 if it is degraded."""
+    survey, found = examine(console)
     leaderless = [group for group in survey.leaderless if group != CLUSTER_GROUP]
     is_led = CLUSTER_GROUP in survey.leaders
     zones = {one.zone for one in survey.view.nodes}
     groups = len(survey.view.groups)
     health = "degraded" if found else "healthy"
-    name = desk.fleet.name
-    desk.show(
+    name = console.fleet.name
+    console.show(
         {
             "cluster": name,
             "health": health,
@@ -43,41 +43,41 @@ def status(desk: Desk) -> int | None:
         + (f" · {count(len(survey.failed), 'member')} not running" if survey.failed else "")
         + ("" if is_led else " · no majority: nothing can be added, moved or purged"),
     )
-    desk.table(*node_rows(survey))
+    console.table(*node_rows(survey))
     if found:
-        if not desk.as_json:
+        if not console.as_json:
             for one in found:
                 click.echo(f"✗ {one.what}")
-        desk.note("`fleet doctor` says why, and what is safe to do")
+        console.note("`fleet doctor` says why, and what is safe to do")
     return DEGRADED if found else None
 
 
 @click.command()
 @client
-def unreachable(desk: Desk) -> int | None:
-    """Nodes that do not answer or are not heard of, since when, and by whom. Ends with 4 if there are any."""
-    survey = desk.fleet.survey()
-    desk.show([node_record(survey, one) for one in survey.silent])
+def unreachable(console: Console) -> int | None:
+    """List nodes that do not answer here or to other nodes, and since when. Exits with 4 if there are any."""
+    survey = console.fleet.survey()
+    console.show([node_record(survey, one) for one in survey.silent])
     if not survey.silent:
-        if not desk.as_json:
-            click.echo("every node answers and is heard of by every other")
+        if not console.as_json:
+            click.echo("all nodes answer here and hear each other")
         return None
     rows = [
         (
             str(one.record.name),
             one.record.address,
             "yes" if one.answers else "no",
-            ", ".join(f"{by} for {span(ms)}" for by, ms in sorted(one.silent_ms.items())) or "nobody yet",
+            ", ".join(f"{by} for {span(ms)}" for by, ms in sorted(one.silent_ms.items())) or "no node yet",
             _purge(survey, one),
         )
         for one in survey.silent
     ]
-    desk.table(("NODE", "ADDRESS", "ANSWERS HERE", "NOT HEARD OF BY", ""), rows)
+    console.table(("NODE", "ADDRESS", "ANSWERS HERE", "NOT HEARD BY", ""), rows)
     return DEGRADED
 
 
 def node_records(survey: Survey) -> list[dict[str, Any]]:
-    """The cluster's nodes, then those that answer and are none, or none any more."""
+    """The cluster's nodes, then nodes that answer but do not, or no longer, belong to it."""
     ours = [node_record(survey, one) for one in survey.nodes.values()]
     return [*ours, *map(outsider_record, survey.outside)]
 
@@ -138,7 +138,7 @@ def _last_seen(one: NodeSeen) -> str:
 
 def _remark(survey: Survey, one: NodeSeen) -> str:
     if one.answers and one.silent_ms:
-        return f"not heard of by {', '.join(sorted(one.silent_ms))}"
+        return f"not heard by {', '.join(sorted(one.silent_ms))}"
     if one.state == DRAINING:
         return f"{count(len(one.hosted), 'member')} left"
     return _purge(survey, one)

@@ -73,7 +73,7 @@ def test_all_is_well(three: Fleet, name: str) -> None:
     assert three.ask("doctor") == {"healthy": True, "findings": [], "notes": []}
     assert three.say("doctor").out.startswith("✓ ")
     assert three.ask("unreachable") == []
-    assert "every node answers" in three.say("unreachable").out
+    assert "all nodes answer" in three.say("unreachable").out
 
 
 # -- groups --------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_a_group_lives_where_it_is_told_to(three: Fleet) -> None:
 def test_a_group_is_pinned_elsewhere_and_placed_again(three: Fleet, name: str) -> None:
     few = three.say("group", "pin", name, "n2", "n1")
     assert (few.code, few.out) == (2, "") and "2 nodes named" in few.err
-    assert f"{name} has 3 replicas: name as many nodes, or --replicas 2 makes it so many" in few.err
+    assert f"{name} has 3 replicas: name as many nodes, or --replicas 2 changes that" in few.err
     assert three.ask("group", "show", name)["pinned"] == []
     said = three.say("group", "pin", name, "n2", "n1", "--replicas", "2")
     assert said.code == 0 and said.out.startswith(f"{name} is pinned to n2, n1; ")
@@ -130,10 +130,10 @@ def test_a_group_is_pinned_elsewhere_and_placed_again(three: Fleet, name: str) -
 
 def test_more_replicas_than_nodes_are_allowed_and_the_doctor_says_so(three: Fleet) -> None:
     said = three.say("group", "add", "five", "shop:Account", "--replicas", "5")
-    assert said.code == 0 and "2 replicas more when there are nodes for it" in said.out
+    assert said.code == 0 and "2 replicas more as soon as there are nodes" in said.out
     (finding,) = three.ask("doctor", code=4)["findings"]
     assert (finding["kind"], finding["subjects"]) == ("few-replicas", ["five"])
-    assert "5 replicas are wanted, and there is room for 3" in finding["why"]
+    assert "5 replicas are wanted, and only 3 can be placed" in finding["why"]
     assert "fleet start" in finding["next"]
     wrong = "✗ 1 group has fewer members than wanted: five."
     assert three.say("doctor").out.startswith(wrong)
@@ -162,7 +162,7 @@ def test_a_class_goes_by_value_to_nodes_that_do_not_have_it(three: Fleet) -> Non
         (("other", "shop:Account", "--replicas", "-1"), 2, "replicas"),
         (("other", "shop:Account", "--node", "n9"), 1, "'n9'"),
         (("other", "shop:Account", "--set", "speed=9"), 2, "'speed=9'"),
-        (("other", "shop:Account", "--node", "n1", "--replicas", "2"), 2, "--replicas 2 and 1 node"),
+        (("other", "shop:Account", "--node", "n1", "--replicas", "2"), 2, "--replicas 2 with 1 node"),
         (("", "shop:Account"), 2, "not empty"),
         (("two\nlines", "shop:Account"), 2, "a line of text"),
         (("other", "shop:Locked"), 1, "field=gate"),
@@ -315,7 +315,7 @@ def test_what_a_query_answers_is_shown_also_if_its_class_is_of_the_working_direc
     elsewhere.mkdir(exist_ok=True)
     lost = ask(elsewhere)
     assert lost.returncode == 1 and "No module named 'shop'" in lost.stderr
-    assert "as in the directory that has it" in lost.stderr
+    assert "for example in its directory" in lost.stderr
 
 
 def test_json_is_json_whatever_the_users_class_does() -> None:
@@ -372,8 +372,8 @@ def test_settings_are_changed_on_all_members(three: Fleet, name: str) -> None:
 @pytest.mark.parametrize(
     "setting, says",
     [
-        ("speed=9", "'speed=9' is no KEY=VALUE"),
-        ("heartbeat_ms", "is no KEY=VALUE"),
+        ("speed=9", "'speed=9' is not KEY=VALUE"),
+        ("heartbeat_ms", "is not KEY=VALUE"),
         ("heartbeat_ms=fast", "heartbeat_ms"),
         ("heartbeat_ms=900", "at least 3 x heartbeat_ms"),
     ],
@@ -462,7 +462,7 @@ def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
     assert three.say("status", "--connect", "here").code == 2
     assert three.say("status", "--secret-file", str(tmp_path / "none")).code == 2
     here = three.say("status", "--cluster", "other")
-    assert "here --cluster is 'other'" in here.err
+    assert "--cluster is 'other' here" in here.err
     for option, environ in (
         (("--secret-file", str(tmp_path / "other")), {}),
         ((), {"FLEET_SECRET": "o" * 64}),
@@ -471,8 +471,8 @@ def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
         wrong = CliRunner().invoke(main, ["status", *option], env=three.environ | environ, prog_name="fleet")
         source = next(iter(option[1:]), "$FLEET_SECRET")
         assert wrong.exit_code == 1 and "wrong secret" in wrong.stderr
-        assert f"the one used here is that of {source}" in wrong.stderr
-        assert "copy the nodes' own" in wrong.stderr
+        assert f"the one used here is from {source}" in wrong.stderr
+        assert "copy the nodes' secret" in wrong.stderr
 
 
 @pytest.mark.parametrize(
@@ -498,7 +498,7 @@ def test_what_is_asked_for_wrongly_ends_with_2(three: Fleet, arguments: tuple[st
         (("--json", "nothing"), "No such command 'nothing'"),
         (("group", "add", "g", "--json"), "Missing argument 'MODULE:CLASS'"),
         (("status", "--json", "--timeout", "soon"), "'soon' is not a valid float"),
-        (("--json", "config", "change", "g", "x"), "'x' is no KEY=VALUE"),
+        (("--json", "config", "change", "g", "x"), "'x' is not KEY=VALUE"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_told_as_json(
@@ -538,7 +538,7 @@ def test_durations_are_read_and_written() -> None:
     read = {"30s": 30.0, "10m": 600.0, "1.5h": 5400.0, "250ms": 0.25, "7": 7.0, "2 d": 172800.0}
     assert {text: DURATION.convert(text, None, None) for text in read} == read
     for text in ("", "soon", "5 weeks", "-3s"):
-        with pytest.raises(Exception, match="no duration"):
+        with pytest.raises(Exception, match="not a duration"):
             DURATION.convert(text, None, None)
     assert [span(ms) for ms in (999, 59_000, 131_000, 3_700_000, 200_000_000)] == [
         "0s", "59s", "2m11s", "1h01m", "2d07h"

@@ -103,11 +103,11 @@ def book(*numbers: int) -> Load:
 def test_only_a_book_without_gap_and_repeat_is_right() -> None:
     book(1, 2, 3, 4).verify(4)
     book().verify(0)
-    with pytest.raises(DemoFailed, match="stands at 4.* 1 done and not acknowledged"):
+    with pytest.raises(DemoFailed, match="counter is 4.* 1 increments were not acknowledged"):
         book(1, 2, 4).verify(4)
-    with pytest.raises(DemoFailed, match="1 numbers given twice"):
+    with pytest.raises(DemoFailed, match="1 numbers were returned twice"):
         book(1, 2, 2, 3).verify(3)
-    with pytest.raises(DemoFailed, match="stands at 3"):
+    with pytest.raises(DemoFailed, match="counter is 3"):
         book(1, 2, 3, 4).verify(3)
 
 

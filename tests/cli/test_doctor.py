@@ -111,7 +111,7 @@ def test_a_group_that_lost_two_of_three_disks_is_not_told_to_purge() -> None:
     (found,) = findings(survey, {"g": {"n1": a_status("g", voters)}})
     assert (found.kind, found.subjects) == ("no-leader", ("g",))
     assert "n1 (running)" in found.what and "n7 (purged or left)" in found.what
-    assert "n2 (its disk old is gone, the node has another now)" in found.what
+    assert "n2 (its disk old is lost, the node has another one)" in found.what
     assert found.why == "1 of 3 voters run; 2 are needed." and "old disks" in found.next
     assert "purge" not in found.next
 
@@ -131,7 +131,7 @@ def test_a_node_where_a_group_belongs_by_now_is_not_called_its_voter() -> None:
     lost, *others = findings(survey, {"g": {}})
     assert (lost.kind, lost.subjects) == ("no-leader", ("g",))
     assert lost.what == "1 group has no leader, and no member answers: g."
-    assert lost.why == "members that are known of: perhaps n2, n3, which are unreachable."
+    assert lost.why == "known members: perhaps n2, n3, which are unreachable."
     assert "--name n2" in lost.next and "--name n3" in lost.next and "--name n1" not in lost.next
     assert not any("node purge" in one.next for one in others)
 
@@ -139,14 +139,14 @@ def test_a_node_where_a_group_belongs_by_now_is_not_called_its_voter() -> None:
 def test_members_that_do_not_answer_are_named_with_their_nodes() -> None:
     survey = a_survey(a_view(), {(N1, "g"): "waiting", (N3, "g"): ""}, leaders={})
     lost = findings(survey, {})[0]
-    assert lost.why == "members that are known of: n1 (waiting), n2 (running)."
+    assert lost.why == "known members: n1 (waiting), n2 (running)."
 
 
 def test_the_cluster_is_not_well_before_its_own_group_has_its_voters() -> None:
     led = a_status(CLUSTER_GROUP, (member_of(N1), member_of(N2)), "leader")
     (found,) = findings(a_survey(a_view()), {CLUSTER_GROUP: {"n1": led}})
     assert (found.kind, found.subjects) == ("few-replicas", (CLUSTER_GROUP,))
-    assert "no voter yet on n3" in found.what and "every one of n1, n2 run" in found.next
+    assert "no voter yet on n3" in found.what and "keep n1, n2 running" in found.next
     whole = replace(led, voters=tuple(map(member_of, NODES)))
     assert findings(a_survey(a_view()), {CLUSTER_GROUP: {"n1": whole}}) == []
 
@@ -175,7 +175,7 @@ def test_a_purged_node_that_still_answers_is_shown_and_named() -> None:
     assert (found.kind, found.subjects) == ("purged", ("n3",))
     assert found.what == "node n3 was purged, and still answers at n3:1, with 1 member."
     (note,) = notes_on(survey)
-    assert note.startswith("node n4 at n4:1 runs, and is not of the cluster: it left, was purged, or")
+    assert note.startswith("node n4 at n4:1 runs outside of the cluster: it left, was purged, or")
     assert [row[:5] for row in node_rows(survey)[1][-2:]] == [
         ("n3", "z-n3", "purged", "1", "1"), ("n4", "z", "outside", "0", "0")
     ]  # fmt: skip
@@ -208,8 +208,8 @@ def test_groups_that_fare_alike_are_one_finding() -> None:
 def test_a_one_way_cut_is_told_from_a_dead_node() -> None:
     survey = a_survey(a_view(), missed={N1: {N3: 131_000}})
     (found,) = findings(survey, {})
-    assert found.what == "node n3 answers here, and is not heard of by n1 for 2m11s."
-    assert "mend the network" in found.next
+    assert found.what == "node n3 answers here, and is not heard by n1 for 2m11s."
+    assert "repair the network" in found.next
     dead = a_survey(a_view(), dead=(N3,), missed={N1: {N3: 131_000}, N2: {N3: 130_000}})
     (found,) = findings(dead, {})
     assert "unreachable for 2m10s" in found.what and "purged in 7m50s" in found.next
@@ -238,9 +238,9 @@ def test_who_runs_is_not_told_to_start() -> None:
 
 def test_missing_members_are_being_brought_in_or_have_no_room() -> None:
     (found,) = findings(a_survey(a_view(), {(N3, "g"): ""}), {})
-    assert found.kind == "few-replicas" and "brought in" in found.why
+    assert found.kind == "few-replicas" and "added one at a time" in found.why
     (found,) = findings(a_survey(a_view(replicas=5)), {})
-    assert "room for 3: 3 active nodes" in found.why
+    assert "only 3 can be placed: 3 active nodes" in found.why
 
 
 def test_what_goes_on_is_noted_and_no_fault() -> None:

@@ -163,5 +163,5 @@ def test_the_demo_killed_with_9_leaves_no_node_behind(tmp_path: Path) -> None:
 def test_the_shell_is_told_the_option_that_opens_a_node_to_the_network(tmp_path: Path) -> None:
     refused = run(tmp_path, "start", "--name", "n1", "--listen", "0.0.0.0:0", "--found")
     assert refused.returncode == 2
-    assert "say --insecure" in refused.stderr and "insecure=True" not in refused.stderr
+    assert "use --insecure" in refused.stderr and "insecure=True" not in refused.stderr
     assert not (tmp_path / "fleet-n1").exists()

@@ -1,4 +1,4 @@
-"""`fleet demo`: the whole job on this host, with a node killed in the middle of it."""
+"""`fleet demo`: a whole fleet on this host, of which a node is killed."""
 
 import signal
 import sys
@@ -31,15 +31,15 @@ class Interrupted(BaseException):
 @click.option(
     "--seconds",
     type=click.FloatRange(2, 20),
-    help="How long to count, apart from the time that the events take.  [default: 2, with --one 9]",
+    help="How long to count, beside the time of the events.  [default: 2, with --one 9]",
 )
 @click.option("--clients", type=click.IntRange(1, 64), default=8, show_default=True, help="For --one.")
 @click.option("--plain", is_flag=True, help="For --one: lines instead of a screen, as without a terminal.")
 def demo(one: bool, seconds: float | None, clients: int, plain: bool) -> None:
     """A fleet on this host: 30 groups on four nodes in three zones, with a client on each.
 
-    Node processes on loopback, in a temporary directory. One is killed with SIGKILL and given up, one is
-    added, one is drained; a table shows the leaders and members of each node. In the end every group's
+    Its nodes are processes on loopback, in a temporary directory. One is killed with SIGKILL and purged, one
+    is added, one is drained; a table shows the leaders and members of each node. In the end each group's
     counter must equal its acknowledged increments, or the demo fails.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -52,7 +52,7 @@ def demo(one: bool, seconds: float | None, clients: int, plain: bool) -> None:
                 story = FleetStory(Path(directory), seconds or 2)
                 lines = fleet_summary(_run(story, story.tell))
     except Interrupted as interrupted:
-        click.echo("fleet demo: interrupted; its nodes are stopped, its files are gone", err=True)
+        click.echo("fleet demo: interrupted; its nodes are stopped, its files are deleted", err=True)
         sys.exit(128 + interrupted.number)
     except (FleetError, OSError) as error:
         _fail(error)
@@ -76,7 +76,7 @@ def _run(story: Stage, tell: Callable[[], R]) -> R:
         raise
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # cleaning up is short, and not to be cut short
+            signal.signal(number, signal.SIG_IGN)  # cleaning up is short and must not be interrupted
         story.clean_up()
 
 
@@ -88,8 +88,8 @@ def _fail(error: Exception) -> NoReturn:
     click.echo(f"fleet demo: {error}", err=True)
     notes = [note for note in getattr(error, "__notes__", []) if note]
     if notes:
-        click.echo("What its nodes said last:", err=True)
+        click.echo("The last lines of its nodes' logs:", err=True)
     for note in notes:
         click.echo(note, err=True)
-    click.echo("Its nodes are stopped, its files are gone.", err=True)
+    click.echo("Its nodes are stopped, its files are deleted.", err=True)
     sys.exit(FAILED)

@@ -1,10 +1,10 @@
-"""The object that `fleet demo` replicates: nodes import it from here."""
+"""The data class of `fleet demo`; its nodes import this module."""
 
 import fleet
 
 
 class Counter(fleet.Data):
-    """Each increment gets a number of its own: one lost or done twice leaves a gap or a repeat."""
+    """Each increment returns its own number, so that a lost or repeated one leaves a gap or a duplicate."""
 
     value: int = 0
 

@@ -1,4 +1,4 @@
-"""Clients that count, and keep book of what they were told, for `fleet demo`."""
+"""Clients that increment counters and record the acknowledgements, for `fleet demo`."""
 
 import threading
 from bisect import bisect_left
@@ -11,12 +11,12 @@ from fleet.cli.demo.nodes import DemoFailed
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Unavailable
 
 READ_EVERY = 10
-"""One linearizable read after so many increments."""
+"""Increments between two linearizable reads."""
 SETTLE_S_MAX = 10.0
 
 
 class Ack(NamedTuple):
-    """An increment that was acknowledged: moments of `monotonic`, and the number it got."""
+    """An acknowledged increment: times by `monotonic`, and its number."""
 
     sent_at: float
     acked_at: float
@@ -49,7 +49,7 @@ class Client(threading.Thread):
                     self._read()
                 if self.pause_s:
                     self.stop.wait(self.pause_s)
-        except Exception as error:  # told by check(), in the thread that can end the demo
+        except Exception as error:  # raised by check(), in the thread that can end the demo
             self.failure = error
 
     def _increment(self) -> None:
@@ -67,7 +67,8 @@ class Client(threading.Thread):
             self.acks.append(Ack(sent_at, monotonic(), number))
 
     def _settle(self, error: OutcomeUnknown) -> int | None:
-        """The number after all, or None if it was not done. The same call, so never a second increment."""
+        """The number of the increment, or None if it was not done. Waits for the same call: it never runs
+        twice."""
         deadline = monotonic() + SETTLE_S_MAX
         while monotonic() < deadline:
             try:
@@ -78,10 +79,10 @@ class Client(threading.Thread):
             except TimeoutError:
                 break
             except OutcomeUnknown as still:
-                if still is error:  # nothing more will come of it
+                if still is error:  # its outcome will never be known
                     break
                 error = still
-        raise DemoFailed(f"the outcome of an increment stays unknown: {error}")
+        raise DemoFailed(f"the outcome of an increment remains unknown: {error}")
 
     def _read(self) -> None:
         try:
@@ -94,7 +95,7 @@ class Client(threading.Thread):
 
 
 class Load:
-    """Several clients over several connections, and what they saw together."""
+    """Several clients over several connections, and their combined results."""
 
     def __init__(
         self, connections: list[fleet.Fleet], group: str, clients: int, pause_s: float = 0.0
@@ -110,7 +111,7 @@ class Load:
             client.start()
 
     def stop(self) -> None:
-        """No new calls; those under way go on."""
+        """Start no new calls; those under way continue."""
         self._stop.set()
 
     @property
@@ -118,7 +119,7 @@ class Load:
         return any(client.is_alive() for client in self.clients)
 
     def check(self) -> None:
-        """Raises what ended a client before its time."""
+        """Raises DemoFailed if a client has failed."""
         for client in self.clients:
             if isinstance(client.failure, DemoFailed):
                 raise client.failure
@@ -137,7 +138,7 @@ class Load:
         found = []
         for client in self.clients:
             acks = client.acks
-            until = len(acks)  # the thread goes on appending
+            until = len(acks)  # the thread continues to append
             first = bisect_left(acks, begin, hi=until, key=lambda ack: ack.acked_at)
             found += [ack for ack in acks[first:until] if ack.acked_at < end]
         return found
@@ -146,7 +147,7 @@ class Load:
         return len(self.acks_between(begin, end)) / (end - begin) if end > begin else 0.0
 
     def first_ack_sent_after(self, moment: float) -> float | None:
-        """When the first increment that was sent after `moment` was acknowledged."""
+        """When the first increment sent after `moment` was acknowledged; None: none was yet."""
         later = (ack.acked_at for ack in self.acks_between(moment, float("inf")) if ack.sent_at > moment)
         return min(later, default=None)
 
@@ -159,20 +160,20 @@ class Load:
         doubled = len(numbers) - len(given)
         missing = value - len(given)
         raise DemoFailed(
-            f"the counter stands at {value}, and {len(numbers)} increments were acknowledged: "
-            f"{doubled} numbers given twice, {missing} done and not acknowledged"
+            f"the counter is {value}, and {len(numbers)} increments were acknowledged: "
+            f"{doubled} numbers were returned twice, {missing} increments were not acknowledged"
         )
 
 
 def percentile(latencies: list[float], share: float) -> float:
-    """In seconds; 0 of nothing."""
+    """In seconds; 0 if there are none. `share` in [0, 1]."""
     if not latencies:
         return 0.0
     return sorted(latencies)[min(len(latencies) - 1, int(share * len(latencies)))]
 
 
 def connect_all(addresses: list[str], secret: str, cluster: str, count: int) -> list[fleet.Fleet]:
-    """All or none."""
+    """Open `count` connections, or none. Raises what connecting raises."""
     made: list[fleet.Fleet] = []
     try:
         for _ in range(count):

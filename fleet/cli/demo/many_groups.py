@@ -1,4 +1,4 @@
-"""The story that `fleet demo` tells: many groups on four nodes, one killed, one added, one drained."""
+"""The run of `fleet demo`: many groups on four nodes; one node is killed, one added, one drained."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ NEW_ZONE = "b"
 PURGE_AFTER = "5s"
 CONNECTIONS = 2
 PAUSE_S = 0.02
-"""Between two commands of a client, so that the nodes get a share of a small machine."""
+"""Between two commands of a client, so that nodes on a small host get their share of it."""
 SURVEY_S = 0.4
 LINE_EVERY_S = 1.0
 COUNTED_S = 2.0
@@ -46,7 +46,7 @@ class FleetResult:
     moved: int = 0
     moved_least: int = 0
     pause_s: float = 0.0
-    """The longest that a command took."""
+    """The longest time that a command took."""
     tables: list[list[str]] = field(default_factory=list)
 
 
@@ -113,7 +113,7 @@ class FleetStory(Stage):
 
     def _purge(self) -> None:
         began_at = monotonic()
-        self.say(f"waiting for a majority to give {KILLED} up (after {PURGE_AFTER}; usually 10 min)")
+        self.say(f"waiting for a majority to purge {KILLED} (after {PURGE_AFTER}; usually 10 min)")
         self.until(f"{KILLED} to be purged", lambda: KILLED not in self.survey().nodes)
         self._settle("the lost members to be replaced")
         self.result.purged_s = monotonic() - began_at
@@ -138,7 +138,7 @@ class FleetStory(Stage):
         )
 
     def _drain(self) -> None:
-        self.say(f"draining {DRAINED}: it hands over what it leads, then its members move")
+        self.say(f"draining {DRAINED}: it transfers its leaderships, then its members move")
         began_at = monotonic()
         first = self.connections[-1]
         self.nodes.retired.add(DRAINED)  # it ends when it has left
@@ -147,7 +147,7 @@ class FleetStory(Stage):
         self._settle("the groups to be where they belong")
         self.result.drained_s = monotonic() - began_at
         self.nodes.retire(DRAINED)
-        self._table(f"{DRAINED} has left after {self.result.drained_s:.1f} s, and ends")
+        self._table(f"{DRAINED} has left after {self.result.drained_s:.1f} s and ends")
 
     def _count_up(self) -> None:
         self.stop_loads()
@@ -163,7 +163,7 @@ class FleetStory(Stage):
         result.pause_s = max(took, default=0.0)
         self.say("each group's counter equals its acknowledged increments")
 
-    # -- looking -----------------------------------------------------------------------------------
+    # -- the state of the cluster ------------------------------------------------------------------
 
     def survey(self) -> Survey:
         return self.connections[-1].survey(SURVEY_S)
@@ -181,7 +181,7 @@ class FleetStory(Stage):
         """(group, node) of every member."""
         return {(member.group, name) for name, node in self.survey().nodes.items() for member in node.hosted}
 
-    # -- telling -----------------------------------------------------------------------------------
+    # -- output ------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
         click.echo(f"{self.now_s:6.2f} s  {text}")
@@ -207,7 +207,7 @@ class FleetStory(Stage):
 
 
 def is_as_wanted(survey: Survey) -> bool:
-    """Every group has members exactly where the placement wants them, and is led from the first of these."""
+    """Whether all groups have members exactly where the placement wants them, led from the first of these."""
     leaders = survey.leaders
     held: dict[str, set[NodeName]] = {}
     for name, node in survey.nodes.items():

@@ -1,4 +1,4 @@
-"""Nodes as processes of their own, for `fleet demo`. None outlives the demo, however it ends."""
+"""Node processes for `fleet demo`. None outlives the demo, however it ends."""
 
 import os
 import random
@@ -18,11 +18,11 @@ CLUSTER = "fleet-demo"
 STOP_S_MAX = 5.0
 TAIL_LINES = 15
 PORTS = range(20_000, 32_000)
-"""Below those that the system gives to outgoing connections: a port must wait for its node's return."""
+"""Below the ports of outgoing connections, so that a node finds its port free when it returns."""
 
 
 class DemoFailed(FleetError):
-    """The demo did not show what it should."""
+    """The demo has failed."""
 
 
 class NodeProcess:
@@ -41,7 +41,7 @@ class NodeProcess:
         self.log_path = directory.with_suffix(".log")
 
     def begin(self, options: list[str], environment: dict[str, str]) -> None:
-        """Start it; `look` tells when it serves."""
+        """Start the process; `look` notices when it serves."""
         assert self.process is None
         command = [sys.executable, "-m", "fleet.cli", "start", "--until-eof"]
         command += ["--name", self.name, "--listen", self.address, "--zone", self.zone]
@@ -49,26 +49,26 @@ class NodeProcess:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                stdin=subprocess.PIPE,  # its end is the end of the node
+                stdin=subprocess.PIPE,  # closing it stops the node
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for the demo, which stops its nodes in order
+                start_new_session=True,  # Ctrl-C reaches the demo only, which stops its nodes in order
             )
 
     def look(self) -> bool:
-        """Whether it has said by now that it serves."""
+        """Whether it has reported that it serves."""
         assert self.process is not None and self.process.stdout is not None
         while not self.serves and select.select([self.process.stdout], [], [], 0)[0]:
             piece = os.read(self.process.stdout.fileno(), 4096)
             if not piece:
                 self.check(STOP_S_MAX)
                 raise DemoFailed(f"node {self.name} closed its output")
-            self.serves = piece.endswith(b"\n")  # it says one line
+            self.serves = piece.endswith(b"\n")  # it prints one line
         return self.serves
 
     def check(self, wait_s: float = 0.0) -> None:
-        """Raises DemoFailed when it ended without being told to."""
+        """Raises DemoFailed if it ended by itself."""
         if self.process is None:
             return
         try:
@@ -80,7 +80,7 @@ class NodeProcess:
             raise DemoFailed(f"node {self.name} ended by itself ({how})")
 
     def kill(self) -> None:
-        """As a power cut would end it. Returns when the process is no more."""
+        """Kill the process, as a power failure would. Returns when it has ended."""
         assert self.process is not None
         self.process.kill()
         self._wait(None)
@@ -90,7 +90,7 @@ class NodeProcess:
             self.process.terminate()
 
     def finish(self, deadline: float) -> int | None:
-        """Its exit code; None when it did not run or had to be killed."""
+        """Stop it. Returns its exit code; None if it did not run or had to be killed."""
         if self.process is None:
             return None
         try:
@@ -115,7 +115,7 @@ class NodeProcess:
 
 
 class DemoNodes:
-    """The nodes of one demo, by name. The secret is made for it and handed on in the environment.
+    """The nodes of one demo, by name. The secret is created for it and passed in the environment.
 
     The first ones, an odd number, are the founders: they found the cluster together. The others join them.
     """
@@ -130,7 +130,7 @@ class DemoNodes:
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("FLEET_")},
             "FLEET_SECRET": self.secret,
-            # Whatever made this process find fleet makes the nodes find it, and the same one.
+            # The nodes import the same fleet as this process.
             "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
             "PYTHONSAFEPATH": "1",
         }
@@ -145,7 +145,7 @@ class DemoNodes:
         return node
 
     def add(self, zone: str) -> NodeProcess:
-        """One more, which `begin` lets join."""
+        """Add a node; `begin` starts it and lets it join."""
         return self._add(zone, free_ports(1)[0])
 
     @property
@@ -167,10 +167,10 @@ class DemoNodes:
         return all(serving)
 
     def retire(self, name: str) -> None:
-        """It was drained, and ends by itself."""
+        """Wait for the end of a drained node."""
         self.retired.add(name)
         if self.nodes[name].finish(monotonic() + STOP_S_MAX) != 0:
-            raise DemoFailed(f"{name} did not end when it had left")
+            raise DemoFailed(f"{name} did not end after it had left")
 
     def check(self) -> None:
         for name, node in self.nodes.items():
@@ -178,7 +178,8 @@ class DemoNodes:
                 node.check()
 
     def stop(self) -> dict[str, int | None]:
-        """All at once, in order where that works within STOP_S_MAX; exit codes by name."""
+        """Stop all nodes at once, killing those that take longer than STOP_S_MAX. Returns exit codes by
+        name."""
         for node in self.nodes.values():
             node.terminate()
         deadline = monotonic() + STOP_S_MAX
@@ -186,7 +187,7 @@ class DemoNodes:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ones that nobody listens on now."""
+    """Different ports on which no process listens now."""
     found: list[int] = []
     for port in random.sample(PORTS, 1000):
         with socket.socket() as probe:

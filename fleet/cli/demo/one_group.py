@@ -1,4 +1,4 @@
-"""The story that `fleet demo --one` tells: count, kill the leader, count on, bring it back, count up."""
+"""The run of `fleet demo --one`: count, kill the leader, count, restart it, verify."""
 
 import threading
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ COUNTED, COUNTED_WITHOUT, COUNTED_AGAIN = 0.35, 0.2, 0.25
 
 @dataclass
 class Picture:
-    """What there is to see. The story and the watcher write it, the view reads it."""
+    """The state shown. The story and the watcher write it, the view reads it."""
 
     nodes: DemoNodes
     began_at: float
     load: Load | None = None
     statuses: dict[str, MemberStatus] = field(default_factory=dict)
-    """By node; of a dead one what it said last."""
+    """By node; of a dead one its last status."""
     leader: str = ""
     value: int = 0
     events: list[tuple[float, str]] = field(default_factory=list)
@@ -61,7 +61,8 @@ class Result:
 
 
 class Watcher(threading.Thread):
-    """Asks the members how they are, in a connection of its own, so that a slow answer stops nothing."""
+    """Asks the members for their statuses over its own connection, so that slow answers delay nothing
+    else."""
 
     def __init__(self, connection: fleet.Fleet, picture: Picture) -> None:
         super().__init__(daemon=True)
@@ -86,7 +87,7 @@ class Watcher(threading.Thread):
         try:
             self.picture.value = self.connection.group(GROUP, Counter).get.options(timeout=ANSWER_S_MAX)()
         except FleetError:
-            pass  # between two leaders there is no value to be had; the next round asks again
+            pass  # no leader now; the next round asks again
 
 
 def leader_among(statuses: dict[str, MemberStatus]) -> str:
@@ -148,7 +149,7 @@ class Story(Stage):
         self.nodes.nodes[leader].kill()
         killed_at = monotonic()
         self.say(f"killed {leader}, the leader, with SIGKILL")
-        # What was sent after the process was gone cannot have been answered by it.
+        # A command sent after the process has ended cannot have been answered by it.
         self.until(
             "a command to be acknowledged without the old leader",
             lambda: load.first_ack_sent_after(killed_at) is not None,
@@ -167,7 +168,7 @@ class Story(Stage):
         name = self.result.killed
         self.say(f"starting {name} again from its directory")
         began_at = monotonic()
-        self.picture.statuses.pop(name, None)  # of its former life
+        self.picture.statuses.pop(name, None)  # of its former run
         self.nodes.begin(name)
         self.until(f"{name} to serve", self.nodes.all_serve)
         target = self._leader_status().last_index
@@ -186,14 +187,14 @@ class Story(Stage):
         result.reads, result.unknown = load.total("reads"), load.total("unknown")
         result.refused = load.total("refused")
         load.verify(result.value)
-        self.say(f"the counter stands at {result.value}: each acknowledged increment is there, once")
+        self.say(f"the counter is {result.value}: each acknowledged increment is in it, once")
         self.until("the members to have applied the same", self._members_agree)
         self.say(f"all {REPLICAS} members have applied their log up to {result.applied}")
 
-    # -- looking -----------------------------------------------------------------------------------
+    # -- the state of the group --------------------------------------------------------------------
 
     def _leader_now(self) -> str:
-        """Not what the watcher saw a moment ago."""
+        """Asked now, instead of the watcher's last one."""
         found: list[str] = []
 
         def look() -> bool:
@@ -207,7 +208,7 @@ class Story(Stage):
         return self.picture.statuses[self.picture.leader]
 
     def _has_caught_up(self, name: str, target: int) -> bool:
-        """As its leader sees it, and as it says itself."""
+        """Judged by the leader's status and the member's own."""
         leader = self.picture.leader
         if not leader:
             return False
@@ -226,7 +227,7 @@ class Story(Stage):
         self.result.applied = max(applied, default=0)
         return len(statuses) == REPLICAS and len(applied) == 1 and self.result.applied >= self.result.value
 
-    # -- telling -----------------------------------------------------------------------------------
+    # -- output ------------------------------------------------------------------------------------
 
     def draw(self) -> None:
         self.view.draw(self.picture)

@@ -1,4 +1,4 @@
-"""What every demo needs: nodes, clients, time that passes with an eye on both, and nothing left behind."""
+"""Common to both demos: nodes and clients, supervised while time passes, and cleaned up."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from fleet.errors import Unavailable
 
 TICK_S = 0.05
 STEP_S_MAX = 20.0
-"""Longer than any step takes on a busy machine; what takes longer has failed."""
+"""A step that takes longer, even on a busy host, has failed."""
 
 
 class Stage:
-    """One run in an empty directory. Whoever lets it begin lets it `clean_up` too, however that ended."""
+    """One run in an empty directory. The caller must `clean_up`, however it ended."""
 
     def __init__(self, directory: Path, zones: Sequence[str], purge_after: str = "10m") -> None:
         self.began_at = monotonic()
@@ -28,7 +28,7 @@ class Stage:
         logging.getLogger().addHandler(self.handler)
 
     def draw(self) -> None:
-        """Called with every tick."""
+        """Called on every tick."""
 
     def say(self, text: str) -> None:
         raise NotImplementedError
@@ -48,11 +48,11 @@ class Stage:
         deadline = monotonic() + STEP_S_MAX
         while not holds():
             if monotonic() > deadline:
-                raise DemoFailed(f"waited {STEP_S_MAX:.0f} s in vain for {what}")
+                raise DemoFailed(f"waited {STEP_S_MAX:.0f} s for {what}")
             self.tick()
 
     def tick(self) -> None:
-        """A moment passes; whatever went wrong in it ends the demo."""
+        """Wait a moment. Raises DemoFailed if a node or client has failed."""
         sleep(TICK_S)
         self.nodes.check()
         for load in self.loads.values():
@@ -75,22 +75,22 @@ class Stage:
             raise DemoFailed(f"the nodes did not stop in order; exit codes: {codes}")
 
     def log_tails(self) -> list[str]:
-        """What the nodes said last, for whoever looks into a failure."""
+        """The last lines of the nodes' logs."""
         return [f"{node.name}: {line}" for node in self.nodes.nodes.values() for line in node.log_tail()]
 
     def clean_up(self) -> None:
-        """No process and no connection is left."""
+        """Stop all processes and close all connections."""
         for load in self.loads.values():
             load.stop()
         for connection in self.connections:
-            connection.close()  # whoever waits for an answer is told
+            connection.close()  # calls that wait for an answer end
         self.nodes.stop()
         logging.getLogger().removeHandler(self.handler)
         self.handler.close()
 
 
 def node_count(connection: fleet.Fleet) -> int:
-    """0 while there is no cluster yet."""
+    """The number of nodes; 0 while there is no cluster yet."""
     try:
         return len(connection.nodes())
     except Unavailable:

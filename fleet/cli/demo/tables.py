@@ -1,4 +1,4 @@
-"""What `fleet demo` shows: one screen that changes, or plain lines where there is no terminal."""
+"""The output of `fleet demo`: a live screen, or plain lines without a terminal."""
 
 from time import monotonic
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ def node_rows(picture: Picture) -> list[NodeRow]:
 
 
 class PlainView:
-    """An event a line, and what goes on once a second."""
+    """One line per event, and one per second with figures."""
 
     def __init__(self) -> None:
         self.drawn_at = 0.0
@@ -92,7 +92,7 @@ class PlainView:
 
 
 class ScreenView:
-    """The same on one screen, drawn with rich, which is loaded only here."""
+    """The same on one screen, drawn with rich, which only this class imports."""
 
     def __init__(self) -> None:
         from rich.live import Live
@@ -114,7 +114,7 @@ class ScreenView:
 
 
 def screen(picture: Picture) -> Any:
-    """The picture as something that rich can print."""
+    """The picture as a renderable of rich."""
     from rich import box
     from rich.console import Group
     from rich.panel import Panel
