@@ -93,22 +93,8 @@ class Node:
         clock: Clock | None = None,
     ) -> None:
         check_name(name)
-        if isinstance(join, str) or isinstance(founders, str):
-            raise ConfigError(f"join and founders are lists of host:port, not a text: {join or founders!r}")
-        if data_dir == "":
-            raise ConfigError("data_dir is empty: leave it out for fleet-NAME, or name a directory")
-        for address in (listen, *join, *founders):
-            split_endpoint(address)
-        if join and founders:
-            raise ConfigError("a node joins a cluster or is one of its founders: join or founders, not both")
-        if found and (join or founders):
-            raise ConfigError("found is for a node that founds alone, without join and without founders")
-        if founders:
-            check_founders(founders, founders[0])  # a node that is none of them joins what they found
-        if not 0 <= weight < float("inf"):
-            raise ConfigError(f"weight must be 0 or more, not {weight}")
-        if not purge_after >= 1:
-            raise ConfigError(f"purge_after must be at least a second, not {purge_after} s")
+        check_addresses(listen, join, founders, found)
+        check_settings(data_dir, weight, purge_after)
         self.name = name
         self.listen = listen
         self.data_dir = data_dir if data_dir is not None else f"fleet-{name}"
@@ -126,13 +112,13 @@ class Node:
         self.clock = clock or SystemClock()
         self.address = ""
         self.cluster_uid = ""
-        """Of the cluster it belongs to, as hexadecimal digits; "none" before it knows one."""
+        """The uid of its cluster in hexadecimal digits; "none" before it belongs to one."""
         self._system: Any = None
         self._store: LmdbStore | None = None
         self._manager: Any = None
         self._hooks: ThreadRunner | None = None
         self._signalled = threading.Event()
-        """Set also when the node ends by itself."""
+        """Set on a signal, and when the node ends by itself."""
         self._error: FleetError | None = None
         self.has_left = False
         """Whether it was drained and has left its cluster."""
@@ -156,7 +142,7 @@ class Node:
         return self
 
     def _name_among_founders(self) -> str | None:
-        """This node's address as the list of founders has it: founders know each other by that."""
+        """This node's address as written in the list of founders, by which founders know each other."""
         try:
             return own_name(self.listen, self.founders)
         except OSError as error:
@@ -164,7 +150,7 @@ class Node:
             raise UnknownName(what, listen=self.listen, founders=", ".join(self.founders)) from None
 
     def _check_founding(self, is_empty: bool) -> None:
-        """The command that founded a cluster must not found another when its directory was emptied."""
+        """The command that founded a cluster must not found another after its directory was emptied."""
         if self.found and not is_empty:
             raise ConfigError(
                 f"{self.data_dir} belongs to a cluster already: start this node without --found (found=True)"
@@ -176,7 +162,7 @@ class Node:
             )
 
     def _begin(self) -> None:
-        """Open the store and start the actors; the port is taken already."""
+        """Open the store and start the actors. The port is bound already."""
         self.address = self._system.base.endpoint
         try:
             self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
@@ -212,7 +198,7 @@ class Node:
             self._await_founding()
 
     def _await_founding(self) -> None:
-        """The cluster of this node alone is on its disk, and `cluster_uid` names it."""
+        """Wait until this node's new cluster is on its disk and `cluster_uid` names it."""
         until = time.monotonic() + START_S
         while self.cluster_uid == uid_text(0):
             if time.monotonic() > until:
@@ -229,7 +215,11 @@ class Node:
         self._signalled.set()
 
     def members(self) -> MemberList:
-        """The members on this node and their states. Raises: Unavailable: the node does not answer."""
+        """The members on this node and their states.
+
+        Raises:
+            Unavailable: the node does not answer.
+        """
         try:
             with self._system.private() as endpoint:
                 reply = endpoint.ask(self._manager, NodeRequest(0, None, ListMembers()), START_S)
@@ -247,8 +237,8 @@ class Node:
 
         A running leader hook gets one second to finish.
 
-        Raises: Unavailable: an actor hangs. It is abandoned, and the directory stays locked until the process
-            ends.
+        Raises:
+            Unavailable: an actor hangs. It is abandoned; the directory stays locked while the process runs.
         """
         if self._system is not None:
             system, self._system = self._system, None
@@ -269,7 +259,8 @@ class Node:
 
         `drain_s`: seconds that leaving the cluster may take after SIGTERM; a second signal ends it early.
 
-        Raises: WrongSecret, WrongCluster, NameTaken, Unavailable: why the node ended by itself.
+        Raises:
+            WrongSecret, WrongCluster, NameTaken, DirectoryInUse, Unavailable: why the node ended by itself.
         """
         numbers: list[int] = []
 
@@ -290,7 +281,7 @@ class Node:
         self.stop()
 
     def leave(self, within_s: float, is_enough: Callable[[], bool] = lambda: False) -> bool:
-        """Hand over leaderships, move the members away and leave the cluster. Call `stop` afterwards.
+        """Transfer leaderships, move the members away and leave the cluster. Call `stop` afterwards.
 
         Returns whether it left within `within_s` seconds, before `is_enough()` returned True. Otherwise the
         node continues to leave when it is started again, unless it is activated.
@@ -321,7 +312,32 @@ class Node:
         self.stop()
 
 
+def check_settings(data_dir: str | os.PathLike[str] | None, weight: float, purge_after: float) -> None:
+    """Raises ConfigError for an empty directory name, or a number out of range."""
+    if data_dir == "":
+        raise ConfigError("data_dir is empty: omit it for fleet-NAME, or name a directory")
+    if not 0 <= weight < float("inf"):
+        raise ConfigError(f"weight must be 0 or more, not {weight}")
+    if not purge_after >= 1:
+        raise ConfigError(f"purge_after must be at least a second, not {purge_after} s")
+
+
+def check_addresses(listen: str, join: Sequence[str], founders: Sequence[str], found: bool | None) -> None:
+    """Raises ConfigError for an invalid address, or for addresses that contradict each other or `found`."""
+    if isinstance(join, str) or isinstance(founders, str):
+        raise ConfigError(f"join and founders are lists of host:port, not a text: {join or founders!r}")
+    for address in (listen, *join, *founders):
+        split_endpoint(address)
+    if join and founders:
+        raise ConfigError("a node joins a cluster or is one of its founders: join or founders, not both")
+    if found and (join or founders):
+        raise ConfigError("found is for a node that founds alone, without join and without founders")
+    if founders:
+        check_founders(founders, founders[0])  # a node that is not listed joins the cluster that they found
+
+
 def check_name(name: str) -> None:
+    """Raises ConfigError for a name that no node may have."""
     if not name or any(character in "@#/, \t\n" or not character.isprintable() for character in name):
         raise ConfigError(f"a node's name is printable, not empty, and without @ # / , or blanks: {name!r}")
     if len(name) > NAME_MAX:

@@ -69,8 +69,7 @@ def run(
     traced = with_events or html_file is not None
     episode, failure = run_plan(plan, tracing=traced)
     if failure is not None:
-        if shrink:
-            failure = _shrunk(failure, runs, as_json)
+        failure = _shrunk(failure, runs, as_json) if shrink else failure
         first, (episode, failure) = failure, run_plan(failure.plan, tracing=True)
         if failure != first:
             why = f"{first.sentence!r} did not happen again: the simulation is not deterministic"
