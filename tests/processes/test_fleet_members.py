@@ -6,9 +6,10 @@ import pytest
 
 import fleet
 from fleet.actors.messages.operator import AddMember
+from fleet.cluster.placement import Site, members_for
 from fleet.errors import FleetError
 from fleet.objects.payload import encode_class
-from fleet.raft.ids import NodeName, member_id, node_of
+from fleet.raft.ids import GroupName, NodeName, member_id, node_of
 from tests.support.classes import Counter
 from tests.support.waiting import eventually
 
@@ -145,7 +146,7 @@ def test_rf16_rf18_a_group_without_majority_stays_and_goes_on_when_a_disk_is_bac
 def test_rf17_of_three_voters_two_are_purged_one_after_the_other_and_the_third_leads_alone(
     yard: NodeFleet,
 ) -> None:
-    """Each is let go of while a majority answers. The cluster's own group, too, loses who is gone first."""
+    """Each is removed by a majority of those that remain. The cluster's own group, too, loses who is gone."""
     yard.start("n1", "n2", "n3", "n4", "n5", purge_after=600.0)
     group = yard.client.create_group("g", Counter, nodes=["n3", "n4", "n5"])
     for count, name in enumerate(("n4", "n5"), 1):
@@ -155,6 +156,31 @@ def test_rf17_of_three_voters_two_are_purged_one_after_the_other_and_the_third_l
         assert group.add(1) == count
     yard.await_nodes("n1", "n2", "n3")
     yard.await_settled(["g"])
+
+
+def test_rf17_a_dead_voter_goes_though_nobody_can_be_brought_in_for_it(
+    yard: NodeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next one that dies costs the majority. The nodes that are left cannot load the class."""
+    modules = yard.home / "modules"
+    modules.mkdir()
+    (modules / "fleet_test_lonely.py").write_text(FLAKY)
+    monkeypatch.syspath_prepend(modules)
+    basket = importlib.import_module("fleet_test_lonely").Basket
+    every, homes = ("n1", "n2", "n3", "n4"), ("n2", "n3", "n4")
+    for node_name in every:
+        node = yard.add(node_name, zone=node_name, purge_after=600.0)
+        node.path = str(modules) if node_name in homes else ""
+        node.start()
+    yard.await_nodes(*every)
+    sites = [Site(NodeName(node_name), node_name) for node_name in every]
+    name = next(n for n in group_names(200) if {*members_for(GroupName(n), sites, 3)} == {*homes})
+    yard.client._cluster.add_group(name, 3, encode_class(basket), fleet.GroupConfig())
+    yard.await_settled([name])
+    yard["n4"].kill()
+    yard.client.purge("n4")
+    eventually(lambda: {*map(node_of, yard.client.status(name).voters)} == {"n2", "n3"})
+    assert yard.client.group(name, basket).put() == 1
 
 
 def test_a_learner_that_its_node_does_not_hold_is_let_go_and_another_comes(yard: NodeFleet) -> None:

@@ -3,7 +3,14 @@
 import pytest
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
+from fleet.raft.entries import (
+    ConfigChanged,
+    MemberAdded,
+    MemberChange,
+    MemberDemoted,
+    MemberPromoted,
+    MemberRemoved,
+)
 from fleet.raft.events import Change, LocalEvent, Propose, Query, Tick, Transfer
 from fleet.raft.ids import member_id
 from fleet.raft.messages import AppendEntries, PreVote, Removed, SnapshotReply, VoteReply, VoteRequest
@@ -15,6 +22,7 @@ from fleet.raft.ready import (
     TARGET_UNRESPONSIVE,
     TRANSFERRING,
     WOULD_BREAK_QUORUM,
+    Answer,
 )
 from fleet.raft.restart import start_core
 from fleet.raft.state import Follower
@@ -125,10 +133,37 @@ def test_s26_votes_and_acknowledgements_of_an_earlier_life_do_not_count() -> Non
     assert core.is_leader and core.term == 2
 
 
-def test_rv3_adding_twice_is_done_already() -> None:
+ADDED = MemberAdded(N4, "a4")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [[ADDED], [ADDED, MemberPromoted(N4)], [MemberDemoted(N3)], [MemberRemoved(N3)]],
+    ids=["added", "promoted", "demoted", "removed"],
+)
+def test_rv3_a_change_that_is_in_force_is_done_already(changes: list[MemberChange]) -> None:
     core = settled()
-    assert answered(step(core, Change(1, MemberPromoted(N2)))) == {1: None}
-    assert written(settle(core)) == []
+    for token, change in enumerate(changes, 1):
+        step(core, Change(token, change))
+        for peer in core.membership.current.everyone:
+            if peer != N1:
+                accept(core, peer)
+        settle(core)
+    made_at = core.membership.changed_at
+    assert made_at == core.log.last_index == core.log.commit
+    readies = step(core, Change(9, changes[-1]))
+    assert [answer for ready in readies for answer in ready.answers] == [Answer(9, None, made_at, N1)]
+    assert written(readies) == [] and core.log.last_index == made_at
+
+
+def test_rv3_a_member_that_is_added_again_at_another_address_is_found_there() -> None:
+    core = settled()
+    step(core, Change(1, ADDED))
+    accept(core, N2)
+    settle(core)
+    assert answered(step(core, Change(2, MemberAdded(N4, "elsewhere")))) == {}
+    assert core.membership.current.addresses[N4] == "elsewhere"
+    assert core.membership.current.learners == (N4,)
 
 
 def test_rv4_rv5_rv7_what_cannot_be_removed_is_refused() -> None:
