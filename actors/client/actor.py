@@ -35,9 +35,7 @@ class Client(Requester):
         self.router.release = m.release
 
     def on_watch(self, m: WatchMessage, sender: Any) -> None:
-        handle = self.router.handle
-        for message in self.inbox.take():
-            handle(message)
+        self.router.handle_all(self.inbox.take())
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.watching = None

@@ -9,10 +9,10 @@ from fleet.raft.ids import Millis
 class Batch(Struct):
     """The calls of one request, which is under way while one of them is."""
 
-    remaining: int
+    remaining: int = 0
 
 
-class ClientCall(Struct, eq=False):
+class ClientCall(Struct, eq=False, gc=False):
     """A command or a query. What follows `receiver` belongs to the session that sends it."""
 
     group: str

@@ -5,6 +5,19 @@ import threading
 from collections import deque
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
+
+_INBOXES: "WeakSet[Inbox]" = WeakSet()
+
+
+def _be_deaf() -> None:
+    """A fork has no thread that reads an inbox."""
+    for inbox in _INBOXES:
+        inbox.is_deaf = True
+        inbox._lock = threading.Lock()  # another thread may have held it
+
+
+os.register_at_fork(after_in_child=_be_deaf)
 
 
 class Inbox:
@@ -17,6 +30,7 @@ class Inbox:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.is_rung = False
         self._lock = threading.Lock()
+        _INBOXES.add(self)
 
     def put(self, message: Any) -> bool:
         """False: nobody reads `message`. True: it is taken, at the latest when the actor ends."""
@@ -43,10 +57,8 @@ class Inbox:
         with suppress(BlockingIOError):
             os.eventfd_read(self.fd)  # before the messages: what comes after them rings again
         self.is_rung = False
-        taken = []
-        while self.waiting:
-            taken.append(self.waiting.popleft())
-        return taken
+        take = self.waiting.popleft
+        return [take() for _ in range(len(self.waiting))]
 
     def close(self) -> None:
         self.is_deaf = True

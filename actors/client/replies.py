@@ -14,12 +14,22 @@ def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
         state.opening = False
         if not state.session_id:
             state.session_id, state.next_seq = m.session, 1
-    inflight, queries = state.inflight, state.queries
+    inflight, queries, settled = state.inflight, state.queries, state.settled
     for session, seq, status, revision, value in m.results:
-        if session != state.session_id or seq not in inflight:
-            continue  # of an earlier session, or told twice
+        call = inflight.get(seq)
+        if call is None or session != state.session_id:
+            continue  # told twice, or of an earlier session
         if status == DONE:
-            state.settle(inflight.pop(seq), Succeeded(value, revision))
+            del inflight[seq]
+            if call.is_unsettled:
+                state.settle(call, Succeeded(value, revision))
+                continue
+            settled.append((call, Succeeded(value, revision)))
+            batch = call.batch  # as `leave_batch`, without a call
+            if batch is not None:
+                batch.remaining -= 1
+                if not batch.remaining:
+                    state.under_way = max(0, state.under_way - 1)
         elif status == OUT_OF_ORDER:
             state.try_again(now)
         elif status == EXPIRED:
@@ -28,9 +38,9 @@ def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
             unknown = OutcomeUnknown("its result was forgotten", group=state.group)
             state.settle(inflight.pop(seq), Failed(unknown))
     for query, value in m.answers:
-        call = queries.pop(query, None)
-        if call is not None:
-            state.settle(call, Succeeded(value))
+        asked = queries.pop(query, None)
+        if asked is not None:
+            state.settle(asked, Succeeded(value))
     if m.session or m.results or m.answers:
         state.pause = 0
         state.nowhere.clear()

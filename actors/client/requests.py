@@ -1,6 +1,7 @@
 """How a session makes requests of the calls that wait, and of those under way that are sent again."""
 
 from collections import deque
+from typing import TypeAlias
 
 from fleet.actors.client.calls import Batch, ClientCall
 from fleet.actors.client.session_events import Send
@@ -14,26 +15,56 @@ BATCH_BYTES_MAX = 1 << 20
 REQUESTS_MAX = 3
 """Requests under way in one group; calls that arrive meanwhile share the next one."""
 
-Numbered = tuple[tuple[int, ClientCall], ...]
+Payloads: TypeAlias = list[tuple[int, bytes]]
+"""By sequence number, or by the number of the query."""
 
 
 def send_queued(state: SessionState, now: Millis) -> None:
     """One request of what waits, if one may leave now."""
     if state.resend_at is not None or state.under_way >= REQUESTS_MAX:
         return
+    had_asked = state.has_asked
     opens = bool(state.queue) and not state.session_id and not state.opening
-    commands: Numbered = ()
-    if state.session_id:
-        commands = _taken(state.queue, state.next_seq, WINDOW_MAX - len(state.inflight))
+    sends = (state.number + 1,)
+    batch = Batch()
+    commands: Payloads = []
+    if state.session_id and state.queue:
+        room = WINDOW_MAX - len(state.inflight)
+        commands = _taken(state.queue, room, batch, sends, state.inflight, state.next_seq)
         state.next_seq += len(commands)
-    queries = _taken(state.query_queue, state.next_query, WINDOW_MAX)
-    state.next_query += len(queries)
+    queries: Payloads = []
+    if state.query_queue:
+        queries = _taken(state.query_queue, WINDOW_MAX, batch, sends, state.queries, state.next_query)
+        state.next_query += len(queries)
     if not (opens or commands or queries):
         return
-    if not state.has_asked or state.asked_at == 0:
+    if not had_asked or state.asked_at == 0:
         state.asked_at = now
     state.opening = state.opening or opens
-    _send(state, opens, commands, queries)
+    _send(state, opens, commands, queries, batch)
+
+
+def _taken(
+    queue: deque[ClientCall],
+    count_max: int,
+    batch: Batch,
+    sends: tuple[int, ...],
+    under_way: dict[int, ClientCall],
+    number: int,
+) -> Payloads:
+    """The first calls of `queue`: they leave it, and are under way from now on, numbered from `number`."""
+    payloads = []
+    size = 0
+    for number in range(number, number + min(len(queue), count_max)):
+        if size >= BATCH_BYTES_MAX:
+            break
+        call = queue.popleft()
+        call.batch, call.sends = batch, sends
+        under_way[number] = call
+        payload = call.payload
+        size += len(payload)
+        payloads.append((number, payload))
+    return payloads
 
 
 def send_again(state: SessionState, now: Millis) -> None:
@@ -46,9 +77,51 @@ def send_again(state: SessionState, now: Millis) -> None:
     hopeful = {seq: call for seq, call in state.inflight.items() if not call.is_hopeless}
     commands, queries = _batches(hopeful), _batches(state.queries)
     for place in range(max(len(commands), len(queries), opens)):
-        some_commands = commands[place] if place < len(commands) else ()
-        some_queries = queries[place] if place < len(queries) else ()
-        _send(state, opens and not place, some_commands, some_queries)
+        some_commands = commands[place] if place < len(commands) else {}
+        some_queries = queries[place] if place < len(queries) else {}
+        batch = Batch()
+        for call in (*some_commands.values(), *some_queries.values()):
+            call.batch = batch
+            call.sends += (state.number + 1,)
+        _send(state, opens and not place, _payloads(some_commands), _payloads(some_queries), batch)
+
+
+def _batches(calls: dict[int, ClientCall]) -> list[dict[int, ClientCall]]:
+    """Split `calls`, in order, into parts that fit a frame of a link."""
+    batches: list[dict[int, ClientCall]] = []
+    size = BATCH_BYTES_MAX
+    for number, call in calls.items():
+        if size >= BATCH_BYTES_MAX:
+            batches.append({})
+            size = 0
+        size += len(call.payload)
+        batches[-1][number] = call
+    return batches
+
+
+def _payloads(calls: dict[int, ClientCall]) -> Payloads:
+    return [(number, call.payload) for number, call in calls.items()]
+
+
+def _send(state: SessionState, opens: bool, commands: Payloads, queries: Payloads, batch: Batch) -> None:
+    batch.remaining = len(commands) + len(queries)
+    state.under_way += bool(batch.remaining)
+    state.number += 1
+    if state.target is None:
+        state.target = state.endpoints.another(None)
+    request = ClientRequest(
+        state.group,
+        state.client,
+        state.me,
+        state.session_id,
+        state.acked,
+        opens,
+        tuple(commands),
+        tuple(queries),
+        state.number,
+        cluster=state.endpoints.pin.uid,
+    )
+    state.effects.append(Send(state.target, request))
 
 
 def send_closing(state: SessionState) -> None:
@@ -71,55 +144,3 @@ def send_closing(state: SessionState) -> None:
         cluster=state.endpoints.pin.uid,
     )
     state.effects.append(Send(state.target, request))
-
-
-def _send(state: SessionState, opens: bool, commands: Numbered, queries: Numbered) -> None:
-    state.number += 1
-    batch = Batch(len(commands) + len(queries))
-    state.under_way += bool(batch.remaining)
-    once = (state.number,)
-    for _, call in (*commands, *queries):
-        call.batch = batch
-        call.sends += once
-    state.inflight.update(commands)
-    state.queries.update(queries)
-    if state.target is None:
-        state.target = state.endpoints.another(None)
-    request = ClientRequest(
-        state.group,
-        state.client,
-        state.me,
-        state.session_id,
-        state.acked,
-        opens,
-        tuple((seq, call.payload) for seq, call in commands),
-        tuple((query, call.payload) for query, call in queries),
-        state.number,
-        cluster=state.endpoints.pin.uid,
-    )
-    state.effects.append(Send(state.target, request))
-
-
-def _taken(queue: deque[ClientCall], number: int, count_max: int) -> Numbered:
-    """The first of `queue`, which leave it, numbered from `number`."""
-    taken: list[tuple[int, ClientCall]] = []
-    size = 0
-    while queue and len(taken) < count_max and size < BATCH_BYTES_MAX:
-        call = queue.popleft()
-        size += len(call.payload)
-        taken.append((number, call))
-        number += 1
-    return tuple(taken)
-
-
-def _batches(calls: dict[int, ClientCall]) -> list[Numbered]:
-    """Split `calls`, in order, into parts that fit a frame of a link."""
-    batches: list[list[tuple[int, ClientCall]]] = []
-    size = BATCH_BYTES_MAX
-    for number, call in calls.items():
-        if size >= BATCH_BYTES_MAX:
-            batches.append([])
-            size = 0
-        size += len(call.payload)
-        batches[-1].append((number, call))
-    return [tuple(batch) for batch in batches]

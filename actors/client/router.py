@@ -86,11 +86,31 @@ class Router:
         """A message of another process, of the actor to itself, or of a thread."""
         self._table[type(m)](self, m)
 
+    def handle_all(self, messages: list[Any]) -> None:
+        """Messages of threads in their order: many calls, and now and then something else."""
+        calls: dict[str, list[ClientCall]] = {}
+        for m in messages:
+            if type(m) is not ClientCall:
+                self._submit_all(calls)
+                calls = {}
+                self.handle(m)
+            elif m.group in calls:
+                calls[m.group].append(m)
+            else:
+                calls[m.group] = [m]
+        self._submit_all(calls)
+
+    def _submit_all(self, calls: dict[str, list[ClientCall]]) -> None:
+        for group, some in calls.items():
+            session = self._session_of(group)
+            session.add(some)
+            self._mark(session)
+
     # -- calls and questions -----------------------------------------------------------------------
 
     def submit(self, call: ClientCall) -> None:
         session = self._session_of(call.group)
-        session.add(call)
+        session.add((call,))
         self._mark(session)
 
     def ask(self, question: Question) -> None:

@@ -1,6 +1,7 @@
 """What a client knows of its session with one group."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from thespian.actors import ActorAddress
@@ -90,15 +91,17 @@ class SessionState:
 
     # -- changes -----------------------------------------------------------------------------------
 
-    def add(self, call: ClientCall) -> None:
-        """Take a call, which leaves at the end of the turn. The one input that is no event, for speed."""
-        if len(call.payload) > PAYLOAD_BYTES_MAX:
-            what = f"arguments of {len(call.payload)} bytes; {PAYLOAD_BYTES_MAX} is the most"
-            self.settled.append((call, Failed(TooLarge(what, group=call.group))))
-            return
-        if call.deadline < self.expires_at:
-            self.expires_at = call.deadline
-        (self.query_queue if call.is_query else self.queue).append(call)
+    def add(self, calls: Iterable[ClientCall]) -> None:
+        """Take calls, which leave at the end of the turn. The one input that is no event: it may
+        come many times a turn."""
+        for call in calls:
+            if len(call.payload) > PAYLOAD_BYTES_MAX:
+                what = f"arguments of {len(call.payload)} bytes; {PAYLOAD_BYTES_MAX} is the most"
+                self.settled.append((call, Failed(TooLarge(what, group=call.group))))
+                continue
+            if call.deadline < self.expires_at:
+                self.expires_at = call.deadline
+            (self.query_queue if call.is_query else self.queue).append(call)
 
     def settle(self, call: ClientCall, end: CallEnd) -> None:
         """The end of a call. Whoever was told that it is unsettled is told late."""

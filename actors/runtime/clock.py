@@ -1,6 +1,7 @@
 """The clocks of a real host."""
 
 import time
+from time import CLOCK_BOOTTIME, clock_gettime_ns
 
 from fleet.raft.ids import Millis
 
@@ -13,7 +14,7 @@ class SystemClock:
     """
 
     def now_ms(self) -> Millis:
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+        return clock_gettime_ns(CLOCK_BOOTTIME) // 1_000_000
 
     def wall_ms(self) -> Millis:
         return time.time_ns() // 1_000_000

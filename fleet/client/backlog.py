@@ -24,50 +24,43 @@ class Place:
 
 
 class Backlog:
-    """Calls that were accepted from callers and are not settled, limited in number and bytes.
+    """Calls that were accepted from callers and have not come to their end, limited in number and bytes.
 
     Calls that wait for room are admitted in the order of arrival. A single call of any size fits alone.
-    Only one thread may call `leave`, which takes no lock: arrivals and departures are counted separately.
+    Invariant: `_is_free` exactly while no call waits and it is not closed.
     """
 
-    def __init__(self, count_max: int, bytes_max: int) -> None:
+    def __init__(self, count_max: int, bytes_max: int, waits: bool = False) -> None:
         for name, value in (("calls_max", count_max), ("bytes_max", bytes_max)):
             if type(value) is not int or value < 1:
                 raise ConfigError(f"{name} must be a whole number from 1, not {value!r}")
         self.count_max = count_max
         self.bytes_max = bytes_max
-        self._came = self._came_bytes = 0
-        self._left = self._left_bytes = 0
+        self.waits = waits
+        """Whether calls wait for room unless they say otherwise."""
+        self.count = 0
+        self.bytes = 0
         self._waiting: deque[Place] = deque()
         self._closed: FleetError | None = None
+        self._is_free = True
         self._lock = threading.Lock()
 
-    @property
-    def count(self) -> int:
-        return self._came - self._left
-
-    @property
-    def bytes(self) -> int:
-        return self._came_bytes - self._left_bytes
-
-    def enter(self, size: int, waits: bool) -> Place | None:
-        """None: admitted. Otherwise the place to wait at, or Overloaded is raised without `waits`."""
+    def enter(self, size: int, waits: bool | None = None) -> Place | None:
+        """None: admitted. Otherwise the place to wait at; a call that does not wait raises Overloaded."""
         with self._lock:
+            held = self.bytes + size
+            if self._is_free and (held <= self.bytes_max and self.count < self.count_max or not self.count):
+                self.count += 1
+                self.bytes = held
+                return None
             if self._closed is not None:
                 raise self._closed
-            if not self._waiting:
-                count = self._came - self._left
-                held = self._came_bytes - self._left_bytes
-                if not count or (count < self.count_max and held + size <= self.bytes_max):
-                    self._came += 1
-                    self._came_bytes += size
-                    return None
-            if not waits:
+            if not (self.waits if waits is None else waits):
                 raise self._overloaded()
             place = Place(size)
             self._waiting.append(place)
-        self._admit()  # `leave` may have made room just before it could see the place
-        return place
+            self._is_free = False
+            return place
 
     def wait(self, place: Place, seconds: float) -> None:
         """Block until it is admitted. Raises Overloaded after `seconds`."""
@@ -86,38 +79,33 @@ class Backlog:
                 raise self._overloaded() from None
         except asyncio.CancelledError:
             if not self._withdraw(place) and place.admitted.exception() is None:
-                self.undo(place.size)
+                self.leave(1, place.size)
             raise
 
     def leave(self, count: int, size: int) -> None:
-        """So many calls, of `size` bytes in all, have come to their end."""
-        self._left += count
-        self._left_bytes += size
-        if self._waiting:
-            self._admit()
-
-    def undo(self, size: int) -> None:
-        """A call of `size` bytes was admitted and is not sent after all."""
+        """So many calls, of `size` bytes in all, have come to their end, or were not sent after all."""
         with self._lock:
-            self._came -= 1
-            self._came_bytes -= size
-        self._admit()
-
-    def _admit(self) -> None:
-        admitted = []
-        with self._lock:
-            while self._waiting and self._has_room(self._waiting[0].size):
-                place = self._waiting.popleft()
-                self._came += 1
-                self._came_bytes += place.size
-                admitted.append(place)
+            self.count -= count
+            self.bytes -= size
+            admitted = self._admitted() if self._waiting else ()
         for place in admitted:
             place.admitted.set_result(None)
+
+    def _admitted(self) -> list[Place]:
+        """Those that waited and have room now."""
+        admitted = []
+        while self._waiting and self._has_room(self._waiting[0].size):
+            place = self._waiting.popleft()
+            self.count += 1
+            self.bytes += place.size
+            admitted.append(place)
+        self._is_free = not self._waiting and self._closed is None
+        return admitted
 
     def close(self, error: FleetError) -> None:
         """Refuse calls from now on, and those that wait, with `error`."""
         with self._lock:
-            self._closed = error
+            self._closed, self._is_free = error, False
             waiting, self._waiting = self._waiting, deque()
         for place in waiting:
             place.admitted.set_exception(error)
@@ -128,7 +116,10 @@ class Backlog:
             if place not in self._waiting:
                 return False
             self._waiting.remove(place)
-            return True
+            admitted = self._admitted()  # a smaller one behind it
+        for one in admitted:
+            one.admitted.set_result(None)
+        return True
 
     def _has_room(self, size: int) -> bool:
         return not self.count or (self.count < self.count_max and self.bytes + size <= self.bytes_max)

@@ -1,6 +1,5 @@
 """`fleet.connect`: groups as typed handles, from any thread."""
 
-import asyncio
 import os
 import secrets
 import socket
@@ -9,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import split_endpoint
@@ -21,11 +20,14 @@ from fleet.actors.client.questions import Question
 from fleet.actors.messages.operator import GroupOp, ListNodes, NodeOp, OpValue
 from fleet.actors.runtime.clock import SystemClock
 from fleet.blocking import check_may_block
+from fleet.client.awaited import AwaitedReply, LoopDeliveries
 from fleet.client.backlog import Backlog, Place
 from fleet.client.cluster_api import Operations
 from fleet.client.group_api import GRACE_S
 from fleet.errors import ClientClosed, ConfigError, FleetError, NoNode, OutcomeUnknown, Unavailable
-from fleet.objects.handles import CallOptions, Kind, Reply
+from fleet.objects.handles import CallOptions, Kind
+from fleet.objects.outcomes import Receiver
+from fleet.objects.replies import Reply
 from fleet.secret import find_secret
 
 TIMEOUT_S = 10.0
@@ -78,8 +80,8 @@ def connect(
         )
     for address in cleaned:
         split_endpoint(address)
-    backlog = Backlog(calls_max, bytes_max)
-    return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout, wait, backlog, wait_when_full)
+    backlog = Backlog(calls_max, bytes_max, wait_when_full)
+    return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout, wait, backlog)
 
 
 class Fleet(Operations):
@@ -93,7 +95,6 @@ class Fleet(Operations):
         timeout: float,
         wait: float,
         backlog: Backlog,
-        wait_when_full: bool,
     ) -> None:
         if not 0 <= wait < float("inf"):
             raise ConfigError(f"wait must be 0 or more seconds, not {wait!r}")
@@ -101,8 +102,8 @@ class Fleet(Operations):
             raise ConfigError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self.name = cluster
         self.timeout = timeout
-        self._wait_when_full = wait_when_full
         self._backlog = backlog
+        self._deliveries = LoopDeliveries()
         self._clock = SystemClock()
         self._inbox = Inbox()
         self._system = start_system(cluster=cluster, secret=secret)
@@ -148,40 +149,43 @@ class Fleet(Operations):
     # -- called by handles -------------------------------------------------------------------------
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
-        call = self._new_call(group, kind, payload, options)
-        place = self._backlog.enter(len(payload), self._waits(options))
+        reply: Reply[Any] = Reply()
+        call = self._new_call(group, kind, payload, options, reply)
+        place = self._backlog.enter(len(payload), options.wait_when_full)
         if place is not None:
             check_may_block("a call that waits for room")
             self._backlog.wait(place, options.timeout or self.timeout)
-        return self._send(call)
+        self._send(call)
+        return reply
 
     def submit_aio(
         self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
     ) -> Awaitable[Any]:
-        call = self._new_call(group, kind, payload, options)
-        place = self._backlog.enter(len(payload), self._waits(options))
-        if place is None:
-            return asyncio.wrap_future(self._send(call))
-        return self._send_when_admitted(call, place, options)
+        reply = self._deliveries.new_reply()
+        call = self._new_call(group, kind, payload, options, reply)
+        place = self._backlog.enter(len(payload), options.wait_when_full)
+        if place is not None:
+            return self._send_when_admitted(call, reply, place, options)
+        self._send(call)
+        return reply.future
 
-    async def _send_when_admitted(self, call: ClientCall, place: Place, options: CallOptions) -> Any:
+    async def _send_when_admitted(
+        self, call: ClientCall, reply: AwaitedReply, place: Place, options: CallOptions
+    ) -> Any:
         await self._backlog.wait_aio(place, options.timeout or self.timeout)
-        return await asyncio.wrap_future(self._send(call))
+        self._send(call)
+        return await reply.future
 
-    def _new_call(self, group: str, kind: Kind, payload: bytes, options: CallOptions) -> ClientCall:
+    def _new_call(
+        self, group: str, kind: Kind, payload: bytes, options: CallOptions, receiver: Receiver
+    ) -> ClientCall:
         deadline = self._clock.now_ms() + round((options.timeout or self.timeout) * 1000)
-        return ClientCall(group, kind == "query", payload, deadline, Reply())
+        return ClientCall(group, kind == "query", payload, deadline, receiver)
 
-    def _waits(self, options: CallOptions) -> bool:
-        return self._wait_when_full if options.wait_when_full is None else options.wait_when_full
-
-    def _send(self, call: ClientCall) -> Reply[Any]:
-        try:
-            self._put(call)
-        except BaseException:
-            self._backlog.undo(len(call.payload))
-            raise
-        return cast(Reply[Any], call.receiver)
+    def _send(self, call: ClientCall) -> None:
+        if not self._inbox.put(call):
+            self._backlog.leave(1, len(call.payload))
+            raise self._is_closed()
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
         try:
@@ -192,12 +196,12 @@ class Fleet(Operations):
     # -- plumbing ----------------------------------------------------------------------------------
 
     def _put(self, message: Any) -> None:
-        if os.getpid() != self._process:  # its loop is a thread, and a fork has none of those
-            raise ClientClosed("this client was opened by another process, of which this one is a fork")
         if self._closed or not self._inbox.put(message):
             raise self._is_closed()
 
     def _is_closed(self) -> FleetError:
+        if os.getpid() != self._process:  # its loop is a thread, and a fork has none of those
+            return ClientClosed("this client was opened by another process, of which this one is a fork")
         if self._closed:
             return ClientClosed("this client was closed")
         return ClientClosed("this client failed; its log says why")

@@ -32,8 +32,9 @@ from fleet.errors import (
     Unavailable,
 )
 from fleet.objects.declare import bind
-from fleet.objects.handles import CallOptions, CommandCall, Reply
+from fleet.objects.handles import CallOptions, CommandCall
 from fleet.objects.payload import decode_result
+from fleet.objects.replies import Reply
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, MemberId, node_of
 

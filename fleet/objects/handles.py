@@ -1,10 +1,8 @@
 """Methods of a handle, which are called, submitted or awaited, and of a plain instance, which run at once."""
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -23,10 +21,10 @@ from typing import (
 from msgspec import Struct
 
 from fleet.blocking import check_may_block
-from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, OutcomeUnknown, WouldDeadlock
+from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
 from fleet.objects.context import RUNNING
-from fleet.objects.outcomes import CallEnd, CallOutcome, Succeeded, Unsettled
 from fleet.objects.payload import decode_result
+from fleet.objects.replies import Reply
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,85 +45,11 @@ class CallOptions(Struct, frozen=True, gc=False):
             raise ConfigError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
 
 
-class Reply(Future[R]):
-    """A future whose `set_result` takes the encoded result. The first thread that asks for the result decodes
-    it, so the client's loop never unpickles users' data.
-
-    It cannot be cancelled: the call is under way. A task that awaits it may be cancelled.
-    """
-
-    revision: int = 0
-    """The log index at which the command took effect."""
-    later: "Reply[R]"
-    """Of an unsettled call: what became of it."""
-    _opened = False
-    _value: R
-    _failure: BaseException | None = None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set_running_or_notify_cancel()
-
-    def settle(self, outcome: CallOutcome) -> None:
-        if type(outcome) is Succeeded:
-            self.revision = outcome.revision
-            self.set_result(cast(R, outcome.value))
-            return
-        if type(outcome) is Unsettled:
-            self.later = Reply()
-            outcome.error._again = partial(_wait_again, self.later, outcome.error)
-            outcome.error._again_aio = partial(_await_again, self.later, outcome.error)
-        assert not isinstance(outcome, Succeeded)
-        self.set_exception(outcome.error)
-
-    def settle_late(self, end: CallEnd) -> None:
-        self.later.settle(end)
-
-    def raw(self, timeout: float | None = None) -> bytes:
-        return cast(bytes, super().result(timeout))
-
-    def result(self, timeout: float | None = None) -> R:
-        if not self._opened:
-            self._open(self.raw(timeout))
-        if self._failure is not None:
-            raise self._failure
-        return self._value
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        error = super().exception(timeout)
-        if error is None and not self._opened:
-            self._open(self.raw(0))
-        return error or self._failure
-
-    def _open(self, data: bytes) -> None:
-        try:
-            self._value = decode_result(data)
-        except Exception as error:  # it is the outcome, and raised for every caller
-            self._failure = error
-        self._opened = True
-
-
-def _wait_again(later: Reply[R], unknown: OutcomeUnknown, timeout: float | None = None) -> R:
-    """`OutcomeUnknown.again`: the same error once more when the time is over."""
-    check_may_block("error.again()")
-    try:
-        return later.result(timeout)
-    except TimeoutError:
-        raise unknown from None
-
-
-async def _await_again(later: Reply[R], unknown: OutcomeUnknown, timeout: float | None = None) -> R:
-    try:
-        return await asyncio.wait_for(asyncio.wrap_future(later), timeout)
-    except TimeoutError:
-        raise unknown from None
-
-
 class Caller(Protocol):
     """What a handle needs from a client."""
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
-        """Send and return at once. Later `set_result(result record)` or `set_exception(FleetError)`.
+        """Send, and return at once what will be settled.
 
         Raises Overloaded; with `wait_when_full`, waits for room first.
         """
@@ -175,7 +99,7 @@ class Call(_Described, Generic[P, R]):
     QueryFailed, ImpureQuery, NotDecodable; WouldDeadlock or ImpureCommand inside a command.
     """
 
-    __slots__ = ("_caller", "_group", "_name", "_options", "_class")
+    __slots__ = ("_caller", "_group", "_name", "_options", "_class", "_encode")
     kind: ClassVar[Kind]
 
     def __init__(self, caller: Caller, group: str, name: str, options: CallOptions, cls: type[Any]) -> None:
@@ -184,6 +108,7 @@ class Call(_Described, Generic[P, R]):
         self._name = name
         self._options = options
         self._class = cls
+        self._encode = cls.__fleet_codec__.encode_call
 
     def _described(self) -> Function:
         return cast(Function, inspect.getattr_static(self._class, self._name).__wrapped__)
@@ -193,20 +118,20 @@ class Call(_Described, Generic[P, R]):
             raise WouldDeadlock(f"{self!r} is called from inside a command or query")
         check_may_block("a call")
         caller, options = self._caller, self._options
-        payload = self._class.__fleet_codec__.encode_call(self._name, args, kwargs)
+        payload = self._encode(self._name, args, kwargs)
         reply = caller.submit(self._group, self.kind, self._name, payload, options)
         return cast(R, decode_result(caller.wait(reply, options)))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         if RUNNING.context is not None:
             raise ImpureCommand(f"{self!r} is submitted from inside a command; every member would send it")
-        payload = self._class.__fleet_codec__.encode_call(self._name, args, kwargs)
+        payload = self._encode(self._name, args, kwargs)
         return self._caller.submit(self._group, self.kind, self._name, payload, self._options)
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         if RUNNING.context is not None:
             raise ImpureCommand(f"{self!r} is awaited inside a command; every member would send it")
-        payload = self._class.__fleet_codec__.encode_call(self._name, args, kwargs)
+        payload = self._encode(self._name, args, kwargs)
         return self._caller.submit_aio(self._group, self.kind, self._name, payload, self._options)
 
     def options(self, *, timeout: float | None = None, wait_when_full: bool | None = None) -> Self:

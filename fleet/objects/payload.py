@@ -40,6 +40,8 @@ PROTOCOL = 5
 FATAL = (MemoryError, RecursionError, SystemError)
 """Errors that may happen on one member only. They never become a result of a command."""
 
+_GLOBAL = pickle.STACK_GLOBAL
+"""In every pickle of this protocol that names a class or function, and by chance in others."""
 _MAIN = b"\x8c\x08__main__"
 """How a pickle of this protocol names that module: a short text of 8 bytes."""
 
@@ -89,7 +91,7 @@ def encode_value(value: Any) -> bytes:
         data = pickle.dumps(value, PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):
         return _by_value(value)  # local classes and lambdas; or raises
-    if _MAIN in data or _mentions_registered(data):
+    if _GLOBAL in data and (_MAIN in data or _mentions_registered(data)):
         return _by_value(value)
     return data
 
@@ -108,7 +110,7 @@ def _mentions_registered(data: bytes) -> bool:
 
 
 def encode_call(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    """Raises NotEncodable, naming the argument."""
+    """Raises NotEncodable, naming the argument. Plain values cost one call of pickle."""
     try:
         return encode_value((method, args, kwargs))
     except MemoryError:

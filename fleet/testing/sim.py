@@ -10,9 +10,10 @@ from fleet.actors.client.calls import ClientCall
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.declare import bind
-from fleet.objects.handles import CallOptions, Kind, Reply
+from fleet.objects.handles import CallOptions, Kind
 from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
 from fleet.objects.payload import encode_class
+from fleet.objects.replies import Reply
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
 from fleet.sim.world.client import SimClient

@@ -64,8 +64,8 @@ class Talk:
         return [effect.message for effect in self.step(event) if isinstance(effect, Send)]
 
     def submit(self, *payloads: bytes, is_query: bool = False, timeout_ms: int = 10_000) -> None:
-        for payload in payloads:
-            self.session.add(ClientCall("g", is_query, payload, self.now + timeout_ms, NOBODY))
+        deadline = self.now + timeout_ms
+        self.session.add(ClientCall("g", is_query, payload, deadline, NOBODY) for payload in payloads)
 
     def request(self) -> ClientRequest | None:
         (request,) = self.requests(TurnEnded()) or (None,)

@@ -90,7 +90,7 @@ class Conversation:
         self.held.sync()
 
     def submit(self, payload: bytes) -> None:
-        self.session.add(ClientCall("g", False, payload, 10_000, Impatient(lambda outcome: None)))
+        self.session.add([ClientCall("g", False, payload, 10_000, Impatient(lambda outcome: None))])
 
     def step(self, now: int, event: Event) -> list[ClientReply]:
         """The replies of the member to what the session sends now."""

@@ -8,6 +8,7 @@ from thespian.actors import WakeupMessage
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.endings import LINGER_MS
 from fleet.actors.client.messages import Leave
 from fleet.actors.client.questions import ASK_AGAIN_MS, Question
 from fleet.actors.client.router import Router
@@ -16,7 +17,7 @@ from fleet.actors.messages.operator import AddMember, Done, GroupRequest, OpRepl
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.runtime.turn import EndTurn
 from fleet.errors import ClientClosed, OutcomeUnknown, Unavailable
-from fleet.objects.outcomes import Impatient
+from fleet.objects.outcomes import Failed, Impatient
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import MemberId
 
@@ -55,7 +56,7 @@ class Requester:
     def wait(self, until: int) -> None:
         """Every wakeup that is due by then."""
         while due := [wakeup for wakeup in self.wakeups if wakeup[0] <= until]:
-            at, payload = min(due)
+            at, payload = min(due, key=lambda wakeup: wakeup[0])
             self.wakeups.remove((at, payload))
             self.now = max(self.now, at)
             self.router.on_wakeup(WakeupMessage(timedelta(0), payload))
@@ -108,3 +109,40 @@ def test_a_client_without_a_session_leaves_at_once() -> None:
     left: list[bool] = []
     Requester().router.leave(Leave(lambda: left.append(True)))
     assert left == [True]
+
+
+def test_what_threads_sent_is_handled_in_its_order() -> None:
+    """A call that a thread made before the client was closed is failed, and not sent after the farewell."""
+    requester = Requester()
+    order: list[str] = []
+    first, second = (
+        ClientCall("g", False, b"c", 5000, Impatient(lambda outcome, name=name: order.append(name)))  # type: ignore[misc]
+        for name in ("first", "second")
+    )
+    leave = Leave(lambda: order.append("left"))
+    requester.router.handle_all([first, leave, second])
+    assert order == ["first", "left"]
+
+
+@pytest.mark.parametrize("size", [1, 3000])
+def test_calls_that_come_to_their_end_make_room_before_their_callers_are_told(size: int) -> None:
+    """Whoever is told may call again at once."""
+    requester = Requester()
+    told: list[Any] = []
+    requester.router.release = lambda calls, size: told.append((calls, size))
+    requester.router.submit(ClientCall("g", True, bytes(size), 100, Impatient(told.append)))
+    requester.router.handle(EndTurn())
+    requester.wait(100)
+    assert told[0] == (1, size) and isinstance(told[1], Failed)
+
+
+def test_a_call_without_an_outcome_in_time_makes_room_when_it_ends_at_last() -> None:
+    requester = Requester()
+    released: list[tuple[int, int, int]] = []
+    requester.router.release = lambda calls, size: released.append((requester.now, calls, size))
+    requester.router.submit(ClientCall("g", False, b"c", 100, Impatient(lambda outcome: None)))
+    requester.router.handle(EndTurn())
+    requester.router.handle(ClientReply("g", 7, (), (), ()))
+    requester.router.handle(EndTurn())
+    requester.wait(100 + LINGER_MS)
+    assert released == [(100, 0, 0), (100 + LINGER_MS, 1, 1)]

@@ -15,6 +15,7 @@ from fleet.actors.client.session_events import (
     LinkMade,
     LookForNodes,
     Send,
+    WakeAt,
     Woken,
 )
 from fleet.actors.client.session_state import SILENCE_MS
@@ -56,7 +57,7 @@ def test_a_hint_at_a_node_whose_link_was_lost_is_followed_when_it_is_back() -> N
     talk.refuse(Unavailable("not here"), 1, leader="c:1")
     assert (talk.session.resend_at or 0) > talk.now
     talk.session.endpoints.link_made("c:1", 1)
-    talk.step(LinkMade("c:1"))
+    assert talk.step(LinkMade("c:1")) == [WakeAt(talk.now)]
     assert (talk.session.target, talk.session.resend_at) == (C, talk.now)
 
 

@@ -33,9 +33,9 @@ from fleet.errors import (
     TooLarge,
     WouldDeadlock,
 )
-from fleet.objects.handles import Reply
 from fleet.objects.outcomes import Failed, Succeeded, Unsettled
 from fleet.objects.payload import ClassRef, encode_ok
+from fleet.objects.replies import Reply
 from tests.support.classes import Counter
 from tests.support.waiting import eventually
 
@@ -347,6 +347,17 @@ def test_bytes_are_limited_too_and_one_call_of_any_size_is_let_pass() -> None:
     backlog.wait(first, 0)
     backlog.wait(second, 0)
     assert (backlog.count, backlog.bytes) == (2, 601)
+
+
+def test_a_small_call_is_admitted_when_a_large_one_before_it_gives_up() -> None:
+    backlog = Backlog(100, 1000, waits=True)
+    assert backlog.enter(900) is None
+    large, small = backlog.enter(500), backlog.enter(50)
+    assert large is not None and small is not None and not small.admitted.done()
+    with pytest.raises(Overloaded):
+        backlog.wait(large, 0)
+    backlog.wait(small, 0)
+    assert backlog.enter(50) is None
 
 
 def test_whoever_waits_for_room_is_told_when_the_client_is_closed() -> None:

@@ -29,8 +29,10 @@ from fleet.interfaces import Context
 from fleet.objects.context import ctx, executing
 from fleet.objects.declare import RESERVED, Data, bind, command, group_of, query
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.handles import CallOptions, Kind, Reply
+from fleet.objects.handles import CallOptions, Kind
+from fleet.objects.outcomes import Failed, Succeeded
 from fleet.objects.payload import decode_class, encode_class, encode_ok
+from fleet.objects.replies import Reply
 
 
 class Counter(Data):
@@ -71,7 +73,7 @@ class Direct:
         else:
             result, _ = self.machine.query(payload)
         reply: Reply[Any] = Reply()
-        reply.set_result(result)
+        reply.settle(Succeeded(result))
         return reply
 
     def submit_aio(
@@ -362,7 +364,7 @@ def test_a_submitted_call_can_be_awaited_for_a_time() -> None:
         reply.result(0)
     with pytest.raises(TimeoutError):
         reply.exception(0)
-    reply.set_exception(OutcomeUnknown("no answer"))
+    reply.settle(Failed(OutcomeUnknown("no answer")))
     assert isinstance(reply.exception(), OutcomeUnknown)
     with pytest.raises(OutcomeUnknown):
         reply.result()
@@ -371,7 +373,7 @@ def test_a_submitted_call_can_be_awaited_for_a_time() -> None:
 def test_a_reply_is_decoded_once_and_by_who_asks() -> None:
     LOADED_BY.clear()
     reply: Reply[Watched] = Reply()
-    loop = threading.Thread(target=reply.set_result, args=(encode_ok(Watched()),), name="client loop")
+    loop = threading.Thread(target=reply.settle, args=(Succeeded(encode_ok(Watched())),), name="client loop")
     loop.start()
     loop.join()
     first = reply.result()

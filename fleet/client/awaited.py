@@ -1,0 +1,86 @@
+"""Calls that asyncio tasks await: decoded and settled in the loop of the task, which is woken once for all
+calls that one reply settles."""
+
+import asyncio
+from collections import deque
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from fleet.objects.outcomes import CallEnd, CallOutcome, Succeeded, Unsettled
+from fleet.objects.payload import decode_result
+from fleet.objects.replies import Reply, later_of
+
+Future: TypeAlias = "asyncio.Future[Any]"
+
+
+class Deliveries:
+    """Outcomes on their way into one asyncio loop. One client's loop puts them, and the other takes them."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Future, CallOutcome]] = deque()
+        self._is_called = False
+
+    def put(self, future: Future, outcome: CallOutcome) -> None:
+        self._waiting.append((future, outcome))
+        if not self._is_called:
+            self._is_called = True
+            try:
+                future.get_loop().call_soon_threadsafe(self._deliver)
+            except RuntimeError:  # the loop is closed, and nobody awaits anything in it
+                self._waiting.clear()
+
+    def _deliver(self) -> None:
+        self._is_called = False  # before the look: what comes after it calls again
+        try:
+            while self._waiting:
+                future, outcome = self._waiting.popleft()
+                if not future.done():  # it is when its task was cancelled
+                    _settle(future, outcome)
+        finally:
+            if self._waiting:  # something that is no Exception came out of the decoding
+                asyncio.get_running_loop().call_soon(self._deliver)
+
+
+def _settle(future: Future, outcome: CallOutcome) -> None:
+    if not isinstance(outcome, Succeeded):
+        future.set_exception(outcome.error)
+        return
+    try:
+        value = decode_result(outcome.value)
+    except Exception as error:  # it is the outcome
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+
+
+class AwaitedReply:
+    """The receiver of a call that a task awaits."""
+
+    __slots__ = ("_deliveries", "_later", "future")
+    _later: Reply[Any]
+
+    def __init__(self, future: Future, deliveries: Deliveries) -> None:
+        self.future = future
+        self._deliveries = deliveries
+
+    def settle(self, outcome: CallOutcome) -> None:
+        if type(outcome) is Unsettled:
+            self._later = later_of(outcome.error)
+        self._deliveries.put(self.future, outcome)
+
+    def settle_late(self, end: CallEnd) -> None:
+        self._later.settle(end)
+
+
+class LoopDeliveries:
+    """The deliveries of one client, by loop."""
+
+    def __init__(self) -> None:
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Deliveries] = WeakKeyDictionary()
+
+    def new_reply(self) -> AwaitedReply:
+        loop = asyncio.get_event_loop()
+        deliveries = self._by_loop.get(loop)
+        if deliveries is None:
+            deliveries = self._by_loop[loop] = Deliveries()
+        return AwaitedReply(loop.create_future(), deliveries)
