@@ -14,8 +14,8 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id
 from fleet.raft.sessions import STALE
-from tests.actors.test_node_manager import N1, NodeBench
 from tests.support.classes import Counter
+from tests.support.node_bench import N1, NodeBench
 
 ME = member_id(N1, "aaaa", "f1")
 GET = encode_call("get", (), {})

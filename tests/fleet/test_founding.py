@@ -1,10 +1,8 @@
 """The rules by which listed nodes found one cluster, one node at a time, and what each writes."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from fleet.cluster.founding import BALLOT_MS, JOIN_AFTER_MS, Founding
@@ -18,15 +16,11 @@ from fleet.cluster.founding_messages import (
     Found,
     Founder,
     FoundingHello,
-    FoundingMessage,
     Join,
-    Outcome,
     Persisted,
     Prepare,
     Promise,
-    Record,
     Refused,
-    Tick,
     Vote,
     check_founders,
     cluster_id,
@@ -35,73 +29,10 @@ from fleet.cluster.founding_messages import (
     to_bytes,
 )
 from fleet.cluster.founding_proposal import NEVER
-from fleet.errors import ConfigError, Damaged, WrongDirectory
+from fleet.errors import ConfigError
 from fleet.raft.ids import NodeName
+from tests.fleet.founding_bench import FIVE, OF_B, OF_C, THREE, A, B, Bench, C, D, E, proposing
 from tests.fleet.founding_world import node
-
-A, B, C, D, E = (node(name) for name in "abcde")
-THREE = ("a:1", "b:1", "c:1")
-FIVE = (*THREE, "d:1", "e:1")
-
-
-class Bench:
-    """One listed node on its own; every write is durable at once unless `holds`."""
-
-    def __init__(
-        self, me: Founder = A, listed: tuple[str, ...] = THREE, record: Record | None = None
-    ) -> None:
-        self.part = Founding(me, listed, 0, random.Random(1), record)
-        self.list_id = fingerprint(listed)
-        self.holds = False
-        self.written: list[Record] = []
-        self.outcomes: list[Outcome] = []
-        self.sent: list[tuple[str, Any]] = []
-        self.settle()
-
-    def settle(self) -> None:
-        while (ready := self.part.take_ready()) is not None:
-            self.sent += ready.send
-            if ready.outcome is not None:
-                self.outcomes.append(ready.outcome)
-            if ready.write is not None:
-                self.written.append(ready.write.record)
-                if not self.holds:
-                    self.part.step(self.part.now, Persisted(ready.write.seq))
-
-    def step(self, event: FoundingMessage | Tick | Persisted) -> list[tuple[str, Any]]:
-        """What leaves because of it."""
-        self.sent = []
-        self.part.step(self.part.now, event)
-        self.settle()
-        return [
-            (address, message) for address, message in self.sent if not isinstance(message, FoundingHello)
-        ]
-
-    def wait(self, until: int) -> list[tuple[str, Any]]:
-        """Every deadline on the way is kept."""
-        self.sent = []
-        while self.part.now < until:
-            self.part.step(max(self.part.now, min(self.part.deadline, until)), Tick())
-            self.settle()
-        return self.sent
-
-    def said(self, src: Founder, kind: Any, *parts: Any, disks: tuple[tuple[str, str], ...] = ()) -> Any:
-        return kind(src, self.list_id, disks, *parts)
-
-
-def proposing(listed: tuple[str, ...] = THREE, *others: Founder) -> tuple[Bench, Ballot]:
-    """The smallest name, whose Prepare has left."""
-    bench = Bench(A, listed)
-    for other in others or (B,):
-        bench.step(bench.said(other, FoundingHello))
-    bench.wait(1)
-    ballot = bench.part.record.promised
-    assert ballot.address == "a:1"
-    return bench, ballot
-
-
-OF_B = Ballot(7, "b:1", B.incarnation)
-OF_C = Ballot(8, "c:1", C.incarnation)
 
 
 @pytest.mark.parametrize(
@@ -378,46 +309,3 @@ def test_a_decision_of_another_list_is_a_cluster_to_join() -> None:
     bench = Bench(A)
     bench.step(Decided(D, fingerprint(FIVE), (), (C, D, E)))
     assert bench.outcomes == [Join(cluster_id((C, D, E)), ("c:1", "d:1", "e:1"))]
-
-
-# -- the record ------------------------------------------------------------------------------------
-
-
-def records() -> Iterator[Record]:
-    fresh = Record(A, fingerprint(THREE), (("a:1", "a-d1"),))
-    yield fresh
-    yield msgspec.structs.replace(fresh, promised=OF_C, accepted=Vote(OF_B, (A, B)))
-    yield msgspec.structs.replace(fresh, decided=(A, B))
-    yield msgspec.structs.replace(fresh, joined=Join("x1", ("x:1",)))
-
-
-@pytest.mark.parametrize("record", list(records()))
-def test_a_record_comes_back_as_it_was(record: Record) -> None:
-    assert from_bytes(to_bytes(record)) == record
-
-
-@pytest.mark.parametrize("data", [b"", b"\x01", b"\x09abc", to_bytes(next(records()))[:-1]])
-def test_a_damaged_record_is_no_record(data: bytes) -> None:
-    with pytest.raises(Damaged):
-        from_bytes(data)
-
-
-def test_another_disks_record_is_refused() -> None:
-    with pytest.raises(WrongDirectory):
-        Founding(node("a", "d2"), THREE, 0, random.Random(1), next(records()))
-
-
-def test_a_promise_binds_to_the_list_and_the_address() -> None:
-    """Else it would be one vote under two names."""
-    fresh, promised, *_ = records()
-    moved = node("a", address="b:1")
-    assert Founding(A, FIVE, 0, random.Random(1), fresh).record.list_id == fingerprint(FIVE)
-    assert Founding(moved, THREE, 0, random.Random(1), fresh).record.disks == (("b:1", "a-d1"),)
-    for me, listed in ((A, FIVE), (moved, THREE)):
-        with pytest.raises(ConfigError, match="changed while"):
-            Founding(me, listed, 0, random.Random(1), promised)
-
-
-def test_the_clusters_name_does_not_depend_on_how_a_weight_was_written() -> None:
-    whole = msgspec.structs.replace(A, weight=1)
-    assert cluster_id((whole, B)) == cluster_id((A, B)) != cluster_id((A, C))

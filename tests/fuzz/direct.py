@@ -16,9 +16,9 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id
 from tests.actors.base.helpers import CLUSTER, SECRET
-from tests.actors.test_node_manager import N1, NodeBench
 from tests.fuzz.inputs import Inputs
 from tests.support.classes import Counter
+from tests.support.node_bench import N1, NodeBench
 
 GROUP = "victim"
 MEMBER = member_id(N1, "aaaa", "f1")

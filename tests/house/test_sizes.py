@@ -13,14 +13,6 @@ FUNCTION_LINES_MAX = 50
 TOO_LONG = {
     "actors/member/actor.py",
     "fleet/objects/payload.py",
-    "tests/actors/base/test_links.py",
-    "tests/actors/test_node_manager.py",
-    "tests/cli/test_commands.py",
-    "tests/fleet/test_cluster.py",
-    "tests/fleet/test_data.py",
-    "tests/fleet/test_founding.py",
-    "tests/raft/test_scenarios_log.py",
-    "tests/raft/test_snapshots.py",
 }
 """Modules that are being divided."""
 

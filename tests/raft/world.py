@@ -365,3 +365,14 @@ class World:
         log = host.core.log
         assert self.run(3000, lambda: self.leader is host and log.commit == log.last_index)
         return host
+
+
+def propose(world: World, host: Host, *payloads: bytes) -> list[int]:
+    """Sessions do not matter here: every command is appended, and answered as expired."""
+    return [
+        world.ask(
+            host.id,
+            lambda token: Propose(token, (Command(session=0, seq=1, acked=0, wall_ms=0, payload=payload),)),
+        )
+        for payload in payloads
+    ]

@@ -1,3 +1,4 @@
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,3 +36,28 @@ def start(nothing_left: None) -> Iterator[Callable[..., ActorSystem]]:
     for system in systems:
         if system._systemBase is not None:
             system.shutdown()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An endpoint whose host takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """An endpoint that does not even complete a connect: its queue of connections is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        where = listener.getsockname()
+        fillers = []
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(where)
+            fillers.append(filler)
+        yield f"127.0.0.1:{where[1]}"
+        for filler in fillers:
+            filler.close()

@@ -1,0 +1,16 @@
+"""Clusters for the tests of their commands."""
+
+import pytest
+
+from tests.fleet.cluster_run import Run
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run()
+
+
+@pytest.fixture
+def three(run: Run) -> Run:
+    run.join("n1", "n2", "n3")
+    return run

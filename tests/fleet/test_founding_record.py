@@ -1,0 +1,63 @@
+"""The durable record of a founding: what it binds, and how it outlives a restart."""
+
+import random
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from fleet.cluster.founding import Founding
+from fleet.cluster.founding_messages import (
+    Join,
+    Record,
+    Vote,
+    cluster_id,
+    fingerprint,
+    from_bytes,
+    to_bytes,
+)
+from fleet.errors import ConfigError, Damaged, WrongDirectory
+from tests.fleet.founding_bench import FIVE, OF_B, OF_C, THREE, A, B, C
+from tests.fleet.founding_world import node
+
+# -- the record ------------------------------------------------------------------------------------
+
+
+def records() -> Iterator[Record]:
+    fresh = Record(A, fingerprint(THREE), (("a:1", "a-d1"),))
+    yield fresh
+    yield msgspec.structs.replace(fresh, promised=OF_C, accepted=Vote(OF_B, (A, B)))
+    yield msgspec.structs.replace(fresh, decided=(A, B))
+    yield msgspec.structs.replace(fresh, joined=Join("x1", ("x:1",)))
+
+
+@pytest.mark.parametrize("record", list(records()))
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
+    assert from_bytes(to_bytes(record)) == record
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01", b"\x09abc", to_bytes(next(records()))[:-1]])
+def test_a_damaged_record_is_no_record(data: bytes) -> None:
+    with pytest.raises(Damaged):
+        from_bytes(data)
+
+
+def test_another_disks_record_is_refused() -> None:
+    with pytest.raises(WrongDirectory):
+        Founding(node("a", "d2"), THREE, 0, random.Random(1), next(records()))
+
+
+def test_a_promise_binds_to_the_list_and_the_address() -> None:
+    """Else it would be one vote under two names."""
+    fresh, promised, *_ = records()
+    moved = node("a", address="b:1")
+    assert Founding(A, FIVE, 0, random.Random(1), fresh).record.list_id == fingerprint(FIVE)
+    assert Founding(moved, THREE, 0, random.Random(1), fresh).record.disks == (("b:1", "a-d1"),)
+    for me, listed in ((A, FIVE), (moved, THREE)):
+        with pytest.raises(ConfigError, match="changed while"):
+            Founding(me, listed, 0, random.Random(1), promised)
+
+
+def test_the_clusters_name_does_not_depend_on_how_a_weight_was_written() -> None:
+    whole = msgspec.structs.replace(A, weight=1)
+    assert cluster_id((whole, B)) == cluster_id((A, B)) != cluster_id((A, C))
