@@ -18,7 +18,7 @@ Why: x pushes back only nodes of its own zone, each by one rank. So the zone's r
 its new key at rank r + 1 is greater than the old one at r; the zone's count among the first n grows by one
 at most, and only if x is among them. The members that move are thus those which x holds afterwards: any
 algorithm that gives x this share moves as many. The desired leader changes only to x (or from it). And T
-is found among S + {x}, which makes `gained` cheap. tests/fleet/test_placement.py tries it.
+is found among S + {x}, which makes `gained` cheap. tests/cluster/test_placement.py tries it.
 
 The same answer in every process, on every platform and version: names are hashed by blake2b over UTF-8,
 everything after that is integer arithmetic. No float is computed with: a weight enters as the exact ratio

@@ -15,7 +15,7 @@ from fleet.errors import (
 )
 from fleet.objects.declare import RESERVED, Data, bind, command, query
 from fleet.objects.payload import decode_class, encode_class
-from tests.fleet.direct import Counter, Direct
+from tests.objects.direct import Counter, Direct
 
 # -- plain instances ------------------------------------------------------------------------------
 

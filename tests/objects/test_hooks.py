@@ -297,7 +297,7 @@ def test_a_hook_may_call_its_own_group(client: fleet.Fleet) -> None:
 def test_hooks_travel_by_value_with_their_data_class(client: fleet.Fleet) -> None:
     class LocalHooks(fleet.LeaderHooks["Local"]):
         def on_committed(self, event: fleet.Committed) -> None:
-            from tests.fleet import test_hooks
+            from tests.objects import test_hooks
 
             test_hooks.SEEN[self.group].append((event.value, type(self)))
 

@@ -31,7 +31,7 @@ from fleet.cluster.founding_messages import (
 )
 from fleet.cluster.founding_proposal import NEVER
 from fleet.raft.ids import NodeName
-from tests.fleet.asking import Asking
+from tests.cluster.asking import Asking
 
 decode_message = msgspec.msgpack.Decoder(FoundingMessage).decode
 DECIDED_WITHIN_MS = 25_000

@@ -15,7 +15,7 @@ from fleet.cluster.founding_messages import (
     Tick,
     fingerprint,
 )
-from tests.fleet.founding_world import node
+from tests.cluster.founding_world import node
 
 A, B, C, D, E = (node(name) for name in "abcde")
 THREE = ("a:1", "b:1", "c:1")

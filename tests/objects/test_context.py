@@ -15,7 +15,7 @@ from fleet.errors import (
 from fleet.interfaces import Context
 from fleet.objects.context import ctx, executing
 from fleet.objects.declare import Data, command
-from tests.fleet.direct import world
+from tests.objects.direct import world
 
 # -- ctx --------------------------------------------------------------------------------------------
 

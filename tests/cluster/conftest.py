@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fleet.cluster_run import Run
+from tests.cluster.cluster_run import Run
 
 
 @pytest.fixture

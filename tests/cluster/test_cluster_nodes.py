@@ -12,7 +12,7 @@ from fleet.errors import (
 )
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName
-from tests.fleet.cluster_run import Run, refusal
+from tests.cluster.cluster_run import Run, refusal
 
 # -- nodes -----------------------------------------------------------------------------------------------
 

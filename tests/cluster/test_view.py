@@ -16,7 +16,7 @@ from fleet.errors import (
     Reject,
 )
 from fleet.raft.ids import NodeName
-from tests.fleet.cluster_run import Run, seen
+from tests.cluster.cluster_run import Run, seen
 
 
 def content(view: ClusterView) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from fleet.errors import DataClassUnavailable, NotEncodable
 from fleet.objects.declare import Data, query
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_class, decode_result
-from tests.fleet.boxes import CONTEXT, Box, Caller
+from tests.objects.boxes import CONTEXT, Box, Caller
 
 ROOT = Path(__file__).parents[2]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()

@@ -17,8 +17,8 @@ from fleet.cluster.founding_messages import (
     to_bytes,
 )
 from fleet.errors import ConfigError, Damaged, WrongDirectory
-from tests.fleet.founding_bench import FIVE, OF_B, OF_C, THREE, A, B, C
-from tests.fleet.founding_world import node
+from tests.cluster.founding_bench import FIVE, OF_B, OF_C, THREE, A, B, C
+from tests.cluster.founding_world import node
 
 # -- the record ------------------------------------------------------------------------------------
 

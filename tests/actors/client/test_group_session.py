@@ -21,7 +21,7 @@ from fleet.errors import (
 )
 from fleet.objects.outcomes import Unsettled
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
-from tests.actors.talks import SESSION, Talk
+from tests.actors.client.talks import SESSION, Talk
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command
 from fleet.objects.executor import CHECKED_EVERY, CHECKED_FIRST, MemberMustHalt, ObjectExecutor
 from fleet.objects.payload import decode_result, encode_call
-from tests.fleet.boxes import CONTEXT, Box, Caller, raise_
+from tests.objects.boxes import CONTEXT, Box, Caller, raise_
 
 
 def test_a_data_machine_is_a_machine() -> None:

@@ -31,8 +31,8 @@ from fleet.cluster.founding_messages import (
 from fleet.cluster.founding_proposal import NEVER
 from fleet.errors import ConfigError
 from fleet.raft.ids import NodeName
-from tests.fleet.founding_bench import FIVE, OF_B, OF_C, THREE, A, B, Bench, C, D, E, proposing
-from tests.fleet.founding_world import node
+from tests.cluster.founding_bench import FIVE, OF_B, OF_C, THREE, A, B, Bench, C, D, E, proposing
+from tests.cluster.founding_world import node
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from fleet.errors import (
 )
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
-from tests.fleet.cluster_run import CLASS, Run, places, refusal, seen
+from tests.cluster.cluster_run import CLASS, Run, places, refusal, seen
 
 # -- groups ----------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from fleet.objects.declare import bind, group_of
 from fleet.objects.outcomes import Failed, Succeeded
 from fleet.objects.payload import encode_ok
 from fleet.objects.replies import Reply
-from tests.fleet.direct import Counter, Direct, world
+from tests.objects.direct import Counter, Direct, world
 
 LOADED_BY: list[str] = []
 

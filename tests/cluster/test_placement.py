@@ -250,7 +250,7 @@ def test_placement_is_the_same_in_every_version_for_ever() -> None:
 
 def test_placement_is_the_same_in_every_process() -> None:
     code = (
-        "from tests.fleet.test_placement import *; "
+        "from tests.cluster.test_placement import *; "
         "print([members_for(GroupName(g), GOLDEN_SITES, 4) for g in GOLDEN])"
     )
     said = {

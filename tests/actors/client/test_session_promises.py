@@ -23,7 +23,7 @@ from fleet.errors import (
 )
 from fleet.objects.outcomes import Unsettled
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
-from tests.actors.talks import ME, SESSION, A, B, Talk, endpoints
+from tests.actors.client.talks import ME, SESSION, A, B, Talk, endpoints
 
 
 def happen(talk: Talk, rng: random.Random) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleet.cluster.founding import Founding
 from fleet.cluster.founding_messages import Found, Join, from_bytes
-from tests.fleet.founding_world import Host, Pool, World, haste, storm
+from tests.cluster.founding_world import Host, Pool, World, haste, storm
 
 FIRST, _, LAST = os.environ.get("FLEET_SEEDS", "0:300").partition(":")
 STORMS = (int(FIRST), int(LAST))

@@ -17,8 +17,8 @@ from fleet.objects.applier import Applier
 from fleet.objects.payload import encode_call
 from fleet.raft.entries import Command, Entry, Founded
 from fleet.raft.messages import AppendEntries, InstallSnapshot
-from tests.actors.test_member_clients import refusals
-from tests.actors.test_member_disk import CONFIG, ME, PEER, Alone, Held, mail
+from tests.actors.member.test_member_clients import refusals
+from tests.actors.member.test_member_disk import CONFIG, ME, PEER, Alone, Held, mail
 
 WAIT_S = 20
 

@@ -20,7 +20,7 @@ from fleet.errors import ClientClosed, OutcomeUnknown
 from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import encode_call
 from fleet.raft.events import Tick
-from tests.actors.test_member_disk import CLIENT, CONFIG, Alone, Held
+from tests.actors.member.test_member_disk import CLIENT, CONFIG, Alone, Held
 
 NO_CALL = b"junk"
 MISFIT = encode_call("append", (), {})

@@ -27,7 +27,7 @@ from fleet.errors import (
     OutcomeUnknown,
     Unavailable,
 )
-from tests.actors.talks import ME, SESSION, A, B, C, Talk, endpoints
+from tests.actors.client.talks import ME, SESSION, A, B, C, Talk, endpoints
 
 
 def asking(*addresses: str, target: Any = A) -> Talk:
