@@ -21,7 +21,6 @@ from tests.support.waiting import eventually
 from .fleet_nodes import NodeFleet, add_all, counting, group_names, refused
 from .nodes import CLUSTER
 
-SIZES = pytest.mark.parametrize("count", [24, pytest.param(60, marks=pytest.mark.long)])
 GONE_S = 5.0
 SHOP = """
 import fleet
@@ -68,10 +67,8 @@ def test_new_groups_wait_for_events_and_for_no_timer(
 
 
 @pytest.mark.parametrize("nodes, zones", [(3, 3), (4, 2)])
-@SIZES
-def test_rf4_groups_spread_evenly_and_each_client_counts_on(
-    yard: NodeFleet, nodes: int, zones: int, count: int
-) -> None:
+def test_rf4_groups_spread_evenly_and_each_client_counts_on(yard: NodeFleet, nodes: int, zones: int) -> None:
+    count = 60
     yard.start("n1", zone="z0")
     for number in range(1, nodes):
         yard.start(f"n{number + 1}", zone=f"z{number % zones}")
