@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +19,9 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Body, Command, Entry, MemberAdded, MemberRemoved, Noop, SessionOpened
 from fleet.raft.ids import MemberId
 from fleet.raft.ready import BecameLeader, SteppedDown
+from tests.actors.member.requested import start_of
+from tests.raft.ledger import Ledger
+from tests.support.clocks import HandClock
 
 M1, M2 = MemberId("n1@a.1"), MemberId("n2@b.1")
 WAIT_S = 20.0
@@ -166,17 +168,16 @@ def test_a_state_that_cannot_be_encoded_costs_that_one_hook(caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("runner", [None, InlineRunner()])
-@pytest.mark.parametrize(("cls", "tells"), [(Sum, True), (Nothing, False), (Group, False)])
+@pytest.mark.parametrize(("cls", "tells"), [(Sum, True), (Nothing, False), (Ledger, False)])
 def test_hook_events_are_kept_only_if_a_hook_is_overridden_and_somebody_runs_it(
-    cls: type, tells: bool, runner: HookRunner | None
+    cls: type[Any], tells: bool, runner: HookRunner | None
 ) -> None:
-    machine = ObjectExecutor(cls) if issubclass(cls, fleet.Data) else SimpleNamespace()
-    applier: Any = SimpleNamespace(machine=machine)
-    start: Any = SimpleNamespace(hooks=runner, store=object(), member=M1)
-    events = open_hook_events(start, "sums", applier, is_restored=True)
+    applier = Applier(ObjectExecutor(cls) if issubclass(cls, fleet.Data) else cls(), GroupConfig())
+    shared = start_of(M1, HandClock(), hooks=runner)
+    events = open_hook_events(shared, "sums", applier, is_restored=True)
     assert (events is not None) == (tells and runner is not None)
-    start = SimpleNamespace(hooks=None, store=None, member=M1)
-    own = open_hook_events(start, "sums", applier, is_restored=True)
+    alone = start_of(M1, HandClock(), has_store=False)
+    own = open_hook_events(alone, "sums", applier, is_restored=True)
     assert (own is not None) == tells
     if own is not None:
         assert own.is_restored and own.owns_runner

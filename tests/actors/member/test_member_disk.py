@@ -1,6 +1,5 @@
 """A member whose disk is in the test's hand: what is written when, and when the member hears of it."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -21,6 +20,7 @@ from fleet.raft.events import Persisted, SnapshotStored, Tick
 from fleet.raft.ids import GroupName, MemberId
 from fleet.raft.messages import AppendEntries, InstallSnapshot, PeerMessage
 from fleet.storage.memory_store import MemoryStore
+from tests.support.clocks import HandClock
 
 ME, PEER = MemberId("n1@a.1"), MemberId("n2@b.1")
 CLIENT: Any = "client"
@@ -83,9 +83,8 @@ class Held:
         self.submitted: list[Write] = []
         self.stopped: list[MemberStopped] = []
         self.replies: list[ClientReply] = []
-        self.now = 1000
-        clock = SimpleNamespace(now_ms=lambda: self.now, wall_ms=lambda: self.now)
-        self.tell(StartMember(record, ME, "registry", "manager", clock, 1, self.store, "disk"))
+        self.clock = HandClock()
+        self.tell(StartMember(record, ME, "registry", "manager", self.clock, 1, self.store, "disk"))
         self.sync()
 
     def tell(self, message: Any) -> None:
@@ -107,7 +106,7 @@ class Held:
                 self.replies.append(sent)
 
     def later(self, ms: int) -> None:
-        self.now += ms
+        self.clock.now += ms
         self.tell(Tick())
 
     def write(self) -> list[Write]:

@@ -1,30 +1,27 @@
 """What a member sends its peers in one turn, as the mail that leaves."""
 
-from types import SimpleNamespace
 from typing import Any
 
 from fleet.actors.base.settings import LinkSettings
-from fleet.actors.member.actor import Member
 from fleet.actors.messages.peer import PeerMail
 from fleet.raft.codec import decode_messages
 from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.entries import Command, Entry
 from fleet.raft.ids import MemberId
 from fleet.raft.messages import AppendEntries
+from tests.actors.member.test_member_disk import Held
 
 ME, PEER = MemberId("n1@a.1"), MemberId("n2@b.1")
 
 
 def posted(*sizes: int) -> list[PeerMail]:
     """The mail for appends with so many bytes each."""
-    member, sent = Member(), list[PeerMail]()
-    member.start = SimpleNamespace(registry="registry")  # type: ignore[assignment]
-    member.send = lambda target, message: sent.append(message)  # type: ignore[method-assign]
+    member = Held().member
     for index, size in enumerate(sizes, 1):
         entry = Entry(1, index, Command(1, index, 0, 0, bytes(size)))
         member._post(AppendEntries(1, ME, PEER, index - 1, 1, (entry,), 0, 0, 0))
     member._flush()
-    return sent
+    return [message for target, message in member.sent if target == "registry"]
 
 
 def lasts(mail: Any) -> list[int]:

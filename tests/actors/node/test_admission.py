@@ -2,46 +2,24 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 import fleet
 from fleet.cli.demo.nodes import free_ports
-from fleet.errors import FleetError, NameTaken, Unavailable, WrongCluster, WrongSecret
+from fleet.errors import FleetError, NameTaken, WrongCluster, WrongSecret
 from tests.actors.base.helpers import WAIT_S
+from tests.support.nodes_here import SECRET, NodesHere
 from tests.support.waiting import eventually
 
-SECRET, OTHER = "a secret of the tests", "another secret of the tests"
+OTHER = "another secret of the tests"
 
 
-class Nodes:
-    def __init__(self, home: Path, stack: ExitStack) -> None:
-        self.home = home
-        self.stack = stack
-
-    def start(self, name: str, *join: str, directory: str = "", **how: Any) -> fleet.Node:
-        settings = {"secret": SECRET, "join": join} | how
-        node = fleet.Node(name, "127.0.0.1:0", self.home / (directory or name), **settings).start()
-        self.stack.callback(node.stop)
-        return node
-
-    def names(self, node: fleet.Node) -> list[str]:
-        with fleet.connect(node.address, secret=SECRET) as client:
-            try:
-                return [record.name for record in client.nodes()]
-            except Unavailable:
-                return []
-
-
-@pytest.fixture
-def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+@pytest.fixture(autouse=True)
+def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes are run until a signal in threads here, where no handler can be set."""
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
-    with ExitStack() as stack:
-        yield Nodes(tmp_path, stack)
 
 
 def end_of(start: Callable[[], fleet.Node]) -> FleetError | None:
@@ -62,7 +40,7 @@ def end_of(start: Callable[[], fleet.Node]) -> FleetError | None:
     return ended[0]
 
 
-def test_a_node_with_another_secret_ends_and_says_so(nodes: Nodes) -> None:
+def test_a_node_with_another_secret_ends_and_says_so(nodes: NodesHere) -> None:
     """It said that it served, and lived on."""
     first = nodes.start("n1")
     error = end_of(lambda: nodes.start("n2", first.address, secret=OTHER))
@@ -71,7 +49,7 @@ def test_a_node_with_another_secret_ends_and_says_so(nodes: Nodes) -> None:
     assert isinstance(error, WrongCluster) and first.address in str(error)
 
 
-def test_a_member_that_is_started_with_another_secret_ends_too(nodes: Nodes) -> None:
+def test_a_member_that_is_started_with_another_secret_ends_too(nodes: NodesHere) -> None:
     first = nodes.start("n1")
     second = nodes.start("n2", first.address)
     eventually(lambda: nodes.names(first) == ["n1", "n2"])
@@ -83,7 +61,7 @@ def test_a_member_that_is_started_with_another_secret_ends_too(nodes: Nodes) -> 
 
 
 def test_a_node_that_nobody_answers_says_so_within_a_second_and_joins_later(
-    nodes: Nodes, caplog: pytest.LogCaptureFixture
+    nodes: NodesHere, caplog: pytest.LogCaptureFixture
 ) -> None:
     ports = free_ports(2)
     absent = [f"127.0.0.1:{port}" for port in ports]
@@ -91,13 +69,12 @@ def test_a_node_that_nobody_answers_says_so_within_a_second_and_joins_later(
     eventually(lambda: "is not in its cluster yet" in caplog.text, 2.0)
     (said,) = [record.getMessage() for record in caplog.records if "keeps trying" in record.getMessage()]
     assert all(f"{address} (refused)" in said for address in absent)
-    first = fleet.Node("n1", absent[0], nodes.home / "n1", secret=SECRET).start()
-    nodes.stack.callback(first.stop)
+    nodes.start("n1", listen=absent[0])
     eventually(lambda: nodes.names(late) == ["n1", "n2"])
 
 
 def test_the_second_node_of_a_name_ends_and_names_the_first(
-    nodes: Nodes, caplog: pytest.LogCaptureFixture
+    nodes: NodesHere, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Both lived on, and replaced each other in the cluster's state."""
     caplog.set_level(logging.WARNING)
@@ -112,7 +89,7 @@ def test_the_second_node_of_a_name_ends_and_names_the_first(
     assert before == after and owner._system.base.is_running()
 
 
-def test_a_node_whose_disk_is_lost_takes_its_name_again_at_another_address(nodes: Nodes) -> None:
+def test_a_node_whose_disk_is_lost_takes_its_name_again_at_another_address(nodes: NodesHere) -> None:
     first = nodes.start("n1")
     lost = nodes.start("n2", first.address)
     eventually(lambda: nodes.names(first) == ["n1", "n2"])
@@ -127,7 +104,7 @@ def test_a_node_whose_disk_is_lost_takes_its_name_again_at_another_address(nodes
 
 
 def test_a_drained_node_says_that_it_has_left_and_ends(
-    nodes: Nodes, caplog: pytest.LogCaptureFixture
+    nodes: NodesHere, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its process went on without a word."""
     first = nodes.start("n1")

@@ -1,7 +1,6 @@
 """The members of one node: when they start again, what is kept of those that left."""
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +8,9 @@ import pytest
 from fleet.actors.messages.local import MemberGone, MemberStopped, StartMember
 from fleet.actors.messages.operator import CONFLICT
 from fleet.actors.messages.values import GroupSpec
+from fleet.actors.node.arrivals import Arrivals
 from fleet.actors.node.chores import Chores
+from fleet.actors.node.held_start import HeldStart
 from fleet.actors.node.hosted_member import HostedMember
 from fleet.actors.node.hosted_members import BACK_OFF_MS, HALTED_KEY, LEFT_KEY, STABLE_MS, HostedMembers
 from fleet.actors.node.timers import RestartMember
@@ -51,11 +52,10 @@ class Manager:
     myAddress: str = "manager"
     disk: Any = None
     is_renewing: bool = False
-    held: Any = field(default_factory=lambda: SimpleNamespace(is_on=False))
-    arrivals: Any = field(default_factory=lambda: SimpleNamespace(look=lambda: None))
 
     def __post_init__(self) -> None:
-        self.work = Chores(self)  # type: ignore[arg-type]
+        node: Any = self
+        self.work, self.held, self.arrivals = Chores(node), HeldStart(node), Arrivals(node)
 
     def carry_out(self, chore: Chore, done: Any = None) -> None:
         self.work.carry_out(chore, done)

@@ -2,60 +2,32 @@
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 from thespian.actors import Actor
 
-import fleet
 from fleet.cli.demo.nodes import free_ports
 from fleet.errors import Unavailable, UnknownName
 from tests.actors.base import helpers
+from tests.support.nodes_here import NodesHere
 from tests.support.waiting import eventually
-
-SECRET = "a secret of the tests"
-
-
-class Nodes:
-    def __init__(self, home: Path, stack: ExitStack) -> None:
-        self.home = home
-        self.stack = stack
-
-    def start(self, name: str, listen: str, **how: Any) -> fleet.Node:
-        node = fleet.Node(name, listen, self.home / name, **({"secret": SECRET} | how)).start()
-        self.stack.callback(node.stop)
-        return node
-
-    def names(self, node: fleet.Node) -> list[str]:
-        with fleet.connect(node.address, secret=SECRET) as client:
-            try:
-                return [record.name for record in client.nodes()]
-            except fleet.NotDone:
-                return []
-
-
-@pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[Nodes]:
-    with ExitStack() as stack:
-        yield Nodes(tmp_path, stack)
 
 
 @pytest.mark.parametrize("listen", ["localhost", "127.0.0.1"])
-def test_s79_founders_that_are_listed_by_name_found_their_cluster(nodes: Nodes, listen: str) -> None:
+def test_s79_founders_that_are_listed_by_name_found_their_cluster(nodes: NodesHere, listen: str) -> None:
     """A node that listened at localhost was not the localhost of the list, and nobody founded."""
     ports = free_ports(3)
     founders = [f"localhost:{port}" for port in ports]
     started = [
-        nodes.start(f"n{number}", f"{listen}:{port}", founders=founders) for number, port in enumerate(ports)
+        nodes.start(f"n{number}", listen=f"{listen}:{port}", founders=founders)
+        for number, port in enumerate(ports)
     ]
     eventually(lambda: nodes.names(started[2]) == ["n0", "n1", "n2"])
 
 
 def test_s79_a_list_of_founders_with_an_unknown_name_says_so_at_once(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+    nodes: NodesHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = socket.getaddrinfo
 
@@ -67,12 +39,12 @@ def test_s79_a_list_of_founders_with_an_unknown_name_says_so_at_once(
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     (port,) = free_ports(1)
     with pytest.raises(UnknownName, match="which of the founders.*Temporary failure.*--advertise"):
-        nodes.start("n1", f"127.0.0.1:{port}", founders=[f"host.test:{port}"])
+        nodes.start("n1", listen=f"127.0.0.1:{port}", founders=[f"host.test:{port}"])
 
 
 @pytest.mark.parametrize("which", ["fleet-loop", "fleet-writer"])
 def test_s80_a_node_for_which_no_thread_is_left_does_not_start_and_starts_later(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, which: str
+    nodes: NodesHere, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     real = threading.Thread.start
 
@@ -84,8 +56,8 @@ def test_s80_a_node_for_which_no_thread_is_left_does_not_start_and_starts_later(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         with pytest.raises(OSError, match="thread cannot be started"):
-            nodes.start("n1", "127.0.0.1:0")
-    node = nodes.start("n1", "127.0.0.1:0")
+            nodes.start("n1")
+    node = nodes.start("n1")
     eventually(lambda: nodes.names(node) == ["n1"])
 
 
@@ -100,12 +72,12 @@ BEGUN, GATE = threading.Event(), threading.Event()
 
 
 def test_s80_a_node_that_cannot_stop_says_where_it_hangs_and_is_not_waited_for(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    nodes: NodesHere, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It waited without end for an actor that never returned."""
     monkeypatch.setattr("fleet.actors.base.base.STOP_S_MAX", 0.1)
     monkeypatch.setattr("fleet.actors.base.base._JOIN_S_MAX", 0.1)
-    node = nodes.start("n1", "127.0.0.1:0")
+    node = nodes.start("n1")
     system = node._system
     system.tell(system.createActor(Stuck), "hang")
     assert BEGUN.wait(helpers.WAIT_S)

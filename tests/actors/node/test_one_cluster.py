@@ -1,67 +1,23 @@
 """Two clusters that share secret and name: clients and nodes stay with the one that answered first."""
 
 import logging
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fleet
-from fleet.errors import FleetError, Unavailable, WrongCluster
+from fleet.errors import FleetError, WrongCluster
 from tests.support.classes import Counter
+from tests.support.nodes_here import NodesHere, node_names
 from tests.support.waiting import eventually
-
-SECRET = "a secret of the tests"
-
-
-class Nodes:
-    """Nodes of this process, by name; started again they have the address and the directory they had."""
-
-    def __init__(self, home: Path, stack: ExitStack) -> None:
-        self.home = home
-        self.stack = stack
-        self.running: dict[str, fleet.Node] = {}
-        self.addresses: dict[str, str] = {}
-
-    def start(self, name: str, *join: str) -> fleet.Node:
-        listen = self.addresses.get(name, "127.0.0.1:0")
-        joins = [self.addresses[other] for other in join]
-        node = fleet.Node(name, listen, self.home / name, secret=SECRET, join=joins).start()
-        self.stack.callback(node.stop)
-        self.running[name], self.addresses[name] = node, node.address
-        return node
-
-    def empty(self, name: str) -> None:
-        self.running.pop(name).stop()
-        shutil.rmtree(self.home / name)
-
-    def connect(self, *names: str) -> fleet.Fleet:
-        addresses = [self.addresses[name] for name in names]
-        return self.stack.enter_context(fleet.connect(addresses, secret=SECRET, timeout=20.0))
-
-
-@pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[Nodes]:
-    with ExitStack() as stack:
-        yield Nodes(tmp_path, stack)
 
 
 def counter(client: fleet.Fleet) -> Any:
     return client.create_group("visits", Counter, replicas=1, exist_ok=True)
 
 
-def names(client: fleet.Fleet) -> list[str]:
-    try:
-        return [node.name for node in client.nodes()]
-    except Unavailable:
-        return []
-
-
 def test_a_client_of_two_clusters_writes_to_one_and_names_the_other(
-    nodes: Nodes, caplog: pytest.LogCaptureFixture
+    nodes: NodesHere, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It wrote to both in turn."""
     for name in ("n1", "n2"):
@@ -80,7 +36,7 @@ def test_a_client_of_two_clusters_writes_to_one_and_names_the_other(
     assert len([record for record in caplog.records if other in record.getMessage()]) == 1
 
 
-def test_a_client_whose_cluster_is_gone_is_not_served_by_the_one_in_its_place(nodes: Nodes) -> None:
+def test_a_client_whose_cluster_is_gone_is_not_served_by_the_one_in_its_place(nodes: NodesHere) -> None:
     nodes.start("n1")
     client = nodes.connect("n1")
     handle = counter(client)
@@ -93,18 +49,18 @@ def test_a_client_whose_cluster_is_gone_is_not_served_by_the_one_in_its_place(no
     with pytest.raises(WrongCluster):
         client.nodes()
     fresh = nodes.connect("n1")
-    eventually(lambda: names(fresh) == ["n1"])
+    eventually(lambda: node_names(fresh) == ["n1"])
     assert fresh.groups() == []
 
 
 def test_a_node_stays_with_its_cluster_when_the_first_founds_another(
-    nodes: Nodes, caplog: pytest.LogCaptureFixture
+    nodes: NodesHere, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The second was in both, and served whichever was asked for."""
     caplog.set_level(logging.ERROR)
     nodes.start("n1")
     nodes.start("n2", "n1")
-    eventually(lambda: names(nodes.connect("n1")) == ["n1", "n2"])
+    eventually(lambda: node_names(nodes.connect("n1")) == ["n1", "n2"])
     nodes.empty("n1")
     nodes.start("n1")
     assert counter(nodes.connect("n1")).add(1) == 1
@@ -112,7 +68,7 @@ def test_a_node_stays_with_its_cluster_when_the_first_founds_another(
     nodes.start("n2", "n1")
     first = nodes.addresses["n1"]
     eventually(lambda: f"{first} belongs to cluster" in caplog.text)
-    assert names(nodes.connect("n1")) == ["n1"]
+    assert node_names(nodes.connect("n1")) == ["n1"]
     with pytest.raises(WrongCluster):
         client = nodes.connect("n2")
         client.members(nodes.addresses["n2"])
