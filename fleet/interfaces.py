@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from fleet.errors import FleetError
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
-from fleet.raft.ids import GroupName, Index, Millis, SessionId
+from fleet.raft.ids import GroupName, Index, Millis, Revision, SessionId
 
 
 class Clock(Protocol):
@@ -202,27 +202,43 @@ Fork: TypeAlias = Callable[[Callable[[], bytes]], Dump]
 class Context(Struct, frozen=True, gc=False):
     """The deterministic world of one command: the same on every member."""
 
-    index: Index
+    revision: Revision
     now_ms: int
     """Stamped by the leader; never less than in an earlier command."""
     session: SessionId
     seq: int
     client: str
 
+    def next(self) -> "Context":
+        """Of the command that follows it in the same session and entry."""
+        return Context(self.revision + 1, self.now_ms, self.session, self.seq + 1, self.client)
+
+
+QUERIED_BYTES_MAX = 8 << 20
+"""With so many bytes of results, queries that were asked together are interrupted, to answer some."""
+
 
 class Machine(Protocol):
     """A replicated data object behind encoded calls. Results are bytes that only the caller reads."""
 
-    def apply(self, context: Context, payload: bytes) -> tuple[bytes, bool]:
-        """Execute a command. Returns its result, and whether the object is intact. False: the command failed
-        and may have left the object half changed; the caller restores it by `load` and a replay."""
+    def apply(self, context: Context, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+        """Execute commands of one session in order; `context` is that of the first.
+
+        Returns their results, and whether the object is intact. False: the last of these commands failed and
+        may have left the object half changed; the caller restores it by `load` and `replay`, and continues
+        with the rest.
+        """
+
+    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+        """Execute again, after `load`, commands that left the object intact."""
 
     def check(self, payload: bytes) -> str | None:
         """Why the command cannot be executed (not decodable, or not fitting its method), or None. A leader
         asks before it proposes: a command in the log is executed on every member or halts it."""
 
-    def query(self, payload: bytes) -> tuple[bytes, bool]:
-        """Execute a query. Returns its result, and whether the object is intact, as `apply` does."""
+    def query(self, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+        """Execute queries. Returns the results of the first of them, and whether the object is intact, as
+        `apply` does; if so, there is one result at least, and no more than about `QUERIED_BYTES_MAX`."""
 
     def dump(self) -> bytes: ...
 

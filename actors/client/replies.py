@@ -3,6 +3,7 @@
 from fleet.actors.client.session_state import SessionState
 from fleet.actors.messages.client import ClientReply
 from fleet.errors import OutcomeUnknown, SessionExpired
+from fleet.objects.applier import Outcomes
 from fleet.objects.outcomes import Failed, Succeeded
 from fleet.raft.ids import Millis
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER
@@ -14,37 +15,54 @@ def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
         state.opening = False
         if not state.session_id:
             state.session_id, state.next_seq = m.session, 1
-    inflight, queries, settled = state.inflight, state.queries, state.settled
-    for session, seq, status, revision, value in m.results:
-        call = inflight.get(seq)
-        if call is None or session != state.session_id:
-            continue  # told twice, or of an earlier session
-        if status == DONE:
-            del inflight[seq]
-            if call.is_unsettled:
-                state.settle(call, Succeeded(value, revision))
-                continue
-            settled.append((call, Succeeded(value, revision)))
-            batch = call.batch  # as `leave_batch`, without a call
-            if batch is not None:
-                batch.remaining -= 1
-                if not batch.remaining:
-                    state.under_way = max(0, state.under_way - 1)
-        elif status == OUT_OF_ORDER:
-            state.try_again(now)
-        elif status == EXPIRED:
-            _expire_session(state, seq)
+    for outcomes in m.results:
+        if outcomes.session != state.session_id:
+            continue  # of an earlier one
+        if outcomes.status == DONE:
+            _take_values(state, outcomes)
         else:
-            unknown = OutcomeUnknown("its result was forgotten", group=state.group)
-            state.settle(inflight.pop(seq), Failed(unknown))
-    for query, value in m.answers:
-        asked = queries.pop(query, None)
-        if asked is not None:
-            state.settle(asked, Succeeded(value))
+            _take_refused(state, now, outcomes)
+    queries = state.queries
+    for first, values in m.answers:
+        for query, value in enumerate(values, first):
+            asked = queries.pop(query, None)
+            if asked is not None:
+                state.settle(asked, Succeeded(value))
     if m.session or m.results or m.answers:
         state.pause = 0
         state.nowhere.clear()
         state.last_error = None
+
+
+def _take_values(state: SessionState, outcomes: Outcomes) -> None:
+    inflight, settled = state.inflight, state.settled
+    revision = outcomes.revision - outcomes.first
+    for seq, value in enumerate(outcomes.values, outcomes.first):
+        call = inflight.pop(seq, None)
+        if call is None:
+            continue  # told twice
+        if call.is_unsettled:
+            state.settle(call, Succeeded(value, revision + seq))
+            continue
+        settled.append((call, Succeeded(value, revision + seq)))
+        batch = call.batch  # as `leave_batch`, without a call
+        if batch is not None:
+            batch.remaining -= 1
+            if not batch.remaining:
+                state.under_way = max(0, state.under_way - 1)
+
+
+def _take_refused(state: SessionState, now: Millis, outcomes: Outcomes) -> None:
+    for seq in range(outcomes.first, outcomes.first + len(outcomes.values)):
+        if seq not in state.inflight:
+            continue  # told twice, or gone with its session
+        if outcomes.status == OUT_OF_ORDER:
+            state.try_again(now)
+        elif outcomes.status == EXPIRED:
+            _expire_session(state, seq)
+        else:
+            unknown = OutcomeUnknown("its result was forgotten", group=state.group)
+            state.settle(state.inflight.pop(seq), Failed(unknown))
 
 
 def _expire_session(state: SessionState, seq: int) -> None:

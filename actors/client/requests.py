@@ -1,7 +1,6 @@
 """How a session makes requests of the calls that wait, and of those under way that are sent again."""
 
 from collections import deque
-from typing import TypeAlias
 
 from fleet.actors.client.calls import Batch, ClientCall
 from fleet.actors.client.session_events import Send
@@ -15,9 +14,6 @@ BATCH_BYTES_MAX = 1 << 20
 REQUESTS_MAX = 3
 """Requests under way in one group; calls that arrive meanwhile share the next one."""
 
-Payloads: TypeAlias = list[tuple[int, bytes]]
-"""By sequence number, or by the number of the query."""
-
 
 def send_queued(state: SessionState, now: Millis) -> None:
     """One request of what waits, if one may leave now."""
@@ -27,12 +23,13 @@ def send_queued(state: SessionState, now: Millis) -> None:
     opens = bool(state.queue) and not state.session_id and not state.opening
     sends = (state.number + 1,)
     batch = Batch()
-    commands: Payloads = []
+    firsts = state.next_seq, state.next_query
+    commands: list[bytes] = []
     if state.session_id and state.queue:
         room = WINDOW_MAX - len(state.inflight)
         commands = _taken(state.queue, room, batch, sends, state.inflight, state.next_seq)
         state.next_seq += len(commands)
-    queries: Payloads = []
+    queries: list[bytes] = []
     if state.query_queue:
         queries = _taken(state.query_queue, WINDOW_MAX, batch, sends, state.queries, state.next_query)
         state.next_query += len(queries)
@@ -41,7 +38,7 @@ def send_queued(state: SessionState, now: Millis) -> None:
     if not had_asked or state.asked_at == 0:
         state.asked_at = now
     state.opening = state.opening or opens
-    _send(state, opens, commands, queries, batch)
+    _send(state, opens, firsts, (commands, queries), batch)
 
 
 def _taken(
@@ -51,9 +48,9 @@ def _taken(
     sends: tuple[int, ...],
     under_way: dict[int, ClientCall],
     number: int,
-) -> Payloads:
+) -> list[bytes]:
     """The first calls of `queue`: they leave it, and are under way from now on, numbered from `number`."""
-    payloads = []
+    payloads: list[bytes] = []
     size = 0
     for number in range(number, number + min(len(queue), count_max)):
         if size >= BATCH_BYTES_MAX:
@@ -63,7 +60,7 @@ def _taken(
         under_way[number] = call
         payload = call.payload
         size += len(payload)
-        payloads.append((number, payload))
+        payloads.append(payload)
     return payloads
 
 
@@ -83,15 +80,17 @@ def send_again(state: SessionState, now: Millis) -> None:
         for call in (*some_commands.values(), *some_queries.values()):
             call.batch = batch
             call.sends += (state.number + 1,)
-        _send(state, opens and not place, _payloads(some_commands), _payloads(some_queries), batch)
+        firsts = next(iter(some_commands), 0), next(iter(some_queries), 0)
+        payloads = _payloads(some_commands), _payloads(some_queries)
+        _send(state, opens and not place, firsts, payloads, batch)
 
 
 def _batches(calls: dict[int, ClientCall]) -> list[dict[int, ClientCall]]:
-    """Split `calls`, in order, into parts that fit a frame of a link."""
+    """Split `calls`, in order, into parts without gaps that fit a frame of a link."""
     batches: list[dict[int, ClientCall]] = []
     size = BATCH_BYTES_MAX
     for number, call in calls.items():
-        if size >= BATCH_BYTES_MAX:
+        if size >= BATCH_BYTES_MAX or number - 1 not in batches[-1]:
             batches.append({})
             size = 0
         size += len(call.payload)
@@ -99,11 +98,19 @@ def _batches(calls: dict[int, ClientCall]) -> list[dict[int, ClientCall]]:
     return batches
 
 
-def _payloads(calls: dict[int, ClientCall]) -> Payloads:
-    return [(number, call.payload) for number, call in calls.items()]
+def _payloads(calls: dict[int, ClientCall]) -> list[bytes]:
+    return [call.payload for call in calls.values()]
 
 
-def _send(state: SessionState, opens: bool, commands: Payloads, queries: Payloads, batch: Batch) -> None:
+def _send(
+    state: SessionState,
+    opens: bool,
+    firsts: tuple[int, int],
+    payloads: tuple[list[bytes], list[bytes]],
+    batch: Batch,
+) -> None:
+    """Commands and queries: the numbers of the first, and the payloads of all."""
+    commands, queries = payloads
     batch.remaining = len(commands) + len(queries)
     state.under_way += bool(batch.remaining)
     state.number += 1
@@ -116,7 +123,9 @@ def _send(state: SessionState, opens: bool, commands: Payloads, queries: Payload
         state.session_id,
         state.acked,
         opens,
+        firsts[0],
         tuple(commands),
+        firsts[1],
         tuple(queries),
         state.number,
         cluster=state.endpoints.pin.uid,
@@ -137,7 +146,9 @@ def send_closing(state: SessionState) -> None:
         state.session_id,
         acked=0,
         opens=False,
+        first=0,
         commands=(),
+        first_query=0,
         queries=(),
         number=state.number,
         closes=True,

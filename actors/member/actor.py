@@ -33,7 +33,7 @@ from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError, StateNotEncodable, StorageFault, StoreFull
 from fleet.interfaces import Dump, Durable, SnapshotWrite, Write
-from fleet.objects.applier import Applier, Opened, Outcome, machine_state
+from fleet.objects.applier import Applier, Opened, machine_state
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_class
 from fleet.raft.codec import encode_messages, read_messages
@@ -41,7 +41,7 @@ from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotStored, SnapshotTaken, Tick
-from fleet.raft.ids import Index, MemberId, Millis, NodeName, node_of
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision, node_of
 from fleet.raft.messages import PeerMessage
 from fleet.raft.ready import (
     BecameLeader,
@@ -89,6 +89,8 @@ class Member(GuardedActor):
         self.dumping: tuple[Index, Dump] | None = None
         self.is_watched = False
         self.told_index: Index = 0
+        self.snapshots: dict[Index, Revision] = {}
+        """The revisions of the durable snapshot and of the one that is being taken."""
         self.clock_is_off = False
         self.is_full = False
         """Whether the last write failed for lack of space."""
@@ -128,6 +130,7 @@ class Member(GuardedActor):
         if loaded.snapshot is not None:
             self.applier.restore(self._read_snapshot(loaded.snapshot), self._base_of(loaded.snapshot))
             self.base_index = loaded.snapshot.index
+            self.snapshots[self.base_index] = self.applier.revision
         now = m.clock.now_ms()
         rng = random.Random(m.seed)
         self.core = start_core(m.member, now, rng, loaded.hard, loaded.snapshot, loaded.entries)
@@ -204,7 +207,8 @@ class Member(GuardedActor):
             self.turn_end.ask()
 
     def on_local_read(self, m: LocalRead, sender: Any) -> None:
-        self.send(sender, LocalAnswer(self.applier.query(m.payload), self.applier.index))
+        (value,) = self.applier.query((m.payload,))
+        self.send(sender, LocalAnswer(value, self.applier.revision))
 
     def on_group_request(self, m: GroupRequest, sender: Any) -> None:
         self.operators.take(m)
@@ -276,9 +280,11 @@ class Member(GuardedActor):
         if self.operators.arriving:
             self.operators.end_turn()
         self._flush()
-        if self.is_watched and self.applier.index > self.told_index:
-            self.told_index = self.applier.index
-            self.send(self.start.manager, Applied(self.told_index, core.durable_snapshot))
+        applier = self.applier
+        if self.is_watched and applier.index > self.told_index:
+            self.told_index = applier.index
+            durable = self.snapshots.get(core.durable_snapshot, 0)
+            self.send(self.start.manager, Applied(applier.index, applier.revision, durable))
         if core.deadline != NEVER:
             self.timer.arm(core.now, core.deadline)
 
@@ -299,14 +305,16 @@ class Member(GuardedActor):
             self._cancel_dump()
             self.not_encodable = None
             self.applier.restore(ready.restore[1])
+            self.snapshots[self.applier.index] = self.applier.revision
         for entry in ready.apply:
-            outcome = self.applier.apply(entry)
-            if type(outcome) is Outcome:
-                self.clients.on_outcome(outcome)
-            elif type(outcome) is Opened:
-                self.clients.on_opened(outcome)
+            applied = self.applier.apply(entry)
+            if type(applied) is list:
+                for outcomes in applied:
+                    self.clients.on_outcomes(outcomes)
+            elif type(applied) is Opened:
+                self.clients.on_opened(applied)
             if self.hooks is not None:
-                self.hooks.on_applied(entry, outcome)
+                self.hooks.on_applied(entry, self.applier.executed)
         if ready.take_snapshot:
             self._take_snapshot(ready.take_snapshot)
         for token in ready.reads:
@@ -364,6 +372,10 @@ class Member(GuardedActor):
     def _take_snapshot(self, index: Index) -> None:
         """A small state at once; a big one in a child, while this member goes on."""
         core, limit = self.core, self.start.fork_above_bytes
+        assert index == self.applier.index
+        newest = core.snapshot.index if core.snapshot is not None else 0
+        self.snapshots = {at: revision for at, revision in self.snapshots.items() if at >= newest}
+        self.snapshots[index] = self.applier.revision
         try:
             size = core.snapshot.size if core.snapshot is not None else 0
             if limit and max(size, self.applier.bytes_about()) > limit:
@@ -486,8 +498,8 @@ class Member(GuardedActor):
 
 def words_on(conflict: CommittedConflict) -> str:
     return (
-        f"committed data conflicts: revisions up to {conflict.committed} (term {conflict.committed_term}) "
-        f"are committed here, and the group's leader {conflict.leader} has another revision {conflict.at} "
+        f"committed data conflicts: log entries up to {conflict.committed} (term {conflict.committed_term}) "
+        f"are committed here, and the group's leader {conflict.leader} has another entry {conflict.at} "
         f"(term {conflict.leader_term}), or none above it; nothing here was changed"
     )
 

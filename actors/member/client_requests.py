@@ -1,23 +1,23 @@
-"""Requests of clients to a member: which client waits for which command or read, and the replies."""
+"""Requests of clients to a member: which client waits for which commands or queries, and the replies."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Protocol
-
-from thespian.actors import ActorAddress
 
 from fleet.actors.member.hook_events import HookEvents
 from fleet.actors.member.refused_requests import RememberedRequests
+from fleet.actors.member.waiters import Proposal, Reading, UnderWay, Waiter, part_of, runs, seqs_of
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
 from fleet.actors.messages.values import GroupSpec
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
-from fleet.objects.applier import Applier, Opened, Outcome
+from fleet.objects.applier import Applier, Opened, Outcomes
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
-from fleet.raft.entries import Command, SessionClosed, SessionOpened
+from fleet.raft.entries import Commands, SessionClosed, SessionOpened
 from fleet.raft.events import Propose, Query
-from fleet.raft.ids import Index, MemberId, Millis, SessionId, node_of
+from fleet.raft.ids import MemberId, Millis, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
 from fleet.raft.sessions import STALE
 
@@ -29,41 +29,6 @@ READING_BYTES_MAX = 64 << 20
 """Of all queries that wait in this group."""
 RESULT_BYTES_MAX = 32 << 20
 """One result, so that with a full reply before it, it still fits a frame of a link."""
-
-
-@dataclass(slots=True)
-class Waiter:
-    """A client, and the reply to it at the end of this turn."""
-
-    name: str
-    reply_to: ActorAddress
-    pending: int = 0
-    """The number of requests that it waits for; at 0 it can be forgotten."""
-    session: SessionId = 0
-    results: list[tuple[SessionId, int, str, Index, bytes]] = field(default_factory=list)
-    answers: list[tuple[int, bytes]] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    bytes: int = 0
-    """In results and answers."""
-
-
-@dataclass(slots=True)
-class Reading:
-    waiter: Waiter
-    queries: tuple[tuple[int, bytes], ...]
-    """(query id, payload)"""
-    size: int
-    """Of the payloads."""
-
-
-@dataclass(slots=True)
-class Proposal:
-    waiter: Waiter
-    session: SessionId
-    seqs: tuple[int, ...]
-    opens: bool
-    number: int
-    """Of the request that brought it."""
 
 
 class RequestedMember(Protocol):
@@ -92,7 +57,7 @@ class ClientRequests:
         self.member = member
         self.token = 0
         self.waiters: dict[str, Waiter] = {}
-        self.commands: dict[tuple[SessionId, int], Waiter] = {}
+        self.commands: dict[SessionId, UnderWay] = {}
         self.openings: dict[str, Waiter] = {}
         self.readings: dict[int, Reading] = {}
         self.reading_bytes = 0
@@ -118,83 +83,114 @@ class ClientRequests:
             self._query(m, waiter)
 
     def _query(self, m: ClientRequest, waiter: Waiter) -> None:
-        size = sum(len(payload) for _, payload in m.queries)
-        if waiter.pending + len(m.queries) > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:
-            queries = tuple(query for query, _ in m.queries)
+        size, count = sum(map(len, m.queries)), len(m.queries)
+        if waiter.pending + count > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:
+            queries = tuple(range(m.first_query, m.first_query + count))
             self._refuse(waiter, self._overloaded(), queries=queries, number=m.number)
             return
         token = self.next_token()
-        self.readings[token] = Reading(waiter, m.queries, size)
+        self.readings[token] = Reading(waiter, m.first_query, m.queries, size)
         self.reading_bytes += size
-        waiter.pending += len(m.queries)
+        waiter.pending += count
         self.member.step(Query(token))
 
     def _overloaded(self) -> FleetError:
         return Overloaded("too much is under way in this group", group=self.member.spec.name)
 
     def _propose(self, m: ClientRequest, waiter: Waiter) -> None:
-        """Propose the commands that are not under way already.
-
-        A payload that cannot be executed is a refusal of this request, never the command's result: an earlier
-        request may have had the command executed under another leader (S78).
-        """
-        member = self.member
-        wall_ms = member.stamp_ms()
-        bytes_max = member.core.config.command_bytes_max
-        bodies: list[Command | SessionOpened | SessionClosed] = []
-        seqs = []
-        trouble = self._trouble() if m.commands else None
-        if waiter.pending + len(m.commands) > PENDING_MAX:
-            trouble = self._overloaded()
-        commands, check = self.commands, member.applier.machine.check
-        for seq, payload in m.commands:
-            if (m.session, seq) in commands:
-                continue
-            why = check(payload) if trouble is None and len(payload) <= bytes_max else ""
-            if why is not None:
-                error = trouble or self._objection(payload, bytes_max, why)
-                self._refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
-                continue
-            commands[m.session, seq] = waiter
-            bodies.append(Command(m.session, seq, m.acked, wall_ms, payload))
-            seqs.append(seq)
+        """Propose what is not under way already."""
+        wall_ms = self.member.stamp_ms()
+        bodies: list[Commands | SessionOpened | SessionClosed] = []
+        if m.commands:
+            bodies += self._commands(m, waiter, wall_ms)
+        seqs = tuple(seq for body in bodies if type(body) is Commands for seq in seqs_of(body))
+        if seqs:
+            self.commands.setdefault(m.session, UnderWay(waiter)).seqs.update(seqs)
         opens = m.opens and m.client not in self.openings
         if opens:
             self.openings[m.client] = waiter
             bodies.append(SessionOpened(m.client, wall_ms))
-        waiter.pending += len(bodies)
+        waiter.pending += len(seqs) + opens
         if m.closes:  # acknowledged now: the client does not wait for the commit
             bodies.append(SessionClosed(m.client, wall_ms))
             self.dirty[waiter.name] = waiter
         if bodies:
             token = self.next_token()
-            self.proposals[token] = Proposal(waiter, m.session, tuple(seqs), opens, m.number)
-            member.step(Propose(token, tuple(bodies)))
+            self.proposals[token] = Proposal(waiter, m.session, seqs, opens, m.number)
+            self.member.step(Propose(token, tuple(bodies)))
 
-    def _trouble(self) -> FleetError | None:
+    def _commands(self, m: ClientRequest, waiter: Waiter, wall_ms: Millis) -> Iterator[Commands]:
+        """The commands of a request to propose, in as few entries as possible; refuses those that cannot be.
+
+        A payload that cannot be executed is a refusal of this request, never the command's result: an earlier
+        request may have had the command executed under another leader (S78).
+        """
+        under_way = self.commands.get(m.session)
+        known = under_way.seqs if under_way is not None else frozenset[int]()
+        trouble = self._trouble(waiter, m)
+        if trouble is not None:
+            seqs = tuple(seq for seq in range(m.first, m.first + len(m.commands)) if seq not in known)
+            self._refuse(waiter, trouble, session=m.session, seqs=seqs, number=m.number)
+            return
+        refused = set()
+        for seq, payload in enumerate(m.commands, m.first):
+            if seq not in known and (error := self._objection(payload)) is not None:
+                self._refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
+                refused.add(seq)
+        bytes_max = self.member.core.config.batch_bytes_max
+        for first, payloads in runs(m.first, m.commands, known | refused, bytes_max):
+            yield Commands(m.session, first, m.acked, wall_ms, payloads)
+
+    def _trouble(self, waiter: Waiter, m: ClientRequest) -> FleetError | None:
+        """Why none of the commands may be proposed."""
+        if waiter.pending + len(m.commands) > PENDING_MAX:
+            return self._overloaded()
         trouble = self.member.trouble()
         if trouble is None or not self.member.core.is_leader:
             return None
         return type(trouble)(trouble.what, group=self.member.spec.name, **trouble.facts)
 
-    def _objection(self, payload: bytes, bytes_max: int, why: str) -> FleetError:
-        group = self.member.spec.name
+    def _objection(self, payload: bytes) -> FleetError | None:
+        member = self.member
+        bytes_max = member.core.config.command_bytes_max
         if len(payload) > bytes_max:
             what = f"a command of {len(payload)} bytes; {bytes_max} is the most"
-            return TooLarge(what, group=group, setting="command_bytes_max")
-        return BadArguments(why, group=group)
+            return TooLarge(what, group=member.spec.name, setting="command_bytes_max")
+        why = member.applier.machine.check(payload) if member.core.is_leader else None
+        return BadArguments(why, group=member.spec.name) if why is not None else None
 
     # -- outcomes ----------------------------------------------------------------------------------
 
-    def on_outcome(self, outcome: Outcome) -> None:
-        waiter = self.commands.pop((outcome.session, outcome.seq), None)
-        if waiter is not None:
-            status, value = outcome.status, outcome.value
-            if len(value) > RESULT_BYTES_MAX:
-                status, value = STALE, b""  # executed, but the result is lost
-            waiter.results.append((outcome.session, outcome.seq, status, outcome.revision, value))
-            waiter.pending -= 1
-            self._count(waiter, value)
+    def on_outcomes(self, outcomes: Outcomes) -> None:
+        """Tell the client that waits for them; there may be none, here."""
+        known = self.commands.get(outcomes.session)
+        if known is None:
+            return
+        seqs = seqs_of(outcomes)
+        if known.seqs.issuperset(seqs):
+            self._tell_outcomes(known.waiter, outcomes)
+        else:
+            for place, seq in enumerate(seqs):
+                if seq in known.seqs:
+                    self._tell_outcomes(known.waiter, part_of(outcomes, place, place + 1))
+        known.seqs.difference_update(seqs)
+        if not known.seqs:
+            del self.commands[outcomes.session]
+
+    def _tell_outcomes(self, waiter: Waiter, outcomes: Outcomes) -> None:
+        waiter.pending -= len(outcomes.values)
+        self.dirty[waiter.name] = waiter
+        sizes = list(map(len, outcomes.values))
+        if waiter.bytes + sum(sizes) <= min(REPLY_BYTES_MAX, RESULT_BYTES_MAX):
+            waiter.results.append(outcomes)
+            waiter.bytes += sum(sizes)
+            return
+        for place, size in enumerate(sizes):
+            one = part_of(outcomes, place, place + 1)
+            if size > RESULT_BYTES_MAX:  # executed, but the result is lost
+                one, size = Outcomes(one.session, one.first, STALE, one.revision, (b"",)), 0
+            waiter.results.append(one)
+            self._count(waiter, size)
 
     def on_opened(self, opened: Opened) -> None:
         waiter = self.openings.pop(opened.client, None)
@@ -204,41 +200,41 @@ class ClientRequests:
             self.dirty[waiter.name] = waiter
 
     def on_read(self, token: int, lease: bool = False) -> None:
-        """Execute the reads, one reply at a time; results under a lease leave only while it holds (S19)."""
+        """Execute the queries, one reply at a time; results under a lease leave only while it holds (S19)."""
         reading = self.readings.pop(token)
-        member, queries = self.member, reading.queries
+        member = self.member
+        first, queries = reading.first, reading.queries
         while queries:
-            answers: list[tuple[int, bytes]] = []
-            size = 0
-            for query, payload in queries:
-                answers.append((query, member.applier.query(payload)))
-                size += len(answers[-1][1])
-                if size > REPLY_BYTES_MAX:
-                    break
+            values = member.applier.query(queries)
             if lease and not member.core.lease_holds(member.start.clock.now_ms()):
-                self.readings[token] = replace(reading, queries=queries)
+                self.readings[token] = replace(reading, first=first, queries=queries)
                 member.step(Query(token, lease=False))
                 return
             if member.hooks is not None:
-                member.hooks.on_read(queries[: len(answers)], answers)
-            queries = queries[len(answers) :]
-            reading.waiter.pending -= len(answers)
-            self._answer(reading.waiter, answers)
+                member.hooks.on_read(queries[: len(values)], values)
+            reading.waiter.pending -= len(values)
+            self._answer(reading.waiter, first, values)
+            first, queries = first + len(values), queries[len(values) :]
         self.reading_bytes -= reading.size
 
-    def _answer(self, waiter: Waiter, answers: list[tuple[int, bytes]]) -> None:
-        for query, value in answers:
+    def _answer(self, waiter: Waiter, first: int, values: list[bytes]) -> None:
+        size = sum(map(len, values))
+        if waiter.bytes + size <= min(REPLY_BYTES_MAX, RESULT_BYTES_MAX):
+            waiter.answers.append((first, tuple(values)))
+            self._count(waiter, size)
+            return
+        for query, value in enumerate(values, first):
             if len(value) > RESULT_BYTES_MAX:
                 what = f"a result of {len(value)} bytes; {RESULT_BYTES_MAX} is the most"
                 error = TooLarge(what, group=self.member.spec.name)
                 self._refuse(waiter, error, queries=(query,))
             else:
-                waiter.answers.append((query, value))
-                self._count(waiter, value)
+                waiter.answers.append((query, (value,)))
+                self._count(waiter, len(value))
 
-    def _count(self, waiter: Waiter, value: bytes) -> None:
+    def _count(self, waiter: Waiter, size: int) -> None:
         self.dirty[waiter.name] = waiter
-        waiter.bytes += len(value)
+        waiter.bytes += size
         if waiter.bytes > REPLY_BYTES_MAX:
             self._tell(waiter)
 
@@ -246,7 +242,7 @@ class ClientRequests:
         """The core refused a request. False: the token belongs to another module."""
         reading = self.readings.pop(answer.token, None)
         if reading is not None:
-            queries = tuple(query for query, _ in reading.queries)
+            queries = tuple(range(reading.first, reading.first + len(reading.queries)))
             reading.waiter.pending -= len(queries)
             self.reading_bytes -= reading.size
             self._refuse(reading.waiter, self._why(answer), answer.leader, queries=queries)
@@ -255,8 +251,7 @@ class ClientRequests:
         if proposal is None:
             return False
         proposal.waiter.pending -= len(proposal.seqs) + proposal.opens
-        for seq in proposal.seqs:
-            self.commands.pop((proposal.session, seq), None)
+        self._forget(proposal)
         if proposal.opens:
             self.openings.pop(proposal.waiter.name, None)
         self._refuse(
@@ -271,19 +266,25 @@ class ClientRequests:
         )
         return True
 
+    def _forget(self, proposal: Proposal) -> None:
+        known = self.commands.get(proposal.session)
+        if known is not None:
+            known.seqs.difference_update(proposal.seqs)
+            if not known.seqs:
+                del self.commands[proposal.session]
+
     def lose_all(self, leader: MemberId | None) -> None:
         """The leadership is lost: proposed commands may still be executed, under another leader."""
-        lost: dict[tuple[str, SessionId], tuple[Waiter, list[int]]] = {}
-        for (session, seq), waiter in self.commands.items():
-            lost.setdefault((waiter.name, session), (waiter, []))[1].append(seq)
+        lost = list(self.commands.items())
         openings = list(self.openings.values())
         self.commands.clear()
         self.openings.clear()
         self.proposals.clear()
         error = Unavailable("the leadership was lost", group=self.member.spec.name)
-        for (_, session), (waiter, seqs) in lost.items():
-            waiter.pending -= len(seqs)
-            self._refuse(waiter, error, leader, session=session, seqs=tuple(seqs), lost=True)
+        for session, known in lost:
+            known.waiter.pending -= len(known.seqs)
+            seqs = tuple(sorted(known.seqs))
+            self._refuse(known.waiter, error, leader, session=session, seqs=seqs, lost=True)
         for waiter in openings:
             waiter.pending -= 1
             self._refuse(waiter, error, leader, opens=True)

@@ -1,6 +1,6 @@
 """A member's side of leader hooks: which events a leader reports, and how each reaches its hook."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,14 +8,13 @@ from fleet.actors.member.hook_threads import ThreadRunner
 from fleet.actors.messages.local import StartMember
 from fleet.actors.runtime.actor import log
 from fleet.errors import FleetError
-from fleet.objects.applier import Applier, Opened, Outcome
+from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import Committed, HookCall, HookRunner, LeaderHooks, overridden
 from fleet.objects.payload import decode_call, decode_result
-from fleet.raft.entries import Command, Entry, MemberAdded, MemberRemoved
-from fleet.raft.ids import Term
+from fleet.raft.entries import Commands, Entry, MemberAdded, MemberRemoved
+from fleet.raft.ids import Revision, Term
 from fleet.raft.ready import BecameLeader, Hook, SteppedDown
-from fleet.raft.sessions import DONE
 
 CALL_BYTES = 500
 """Bytes that a waiting call takes besides its payloads."""
@@ -50,14 +49,16 @@ class HookTeller:
     def stepped_down(self, term: Term) -> None:
         self.hooks().on_stepped_down(term)
 
-    def committed(self, payload: bytes, outcome: Outcome, client: str, inherited: bool) -> None:
+    def committed(
+        self, payload: bytes, result: bytes, revision: Revision, client: str, inherited: bool
+    ) -> None:
         method, args, kwargs = decode_call(payload)
         value, error = None, None
         try:
-            value = decode_result(outcome.value)
+            value = decode_result(result)
         except FleetError as told:
             error = told
-        event = Committed(method, args, kwargs, value, error, outcome.revision, client, inherited)
+        event = Committed(method, args, kwargs, value, error, revision, client, inherited)
         self.hooks().on_committed(event)
 
     def query_answered(self, payload: bytes, result: bytes) -> None:
@@ -128,24 +129,24 @@ class HookEvents:
         if self.owns_runner:
             self.runner.close()
 
-    def on_applied(self, entry: Entry, outcome: Outcome | Opened | None) -> None:
+    def on_applied(self, entry: Entry, executed: Outcomes | None) -> None:
+        """`executed`: which commands of it were executed now, for the first time."""
         if not self.term:
             return
         if not self.is_elected and entry.term == self.term:
             self._settle()
         body = entry.body
-        if type(body) is Command:
-            assert type(outcome) is Outcome
-            if "on_committed" in self.wanted and outcome.status == DONE and outcome.revision == entry.index:
-                self._tell_command(body, outcome)
+        if type(body) is Commands:
+            if executed is not None and "on_committed" in self.wanted:
+                self._tell_commands(body, executed)
         elif type(body) is MemberAdded:
             self._tell("on_member_added", self.teller.member_added, str(body.member))
         elif type(body) is MemberRemoved:
             self._tell("on_member_removed", self.teller.member_removed, str(body.member))
 
-    def on_read(self, queries: tuple[tuple[int, bytes], ...], answers: list[tuple[int, bytes]]) -> None:
+    def on_read(self, queries: Sequence[bytes], answers: Sequence[bytes]) -> None:
         if "on_query_answered" in self.wanted and self.term:
-            for (_, payload), (_, result) in zip(queries, answers, strict=True):
+            for payload, result in zip(queries, answers, strict=True):
                 size = len(payload) + len(result)
                 self._tell("on_query_answered", self.teller.query_answered, payload, result, size=size)
 
@@ -174,12 +175,15 @@ class HookEvents:
             log.error("group=%s hook=on_elected is not told: %s", self.group, error)
             return None
 
-    def _tell_command(self, command: Command, outcome: Outcome) -> None:
-        session = self.applier.sessions.sessions.get(command.session)
+    def _tell_commands(self, commands: Commands, executed: Outcomes) -> None:
+        session = self.applier.sessions.sessions.get(commands.session)
         client = session.client if session is not None else ""
-        size = len(command.payload) + len(outcome.value)
-        told = (command.payload, outcome, client, not self.is_elected)
-        self._tell("on_committed", self.teller.committed, *told, size=size)
+        payloads = commands.payloads[executed.first - commands.first :]
+        for revision, (payload, value) in enumerate(
+            zip(payloads, executed.values, strict=True), executed.revision
+        ):
+            told = (payload, value, revision, client, not self.is_elected)
+            self._tell("on_committed", self.teller.committed, *told, size=len(payload) + len(value))
 
     def _tell(self, hook: str, tell: Callable[..., None], *told: Any, size: int | None = None) -> None:
         """With a `size` it may be dropped when too much waits."""

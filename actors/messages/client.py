@@ -7,8 +7,9 @@ from thespian.actors import ActorAddress
 
 from fleet.actors.base.wire import register
 from fleet.actors.messages.values import CALLS_MAX, Count, Name
+from fleet.objects.applier import Outcomes
 from fleet.objects.payload import ErrorRecord
-from fleet.raft.ids import Index, SessionId
+from fleet.raft.ids import SessionId
 
 
 class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -21,10 +22,12 @@ class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     acked: Count
     opens: bool
     """Open a session; no commands yet."""
-    commands: Annotated[tuple[tuple[Count, bytes], ...], Meta(max_length=CALLS_MAX)]
-    """(seq, payload), ascending."""
-    queries: Annotated[tuple[tuple[int, bytes], ...], Meta(max_length=CALLS_MAX)]
-    """(query id, payload); the id is the client's own."""
+    first: Count
+    """The sequence number of the first command; the others follow it without a gap."""
+    commands: Annotated[tuple[bytes, ...], Meta(max_length=CALLS_MAX)]
+    first_query: Count
+    """The client's own number of the first query; the others follow it without a gap."""
+    queries: Annotated[tuple[bytes, ...], Meta(max_length=CALLS_MAX)]
     number: int
     """Of this client's requests to the group: a command that is sent again comes in another request."""
     closes: bool = False
@@ -55,9 +58,9 @@ class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):
     group: str
     session: SessionId
     """Not 0: the session that was opened."""
-    results: tuple[tuple[SessionId, int, str, Index, bytes], ...]
-    """(session, seq, status, revision, value); status as in `fleet.raft.sessions`."""
-    answers: tuple[tuple[int, bytes], ...]
+    results: tuple[Outcomes, ...]
+    answers: tuple[tuple[int, tuple[bytes, ...]], ...]
+    """The number of the first query, and the results of it and those that follow it."""
     refusals: tuple[Refusal, ...]
     cluster: Count = 0
     """Set where the request was for another cluster, or for none yet: the uid of this one."""

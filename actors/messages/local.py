@@ -9,7 +9,7 @@ from fleet.actors.runtime.forked_dump import ForkedDump
 from fleet.errors import FleetError
 from fleet.interfaces import Clock, Durable, Fork, GroupRecord, StoreWriter
 from fleet.objects.hooks import HookRunner
-from fleet.raft.ids import Index, MemberId, Millis, NodeName
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision
 
 
 class StartNode(Struct, frozen=True):
@@ -124,7 +124,8 @@ class Applied(Struct, frozen=True):
     """The cluster group's state changed here. After a restart it may first be as old as `snapshot`."""
 
     index: Index
-    snapshot: Index
+    revision: Revision
+    snapshot: Revision
 
 
 class LocalRead(Struct, frozen=True):
@@ -135,7 +136,7 @@ class LocalRead(Struct, frozen=True):
 
 class LocalAnswer(Struct, frozen=True):
     value: bytes
-    index: Index
+    revision: Revision
 
 
 class StartMember(Struct, frozen=True):

@@ -234,10 +234,10 @@ class ClusterMembership:
     # -- the cluster's state -----------------------------------------------------------------------
 
     def on_applied(self, m: Applied, sender: ActorAddress) -> None:
-        self.decide(membership_events.Applied(sender, self._running(), m.index, m.snapshot))
+        self.decide(membership_events.Applied(sender, self._running(), m.index, m.revision, m.snapshot))
 
     def on_local_answer(self, m: LocalAnswer, sender: ActorAddress) -> None:
-        view = replace(decode_result(m.value), rev=m.index)
+        view = replace(decode_result(m.value), rev=m.revision)
         assert isinstance(view, View)
         self._learn_registries()
         self.decide(membership_events.ViewReceived(sender, self._running(), view, self.local()))

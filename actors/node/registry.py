@@ -104,8 +104,8 @@ class Registry(GuardedActor):
             return
         else:
             (error, address), cluster = self._not_here(m.group), 0
-        seqs = tuple(seq for seq, _ in m.commands)
-        queries = tuple(query for query, _ in m.queries)
+        seqs = tuple(range(m.first, m.first + len(m.commands)))
+        queries = tuple(range(m.first_query, m.first_query + len(m.queries)))
         refusal = Refusal(error, False, "", address, m.opens, m.session, seqs, queries, m.number)
         self.send(m.reply_to, ClientReply(m.group, 0, (), (), (refusal,), cluster))
 

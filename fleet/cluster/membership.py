@@ -39,7 +39,7 @@ from fleet.cluster.membership_events import (
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, NodeRecord
 from fleet.cluster.view import ClusterView
 from fleet.raft.entries import Founded
-from fleet.raft.ids import Index, Millis
+from fleet.raft.ids import Index, Millis, Revision
 
 
 class Membership:
@@ -51,8 +51,9 @@ class Membership:
         self.replica: Hashable | None = None
         """The run of this node's member of the cluster group that `is_reading` and `applied` are about."""
         self.is_reading = False
-        self.applied: Index = 0
-        self.snapshot: Index = 0
+        self.index: Index = 0
+        self.applied: Revision = 0
+        self.snapshot: Revision = 0
         """The view of the cluster is never older than this log index, even after a restart."""
         self.has_progressed = False
         """Whether the cluster group has committed something since this node started."""
@@ -87,10 +88,11 @@ class Membership:
     def _on_applied(self, event: Applied) -> None:
         """A restarted member does not answer questions to its former run, and may be behind the view for a
         while (S73)."""
-        self.has_progressed = self.has_progressed or event.index > self.applied > 0
+        self.has_progressed = self.has_progressed or event.index > self.index > 0
         if event.replica != self.replica:
-            self.replica, self.applied, self.is_reading = event.replica, 0, False
-        self.applied = max(self.applied, event.index)
+            self.replica, self.index, self.applied, self.is_reading = event.replica, 0, 0, False
+        self.index = max(self.index, event.index)
+        self.applied = max(self.applied, event.revision)
         self.snapshot = max(self.snapshot, event.snapshot)
         self._read(event.running)
 
@@ -127,7 +129,7 @@ class Membership:
         """Without a member of the cluster group here, nothing is known about the cluster."""
         if event.group == CLUSTER_GROUP:
             self.view = ClusterView()
-            self.replica, self.applied, self.is_reading = None, 0, False
+            self.replica, self.index, self.applied, self.is_reading = None, 0, 0, False
             if self.has_left:
                 self._effects.append(Left())
                 return

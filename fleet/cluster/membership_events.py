@@ -9,7 +9,7 @@ from fleet.cluster import reconciliation_events as groups
 from fleet.cluster.state import NodeRecord, View
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
-from fleet.raft.ids import Index, MemberId, Millis, NodeName
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision
 
 
 class Me(Struct, frozen=True):
@@ -73,13 +73,15 @@ class Belongs(Struct, frozen=True):
 
 
 class Applied(Struct, frozen=True):
-    """A member of the cluster group has applied up to `index`; its newest snapshot is at `snapshot`.
-    `replica` identifies this run of the member, `running` the current run of this node's member."""
+    """A member of the cluster group has applied the log up to `index`: its state is at `revision`, its newest
+    snapshot at `snapshot`. `replica` identifies this run of the member, `running` the current run of
+    this node's member."""
 
     replica: Hashable
     running: Hashable | None
     index: Index
-    snapshot: Index
+    revision: Revision
+    snapshot: Revision
 
 
 class ViewReceived(Struct, frozen=True):

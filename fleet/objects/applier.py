@@ -1,6 +1,6 @@
 """Applies committed entries to the data object, each command once, and returns the results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -8,21 +8,25 @@ import msgspec
 from msgspec import Struct
 
 from fleet.errors import FleetError
-from fleet.interfaces import Context, Machine
+from fleet.interfaces import QUERIED_BYTES_MAX, Context, Machine
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
-from fleet.raft.ids import Index, SessionId
-from fleet.raft.sessions import DONE, EXECUTE, Result, SessionTable
+from fleet.raft.entries import Commands, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
+from fleet.raft.ids import Index, Revision, SessionId
+from fleet.raft.sessions import DONE, EXECUTE, STALE, Results, Session, SessionTable
 
 
-class Outcome(Struct, frozen=True, gc=False):
-    """The outcome of a command: `status` is DONE or one of the refusals of `fleet.raft.sessions`."""
+class Outcomes(Struct, frozen=True, array_like=True, gc=False):
+    """The outcomes of consecutive commands of a session, from `first` on.
+
+    `status` is DONE or one of the refusals of `fleet.raft.sessions`. With DONE, `revision` is that of the
+    first command, and each further one has the next; a refused command has b"" for a value.
+    """
 
     session: SessionId
-    seq: int
+    first: int
     status: str
-    revision: Index
-    value: bytes
+    revision: Revision
+    values: tuple[bytes, ...]
 
 
 class Opened(Struct, frozen=True, gc=False):
@@ -35,9 +39,19 @@ class AppliedState(Struct, frozen=True, array_like=True):
 
     format: int
     index: Index
+    revision: Revision
     sessions: SessionTable
     config: GroupConfig
     machine: bytes
+
+
+class Executed(Struct, frozen=True, gc=False):
+    """Commands in the journal: all of them left the object intact."""
+
+    index: Index
+    context: Context
+    """Of the first."""
+    payloads: tuple[bytes, ...]
 
 
 FORMAT = 1
@@ -50,7 +64,7 @@ _decode = msgspec.msgpack.Decoder(AppliedState).decode
 
 @dataclass(slots=True)
 class Applier:
-    """The applied state: a data object, the sessions, and the index of the last applied entry.
+    """The applied state: a data object, the sessions, the index of the last applied entry, and the revision.
 
     A command that fails may leave its object half changed. The object is then restored from `base` and the
     `journal` of commands executed since; every member does the same, so they stay equal. A failing command
@@ -60,23 +74,27 @@ class Applier:
     machine: Machine
     config: GroupConfig
     index: Index = 0
+    revision: Revision = 0
     sessions: SessionTable = field(default_factory=SessionTable)
+    executed: Outcomes | None = None
+    """What of the last applied entry was executed now; the rest was executed before, or refused."""
     base: Callable[[], bytes | None] = field(default=lambda: None)
     """The object's bytes at the start of the journal; None: a new object."""
     base_at: Index = 0
     base_bytes: int = 0
-    journal: list[tuple[Context, bytes]] = field(default_factory=list)
+    journal: list[Executed] = field(default_factory=list)
     journal_bytes: int = 0
     journal_bytes_max: int = JOURNAL_BYTES_MIN
 
-    def apply(self, entry: Entry) -> Outcome | Opened | None:
+    def apply(self, entry: Entry) -> list[Outcomes] | Opened | None:
         """Apply the next committed entry. An error in a command is its result; only `MemberMustHalt` is
         raised, for an error that may not happen on other members."""
         assert entry.index == self.index + 1, f"{entry.index} applied after {self.index}"
         self.index = entry.index
+        self.executed = None
         body = entry.body
-        if type(body) is Command:
-            return self._command(entry.index, body)
+        if type(body) is Commands:
+            return self._commands(body)
         if type(body) is SessionOpened:
             self._advance(body.wall_ms)
             return Opened(body.client, self.sessions.open(entry.index, body))
@@ -95,26 +113,67 @@ class Applier:
     def _advance(self, wall_ms: int) -> None:
         self.sessions.advance(wall_ms, self.config.session_ttl_ms, self.config.sessions_max)
 
-    def _command(self, index: Index, command: Command) -> Outcome:
-        self._advance(command.wall_ms)
-        status, session, result = self.sessions.admit(command)
-        if status == EXECUTE:
-            assert session is not None
-            context = Context(index, self.sessions.log_ms, session.id, command.seq, session.client)
-            value, is_clean = self.machine.apply(context, command.payload)
-            if is_clean:
-                self.journal.append((context, command.payload))
-                self.journal_bytes += JOURNAL_OVERHEAD + len(command.payload)
-                if self.journal_bytes > self.journal_bytes_max:
-                    self._shorten_journal()
-            else:
+    # -- commands ----------------------------------------------------------------------------------
+
+    def _commands(self, body: Commands) -> list[Outcomes]:
+        self._advance(body.wall_ms)
+        status, session, known = self.sessions.admit(body)
+        if status != EXECUTE:
+            return [Outcomes(body.session, body.first, status, 0, (b"",) * len(body.payloads))]
+        assert session is not None
+        outcomes = [_known(session, body.first + place) for place in range(known)]
+        if known < len(body.payloads):
+            self.executed = self._execute(session, body.first + known, body.payloads[known:])
+            outcomes.append(self.executed)
+        return outcomes
+
+    def _execute(self, session: Session, first: int, payloads: tuple[bytes, ...]) -> Outcomes:
+        start = self.revision
+        values: list[bytes] = []
+        while rest := payloads[len(values) :]:
+            place = first + len(values)
+            context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
+            some, is_clean = self.machine.apply(context, rest)
+            assert some
+            self.revision += len(some)
+            values += some
+            self._keep(context, rest[: len(some) if is_clean else len(some) - 1])
+            if not is_clean:
                 self.roll_back()
-            result = Result(index, value)
-            self.sessions.record(session, command.seq, result, self.config)
-            status = DONE
-        if result is None:
-            return Outcome(command.session, command.seq, status, 0, b"")
-        return Outcome(command.session, command.seq, status, result.revision, result.value)
+        if self.journal_bytes > self.journal_bytes_max:
+            self._shorten_journal()
+        results = Results(first, start + 1, tuple(values))
+        self.sessions.record(session, results, self.config)
+        return Outcomes(session.id, first, DONE, results.revision, results.values)
+
+    def query(self, payloads: Sequence[bytes]) -> list[bytes]:
+        """Execute queries; returns the results of the first of them, at least one."""
+        values, is_clean = self.machine.query(payloads)
+        if is_clean:
+            return values
+        self.roll_back()
+        return values or self._query_apart(payloads)
+
+    def _query_apart(self, payloads: Sequence[bytes]) -> list[bytes]:
+        """One of them changes the object."""
+        values: list[bytes] = []
+        size = 0
+        for payload in payloads:
+            (value,), is_clean = self.machine.query((payload,))
+            values.append(value)
+            if not is_clean:
+                self.roll_back()
+            size += len(value)
+            if size > QUERIED_BYTES_MAX:
+                break
+        return values
+
+    # -- the journal -------------------------------------------------------------------------------
+
+    def _keep(self, context: Context, payloads: tuple[bytes, ...]) -> None:
+        if payloads:
+            self.journal.append(Executed(self.index, context, payloads))
+            self.journal_bytes += JOURNAL_OVERHEAD * len(payloads) + sum(map(len, payloads))
 
     def _shorten_journal(self) -> None:
         """A journal that takes more than twice the object's size is replaced by its bytes."""
@@ -127,37 +186,32 @@ class Applier:
         self.journal.clear()
         self.rebase(self.index, lambda: state, len(state))
 
-    def query(self, payload: bytes) -> bytes:
-        value, is_clean = self.machine.query(payload)
-        if not is_clean:
-            self.roll_back()
-        return value
-
     def roll_back(self) -> None:
         """Undo changes that are not in the journal."""
         self.machine.load(self.base())
-        for context, payload in self.journal:
-            _, is_clean = self.machine.apply(context, payload)
-            assert is_clean, f"the command at {context.index} succeeded before and fails in the replay"
+        for executed in self.journal:
+            self.machine.replay(executed.context, executed.payloads)
         if self.journal:
             self._rebase_here(self.machine.dump())
 
     def bytes_about(self) -> int:
         """What encoding the object would give, as far as is known without doing it: its size when it was
         last encoded, and the commands since."""
-        return self.base_bytes + self.journal_bytes - JOURNAL_OVERHEAD * len(self.journal)
+        commands = sum(len(executed.payloads) for executed in self.journal)
+        return self.base_bytes + self.journal_bytes - JOURNAL_OVERHEAD * commands
 
     def dump(self) -> bytes:
         """A snapshot of the applied state, encoded. Raises StateNotEncodable."""
-        state = AppliedState(FORMAT, self.index, self.sessions, self.config, self.machine.dump())
-        return _encode(state)
+        machine = self.machine.dump()
+        return _encode(AppliedState(FORMAT, self.index, self.revision, self.sessions, self.config, machine))
 
     def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:
         """Replace the base: `base` returns the object as of `index`, about `size` bytes. The journal up to
         there is dropped."""
         if index >= self.base_at:
-            self.journal = [(context, payload) for context, payload in self.journal if context.index > index]
-            self.journal_bytes = sum(JOURNAL_OVERHEAD + len(payload) for _, payload in self.journal)
+            self.journal = [executed for executed in self.journal if executed.index > index]
+            kept = [payload for executed in self.journal for payload in executed.payloads]
+            self.journal_bytes = JOURNAL_OVERHEAD * len(kept) + sum(map(len, kept))
             self.journal_bytes_max = max(JOURNAL_BYTES_MIN, 2 * size)
             self.base, self.base_at, self.base_bytes = base, index, size
 
@@ -166,11 +220,20 @@ class Applier:
         state = _decode(data)
         assert state.format == FORMAT, f"snapshot format {state.format}, this is {FORMAT}"
         self.machine.load(state.machine)
-        self.index, self.sessions, self.config = state.index, state.sessions, state.config
+        self.index, self.revision = state.index, state.revision
+        self.sessions, self.config = state.sessions, state.config
         self.journal.clear()
         kept = state.machine
         self.base_at = 0
         self.rebase(state.index, base if base is not None else lambda: kept, len(kept))
+
+
+def _known(session: Session, seq: int) -> Outcomes:
+    """Of a command that is not executed again."""
+    result = session.result(seq)
+    if result is None:
+        return Outcomes(session.id, seq, STALE, 0, (b"",))
+    return Outcomes(session.id, seq, DONE, result.revision, result.values)
 
 
 def machine_state(data: bytes) -> bytes:

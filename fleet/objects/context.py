@@ -19,7 +19,7 @@ class _Running(threading.local):
 
 
 RUNNING = _Running()
-QUERYING: Final = Context(index=0, now_ms=0, session=0, seq=0, client="")
+QUERYING: Final = Context(revision=0, now_ms=0, session=0, seq=0, client="")
 """Stands in `RUNNING.context` while a query runs, which has no context of its own."""
 
 
@@ -39,7 +39,7 @@ class Ctx:
     @property
     def index(self) -> int:
         """The revision at which this command takes effect."""
-        return _context("index").index
+        return _context("index").revision
 
     @property
     def client(self) -> str:
@@ -52,7 +52,7 @@ class Ctx:
         context = _context("random")
         seeded = RUNNING.seeded
         if seeded is None or seeded[0] is not context:
-            seeded = (context, Random(f"{context.index}/{context.session}/{context.seq}"))
+            seeded = (context, Random(f"{context.revision}/{context.session}/{context.seq}"))
             RUNNING.seeded = seeded
         return seeded[1]
 

@@ -209,6 +209,7 @@ class Data:
 
 
 class Shape(Struct, frozen=True):
+    name: str
     fields: dict[str, Callable[[], Any]]
     """Factories of the first values."""
     commands: dict[str, Function]
@@ -226,6 +227,7 @@ def shape_of(cls: type) -> Shape:
         fields = {name: _first_value(cls, name) for name in _field_names(cls)}
         methods = _methods(cls)
         shape = _shapes[cls] = Shape(
+            name=cls.__qualname__,
             fields={name: first_value for name, first_value in fields.items() if first_value is not None},
             commands={name: m.function for name, m in methods.items() if m.kind == "command"},
             queries={name: m.function for name, m in methods.items() if m.kind == "query"},

@@ -5,9 +5,9 @@ The result of a command is the same on every member, or there is none: errors th
 never the result of a command.
 """
 
-import inspect
+from collections.abc import Sequence
 from operator import is_
-from typing import Any
+from typing import Any, NoReturn
 
 from fleet.errors import (
     BadArguments,
@@ -18,10 +18,10 @@ from fleet.errors import (
     Reject,
     StateNotEncodable,
 )
-from fleet.interfaces import Context
+from fleet.interfaces import QUERIED_BYTES_MAX, Context
 from fleet.objects.context import QUERYING, RUNNING
 from fleet.objects.declare import Data, shape_of
-from fleet.objects.handles import Function, Kind
+from fleet.objects.handles import Function
 from fleet.objects.payload import (
     FATAL,
     Codec,
@@ -31,19 +31,19 @@ from fleet.objects.payload import (
     encode_impure,
     encode_value,
 )
+from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
 
 SMALL_BYTES_MAX = 4 * 1024
-"""A state up to this size is dumped before each command, so that a refusal can be shown to have changed
-nothing."""
+"""A state up to this size is encoded before the first of the commands that are executed together, so that its
+refusal can be shown to have changed nothing."""
 WARY_BYTES_MAX = 256 * 1024
-"""So is a state up to this size, for `WARY_COUNT` commands after one that was refused or failed."""
+"""One up to this size is, before each of the `WARY_COUNT` commands after one that was refused or failed."""
 WARY_COUNT = 64
 CHECKED_BYTES_MAX = 16 * 1024
 """A state up to this is compared around every query; a larger one around the first
 `CHECKED_FIRST` calls of each query and every `CHECKED_EVERY`th."""
 CHECKED_FIRST = 16
 CHECKED_EVERY = 256
-
 _VERSION_BYTES = 4
 
 
@@ -66,6 +66,7 @@ class ObjectExecutor:
             raise ConfigError(f"{cls!r} is not a data class; derive it from fleet.Data")
         shape = shape_of(cls)
         self._class = cls
+        self._shape = shape
         self._commands = shape.commands
         self._queries = shape.queries
         self._version: int = cls.__fleet_version__
@@ -82,48 +83,73 @@ class ObjectExecutor:
         self._trouble: StateNotEncodable | None = None
         self._wary = 0
         self._query_counts: dict[str, int] = {}
-        self._counts: dict[str, range] = {}
+        self._calls = CheckedCalls(shape, codec)
 
     # -- commands ---------------------------------------------------------------------------------
 
-    def apply(self, context: Context, payload: bytes) -> tuple[bytes, bool]:
-        """As in `fleet.interfaces.Machine`. False: it failed, and may have changed the object.
+    def apply(self, context: Context, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+        """As in `fleet.interfaces.Machine`.
 
         Raises MemberMustHalt: the object is half changed and this member may not go on.
         """
-        RUNNING.context, RUNNING.seeded = context, None  # a replay has the very context of the first run
+        values: list[bytes] = []
+        is_clean = True
+        RUNNING.seeded = None  # a replay has the very context of the first run
         try:
-            return self._apply(payload)
+            for payload in payloads:
+                RUNNING.context = context
+                value, is_clean = self._apply(payload, is_first=not values)
+                values.append(value)
+                if not is_clean:
+                    break
+                context = context.next()
         except BaseException as error:
-            name, message, where = describe(error, self._class.__module__)
-            what = f"{name}: {message}"
-            raise MemberMustHalt(what, error=name, where=where, index=context.index) from error
+            self._halt(error, context)
         finally:
             RUNNING.context = None
+        return values, is_clean
+
+    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+        """As in `fleet.interfaces.Machine`; nothing is checked. Raises MemberMustHalt."""
+        self._dump = RUNNING.seeded = None
+        try:
+            for payload in payloads:
+                RUNNING.context = context
+                self._execute_again(payload)
+                context = context.next()
+        except BaseException as error:
+            self._halt(error, context)
+        finally:
+            RUNNING.context = None
+
+    def _execute_again(self, payload: bytes) -> None:
+        method, args, kwargs = self._decode_call(payload)
+        function = self._commands.get(method)
+        if function is None:
+            return
+        try:
+            function(self._object, *args, **kwargs)
+        except FATAL:
+            raise
+        except BaseException:  # as the first time, when it was shown to have changed nothing
+            pass
+
+    def _halt(self, error: BaseException, context: Context) -> NoReturn:
+        name, message, where = describe(error, self._class.__module__)
+        what = f"{name}: {message}"
+        raise MemberMustHalt(what, error=name, where=where, revision=context.revision) from error
 
     def check(self, payload: bytes) -> str | None:
         """As in `fleet.interfaces.Machine`. Nodes with other modules than the leader's may still fail to
         decode a command that it accepted; they halt rather than differ."""
-        try:
-            method, args, kwargs = self._decode_call(payload)
-        except BadArguments as error:
-            return error.what
-        function = self._commands.get(method)
-        if function is None:
-            return self._no_such("command", method)
-        counts = self._counts.get(method)
-        if counts is None:
-            counts = self._counts[method] = _positional_counts(function)
-        if len(args) in counts and not kwargs:
-            return None  # the common case, without the 2 us of a whole binding
-        return _unbindable(method, inspect.signature(function, follow_wrapped=False), args, kwargs)
+        return self._calls.check(payload)
 
-    def _apply(self, payload: bytes) -> tuple[bytes, bool]:
-        method, args, kwargs = self._decode_call(payload)
+    def _apply(self, payload: bytes, is_first: bool) -> tuple[bytes, bool]:
+        method, args, kwargs = self._calls.take(payload)
         function = self._commands.get(method)
         if function is None:
-            return encode_bad_call(self._no_such("command", method)), True
-        before = self._state_before()
+            return encode_bad_call(no_such(self._shape, "command", method)), True
+        before = self._state_before() if is_first or self._wary else None
         self._dump = None
         try:
             value = function(self._object, *args, **kwargs)
@@ -132,7 +158,7 @@ class ObjectExecutor:
         except FATAL:
             raise
         except BaseException as error:  # also sys.exit(): every member executes the same call
-            misfit = _misfit(error, method, function, args, kwargs)
+            misfit = misfit_of(error, method, function, args, kwargs)
             if misfit:
                 self._dump = before
                 return encode_bad_call(misfit), True
@@ -145,6 +171,7 @@ class ObjectExecutor:
             return self._failed(_no_result(error, method, value), before)
 
     def _state_before(self) -> bytes | None:
+        """The state as it is, where it is encoded already or encoding it costs little."""
         if self._wary:
             self._wary -= 1
         if self._dump_bytes > (WARY_BYTES_MAX if self._wary else SMALL_BYTES_MAX):
@@ -170,19 +197,34 @@ class ObjectExecutor:
 
     # -- queries ----------------------------------------------------------------------------------
 
-    def query(self, payload: bytes) -> tuple[bytes, bool]:
-        """False beside the result: the query changed the object, and the result says so.
+    def query(self, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+        """As in `fleet.interfaces.Machine`. Not intact: the last result says which query changed the object;
+        or, where several small ones were executed together, there is none and they must be asked one by one.
 
         A query runs on one member and nothing is recorded for it, so running out of stack or memory,
         or `sys.exit`, is its failure and not the member's.
         """
+        together = len(payloads) > 1 and self._dump_bytes <= CHECKED_BYTES_MAX
+        before = self._dump_if_possible() if together else None
+        values: list[bytes] = []
+        size = 0
         RUNNING.context = QUERYING
         try:
-            return self._query(payload)
+            for payload in payloads:
+                value, is_clean = self._query(payload, is_checked=not together)
+                values.append(value)
+                if not is_clean:
+                    return ([], False) if together else (values, False)
+                size += len(value)
+                if size > QUERIED_BYTES_MAX:
+                    break
         finally:
             RUNNING.context = None
+        if before is not None and self._changed_since(before):
+            return [], False
+        return values, True
 
-    def _query(self, payload: bytes) -> tuple[bytes, bool]:
+    def _query(self, payload: bytes, is_checked: bool) -> tuple[bytes, bool]:
         try:
             method, args, kwargs = self._decode_call(payload)
         except BadArguments as error:
@@ -191,15 +233,15 @@ class ObjectExecutor:
             return encode_bad_call(f"the arguments cannot be loaded: {type(error).__name__}"), True
         function = self._queries.get(method)
         if function is None:
-            return encode_bad_call(self._no_such("query", method)), True
-        before = self._dump_if_possible() if self._is_checked(method) else None
+            return encode_bad_call(no_such(self._shape, "query", method)), True
+        before = self._dump_if_possible() if is_checked and self._is_checked(method) else None
         held = None if self._own_state else list(self._object.__dict__.values())
         try:
             result = self._encode_ok(function(self._object, *args, **kwargs))
         except Reject as refusal:
             result = self._query_refused(refusal)
         except BaseException as error:
-            misfit = _misfit(error, method, function, args, kwargs)
+            misfit = misfit_of(error, method, function, args, kwargs)
             result = encode_bad_call(misfit) if misfit else self._query_failed(error)
         if held is not None:
             now = self._object.__dict__.values()
@@ -262,7 +304,7 @@ class ObjectExecutor:
             raise self._trouble or error
 
     def trouble(self) -> FleetError | None:
-        """As in `fleet.interfaces.Machine`. A small state is encoded before each command."""
+        """As in `fleet.interfaces.Machine`. A small state is encoded with every execution of commands."""
         return self._trouble
 
     def load(self, state: bytes | None) -> None:
@@ -345,41 +387,6 @@ class ObjectExecutor:
             except Exception:  # `dump` gives the reason; here only the field counts
                 return str(name)
         return None
-
-    def _no_such(self, kind: Kind, method: str) -> str:
-        cls, methods = self._class.__qualname__, self._commands if kind == "command" else self._queries
-        if method in self._commands or method in self._queries:
-            return f"{cls}.{method} is not a {kind}"
-        return f"{cls} has no {kind} {method!r}; it has: {', '.join(sorted(methods)) or 'none'}"
-
-
-def _misfit(
-    error: BaseException, method: str, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> str | None:
-    """What is wrong with the arguments, if the call itself raised, before any frame of the user's code."""
-    if type(error) is not TypeError or (error.__traceback__ and error.__traceback__.tb_next):
-        return None
-    return _unbindable(method, inspect.signature(function), args, kwargs)
-
-
-def _unbindable(
-    method: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> str | None:
-    try:
-        signature.bind(None, *args, **kwargs)
-    except TypeError as misfit:
-        taken = ", ".join(list(map(str, signature.parameters.values()))[1:])
-        return f"{method}({taken}): {misfit}"
-    return None
-
-
-def _positional_counts(function: Function) -> range:
-    """The numbers of positional arguments, without `self`, that certainly fit."""
-    parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())[1:]
-    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
-        return range(0)
-    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return range(sum(p.default is p.empty for p in places), len(places) + 1)
 
 
 def _no_result(error: BaseException, method: str, value: Any) -> FleetError:

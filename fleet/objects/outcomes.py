@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from fleet.errors import FleetError, OutcomeUnknown
-from fleet.raft.ids import Index
+from fleet.raft.ids import Revision
 
 
 class Succeeded(Struct, frozen=True, gc=False):
@@ -14,7 +14,7 @@ class Succeeded(Struct, frozen=True, gc=False):
     user's refusal; `revision` is 0 for a query."""
 
     value: bytes
-    revision: Index = 0
+    revision: Revision = 0
 
 
 class Failed(Struct, frozen=True):

@@ -81,12 +81,18 @@ class Codec(Protocol):
 # -- values -----------------------------------------------------------------------------------------
 
 
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+"""Nothing in a value of these types travels by value."""
+
+
 def encode_value(value: Any) -> bytes:
     """Plain pickle, unless a class or function in it must travel by value.
 
     Plain pickle names modules in clear, so their names can be searched for. A string with such a name costs a
     needless cloudpickle and nothing else.
     """
+    if type(value) in _PLAIN:
+        return pickle.dumps(value, PROTOCOL)
     try:
         data = pickle.dumps(value, PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):

@@ -40,9 +40,9 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Appends in flight to one follower."""
     uncommitted_max: int = 8192
     uncommitted_bytes_max: int = 64 << 20
-    """Limits on entries and bytes that are not committed yet. Beyond either a leader answers Overloaded
-    instead of appending; also when the log has grown by 8 x `snapshot_ceiling_bytes` since the last
-    snapshot, because none can be taken."""
+    """Limits on commands and bytes that are not committed yet. Once either is reached a leader answers
+    Overloaded instead of appending more; also when the log has grown by 8 x `snapshot_ceiling_bytes` since
+    the last snapshot, because none can be taken."""
     snapshot_factor: float = 10.0
     snapshot_floor_bytes: int = 1 << 20
     snapshot_ceiling_bytes: int = 64 << 20

@@ -21,7 +21,7 @@ from fleet.raft.table import dispatch
 from fleet.raft.transitions import note_committed
 
 APPLY_MAX: Final = 4096
-"""Entries handed out for applying in one Ready, so that other groups of the node get their turn."""
+"""Commands handed out for applying in one Ready, so that other groups of the node get their turn."""
 
 
 @dataclass(slots=True)

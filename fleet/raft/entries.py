@@ -44,17 +44,22 @@ class SessionClosed(Struct, frozen=True, array_like=True, tag=9, gc=False):
     wall_ms: Millis
 
 
-class Command(Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """A user's command. `payload` is opaque to the protocol."""
+class Commands(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """Commands of one session that a client sent together. Their payloads are opaque to the protocol.
+
+    They are one entry, so that they cost one record, one message and one turn; each is executed, answered and
+    refused by itself.
+    """
 
     session: SessionId
-    seq: int
-    """From 1, consecutive within the session; commands are executed in this order, once."""
+    first: int
+    """The sequence number of the first; the others follow it without a gap. They count from 1 within the
+    session; commands are executed in this order, once."""
     acked: int
-    """The client needs no result up to this `seq`: they may be forgotten."""
+    """The client needs no result up to this sequence number: they may be forgotten."""
     wall_ms: Millis
     """The leader's wall clock at the proposal. `ctx.now` comes from it, and never goes back."""
-    payload: bytes
+    payloads: tuple[bytes, ...]
 
 
 class MemberAdded(Struct, frozen=True, array_like=True, tag=4, gc=False):
@@ -93,7 +98,7 @@ Body: TypeAlias = (
     | Founded
     | SessionOpened
     | SessionClosed
-    | Command
+    | Commands
     | MemberAdded
     | MemberPromoted
     | MemberDemoted
@@ -149,10 +154,18 @@ class SnapshotMeta(Struct, frozen=True, array_like=True):
 
 
 PAYLOAD_OVERHEAD = 32
-"""Bytes that an entry takes besides a command's payload; counted in every limit on bytes."""
+"""Bytes that an entry, and each further command in it, takes besides the payloads; counted in every limit on
+bytes."""
 
 
 def size_of(entry: Entry) -> int:
     """Approximate number of bytes of an entry in a message, in memory and on disk."""
     body = entry.body
-    return PAYLOAD_OVERHEAD + (len(body.payload) if type(body) is Command else 0)
+    if type(body) is not Commands:
+        return PAYLOAD_OVERHEAD
+    return PAYLOAD_OVERHEAD * (len(body.payloads) or 1) + sum(map(len, body.payloads))
+
+
+def count_of(body: Body) -> int:
+    """How many commands it counts for in limits on their number; any other body counts for one."""
+    return len(body.payloads) or 1 if type(body) is Commands else 1

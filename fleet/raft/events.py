@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from fleet.raft.entries import (
-    Command,
+    Commands,
     ConfigChanged,
     MemberChange,
     SessionClosed,
@@ -54,7 +54,7 @@ class Propose(Struct, frozen=True, gc=False):
     """Append these in this order, all or none. Their results come from applying them."""
 
     token: int
-    bodies: tuple[Command | SessionOpened | SessionClosed, ...]
+    bodies: tuple[Commands | SessionOpened | SessionClosed, ...]
 
 
 class Query(Struct, frozen=True, gc=False):

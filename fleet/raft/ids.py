@@ -14,6 +14,8 @@ returns to a node gets another life there."""
 Term: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 Index: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 """A position in a group's log, from 1. 0 is the empty log before the first entry."""
+Revision: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
+"""How many commands a group had executed; of one command, with itself. It grows with every command."""
 Millis: TypeAlias = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
 SessionId: TypeAlias = Annotated[int, Meta(ge=0)]
 """Made from the group and the log index at which the session was opened; 0 is no session."""

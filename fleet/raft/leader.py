@@ -1,7 +1,7 @@
 """Handlers of a leader: replication, commit, time. Router stand in `leader_requests.py`."""
 
 from fleet.raft.any_role import on_persisted as anyone_on_persisted
-from fleet.raft.entries import size_of
+from fleet.raft.entries import count_of, size_of
 from fleet.raft.events import Persisted, SnapshotLost, Tick
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.lease import is_confirmed, lease_until
@@ -235,7 +235,9 @@ def advance_commit(core: CoreState, role: Leader) -> None:
     match = {peer: progress.match for peer, progress in role.progress.items()}
     index = reached_by_quorum(pick(match, core.membership.current.voters, core.id, log.durable))
     if index > log.commit and log.term_at(index) == core.term:
-        role.uncommitted_bytes -= sum(map(size_of, log.slice(log.commit + 1, index)))
+        for entry in log.slice(log.commit + 1, index):
+            role.uncommitted -= count_of(entry.body)
+            role.uncommitted_bytes -= size_of(entry)
         was_settled = log.commit >= role.first_index
         log.commit_to(index)
         if not was_settled:

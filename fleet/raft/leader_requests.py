@@ -30,13 +30,12 @@ from fleet.raft.state import CoreState, Handover, Leader
 
 def on_propose(core: CoreState, role: Leader, m: Propose) -> None:
     """Append; `replicate` sends everything that a turn appended, once."""
-    config, log = core.config, core.log
+    config = core.config
     if role.handover is not None:
         core.answer(m.token, TRANSFERRING)
         return
-    under_way = log.last_index - log.commit
     if (
-        under_way + len(m.bodies) > config.uncommitted_max
+        role.uncommitted >= config.uncommitted_max
         or role.uncommitted_bytes > config.uncommitted_bytes_max
         or core.bytes_since_snapshot > unsaved_bytes_max(config)
     ):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fleet.raft.entries import Entry, size_of
+from fleet.raft.entries import Entry, count_of, size_of
 from fleet.raft.ids import Index, Term
 
 
@@ -110,12 +110,21 @@ class Log:
         if self.term_at(index) == term:
             self.durable = max(self.durable, index)
 
-    def take_committed(self, count_max: int) -> list[Entry]:
-        """The next committed entries; they count as applied from now on."""
-        last = min(self.commit, self.applied + count_max)
-        taken = self.slice(self.applied + 1, last) if last > self.applied else []
-        self.applied = last
+    def take_committed(self, commands_max: int) -> list[Entry]:
+        """The next committed entries, at least one, with at most so many commands; they count as applied from
+        now on."""
+        taken: list[Entry] = []
+        count = 0
+        for entry in self.entries[self.applied - self.base_index : self.commit - self.base_index]:
+            count += count_of(entry.body)
+            if count > commands_max and taken:
+                break
+            taken.append(entry)
+        self.applied += len(taken)
         return taken
+
+    def commands_after(self, index: Index) -> int:
+        return sum(count_of(entry.body) for entry in self.entries[max(0, index - self.base_index) :])
 
     def bytes_after(self, index: Index) -> int:
         return sum(map(size_of, self.entries[max(0, index - self.base_index) :]))

@@ -69,7 +69,7 @@ class CommittedConflict(Struct, frozen=True, gc=False):
 
     leader: MemberId
     committed: Index
-    """The highest revision that is committed here."""
+    """The highest log index that is committed here."""
     committed_term: Term
     at: Index
     """Where the histories differ, or where the leader's log ends."""

@@ -9,8 +9,8 @@ from typing import Final
 from msgspec import Struct
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, SessionOpened
-from fleet.raft.ids import Index, Millis, SessionId
+from fleet.raft.entries import Commands, SessionOpened
+from fleet.raft.ids import Index, Millis, Revision, SessionId
 
 EXECUTE: Final = "execute"
 DONE: Final = "done"
@@ -23,9 +23,16 @@ RESULT_OVERHEAD: Final = 32
 """Bytes that a result takes besides its value."""
 
 
-class Result(Struct, frozen=True, array_like=True, gc=False):
-    revision: Index
-    value: bytes
+class Results(Struct, frozen=True, array_like=True, gc=False):
+    """Of commands that were executed one after the other: both sequence numbers and revisions count on from
+    those of the first."""
+
+    first: int
+    revision: Revision
+    values: tuple[bytes, ...]
+
+    def after(self, count: int) -> "Results":
+        return Results(self.first + count, self.revision + count, self.values[count:])
 
 
 class Session(Struct, array_like=True):
@@ -37,8 +44,8 @@ class Session(Struct, array_like=True):
     last_seq: int = 0
     """The highest sequence number that was executed."""
     acked: int = 0
-    results: dict[int, Result] = {}
-    """In the order of their sequence numbers."""
+    results: list[Results] = []
+    """In the order of their sequence numbers; none is empty."""
     bytes: int = 0
     """In results."""
 
@@ -47,23 +54,50 @@ class Session(Struct, array_like=True):
         if acked <= self.acked:
             return 0
         self.acked = acked
-        results, freed = self.results, 0
-        for seq in [seq for seq in results if seq <= acked]:
-            freed += RESULT_OVERHEAD + len(results.pop(seq).value)
-        self.bytes -= freed
+        freed = 0
+        while self.results and self.results[0].first <= acked:
+            freed += self._drop(acked + 1 - self.results[0].first)
         return freed
-
-    def forget(self, seq: int) -> int:
-        size = RESULT_OVERHEAD + len(self.results.pop(seq).value)
-        self.bytes -= size
-        return size
 
     def shrink(self, bytes_max: int) -> int:
         """Drop the oldest results, but never the newest; returns the bytes that this frees."""
         freed = 0
-        while self.bytes > bytes_max and len(self.results) > 1:
-            freed += self.forget(next(iter(self.results)))
+        while self.bytes > bytes_max:
+            oldest = self.results[0]
+            droppable = oldest.values if len(self.results) > 1 else oldest.values[:-1]
+            if not droppable:
+                break
+            count, excess = 0, self.bytes - bytes_max
+            for count, value in enumerate(droppable, 1):
+                excess -= RESULT_OVERHEAD + len(value)
+                if excess <= 0:
+                    break
+            freed += self._drop(count)
         return freed
+
+    def _drop(self, count: int) -> int:
+        """The oldest `count` results, of those that were executed together."""
+        oldest = self.results[0]
+        freed = bytes_in(oldest.values[:count])
+        if count < len(oldest.values):
+            self.results[0] = oldest.after(count)
+        else:
+            del self.results[0]
+        self.bytes -= freed
+        return freed
+
+    def result(self, seq: int) -> Results | None:
+        """Of that command alone. None: it was not executed, or its result is forgotten."""
+        for results in reversed(self.results):
+            place = seq - results.first
+            if place >= 0:
+                value = results.values[place : place + 1]
+                return Results(seq, results.revision + place, value) if value else None
+        return None
+
+
+def bytes_in(values: tuple[bytes, ...]) -> int:
+    return RESULT_OVERHEAD * len(values) + sum(map(len, values))
 
 
 class SessionTable(Struct, array_like=True):
@@ -114,28 +148,24 @@ class SessionTable(Struct, array_like=True):
         del self.sessions[session.id]
         self.sessions[session.id] = session
 
-    def admit(self, command: Command) -> tuple[str, Session | None, Result | None]:
-        """EXECUTE, or why not to execute the command; DONE comes with the earlier result."""
-        session = self.sessions.get(command.session)
+    def admit(self, commands: Commands) -> tuple[str, Session | None, int]:
+        """EXECUTE, or why none of them is to be executed; with EXECUTE also how many of them, from the first
+        on, are not: they were before, or the client gave them up."""
+        session = self.sessions.get(commands.session)
         if session is None:
-            return EXPIRED, None, None
+            return EXPIRED, None, 0
         self._touch(session)
-        self.bytes -= session.acknowledge(command.acked)
-        result = session.results.get(command.seq)
-        if result is not None:
-            return DONE, session, result
+        self.bytes -= session.acknowledge(commands.acked)
         expected = max(session.last_seq, session.acked) + 1
-        if command.seq < expected:
-            return STALE, session, None
-        if command.seq > expected:
-            return OUT_OF_ORDER, session, None
-        return EXECUTE, session, None
+        if commands.first > expected:
+            return OUT_OF_ORDER, session, 0
+        return EXECUTE, session, min(expected - commands.first, len(commands.payloads))
 
-    def record(self, session: Session, seq: int, result: Result, config: GroupConfig) -> None:
-        assert seq > session.last_seq, f"{seq} executed twice in session {session.id}"
-        session.last_seq = seq
-        session.results[seq] = result
-        size = RESULT_OVERHEAD + len(result.value)
+    def record(self, session: Session, results: Results, config: GroupConfig) -> None:
+        assert results.first > session.last_seq, f"{results.first} executed twice in session {session.id}"
+        session.last_seq = results.first + len(results.values) - 1
+        session.results.append(results)
+        size = bytes_in(results.values)
         session.bytes += size
         self.bytes += size
         if session.bytes > config.session_bytes_max:

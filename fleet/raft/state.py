@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Body, Entry, Founded, HardState, SnapshotMeta, size_of
+from fleet.raft.entries import Body, Entry, Founded, HardState, SnapshotMeta, count_of, size_of
 from fleet.raft.ids import Index, MemberId, Millis, Term
 from fleet.raft.lease import ReadRound
 from fleet.raft.log import Log
@@ -55,6 +55,8 @@ class Leader:
     waiting: dict[Index, int] = field(default_factory=dict)
     """Tokens of changes by the index that will answer them."""
     handover: Handover | None = None
+    uncommitted: int = 0
+    """Commands, and other entries, that are not committed yet."""
     uncommitted_bytes: int = 0
     lease_since: Millis = NO_LEASE
     lease_index: Index = 0
@@ -221,6 +223,7 @@ class CoreState:
         self.log.append(entry)
         self._note_appended((entry,))
         assert type(self.role) is Leader
+        self.role.uncommitted += count_of(body)
         self.role.uncommitted_bytes += size_of(entry)
         return entry.index
 

@@ -158,6 +158,7 @@ def become_leader(core: CoreState) -> None:
         progress={peer: Progress(next_index, core.now) for peer in others(core)},
         next_heartbeat=next_on_grid(core.now, core.config.heartbeat_ms),
         elected_at=core.now,
+        uncommitted=core.log.commands_after(core.log.commit),
         uncommitted_bytes=core.log.bytes_after(core.log.commit),
     )
     core.leader = core.id

@@ -107,7 +107,7 @@ class _Trial:
         machine = ObjectExecutor(self.cls)
         machine.load(snapshot)
         before = canonical(machine._state())
-        machine.query(self.script.calls[number][1])
+        machine.query((self.script.calls[number][1],))
         after = canonical(machine._state())
         if before != after:
             self._fail(

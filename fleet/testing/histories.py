@@ -15,7 +15,7 @@ from fleet.sim.checks.linear import Undecided, Violation, check
 from fleet.sim.checks.models import Model
 
 STEPS_MAX = 200_000
-ANY = Context(index=1, now_ms=0, session=1, seq=1, client="model")
+ANY = Context(revision=1, now_ms=0, session=1, seq=1, client="model")
 
 
 class NotDecided(AssertionError):
@@ -97,9 +97,9 @@ class ClassModel(Model):
         machine = self.machine
         machine.load(state)
         if input.kind == "query":
-            record, is_clean = machine.query(input.payload)
+            (record,), _ = machine.query((input.payload,))
             return answer_of(record), state
-        record, is_clean = machine.apply(ANY, input.payload)
+        (record,), is_clean = machine.apply(ANY, (input.payload,))
         return answer_of(record), machine.dump() if is_clean and record[0] == 0x80 else state
 
     def reads(self, input: Any, told: Any) -> bool:

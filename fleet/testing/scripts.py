@@ -60,10 +60,10 @@ class Script:
         is_query, payload, context = self.calls[number]
         before = machine.dump()
         if is_query:
-            record, _ = machine.query(payload)
+            (record,), _ = machine.query((payload,))
         else:
             try:
-                record, is_clean = machine.apply(context, payload)
+                (record,), is_clean = machine.apply(context, (payload,))
             except MemberMustHalt as halt:
                 return Step(self.called(number), f"halts the member: {halt.what}", "")
             if not is_clean:

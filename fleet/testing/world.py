@@ -13,5 +13,5 @@ def executing(*, now: float = 0.0, index: int = 1, client: str = "test") -> Iter
 
     `now`: seconds since the epoch. `index`: what `ctx.index` says; random numbers follow from it too.
     """
-    with lent(Context(index=index, now_ms=round(now * 1000), session=1, seq=index, client=client)):
+    with lent(Context(revision=index, now_ms=round(now * 1000), session=1, seq=index, client=client)):
         yield

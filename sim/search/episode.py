@@ -140,7 +140,7 @@ class Episode:
         for manager in managers:
             own = manager.cluster.own()
             seen = own and own.address and manager._myRef.kernel.instance(own.address)
-            if hasattr(seen, "core") and manager.view.rev != seen.applier.index:
+            if hasattr(seen, "core") and manager.view.rev != seen.applier.revision:
                 found.append(f"{manager.start.name} sees the cluster as of {manager.view.rev}")
         found += [trouble for group in (CLUSTER_GROUP, *self.groups) if (trouble := self.trouble_of(group))]
         return found

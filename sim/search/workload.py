@@ -20,8 +20,13 @@ QUESTIONS: dict[str, tuple[models.Input, str]] = {
 }
 
 
+TOGETHER = (1, 1, 1, 1, 1, 1, 1, 2, 3, 6)
+"""How many calls a client makes in one turn: its commands among them travel as one entry of the log."""
+
+
 class Load:
-    """One client that calls now this group, now that one, one call at a time, and writes down what it saw."""
+    """One client that calls now this group, now that one, and writes down what it saw. It goes on when all
+    its calls have ended."""
 
     def __init__(
         self,
@@ -46,7 +51,8 @@ class Load:
         self.number = 0
         self.done = 0
         self.failed = 0
-        self.is_busy = False
+        self.open = 0
+        """Calls under way."""
         self.is_stopping = False
         self.client = world.add_client(name)
         self.client.on_time = self.next
@@ -61,32 +67,42 @@ class Load:
                 self._pause()
             return
         group = self.rng.choice(list(self.groups))
-        if self.rng.random() < self.spoils:
-            self._spoil(group)
-            return
+        self.open = self.rng.choice(TOGETHER)
+        for _ in range(self.open):
+            if self.rng.random() < self.spoils:
+                self._spoil(group)
+            else:
+                self._call(group)
+
+    @property
+    def is_busy(self) -> bool:
+        return self.open > 0
+
+    def _ended(self) -> None:
+        self.open -= 1
+        if not self.open:
+            self._pause()
+
+    def _call(self, group: str) -> None:
         asked, method, args, is_query = self._draw(self.groups[group])
         history = self.histories[group]
         call = history.call(self.name, group, asked, self.world.now)
-        self.is_busy = True
 
         def told(value: Any, error: FleetError | None) -> None:
-            self.is_busy = False
             self._note(history, call, is_query, value, error)
-            self._pause()
+            self._ended()
 
         self.client.call(group, method, args, is_query, self.timeout_ms, told)
 
     def _spoil(self, group: str) -> None:
         """Its place in the history is nowhere."""
         is_query = self.groups[group] != "list" and self.rng.random() < 0.3
-        self.is_busy = True
 
         def told(value: Any, error: FleetError | None) -> None:
-            self.is_busy = False
             expected = ImpureQuery if is_query else CommandFailed
             if not isinstance(error, (expected, NotDone, OutcomeUnknown)):
                 self.world.violated(f"{self.name} spoiled {group} and was told {error!r}")
-            self._pause()
+            self._ended()
 
         method, args = "taint" if is_query else "spoil", (self._unique(),)
         self.client.call(group, method, args, is_query, self.timeout_ms, told)

@@ -11,6 +11,7 @@ from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.operator import GroupRequest
 from fleet.actors.messages.peer import PeerMail
 from fleet.interfaces import Write
+from fleet.objects.applier import Outcomes
 from fleet.raft.codec import decode_messages
 from fleet.raft.ids import MemberId, node_of
 from fleet.raft.messages import (
@@ -169,17 +170,30 @@ def about_mail(mail: Any) -> tuple[str, str, str]:
     """Its kind, its group, and what it says."""
     match mail:
         case ClientRequest():
-            asked = [f"command {seq}" for seq, _ in mail.commands] + [f"query {n}" for n, _ in mail.queries]
+            asked = [f"command {seq}" for seq in range(mail.first, mail.first + len(mail.commands))]
+            asked += [f"query {mail.first_query + place}" for place in range(len(mail.queries))]
             return CLIENT, mail.group, ", ".join(asked) or ("open a session" if mail.opens else "hello")
         case ClientReply():
-            told = [f"command {seq}: {status} at {revision}" for _, seq, status, revision, _ in mail.results]
-            told += [f"query {number} answered" for number, _ in mail.answers]
+            told = [_about_outcomes(outcomes) for outcomes in mail.results]
+            told += [
+                f"query {first + place} answered" for first, v in mail.answers for place in range(len(v))
+            ]
             told += [f"refused: {refusal.error.what or refusal.error.kind}" for refusal in mail.refusals]
             return CLIENT, mail.group, ", ".join(told) or "session opened"
         case GroupRequest():
             return NODE, mail.group, f"operator: {type(mail.op).__name__}"
     what = getattr(mail, "op", mail)
     return NODE, "", type(what).__name__
+
+
+def _about_outcomes(outcomes: Outcomes) -> str:
+    count = len(outcomes.values)
+    which = (
+        f"command {outcomes.first}"
+        if count == 1
+        else f"commands {outcomes.first}-{outcomes.first + count - 1}"
+    )
+    return f"{which}: {outcomes.status} at {outcomes.revision}"
 
 
 def about_write(write: Write) -> list[str]:

@@ -29,7 +29,7 @@ from fleet.cluster.state import CLUSTER_GROUP
 from fleet.objects.payload import encode_class
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, HardState, Members, SnapshotMeta
+from fleet.raft.entries import Commands, HardState, Members, SnapshotMeta
 from fleet.raft.events import Persisted, Propose, Query, Tick
 from fleet.raft.restart import start_core
 from fleet.sim.checks.invariants import Invariants
@@ -149,7 +149,7 @@ class Cores:
                     waiting.append(other)
 
     def command(self) -> None:
-        self.cores["a"].step(self.now, Propose(1, (Command(1, 1, 0, 0, b"x" * 40),)))
+        self.cores["a"].step(self.now, Propose(1, (Commands(1, 1, 0, 0, (b"x" * 40,)),)))
         self.pump()
 
     def read(self) -> None:

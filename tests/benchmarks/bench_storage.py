@@ -19,7 +19,7 @@ import lmdb
 
 from fleet.interfaces import Completion, SnapshotWrite, Write
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, Entry, HardState, Members, SnapshotMeta
+from fleet.raft.entries import Commands, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.ids import GroupName
 from fleet.storage import LmdbStore, Writer
 
@@ -57,7 +57,7 @@ class Feed:
     def write(self, group: int, count: int) -> Write:
         start = self.last[group] + 1
         self.last[group] += count
-        body = Command(1, 1, 0, 0, PAYLOAD)
+        body = Commands(1, 1, 0, 0, (PAYLOAD,))
         return Write(group, 0, entries=tuple(Entry(1, index, body) for index in range(start, start + count)))
 
     def batch(self, count: int) -> list[Write]:

@@ -31,7 +31,7 @@ class Run:
 
     def __call__(self, method: str, *args: Any, now_ms: int = 0) -> Any:
         self.index += 1
-        context = Context(index=self.index, now_ms=now_ms, session=1, seq=self.index, client="test")
+        context = Context(revision=self.index, now_ms=now_ms, session=1, seq=self.index, client="test")
         with executing(context):
             return getattr(self.cluster, method)(*args)
 

@@ -255,22 +255,22 @@ MET: list[Effect] = [
 HERE = replace(LOCAL, members=OWN)
 READS: dict[str, list[tuple[Event, list[Effect]]]] = {
     "what is applied is read, one question at a time, until the view has it": [
-        (Applied("one", "one", 5, 0), [ReadView(0)]),
-        (Applied("one", "one", 9, 0), []),
+        (Applied("one", "one", 15, 5, 0), [ReadView(0)]),
+        (Applied("one", "one", 19, 9, 0), []),
         (ViewReceived("one", "one", SEEN, HERE), [*MET, ReadView(7)]),
         (
             ViewReceived("one", "one", replace(SEEN, rev=9, whole=False), HERE),
             [LookForArrivals(), Reconcile(Look())],
         ),
-        (Applied("one", "one", 9, 0), []),
+        (Applied("one", "one", 19, 9, 0), []),
     ],
     "a member that was restarted is asked anew (S73)": [
-        (Applied("one", "one", 5, 0), [ReadView(0)]),
-        (Applied("two", "two", 5, 0), [ReadView(0)]),
+        (Applied("one", "one", 15, 5, 0), [ReadView(0)]),
+        (Applied("two", "two", 15, 5, 0), [ReadView(0)]),
         (ViewReceived("one", "two", SEEN, HERE), []),
         (ViewReceived("two", "two", SEEN, HERE), MET),
     ],
-    "a member that runs no more is not asked": [(Applied("one", None, 5, 0), [])],
+    "a member that runs no more is not asked": [(Applied("one", None, 15, 5, 0), [])],
 }
 
 
@@ -283,9 +283,9 @@ def test_a_node_follows_the_state_of_its_cluster(name: str) -> None:
 
 def test_only_what_was_committed_since_the_start_is_progress() -> None:
     membership = Membership(ME)
-    membership.step(0, Applied("one", "one", 5, 0))
+    membership.step(0, Applied("one", "one", 15, 5, 0))
     assert not membership.has_progressed
-    membership.step(0, Applied("one", "one", 6, 0))
+    membership.step(0, Applied("one", "one", 16, 5, 0))
     assert membership.has_progressed
 
 

@@ -31,10 +31,11 @@ from fleet.actors.messages.operator import (
 from fleet.actors.messages.peer import Hello, PeerMail
 from fleet.actors.messages.values import NodeInfo
 from fleet.cluster.founding_messages import Exists, Founder, FoundingHello
+from fleet.objects.applier import Outcomes
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, Entry, Members, SnapshotMeta
+from fleet.raft.entries import Commands, Entry, Members, SnapshotMeta
 from fleet.raft.ids import MemberId, NodeName
 from fleet.raft.messages import (
     AppendEntries,
@@ -212,7 +213,7 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
     refusal = Refusal(error, False, "other", "127.0.0.1:1", False, 1, (1,), (), 1)
     meta = SnapshotMeta(5, 1, Members((member,), (), {member: "127.0.0.1:1"}), GroupConfig(), 3, 0)
     founder = Founder(NodeName("other"), "bbbb", "127.0.0.1:1", "z", 1.0)
-    entries = (Entry(1, 3, Command(1, 1, 0, 0, b"x")), Entry(1, 4, Command(1, 2, 0, 0, b"x")))
+    entries = (Entry(1, 3, Commands(1, 1, 0, 0, (b"x",))), Entry(1, 4, Commands(1, 2, 0, 0, (b"x", b"y"))))
     raft: list[PeerMessage] = [
         AppendEntries(0, peer, member, 2, 1, entries, 3, 1, 1),
         AppendReply(0, peer, member, True, 2, 1, 1, 1, 1),
@@ -230,15 +231,20 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
     ]
     return [
         *(("registry", PeerMail(member, encode_messages([message]))) for message in raft),
-        ("registry", ClientRequest(group, "fuzz", back, 1, 0, False, ((1, b"x"), (2, b"y")), (), 1)),
-        ("registry", ClientRequest(group, "fuzz", back, 0, 0, True, (), ((1, b"x"),), 1)),
+        ("registry", ClientRequest(group, "fuzz", back, 1, 0, False, 1, (b"x", b"y"), 0, (), 1)),
+        ("registry", ClientRequest(group, "fuzz", back, 0, 0, True, 0, (), 1, (b"x",), 1)),
         *(("registry", GroupRequest(5, back, group, op)) for op in ops),
         ("registry", GroupRequest(5, back, group, ChangeConfig(GroupConfig()))),
         *(("node", NodeRequest(5, back, op)) for op in (ListNodes(), ListMembers(), GetCluster())),
         ("node", Hello(info, here, here, (info,), True, 0)),
         ("node", OpReply(1 << 33, Done(1))),
         ("node", OpReply(1, Nodes((info,)), error)),
-        ("node", ClientReply("fleet:cluster", 1, ((1, 1, "done", 1, b"x"),), ((1, b"x"),), (refusal,))),
+        (
+            "node",
+            ClientReply(
+                "fleet:cluster", 1, (Outcomes(1, 1, "done", 1, (b"x",)),), ((1, (b"x",)),), (refusal,)
+            ),
+        ),
         ("node", FoundingHello(founder, "list", (("127.0.0.1:1", "bbbb"),))),
         ("node", Exists("1", ("127.0.0.1:1",))),
     ]

@@ -29,7 +29,7 @@ from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import ClassRef, encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Body, Command, Entry, Founded, HardState, Noop, SessionOpened, SnapshotMeta
+from fleet.raft.entries import Body, Commands, Entry, Founded, HardState, Noop, SessionOpened, SnapshotMeta
 from fleet.raft.ids import MemberId
 from fleet.raft.messages import PeerMessage
 from fleet.storage import keys
@@ -174,14 +174,13 @@ def cluster() -> Iterator[tuple[str, bytes]]:
     ]
     for seq, (method, args) in enumerate(calls, start=1):
         payload = CODEC.encode_call(method, args, {})
-        outcome = applier.apply(
-            Entry(1, len(bodies) + seq, Command(session, seq, seq - 5, 1000 + seq, payload))
-        )
+        commands = Commands(session, seq, seq - 5, 1000 + seq, (payload,))
+        (outcomes,) = applier.apply(Entry(1, len(bodies) + seq, commands))  # type: ignore[misc]
         yield f"{seq} {method}: call", payload
-        yield f"{seq} {method}: answer", getattr(outcome, "value")
+        yield f"{seq} {method}: answer", outcomes.values[0]
     view = CODEC.encode_call("view", (0,), {})
     yield "view: call", view
-    yield "view: answer", applier.query(view)
+    yield "view: answer", applier.query((view,))[0]
     yield "snapshot", applier.dump()
     yield "class of ours", encode_class(Cluster)
     yield "class of a user", msgspec.msgpack.encode(ClassRef("name", "module", b"pickled"))

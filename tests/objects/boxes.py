@@ -9,7 +9,7 @@ from fleet.objects.declare import Data, command, query
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_result, encode_call
 
-CONTEXT = Context(index=9, now_ms=5000, session=2, seq=1, client="c1")
+CONTEXT = Context(revision=9, now_ms=5000, session=2, seq=1, client="c1")
 
 
 class Box(Data):
@@ -54,11 +54,11 @@ class Caller:
         self.clean = True
 
     def apply(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        result, self.clean = self.machine.apply(CONTEXT, encode_call(method, args, kwargs))
+        (result,), self.clean = self.machine.apply(CONTEXT, (encode_call(method, args, kwargs),))
         return decode_result(result)
 
     def query(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        result, self.clean = self.machine.query(encode_call(method, args, kwargs))
+        (result,), self.clean = self.machine.query((encode_call(method, args, kwargs),))
         return decode_result(result)
 
 

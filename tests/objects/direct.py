@@ -49,9 +49,9 @@ class Direct:
         self.calls.append((group, kind, method, options.timeout))
         index = len(self.calls)
         if kind == "command":
-            result, _ = self.machine.apply(world(index), payload)
+            (result,), _ = self.machine.apply(world(index), (payload,))
         else:
-            result, _ = self.machine.query(payload)
+            (result,), _ = self.machine.query((payload,))
         reply: Reply[Any] = Reply()
         reply.settle(Succeeded(result))
         return reply
@@ -66,4 +66,4 @@ class Direct:
 
 
 def world(index: int = 1, now_ms: int = 1_700_000_000_500, session: int = 7, seq: int = 3) -> Context:
-    return Context(index=index, now_ms=now_ms, session=session, seq=seq, client="c1")
+    return Context(revision=index, now_ms=now_ms, session=session, seq=seq, client="c1")

@@ -70,7 +70,7 @@ def test_a_command_that_does_not_fit_changes_nothing(
     machine = ObjectExecutor(Box)
     refusal = machine.check(encode_call(method, args, kwargs))
     assert refusal is not None and message in refusal
-    result, clean = machine.apply(CONTEXT, encode_call(method, args, kwargs))
+    (result,), clean = machine.apply(CONTEXT, (encode_call(method, args, kwargs),))
     with pytest.raises(BadArguments, match=message):
         decode_result(result)
     assert clean
@@ -98,7 +98,7 @@ def test_a_type_error_of_the_users_code_is_not_taken_for_a_bad_call() -> None:
 def test_bytes_that_are_no_call_are_refused_before_they_are_proposed() -> None:
     machine = ObjectExecutor(Box)
     refusal = machine.check(b"junk")
-    answer, clean = machine.query(b"junk")
+    (answer,), clean = machine.query((b"junk",))
     assert refusal is not None and "cannot be loaded on the node" in refusal
     assert clean
     with pytest.raises(BadArguments):
@@ -112,7 +112,7 @@ def test_a_call_that_fits_its_method_may_be_proposed(args: tuple[Any, ...], kwar
 
 def test_s47_a_member_that_cannot_decode_what_its_leader_could_halts() -> None:
     with pytest.raises(MemberMustHalt):
-        ObjectExecutor(Box).apply(CONTEXT, b"junk")
+        ObjectExecutor(Box).apply(CONTEXT, (b"junk",))
 
 
 # -- commands that do not go through ----------------------------------------------------------------
@@ -170,11 +170,11 @@ def test_s46_a_command_that_raises_fails_alike_on_every_member_and_the_state_can
     for member in members:
         member.apply("put", "a", 1)
     before = members[0].machine.dump()
-    results = [member.machine.apply(CONTEXT, encode_call("run", (half,), {})) for member in members]
+    results = [member.machine.apply(CONTEXT, (encode_call("run", (half,), {}),)) for member in members]
     assert results[0] == results[1]
     assert not results[0][1]
     with pytest.raises(CommandFailed, match="odd <object object>") as caught:
-        decode_result(results[0][0])
+        decode_result(results[0][0][0])
     assert caught.value.error == "ValueError"
     assert caught.value.where.startswith(f"{__name__}:") and ".half:" in caught.value.where
     members[0].machine.load(before)
@@ -231,7 +231,7 @@ def test_s46_arguments_that_would_end_a_process_are_refused_before_they_are_prop
 def test_s47_what_other_members_may_not_share_halts_the_member(kind: type[BaseException]) -> None:
     box, error = Caller(), kind()
     with pytest.raises(MemberMustHalt) as caught:
-        box.machine.apply(CONTEXT, encode_call("run", (lambda _: raise_(error),), {}))
+        box.machine.apply(CONTEXT, (encode_call("run", (lambda _: raise_(error),), {}),))
     assert caught.value.error == type(error).__name__
     assert "raise_" in caught.value.where
 
@@ -241,7 +241,7 @@ def test_s47_running_out_of_stack_halts_the_member() -> None:
         return dig(box)
 
     with pytest.raises(MemberMustHalt):
-        Caller().machine.apply(CONTEXT, encode_call("run", (dig,), {}))
+        Caller().machine.apply(CONTEXT, (encode_call("run", (dig,), {}),))
 
 
 @pytest.mark.parametrize("error", [RecursionError(), SystemExit(), KeyboardInterrupt(), ValueError("odd")])
@@ -267,9 +267,9 @@ def test_s49_an_argument_or_result_changed_later_does_not_reach_the_object() -> 
 
 def test_s49_a_result_is_encoded_before_anything_else_can_change_the_state() -> None:
     machine = ObjectExecutor(Box)
-    machine.apply(CONTEXT, encode_call("put", ("a", [1]), {}))
-    early, _ = machine.query(encode_call("get", ("a",), {}))
-    machine.apply(CONTEXT, encode_call("run", (lambda box: box.items["a"].append(2),), {}))
+    machine.apply(CONTEXT, (encode_call("put", ("a", [1]), {}),))
+    (early,), _ = machine.query((encode_call("get", ("a",), {}),))
+    machine.apply(CONTEXT, (encode_call("run", (lambda box: box.items["a"].append(2),), {}),))
     assert decode_result(early) == [1]
 
 
@@ -359,7 +359,7 @@ def test_a_command_that_is_replayed_after_a_failure_draws_what_it_drew() -> None
     """The draw went on where the first run had ended, and the state was another one than the result said;
     on a member with a longer journal it was not."""
     machine = ObjectExecutor(Dice)
-    drawn, _ = machine.apply(CONTEXT, encode_call("roll", (), {}))
+    drawn, _ = machine.apply(CONTEXT, (encode_call("roll", (), {}),))
     machine.load(None)
-    again, _ = machine.apply(CONTEXT, encode_call("roll", (), {}))
+    again, _ = machine.apply(CONTEXT, (encode_call("roll", (), {}),))
     assert again == drawn

@@ -140,7 +140,7 @@ from fleet.objects.payload import decode_class, decode_result
 cls, state, query = map(bytes.fromhex, sys.argv[1:])
 machine = ObjectExecutor(decode_class(cls))
 machine.load(state)
-print(decode_result(machine.query(query)[0]))
+print(decode_result(machine.query((query,))[0][0]))
 """
 
 
@@ -154,8 +154,8 @@ def run_python(code: str, *args: str) -> str:
 def test_a_class_of_main_lives_on_other_hosts_and_its_state_moves_between_them() -> None:
     cls, put, total = run_python(SCRIPT).split()
     machine = ObjectExecutor(decode_class(bytes.fromhex(cls)))
-    result, _ = machine.apply(CONTEXT, bytes.fromhex(put))
+    (result,), _ = machine.apply(CONTEXT, (bytes.fromhex(put),))
     assert decode_result(result) == 1
-    assert decode_result(machine.query(bytes.fromhex(total))[0]) == 27
+    assert decode_result(machine.query((bytes.fromhex(total),))[0][0]) == 27
     assert machine.dump()[:4] == b"\0\0\0\2"
     assert run_python(HOST, cls, machine.dump().hex(), total) == "27\n"

@@ -24,8 +24,8 @@ class Run:
 
     def apply(self, payload: bytes) -> tuple[Any, bool]:
         self.index += 1
-        context = Context(index=self.index, now_ms=5, session=1, seq=self.index, client="c")
-        result, is_clean = self.machine.apply(context, payload)
+        context = Context(revision=self.index, now_ms=5, session=1, seq=self.index, client="c")
+        (result,), is_clean = self.machine.apply(context, (payload,))
         return decode_result(result), is_clean
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -61,7 +61,7 @@ def test_answers_and_refusals_come_back(run: Run) -> None:
     with pytest.raises(Rejected) as caught:
         run("add_group", "g", 1, b"class", GroupConfig())
     assert type(caught.value.value) is GroupExists and caught.value.value.group == "g"
-    record, is_clean = run.machine.query(CODEC.encode_call("view", (0,), {}))
+    (record,), is_clean = run.machine.query((CODEC.encode_call("view", (0,), {}),))
     view = decode_result(record)
     assert is_clean and type(view) is View and view.groups == (group,)
     assert run("set_replicas", "g", 2) is None and run("prefer_leader", "g", "n1") == ""

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from fleet.objects.applier import Opened, Outcome
-from fleet.raft.entries import Command, SessionOpened
+from fleet.objects.applier import Opened, Outcomes
+from fleet.raft.entries import Commands, SessionOpened
 from fleet.raft.events import Propose
 from tests.raft.world import World
 
@@ -23,11 +23,13 @@ def open_session(world: World, client: str = "c", wall_ms: int = 0) -> int:
     return opened.session
 
 
-def do(world: World, session: int, seq: int, payload: bytes = b"x", wall_ms: int = 0) -> Outcome:
+def do(world: World, session: int, seq: int, payload: bytes = b"x", wall_ms: int = 0) -> Outcomes:
     token = call(
         world,
-        lambda t: Propose(t, (Command(session=session, seq=seq, acked=0, wall_ms=wall_ms, payload=payload),)),
+        lambda t: Propose(
+            t, (Commands(session=session, first=seq, acked=0, wall_ms=wall_ms, payloads=(payload,)),)
+        ),
     )
     outcome = world.outcomes[token]
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, Outcomes)
     return outcome

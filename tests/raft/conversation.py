@@ -46,7 +46,7 @@ import msgspec
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
-    Command,
+    Commands,
     Entry,
     Founded,
     HardState,
@@ -162,7 +162,7 @@ class Conversation(Stage):
             name,
             f"propose {payload}",
             lambda t: Propose(
-                t, (Command(session=1, seq=number, acked=0, wall_ms=0, payload=payload.encode()),)
+                t, (Commands(session=1, first=number, acked=0, wall_ms=0, payloads=(payload.encode(),)),)
             ),
         )
 

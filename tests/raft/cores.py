@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.core import Core
-from fleet.raft.entries import Body, Command, Entry, HardState, Members, SnapshotMeta
+from fleet.raft.entries import Body, Commands, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.events import LocalEvent, Persisted, SnapshotStored, Tick
 from fleet.raft.ids import MemberId, Millis, member_id
 from fleet.raft.messages import (
@@ -34,8 +34,8 @@ FIVE = (N2, N1, N3, N4, N5)
 """The first founder is another one: it is impatient as long as the group never had a leader."""
 
 
-def command(number: int = 1, session: int = 1, payload: bytes = b"x") -> Command:
-    return Command(session=session, seq=number, acked=0, wall_ms=0, payload=payload)
+def command(number: int = 1, session: int = 1, payload: bytes = b"x") -> Commands:
+    return Commands(session=session, first=number, acked=0, wall_ms=0, payloads=(payload,))
 
 
 def entries(*terms: int, first: int = 1) -> tuple[Entry, ...]:

@@ -1,5 +1,7 @@
 """A data object for tests: an ordered list of every command that was executed."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from fleet.interfaces import Context
@@ -13,20 +15,27 @@ class Ledger:
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
-    def apply(self, context: Context, payload: bytes) -> tuple[bytes, bool]:
-        self.lines.append(payload)
-        if payload.startswith(FAIL):
-            return b"failed", False
-        return b"%d" % len(self.lines), True
+    def apply(self, context: Context, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+        values: list[bytes] = []
+        for payload in payloads:
+            self.lines.append(payload)
+            if payload.startswith(FAIL):
+                return [*values, b"failed"], False
+            values.append(b"%d" % len(self.lines))
+        return values, True
+
+    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+        values, is_clean = self.apply(context, payloads)
+        assert is_clean and len(values) == len(payloads)
 
     def check(self, payload: bytes) -> str | None:
         return None
 
-    def query(self, payload: bytes) -> tuple[bytes, bool]:
-        if payload == FAIL:
-            self.lines.append(payload)
-            return b"failed", False
-        return b"%d" % len(self.lines), True
+    def query(self, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+        if FAIL not in payloads:
+            return [b"%d" % len(self.lines) for _ in payloads], True
+        self.lines.append(FAIL)
+        return ([b"failed"] if len(payloads) == 1 else []), False
 
     def dump(self) -> bytes:
         return msgspec.msgpack.encode(self.lines)

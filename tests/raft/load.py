@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.objects.applier import Opened, Outcome
-from fleet.raft.entries import Command, SessionOpened
+from fleet.objects.applier import Opened, Outcomes
+from fleet.raft.entries import Commands, SessionOpened
 from fleet.raft.events import Propose, Query
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.ready import Answer
@@ -89,8 +89,8 @@ class Client:
         if not payload:
             lease = self.lease
             return lambda token: Query(token, lease)
-        command = Command(
-            session=self.session, seq=self.seq, acked=self.acked, wall_ms=wall_ms, payload=payload
+        command = Commands(
+            session=self.session, first=self.seq, acked=self.acked, wall_ms=wall_ms, payloads=(payload,)
         )
         return lambda token: Propose(token, (command,))
 
@@ -129,14 +129,15 @@ class Client:
         elif isinstance(what, bytes):
             self.finish(int(what))
         else:
-            assert isinstance(what, Outcome)
+            assert isinstance(what, Outcomes)
             assert what.status in (DONE, EXPIRED), f"seed {self.world.seed}: {what}"
             if what.status == EXPIRED:
                 self.session, self.sessions = 0, self.sessions + 1
                 self.finish(UNKNOWN)
                 return
             self.acked, self.seq = self.seq, self.seq + 1
-            self.finish(RAISED if what.value == b"failed" else int(what.value))
+            (value,) = what.values
+            self.finish(RAISED if value == b"failed" else int(value))
 
     def finish(self, place: int) -> None:
         self.attempt += 1

@@ -7,7 +7,7 @@ import msgspec
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.core import Core
-from fleet.raft.entries import Command
+from fleet.raft.entries import Commands
 from fleet.raft.events import LocalEvent, Persisted, SnapshotLost, SnapshotStored, SnapshotTaken
 from fleet.raft.ids import MemberId, Millis, member_id, node_of
 from fleet.raft.messages import InstallSnapshot, PeerMessage
@@ -90,7 +90,7 @@ class Stage:
         if ready.restore is not None:
             self.lines.append(f"{player.name}: replaces its state by the snapshot {told(ready.restore[0])}")
         for entry in ready.apply:
-            if isinstance(entry.body, Command):
+            if isinstance(entry.body, Commands):
                 self.lines.append(f"{player.name}: applies {told(entry)}")
         if ready.take_snapshot:
             self.lines.append(f"{player.name}: takes a snapshot at {ready.take_snapshot}")

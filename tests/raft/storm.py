@@ -1,7 +1,7 @@
 """Bad days: which faults, how likely and how long is drawn anew for every seed (swarm testing)."""
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved
+from fleet.raft.entries import Commands, ConfigChanged, MemberAdded, MemberPromoted, MemberRemoved
 from fleet.raft.events import Change, Propose, Transfer
 from fleet.raft.ids import MemberId
 from tests.raft.host import Host, Weather
@@ -194,7 +194,9 @@ class Storm:
         for number in range(10):
             world.ask(
                 leader.id,
-                lambda token: Propose(token, (Command(session=0, seq=1, acked=0, wall_ms=0, payload=b""),)),
+                lambda token: Propose(
+                    token, (Commands(session=0, first=1, acked=0, wall_ms=0, payloads=(b"",)),)
+                ),
             )
             world.run(20)
         world.witness.need(leader.core.log.commit == commit + 10, "ten commands did not commit in time")

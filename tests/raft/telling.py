@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from fleet.raft.core import Core
-from fleet.raft.entries import Command, Entry, SnapshotMeta
+from fleet.raft.entries import Commands, Entry, SnapshotMeta
 from fleet.raft.ids import MemberId, node_of
 from fleet.raft.messages import Message
 from fleet.raft.state import Candidate
@@ -51,8 +51,8 @@ def told(what: Any) -> str:
             return f"{what.index}@{what.term} {told(what.body)}"
         case SnapshotMeta():
             return f"{what.index}@{what.term}"
-        case Command():
-            return what.payload.decode()
+        case Commands():
+            return "+".join(payload.decode() for payload in what.payloads)
         case Message():
             return " ".join(
                 [f"{node_of(what.src)} -> {node_of(what.dst)}", type(what).__name__, *fields_of(what)]

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import NotEncodable
-from fleet.objects.applier import Applier, Opened, Outcome, machine_state
+from fleet.objects.applier import Applier, Opened, Outcomes, machine_state
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
+from fleet.raft.entries import Commands, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, SessionTable
 from tests.raft.cores import CONFIG, N1
 from tests.raft.ledger import FAIL, Ledger
@@ -26,29 +26,61 @@ class Group:
         self.session = opened.session
         self.seq = 0
 
-    def feed(self, body: object) -> Outcome | Opened | None:
+    def feed(self, body: object) -> list[Outcomes] | Opened | None:
         return self.applier.apply(Entry(1, self.applier.index + 1, body))  # type: ignore[arg-type]
 
-    def do(self, payload: bytes, wall_ms: int = 0) -> Outcome:
-        self.seq += 1
-        outcome = self.feed(
-            Command(session=self.session, seq=self.seq, acked=0, wall_ms=wall_ms, payload=payload)
-        )
-        assert isinstance(outcome, Outcome)
-        return outcome
+    def do(self, *payloads: bytes, wall_ms: int = 0) -> Outcomes:
+        """The client's next commands, sent together."""
+        (outcomes,) = self.repeat(self.seq + 1, *payloads, wall_ms=wall_ms)
+        self.seq += len(payloads)
+        return outcomes
+
+    def repeat(self, first: int, *payloads: bytes, wall_ms: int = 0) -> list[Outcomes]:
+        answers = self.feed(Commands(self.session, first, 0, wall_ms, payloads))
+        assert isinstance(answers, list)
+        return answers
 
 
 def test_a_command_is_answered_with_the_revision_at_which_it_took_effect() -> None:
     group = Group()
+    assert group.do(b"a") == Outcomes(group.session, 1, DONE, 1, (b"1",))
     group.feed(Noop())
-    assert group.do(b"a") == Outcome(group.session, 1, DONE, 3, b"1")
+    assert group.do(b"b", b"c") == Outcomes(group.session, 2, DONE, 2, (b"2", b"3"))
+    assert group.do(b"d").revision == group.applier.revision == 4
 
 
 def test_a_repeated_command_changes_nothing_and_answers_alike() -> None:
     group = Group()
     first = group.do(b"a")
-    assert group.feed(Command(session=group.session, seq=1, acked=0, wall_ms=0, payload=b"a")) == first
-    assert group.ledger.lines == [b"a"]
+    assert group.repeat(1, b"a") == [first]
+    assert group.ledger.lines == [b"a"] and group.applier.executed is None
+
+
+def test_of_commands_sent_together_those_that_are_new_are_executed() -> None:
+    """A client sends everything again that is under way; the beginning may have been executed."""
+    group = Group()
+    group.do(b"a", b"b")
+    outcomes = group.repeat(2, b"b", b"c", b"d")
+    assert outcomes == [
+        Outcomes(group.session, 2, DONE, 2, (b"2",)),
+        Outcomes(group.session, 3, DONE, 3, (b"3", b"4")),
+    ]
+    assert group.applier.executed == outcomes[1]
+    assert group.ledger.lines == [b"a", b"b", b"c", b"d"]
+
+
+def test_commands_that_failed_among_others_leave_no_trace_but_their_answers() -> None:
+    group = Group()
+    outcomes = group.do(b"a", FAIL, b"b", FAIL, FAIL, b"c")
+    assert outcomes.values == (b"1", b"failed", b"2", b"failed", b"failed", b"3")
+    assert group.ledger.lines == [b"a", b"b", b"c"]
+    assert group.repeat(1, b"a", FAIL)[1].values == (b"failed",)
+
+
+def test_no_commands_at_all_change_nothing() -> None:
+    group = Group()
+    assert group.repeat(1) == [] and group.repeat(7)[0].values == ()
+    assert group.do(b"a").revision == 1
 
 
 def test_s76_a_client_that_leaves_takes_its_results_with_it() -> None:
@@ -62,8 +94,8 @@ def test_s76_a_client_that_leaves_takes_its_results_with_it() -> None:
 @pytest.mark.parametrize(("session", "seq", "status"), [(99, 1, EXPIRED), (None, 5, OUT_OF_ORDER)])
 def test_what_is_refused_is_not_executed(session: int | None, seq: int, status: str) -> None:
     group = Group()
-    outcome = group.feed(Command(session=session or group.session, seq=seq, acked=0, wall_ms=0, payload=b"a"))
-    assert isinstance(outcome, Outcome) and (outcome.status, outcome.revision) == (status, 0)
+    answers = group.feed(Commands(session or group.session, seq, 0, 0, (b"a", b"b")))
+    assert answers == [Outcomes(session or group.session, seq, status, 0, (b"", b""))]
     assert group.ledger.lines == []
 
 
@@ -71,42 +103,54 @@ def test_s46_a_command_that_fails_leaves_no_trace_but_its_answer() -> None:
     group = Group()
     group.do(b"a")
     failed = group.do(FAIL)
-    assert (failed.status, failed.value) == (DONE, b"failed")
+    assert (failed.status, failed.values) == (DONE, (b"failed",))
     assert group.ledger.lines == [b"a"]
-    assert group.do(b"b").value == b"2"
-    assert group.feed(Command(session=group.session, seq=2, acked=0, wall_ms=0, payload=FAIL)) == failed
+    assert group.do(b"b").values == (b"2",)
+    assert group.repeat(2, FAIL) == [failed]
 
 
-@given(st.lists(st.sampled_from([b"a", b"b", FAIL, b"snapshot", b"restart", b"query"]), max_size=25))
-def test_s46_members_agree_however_often_they_were_restarted(deeds: list[bytes]) -> None:
+DEEDS = st.one_of(
+    st.lists(st.sampled_from([b"a", b"b", FAIL]), min_size=1, max_size=4),
+    st.sampled_from(["snapshot", "restart", "query"]),
+)
+
+
+@given(st.lists(DEEDS, max_size=25))
+def test_s46_members_agree_however_often_they_were_restarted(deeds: list[list[bytes] | str]) -> None:
     """One member executes all; another takes snapshots, is restored and fails queries in between."""
     steady, other = Group(), Group()
     saved = other.applier.dump()
     since: list[Entry] = []
     for deed in deeds:
-        if deed == b"snapshot":
+        if deed == "snapshot":
             saved, since = other.applier.dump(), []
             bytes_ = machine_state(saved)
             other.applier.rebase(other.applier.index, partial(bytes, bytes_), len(bytes_))
-        elif deed == b"restart":
+        elif deed == "restart":
             other.ledger = Ledger()
             other.applier = Applier(other.ledger, CONFIG)
             other.applier.restore(saved)
             for entry in since:
                 other.applier.apply(entry)
-        elif deed == b"query":
-            assert other.applier.query(FAIL) == b"failed"
+        elif deed == "query":
+            assert other.applier.query((FAIL,)) == [b"failed"]
         else:
-            outcome = steady.do(deed)
-            entry = Entry(
-                1,
-                other.applier.index + 1,
-                Command(session=other.session, seq=outcome.seq, acked=0, wall_ms=0, payload=deed),
-            )
+            assert isinstance(deed, list)
+            outcomes = steady.do(*deed)
+            commands = Commands(other.session, outcomes.first, 0, 0, tuple(deed))
+            entry = Entry(1, other.applier.index + 1, commands)
             since.append(entry)
-            assert other.applier.apply(entry) == outcome
+            assert other.applier.apply(entry) == [outcomes]
         assert other.ledger.lines == steady.ledger.lines
     assert other.applier.dump() == steady.applier.dump()
+
+
+def test_queries_asked_together_are_answered_one_by_one_when_one_changes_the_object() -> None:
+    group = Group()
+    group.do(b"a")
+    assert group.applier.query((b"", b"")) == [b"1", b"1"]
+    assert group.applier.query((b"", FAIL, b"")) == [b"1", b"failed", b"1"]
+    assert group.ledger.lines == [b"a"]
 
 
 def test_a_late_snapshot_does_not_undo_a_later_base() -> None:
@@ -165,15 +209,15 @@ def test_time_inside_commands_never_goes_back() -> None:
     seen = []
 
     class Watch(Ledger):
-        def apply(self, context, payload):  # type: ignore[no-untyped-def]
-            seen.append((context.index, context.now_ms, context.client, context.seq))
-            return super().apply(context, payload)
+        def apply(self, context, payloads):  # type: ignore[no-untyped-def]
+            seen.append((context.revision, context.now_ms, context.client, context.seq))
+            return super().apply(context, payloads)
 
     group = Group()
     group.applier.machine = Watch()
     for wall_ms in (500, 300, 700):
-        group.do(b"a", wall_ms)
-    assert seen == [(2, 500, "c", 1), (3, 500, "c", 2), (4, 700, "c", 3)]
+        group.do(b"a", wall_ms=wall_ms)
+    assert seen == [(1, 500, "c", 1), (2, 500, "c", 2), (3, 700, "c", 3)]
 
 
 def test_entries_are_applied_in_order_without_holes() -> None:

@@ -8,7 +8,7 @@ import pytest
 from fleet.raft.codec import decode_entry, decode_messages, encode_entry, encode_messages, read_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
-    Command,
+    Commands,
     ConfigChanged,
     Entry,
     Founded,
@@ -52,12 +52,12 @@ MESSAGES = [
             N1,
             prev_index=1,
             prev_term=1,
-            entries=(Entry(2, 2, Command(session=1, seq=2, acked=0, wall_ms=0, payload=b"x")),),
+            entries=(Entry(2, 2, Commands(session=1, first=2, acked=0, wall_ms=0, payloads=(b"x",))),),
             commit=2,
             round=5,
             sent_at=300,
         ),
-        f"919a0a02{ID2}{ID1}010191930202960301020000c401780205cd012c",
+        f"919a0a02{ID2}{ID1}01019193020296030102000091c401780205cd012c",
     ),
     (
         AppendReply(2, N2, N1, ok=True, index=2, hint=1, hint_term=1, round=5, sent_at=300),
@@ -87,7 +87,7 @@ BODIES = [
     (Founded(N1, "a", CONFIG, ((N2, "b"),)), f"9501{ID1}a161{CONFIG_HEX}9192{ID2}a162"),
     (SessionOpened("c", 7), "9302a16307"),
     (SessionClosed("c", 7), "9309a16307"),
-    (Command(session=1, seq=2, acked=3, wall_ms=4, payload=b"xyz"), "960301020304c40378797a"),
+    (Commands(session=1, first=2, acked=3, wall_ms=4, payloads=(b"xyz",)), "96030102030491c40378797a"),
     (MemberAdded(N1, "a"), f"9304{ID1}a161"),
     (MemberPromoted(N1), f"9205{ID1}"),
     (MemberRemoved(N1), f"9206{ID1}"),

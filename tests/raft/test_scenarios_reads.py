@@ -41,7 +41,7 @@ def test_s17_a_new_leader_never_answers_with_the_old_value() -> None:
     world.isolate(member(3))
     session = open_session(world)
     world.weather.drop = lambda m: type(m) is AppendEntries and m.dst == member(2) and m.commit > 7
-    assert do(world, session, 1).value == b"1"
+    assert do(world, session, 1).values == (b"1",)
     new = world.hosts[member(2)]
     assert new.core.log.commit < old.core.log.commit
     world.kill(old.id)

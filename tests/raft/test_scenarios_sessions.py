@@ -1,7 +1,7 @@
 """Scenarios of sessions, retries, limits and unknown outcomes, by their ids."""
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import MemberAdded, MemberPromoted
+from fleet.raft.entries import Commands, MemberAdded, MemberPromoted
 from fleet.raft.events import Change, Propose, SnapshotTaken
 from fleet.raft.messages import AppendReply
 from fleet.raft.ready import LOST, OVERLOADED, SteppedDown
@@ -89,10 +89,20 @@ def test_s45_what_was_appended_is_never_refused_for_certain() -> None:
 
 def test_s45_what_was_refused_is_not_in_the_log() -> None:
     core = settled(config=GroupConfig(uncommitted_max=2))
-    assert answered(step(core, Propose(1, (command(1), command(2), command(3))))) == {1: OVERLOADED}
-    assert core.log.last_index == 2
-    assert answered(step(core, Propose(2, (command(1), command(2))))) == {}
-    assert answered(step(core, Propose(3, (command(3),)))) == {3: OVERLOADED}
+    assert answered(step(core, Propose(1, (command(1),)))) == {}
+    assert answered(step(core, Propose(2, (Commands(1, 2, 0, 0, (b"x", b"y", b"z")),)))) == {}
+    last_index = core.log.last_index
+    assert answered(step(core, Propose(3, (command(5),)))) == {3: OVERLOADED}
+    assert core.log.last_index == last_index
+    accept(core, N2)
+    assert leading(core).uncommitted == 0
+    assert answered(step(core, Propose(4, (command(5),)))) == {}
+
+
+def test_commands_that_are_more_than_the_limit_are_taken_when_nothing_is_under_way() -> None:
+    """Sent together again and again, they would never be executed."""
+    core = settled(config=GroupConfig(uncommitted_max=2))
+    assert answered(step(core, Propose(1, (Commands(1, 1, 0, 0, (b"x",) * 3),)))) == {}
 
 
 def test_the_limit_on_uncommitted_bytes_does_not_wear_off() -> None:

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, SessionOpened
-from fleet.raft.sessions import DONE, EXECUTE, EXPIRED, OUT_OF_ORDER, STALE, Result, SessionTable
+from fleet.raft.entries import Commands, SessionOpened
+from fleet.raft.sessions import EXECUTE, EXPIRED, OUT_OF_ORDER, Results, SessionTable
 
 FOREVER = 10**9
 
@@ -19,6 +19,13 @@ def opened(*clients: str, wall_ms: int = 0) -> tuple[SessionTable, list[int]]:
     return table, ids
 
 
+KNOWN, STALE = "known", "stale"
+
+
+def commands(session: int, first: int, count: int = 1, acked: int = 0) -> Commands:
+    return Commands(session, first, acked, 0, (b"",) * count)
+
+
 def execute(
     table: SessionTable,
     session: int,
@@ -27,18 +34,33 @@ def execute(
     value: bytes = b"",
     config: GroupConfig = GroupConfig(),
 ) -> str:
-    status, found, _ = table.admit(Command(session=session, seq=seq, acked=acked, wall_ms=0, payload=b""))
+    status, found, known = table.admit(commands(session, seq, acked=acked))
     if status == EXECUTE:
         assert found is not None
-        table.record(found, seq, Result(seq, value), config)
+        if known:
+            return KNOWN if found.result(seq) else STALE
+        table.record(found, Results(seq, seq, (value,)), config)
     return status
 
 
 def test_the_same_command_is_executed_once_and_answered_alike() -> None:
     table, (session,) = opened("c")
     assert execute(table, session, 1, value=b"v") == EXECUTE
-    status, _, result = table.admit(Command(session=session, seq=1, acked=0, wall_ms=0, payload=b""))
-    assert (status, result) == (DONE, Result(1, b"v"))
+    status, found, known = table.admit(commands(session, 1))
+    assert (status, known) == (EXECUTE, 1) and found is not None
+    assert found.result(1) == Results(1, 1, (b"v",))
+
+
+def test_results_of_commands_that_were_executed_together_are_found_one_by_one() -> None:
+    table, (session,) = opened("c")
+    _, found, known = table.admit(commands(session, 1, count=3))
+    assert found is not None and known == 0
+    table.record(found, Results(1, 7, (b"x", b"y", b"z")), GroupConfig())
+    assert table.admit(commands(session, 2, count=5, acked=1))[2] == 2
+    assert [found.result(seq) for seq in (1, 2, 3, 4)] == [
+        None, Results(2, 8, (b"y",)), Results(3, 9, (b"z",)), None,
+    ]  # fmt: skip
+    assert table.bytes == found.bytes == 2 * 33
 
 
 def test_a_gap_is_refused_and_may_be_filled_later() -> None:
@@ -115,51 +137,57 @@ def test_the_table_is_the_same_after_a_snapshot() -> None:
     execute(table, first, 1, value=b"v")
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(table), type=SessionTable)
     assert again == table and list(again.sessions) == list(table.sessions) == [second, first]
-    assert execute(again, first, 1) == DONE
+    assert execute(again, first, 1) == KNOWN
 
 
 COMMANDS = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(1, 6), st.integers(0, 6), st.booleans()), max_size=60
+    st.tuples(st.integers(0, 2), st.integers(1, 6), st.integers(1, 4), st.integers(0, 6), st.booleans()),
+    max_size=60,
 )
 
 
 @settings(deadline=None)  # by the wall clock, of a machine that others load
 @given(COMMANDS)
 def test_commands_are_executed_once_and_in_order_whatever_arrives(
-    arrivals: list[tuple[int, int, int, bool]],
+    arrivals: list[tuple[int, int, int, int, bool]],
 ) -> None:
     """Any commands in any order, repeated, with any acknowledgements; snapshots in between."""
     table, ids = opened("a", "b", "c")
     executed: dict[int, list[int]] = {session: [] for session in ids}
     gone: dict[int, int] = dict.fromkeys(ids, 0)
-    for number, seq, acked, snapshot in arrivals:
+    for number, first, count, acked, snapshot in arrivals:
         session = ids[number]
         gone[session] = max(gone[session], acked)
-        status, found, result = table.admit(
-            Command(session=session, seq=seq, acked=acked, wall_ms=0, payload=b"")
-        )
+        done = executed[session]
+        status, found, known = table.admit(commands(session, first, count, acked))
+        seqs = range(first, first + count)
         if status == EXECUTE:
-            assert found is not None and seq not in executed[session] and seq > gone[session]
-            assert all(earlier < seq for earlier in executed[session])
-            missed = set(range(1, seq)) - set(executed[session])
-            assert all(one <= gone[session] for one in missed)
-            executed[session].append(seq)
-            table.record(found, seq, Result(seq, b"%d" % seq), GroupConfig())
-        elif status == DONE:
-            assert seq in executed[session] and result == Result(seq, b"%d" % seq)
-        elif status == STALE:
-            assert seq <= gone[session]
+            assert found is not None
+            for seq in seqs[:known]:
+                result = found.result(seq)
+                assert result == (Results(seq, seq, (b"%d" % seq,)) if seq > gone[session] else None)
+                assert seq in done or seq <= gone[session]
+            new = seqs[known:]
+            assert not set(new) & set(done) and all(seq > max(done, default=0) for seq in new)
+            missed = set(range(1, new.start)) - set(done)
+            assert not new or all(one <= gone[session] for one in missed)
+            if new:
+                done.extend(new)
+                values = tuple(b"%d" % seq for seq in new)
+                table.record(found, Results(new.start, new.start, values), GroupConfig())
         else:
-            assert status == OUT_OF_ORDER and seq not in executed[session]
+            assert status == OUT_OF_ORDER and not set(seqs) & set(done)
         if snapshot:
             table = msgspec.msgpack.decode(msgspec.msgpack.encode(table), type=SessionTable)
     for session in ids:
-        assert all(seq > gone[session] for seq in table.sessions[session].results)
+        kept_results = table.sessions[session].results
+        assert all(results.first > gone[session] and results.values for results in kept_results)
 
 
 def kept(table: SessionTable) -> int:
     """Bytes of results, counted one by one."""
-    return sum(32 + len(one.value) for each in table.sessions.values() for one in each.results.values())
+    values = [v for each in table.sessions.values() for results in each.results for v in results.values]
+    return sum(32 + len(value) for value in values)
 
 
 def test_s76_the_results_of_one_session_are_bounded_in_bytes() -> None:
@@ -169,14 +197,10 @@ def test_s76_the_results_of_one_session_are_bounded_in_bytes() -> None:
     for seq in range(1, 21):
         assert execute(table, session, seq, value=bytes(200), config=config) == EXECUTE
         assert kept(table) == table.bytes == table.sessions[session].bytes <= 1000
-    assert table.admit(Command(session=session, seq=20, acked=0, wall_ms=0, payload=b""))[0] == DONE
-    assert table.admit(Command(session=session, seq=1, acked=0, wall_ms=0, payload=b""))[0] == STALE, (
-        "known to be executed, its result is not"
-    )
+    assert execute(table, session, 20) == KNOWN
+    assert execute(table, session, 1) == STALE, "known to be executed, its result is not"
     assert execute(table, session, 21, value=bytes(5000), config=config) == EXECUTE
-    assert table.admit(Command(session=session, seq=21, acked=0, wall_ms=0, payload=b""))[0] == DONE, (
-        "the newest is kept, whatever its size"
-    )
+    assert execute(table, session, 21) == KNOWN, "the newest is kept, whatever its size"
     execute(table, session, 22, acked=21, config=config)
     assert kept(table) == table.bytes == 32
 
@@ -188,8 +212,8 @@ def test_s76_the_results_of_all_sessions_are_bounded_in_bytes() -> None:
     for session in sessions:
         execute(table, session, 1, value=bytes(5000), config=config)
         assert kept(table) == table.bytes <= 100_000
-    assert table.admit(Command(session=sessions[-1], seq=1, acked=0, wall_ms=0, payload=b""))[0] == DONE
-    assert table.admit(Command(session=sessions[0], seq=1, acked=0, wall_ms=0, payload=b""))[0] == STALE
+    assert execute(table, sessions[-1], 1) == KNOWN
+    assert execute(table, sessions[0], 1) == STALE
     assert execute(table, sessions[0], 2) == EXECUTE, "the session itself goes on"
     for client in [f"c{number}" for number in range(90)]:
         table.close(client)

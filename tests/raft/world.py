@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from fleet.objects.applier import Applier, Opened, Outcome
+from fleet.objects.applier import Applier, Opened, Outcomes
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, Entry, Founded, HardState, MemberAdded, MemberPromoted
+from fleet.raft.entries import Commands, Entry, Founded, HardState, MemberAdded, MemberPromoted
 from fleet.raft.events import (
     LocalEvent,
     Persisted,
@@ -53,11 +53,11 @@ class World:
         self.count = 0
         self.messages = 0
         self.answers: dict[int, Answer] = {}
-        self.outcomes: dict[int, Outcome | Opened] = {}
+        self.outcomes: dict[int, Outcomes | Opened] = {}
         self.values: dict[int, tuple[bytes, Millis]] = {}
         """Results of reads, and when they were executed."""
         self.listeners: dict[int, Callable[[Any], None]] = {}
-        """Called with what became of a token: an Answer, an Outcome, or the value of a read."""
+        """Called with what became of a token: an Answer, Outcomes of one command, or the value of a read."""
         self.tokens = 0
         self.read_delay_ms = 0
         self.witness = Witness(self)
@@ -238,9 +238,9 @@ class World:
             self.witness.dumped(ready.take_snapshot, data)
             self.later(self.rng.randint(0, 30), "step", host, SnapshotTaken(ready.take_snapshot, data))
         for token in ready.reads:
-            self.finish_read(token, host.applier.query(b""))
+            self.finish_read(token, host.applier.query((b"",))[0])
         for token in ready.lease_reads:
-            read = token, host.applier.query(b"")
+            read = token, host.applier.query((b"",))[0]
             self.later(self.rng.randint(0, self.read_delay_ms), "read", host, read)
         for answer in ready.answers:
             self.answers[answer.token] = answer
@@ -295,15 +295,22 @@ class World:
         return []
 
     def apply(self, host: Host, entry: Entry) -> None:
-        outcome = host.applier.apply(entry)
+        applied = host.applier.apply(entry)
         self.witness.applied(host)
-        body = entry.body
-        if type(outcome) is Outcome and type(body) is Command:
-            tokens = host.waiting.pop((body.session, body.seq), [])
-        elif type(outcome) is Opened:
-            tokens = host.opening.pop(outcome.client, [])
-        else:
-            return
+        if type(applied) is list:
+            for outcomes in applied:
+                for place, value in enumerate(outcomes.values):
+                    alone = msgspec.structs.replace(
+                        outcomes,
+                        first=outcomes.first + place,
+                        revision=outcomes.revision and outcomes.revision + place,
+                        values=(value,),
+                    )
+                    self.settle(host.waiting.pop((alone.session, alone.first), []), alone)
+        elif type(applied) is Opened:
+            self.settle(host.opening.pop(applied.client, []), applied)
+
+    def settle(self, tokens: list[int], outcome: Outcomes | Opened) -> None:
         for token in tokens:
             self.outcomes[token] = outcome
             self.tell(token, outcome)
@@ -329,8 +336,10 @@ class World:
             event = make(token)
             if isinstance(event, Propose) and host.core.is_leader:
                 for body in event.bodies:
-                    if isinstance(body, Command):
-                        host.waiting.setdefault((body.session, body.seq), []).append(token)
+                    if isinstance(body, Commands):
+                        for place in range(len(body.payloads)):
+                            key = body.session, body.first + place
+                            host.waiting.setdefault(key, []).append(token)
                     else:
                         host.opening.setdefault(body.client, []).append(token)
             self.step(host, event)
@@ -372,7 +381,7 @@ def propose(world: World, host: Host, *payloads: bytes) -> list[int]:
     return [
         world.ask(
             host.id,
-            lambda token: Propose(token, (Command(session=0, seq=1, acked=0, wall_ms=0, payload=payload),)),
+            lambda token: Propose(token, (Commands(0, 1, 0, 0, (payload,)),)),
         )
         for payload in payloads
     ]

@@ -9,7 +9,7 @@ import lmdb
 
 from fleet.interfaces import SnapshotWrite, Write
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, Entry, HardState, Members, SnapshotMeta
+from fleet.raft.entries import Commands, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.ids import GroupName, MemberId
 from fleet.storage import LmdbStore, MemoryStore, Store
 from fleet.storage.keys import number_of
@@ -86,7 +86,7 @@ def create(store: Store, name: str = "g") -> int:
 
 
 def entries(start: int, end: int, term: int = 1, payload: bytes = b"x") -> tuple[Entry, ...]:
-    return tuple(Entry(term, index, Command(1, index, 0, 0, payload)) for index in range(start, end + 1))
+    return tuple(Entry(term, index, Commands(1, index, 0, 0, (payload,))) for index in range(start, end + 1))
 
 
 def append(group: int, start: int, end: int, term: int = 1, **more: Any) -> Write:

@@ -22,6 +22,7 @@ from fleet.actors.messages.well_known import REGISTRY
 from fleet.errors import (
     FleetError,
 )
+from fleet.objects.applier import Outcomes
 from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import ErrorRecord
 
@@ -73,7 +74,7 @@ class Talk:
 
     def sent(self) -> list[tuple[int, bytes]]:
         request = self.request()
-        return [] if request is None else list(request.commands)
+        return [] if request is None else numbered(request)
 
     def requests_again(self) -> list[ClientRequest]:
         """What leaves when the pause of another try is over."""
@@ -82,14 +83,17 @@ class Talk:
         return self.requests(Woken())
 
     def resent(self) -> list[tuple[int, bytes]]:
-        return [one for request in self.requests_again() for one in request.commands]
+        return [one for request in self.requests_again() for one in numbered(request)]
 
     def reply(self, *results: tuple[int, str, bytes], session: int = 0, opened: int = 0) -> None:
-        records = tuple((session or SESSION, seq, status, 5, value) for seq, status, value in results)
+        records = tuple(
+            Outcomes(session or SESSION, seq, status, 5, (value,)) for seq, status, value in results
+        )
         self.step(ClientReply("g", opened, records, (), ()))
 
     def answer(self, *answers: tuple[int, bytes]) -> None:
-        self.step(ClientReply("g", 0, (), answers, ()))
+        told = tuple((number, (value,)) for number, value in answers)
+        self.step(ClientReply("g", 0, (), told, ()))
 
     def refuse(
         self, error: FleetError, *seqs: int, lost: bool = False, leader: str = "", **fields: Any
@@ -109,6 +113,10 @@ class Talk:
 
     def late_values(self) -> dict[bytes, list[Any]]:
         return {payload: [value_of(one) for one in told] for payload, told in self.late.items()}
+
+
+def numbered(request: ClientRequest) -> list[tuple[int, bytes]]:
+    return list(enumerate(request.commands, request.first))
 
 
 def value_of(outcome: CallOutcome) -> Any:

@@ -68,7 +68,7 @@ def test_a_silent_node_is_given_up_for_another_and_the_nodes_are_asked_for() -> 
     talk.now += 1
     looked, sent = talk.step(Woken())
     assert looked == LookForNodes()
-    assert isinstance(sent, Send) and sent.to == B and sent.message.commands == ((1, b"a"),)
+    assert isinstance(sent, Send) and sent.to == B and sent.message.commands == (b"a",)
 
 
 @pytest.mark.parametrize(("lost", "is_asked_elsewhere"), [(A, True), (B, False)])

@@ -16,7 +16,7 @@ from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookCall, HookRunner, InlineRunner, LeaderHooks
 from fleet.objects.payload import encode_call
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Body, Command, Entry, MemberAdded, MemberRemoved, Noop, SessionOpened
+from fleet.raft.entries import Body, Commands, Entry, MemberAdded, MemberRemoved, Noop, SessionOpened
 from fleet.raft.ids import MemberId
 from fleet.raft.ready import BecameLeader, SteppedDown
 from tests.actors.member.requested import start_of
@@ -91,10 +91,11 @@ class Group:
 
     def apply(self, term: int, body: Body) -> None:
         entry = Entry(term, self.applier.index + 1, body)
-        self.hook_events.on_applied(entry, self.applier.apply(entry))
+        self.applier.apply(entry)
+        self.hook_events.on_applied(entry, self.applier.executed)
 
     def add(self, term: int, seq: int) -> None:
-        self.apply(term, Command(self.session, seq, 0, 0, encode_call("add", (1,), {})))
+        self.apply(term, Commands(self.session, seq, 0, 0, (encode_call("add", (1,), {}),)))
 
 
 # -- who is told what --------------------------------------------------------------------------------------

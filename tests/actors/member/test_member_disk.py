@@ -15,7 +15,7 @@ from fleet.interfaces import Write
 from fleet.objects.payload import ErrorRecord, decode_result, encode_call, encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Command, Entry, Founded
+from fleet.raft.entries import Commands, Entry, Founded
 from fleet.raft.events import Persisted, SnapshotStored, Tick
 from fleet.raft.ids import GroupName, MemberId
 from fleet.raft.messages import AppendEntries, InstallSnapshot, PeerMessage
@@ -122,7 +122,7 @@ class Held:
 
     @property
     def values(self) -> Any:
-        return decode_result(self.member.applier.query(encode_call("all", (), {})))
+        return decode_result(self.member.applier.query((encode_call("all", (), {}),))[0])
 
 
 class Alone(Held):
@@ -138,11 +138,10 @@ class Alone(Held):
         (self.session,) = self.member.applier.sessions.sessions
 
     def ask(self, *payloads: bytes, opens: bool = False) -> None:
-        seqs = range(self.seq + 1, self.seq + 1 + len(payloads))
+        first, acked = self.seq + 1, self.seq
         self.seq += len(payloads)
         session = 0 if opens else self.session
-        commands = tuple(zip(seqs, payloads, strict=True))
-        self.tell(ClientRequest("g", "c1", CLIENT, session, seqs.start - 1, opens, commands, (), seqs.start))
+        self.tell(ClientRequest("g", "c1", CLIENT, session, acked, opens, first, payloads, 0, (), first))
 
     def append(self, count: int) -> None:
         self.ask(*[encode_call("append", (n,), {}) for n in range(count)])
@@ -182,7 +181,7 @@ def test_a_command_is_undone_while_the_leaders_snapshot_is_not_on_the_disk_yet()
     (promised,) = held.write()
     held.tell(mail(InstallSnapshot(2, PEER, ME, meta, 0, data, 0, 0)))
     held.tell(Persisted(promised.seq))
-    spoil = Entry(2, meta.index + 1, Command(session, 101, 0, 1000, encode_call("spoil", (), {})))
+    spoil = Entry(2, meta.index + 1, Commands(session, 101, 0, 1000, (encode_call("spoil", (), {}),)))
     held.tell(mail(AppendEntries(2, PEER, ME, meta.index, meta.term, (spoil,), spoil.index, 0, 0)))
     assert held.stopped == []
     held.sync()
@@ -196,7 +195,7 @@ def test_s86_a_client_of_a_member_that_found_no_space_is_told_so_until_a_write_s
     call = encode_call("append", (7,), {})
     told: list[ErrorRecord] = []
     for _ in range(2):
-        held.tell(ClientRequest("g", "c1", CLIENT, 1, 0, False, ((1, call),), (), len(told) + 1))
+        held.tell(ClientRequest("g", "c1", CLIENT, 1, 0, False, 1, (call,), 0, (), len(told) + 1))
         told += [refusal.error for reply in held.replies for refusal in reply.refusals]
         held.replies = []
         held.tell(mail(AppendEntries(2, PEER, ME, 1, 1, (), 0, 0, 0)))

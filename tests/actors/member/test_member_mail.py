@@ -6,7 +6,7 @@ from fleet.actors.base.settings import LinkSettings
 from fleet.actors.messages.peer import PeerMail
 from fleet.raft.codec import decode_messages
 from fleet.raft.config import CARRIED_BYTES_MAX
-from fleet.raft.entries import Command, Entry
+from fleet.raft.entries import Commands, Entry
 from fleet.raft.ids import MemberId
 from fleet.raft.messages import AppendEntries
 from tests.actors.member.test_member_disk import Held
@@ -18,7 +18,7 @@ def posted(*sizes: int) -> list[PeerMail]:
     """The mail for appends with so many bytes each."""
     member = Held().member
     for index, size in enumerate(sizes, 1):
-        entry = Entry(1, index, Command(1, index, 0, 0, bytes(size)))
+        entry = Entry(1, index, Commands(1, index, 0, 0, (bytes(size),)))
         member._post(AppendEntries(1, ME, PEER, index - 1, 1, (entry,), 0, 0, 0))
     member._flush()
     return [message for target, message in member.sent if target == "registry"]

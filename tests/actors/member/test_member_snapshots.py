@@ -15,7 +15,7 @@ import fleet
 from fleet.errors import StateNotEncodable
 from fleet.objects.applier import Applier
 from fleet.objects.payload import encode_call
-from fleet.raft.entries import Command, Entry, Founded
+from fleet.raft.entries import Commands, Entry, Founded
 from fleet.raft.messages import AppendEntries, InstallSnapshot
 from tests.actors.member.test_member_clients import refusals
 from tests.actors.member.test_member_disk import CONFIG, ME, PEER, Alone, Held, mail
@@ -132,8 +132,8 @@ def test_s72_a_child_that_cannot_be_made_is_a_snapshot_that_failed(
 def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
     """The next own snapshot forgot it: its descriptors stayed, and nobody waited for it."""
     donor = Alone()
-    for _ in range(3):
-        donor.append(100)
+    for _ in range(300):
+        donor.append(1)
         donor.sync()
     meta = donor.member.core.snapshot
     assert meta is not None
@@ -143,7 +143,7 @@ def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
 
     def follow(first: int, count: int, session: int, prev_term: int) -> None:
         payload = encode_call("append", (1,), {})
-        new = [Entry(2, first + n, Command(session, 101 + n, 0, 1000, payload)) for n in range(count)]
+        new = [Entry(2, first + n, Commands(session, 101 + n, 0, 1000, (payload,))) for n in range(count)]
         append = AppendEntries(2, PEER, ME, first - 1, prev_term, tuple(new), first + count - 1, 0, 0)
         held.tell(mail(append))
         held.sync()

@@ -30,8 +30,7 @@ class RegistryBench(Bench):
         return list(seen)
 
     def request(self, group: str) -> ClientRequest:
-        commands = ((4, b"c"), (5, b"d"))
-        return ClientRequest(group, "client", self.me, 7, 3, False, commands, ((9, b"q"),), 6)
+        return ClientRequest(group, "client", self.me, 7, 3, False, 4, (b"c", b"d"), 9, (b"q",), 6)
 
 
 @pytest.fixture

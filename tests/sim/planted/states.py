@@ -154,13 +154,13 @@ def snapshot_index_is_off() -> Patches:
             return true
         return apply._encode(msgspec.structs.replace(state, machine=data))
 
-    execute = Applier._command
+    execute = Applier._commands
 
-    def remember(self: Applier, index: Any, command: Any) -> Any:
+    def remember(self: Applier, body: Any) -> Any:
         self.machine.planted_before = self.machine.dump()  # type: ignore[attr-defined]
-        return execute(self, index, command)
+        return execute(self, body)
 
-    return [patch.object(Applier, "_command", remember), patch.object(Member, "_take_snapshot", _take(late))]
+    return [patch.object(Applier, "_commands", remember), patch.object(Member, "_take_snapshot", _take(late))]
 
 
 def _take(dump: Any) -> Any:
