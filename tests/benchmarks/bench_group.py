@@ -182,8 +182,12 @@ def bench_many() -> None:
         for callers in (8, CALLERS, 256):
             rate, times = pressed(counter.add, callers, SECONDS)
             show_times(f"{callers} callers, increments: {rate:,.0f}/s", times)
-        rate = pipelined(counter, CALLERS, SECONDS)
-        show(f"1 thread, {CALLERS} increments under way", f"{rate:,.0f}/s")
+        for depth in (CALLERS, 256, 1024):
+            cpu, begin = time.process_time(), time.perf_counter()
+            rate = pipelined(counter, depth, SECONDS)
+            calls = rate * (time.perf_counter() - begin)
+            each = (time.process_time() - cpu) / calls * 1e6
+            show(f"1 thread, {depth} increments under way: {rate:,.0f}/s", f"client CPU {each:.1f} us each")
 
 
 def pipelined(counter: Counter, depth: int, seconds: float) -> float:
