@@ -1,12 +1,10 @@
-"""Hosts of their own for nodes: network namespaces on a bridge, cut and slowed one direction at a time."""
+"""Hosts of their own for nodes: network namespaces on a bridge, cut one direction at a time."""
 
 import os
 import random
 import shutil
 import subprocess
 from pathlib import Path
-
-import pytest
 
 from .fleet_nodes import FleetNode, NodeFleet
 
@@ -75,15 +73,6 @@ class HostFleet(NodeFleet):
         for source, target in self.cuts:
             ip("-n", f"{self.tag}-{source}", "route", "del", "blackhole", f"{self.address(target)}/32")
         self.cuts.clear()
-
-    def slow(self, name: str, delay_ms: int) -> None:
-        """Everything that leaves the host takes so much longer; 0 for as fast as it was."""
-        how = ["add", "dev", "eth0", "root", "netem", "delay", f"{delay_ms}ms"]
-        words = how if delay_ms else ["del", "dev", "eth0", "root"]
-        command = ["tc", "-n", f"{self.tag}-{name}", "qdisc", *words]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"no delays can be made here: {done.stderr.strip()}")
 
     def close(self) -> None:
         super().close()

@@ -45,10 +45,14 @@ class WrongClock(SystemClock):
     def wall_ms(self):
         return super().wall_ms() + offset_ms
 
+    def now_ms(self):
+        return began_ms + int((super().now_ms() - began_ms) * clock_rate)
+
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
 sys.setswitchinterval(0.0005)
 settings = json.loads(sys.argv[2])
-offset_ms = settings.pop("offset_ms")
+offset_ms, clock_rate = settings.pop("offset_ms"), settings.pop("clock_rate")
+began_ms = SystemClock().now_ms()
 node = fleet.Node(**settings, clock=WrongClock()).start()
 print("node", node.name, "serves at", node.address, flush=True)
 node.run_until_signal()
@@ -60,7 +64,7 @@ class FleetNode(NodeProcess):
 
     def __init__(self, name: str, home: Path, secret_file: Path, **settings: Any) -> None:
         super().__init__(name, home, secret_file, (), CLUSTER)
-        self.settings: dict[str, Any] = {"purge_after": PURGE_S, "offset_ms": 0} | settings
+        self.settings: dict[str, Any] = {"purge_after": PURGE_S, "offset_ms": 0, "clock_rate": 1.0} | settings
         self.wrapper: tuple[str, ...] = ()
         """What runs it: a command in front of its own."""
         self.path = ""

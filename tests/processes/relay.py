@@ -1,4 +1,4 @@
-"""Links of a host that are slow: every node advertises a relay, which delays what belongs to a slow host."""
+"""Slow and cut links between hosts: every node advertises a relay, which delays or holds what it gets."""
 
 import asyncio
 import threading
@@ -28,6 +28,10 @@ class Relays:
 
     slow: dict[str, Slowness] = field(default_factory=dict)
     """By the advertised address of the host."""
+    cuts: set[frozenset[str]] = field(default_factory=set)
+    """Pairs of advertised addresses: what either sends to the other waits until the pair is taken out."""
+    addresses: list[str] = field(default_factory=list)
+    """Those that are advertised."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     thread: threading.Thread | None = None
@@ -52,6 +56,7 @@ class Relays:
     def in_front_of(self, target: str) -> str:
         """The address to advertise."""
         address = f"127.0.0.1:{free_port()}"
+        self.addresses.append(address)
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
@@ -102,7 +107,7 @@ class Relays:
                 now = self.loop.time()
                 if names_its_end:
                     names_its_end = False
-                    ends.extend(slow for slow in self.slow if slow.encode() in data)
+                    ends.extend(known for known in self.addresses if known.encode() in data)
                 how = [self.slow[end] for end in ends if end in self.slow]
                 free_at = max([now, free_at]) + max([len(data) / one.bytes_per_s for one in how], default=0)
                 waiting.append((free_at + sum(one.delay_s for one in how), data))
@@ -120,6 +125,8 @@ class Relays:
                     continue
                 due, data = waiting[0]
                 await asyncio.sleep(max(0.0, due - self.loop.time()))
+                while frozenset(ends) in self.cuts:
+                    await asyncio.sleep(0.005)
                 waiting.popleft()
                 writer.write(data)
                 await writer.drain()

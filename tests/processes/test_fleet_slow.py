@@ -1,10 +1,14 @@
-"""One host's links are slow: its groups stay right, and the others do not feel it (S41, S64)."""
+"""One host's links are slow or cut: its groups stay right, and the others do not feel it (S19, S41, S64)."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import fleet
+from fleet.actors.messages.operator import GetStatus, MemberStatus
+from tests.support.classes import Counter
 
 from .fleet_nodes import CountingLoad, NodeFleet
 from .relay import Relays, Slowness
@@ -32,6 +36,16 @@ class RelayedFleet(NodeFleet):
     def at(self, name: str) -> str:
         return str(self[name].settings["advertise"])
 
+    def cut(self, name: str) -> None:
+        """Nothing that the node and the others say to each other arrives; clients reach all of them."""
+        self.relays.cuts |= {
+            frozenset((self.at(name), self.at(other))) for other in self.nodes if other != name
+        }
+
+    def heal(self) -> None:
+        """What was held arrives."""
+        self.relays.cuts.clear()
+
     def close(self) -> None:
         super().close()
         self.relays.close()
@@ -52,8 +66,6 @@ def test_a_slow_host_slows_only_its_own_groups_and_breaks_none(
     commands that fill the slow link."""
     relayed.start(*FAST, "n4", purge_after=600.0)
     slow = relayed.relays.slow[relayed.at("n4")] = Slowness()
-    relayed["n4"].kill()  # from here on its links are known as slow ones
-    relayed["n4"].start()
     fast, led, held = ([f"{kind}{number}" for number in range(3)] for kind in ("fast", "led", "held"))
     relayed.create([*fast, *led, *held], replicas=3)
     for name in fast:
@@ -82,3 +94,26 @@ def test_a_slow_host_slows_only_its_own_groups_and_breaks_none(
     after = {name: status.term for name, status in relayed.statuses([*fast, *held]).items()}
     assert after == terms, "somebody had to be elected"
     relayed.await_settled([*fast, *led, *held])
+
+
+def test_s19_a_leader_that_is_cut_off_and_whose_clock_is_slow_answers_no_stale_read(
+    relayed: RelayedFleet,
+) -> None:
+    """It believes to lead for five times as long as the others wait before they elect another."""
+    relayed.add("n1", zone="n1", purge_after=600.0, clock_rate=0.2).start()
+    relayed.start("n2", "n3", purge_after=600.0)
+    config = fleet.GroupConfig(heartbeat_ms=20, election_ms=1000)
+    counter = relayed.client.create_group("g", Counter, nodes=["n1", "n2", "n3"], config=config)
+    relayed.await_settled(["g"])
+    with relayed.connect("n1") as client, relayed.connect("n2", "n3") as other:
+        old, new = client.group("g", Counter), other.group("g", Counter)
+        assert counter.add(1) == old.get() == 1  # this client will ask the one that is cut off
+        relayed.cut("n1")
+        assert new.add(1) == 2
+        status = client._ask(GetStatus(), "g", relayed["n1"].address)
+        assert isinstance(status, MemberStatus) and status.role == "leader"
+        waiting = [old.get.submit() for _ in range(10)]
+        assert new.add(1) == 3
+        relayed.heal()
+        assert {one.result(20) for one in waiting} <= {2, 3}
+    relayed.await_settled(["g"])

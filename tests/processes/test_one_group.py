@@ -200,26 +200,6 @@ def test_s64_commands_go_on_without_a_failure_while_a_follower_is_silent(
     assert eventually(lambda: leader_status(client, "visits")).term == term
 
 
-def test_s19_a_leader_that_was_stopped_answers_no_stale_read_when_it_goes_on(three: Cluster) -> None:
-    """A read that reaches the old leader on its way back must not come from its old state."""
-    counter_of = [three.connect(node).group("visits", Counter) for node in three.nodes]
-    client = three.connect(timeout=20.0)
-    counter = client.create_group("visits", Counter, config=QUICK)
-    for number in range(1, 4):
-        value = counter.add(1)
-        leader = leader_node(three, client, "visits")
-        old = counter_of[three.nodes.index(leader)]
-        assert old.get() == value  # this client will ask the one that is stopped
-        leader.pause()
-        value = counter.add(1)
-        waiting = [old.get.submit() for _ in range(10)]
-        leader.resume()
-        assert [one.result(20) for one in waiting] == [value] * 10
-        assert value == 2 * number
-        eventually(lambda: member_status(three, client, "visits", leader).applied)
-    await_all_caught_up(three, client, "visits")
-
-
 # -- a node that comes back as somebody else ----------------------------------------------------------------
 
 
