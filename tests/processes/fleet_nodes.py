@@ -3,7 +3,6 @@
 import json
 import os
 import queue
-import subprocess
 import sys
 import threading
 import time
@@ -25,7 +24,7 @@ from fleet.raft.ids import MemberId, NodeName, node_of
 from tests.support.classes import Counter
 from tests.support.waiting import eventually
 
-from .nodes import CLUSTER, ROOT, NodeProcess
+from .nodes import CLUSTER, NodeProcess, Processes
 
 PURGE_S = 3.0
 SETTLE_S = 60.0
@@ -70,8 +69,7 @@ class FleetNode(NodeProcess):
         self.path = ""
         """Where it looks for modules before the others."""
 
-    def launch(self) -> None:
-        assert self.process is None, f"{self.name} runs"
+    def command(self) -> list[str]:
         own = {
             "name": self.name,
             "listen": self.address,
@@ -79,30 +77,24 @@ class FleetNode(NodeProcess):
             "secret_file": str(self.secret_file),
             "cluster": self.cluster,
         }
-        words = ["-c", PROGRAM, str(os.getpid()), json.dumps(own | self.settings)]
+        words = [sys.executable, "-c", PROGRAM, str(os.getpid()), json.dumps(own | self.settings)]
+        return [*self.wrapper, *words]
+
+    def environment(self) -> dict[str, str]:
         paths = [path for path in (self.path, os.environ.get("PYTHONPATH", "")) if path]
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*self.wrapper, sys.executable, *words],
-                cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-class NodeFleet:
+class NodeFleet(Processes):
     """Nodes by name. What it says of groups it asks of the nodes, through its client."""
 
     def __init__(self, home: Path) -> None:
-        self.home = home
-        self.secret_file = home / "secret"
-        self.secret_file.touch(0o600)
-        self.secret_file.write_text("a secret of the tests, long enough")
+        super().__init__(home)
         self.nodes: dict[str, FleetNode] = {}
         self._client: fleet.Fleet | None = None
+
+    def every_node(self) -> list[NodeProcess]:
+        return list(self.nodes.values())
 
     def __getitem__(self, name: str) -> FleetNode:
         return self.nodes[name]
@@ -158,17 +150,7 @@ class NodeFleet:
         return self._client
 
     def connect(self, *names: str, timeout: float = 60.0) -> fleet.Fleet:
-        addresses = [self[name].address for name in names]
-        return fleet.connect(addresses, cluster=CLUSTER, secret_file=self.secret_file, timeout=timeout)
-
-    def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-        for node in self.nodes.values():
-            if node.process is not None:
-                node.process.kill()
-        for node in self.nodes.values():
-            node.kill()
+        return self.connect_to([self[name] for name in names], timeout)
 
     # -- groups ------------------------------------------------------------------------------------
 

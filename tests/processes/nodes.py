@@ -65,6 +65,18 @@ class NodeProcess:
     def launch(self) -> None:
         """Start it and return at once; `await_start` waits."""
         assert self.process is None, f"{self.name} runs"
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                self.command(),
+                cwd=ROOT,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def command(self) -> list[str]:
         options = [
             ("--name", self.name),
             ("--listen", self.address),
@@ -75,15 +87,10 @@ class NodeProcess:
         ]
         words = [word for option in options for word in option]
         words += ["--found"] if not (self.join or self.directory.exists()) else []
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, str(os.getpid()), "node", "-v", *words],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        return [sys.executable, "-c", PROGRAM, str(os.getpid()), "node", "-v", *words]
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
 
     def await_start(self) -> None:
         assert self.process is not None and self.process.stdout is not None
@@ -157,16 +164,45 @@ class NodeProcess:
         self.address = f"127.0.0.1:{free_port()}"
 
 
-class Cluster:
-    """Nodes n1, n2, ... of one cluster, all joining the first."""
+class Processes:
+    """What all worlds of node processes share: a secret, and an end that leaves neither client nor node."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.secret_file = home / "secret"
         self.secret_file.touch(0o600)
         self.secret_file.write_text("a secret of the tests, long enough")
-        self.nodes: list[NodeProcess] = []
         self.clients: list[fleet.Fleet] = []
+
+    def connect_to(self, nodes: Iterable[NodeProcess], timeout: float) -> fleet.Fleet:
+        """A client; it is closed at the end of the test at the latest."""
+        addresses = [node.address for node in nodes]
+        client = fleet.connect(addresses, cluster=CLUSTER, secret_file=self.secret_file, timeout=timeout)
+        self.clients.append(client)
+        return client
+
+    def every_node(self) -> list[NodeProcess]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        for node in self.every_node():
+            if node.process is not None:
+                node.process.kill()
+        for node in self.every_node():
+            node.kill()
+
+
+class Cluster(Processes):
+    """Nodes n1, n2, ... of one cluster, all joining the first."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self.nodes: list[NodeProcess] = []
+
+    def every_node(self) -> list[NodeProcess]:
+        return self.nodes
 
     def start(self, count: int) -> None:
         first, *others = self.add(count)
@@ -192,11 +228,8 @@ class Cluster:
         return added
 
     def connect(self, *nodes: NodeProcess, timeout: float = 10.0) -> fleet.Fleet:
-        """A client; it is closed at the end of the test."""
-        addresses = [node.address for node in nodes or self.nodes]
-        client = fleet.connect(addresses, cluster=CLUSTER, secret_file=self.secret_file, timeout=timeout)
-        self.clients.append(client)
-        return client
+        """A client of these nodes, by default of all."""
+        return self.connect_to(nodes or self.nodes, timeout)
 
     def __getitem__(self, name: str) -> NodeProcess:
         return next(node for node in self.nodes if node.name == name)
@@ -210,15 +243,6 @@ class Cluster:
             end(node)
         for node in order:
             node.start()
-
-    def close(self) -> None:
-        for client in self.clients:
-            client.close()
-        for node in self.nodes:
-            if node.process is not None:
-                node.process.kill()
-        for node in self.nodes:
-            node.kill()
 
 
 # -- looking at groups ------------------------------------------------------------------------------
