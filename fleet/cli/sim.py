@@ -168,7 +168,8 @@ class Seeds(click.ParamType[Any]):
 @click.option("--report", type=FILE, help="Write a line per seed; continue this file if it exists.")
 @JSON
 def explore(seeds: Any, jobs: int, minutes: float | None, report: Path | None, as_json: bool) -> None:
-    """Run many seeds, and list those that broke something."""
+    """Run many seeds, and list those that broke something, and the rare states that none of them reached."""
+    from fleet.sim.checks.marks import missed
     from fleet.sim.search.explore import OK, Shown, Tally
     from fleet.sim.search.explore import explore as explore_seeds
 
@@ -185,11 +186,18 @@ def explore(seeds: Any, jobs: int, minutes: float | None, report: Path | None, a
         click.echo("stopped; the report is complete", err=True)
     broken = [result for result in (tally.broken if results is None else results) if result.verdict != OK]
     lines = [f"fleet sim run --seed {result.seed}" for result in broken]
+    marks = tally.marks
+    for result in results or ():
+        marks |= result.marks
     if as_json:
         seeds_run = tally.seeds if results is None else len(results)
         found = [{**to_builtins(result), "run": line} for result, line in zip(broken, lines)]
-        click.echo(json.dumps({"seeds": seeds_run, "broken": found}))
+        click.echo(json.dumps({"seeds": seeds_run, "broken": found, "missed": missed(marks)}))
     else:
+        if missed(marks):
+            click.echo("Rare states that no seed reached:")
+        for name in missed(marks):
+            click.echo(f"  {name}")
         click.echo(str(tally))
         for result, line in zip(broken, lines):
             click.echo(f"{result.verdict}\n  {line}")

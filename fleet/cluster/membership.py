@@ -197,13 +197,12 @@ class Membership:
         self._command(f"leaving as {name}", "left", name, known.incarnation)
 
     def _report(self, local: Local) -> None:
-        """Report silent nodes. Only reports of the cluster group's voters count; a minority cannot commit any
-        (W3)."""
+        """Report silent nodes. Only reports of the cluster group's voters count, and one that votes no more
+        withdraws its own: it might vote again. A minority cannot commit any (W3)."""
         me, view = self.me.name, self.view
-        if me not in view.voters():
-            return
+        votes = me in view.voters()
         for node in view.nodes.values():
-            is_lost = local.silent_ms.get(node.name, 0) >= view.purge_after_ms > 0
+            is_lost = votes and local.silent_ms.get(node.name, 0) >= view.purge_after_ms > 0
             if node.name != me and is_lost != (me in node.reports):
                 about = f"reporting {node.name} {'unreachable' if is_lost else 'back'}"
                 self._command(about, "report", me, node.name, node.incarnation, is_lost)

@@ -1,18 +1,19 @@
-"""What must hold after every turn of every node, whatever befell it.
+"""What must hold after every turn of every node, whatever happened to it.
 
 It sees everything and forgets nothing: what a member once promised binds it beyond its restarts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 from zlib import crc32
 
 from fleet.actors.base.kernel import Kernel
 from fleet.interfaces import Write
-from fleet.raft.entries import Entry, Members
+from fleet.raft.entries import ConfigChanged, Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
+from fleet.sim.checks import rare
 
 STATES_EVERY = 8
 """The state is compared at each index that is a multiple of this."""
@@ -30,6 +31,8 @@ class GroupPast:
     states: dict[Index, tuple[int, MemberId]] = field(default_factory=dict)
     members: dict[Index, Members] = field(default_factory=dict)
     """As of the same indexes."""
+    changed_at: Index = 0
+    """Where its settings were changed last."""
 
 
 @dataclass(slots=True)
@@ -104,6 +107,8 @@ class ObservedWorld(Protocol):
 
     def members_of(self, group: str) -> list[Any]: ...
 
+    def mark(self, name: str) -> None: ...
+
     def violated(self, sentence: str) -> NoReturn: ...
 
     def need(self, holds: bool, sentence: str) -> None: ...
@@ -116,6 +121,8 @@ class Invariants:
         self.disks: dict[MemberId, OnDisk] = {}
         self.cluster_uids: set[int] = set()
         self.commits = 0
+        self.on_change: Callable[[Any, Members, Members], None] = lambda member, before, after: None
+        """Called when a leader has appended a change of the members."""
 
     def past(self, spec: Any) -> GroupPast:
         found = self.groups.get(spec.uid)
@@ -159,6 +166,8 @@ class Invariants:
         manager = kernel.instance(process.manager)
         if manager is None or not manager.is_serving:
             return
+        if process.observed.hosted_members is None:
+            rare.watch_node(manager, self.world.mark)
         process.observed.created, process.observed.hosted_members = kernel.created, manager.hosted_members
         before, process.observed.seen = {id(last.member): last for last in process.observed.seen}, []
         for hosted in manager.hosted_members.by_number.values():
@@ -177,6 +186,7 @@ class Invariants:
             process.observed.seen.append(last)
 
     def _begins(self, member: Any) -> None:
+        rare.watch_member(member, self.world.mark)
         if member.spec.name == "fleet:cluster":
             self.cluster_uids.add(member.spec.uid)
             self.world.need(len(self.cluster_uids) == 1, f"two clusters: {sorted(self.cluster_uids)}")
@@ -191,13 +201,18 @@ class Invariants:
             self.world.violated(f"{who}: {log}")  # a sentence about a log costs more than the rest
         need(log.durable <= log.last_index, f"{who}: durable beyond the log")
         need(log.commit >= last.commit, f"{who}: commit falls from {last.commit} to {log.commit}")
+        if core.role is not last.role or core.term != last.term:
+            self._notice_role(past, core, last)
         if core.is_leader:
             first = past.leaders.setdefault(core.term, core.id)
             need(first == core.id, f"{past.name}: {first} and {core.id} lead in term {core.term}")
         if log.commit > last.commit:
             self.commits += 1
             for entry in log.slice(max(log.base_index, last.commit) + 1, log.commit):
-                before = past.committed.setdefault(entry.index, entry)
+                before = past.committed.get(entry.index)
+                if before is None:
+                    before = past.committed[entry.index] = entry
+                    self._notice_commit(past, entry)
                 if before is not entry and before != entry:
                     self.world.violated(f"{who} commits {entry}, {before} was committed")
             if core.is_leader:
@@ -205,12 +220,32 @@ class Invariants:
                 self._is_of_own_term(past, core, last)
                 if last.commit < core.role.first_index <= log.commit:
                     self._no_lease_is_left(past, core)
-        if core.is_leader and last.role is core.role and core.membership.history[-1] is not last.change:
-            self._may_change(past, core)
+        change = core.membership.history[-1]
+        if change is not last.change:
+            if last.change is not None and rare.is_rolled_back(core, last.change):
+                self.world.mark("a change of the members is rolled back")
+            if core.is_leader and last.role is core.role:
+                self._may_change(past, core)
+                self.on_change(member, core.membership.history[-2][1], change[1])
         if member.applier.index != last.applied:
             self._compare_state(past, member)
         last.commit, last.applied, last.term = log.commit, member.applier.index, core.term
-        last.role, last.change = core.role, core.membership.history[-1]
+        last.role, last.change = core.role, change
+
+    def _notice_role(self, past: GroupPast, core: Any, last: Seen) -> None:
+        for name in rare.roles(core, last.role, last.term):
+            self.world.mark(name)
+        if core.is_leader and last.role is not core.role:
+            leading = [m for m in self.world.members_of(past.name) if m.core.is_leader]
+            if len(leading) > 1:
+                self.world.mark("two members lead a group, in different terms")
+
+    def _notice_commit(self, past: GroupPast, entry: Entry) -> None:
+        kind = type(entry.body)
+        if kind in rare.COMMITTED:
+            self.world.mark(rare.COMMITTED[kind])
+        if kind is ConfigChanged:
+            past.changed_at = entry.index
 
     def _is_safe(self, past: GroupPast, core: Any) -> None:
         """Acknowledged implies durable: what a leader commits is on a majority's disks by then."""
@@ -306,6 +341,7 @@ class Invariants:
             need(kept, f"{past.name}: {member}: vote {disk.vote} of term {term} becomes {vote}")
             disk.term, disk.vote = term, vote
         if write.snapshot is not None:
+            self._notice_snapshot(past, disk, write)
             disk.base = max(disk.base, write.snapshot.meta.index)
         if write.reset:
             self._forgets(past, member, disk, disk.terms)
@@ -314,12 +350,28 @@ class Invariants:
         if write.entries:
             self._note_entries(past, member, disk, write.entries)
 
+    def _notice_snapshot(self, past: GroupPast, disk: OnDisk, write: Write) -> None:
+        mark, snapshot = self.world.mark, write.snapshot
+        assert snapshot is not None
+        if write.is_aside:
+            mark("a member's own snapshot reaches its disk")
+        else:
+            mark("a snapshot of the leader is installed")
+            if snapshot.meta.size > snapshot.meta.config.snapshot_chunk_bytes:
+                mark("a snapshot of several chunks is installed")
+            if disk.last > disk.base:
+                mark("a snapshot replaces entries of a log")
+        if 0 < past.changed_at <= snapshot.meta.index:
+            mark("a snapshot carries settings that were changed")
+
     def _note_entries(
         self, past: GroupPast, member: MemberId, disk: OnDisk, entries: Sequence[Entry]
     ) -> None:
         """Log matching: a term and an index name one entry and, with it, everything before."""
         terms = disk.terms
         first = entries[0].index
+        if first <= disk.last and terms.get(first, -1) not in (-1, entries[0].term):
+            self.world.mark("a suffix of another history is overwritten on a disk")
         before = terms.get(first - 1, -1)
         for index in range(entries[-1].index + 1, disk.last + 1):
             terms.pop(index, None)

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from fleet.sim.faults.fault import DISK, Fault, moment, return_in_words
+from fleet.sim.faults.fault import DISK, Fault, moment, return_in_words, span
 from fleet.sim.faults.field import Field
 from fleet.sim.world.timeline import MS
 
@@ -55,6 +55,22 @@ class Hang(Fault, frozen=True, array_like=True, tag="hang"):
 
     def words(self, now: int) -> str:
         return f"the disk of node {self.node} hangs until {moment(now + self.us)}"
+
+
+class SlowDisk(Fault, frozen=True, array_like=True, tag="slow_disk"):
+    node: str
+    us: int
+    band = DISK
+
+    @classmethod
+    def draw(cls, field: Field) -> Self:
+        return cls(field.any().name, field.rng.choice([20, 100, 400]) * MS)
+
+    def do(self, field: Field) -> None:
+        field.nodes[self.node].disk.slower_us = self.us
+
+    def words(self, now: int) -> str:
+        return f"every transaction on the disk of node {self.node} takes {span(self.us)} longer"
 
 
 class Flip(Fault, frozen=True, array_like=True, tag="flip"):

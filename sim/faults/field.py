@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
+from fleet.raft.ids import node_of
 from fleet.sim.faults.failing import Failing
 from fleet.sim.world.client import SimClient
 from fleet.sim.world.host import SimNode
@@ -16,38 +17,37 @@ from fleet.sim.world.trace import FAULT, LIFE
 from fleet.sim.world.world import World
 
 COMMAND_MS = 5000
+REDEPLOYED_US = 100_000
+"""How long a node is down for new code."""
 
 
-class Operators(Protocol):
-    """Who writes down what an operator asked the cluster for, and was told."""
+class Groups(Protocol):
+    """The groups of an episode, and who writes down what operators did with them."""
+
+    kinds: dict[str, str]
+    """By name, of those that are known to be there."""
 
     def asks(self, method: str, args: tuple[Any, ...]) -> Any:
-        """A call begins; the result is for `told`."""
+        """An operator's command to the cluster begins; the result is for `answered`."""
 
-    def told(self, call: Any, value: Any, error: FleetError | None) -> None: ...
-
-
-class Unrecorded:
-    """Nobody does."""
-
-    def asks(self, method: str, args: tuple[Any, ...]) -> Any: ...
-
-    def told(self, call: Any, value: Any, error: FleetError | None) -> None: ...
+    def answered(self, call: Any, error: FleetError | None) -> None: ...
 
 
 class Field:
-    def __init__(self, world: World, admin: SimClient, groups: dict[str, str], rng: random.Random) -> None:
+    def __init__(self, world: World, admin: SimClient, groups: Groups, rng: random.Random) -> None:
         self.world = world
         self.admin = admin
         self.groups = groups
-        """By name their kind: the groups of the episode."""
         self.rng = rng
         """For draws."""
-        self.operators: Operators = Unrecorded()
         self.spoiled: str | None = None
         """The one node whose disk may be damaged or lost."""
         self.may_shrink = False
-        """Nodes may leave or be taken for lost, so that groups have fewer members: no disk may be lost."""
+        """Groups may have fewer members than three, so that no disk may be lost."""
+        self.calls_back = rng.random() < 0.5
+        """Nodes that are still leaving in the end are called back; else they leave first."""
+        self.outside_since: dict[str, int] = {}
+        """By node, since when the cluster has not had it, as far as is known after the faults."""
         self.failing: list[Failing] = []
         """Actors that wait for the message before which they fail."""
         self.is_over = False
@@ -72,7 +72,16 @@ class Field:
         return rng.choice(nodes)
 
     def any_group(self) -> str:
-        return self.rng.choice([*self.groups, CLUSTER_GROUP])
+        return self.rng.choice([*self.groups.kinds, CLUSTER_GROUP])
+
+    def any_pair(self) -> tuple[str, str]:
+        """The node of a group's leader and that of one of its followers; else any two."""
+        rng, members = self.rng, self.world.members_of(self.any_group())
+        leading = [node_of(one.core.id) for one in members if one.core.is_leader]
+        others = [node_of(one.core.id) for one in members if not one.core.is_leader]
+        if not leading or not others or rng.random() < 0.3:
+            return self.any().name, self.any().name
+        return rng.choice(leading), rng.choice(others)
 
     # -- what is done ------------------------------------------------------------------------------
 
@@ -105,6 +114,11 @@ class Field:
             node.stop()
             self.world.after(still_us, self.start, node)
 
+    def shrink(self) -> bool:
+        """False: it must not be, since a disk was lost."""
+        self.may_shrink = self.may_shrink or self.spoiled is None
+        return self.spoiled is None
+
     def may_spoil(self, node: SimNode) -> bool:
         return self.spoiled == node.name or (self.spoiled is None and not self.may_shrink)
 
@@ -126,10 +140,10 @@ class Field:
 
     def command(self, method: str, *args: Any) -> None:
         """An operator asks the cluster."""
-        call = self.operators.asks(method, args)
+        call = self.groups.asks(method, args)
 
         def told(value: Any, error: FleetError | None) -> None:
-            self.operators.told(call, value, error)
+            self.groups.answered(call, error)
             self.world.trace(FAULT, say=f"operator: {method} {args[0]}: {error or 'done'}")
 
         self.admin.in_turn(lambda: self.admin.call(CLUSTER_GROUP, method, args, False, COMMAND_MS, told))
@@ -143,7 +157,10 @@ class Field:
         while self.failing:
             self.failing.pop().disarm()
         for node in self.nodes.values():
+            has_bad_code = bool(node.imports)
             node.recover()
+            if has_bad_code:
+                self.restart(node.name, REDEPLOYED_US)
             self.start(node)
 
 

@@ -6,7 +6,7 @@ What is drawn is kept as a list of faults, and a list can be given in the place 
 import random
 
 from fleet.actors.base.settings import LinkSettings
-from fleet.sim.faults.field import Field, clock_moved
+from fleet.sim.faults.field import Field, Groups, clock_moved
 from fleet.sim.faults.repair import repair
 from fleet.sim.faults.schedule import KINDS, AnyFault, Occurrence, Plan
 from fleet.sim.world.client import SimClient
@@ -20,10 +20,10 @@ FAIR_SYNC_US = (200, 1_000)
 
 
 class FaultInjector:
-    def __init__(self, world: World, admin: SimClient, groups: dict[str, str], plan: Plan) -> None:
+    def __init__(self, world: World, admin: SimClient, groups: Groups, plan: Plan) -> None:
         self.world = world
         self.rng = rng = random.Random(world.rng.getrandbits(64))
-        self.weights = [rng.choice([0, 0, 0, 1, 3]) for _ in KINDS]
+        self.weights = [rng.choice([0, 0, 0, 0, 1, 3]) for _ in KINDS]
         self.weights[-1] += 1
         self.pace = rng.choice([100, 400, 1000]) * MS
         self.weather = draw_weather(rng)
@@ -32,6 +32,7 @@ class FaultInjector:
         if not plan.has_weather:
             self.weather = Weather(delay_us=FAIR_WEATHER_US)
         self.field = Field(world, admin, groups, rng)
+        draw_purge_window(self.field, rng)
         self.planned = None if plan.faults is None else list(plan.faults)
         self.done: list[Occurrence] = []
         """What was done, in order."""
@@ -92,6 +93,14 @@ class FaultInjector:
 
     def repair(self) -> None:
         repair(self.field)
+
+
+def draw_purge_window(field: Field, rng: random.Random) -> None:
+    """After how long nodes that are silent are taken for lost; most clusters are patient."""
+    window_ms = rng.choice([600_000, 600_000, 600_000, 2_000, 5_000])
+    field.may_shrink = window_ms < 600_000
+    for node in field.nodes.values():
+        node.purge_after_ms = window_ms
 
 
 def draw_weather(rng: random.Random) -> Weather:

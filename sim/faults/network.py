@@ -8,6 +8,8 @@ from fleet.sim.faults.fault import NETWORK, Fault, listed, span
 from fleet.sim.faults.field import Field, links_of
 from fleet.sim.world.timeline import MS
 
+LAST_WORDS_US = 100 * MS
+
 
 class Split(Fault, frozen=True, array_like=True, tag="split"):
     names: tuple[str, ...]
@@ -57,7 +59,7 @@ class Partial(Fault, frozen=True, array_like=True, tag="partial"):
 
     @classmethod
     def draw(cls, field: Field) -> Self:
-        return cls(field.any().name, field.any().name)
+        return cls(*field.any_pair())
 
     def do(self, field: Field) -> None:
         field.part(self.node, self.other)
@@ -80,6 +82,37 @@ class Slow(Fault, frozen=True, array_like=True, tag="slow"):
 
     def words(self, now: int) -> str:
         return f"every message from and to node {self.node} takes {span(self.us)} longer"
+
+
+class Straggle(Fault, frozen=True, array_like=True, tag="straggle"):
+    """A leader's last words come late: after it was cut off from a follower, which may campaign meanwhile."""
+
+    node: str
+    other: str
+    us: int
+    band = NETWORK
+
+    @classmethod
+    def draw(cls, field: Field) -> Self:
+        return cls(*field.any_pair(), field.rng.choice([200, 500, 1500]) * MS)
+
+    def do(self, field: Field) -> None:
+        slow_us = field.world.network.weather.slow_us
+        late = [(self.node, other) for other in field.nodes]
+        slow_us.update(dict.fromkeys(late, self.us))
+
+        def part() -> None:
+            if field.is_over:
+                return
+            for way in late:
+                slow_us.pop(way, None)
+            field.part(self.node, self.other)
+
+        field.world.after(LAST_WORDS_US, part)
+
+    def words(self, now: int) -> str:
+        late = f"what node {self.node} says for {span(LAST_WORDS_US)} comes {span(self.us)} late"
+        return f"{late}; then it and {self.other} are cut off from each other"
 
 
 class BreakLinks(Fault, frozen=True, array_like=True, tag="break_links"):

@@ -4,7 +4,7 @@ from typing import Self
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.sim.faults.failing import VITAL, Failing, actor_of, actors_of, messages_of
-from fleet.sim.faults.fault import Fault, moment, return_in_words, steps_in_words
+from fleet.sim.faults.fault import Fault, moment, return_in_words, span, steps_in_words
 from fleet.sim.faults.field import Field
 from fleet.sim.world.timeline import MS
 
@@ -149,6 +149,42 @@ class Fail(Fault, frozen=True, array_like=True, tag="fail"):
             return f"the {who} of node {self.node} ends {before}; the node {back}"
         how = "dies without a word" if self.silently else "fails"
         return f"the member of {who} on node {self.node} {how} {before}"
+
+
+class SlowCode(Fault, frozen=True, array_like=True, tag="slow_code"):
+    """Users' code takes time: methods, hooks and imports, each time up to so much."""
+
+    node: str
+    us: int
+
+    @classmethod
+    def draw(cls, field: Field) -> Self:
+        return cls(field.any().name, field.rng.choice([1, 20, 500]) * MS)
+
+    def do(self, field: Field) -> None:
+        field.nodes[self.node].code_us = self.us
+
+    def words(self, now: int) -> str:
+        return f"code of users on node {self.node} takes up to {span(self.us)} each time"
+
+
+class BadCode(Fault, frozen=True, array_like=True, tag="bad_code"):
+    """Importing users' classes raises, or ends the interpreter; a calm brings good code, and a restart."""
+
+    node: str
+    imports: str
+    """One of `user_code.IMPORTS`."""
+
+    @classmethod
+    def draw(cls, field: Field) -> Self:
+        return cls(field.any().name, field.rng.choice(["raise", "exit"]))
+
+    def do(self, field: Field) -> None:
+        field.nodes[self.node].imports = self.imports
+
+    def words(self, now: int) -> str:
+        how = "ends the interpreter" if self.imports == "exit" else "raises"
+        return f"importing a class of users {how} on node {self.node}"
 
 
 class Fork(Fault, frozen=True, array_like=True, tag="fork"):

@@ -3,32 +3,48 @@ nodes that left."""
 
 from typing import Any
 
-from fleet.cluster.state import ACTIVE
+from fleet.cluster.state import ACTIVE, LEAVING, NodeRecord
 from fleet.errors import Damaged
 from fleet.sim.faults.field import Field
 from fleet.sim.world.host import SimNode
+from fleet.sim.world.timeline import S
 from fleet.sim.world.trace import FAULT
+
+OUTSIDE_US = 60 * S
 
 
 def repair(field: Field) -> None:
     for node in field.nodes.values():
         manager = node.manager
         if manager is not None and node.name == field.spoiled and is_damaged(manager):
-            node.kill()
             replace_disk(field, node)
         elif not node.is_up and not node.start():
             replace_disk(field, node)
-        elif has_left(manager) and not is_known(field, node):
+        elif has_left(manager) and record_of(field, node) is None:
             node.stop()
             field.let_join(node)
-        elif node.has_left and is_known(field, node):
+        elif is_outside(field, node):
+            replace_disk(field, node)
+        elif field.calls_back and is_leaving(field, node):
             field.command("set_state", node.name, ACTIVE)
         if not node.is_up:
             node.start()
 
 
+def is_outside(field: Field, node: SimNode) -> bool:
+    """Whether its cluster has forgotten it for long: it was taken for lost, and all members of the cluster's
+    group that it knows were replaced meanwhile, so that nobody whom it asks can say so."""
+    if record_of(field, node) is not None:
+        field.outside_since.pop(node.name, None)
+        return False
+    since = field.outside_since.setdefault(node.name, field.world.now)
+    return field.world.now - since > OUTSIDE_US
+
+
 def replace_disk(field: Field, node: SimNode) -> None:
     field.world.trace(FAULT, say=f"an operator replaces the disk of {node.name}")
+    field.outside_since.pop(node.name, None)
+    node.kill()
     field.replace_disk(node)
 
 
@@ -36,12 +52,17 @@ def has_left(manager: Any) -> bool:
     return manager is not None and manager.is_serving and manager.cluster.membership.has_left
 
 
-def is_known(field: Field, node: SimNode) -> bool:
-    """Whether the cluster has the node, as far as any other node knows."""
+def record_of(field: Field, node: SimNode) -> NodeRecord | None:
+    """What the cluster has of the node, as far as any other node knows."""
     managers = [other.manager for other in field.nodes.values() if other is not node]
     views = [manager.view for manager in managers if manager is not None and manager.is_serving]
     newest = max(views, key=lambda view: int(view.rev), default=None)
-    return newest is not None and node.name in newest.nodes
+    return None if newest is None else newest.nodes.get(node.name)
+
+
+def is_leaving(field: Field, node: SimNode) -> bool:
+    record = record_of(field, node)
+    return record is not None and record.state == LEAVING
 
 
 def is_damaged(manager: Any) -> bool:

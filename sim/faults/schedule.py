@@ -7,11 +7,34 @@ import msgspec
 from msgspec import Struct
 
 from fleet.sim.faults.clocks import Jump, JumpWall, Rate
-from fleet.sim.faults.disks import Err, Flip, Full, Hang, Wipe
+from fleet.sim.faults.disks import Err, Flip, Full, Hang, SlowDisk, Wipe
 from fleet.sim.faults.fault import Fault, moment
-from fleet.sim.faults.network import BreakLinks, OneWay, Partial, Resolve, Slow, Split
-from fleet.sim.faults.operators import AddGroup, Calm, Drain, RemoveGroup, Transfer
-from fleet.sim.faults.processes import Busy, Fail, Fork, Kill, KillAll, Pause, Power, Rolling
+from fleet.sim.faults.network import BreakLinks, OneWay, Partial, Resolve, Slow, Split, Straggle
+from fleet.sim.faults.operators import (
+    AddGroup,
+    Calm,
+    Configure,
+    Drain,
+    Pin,
+    Prefer,
+    Purge,
+    PurgeWindow,
+    RemoveGroup,
+    Replicas,
+    Transfer,
+)
+from fleet.sim.faults.processes import (
+    BadCode,
+    Busy,
+    Fail,
+    Fork,
+    Kill,
+    KillAll,
+    Pause,
+    Power,
+    Rolling,
+    SlowCode,
+)
 from fleet.sim.world.timeline import S
 
 AnyFault: TypeAlias = (
@@ -19,6 +42,7 @@ AnyFault: TypeAlias = (
     | OneWay
     | Partial
     | Slow
+    | Straggle
     | BreakLinks
     | Resolve
     | Kill
@@ -29,18 +53,27 @@ AnyFault: TypeAlias = (
     | Busy
     | Fail
     | Fork
+    | SlowCode
+    | BadCode
     | Err
     | Full
     | Hang
+    | SlowDisk
     | Flip
     | Wipe
     | Rate
     | Jump
     | JumpWall
     | Transfer
+    | Configure
     | Drain
+    | Purge
+    | PurgeWindow
     | AddGroup
     | RemoveGroup
+    | Replicas
+    | Pin
+    | Prefer
     | Calm
 )
 KINDS: dict[str, type[Fault]] = {str(kind.__struct_config__.tag): kind for kind in AnyFault.__args__}

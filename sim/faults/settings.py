@@ -23,3 +23,8 @@ def draw_config(rng: random.Random) -> GroupConfig:
         log_tail=rng.choice([0, 3, 1000]),
         session_ttl_ms=rng.choice([3_000, 3_600_000, 3_600_000]),
     )
+
+
+def config_of(number: int) -> GroupConfig:
+    """The same number is the same settings."""
+    return draw_config(random.Random(number))

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fleet.sim.faults.fault import moment
 from fleet.sim.report.explain import Told, text
 from fleet.sim.world.trace import APPEND, CALL, HEARTBEAT, MESSAGES, Event
 
@@ -52,6 +53,7 @@ def data(told: Told) -> dict[str, Any]:
         "began": told.began,
         "ended": told.ended,
         "faults": [(told.began + fault.at, fault.words(told.began)) for fault in told.faults],
+        "marks": [(at, f"{moment(at)} {name}") for name, at in told.marks],
         "lanes": lanes,
         "nodes": len(told.nodes),
         "groups": groups,

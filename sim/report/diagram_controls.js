@@ -148,21 +148,22 @@ function addFilters(title, names, on) {
   });
 }
 
-function addFaults() {
-  for (const [moment, words] of data.faults) {
+function addMoments(list, moments) {
+  for (const [moment, words] of moments) {
     const line = Object.assign(document.createElement("li"), { textContent: words });
     line.dataset.at = moment;
     line.addEventListener("click", () => show(moment - 2e5, moment + 8e5));
-    byId("faults").append(line);
+    byId(list).append(line);
   }
-  if (!data.faults.length) byId("faults").textContent = "nothing";
+  if (!moments.length) byId(list).textContent = "nothing";
 }
 
 readHash();
 readColours();
 addFilters("groups", groups, shown.groups);
 addFilters("kinds", kinds, shown.kinds);
-addFaults();
+addMoments("faults", data.faults);
+addMoments("marks", data.marks);
 isDark.addEventListener("change", () => { readColours(); refresh(true); });
 new ResizeObserver(fit).observe(picture.parentElement);
 fit();

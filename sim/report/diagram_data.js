@@ -57,9 +57,10 @@ const stays = [];
 
 // -- what is shown -------------------------------------------------------------------------------
 
+const LAST_US = 1.5e6;  // so much before the violation is shown at first
 const shown = {
-  from: data.broken && data.began ? Math.max(0, data.began - 0.03 * end) : 0,
-  to: end * 1.01,
+  from: data.broken ? Math.max(0, end - LAST_US) : 0,
+  to: data.broken ? end + 0.03 * Math.min(end, LAST_US) : end * 1.01,
   groups: groups.map((name) => name === "" || !data.focus || name === data.focus),
   kinds: kinds.map((name) => !["node", "log", "apply"].includes(name)),
 };

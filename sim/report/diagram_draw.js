@@ -49,20 +49,27 @@ function drawBands(pen) {
     const x = xOf(from), width = Math.max(2, xOf(to) - x);
     pen.fillStyle = colours[sort];
     pen.fillRect(x, tops[number] + 1, width, heights[number] - 2);
-    if (width > 70) drawBandWords(pen, rows[number], number, words, Math.max(x, LABEL_WIDTH), x + width);
+    drawBandWords(pen, rows[number], number, words, Math.max(x, LABEL_WIDTH), Math.min(x + width, size.width));
     hits.push({ band: words, from, to, x1: x, y1: tops[number], x2: x + width, y2: tops[number] + heights[number] });
   }
 }
 
+const WORDS_HEIGHT = 13, WORDS_LEAST = 40;
+
+// In rows below the lane's line, each where nothing else stands; what finds no room is told by the mouse only.
 function drawBandWords(pen, rows, number, words, left, right) {
-  let row = rows.findIndex((taken) => taken <= left);
-  if (row < 0) row = rows.length;
-  if (12 * row + 16 > heights[number]) return;
-  rows[row] = left + 4 + Math.min(right - left, pen.measureText(words).width);
+  const room = Math.floor((tops[number] + heights[number] - yOf(number) - 8) / WORDS_HEIGHT);
+  const wide = pen.measureText(words).width, last = Math.min(left + 4 + wide, right);
+  if (last - left < Math.min(WORDS_LEAST, wide)) return;
+  let row = 0;
+  const isTaken = ([from, to]) => from < last + 6 && left < to + 6;
+  while (row < room && (rows[row] ??= []).some(isTaken)) row++;
+  if (row >= room) return;
+  rows[row].push([left, last]);
   pen.save();
   pen.beginPath(); pen.rect(left, tops[number], right - left, heights[number]); pen.clip();
   pen.fillStyle = colours.dim; pen.textAlign = "left";
-  pen.fillText(words, left + 4, tops[number] + heights[number] - 8 - 12 * row);
+  pen.fillText(words, left + 4, tops[number] + heights[number] - 8 - WORDS_HEIGHT * row);
   pen.restore();
 }
 

@@ -1,4 +1,4 @@
-"""An episode told to people: what broke, what befell the fleet, and what the group concerned did last."""
+"""An episode told to people: what broke, what happened to the fleet, and what the group did last."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ from fleet.sim.world.trace import CALL, COMMIT, FAULT, LIFE, ROLE, VOTE, Event
 
 LAST_MAX = 40
 """So many of the last relevant events are told."""
+MARKS_SHOWN = 12
 RELEVANT = {ROLE, COMMIT, VOTE, FAULT, LIFE}
 STILL, DOWN = "still", "down"
 """Sorts of bands, beside those of faults."""
@@ -53,13 +54,15 @@ class Told(Struct, frozen=True):
     """How the members of the group stood in the end, a line each."""
     events: list[Event]
     bands: list[Band]
+    marks: list[tuple[str, int]]
+    """Rare states, each with the moment when it was reached first, in the order of time."""
 
 
 def tell(episode: Episode, failure: Failure | None) -> Told:
     """`episode` ran with `tracing`, to its end or to its failure."""
     world, injector = episode.world, episode.injector
     assert world.events is not None, "the episode was not traced"
-    groups = [*episode.groups, CLUSTER_GROUP]
+    groups = [*episode.kinds, CLUSTER_GROUP]
     group = group_of(failure.sentence, groups) if failure is not None else ""
     events = [*world.events.finished(), *calls(episode)]
     events.sort(key=lambda event: event.at)
@@ -80,6 +83,7 @@ def tell(episode: Episode, failure: Failure | None) -> Told:
         members=[standing(member) for member in world.members_of(group)] if group else [],
         events=events,
         bands=list(bands(injector.done, injector.began, events, world.now)),
+        marks=sorted(world.marks.first_at.items(), key=lambda mark: mark[1]),
     )
 
 
@@ -91,7 +95,7 @@ def group_of(sentence: str, groups: Iterable[str]) -> str:
 
 def shape(episode: Episode) -> list[str]:
     nodes, clients = len(episode.world.nodes), len(episode.loads)
-    held = ", ".join(f"{group} ({kind})" for group, kind in episode.groups.items())
+    held = ", ".join(f"{group} ({kind})" for group, kind in episode.kinds.items())
     return [f"{nodes} nodes, {clients} client{'s' * (clients != 1)}, groups {held}"]
 
 
@@ -108,7 +112,7 @@ def standing(member: Any) -> str:
 
 def calls(episode: Episode) -> Iterator[Event]:
     """What the clients asked and were told."""
-    for group, history in episode.histories.items():
+    for group, _, history in episode.groups.all():
         for asked in history.operations():
             told = repr(asked.output) if asked.is_known else "never known"
             until = None if asked.return_at is None else asked.return_at // 1000
@@ -146,7 +150,7 @@ def text(told: Told) -> list[str]:
     """For a terminal."""
     lines = [f"seed {told.seed}: {told.sentence or 'nothing broke'}"]
     lines += ["", "The episode:", *(f"  {line}" for line in told.settings)]
-    lines += [f"  {fault.words(told.began)}" for fault in told.faults] or ["  nothing befell the fleet"]
+    lines += [f"  {fault.words(told.began)}" for fault in told.faults] or ["  nothing happened to the fleet"]
     if told.sentence:
         lines.append(f"  at {moment(told.ended)} it is broken")
     if told.leaders:
@@ -154,6 +158,9 @@ def text(told: Told) -> list[str]:
         lines += ["", f"Leaders of {told.group}: {', '.join(leaders)}"]
     if told.members:
         lines += ["", f"Members of {told.group} in the end:", *(f"  {line}" for line in told.members)]
+    if told.sentence and told.marks:
+        lines += ["", "Rare states on the way, the latest last:"]
+        lines += [f"  {moment(at):>10}  {name}" for name, at in told.marks[-MARKS_SHOWN:]]
     if told.sentence:
         lines += ["", f"What {told.group or 'the fleet'} did last:"]
         lines += [f"  {line}" for line in last_events(told)]

@@ -8,12 +8,13 @@ from msgspec.structs import replace
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
 from fleet.objects.payload import encode_class
-from fleet.sim.checks.history import History
 from fleet.sim.checks.linear import Linearizable, check
+from fleet.sim.checks.placement import Redundancy
 from fleet.sim.faults.inject import FAIR_WEATHER_US, FaultInjector
 from fleet.sim.faults.schedule import Plan
 from fleet.sim.faults.settings import draw_config
-from fleet.sim.search.workload import MODELS, QUESTIONS, Load
+from fleet.sim.search.settling import cluster_of, group_troubles, present, troubles
+from fleet.sim.search.workload import MODELS, QUESTIONS, Groups, Load
 from fleet.sim.world.objects import KINDS
 from fleet.sim.world.timeline import MS, S
 from fleet.sim.world.world import World
@@ -37,12 +38,15 @@ class Episode:
         self._add_nodes(plan.nodes or drawn)
         self.admin = self.world.add_client("admin")
         names = rng.sample(list(KINDS), rng.randint(1, 3))
-        groups = {f"g{number}": kind for number, kind in enumerate(names)}
-        self.groups = {name: kind for name, kind in groups.items() if name in (plan.groups or groups)}
+        kinds = {f"g{number}": kind for number, kind in enumerate(names)}
+        self.kinds = {name: kind for name, kind in kinds.items() if name in (plan.groups or kinds)}
+        """Of the groups that are there from the beginning."""
+        self.groups = Groups(self.world)
         self.config = draw_config(self.rng)
-        self.histories = {group: History() for group in self.groups}
         self.loads: list[Load] = []
         self.injector = FaultInjector(self.world, self.admin, self.groups, plan)
+        self.redundancy = Redundancy(self.world)
+        self.world.invariants.on_change = self.redundancy.on_change
 
     def _add_nodes(self, count: int) -> None:
         """Some clusters are founded by one node, others by all at once."""
@@ -78,10 +82,10 @@ class Episode:
             world.after(self.rng.randint(0, 300 * MS), node.start)
         founded = world.run(FOUND_US, lambda: self.nodes_known() == len(world.nodes), 100 * MS)
         world.need(founded, "the nodes did not become one cluster")
-        for group, kind in self.groups.items():
+        for group, kind in self.kinds.items():
             self.add(group, kind)
-        served = world.run(FOUND_US, lambda: not any(map(self.trouble_of, self.groups)), 100 * MS)
-        world.need(served, f"groups are not served: {self.troubles()}")
+        served = world.run(FOUND_US, lambda: not any(map(self.trouble_of, self.kinds)), 100 * MS)
+        world.need(served, f"groups are not served: {list(map(self.trouble_of, self.kinds))}")
 
     def nodes_known(self) -> int:
         managers = [node.manager for node in self.world.nodes.values()]
@@ -91,6 +95,7 @@ class Episode:
     def add(self, group: str, kind: str) -> None:
         told: list[FleetError | None] = []
         args = (group, 3, encode_class(KINDS[kind]), self.config, ())
+        call = self.groups.asks("add_group", args)
 
         def add() -> None:
             self.admin.call(
@@ -100,15 +105,16 @@ class Episode:
         self.admin.in_turn(add)
         self.world.run(15 * S, lambda: bool(told))
         self.world.need(told == [None], f"group {group} was not added: {told}")
+        self.groups.answered(call, None)
 
     def begin_load(self) -> None:
         drawn = self.rng.randint(3, 6) - 1
         for number in range(1, 1 + min(drawn, drawn if self.plan.clients is None else self.plan.clients)):
             pause = self.rng.choice([5, 50, 200]) * MS
-            self.loads.append(Load(self.world, f"c{number}", self.groups, self.histories, pause))
+            self.loads.append(Load(self.world, f"c{number}", self.groups, pause))
 
     def settle(self) -> None:
-        """Faults end; everything must come right by itself in bounded time."""
+        """Faults end; everything must recover by itself in bounded time, and is then of use to everybody."""
         world, injector = self.world, self.injector
         injector.end()
         for load in self.loads:
@@ -118,55 +124,41 @@ class Episode:
                 break
             injector.repair()
         world.need(self.is_settled(), f"it does not come right: {self.troubles()}")
-        for group, kind in self.groups.items():
+        self.serve()
+        for group, kind in list(self.groups.kinds.items()):
             self.read(group, kind)
         world.need(world.run(SETTLE_US, self.is_settled), f"it does not stay right: {self.troubles()}")
+
+    def serve(self) -> None:
+        """All is well: whatever is called now is done."""
+        for load in self.loads:
+            failed = load.failed
+            load.client.in_turn(load.call_all)
+            self.world.run(15 * S, lambda load=load: not load.is_busy, MS)  # type: ignore[misc]
+            self.world.need(not load.is_busy and load.failed == failed, f"{load.name}: calls fail in peace")
 
     def is_settled(self) -> bool:
         if self.world.now % (5 * S) < 100 * MS:
             self.injector.repair()
-        return not self.troubles()
+        if any(load.is_busy for load in self.loads):
+            return False
+        return next(troubles(self.world, self.groups.kinds), None) is None
 
     def troubles(self) -> list[str]:
-        world = self.world
         found = [f"{load.name} waits" for load in self.loads if load.is_busy]
-        down = [node for node in world.nodes.values() if not node.is_up]
-        found += [f"{node.name} does not run: {node.trouble}" for node in down]
-        managers = [node.manager for node in world.nodes.values() if node.manager is not None]
-        hosted_members = [
-            hosted for manager in managers for hosted in manager.hosted_members.by_number.values()
-        ]
-        found += [f"{one.member} does not run: {one.trouble}" for one in hosted_members if one.trouble]
-        for manager in managers:
-            own = manager.cluster.own()
-            seen = own and own.address and manager._myRef.kernel.instance(own.address)
-            if hasattr(seen, "core") and manager.view.rev != seen.applier.revision:
-                found.append(f"{manager.start.name} sees the cluster as of {manager.view.rev}")
-        found += [trouble for group in (CLUSTER_GROUP, *self.groups) if (trouble := self.trouble_of(group))]
-        return found
+        return [*found, *troubles(self.world, self.groups.kinds)]
 
     def trouble_of(self, group: str) -> str:
         """Why a group is not as it should be, "" when it is."""
-        members = self.world.members_of(group)
-        leaders = [member for member in members if member.core.is_leader]
-        if not leaders:
-            return f"{group} has no leader among {[member.core.id for member in members]}"
-        leader = max(leaders, key=lambda member: int(member.core.term)).core
-        membership = leader.membership.current
-        here = {member.core.id for member in members if member.core.log.last_index}  # was ever added
-        wanted = len(self.world.nodes) if group == CLUSTER_GROUP else min(3, len(self.world.nodes))
-        if here != set(membership.everyone):
-            return f"{group} should live as {sorted(membership.everyone)}, there are {sorted(here)}"
-        if len(membership.everyone) != wanted or (group != CLUSTER_GROUP and membership.learners):
-            return f"{group} has {membership.voters} and learners {membership.learners}, not {wanted}"
-        last = leader.log.last_index
-        late = [m.core.id for m in members if m.core.id in here and m.applier.index != last]
-        return f"{group}: {late} have not applied {last}" if late else ""
+        cluster = cluster_of(self.world)
+        if cluster is None:
+            return f"{CLUSTER_GROUP} has no leader"
+        return next(group_troubles(self.world, cluster, group), "")
 
     def read(self, group: str, kind: str) -> None:
         """What is there in the end."""
         asked, method = QUESTIONS[kind]
-        history, told = self.histories[group], []
+        history, told = self.groups.histories[group], []
         call = history.call("admin", group, asked, self.world.now)
 
         def answered(value: Any, error: FleetError | None) -> None:
@@ -182,15 +174,20 @@ class Episode:
 
     def judge(self) -> None:
         world = self.world
-        for group, kind in self.groups.items():
+        for group, kind in list(self.groups.kinds.items()):
             members = world.members_of(group)
-            dumps = {member.applier.dump() for member in members if member.core.log.last_index}
+            (leader,) = [member for member in members if member.core.is_leader]
+            members = present(members, leader.core.membership.current)
+            dumps = {member.applier.dump() for member in members}
             world.need(len(dumps) == 1, f"members of {group} differ in the end")
-            verdict = check(self.histories[group].operations(), MODELS[kind], steps_max=STEPS_MAX)
-            world.need(isinstance(verdict, Linearizable), f"group {group}: {verdict}")
             if kind == "list":
                 values = members[0].applier.machine._object.values
                 world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
+        for group, kind, history in self.groups.all():
+            verdict = check(history.operations(), MODELS[kind], steps_max=STEPS_MAX)
+            world.need(isinstance(verdict, Linearizable), f"group {group}: {verdict}")
+        objection = self.groups.operators.objection(cluster_of(world).groups, world.now)
+        world.need(not objection, objection)
 
     def as_done(self) -> Plan:
         """The same episode with its faults written out: run again, it is the same."""

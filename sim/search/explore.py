@@ -41,14 +41,16 @@ class Result(Struct, frozen=True):
     operations: int
     virtual_ms: int
     turns: int = 0
+    marks: int = 0
+    """Those that it passed, as bits: see `fleet.sim.checks.marks`."""
 
     def __str__(self) -> str:
-        return f"{self.seed} {self.operations} {self.virtual_ms} {self.turns} {self.verdict}"
+        return f"{self.seed} {self.operations} {self.virtual_ms} {self.turns} {self.marks:x} {self.verdict}"
 
     @classmethod
     def parse(cls, line: str) -> "Result":
-        seed, operations, virtual_ms, turns, verdict = line.split(" ", 4)
-        return cls(int(seed), verdict, int(operations), int(virtual_ms), int(turns))
+        seed, operations, virtual_ms, turns, marks, verdict = line.split(" ", 5)
+        return cls(int(seed), verdict, int(operations), int(virtual_ms), int(turns), int(marks, 16))
 
 
 def run_seed(seed: int, turns_max: int = TURNS_MAX) -> Result:
@@ -64,7 +66,8 @@ def run_seed(seed: int, turns_max: int = TURNS_MAX) -> Result:
         verdict = f"{type(error).__name__}: {first_line}"
     if episode is None:
         return Result(seed, verdict, 0, 0)
-    return Result(seed, verdict, episode.done, episode.world.now // 1000, episode.world.turns)
+    world = episode.world
+    return Result(seed, verdict, episode.done, world.now // 1000, world.turns, world.marks.bits)
 
 
 def code_files() -> list[Path]:
@@ -260,12 +263,13 @@ class Tally:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.seeds = self.virtual_ms = 0
+        self.seeds = self.virtual_ms = self.marks = 0
         self.broken: list[Result] = []
 
     def add(self, result: Result) -> None:
         self.seeds += 1
         self.virtual_ms += result.virtual_ms
+        self.marks |= result.marks
         if result.verdict != OK:
             self.broken.append(result)
 

@@ -186,8 +186,8 @@ class _Shrinker:
         if plan.has_weather:
             yield replace(plan, has_weather=False)
         episode = Episode(plan)
-        if len(episode.groups) > 1:
-            yield from (replace(plan, groups=(group,)) for group in episode.groups)
+        if len(episode.kinds) > 1:
+            yield from (replace(plan, groups=(group,)) for group in episode.kinds)
         if len(episode.world.nodes) > 3:
             kept = list(episode.world.nodes)[:3]
             yield replace(plan, nodes=3, faults=tuple(among(plan.faults or (), kept)))

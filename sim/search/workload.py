@@ -1,11 +1,26 @@
 """The load on a simulated fleet: clients that call, and write down what they saw."""
 
 import random
+from functools import cache
 from typing import Any
 
-from fleet.errors import CommandFailed, FleetError, ImpureQuery, NotDone, OutcomeUnknown
+from fleet.errors import (
+    CommandFailed,
+    DeadlineExceededBeforeSend,
+    FleetError,
+    ImpureQuery,
+    NoSuchGroup,
+    NotDone,
+    OutcomeUnknown,
+    Overloaded,
+    SessionExpired,
+)
+from fleet.objects.payload import encode_class
 from fleet.sim.checks import models
+from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.history import History, RecordedCall
+from fleet.sim.world.objects import KINDS
+from fleet.sim.world.timeline import S
 from fleet.sim.world.world import World
 
 MODELS: dict[str, models.Model] = {
@@ -18,6 +33,78 @@ QUESTIONS: dict[str, tuple[models.Input, str]] = {
     "register": (models.Read(), "read"),
     "list": (models.All(), "all"),
 }
+# marks
+TOLD: dict[type, str] = {
+    SessionExpired: "a client is told that its session expired",
+    OutcomeUnknown: "a client does not learn the outcome of a command",
+    Overloaded: "a client is told that too much is under way",
+    NoSuchGroup: "a client is told that there is no such group",
+    DeadlineExceededBeforeSend: "a call is never sent, since its time is over",
+}
+# end of marks
+
+
+class Groups:
+    """The groups that are there as far as operators were told, and what clients saw of each.
+
+    A group that was removed and a later one of its name are two, with a history each. Where an operator
+    does not learn what became of a request, that name is called no more.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.kinds: dict[str, str] = {}
+        self.histories: dict[str, History] = {}
+        self.former: list[tuple[str, str, History]] = []
+        """Name, kind and history of groups that were removed."""
+        self.operators = OperatorHistory()
+        self.requests: dict[str, int] = {}
+        """By name, how many requests to add or remove it there were."""
+        self.unsure: set[str] = set()
+        self.open: dict[str, int] = {}
+        """By name, calls under way."""
+
+    def add(self, name: str, kind: str) -> None:
+        self.kinds[name] = kind
+        self.histories[name] = History()
+
+    def drop(self, name: str) -> None:
+        kind = self.kinds.pop(name, None)
+        if kind is not None:
+            self.former.append((name, kind, self.histories.pop(name)))
+
+    def all(self) -> list[tuple[str, str, History]]:
+        return [*self.former, *((name, kind, self.histories[name]) for name, kind in self.kinds.items())]
+
+    # -- operators ---------------------------------------------------------------------------------
+
+    def asks(self, method: str, args: tuple[Any, ...]) -> Any:
+        name = args[0]
+        if method in ("add_group", "remove_group"):
+            self.requests[name] = self.requests.get(name, 0) + 1
+        if method == "remove_group":
+            self.drop(name)
+        kind = encoded_kinds()[args[2]] if method == "add_group" else ""
+        return self.operators.asks(method, args, self.world.now), method, name, kind, self.requests.get(name)
+
+    def answered(self, call: Any, error: FleetError | None) -> None:
+        recorded, method, name, kind, request = call
+        self.operators.answered(recorded, error, self.world.now)
+        if method not in ("add_group", "remove_group"):
+            return
+        if isinstance(error, OutcomeUnknown):
+            self.unsure.add(name)
+            self.drop(name)
+        is_newest = request == self.requests[name] and name not in self.unsure
+        if error is None and method == "add_group" and is_newest and not self.open.get(name):
+            if any(former == name for former, _, _ in self.former):
+                self.world.mark("a group is called whose name another one had")
+            self.add(name, kind)
+
+
+@cache
+def encoded_kinds() -> dict[bytes, str]:
+    return {encode_class(data_class): kind for kind, data_class in KINDS.items()}
 
 
 TOGETHER = (1, 1, 1, 1, 1, 1, 1, 2, 3, 6)
@@ -32,8 +119,7 @@ class Load:
         self,
         world: World,
         name: str,
-        groups: dict[str, str],
-        histories: dict[str, History],
+        groups: Groups,
         pause_us: int,
         timeout_ms: int = 4000,
         reads: float = 0.4,
@@ -41,13 +127,14 @@ class Load:
         self.world = world
         self.name = name
         self.groups = groups
-        self.histories = histories
         self.pause_us = pause_us
         self.timeout_ms = timeout_ms
         self.reads = reads
         self.rng = random.Random(world.rng.getrandbits(64))
         self.spoils = self.rng.choice([0, 0, 0.05, 0.2])
         """How likely a call is one that fails after it changed the object."""
+        self.rests = self.rng.choice([0, 0, 0, 0.02])
+        """How likely it then calls nothing for so long that its sessions may expire."""
         self.number = 0
         self.done = 0
         self.failed = 0
@@ -58,51 +145,68 @@ class Load:
         self.client.on_time = self.next
         self.client.in_turn(self._pause)
 
-    def _pause(self) -> None:
-        self.client.wake_in(1 + int(self.rng.random() * 2 * self.pause_us))
-
-    def next(self) -> None:
-        if self.is_stopping or not self.groups:
-            if not self.is_stopping:
-                self._pause()
-            return
-        group = self.rng.choice(list(self.groups))
-        self.open = self.rng.choice(TOGETHER)
-        for _ in range(self.open):
-            if self.rng.random() < self.spoils:
-                self._spoil(group)
-            else:
-                self._call(group)
-
     @property
     def is_busy(self) -> bool:
         return self.open > 0
 
-    def _ended(self) -> None:
+    def _pause(self) -> None:
+        if self.rests and self.rng.random() < self.rests:
+            self.client.wake_in(self.rng.randint(2 * S, 6 * S))
+        else:
+            self.client.wake_in(1 + int(self.rng.random() * 2 * self.pause_us))
+
+    def next(self) -> None:
+        if self.is_stopping:
+            return
+        if not self.groups.kinds:
+            self._pause()
+            return
+        group = self.rng.choice(list(self.groups.kinds))
+        for _ in range(self.rng.choice(TOGETHER)):
+            if self.rng.random() < self.spoils:
+                self._spoil(group)
+            else:
+                self.call(group)
+
+    def _begin(self, group: str) -> None:
+        self.open += 1
+        self.groups.open[group] = self.groups.open.get(group, 0) + 1
+
+    def _end(self, group: str, error: FleetError | None) -> None:
+        if error is not None and type(error) in TOLD:
+            self.world.mark(TOLD[type(error)])
+        self.groups.open[group] -= 1
         self.open -= 1
         if not self.open:
             self._pause()
 
-    def _call(self, group: str) -> None:
-        asked, method, args, is_query = self._draw(self.groups[group])
-        history = self.histories[group]
+    def call(self, group: str) -> None:
+        asked, method, args, is_query = self._draw(self.groups.kinds[group])
+        history = self.groups.histories[group]
         call = history.call(self.name, group, asked, self.world.now)
+        self._begin(group)
 
         def told(value: Any, error: FleetError | None) -> None:
             self._note(history, call, is_query, value, error)
-            self._ended()
+            self._end(group, error)
 
         self.client.call(group, method, args, is_query, self.timeout_ms, told)
 
+    def call_all(self) -> None:
+        """Each group once."""
+        for group in list(self.groups.kinds):
+            self.call(group)
+
     def _spoil(self, group: str) -> None:
         """Its place in the history is nowhere."""
-        is_query = self.groups[group] != "list" and self.rng.random() < 0.3
+        is_query = self.groups.kinds[group] != "list" and self.rng.random() < 0.3
+        self._begin(group)
 
         def told(value: Any, error: FleetError | None) -> None:
             expected = ImpureQuery if is_query else CommandFailed
             if not isinstance(error, (expected, NotDone, OutcomeUnknown)):
                 self.world.violated(f"{self.name} spoiled {group} and was told {error!r}")
-            self._ended()
+            self._end(group, error)
 
         method, args = "taint" if is_query else "spoil", (self._unique(),)
         self.client.call(group, method, args, is_query, self.timeout_ms, told)
@@ -134,7 +238,7 @@ class Load:
             self.done += 1
             history.done(call, value, self.world.now)
             return
-        self.failed += 1
+        self.failed += not isinstance(error, SessionExpired)
         if is_query or isinstance(error, NotDone):
             history.failed(call)
         elif isinstance(error, OutcomeUnknown):

@@ -30,13 +30,14 @@ class SimClock:
         return self._world.now + self.ahead_us
 
     def micros(self) -> int:
-        return self._local + (self._now() - self._since) * self.rate // EVEN
+        return self._local + (self._world.now + self.ahead_us - self._since) * self.rate // EVEN
 
     def seconds(self) -> float:
         return self.micros() / 1e6
 
     def now_ms(self) -> Millis:
-        return self.micros() // 1000
+        ran = (self._world.now + self.ahead_us - self._since) * self.rate // EVEN
+        return (self._local + ran) // 1000
 
     def wall_ms(self) -> Millis:
         return (self.micros() + self._wall) // 1000

@@ -70,13 +70,15 @@ class Network:
     def dial(self, wire: Wire, peer: DialState[End]) -> None:
         src = wire.process.name
         dst = self.places.get(peer.endpoint, "")
-        there = self.delay(src, dst) + self.delay(dst, src) + self.weather.names_us.get(src, 0)
-        if not (self.is_open(src, dst) and self.is_open(dst, src)) or dst not in self.powered:
-            self.world.after(self._connect_us, self._refuse, wire, peer, "timeout")
+        named_us = self.weather.names_us.get(src, 0)
+        there_and_back = self.delay(src, dst) + self.delay(dst, src)
+        is_open = self.is_open(src, dst) and self.is_open(dst, src)
+        if not is_open or dst not in self.powered or there_and_back > self._connect_us:
+            self.world.after(named_us + self._connect_us, self._refuse, wire, peer, "timeout")
         elif peer.endpoint not in self.listening or src in self.weather.misled:
-            self.world.after(there, self._refuse, wire, peer, "refused")
+            self.world.after(named_us + there_and_back, self._refuse, wire, peer, "refused")
         else:
-            self.world.after(2 * there, self._connect, wire, peer)
+            self.world.after(named_us + 2 * there_and_back, self._connect, wire, peer)
 
     def _refuse(self, wire: Wire, peer: DialState[End], reason: str) -> None:
         wire.process.do(partial(wire.failed, peer, reason))

@@ -33,7 +33,7 @@ from fleet.raft.entries import Commands, HardState, Members, SnapshotMeta
 from fleet.raft.events import Persisted, Propose, Query, Tick
 from fleet.raft.restart import start_core
 from fleet.sim.checks.invariants import Invariants
-from fleet.sim.search.workload import Load
+from fleet.sim.search.workload import Groups, Load
 from fleet.sim.world.objects import KINDS
 from fleet.sim.world.timeline import S
 from fleet.sim.world.world import World
@@ -67,7 +67,7 @@ class Fleet:
         self.asked = self.told = 0
         self.calls_at = 0
         """Nobody calls when it is 0."""
-        self.draw = Load(world, "c0", {}, {}, S, reads=READS)._draw
+        self.draw = Load(world, "c0", Groups(world), S, reads=READS)._draw
 
     def call(self, group: str, method: str, args: tuple[Any, ...]) -> None:
         told: list[Any] = []

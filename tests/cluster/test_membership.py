@@ -183,6 +183,16 @@ def test_a_voter_reports_who_is_silent_and_who_is_back() -> None:
     assert membership.step(0, Changed(back)) == [Command("reporting n2 back", "report", (N1, N2, "a", False))]
 
 
+def test_a_node_that_votes_no_more_takes_its_reports_back() -> None:
+    """Seed 5231: the report stayed, to be counted as soon as its node voted again."""
+    membership = membership_of()
+    membership.view.purge_after_ms = 1000
+    membership.view.nodes[N1] = record(N1, state=LEAVING)
+    membership.view.nodes[N2] = record(N2, reports=(N1,))
+    effects = membership.step(0, Changed(replace(LOCAL, silent_ms={N2: 1000})))
+    assert Command("reporting n2 back", "report", (N1, N2, "a", False)) in effects
+
+
 def test_a_node_leaves_when_no_member_lives_on_it() -> None:
     membership = membership_of()
     membership.view.nodes[N1] = record(N1, state=LEAVING)

@@ -14,8 +14,17 @@ DAYS: dict[str, dict[str, int]] = {
     "groups": {"add_group": 4, "remove_group": 4, "kill": 2, "full": 1, "calm": 3},
     "edges": {"fail": 4, "busy": 3, "fork": 2, "transfer": 1, "kill": 1, "calm": 2},
     "views": {"fail": 5, "add_group": 4, "remove_group": 4},
+    "operators": {"pin": 3, "replicas": 3, "prefer": 3, "drain": 1, "add_group": 2, "remove_group": 1,
+                  "configure": 1, "kill": 1, "calm": 2},
+    "lost nodes": {"purge": 2, "purge_window": 3, "kill": 4, "power": 1, "split": 1, "drain": 3, "calm": 2},
+    "settings": {"configure": 5, "add_group": 3, "kill": 3, "power": 1, "partial": 1, "calm": 2},
+    "user code": {"slow_code": 4, "bad_code": 3, "partial": 2, "straggle": 2, "kill": 2, "transfer": 2,
+                  "calm": 2},
+    "slow disks": {"slow_disk": 4, "hang": 2, "straggle": 3, "partial": 2, "transfer": 3, "power": 2,
+                   "calm": 2},
+    "removals": {"add_group": 5, "remove_group": 4, "kill": 2, "power": 2, "err": 1, "calm": 2},
     "full disks": {"full": 4, "drain": 2, "wipe": 1, "transfer": 2, "calm": 3, "kill": 1},
-}
+}  # fmt: skip
 
 
 def run_episode(day: str, seed: int) -> None:

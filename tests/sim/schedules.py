@@ -9,6 +9,7 @@ from fleet.sim.faults.failing import VITAL
 from fleet.sim.faults.fault import Fault
 from fleet.sim.faults.schedule import KINDS, Occurrence, Plan
 from fleet.sim.world.timeline import MS, S
+from fleet.sim.world.user_code import IMPORTS
 
 NODES = ("n1", "n2", "n3")
 DURATION_US = 2 * S
@@ -33,6 +34,13 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "message": st.sampled_from(["WakeupMessage", "EndTurn", "PeerMail", "Persisted", "LocalRead", "Write"]),
     "silently": st.booleans(),
     "elsewhere": st.booleans(),
+    "imports": st.sampled_from(IMPORTS[1:]),
+    "draw_of": st.integers(0, 20),
+    "kind": st.sampled_from(["counter", "register"]),
+    "replicas": st.integers(1, 3),
+    "count": st.integers(1, 3),
+    "pinned": st.lists(st.sampled_from(NODES), max_size=3, unique=True).map(tuple),
+    "preferred": st.sampled_from([*NODES, ""]),
 }
 STEPS = st.permutations(NODES)
 DRAWN = tuple(what for what in KINDS if what not in ("flip", "transfer"))

@@ -74,7 +74,7 @@ def data_of(told: Told) -> dict[str, Any]:
     return found
 
 
-def test_the_words_say_what_broke_what_befell_the_fleet_and_who_led() -> None:
+def test_the_words_say_what_broke_what_happened_and_who_led() -> None:
     told, failure = two_leaders()
     said = "\n".join(text(told))
     assert told.group == failure.sentence[:2]
@@ -84,6 +84,17 @@ def test_the_words_say_what_broke_what_befell_the_fleet_and_who_led() -> None:
     assert re.search(rf"Leaders of {told.group}: n\d in term \d, ", said)
     assert re.search(r"n\d is leader in term \d: its log ends at", said)
     assert re.search(rf"{told.group}: n\d leads in term \d, its log ends at \d+", said)
+
+
+def test_the_page_and_the_words_name_the_rare_states_on_the_way() -> None:
+    told, _ = two_leaders()
+    assert told.marks == sorted(told.marks, key=lambda mark: mark[1])
+    assert ("the only voter leads", told.marks[0][1]) not in told.marks[-12:]
+    said = "\n".join(text(told))
+    assert all(name in said for name, _ in told.marks[-12:])
+    assert [words.partition(" s ")[2] for _, words in data_of(told)["marks"]] == [
+        name for name, _ in told.marks
+    ]
 
 
 def test_the_page_is_of_one_piece() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.sim.checks.marks import MARKS, missed
 from fleet.sim.search import episode as episode
 from fleet.sim.search import explore as explore_module
 from fleet.sim.search.explore import (
@@ -26,7 +27,8 @@ FOUND = [
 ]
 FRESH_COUNT = 600
 SAMPLE = range(5000, 5300)
-"""Each change is tried on the same ones, so that a failure is the change's own."""
+MARKS_MIN = 60
+"""So many of the marks does the sample reach; losing one or two by another draw is no alarm."""
 JOBS = 2
 
 
@@ -41,7 +43,13 @@ def test_a_history_that_nobody_could_judge_is_no_success(monkeypatch: pytest.Mon
 
 
 def test_a_sample_of_seeds_holds() -> None:
-    assert broken_of(SAMPLE) == []
+    """Each change is tried on the same ones, so that a failure is the change's own."""
+    results = explore(SAMPLE, jobs=JOBS)
+    assert [str(result) for result in results if result.verdict != OK] == []
+    marks = 0
+    for result in results:
+        marks |= result.marks
+    assert len(MARKS) - len(missed(marks)) >= MARKS_MIN, missed(marks)
 
 
 @pytest.mark.long
@@ -58,12 +66,12 @@ def broken_of(seeds: Iterable[int]) -> list[str]:
 def test_a_report_is_gone_on_with(tmp_path: Path) -> None:
     report = tmp_path / "report.txt"
     old = "4 1 2 3 ok\n"
-    known = "5 12 34000 900 Broken: seed 5: as it was\n"
+    known = "5 12 34000 900 a Broken: seed 5: as it was\n"
     report.write_text(f"{CODE}other\n{old}{CODE}{code_digest()}\n{known}6 cut sho")
     told: list[Result] = []
     results = explore(parse_seeds("4-5"), report, told.append)
     assert [result.seed for result in told] == [4]
-    assert results[1] == Result(5, "Broken: seed 5: as it was", 12, 34_000, 900)
+    assert results[1] == Result(5, "Broken: seed 5: as it was", 12, 34_000, 900, 10)
     assert explore(parse_seeds("4"), report, told.append) == [results[0]]
     assert report.read_text().startswith(f"{CODE}other\n{old}")
 

@@ -1,22 +1,28 @@
 """The simulated world itself: whole nodes on it work as on a real host, and a seed is a history."""
 
 import os
+import random
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import blake2b
 
 import msgspec
 import pytest
 
+from fleet.actors.base.settings import LinkSettings
 from fleet.cluster.state import CLUSTER_GROUP
+from fleet.interfaces import PutMeta, Write
 from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import node_of
+from fleet.raft.entries import HardState
+from fleet.raft.ids import GroupName, node_of
 from fleet.sim.faults.network import BreakLinks, Resolve
-from fleet.sim.faults.operators import AddGroup
-from fleet.sim.faults.processes import Busy, Fail
+from fleet.sim.faults.operators import AddGroup, Calm
+from fleet.sim.faults.processes import BadCode, Busy, Fail, Pause, SlowCode
 from fleet.sim.search.episode import Episode
 from fleet.sim.world.clock import SimClock
+from fleet.sim.world.disk import DiskStore, SimDisk, SimWriter
 from fleet.sim.world.objects import Counter
 from fleet.sim.world.timeline import MS, Broken, S
 from fleet.sim.world.world import World
@@ -149,7 +155,7 @@ def test_a_founder_whose_disk_is_full_founds_when_there_is_room(by_seeds: bool) 
 
 def test_two_leaders_of_a_term_are_told_with_seed_and_moment() -> None:
     episode = quiet(5)
-    group = next(iter(episode.groups))
+    group = next(iter(episode.kinds))
     leader = next(member for member in episode.world.members_of(group) if member.core.is_leader)
     episode.world.invariants.past(leader.spec).leaders[leader.core.term + 1] = leader.core.id
     other = next(member for member in episode.world.members_of(group) if not member.core.is_leader)
@@ -242,7 +248,7 @@ def test_a_busy_node_hears_of_what_arrives_in_the_middle_of_its_turns() -> None:
 
 
 def test_a_big_state_is_encoded_by_a_child_and_a_fork_may_fail() -> None:
-    episode = Episode(1)
+    episode = Episode(2)
     for node in episode.world.nodes.values():
         node.fork_above_bytes, node.dump_us = 1, (100, 100_000)
     episode.config = GroupConfig(snapshot_floor_bytes=300, snapshot_ceiling_bytes=300, log_tail=0)
@@ -256,7 +262,7 @@ def test_a_big_state_is_encoded_by_a_child_and_a_fork_may_fail() -> None:
     episode.world.run(6 * S)
     episode.settle()
     episode.judge()
-    members = [member for group in episode.groups for member in episode.world.members_of(group)]
+    members = [member for group in episode.kinds for member in episode.world.members_of(group)]
     assert episode.world.run(70 * S, lambda: all(member.base_index > 10 for member in members))
 
 
@@ -271,3 +277,66 @@ def test_names_that_resolve_late_or_elsewhere_only_put_off_what_must_be_dialled(
     assert "n2" in world.network.weather.misled
     episode.settle()
     episode.judge()
+
+
+def test_what_a_full_link_drops_is_sent_again_when_it_is_read() -> None:
+    """The policy is that of the shipping links: what waits there beyond the limit is lost."""
+    episode = quiet()
+    world = episode.world
+    world.network.settings = LinkSettings(buffer_bytes_max=2_000)
+    world.network.weather.socket_bytes = 500
+    episode.injector.do(Pause("n2", 4 * S))
+    world.run(5 * S)
+    assert world.marks.counts["a message is dropped, since too much waits on its link"] > 0
+    ends = [end for one in world.network.links for end in (one, one.other)]
+    assert all(end.unread <= 2_000 + 500 + 1_000 for end in ends)
+    episode.settle()
+    episode.judge()
+
+
+def test_users_code_takes_its_time_and_what_arrives_meanwhile_waits() -> None:
+    episode = quiet()
+    world = episode.world
+    for name in world.nodes:
+        episode.injector.do(SlowCode(name, 50 * MS))
+    before = episode.done
+    world.run(2 * S)
+    slow = episode.done - before
+    assert 0 < slow < 200 and world.marks.counts["users' code takes its time"] > 0
+    held = [node.process.is_held for node in world.nodes.values() if node.process is not None]
+    clocks = [node.clock for node in world.nodes.values()]
+    assert any(held) and all(clock.ahead_us >= 0 for clock in clocks)
+    episode.settle()
+    episode.judge()
+
+
+@pytest.mark.parametrize("imports", ["raise", "exit"])
+def test_a_node_that_cannot_load_a_class_goes_on_and_comes_back_with_good_code(imports: str) -> None:
+    episode = quiet()
+    world, injector = episode.world, episode.injector
+    group = next(iter(episode.kinds))
+    injector.do(BadCode("n2", imports))
+    injector.do(Fail("n2", group, "PeerMail", False, 0))
+    world.run(5 * S)
+    manager = world.nodes["n2"].manager
+    assert "the simulated module" in manager.hosted_members.by_name[group].trouble
+    injector.do(Calm())
+    episode.settle()
+    episode.judge()
+
+
+@pytest.mark.parametrize("transactions", [0, 1, 2])
+def test_a_process_dies_between_two_transactions_of_a_round(transactions: int) -> None:
+    """The writer serves a round in the shipping order: a chore is a transaction of its own."""
+    disk = SimDisk(incarnation="d1")
+    store = DiskStore(disk, "c", "n", random.Random(1))
+    (record,) = store.create_groups([(GroupName("g"), b"")])
+    later: list[Callable[[], None]] = []
+    writer = SimWriter(store, lambda: 0, lambda us, act: later.append(act), lambda: None)
+    writer.submit(Write(record.number, 1, hard=HardState(1)))
+    writer.do(PutMeta("fact", b"1"))
+    later.pop()()  # the round begins
+    writer.lose(transactions)
+    again = DiskStore(disk, "c", "n", random.Random(1))
+    done = again.load(record.number).hard.term, again.get_meta("fact")
+    assert done == ((1 if transactions > 0 else 0), (b"1" if transactions > 1 else None))

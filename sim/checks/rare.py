@@ -1,0 +1,198 @@
+"""Which rare states a member or a node passes through: what is seen of them, in the words of the marks."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fleet.cluster import membership_events, reconciliation_events, repairs, unjoined
+from fleet.cluster.healing import Demote, Promote, Remove, Transfer
+from fleet.raft.entries import (
+    ConfigChanged,
+    MemberAdded,
+    MemberDemoted,
+    MemberPromoted,
+    MemberRemoved,
+    SessionClosed,
+)
+from fleet.raft.ready import (
+    CANNOT_REMOVE_LEADER,
+    CHANGE_IN_PROGRESS,
+    LOST,
+    NOT_MEMBER,
+    OVERLOADED,
+    TARGET_UNRESPONSIVE,
+    TRANSFERRING,
+    WOULD_BREAK_QUORUM,
+    TailLost,
+)
+from fleet.raft.state import Candidate, Leader
+
+# marks
+COMMITTED: dict[type, str] = {
+    MemberAdded: "a member is added",
+    MemberPromoted: "a learner becomes a voter",
+    MemberDemoted: "a voter becomes a learner",
+    MemberRemoved: "a member is removed",
+    ConfigChanged: "settings of a group are changed",
+    SessionClosed: "a session is closed",
+}
+"""By what an entry holds that a group commits."""
+REFUSED: dict[str, str] = {
+    OVERLOADED: "a request is refused, since too much is not committed",
+    LOST: "a request is lost with its leader",
+    CHANGE_IN_PROGRESS: "a change of the members is refused, since one is under way",
+    WOULD_BREAK_QUORUM: "a change of the members is refused, since it would break the quorum",
+    CANNOT_REMOVE_LEADER: "a leader refuses to remove itself",
+    NOT_MEMBER: "a request about a member that the group does not have is refused",
+    TARGET_UNRESPONSIVE: "a transfer fails, since its target does not answer",
+    TRANSFERRING: "a request is refused, since the leadership is in transfer",
+}
+DECIDED: dict[type, str] = {
+    unjoined.AskToJoin: "a member that no leader has added asks to be added",
+    repairs.AskForRemoval: "a damaged member asks to be removed",
+    repairs.DropDamaged: "a damaged member is replaced",
+    membership_events.Left: "a node has left its cluster",
+    membership_events.DropMember: "a member of a removed group is dropped",
+    membership_events.ForgetLeft: "a node forgets a removed group that it founded",
+    reconciliation_events.AskForMembers: "a silent learner is looked for on its node",
+    reconciliation_events.NoteConfig: "the cluster is told of a group's settings",
+    reconciliation_events.AskToHost: "a node is asked to host a member",
+    Remove: "reconciliation removes a member",
+    Demote: "reconciliation makes a voter a learner",
+    Promote: "reconciliation makes a learner a voter",
+    Transfer: "reconciliation moves a leadership",
+}
+"""By what a node decides."""
+COMMANDED: dict[str, str] = {
+    "report": "a node reports another one as lost or back",
+    "cleaned": "a node says that it holds nothing of a removed group",
+    "left": "a leaving node asks to be forgotten",
+}
+"""By what a node asks of its cluster."""
+# end of marks
+
+See = Callable[[str], None]
+
+
+def roles(core: Any, was: Any, term: int) -> Iterator[str]:
+    """A member with the role `was` in `term` has another role, or is in another term."""
+    now = core.role
+    if type(was) is Leader and now is not was:
+        yield from ends(core, was, core.term == term)
+    elif type(was) is Candidate and now is not was:
+        yield from campaigned(core, was, core.term - term)
+    if type(now) is Leader and now is not was:
+        yield from begins(core, now)
+
+
+def ends(core: Any, was: Leader, is_same_term: bool) -> Iterator[str]:
+    yield "a leader steps down in its own term" if is_same_term else "a leader is deposed by a later term"
+    if was.handover is not None:
+        yield "a leader that hands over is succeeded"
+    if was.reads:
+        yield "a leader steps down while reads wait"
+    if was.waiting:
+        yield "a leader steps down while a change waits for its commit"
+    if core.writes:
+        yield "a leader steps down while its disk writes"
+    if core.log.commit < was.first_index:
+        yield "a leader steps down before it has committed anything"
+
+
+def campaigned(core: Any, was: Candidate, terms: int) -> Iterator[str]:
+    if was.pre and type(core.role) is not Candidate and core.leader is not None:
+        yield "a member that asked whether it could win hears a leader"
+    elif not was.pre and type(core.role) is Candidate and terms > 0:
+        yield "an election ends without a winner"
+    elif not was.pre and not core.is_leader and core.leader is not None and terms == 0:
+        yield "a candidate hears the winner of its election"
+
+
+def begins(core: Any, now: Leader) -> Iterator[str]:
+    if core.log.commit < now.first_index - 1:
+        yield "a leader inherits entries that are not committed"
+    if core.membership.changed_at > core.log.commit:
+        yield "a leader inherits a change of the members that is not committed"
+    if core.log.base_index:
+        yield "a leader begins with a log that was cut"
+    voters = core.membership.current.voters
+    if len(voters) == 1:
+        yield "the only voter leads"
+    elif len(voters) % 2 == 0:
+        yield "the leader of an even number of voters is elected"
+
+
+def is_rolled_back(core: Any, change: tuple[int, Any]) -> bool:
+    """Whether the newest change that was seen is no longer in the log."""
+    history = core.membership.history
+    return bool(change[0] >= history[-1][0] and not any(one is change for one in history))
+
+
+def watch_member(member: Any, see: See) -> None:
+    """What only passes by in a turn."""
+
+    def answered(answer: Any) -> None:
+        if answer.error in REFUSED:
+            see(REFUSED[answer.error])
+
+    def noted(hook: Any) -> None:
+        if type(hook) is TailLost:
+            see("a member has lost entries that it acknowledged")
+
+    def executed(token: int, lease: bool = False) -> None:
+        if lease:
+            reads = member.core.role.reads if member.core.is_leader else ()
+            if any(token in batch.tokens for batch in reads):
+                see("a lease ends while a read is executed under it")
+
+    before(member.clients, "on_answer", answered)
+    before(member, "_note", noted)
+    after(member.clients, "on_read", executed)
+
+
+def watch_node(manager: Any, see: See) -> None:
+    """What its deciders decide."""
+
+    def decided(effects: list[Any]) -> None:
+        for effect in effects:
+            kind = type(getattr(effect, "change", effect))
+            if kind in DECIDED:
+                see(DECIDED[kind])
+            elif kind is membership_events.Command and effect.method in COMMANDED:
+                see(COMMANDED[effect.method])
+
+    for decider in (manager.reconciliation, manager.unjoined, manager.repairs, manager.cluster.membership):
+        returns(decider, "step", decided)
+
+
+def before(owner: Any, method: str, look: Callable[..., None]) -> None:
+    """Look at each call of one object's method first. The object alone is watched, not its class."""
+    call = getattr(owner, method)
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        look(*args, **kwargs)
+        return call(*args, **kwargs)
+
+    setattr(owner, method, watched)
+
+
+def after(owner: Any, method: str, look: Callable[..., None]) -> None:
+    call = getattr(owner, method)
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        result = call(*args, **kwargs)
+        look(*args, **kwargs)
+        return result
+
+    setattr(owner, method, watched)
+
+
+def returns(owner: Any, method: str, look: Callable[[Any], None]) -> None:
+    """Look at what one object's method returns."""
+    call = getattr(owner, method)
+
+    def watched(*args: Any) -> Any:
+        result = call(*args)
+        look(result)
+        return result
+
+    setattr(owner, method, watched)

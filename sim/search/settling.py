@@ -1,0 +1,124 @@
+"""How a fleet should be, once nothing goes wrong any more: what is not so yet, in words."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fleet.cluster.state import CLUSTER_GROUP, LEAVING
+from fleet.cluster.wanted import cluster_voters, wanted_nodes
+from fleet.raft.ids import node_of
+from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
+from fleet.sim.world.world import World
+
+
+def cluster_of(world: World) -> Any:
+    """The cluster's state as its leader has it; None while nobody leads."""
+    leading = [member for member in world.members_of(CLUSTER_GROUP) if member.core.is_leader]
+    if not leading:
+        return None
+    newest = max(leading, key=lambda member: int(member.core.term))
+    return newest.applier.machine._object
+
+
+def troubles(world: World, groups: Iterable[str]) -> Iterator[str]:
+    """`groups`: those that operators know to be there. Cheap questions come first."""
+    for node in world.nodes.values():
+        if not node.is_up:
+            yield f"{node.name} does not run: {node.trouble}"
+    managers = [node.manager for node in world.nodes.values() if node.manager is not None]
+    if not all(manager.is_serving for manager in managers):
+        yield "a node is starting"
+        return
+    for manager in managers:
+        for hosted in manager.hosted_members.by_number.values():
+            if hosted.trouble:
+                yield f"{hosted.member} does not run: {hosted.trouble}"
+    cluster = cluster_of(world)
+    if cluster is None:
+        yield f"{CLUSTER_GROUP} has no leader"
+        return
+    yield from nodes_missing(world, cluster)
+    for name in groups:
+        if name not in cluster.groups:
+            yield f"the cluster has no group {name}, which was added"
+    for manager in managers:
+        yield from badly_seen(manager, cluster)
+    for name in (CLUSTER_GROUP, *cluster.groups):
+        yield from group_troubles(world, cluster, name)
+    held = held_after_removal(world, cluster.settled)
+    if held or cluster.removed:
+        yield held or f"removals are not settled: {list(cluster.removed.values())}"
+
+
+def nodes_missing(world: World, cluster: Any) -> Iterator[str]:
+    for node in world.nodes.values():
+        record = cluster.nodes.get(node.name)
+        if record is None or record.incarnation != node.disk.incarnation:
+            yield f"{node.name} is not in the cluster with disk {node.disk.incarnation}"
+        elif record.state == LEAVING:
+            yield f"{node.name} is leaving"
+        elif record.reports:
+            yield f"{node.name} is reported as lost by {list(record.reports)}"
+
+
+def badly_seen(manager: Any, cluster: Any) -> Iterator[str]:
+    own = manager.cluster.own()
+    replica = own and own.address and manager._myRef.kernel.instance(own.address)
+    if not hasattr(replica, "core"):
+        yield f"{manager.start.name} has no replica of the cluster's state"
+    elif manager.view.rev != replica.applier.revision:
+        yield f"{manager.start.name} sees the cluster as of {manager.view.rev}"
+    else:
+        different = seen_differently(manager.view, replica.applier.machine._object)
+        if different:
+            yield f"{manager.start.name} sees other {different}"
+
+
+def group_troubles(world: World, cluster: Any, name: str) -> Iterator[str]:
+    """Not where it is wanted, not led from there, or not of one state and one mind about its settings."""
+    members = world.members_of(name)
+    leaders = [member for member in members if member.core.is_leader]
+    if not leaders:
+        yield f"{name} has no leader among {[member.core.id for member in members]}"
+        return
+    leader = max(leaders, key=lambda member: int(member.core.term)).core
+    membership = leader.membership.current
+    here = {member.core.id for member in present(members, membership)}
+    if here != set(membership.everyone):
+        yield f"{name} should live as {sorted(membership.everyone)}, there are {sorted(here)}"
+    nodes = cluster.nodes.values()
+    is_own = name == CLUSTER_GROUP
+    wanted = cluster_voters(nodes) if is_own else wanted_nodes(cluster.groups[name], nodes)
+    voting = {node_of(voter) for voter in membership.voters}
+    learning = {node_of(learner) for learner in membership.learners}
+    if voting != {*wanted} or learning != ({*cluster.nodes} - {*wanted} if is_own else set()):
+        yield f"{name} is wanted on {wanted}, has {membership.voters} and learners {membership.learners}"
+    preferred = cluster.cluster_leader if is_own else cluster.groups[name].leader
+    first = preferred if preferred in wanted else wanted[0] if wanted else None
+    if node_of(leader.id) != first:
+        yield f"{name} is led from {node_of(leader.id)}, not from {first}"
+    last = leader.log.last_index
+    late = [m.core.id for m in members if m.core.id in here and m.applier.index != last]
+    if late:
+        yield f"{name}: {late} have not applied {last}"
+    if not is_own:
+        yield from unlike(cluster.groups[name], [one for one in members if one.core.id in here])
+        wasted = zones_wasted(cluster.groups[name], voting, cluster.nodes)
+        if wasted:
+            yield wasted
+
+
+def present(members: list[Any], membership: Any) -> list[Any]:
+    """Without those that were never added, and those that were removed while nobody could tell them."""
+    return [
+        member
+        for member in members
+        if member.core.log.last_index and member.core.id not in membership.removed
+    ]
+
+
+def unlike(group: Any, members: list[Any]) -> Iterator[str]:
+    for member in members:
+        if member.core.config != member.applier.config:
+            yield f"{member.core.id} follows settings that its object does not have"
+        elif member.core.config != group.config:
+            yield f"{member.core.id} has other settings than the cluster shows of {group.name}"

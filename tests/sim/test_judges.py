@@ -1,0 +1,163 @@
+"""What judges a simulated fleet beside its members: each judge refuses what it is there for."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fleet.cluster.state import ACTIVE, GroupInfo, NodeRecord
+from fleet.errors import GroupExists, NoSuchGroup, OutcomeUnknown, Unavailable
+from fleet.objects.hooks import Committed
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Members
+from fleet.sim.checks.answers import OperatorHistory
+from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
+from fleet.sim.checks.hooks import HookJournal
+from fleet.sim.checks.placement import Redundancy
+from fleet.sim.world.timeline import Broken, S
+from fleet.sim.world.world import World
+
+ADD = ("g", 3, b"", None, ())
+
+
+def node(name: Any, zone: str = "z", state: str = ACTIVE) -> NodeRecord:
+    return NodeRecord(name, f"{name}d", zone, f"{name}:1", 1.0, state)
+
+
+def group(replicas: int = 3, pinned: Any = ()) -> GroupInfo:
+    return GroupInfo("g", 7, replicas, b"", GroupConfig(), (), pinned)
+
+
+# -- operators' answers ------------------------------------------------------------------------------
+
+
+def test_answers_that_one_order_explains_are_fine() -> None:
+    history = OperatorHistory()
+    for method, args, error in (
+        ("add_group", ADD, None),
+        ("add_group", ADD, GroupExists("", group="g")),
+        ("set_replicas", ("g", 5), None),
+        ("remove_group", ("g",), None),
+        ("remove_group", ("g",), NoSuchGroup("", group="g")),
+        ("add_group", ADD, Unavailable("")),
+        ("add_group", ADD, OutcomeUnknown("")),
+    ):
+        history.answered(history.asks(method, args, 1), error, 2)
+    assert history.objection({"g": group()}, 3) == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "error", "there"),
+    [
+        ("add_group", ADD, None, {}),
+        ("add_group", ADD, GroupExists("", group="g"), {}),
+        ("remove_group", ("g",), None, {"g": group()}),
+        ("set_replicas", ("g", 5), None, {"g": group(3)}),
+        ("pin_group", ("g", ("n1",), 1), None, {"g": group(3, ("n1",))}),
+    ],
+)
+def test_an_answer_that_the_cluster_does_not_bear_out_is_told(
+    method: str, args: Any, error: Any, there: dict[str, Any]
+) -> None:
+    history = OperatorHistory()
+    if method != "add_group":
+        history.answered(history.asks("add_group", ADD, 0), None, 0)
+    history.answered(history.asks(method, args, 1), error, 2)
+    assert "operators' requests" in history.objection(there, 3)
+
+
+# -- the cluster -------------------------------------------------------------------------------------
+
+
+def test_a_node_that_sees_the_cluster_otherwise_is_told() -> None:
+    def cluster(**facts: Any) -> Any:
+        same = {"nodes": {}, "groups": {}, "removed": {}, "purge_after_ms": 5, "cluster_leader": ""}
+        return SimpleNamespace(**(same | facts))
+
+    assert seen_differently(cluster(), cluster()) == ""
+    assert seen_differently(cluster(groups={"g": group()}), cluster()).startswith("groups: ")
+
+
+def test_a_member_of_a_group_whose_removal_is_settled_is_told() -> None:
+    hosted = SimpleNamespace(spec=SimpleNamespace(uid=7, name="g"), member="n1@d.1", is_dropped=False)
+    members = SimpleNamespace(by_number={1: hosted})
+    world: Any = SimpleNamespace(
+        nodes={"n1": SimpleNamespace(manager=SimpleNamespace(hosted_members=members))}
+    )
+    assert held_after_removal(world, [8]) == ""
+    assert "n1 holds n1@d.1 of g" in held_after_removal(world, [7])
+
+
+def test_two_members_in_one_zone_are_told_where_there_is_another_zone() -> None:
+    nodes: Any = {name: node(name, zone) for name, zone in (("n1", "a"), ("n2", "a"), ("n3", "b"))}
+    names: Any = ("n1", "n2")
+    assert zones_wasted(group(2), names, nodes) == "g is in zones ['a'] of ['a', 'b']"
+    apart: Any = ("n1", "n3")
+    assert zones_wasted(group(2), apart, nodes) == zones_wasted(group(2, names), names, nodes) == ""
+
+
+def members(*names: str) -> Any:
+    voters: Any = tuple(f"{name}@{name}d.1" for name in names)
+    return Members(voters)
+
+
+def test_a_voter_that_is_well_stays_until_its_replacement_votes() -> None:
+    running: list[Any] = []
+    world: Any = SimpleNamespace(now=0, nodes={}, members_of=lambda name: running, violated=World().violated)
+    redundancy = Redundancy(world)
+    leader: Any = SimpleNamespace(spec=SimpleNamespace(name="g"))
+    nodes = {name: node(name) for name in ("n1", "n2", "n3")}
+    change = (leader, members("n1", "n2", "n3"), members("n1", "n2"))
+    redundancy.look(SimpleNamespace(rev=1, nodes=nodes, groups={"g": group(3)}))
+    redundancy.on_change(*change)  # the member of n3 does not run
+    running.append(SimpleNamespace(core=SimpleNamespace(id="n3@n3d.1"), failed=False))
+    with pytest.raises(Broken, match="n3@n3d.1 leaves while it is well"):
+        redundancy.on_change(*change)
+    redundancy.look(SimpleNamespace(rev=2, nodes=nodes, groups={"g": group(3, ("n1", "n2"))}))
+    redundancy.on_change(*change)
+    world.now = 20 * S
+    redundancy.look(SimpleNamespace(rev=3, nodes=nodes, groups={"g": group(3)}))
+    redundancy.on_change(*change)  # decided on what was so until now
+    world.now = 40 * S
+    with pytest.raises(Broken):
+        redundancy.on_change(*change)
+
+
+# -- hooks -------------------------------------------------------------------------------------------
+
+
+def written(value: int, revision: int, inherited: bool = False) -> Committed:
+    return Committed("write", (value,), {}, None, None, revision, "c", inherited)
+
+
+CAS = Committed("cas", (4, 5), {}, True, None, 12, "c", False)
+
+
+def told(*events: tuple[str, tuple[Any, ...]]) -> str:
+    journal, teller = HookJournal(World()), SimpleNamespace(group="g", member="n1@d.1")
+    for name, facts in events:
+        journal.note(teller, name, facts)
+    return journal.broken
+
+
+def test_hooks_that_are_told_of_everything_in_order_are_fine() -> None:
+    assert not told(
+        ("elected", (3, 2)), ("committed", (written(3, 9, inherited=True),)),
+        ("committed", (written(4, 10),)), ("committed", (CAS,)), ("stepped down", (2,)), ("elected", (5, 4)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (("elected", (0, 2)), ("elected", (0, 3))),
+        (("elected", (0, 2)), ("stepped down", (2,)), ("elected", (0, 2))),
+        (("committed", (written(1, 5),)),),
+        (("elected", (0, 2)), ("committed", (written(1, 5),)), ("committed", (written(1, 5),))),
+        (("elected", (0, 2)), ("committed", (CAS,))),
+        (("elected", (0, 2)), ("stepped down", (3,))),
+        (("answered", ("read", 1)),),
+    ],
+)
+def test_hooks_that_miss_or_hear_twice_are_told(events: Any) -> None:
+    assert told(*events).startswith("g: hooks of n1@d.1 ")
