@@ -28,6 +28,7 @@ class Deliveries:
                 future.get_loop().call_soon_threadsafe(self._deliver)
             except RuntimeError:  # the loop is closed, and nobody awaits anything in it
                 self._waiting.clear()
+                self._is_called = False
 
     def _deliver(self) -> None:
         self._is_called = False  # before the look: what comes after it calls again

@@ -90,13 +90,6 @@ def test_what_breaks_out_of_decoding_one_result_holds_up_no_other() -> None:
     assert asyncio.run(main()) == ([1, 2], ["out of the decoding"])
 
 
-def test_a_loop_that_is_closed_disturbs_nobody() -> None:
-    async def begin() -> AwaitedReply:
-        return LoopDeliveries().new_reply()
-
-    asyncio.run(begin()).settle(Succeeded(encode_ok(1)))
-
-
 def test_clients_keep_no_loop_that_is_gone() -> None:
     deliveries = LoopDeliveries()
 
@@ -105,7 +98,11 @@ def test_clients_keep_no_loop_that_is_gone() -> None:
         settle_all([reply])
         return int(await reply.future)
 
+    async def abandon() -> list[AwaitedReply]:
+        return [deliveries.new_reply() for _ in range(3)]
+
     for _ in range(5):
         assert asyncio.run(call()) == 0
+        settle_all(asyncio.run(abandon()))
     gc.collect()
     assert len(deliveries._by_loop) == 0

@@ -1,6 +1,7 @@
 """The future of a submitted call, for threads, for `concurrent.futures` and for asyncio."""
 
 import asyncio
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -156,6 +157,21 @@ def test_first_completed_first_exception_and_as_completed() -> None:
     assert {next(each), next(each)} == {first, second}
     third.settle(five())
     assert list(each) == [third]
+
+
+def test_an_interrupt_ends_a_wait_at_once_and_the_call_goes_on() -> None:
+    reply: Reply[int] = Reply()
+
+    def interrupt() -> None:
+        eventually(lambda: reply._watchers, 10, "somebody to wait")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    interrupting = in_thread(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        reply.result(30)
+    interrupting.join()
+    reply.settle(five())
+    assert reply.result(0) == 5
 
 
 # -- asyncio -------------------------------------------------------------------------------------------
