@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from .fleets import Fleet, Said, inside
+from .fleets import SECRET, Fleet, Said, inside
 from .processes import FLEET, PATIENCE_S, environment
 
 # -- groups --------------------------------------------------------------------------------------------
@@ -112,6 +112,27 @@ def test_groups_that_cannot_be(three: Fleet, arguments: tuple[str, ...], code: i
     said = three.say("group", "add", *arguments)
     assert (said.code, said.out) == (code, ""), said
     assert says in said.err
+    assert "other" not in [group["group"] for group in three.ask("group", "list")]
+
+
+SCRIPT = """
+import fleet
+
+class Counter(fleet.Data):
+    value: int = 0
+
+with fleet.connect({address!r}, secret={secret!r}) as f:
+    f.create_group("other", Counter)
+"""
+
+
+def test_a_script_that_opens_a_client_when_it_is_imported_is_told_what_to_do(three: Fleet) -> None:
+    """The command hung, and with it the node that was to import the script."""
+    script = SCRIPT.format(address=three.addresses["n1"], secret=SECRET)
+    (three.directory / "script_with_a_client.py").write_text(script)
+    said = three.say("group", "add", "other", "script_with_a_client:Counter")
+    assert (said.code, said.out) == (2, ""), said
+    assert "create_group() at the top level of the module" in said.err and "__main__" in said.err
     assert "other" not in [group["group"] for group in three.ask("group", "list")]
 
 
