@@ -218,7 +218,7 @@ QUERIED_BYTES_MAX = 8 << 20
 """With so many bytes of results, queries that were asked together are interrupted, to answer some."""
 
 
-class Machine(Protocol):
+class Executor(Protocol):
     """A replicated data object behind encoded calls. Results are bytes that only the caller reads."""
 
     def apply(self, context: Context, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:

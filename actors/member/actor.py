@@ -410,7 +410,7 @@ class Member(GuardedActor):
     def trouble(self) -> FleetError | None:
         """Why this group must take no more commands: its state cannot be encoded, and the log would grow
         without bound. None: no trouble."""
-        return self.applier.machine.trouble() or self.not_encodable
+        return self.applier.executor.trouble() or self.not_encodable
 
     def _cancel_dump(self) -> None:
         if self.dumping is not None:

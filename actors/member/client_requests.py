@@ -156,7 +156,7 @@ class ClientRequests:
         if len(payload) > bytes_max:
             what = f"a command of {len(payload)} bytes; {bytes_max} is the most"
             return TooLarge(what, group=member.spec.name, setting="command_bytes_max")
-        why = member.applier.machine.check(payload) if member.core.is_leader else None
+        why = member.applier.executor.check(payload) if member.core.is_leader else None
         return BadArguments(why, group=member.spec.name) if why is not None else None
 
     # -- outcomes ----------------------------------------------------------------------------------

@@ -24,12 +24,12 @@ class HookTeller:
     """The user's hooks object, and decoding for it. Everything here runs in the hooks' thread."""
 
     def __init__(
-        self, hooks: type[LeaderHooks[Any]], group: str, member: str, machine: ObjectExecutor
+        self, hooks: type[LeaderHooks[Any]], group: str, member: str, executor: ObjectExecutor
     ) -> None:
         self._class = hooks
         self._group = group
         self._member = member
-        self._machine = machine
+        self._executor = executor
         self._object: LeaderHooks[Any] | None = None
 
     def hooks(self) -> LeaderHooks[Any]:
@@ -41,10 +41,10 @@ class HookTeller:
         return self._object
 
     def restored(self, state: bytes) -> None:
-        self.hooks().on_restored(self._machine.copy_from(state))
+        self.hooks().on_restored(self._executor.copy_from(state))
 
     def elected(self, state: bytes, term: Term) -> None:
-        self.hooks().on_elected(self._machine.copy_from(state), term)
+        self.hooks().on_elected(self._executor.copy_from(state), term)
 
     def stepped_down(self, term: Term) -> None:
         self.hooks().on_stepped_down(term)
@@ -86,19 +86,19 @@ class HookEvents:
         group: str,
         member: str,
         applier: Applier,
-        machine: ObjectExecutor,
+        executor: ObjectExecutor,
         runner: HookRunner,
         *,
         is_restored: bool = False,
         owns_runner: bool = False,
     ) -> None:
-        hooks = machine.data_class.__fleet_hooks__
+        hooks = executor.data_class.__fleet_hooks__
         assert hooks is not None
         self.wanted = overridden(hooks)
         self.group = group
         self.applier = applier
         self.runner = runner
-        self.teller = HookTeller(hooks, group, member, machine)
+        self.teller = HookTeller(hooks, group, member, executor)
         self.owns_runner = owns_runner
         self.is_restored = is_restored
         """Whether it was started from its disk and has not led since."""
@@ -170,7 +170,7 @@ class HookEvents:
 
     def _dump(self) -> bytes | None:
         try:
-            return self.applier.machine.dump()
+            return self.applier.executor.dump()
         except (FleetError, MemoryError) as error:
             log.error("group=%s hook=on_elected is not told: %s", self.group, error)
             return None
@@ -201,10 +201,10 @@ def open_hook_events(
 ) -> HookEvents | None:
     """None: this member has no hooks to run. A member in a process of its own runs its hooks itself, in
     threads that start with the first event."""
-    machine = applier.machine
-    if not isinstance(machine, ObjectExecutor):
+    executor = applier.executor
+    if not isinstance(executor, ObjectExecutor):
         return None
-    hooks, runner = machine.data_class.__fleet_hooks__, start.hooks
+    hooks, runner = executor.data_class.__fleet_hooks__, start.hooks
     if hooks is None or not overridden(hooks):
         return None
     if runner is None:
@@ -215,7 +215,7 @@ def open_hook_events(
         group,
         str(start.member),
         applier,
-        machine,
+        executor,
         runner,
         is_restored=is_restored,
         owns_runner=start.hooks is None,

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from fleet.errors import FleetError
-from fleet.interfaces import QUERIED_BYTES_MAX, Context, Machine
+from fleet.interfaces import QUERIED_BYTES_MAX, Context, Executor
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
 from fleet.raft.ids import Index, Revision, SessionId
@@ -42,7 +42,8 @@ class AppliedState(Struct, frozen=True, array_like=True):
     revision: Revision
     sessions: SessionTable
     config: GroupConfig
-    machine: bytes
+    data: bytes
+    """The dumped data object."""
 
 
 class Executed(Struct, frozen=True, gc=False):
@@ -71,7 +72,7 @@ class Applier:
     costs one load, the replay and one dump.
     """
 
-    machine: Machine
+    executor: Executor
     config: GroupConfig
     index: Index = 0
     revision: Revision = 0
@@ -133,7 +134,7 @@ class Applier:
         while rest := payloads[len(values) :]:
             place = first + len(values)
             context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
-            some, is_clean = self.machine.apply(context, rest)
+            some, is_clean = self.executor.apply(context, rest)
             assert some
             self.revision += len(some)
             values += some
@@ -148,7 +149,7 @@ class Applier:
 
     def query(self, payloads: Sequence[bytes]) -> list[bytes]:
         """Execute queries; returns the results of the first of them, at least one."""
-        values, is_clean = self.machine.query(payloads)
+        values, is_clean = self.executor.query(payloads)
         if is_clean:
             return values
         self.roll_back()
@@ -159,7 +160,7 @@ class Applier:
         values: list[bytes] = []
         size = 0
         for payload in payloads:
-            (value,), is_clean = self.machine.query((payload,))
+            (value,), is_clean = self.executor.query((payload,))
             values.append(value)
             if not is_clean:
                 self.roll_back()
@@ -178,7 +179,7 @@ class Applier:
     def _shorten_journal(self) -> None:
         """A journal that takes more than twice the object's size is replaced by its bytes."""
         try:
-            self._rebase_here(self.machine.dump())
+            self._rebase_here(self.executor.dump())
         except (FleetError, MemoryError):  # tried again when it has doubled
             self.journal_bytes_max = 2 * self.journal_bytes
 
@@ -188,11 +189,11 @@ class Applier:
 
     def roll_back(self) -> None:
         """Undo changes that are not in the journal."""
-        self.machine.load(self.base())
+        self.executor.load(self.base())
         for executed in self.journal:
-            self.machine.replay(executed.context, executed.payloads)
+            self.executor.replay(executed.context, executed.payloads)
         if self.journal:
-            self._rebase_here(self.machine.dump())
+            self._rebase_here(self.executor.dump())
 
     def bytes_about(self) -> int:
         """What encoding the object would give, as far as is known without doing it: its size when it was
@@ -202,8 +203,8 @@ class Applier:
 
     def dump(self) -> bytes:
         """A snapshot of the applied state, encoded. Raises StateNotEncodable."""
-        machine = self.machine.dump()
-        return _encode(AppliedState(FORMAT, self.index, self.revision, self.sessions, self.config, machine))
+        data = self.executor.dump()
+        return _encode(AppliedState(FORMAT, self.index, self.revision, self.sessions, self.config, data))
 
     def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:
         """Replace the base: `base` returns the object as of `index`, about `size` bytes. The journal up to
@@ -219,11 +220,11 @@ class Applier:
         """Replace the applied state by one that `dump` returned."""
         state = _decode(data)
         assert state.format == FORMAT, f"snapshot format {state.format}, this is {FORMAT}"
-        self.machine.load(state.machine)
+        self.executor.load(state.data)
         self.index, self.revision = state.index, state.revision
         self.sessions, self.config = state.sessions, state.config
         self.journal.clear()
-        kept = state.machine
+        kept = state.data
         self.base_at = 0
         self.rebase(state.index, base if base is not None else lambda: kept, len(kept))
 
@@ -238,4 +239,4 @@ def _known(session: Session, seq: int) -> Outcomes:
 
 def machine_state(data: bytes) -> bytes:
     """The object's bytes inside a snapshot."""
-    return _decode(data).machine
+    return _decode(data).data

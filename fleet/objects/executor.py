@@ -56,7 +56,7 @@ class MemberMustHalt(FleetError):
 
 
 class ObjectExecutor:
-    """A `fleet.interfaces.Machine` around an instance of a data class; for one thread at a time.
+    """A `fleet.interfaces.Executor` around an instance of a data class; for one thread at a time.
 
     Invariant: `_dump` is None or the encoded state of `_object` as it is now.
     """
@@ -88,7 +88,7 @@ class ObjectExecutor:
     # -- commands ---------------------------------------------------------------------------------
 
     def apply(self, context: Context, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
-        """As in `fleet.interfaces.Machine`.
+        """As in `fleet.interfaces.Executor`.
 
         Raises MemberMustHalt: the object is half changed and this member may not go on.
         """
@@ -110,7 +110,7 @@ class ObjectExecutor:
         return values, is_clean
 
     def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
-        """As in `fleet.interfaces.Machine`; nothing is checked. Raises MemberMustHalt."""
+        """As in `fleet.interfaces.Executor`; nothing is checked. Raises MemberMustHalt."""
         self._dump = RUNNING.seeded = None
         try:
             for payload in payloads:
@@ -140,7 +140,7 @@ class ObjectExecutor:
         raise MemberMustHalt(what, error=name, where=where, revision=context.revision) from error
 
     def check(self, payload: bytes) -> str | None:
-        """As in `fleet.interfaces.Machine`. Nodes with other modules than the leader's may still fail to
+        """As in `fleet.interfaces.Executor`. Nodes with other modules than the leader's may still fail to
         decode a command that it accepted; they halt rather than differ."""
         return self._calls.check(payload)
 
@@ -198,7 +198,7 @@ class ObjectExecutor:
     # -- queries ----------------------------------------------------------------------------------
 
     def query(self, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
-        """As in `fleet.interfaces.Machine`. Not intact: the last result says which query changed the object;
+        """As in `fleet.interfaces.Executor`. Not intact: the last result says which query changed the object;
         or, where several small ones were executed together, there is none and they must be asked one by one.
 
         A query runs on one member and nothing is recorded for it, so running out of stack or memory,
@@ -304,7 +304,7 @@ class ObjectExecutor:
             raise self._trouble or error
 
     def trouble(self) -> FleetError | None:
-        """As in `fleet.interfaces.Machine`. A small state is encoded with every execution of commands."""
+        """As in `fleet.interfaces.Executor`. A small state is encoded with every execution of commands."""
         return self._trouble
 
     def load(self, state: bytes | None) -> None:

@@ -97,18 +97,18 @@ class _Trial:
                 self._fail(f"{step.call} {step.answer}")
         self._dump(kept)
 
-    def _dump(self, machine: ObjectExecutor) -> bytes:
+    def _dump(self, executor: ObjectExecutor) -> bytes:
         try:
-            return machine.dump()
+            return executor.dump()
         except Exception as error:  # told with the script that led there
             self._fail(str(error))
 
     def _is_pure(self, snapshot: bytes, number: int) -> None:
-        machine = ObjectExecutor(self.cls)
-        machine.load(snapshot)
-        before = canonical(machine._state())
-        machine.query((self.script.calls[number][1],))
-        after = canonical(machine._state())
+        executor = ObjectExecutor(self.cls)
+        executor.load(snapshot)
+        before = canonical(executor._state())
+        executor.query((self.script.calls[number][1],))
+        after = canonical(executor._state())
         if before != after:
             self._fail(
                 f"the query {self.script.called(number)} changes the object",

@@ -82,9 +82,9 @@ class ClassModel(Model):
     """The state is the encoded object."""
 
     def __init__(self, cls: type[Any]) -> None:
-        self.machine = ObjectExecutor(cls)
+        self.executor = ObjectExecutor(cls)
         self.noun = cls.__name__
-        self.start = self.machine.dump()
+        self.start = self.executor.dump()
         self._known: dict[tuple[bytes, bytes], tuple[Any, bytes]] = {}
 
     def apply(self, state: Any, input: Any) -> tuple[Any, Any]:
@@ -94,13 +94,13 @@ class ClassModel(Model):
         return known
 
     def _apply(self, state: bytes, input: Called) -> tuple[Any, bytes]:
-        machine = self.machine
-        machine.load(state)
+        executor = self.executor
+        executor.load(state)
         if input.kind == "query":
-            (record,), _ = machine.query((input.payload,))
+            (record,), _ = executor.query((input.payload,))
             return answer_of(record), state
-        (record,), is_clean = machine.apply(ANY, (input.payload,))
-        return answer_of(record), machine.dump() if is_clean and record[0] == 0x80 else state
+        (record,), is_clean = executor.apply(ANY, (input.payload,))
+        return answer_of(record), executor.dump() if is_clean and record[0] == 0x80 else state
 
     def reads(self, input: Any, told: Any) -> bool:
         return bool(input.kind == "query")

@@ -47,28 +47,28 @@ class Script:
 
     def run(self) -> list[Step]:
         """As far as it goes: a state that cannot be encoded ends it."""
-        machine = ObjectExecutor(self.cls)
+        executor = ObjectExecutor(self.cls)
         steps: list[Step] = []
         for number in range(len(self.calls)):
             try:
-                steps.append(self.step(machine, number))
+                steps.append(self.step(executor, number))
             except NotEncodable:
                 break
         return steps
 
-    def step(self, machine: ObjectExecutor, number: int) -> Step:
+    def step(self, executor: ObjectExecutor, number: int) -> Step:
         is_query, payload, context = self.calls[number]
-        before = machine.dump()
+        before = executor.dump()
         if is_query:
-            (record,), _ = machine.query((payload,))
+            (record,), _ = executor.query((payload,))
         else:
             try:
-                (record,), is_clean = machine.apply(context, (payload,))
+                (record,), is_clean = executor.apply(context, (payload,))
             except MemberMustHalt as halt:
                 return Step(self.called(number), f"halts the member: {halt.what}", "")
             if not is_clean:
-                machine.load(before)
-        return Step(self.called(number), _in_words(answer_of(record)), canonical(machine._state()))
+                executor.load(before)
+        return Step(self.called(number), _in_words(answer_of(record)), canonical(executor._state()))
 
     def called(self, number: int) -> str:
         method, args, kwargs = decode_call(self.calls[number][1])

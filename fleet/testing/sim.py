@@ -170,7 +170,7 @@ class Sim(Stage):
             return len({m.applier.index for m in members}) == 1 and self.leader(group) is not None
 
         self._until(is_even, f"the members of {group} do not come to the same index")
-        return len({member.applier.machine.dump() for member in self.world.members_of(group)}) == 1
+        return len({member.applier.executor.dump() for member in self.world.members_of(group)}) == 1
 
     def linearizable(self, group: str) -> bool:
         """Whether one order of all calls so far explains every answer; if not, `explain` says why. The class

@@ -181,7 +181,7 @@ class Episode:
             dumps = {member.applier.dump() for member in members}
             world.need(len(dumps) == 1, f"members of {group} differ in the end")
             if kind == "list":
-                values = members[0].applier.machine._object.values
+                values = members[0].applier.executor._object.values
                 world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
         for group, kind, history in self.groups.all():
             verdict = check(history.operations(), MODELS[kind], steps_max=STEPS_MAX)

@@ -47,18 +47,18 @@ class Box(Data):
 
 
 class Caller:
-    """Calls a machine and decodes; keeps `clean` of the last call."""
+    """Calls an executor and decodes; keeps `clean` of the last call."""
 
     def __init__(self, cls: type = Box) -> None:
-        self.machine = ObjectExecutor(cls)
+        self.executor = ObjectExecutor(cls)
         self.clean = True
 
     def apply(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        (result,), self.clean = self.machine.apply(CONTEXT, (encode_call(method, args, kwargs),))
+        (result,), self.clean = self.executor.apply(CONTEXT, (encode_call(method, args, kwargs),))
         return decode_result(result)
 
     def query(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        (result,), self.clean = self.machine.query((encode_call(method, args, kwargs),))
+        (result,), self.clean = self.executor.query((encode_call(method, args, kwargs),))
         return decode_result(result)
 
 

@@ -42,16 +42,16 @@ class Direct:
     """A caller with the group in the same process. Answers at once."""
 
     def __init__(self, cls: type) -> None:
-        self.machine = ObjectExecutor(cls)
+        self.executor = ObjectExecutor(cls)
         self.calls: list[tuple[str, Kind, str, float | None]] = []
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
         self.calls.append((group, kind, method, options.timeout))
         index = len(self.calls)
         if kind == "command":
-            (result,), _ = self.machine.apply(world(index), (payload,))
+            (result,), _ = self.executor.apply(world(index), (payload,))
         else:
-            (result,), _ = self.machine.query((payload,))
+            (result,), _ = self.executor.query((payload,))
         reply: Reply[Any] = Reply()
         reply.settle(Succeeded(result))
         return reply

@@ -1,4 +1,4 @@
-"""A user's object behind the port of a machine: its calls, what they may not do, and how they fail."""
+"""A user's object behind the interface of an executor: its calls, what they may not do, and how they fail."""
 
 import threading
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from fleet.errors import (
     Reject,
     Rejected,
 )
-from fleet.interfaces import Machine
+from fleet.interfaces import Executor
 from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command
 from fleet.objects.executor import CHECKED_EVERY, CHECKED_FIRST, MemberMustHalt, ObjectExecutor
@@ -23,9 +23,9 @@ from fleet.objects.payload import decode_result, encode_call
 from tests.objects.boxes import CONTEXT, Box, Caller, raise_
 
 
-def test_a_data_machine_is_a_machine() -> None:
-    machine: Machine = ObjectExecutor(Box)
-    machine.load(None)
+def test_an_object_executor_is_an_executor() -> None:
+    executor: Executor = ObjectExecutor(Box)
+    executor.load(None)
 
 
 def test_only_a_data_class_can_be_replicated() -> None:
@@ -67,14 +67,14 @@ def test_a_command_has_ctx_and_a_query_has_not() -> None:
 def test_a_command_that_does_not_fit_changes_nothing(
     method: str, args: tuple[Any, ...], kwargs: dict[str, Any], message: str
 ) -> None:
-    machine = ObjectExecutor(Box)
-    refusal = machine.check(encode_call(method, args, kwargs))
+    executor = ObjectExecutor(Box)
+    refusal = executor.check(encode_call(method, args, kwargs))
     assert refusal is not None and message in refusal
-    (result,), clean = machine.apply(CONTEXT, (encode_call(method, args, kwargs),))
+    (result,), clean = executor.apply(CONTEXT, (encode_call(method, args, kwargs),))
     with pytest.raises(BadArguments, match=message):
         decode_result(result)
     assert clean
-    assert machine.dump() == ObjectExecutor(Box).dump()
+    assert executor.dump() == ObjectExecutor(Box).dump()
 
 
 def test_a_query_that_does_not_fit_is_told_apart_too() -> None:
@@ -96,9 +96,9 @@ def test_a_type_error_of_the_users_code_is_not_taken_for_a_bad_call() -> None:
 
 
 def test_bytes_that_are_no_call_are_refused_before_they_are_proposed() -> None:
-    machine = ObjectExecutor(Box)
-    refusal = machine.check(b"junk")
-    (answer,), clean = machine.query((b"junk",))
+    executor = ObjectExecutor(Box)
+    refusal = executor.check(b"junk")
+    (answer,), clean = executor.query((b"junk",))
     assert refusal is not None and "cannot be loaded on the node" in refusal
     assert clean
     with pytest.raises(BadArguments):
@@ -141,7 +141,7 @@ def test_a_refusal_after_a_change_is_not_clean() -> None:
 def test_the_first_refusal_of_a_larger_state_is_unproven_and_the_next_ones_are_not() -> None:
     box = Caller()
     box.apply("load_with", 100_000)
-    box.machine.load(box.machine.dump())
+    box.executor.load(box.executor.dump())
     for proven in (False, True, True):
         box.apply("put", "a")
         with pytest.raises(Rejected):
@@ -155,7 +155,7 @@ def test_a_refusal_before_any_change_costs_no_reload_of_a_larger_state(size: int
     """20,000 accounts: 2.6 ms against 1.2 for a command; 200,000: 94 ms (bench_fleet.py reject)."""
     box = Caller()
     box.apply("load_with", size)
-    box.machine.load(box.machine.dump())
+    box.executor.load(box.executor.dump())
     with pytest.raises(Rejected):
         box.apply("put", "a", refuse=True)
     assert box.clean
@@ -169,16 +169,16 @@ def test_s46_a_command_that_raises_fails_alike_on_every_member_and_the_state_can
     members = [Caller(), Caller()]
     for member in members:
         member.apply("put", "a", 1)
-    before = members[0].machine.dump()
-    results = [member.machine.apply(CONTEXT, (encode_call("run", (half,), {}),)) for member in members]
+    before = members[0].executor.dump()
+    results = [member.executor.apply(CONTEXT, (encode_call("run", (half,), {}),)) for member in members]
     assert results[0] == results[1]
     assert not results[0][1]
     with pytest.raises(CommandFailed, match="odd <object object>") as caught:
         decode_result(results[0][0][0])
     assert caught.value.error == "ValueError"
     assert caught.value.where.startswith(f"{__name__}:") and ".half:" in caught.value.where
-    members[0].machine.load(before)
-    assert members[0].machine.dump() == before
+    members[0].executor.load(before)
+    assert members[0].executor.dump() == before
     assert members[0].apply("put", "b", 2) == 2
 
 
@@ -231,7 +231,7 @@ def test_s46_arguments_that_would_end_a_process_are_refused_before_they_are_prop
 def test_s47_what_other_members_may_not_share_halts_the_member(kind: type[BaseException]) -> None:
     box, error = Caller(), kind()
     with pytest.raises(MemberMustHalt) as caught:
-        box.machine.apply(CONTEXT, (encode_call("run", (lambda _: raise_(error),), {}),))
+        box.executor.apply(CONTEXT, (encode_call("run", (lambda _: raise_(error),), {}),))
     assert caught.value.error == type(error).__name__
     assert "raise_" in caught.value.where
 
@@ -241,7 +241,7 @@ def test_s47_running_out_of_stack_halts_the_member() -> None:
         return dig(box)
 
     with pytest.raises(MemberMustHalt):
-        Caller().machine.apply(CONTEXT, (encode_call("run", (dig,), {}),))
+        Caller().executor.apply(CONTEXT, (encode_call("run", (dig,), {}),))
 
 
 @pytest.mark.parametrize("error", [RecursionError(), SystemExit(), KeyboardInterrupt(), ValueError("odd")])
@@ -266,10 +266,10 @@ def test_s49_an_argument_or_result_changed_later_does_not_reach_the_object() -> 
 
 
 def test_s49_a_result_is_encoded_before_anything_else_can_change_the_state() -> None:
-    machine = ObjectExecutor(Box)
-    machine.apply(CONTEXT, (encode_call("put", ("a", [1]), {}),))
-    (early,), _ = machine.query((encode_call("get", ("a",), {}),))
-    machine.apply(CONTEXT, (encode_call("run", (lambda box: box.items["a"].append(2),), {}),))
+    executor = ObjectExecutor(Box)
+    executor.apply(CONTEXT, (encode_call("put", ("a", [1]), {}),))
+    (early,), _ = executor.query((encode_call("get", ("a",), {}),))
+    executor.apply(CONTEXT, (encode_call("run", (lambda box: box.items["a"].append(2),), {}),))
     assert decode_result(early) == [1]
 
 
@@ -358,8 +358,8 @@ class Dice(Data):
 def test_a_command_that_is_replayed_after_a_failure_draws_what_it_drew() -> None:
     """The draw went on where the first run had ended, and the state was another one than the result said;
     on a member with a longer journal it was not."""
-    machine = ObjectExecutor(Dice)
-    drawn, _ = machine.apply(CONTEXT, (encode_call("roll", (), {}),))
-    machine.load(None)
-    again, _ = machine.apply(CONTEXT, (encode_call("roll", (), {}),))
+    executor = ObjectExecutor(Dice)
+    drawn, _ = executor.apply(CONTEXT, (encode_call("roll", (), {}),))
+    executor.load(None)
+    again, _ = executor.apply(CONTEXT, (encode_call("roll", (), {}),))
     assert again == drawn

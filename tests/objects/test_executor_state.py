@@ -27,23 +27,23 @@ def test_a_loaded_object_is_the_dumped_one(items: dict[str, Any]) -> None:
     for key, value in items.items():
         box.apply("put", key, value)
     other = Caller()
-    other.machine.load(box.machine.dump())
+    other.executor.load(box.executor.dump())
     assert other.query("ask", lambda box: (box.items, box.count)) == (items, len(items))
-    assert box.machine.dump() == box.machine.dump()
+    assert box.executor.dump() == box.executor.dump()
 
 
 def test_load_of_nothing_is_a_new_object() -> None:
     box = Caller()
     box.apply("put", "a")
-    box.machine.load(None)
-    assert box.machine.dump() == ObjectExecutor(Box).dump()
+    box.executor.load(None)
+    assert box.executor.dump() == ObjectExecutor(Box).dump()
 
 
 def test_a_state_that_cannot_be_encoded_names_the_field() -> None:
     box = Caller()
     box.apply("run", lambda box: setattr(box, "guard", threading.Lock()))
     with pytest.raises(NotEncodable) as caught:
-        box.machine.dump()
+        box.executor.dump()
     assert caught.value.field == "guard"
 
 
@@ -52,7 +52,7 @@ def test_a_state_that_cannot_be_read_leaves_the_object(state: bytes) -> None:
     box = Caller()
     box.apply("put", "a", 1)
     with pytest.raises(DataClassUnavailable, match="cannot be loaded"):
-        box.machine.load(state)
+        box.executor.load(state)
     assert box.query("get", "a") == 1
 
 
@@ -78,9 +78,9 @@ def versions() -> tuple[type[Data], type[Data]]:
 def test_an_older_state_is_migrated_and_new_fields_get_their_defaults() -> None:
     old, new = versions()
     caller = Caller(new)
-    caller.machine.load(ObjectExecutor(old).dump())
+    caller.executor.load(ObjectExecutor(old).dump())
     assert caller.query("told") == {"euros": 0.05, "currency": "EUR", "was": 1}
-    assert caller.machine.dump()[:4] == b"\0\0\0\3"
+    assert caller.executor.dump()[:4] == b"\0\0\0\3"
 
 
 def test_a_newer_state_is_refused() -> None:
@@ -111,7 +111,7 @@ def test_getstate_and_setstate_say_what_the_state_is() -> None:
     caller = Caller(Cached)
     assert caller.query("doubled") == 6
     assert caller.clean
-    caller.machine.load(caller.machine.dump())
+    caller.executor.load(caller.executor.dump())
     assert caller.query("doubled") == 6
 
 
@@ -138,9 +138,9 @@ import sys
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_class, decode_result
 cls, state, query = map(bytes.fromhex, sys.argv[1:])
-machine = ObjectExecutor(decode_class(cls))
-machine.load(state)
-print(decode_result(machine.query((query,))[0][0]))
+executor = ObjectExecutor(decode_class(cls))
+executor.load(state)
+print(decode_result(executor.query((query,))[0][0]))
 """
 
 
@@ -153,9 +153,9 @@ def run_python(code: str, *args: str) -> str:
 
 def test_a_class_of_main_lives_on_other_hosts_and_its_state_moves_between_them() -> None:
     cls, put, total = run_python(SCRIPT).split()
-    machine = ObjectExecutor(decode_class(bytes.fromhex(cls)))
-    (result,), _ = machine.apply(CONTEXT, (bytes.fromhex(put),))
+    executor = ObjectExecutor(decode_class(bytes.fromhex(cls)))
+    (result,), _ = executor.apply(CONTEXT, (bytes.fromhex(put),))
     assert decode_result(result) == 1
-    assert decode_result(machine.query((bytes.fromhex(total),))[0][0]) == 27
-    assert machine.dump()[:4] == b"\0\0\0\2"
-    assert run_python(HOST, cls, machine.dump().hex(), total) == "27\n"
+    assert decode_result(executor.query((bytes.fromhex(total),))[0][0]) == 27
+    assert executor.dump()[:4] == b"\0\0\0\2"
+    assert run_python(HOST, cls, executor.dump().hex(), total) == "27\n"

@@ -19,13 +19,13 @@ JOIN = ("n1", "disk", "zone", "n1:1", 1, "active")
 
 class Run:
     def __init__(self) -> None:
-        self.machine = ObjectExecutor(Cluster)
+        self.executor = ObjectExecutor(Cluster)
         self.index = 1
 
     def apply(self, payload: bytes) -> tuple[Any, bool]:
         self.index += 1
         context = Context(revision=self.index, now_ms=5, session=1, seq=self.index, client="c")
-        (result,), is_clean = self.machine.apply(context, (payload,))
+        (result,), is_clean = self.executor.apply(context, (payload,))
         return decode_result(result), is_clean
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -51,7 +51,7 @@ def test_members_that_were_sent_a_whole_number_and_a_fraction_are_equal(run: Run
     other = Run()
     run("join", *JOIN)
     other("join", *JOIN[:4], 1.0, "active")
-    assert run.machine.dump() == other.machine.dump()
+    assert run.executor.dump() == other.executor.dump()
 
 
 def test_answers_and_refusals_come_back(run: Run) -> None:
@@ -61,7 +61,7 @@ def test_answers_and_refusals_come_back(run: Run) -> None:
     with pytest.raises(Rejected) as caught:
         run("add_group", "g", 1, b"class", GroupConfig())
     assert type(caught.value.value) is GroupExists and caught.value.value.group == "g"
-    (record,), is_clean = run.machine.query((CODEC.encode_call("view", (0,), {}),))
+    (record,), is_clean = run.executor.query((CODEC.encode_call("view", (0,), {}),))
     view = decode_result(record)
     assert is_clean and type(view) is View and view.groups == (group,)
     assert run("set_replicas", "g", 2) is None and run("prefer_leader", "g", "n1") == ""
@@ -71,10 +71,10 @@ def test_the_state_comes_back_and_keeps_its_bytes(run: Run) -> None:
     run("join", *JOIN)
     run("add_group", "g", 1, b"class", GroupConfig())
     run("remove_group", "g")
-    dump, other = run.machine.dump(), ObjectExecutor(Cluster)
+    dump, other = run.executor.dump(), ObjectExecutor(Cluster)
     other.load(dump)
     assert other.dump() == dump
-    assert other.copy_from(dump).__dict__ == run.machine.copy_from(dump).__dict__
+    assert other.copy_from(dump).__dict__ == run.executor.copy_from(dump).__dict__
     assert other.copy_from(dump).removed[3].name == "g"
     first = ObjectExecutor(Cluster)  # an older state lacks fields that came later
     first.load(first.dump()[:4] + msgspec.msgpack.encode({"cluster_leader": "n1"}))
@@ -97,13 +97,13 @@ def test_the_state_comes_back_and_keeps_its_bytes(run: Run) -> None:
 def test_what_is_no_call_is_refused(run: Run, payload: bytes) -> None:
     with pytest.raises(BadArguments):
         CODEC.decode_call(payload)
-    assert run.machine.check(payload) is not None
+    assert run.executor.check(payload) is not None
 
 
 def test_what_does_not_fit_the_method_is_said_so(run: Run) -> None:
     for args, kwargs in (((), {}), (("n1", "n2"), {}), (("n1",), {"at": 1})):
-        assert "purge(name" in str(run.machine.check(CODEC.encode_call("purge", args, kwargs)))
-    assert "no command 'purify'" in str(run.machine.check(CODEC.encode_call("purify", ("n1",), {})))
+        assert "purge(name" in str(run.executor.check(CODEC.encode_call("purge", args, kwargs)))
+    assert "no command 'purify'" in str(run.executor.check(CODEC.encode_call("purify", ("n1",), {})))
 
 
 def test_what_cannot_be_sent_is_refused_at_once() -> None:

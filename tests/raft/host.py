@@ -77,9 +77,9 @@ class Host:
 
     @property
     def ledger(self) -> Ledger:
-        machine = self.applier.machine
-        assert isinstance(machine, Ledger)
-        return machine
+        executor = self.applier.executor
+        assert isinstance(executor, Ledger)
+        return executor
 
     def local(self, now: Millis) -> Millis:
         return now * self.rate // 1000

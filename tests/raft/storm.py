@@ -183,7 +183,7 @@ class Storm:
         dump = leader.applier.dump()
         for id in leader.core.membership.current.everyone:
             need(world.hosts[id].applier.dump() == dump, f"{id} differs from {leader.id}")
-        ledger = leader.applier.machine
+        ledger = leader.applier.executor
         assert isinstance(ledger, Ledger)
         judge(world, self.calls, ledger)
 

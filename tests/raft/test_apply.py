@@ -214,7 +214,7 @@ def test_time_inside_commands_never_goes_back() -> None:
             return super().apply(context, payloads)
 
     group = Group()
-    group.applier.machine = Watch()
+    group.applier.executor = Watch()
     for wall_ms in (500, 300, 700):
         group.do(b"a", wall_ms=wall_ms)
     assert seen == [(1, 500, "c", 1), (2, 500, "c", 2), (3, 700, "c", 3)]

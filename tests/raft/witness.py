@@ -114,7 +114,7 @@ class Witness:
 
     def applied(self, host: "Host") -> None:
         """Equal states at equal indexes."""
-        ledger = host.applier.machine
+        ledger = host.applier.executor
         assert isinstance(ledger, Ledger)
         state = crc32(b"%d %s" % (len(ledger.lines), ledger.lines[-1] if ledger.lines else b""))
         first = self.states.setdefault(host.applier.index, state)

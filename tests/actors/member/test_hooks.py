@@ -80,10 +80,10 @@ class Group:
 
     def __init__(self, cls: type[Any], is_restored: bool = False) -> None:
         SEEN.clear()
-        machine = ObjectExecutor(cls)
-        self.applier = Applier(machine, GroupConfig())
+        executor = ObjectExecutor(cls)
+        self.applier = Applier(executor, GroupConfig())
         self.hook_events = HookEvents(
-            "sums", M1, self.applier, machine, InlineRunner(), is_restored=is_restored
+            "sums", M1, self.applier, executor, InlineRunner(), is_restored=is_restored
         )
         self.session = 0
         self.apply(1, SessionOpened("me", 0))

@@ -147,17 +147,17 @@ def snapshot_index_is_off() -> Patches:
     dump = Applier.dump
 
     def late(self: Applier) -> bytes:
-        data = getattr(self.machine, "planted_before", None)
+        data = getattr(self.executor, "planted_before", None)
         true = dump(self)
         state = apply._decode(true)
         if data is None:
             return true
-        return apply._encode(msgspec.structs.replace(state, machine=data))
+        return apply._encode(msgspec.structs.replace(state, data=data))
 
     execute = Applier._commands
 
     def remember(self: Applier, body: Any) -> Any:
-        self.machine.planted_before = self.machine.dump()  # type: ignore[attr-defined]
+        self.executor.planted_before = self.executor.dump()  # type: ignore[attr-defined]
         return execute(self, body)
 
     return [patch.object(Applier, "_commands", remember), patch.object(Member, "_take_snapshot", _take(late))]
