@@ -33,7 +33,7 @@ from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError, StateNotEncodable, StorageFault, StoreFull
 from fleet.interfaces import Dump, Durable, SnapshotWrite, Write
-from fleet.objects.applier import Applier, Opened, machine_state
+from fleet.objects.applier import Applier, Opened, dumped_object
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_class
 from fleet.raft.codec import encode_messages, read_messages
@@ -148,7 +148,7 @@ class Member(GuardedActor):
         return data
 
     def _base_of(self, meta: SnapshotMeta) -> Any:
-        return lambda: machine_state(self._read_snapshot(meta))
+        return lambda: dumped_object(self._read_snapshot(meta))
 
     def _stop(
         self, removed: bool, error: str = "", restart: bool = False, ill: str = "", is_full: bool = False
@@ -356,7 +356,7 @@ class Member(GuardedActor):
         snapshot = SnapshotWrite(meta, data)
         write = Write(self.number, 0, snapshot=snapshot, keep_after=request.keep_after, is_aside=True)
         # The previous snapshot is deleted as soon as the disk has this one.
-        self.applier.rebase(meta.index, lambda: machine_state(data), meta.size)
+        self.applier.rebase(meta.index, lambda: dumped_object(data), meta.size)
         if self.start.disk is not None:
             self.send(self.start.disk, write)
             return

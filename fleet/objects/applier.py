@@ -237,6 +237,6 @@ def _known(session: Session, seq: int) -> Outcomes:
     return Outcomes(session.id, seq, DONE, result.revision, result.values)
 
 
-def machine_state(data: bytes) -> bytes:
+def dumped_object(data: bytes) -> bytes:
     """The object's bytes inside a snapshot."""
     return _decode(data).data

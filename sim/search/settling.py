@@ -16,7 +16,7 @@ def cluster_of(world: World) -> Any:
     if not leading:
         return None
     newest = max(leading, key=lambda member: int(member.core.term))
-    return newest.applier.machine._object
+    return newest.applier.executor._object
 
 
 def troubles(world: World, groups: Iterable[str]) -> Iterator[str]:
@@ -68,7 +68,7 @@ def badly_seen(manager: Any, cluster: Any) -> Iterator[str]:
     elif manager.view.rev != replica.applier.revision:
         yield f"{manager.start.name} sees the cluster as of {manager.view.rev}"
     else:
-        different = seen_differently(manager.view, replica.applier.machine._object)
+        different = seen_differently(manager.view, replica.applier.executor._object)
         if different:
             yield f"{manager.start.name} sees other {different}"
 

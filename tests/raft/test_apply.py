@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import NotEncodable
-from fleet.objects.applier import Applier, Opened, Outcomes, machine_state
+from fleet.objects.applier import Applier, Opened, Outcomes, dumped_object
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, SessionTable
@@ -124,7 +124,7 @@ def test_s46_members_agree_however_often_they_were_restarted(deeds: list[list[by
     for deed in deeds:
         if deed == "snapshot":
             saved, since = other.applier.dump(), []
-            bytes_ = machine_state(saved)
+            bytes_ = dumped_object(saved)
             other.applier.rebase(other.applier.index, partial(bytes, bytes_), len(bytes_))
         elif deed == "restart":
             other.ledger = Ledger()
@@ -157,7 +157,7 @@ def test_a_late_snapshot_does_not_undo_a_later_base() -> None:
     """A snapshot from before a failure becomes durable after it."""
     group = Group()
     group.do(b"a")
-    at, old = group.applier.index, machine_state(group.applier.dump())
+    at, old = group.applier.index, dumped_object(group.applier.dump())
     group.do(b"b")
     group.do(FAIL)
     group.applier.rebase(at, lambda: old, len(old))
@@ -169,7 +169,7 @@ def test_a_snapshot_lets_the_journal_go() -> None:
     group = Group()
     for _ in range(5):
         group.do(b"a")
-    state = machine_state(group.applier.dump())
+    state = dumped_object(group.applier.dump())
     group.applier.rebase(group.applier.index, lambda: state, len(state))
     assert group.applier.journal == []
     group.do(FAIL)
