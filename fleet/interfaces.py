@@ -75,7 +75,7 @@ class Durable(Protocol):
     """A node's store. Everything here blocks until done and may be called from one thread at a time,
     except `write`, which may run in a second thread beside reads.
 
-    Raises `fleet.errors.StorageFault` (the disk erred or is full: nothing of this call was done) and
+    Raises `fleet.errors.StorageFault` (the disk failed or is full: nothing of this call was done) and
     `fleet.errors.Damaged` (what was read is not what was written; names group and place).
     """
 

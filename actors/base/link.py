@@ -27,14 +27,14 @@ from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.wire import Outbox
 
 
-class Stage(Enum):
+class LinkStage(Enum):
     CONNECTING = "connecting"
     PROVING = "proving"
     UP = "up"
     CLOSED = "closed"
 
 
-CONNECTING, PROVING, UP, CLOSED = Stage  # a global is read faster than a member of an Enum
+CONNECTING, PROVING, UP, CLOSED = LinkStage  # a global is read faster than a member of an Enum
 _READ = EPOLLIN | EPOLLRDHUP
 _SENDERS_MAX = 4096
 
@@ -89,7 +89,7 @@ class LinkOwner(Protocol):
 
     def unencodable(self, dst: ActorId, sender: Address, message: Any, error: Exception) -> None: ...
 
-    def limit_stage(self, link: Link, stage: Stage) -> None: ...
+    def limit_stage(self, link: Link, stage: LinkStage) -> None: ...
 
     def check_dialled(self, link: Link, hello: Hello) -> None: ...
 

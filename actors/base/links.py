@@ -31,7 +31,7 @@ from fleet.actors.base.handshake import (
     Refused,
 )
 from fleet.actors.base.kernel import Kernel
-from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Events, Link, Stage, reason_of
+from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Events, Link, LinkStage, reason_of
 from fleet.actors.base.listener import Listener
 from fleet.actors.base.names import LOOKUP_S, begin, resolve
 from fleet.actors.base.peers import Peer
@@ -233,7 +233,7 @@ class Links:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, max(1, dead_s - dead_s // 2))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.settings.dead_after_ms)
 
-    def limit_stage(self, link: Link, stage: Stage) -> None:
+    def limit_stage(self, link: Link, stage: LinkStage) -> None:
         """Close the link unless it has left `stage` in time."""
         limits_ms = {CONNECTING: self.settings.connect_ms_max, PROVING: self.settings.handshake_ms_max}
 

@@ -88,7 +88,7 @@ def look_in(node: Node, effect: groups.WakeIn) -> None:
     node.wake_in(effect.delay, LookAtGroups())
 
 
-def log_line(node: Node, effect: groups.Log) -> None:
+def log_line(node: Node, effect: groups.LogLine) -> None:
     LEVELS[effect.level]("%s", effect.text)
 
 
@@ -203,7 +203,7 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     groups.AskForMembers: ask_for_members,
     groups.NoteConfig: note_config,
     groups.WakeIn: look_in,
-    groups.Log: log_line,
+    groups.LogLine: log_line,
     unjoined.AskStatus: ask_unjoined_status,
     unjoined.AskToJoin: ask_to_join,
     repairs.AskForRemoval: ask_for_removal,

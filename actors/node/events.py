@@ -93,7 +93,7 @@ ANSWERS: dict[type, Callable[[Node, int, Any], groups.Answer]] = {
 def damaged_members(node: Node) -> repairs.Round:
     return repairs.Round(
         tuple(
-            repairs.Damaged(number, one.spec.name, one.member)
+            repairs.DamagedMember(number, one.spec.name, one.member)
             for number, one in node.hosted_members.by_number.items()
             if one.ill == DAMAGED and one.address is None and not one.is_dropped
         )

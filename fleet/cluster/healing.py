@@ -48,7 +48,7 @@ class World(Struct, frozen=True):
     """Nodes that are not leaving: only they may lead."""
 
 
-class Add(Struct, frozen=True):
+class AddLearner(Struct, frozen=True):
     """Have the node create a member, then add it as a learner."""
 
     node: NodeName
@@ -76,7 +76,7 @@ class Transfer(Struct, frozen=True):
     member: MemberId
 
 
-Step: TypeAlias = Add | Promote | Demote | Remove | Transfer
+Step: TypeAlias = AddLearner | Promote | Demote | Remove | Transfer
 CAUGHT_UP_MAX = 1000
 """A member more entries than this behind the commit index is neither promoted nor made leader."""
 
@@ -136,7 +136,7 @@ def _add_missing(wanted: Wanted, seen: Seen, world: World) -> Step | None:
     present = {node_of(seat.member) for seat in seen.seats}
     for node in (*wanted.voters, *wanted.learners):
         if node not in present and node in world.reachable:
-            return Add(node)
+            return AddLearner(node)
     return None
 
 

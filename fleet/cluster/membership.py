@@ -173,7 +173,7 @@ class Membership:
             self.namesakes.add(other.address)
             who = f"node={other.name}: another node joined under this name, at {other.address}"
             what = f"{who} with disk {other.incarnation}: stop one of the two"
-            self._effects.append(groups.Log(what, "error"))
+            self._effects.append(groups.LogLine(what, "error"))
 
     def _set_purge_window(self, local: Local) -> None:
         """A founder repeats it until the cluster's state has it, even after a crash."""

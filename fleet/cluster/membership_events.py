@@ -213,5 +213,5 @@ Effect: TypeAlias = (
     | Reconcile
     | Warn
     | Left
-    | groups.Log
+    | groups.LogLine
 )

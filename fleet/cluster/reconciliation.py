@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fleet.cluster.healing import (
-    Add,
+    AddLearner,
     Demote,
     Promote,
     Remove,
@@ -33,7 +33,7 @@ from fleet.cluster.reconciliation_events import (
     GroupChanged,
     Leads,
     LeadsNoMore,
-    Log,
+    LogLine,
     Look,
     MemberHosted,
     MembersReceived,
@@ -209,7 +209,7 @@ class Reconciliation:
         pass  # the next round asks again
 
     def _tell(self, text: str, level: str = "info") -> None:
-        self._effects.append(Log(text, level))
+        self._effects.append(LogLine(text, level))
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ class Reconciliation:
         if wanted is None or is_founding(now, group, event):
             return
         step = next_step(wanted, event.seen, world_of(event))
-        if isinstance(step, Add):
+        if isinstance(step, AddLearner):
             self._add_member(now, group, event, step)
         elif step is not None:
             if isinstance(step, Remove):
@@ -238,7 +238,7 @@ class Reconciliation:
         if shown is not None and shown.uid == group.uid and shown.config != event.config:
             self._effects.append(NoteConfig(group.group, group.uid, event.config, event.applied))
 
-    def _add_member(self, now: Millis, group: Leads, event: StatusReceived, step: Add) -> None:
+    def _add_member(self, now: Millis, group: Leads, event: StatusReceived, step: AddLearner) -> None:
         is_own = group.group == CLUSTER_GROUP
         if not is_own and sum(question.moves for question in self.questions.values()) >= MOVES_MAX:
             self._again(group.number)

@@ -157,7 +157,7 @@ class WakeIn(Struct, frozen=True):
     delay: Millis
 
 
-class Log(Struct, frozen=True):
+class LogLine(Struct, frozen=True):
     """Write a log line."""
 
     text: str
@@ -165,4 +165,4 @@ class Log(Struct, frozen=True):
     """info, warning or error."""
 
 
-Effect: TypeAlias = AskStatus | AskChange | AskToHost | AskForMembers | NoteConfig | WakeIn | Log
+Effect: TypeAlias = AskStatus | AskChange | AskToHost | AskForMembers | NoteConfig | WakeIn | LogLine

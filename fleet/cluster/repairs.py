@@ -1,4 +1,4 @@
-"""Damaged members of one node: removed from their groups by a committed change, then replaced.
+"""DamagedMember members of one node: removed from their groups by a committed change, then replaced.
 
 A damaged member does not run, so it neither votes nor truncates its log. Its data is deleted only when the
 group has committed its removal, by a quorum without it; then a new member is created here, under a new id, as
@@ -9,11 +9,11 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from fleet.cluster.reconciliation_events import Log
+from fleet.cluster.reconciliation_events import LogLine
 from fleet.raft.ids import MemberId, Millis
 
 
-class Damaged(Struct, frozen=True):
+class DamagedMember(Struct, frozen=True):
     """A damaged member that does not run. `number`: in the node's store."""
 
     number: int
@@ -24,7 +24,7 @@ class Damaged(Struct, frozen=True):
 class Round(Struct, frozen=True):
     """About once a second."""
 
-    damaged: tuple[Damaged, ...]
+    damaged: tuple[DamagedMember, ...]
 
 
 class Removed(Struct, frozen=True):
@@ -55,12 +55,12 @@ class DropDamaged(Struct, frozen=True):
     number: int
 
 
-Effect: TypeAlias = AskForRemoval | DropDamaged | Log
+Effect: TypeAlias = AskForRemoval | DropDamaged | LogLine
 
 
 class Repairs:
     def __init__(self) -> None:
-        self.asked: dict[int, Damaged] = {}
+        self.asked: dict[int, DamagedMember] = {}
         """Members whose removal was requested, by number."""
         self.refused: dict[int, str] = {}
         """By number, why the last request failed: to log it once."""
@@ -80,4 +80,4 @@ class Repairs:
             return []
         self.refused[event.number] = event.why
         what = f"group={member.group} {member.member} is damaged and not replaced yet: {event.why}"
-        return [Log(what, "warning")]
+        return [LogLine(what, "warning")]

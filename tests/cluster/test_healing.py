@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from fleet.cluster.healing import (
     CAUGHT_UP_MAX,
-    Add,
+    AddLearner,
     Demote,
     Promote,
     Remove,
@@ -59,24 +59,24 @@ def decide(
         ("1", "1+", None),
         ("1 2 3", "1+ 2+ 3+", None),
         # growing: from one to three without waiting at two voters, else one newcomer at a time
-        ("1 2 3", "1+", Add(NodeName("2"))),
-        ("1 2 3", "1+ 2<", Add(NodeName("3"))),
-        ("1 2 3", "1+ 2", Add(NodeName("3"))),
+        ("1 2 3", "1+", AddLearner(NodeName("2"))),
+        ("1 2 3", "1+ 2<", AddLearner(NodeName("3"))),
+        ("1 2 3", "1+ 2", AddLearner(NodeName("3"))),
         ("1 2 3", "1+ 2 3!", None),
         ("1 2 3", "1+ 2 3<", None),
         ("1 2 3", "1+ 2< 3", None),
         ("1 2 3", "1+ 2 3", Promote(member("2"))),
         ("1 2 3", "1+ 2+ 3", Promote(member("3"))),
-        ("1 2 3", "1+ 2+", Add(NodeName("3"))),
+        ("1 2 3", "1+ 2+", AddLearner(NodeName("3"))),
         ("1 2 3", "1+ 2+ 3<", None),
         ("1 2 3 4 5", "1+ 2+ 3+ 4 5<", None),
         ("1 2 3 4 5", "1+ 2+ 3+ 4< 5<", None),
-        ("1 2", "1+", Add(NodeName("2"))),
+        ("1 2", "1+", AddLearner(NodeName("2"))),
         ("1 2", "1+ 2", Promote(member("2"))),
-        ("1 2 3", "1+ 2!", Add(NodeName("3"))),
+        ("1 2 3", "1+ 2!", AddLearner(NodeName("3"))),
         # shrinking and moving: nobody leaves before those that are wanted vote and have caught up
         ("1 2", "1+ 2+ 3+", Remove(member("3"))),
-        ("1 2 4", "1+ 2+ 3+", Add(NodeName("4"))),
+        ("1 2 4", "1+ 2+ 3+", AddLearner(NodeName("4"))),
         ("1 2 4", "1+ 2+ 3+ 4<", None),
         ("1 2 4", "1+ 2+ 3+ 4+", Remove(member("3"))),
         ("1 2 4", "1+ 2+ 3+ 4+<", None),
@@ -96,7 +96,7 @@ def test_one_step_towards_what_is_wanted(wanted: str, seats: str, step: Step | N
 
 def test_nobody_is_brought_in_from_a_node_that_is_away() -> None:
     assert decide("1 2 3", "1+ 2+", away="3") is None
-    assert decide("1 2 3 4", "1+ 2+", away="3") == Add(NodeName("4"))
+    assert decide("1 2 3 4", "1+ 2+", away="3") == AddLearner(NodeName("4"))
 
 
 def test_rf19_the_dead_go_first_and_a_wiped_disk_is_dead() -> None:
@@ -133,7 +133,7 @@ def test_voters_that_are_gone_leave_before_voters_that_are_well() -> None:
 
 def test_a_learner_that_is_wanted_stays_one() -> None:
     assert decide("1", "1+ 2", learners="2") is None
-    assert decide("1", "1+", learners="2") == Add(NodeName("2"))
+    assert decide("1", "1+", learners="2") == AddLearner(NodeName("2"))
 
 
 def test_a_voter_that_should_only_learn_is_demoted_when_all_that_should_vote_do() -> None:
@@ -148,7 +148,7 @@ def test_a_voter_that_should_only_learn_is_demoted_when_all_that_should_vote_do(
     [
         # RF14: it is gone from the group first, and comes again after that
         ("1 2 3", "1+ 2+ 3+!", "3", "", Remove(member("3"))),
-        ("1 2 3", "1+ 2+", "", "", Add(NodeName("3"))),
+        ("1 2 3", "1+ 2+", "", "", AddLearner(NodeName("3"))),
         # RF15: a member on a node that has vanished, and is not wanted any more
         ("1 2", "1+ 2+ 4+!", "4", "4", Remove(member("4"))),
         # RF17: two of three are dead: one after the other, down to the leader alone
@@ -177,7 +177,7 @@ def test_the_dead_are_let_go_one_by_one_and_the_silent_are_not(
 @pytest.mark.parametrize(
     "wanted, seats, leaving, away, step",
     [
-        ("2 3 4", "1+ 2+ 3+", "1", "", Add(NodeName("4"))),
+        ("2 3 4", "1+ 2+ 3+", "1", "", AddLearner(NodeName("4"))),
         ("2 3 4", "1+ 2+ 3+ 4", "1", "", Promote(member("4"))),
         ("2 3 4", "1+ 2+ 3+ 4+", "1", "", Transfer(member("2"))),
         ("2 3 4", "2+ 1+ 3+ 4+", "1", "", Remove(member("1"))),
@@ -207,7 +207,7 @@ def carry_out(seen: Seen, step: Step) -> Seen:
     """As a healthy group does."""
     seats = {seat.member: seat for seat in seen.seats}
     match step:
-        case Add(node):
+        case AddLearner(node):
             seats[member(node)] = Seat(member(node), False, True, seen.commit)
         case Promote(name):
             assert not seats[name].votes
@@ -240,7 +240,7 @@ def test_steps_end_where_the_members_are_wanted_and_nobody_comes_twice(
     world = World(frozenset(map(member, everyone)), everyone, staying)
     seen, came = Seen(seats[0].member, COMMIT, seats), set[NodeName]()
     while (step := next_step(wanted, seen, world)) is not None:
-        if isinstance(step, Add):
+        if isinstance(step, AddLearner):
             assert step.node not in came
             came.add(step.node)
         elif isinstance(step, Remove):

@@ -30,7 +30,7 @@ from fleet.cluster.membership_events import (
     ViewReceived,
     Warn,
 )
-from fleet.cluster.reconciliation_events import AnyChanged, GroupChanged, Log, Look
+from fleet.cluster.reconciliation_events import AnyChanged, GroupChanged, LogLine, Look
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
@@ -147,7 +147,7 @@ def test_who_takes_this_nodes_name_is_told_of_once() -> None:
     membership.view.nodes[N1] = record(N1, incarnation="former disk")
     assert membership.step(0, Changed(LOCAL)) == [joining()]
     what = "node=n1: another node joined under this name, at n1:2 with disk b: stop one of the two"
-    for told in ([Log(what, "error")], []):
+    for told in ([LogLine(what, "error")], []):
         membership.view.nodes[N1] = record(N1)
         assert membership.step(0, Changed(LOCAL)) == []
         membership.view.nodes[N1] = record(N1, incarnation="b", address="n1:2")

@@ -28,7 +28,7 @@ from fleet.cluster.reconciliation_events import (
     GroupChanged,
     Leads,
     LeadsNoMore,
-    Log,
+    LogLine,
     Look,
     MemberHosted,
     MembersReceived,
@@ -131,7 +131,7 @@ CASES: dict[str, Steps] = {
         (
             0,
             StepRefused(1, "no class", False),
-            [Log("group=g cannot be reconciled with its placement: no class", "error")],
+            [LogLine("group=g cannot be reconciled with its placement: no class", "error")],
         ),
         (0, Look(), []),
         (0, GroupChanged(1), []),
@@ -161,7 +161,7 @@ CASES: dict[str, Steps] = {
         (
             0,
             status(1, Seat(HELD, True, True, 9)),
-            [Log("group=g removes n2@b.1"), AskChange(2, 1, Remove(HELD))],
+            [LogLine("group=g removes n2@b.1"), AskChange(2, 1, Remove(HELD))],
         ),
     ],
     "of a group that the cluster does not show nothing is changed": [

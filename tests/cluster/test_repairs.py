@@ -1,11 +1,11 @@
-"""Damaged members: what is asked for, round by round, before their data goes."""
+"""DamagedMember members: what is asked for, round by round, before their data goes."""
 
 import pytest
 
-from fleet.cluster.reconciliation_events import Log
+from fleet.cluster.reconciliation_events import LogLine
 from fleet.cluster.repairs import (
     AskForRemoval,
-    Damaged,
+    DamagedMember,
     DropDamaged,
     Effect,
     Event,
@@ -16,8 +16,8 @@ from fleet.cluster.repairs import (
 )
 from fleet.raft.ids import MemberId
 
-ONE, OTHER = Damaged(1, "g", MemberId("n1@a.1")), Damaged(2, "h", MemberId("n1@a.2"))
-WHY = Log("group=g n1@a.1 is damaged and not replaced yet: no leader", "warning")
+ONE, OTHER = DamagedMember(1, "g", MemberId("n1@a.1")), DamagedMember(2, "h", MemberId("n1@a.2"))
+WHY = LogLine("group=g n1@a.1 is damaged and not replaced yet: no leader", "warning")
 CASES: dict[str, list[tuple[Event, list[Effect]]]] = {
     "a healthy node asks for nothing": [(Round(()), [])],
     "its data goes when the group has removed it, and not before": [
