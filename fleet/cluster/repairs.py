@@ -1,4 +1,4 @@
-"""DamagedMember members of one node: removed from their groups by a committed change, then replaced.
+"""Damaged members of one node: removed from their groups by a committed change, then replaced.
 
 A damaged member does not run, so it neither votes nor truncates its log. Its data is deleted only when the
 group has committed its removal, by a quorum without it; then a new member is created here, under a new id, as

@@ -1,4 +1,4 @@
-"""DamagedMember members: what is asked for, round by round, before their data goes."""
+"""Damaged members: what is asked for, round by round, before their data goes."""
 
 import pytest
 
