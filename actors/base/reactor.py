@@ -268,7 +268,7 @@ class Reactor:
         now, name = monotonic(), getattr(what, "__qualname__", type(what).__name__)
         if now >= self._logged.get(name, 0.0):
             self._logged[name] = now + _LOG_EVERY_S
-            log.error("%s failed; the loop goes on", what, exc_info=True)
+            log.error("%s failed; the loop continues", what, exc_info=True)
 
     def _timeout(self) -> float:
         when = self.kernel.next_timer()

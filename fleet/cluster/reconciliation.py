@@ -55,7 +55,7 @@ AGAIN_MS: Final[Millis] = 20
 MOVES_MAX: Final = 8
 """Groups that may add a member at the same time: catching up uses disk and network."""
 EVERY_ROUNDS: Final = 10
-"""Every so many rounds every group is checked, even if nothing seems to have changed."""
+"""Rounds between two checks of all groups, even of those where nothing seems to have changed."""
 SILENT_ROUNDS: Final = 3
 """After this many rounds of silence a learner's node is asked whether it holds it."""
 FOUNDERS_MS: Final[Millis] = 10_000
