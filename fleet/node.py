@@ -188,7 +188,7 @@ class Node:
             weight=self.weight,
             purge_after_ms=round(self.purge_after * 1000),
             store=self._store,
-            writer=Writer(self._store),
+            writer=Writer(self._store, self._system.base.after_flush),
             fork_above_bytes=FORK_ABOVE_BYTES,
             hooks=self._hooks,
         )

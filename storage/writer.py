@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -66,10 +66,15 @@ class Writer:
     A snapshot that is staged in steps does not delay other groups, which are written between the steps;
     writes of its own group wait for it, unless it `is_aside`. One commit takes no more bytes of small
     snapshots aside than one step takes of a big one.
+
+    `at_turn_end(action)` runs an action at the end of the submitter's turn. The writer's thread is woken only
+    then, so that it does not compete with what the submitter still has to do, such as sending.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, at_turn_end: Callable[[Callable[[], None]], None] | None = None) -> None:
         self._store = store
+        self._at_turn_end = at_turn_end
+        self._submitted: list[_Submitted] = []
         self._queue: SimpleQueue[_Submitted | Chore | None] = SimpleQueue()
         self._done: deque[Completion | ChoreDone] = deque()
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -93,12 +98,24 @@ class Writer:
         """Queue a write. Costs about a microsecond; wakes the thread if it sleeps."""
         if self._fd < 0:
             raise StorageFault("the writer is closed", group=write.group)
-        self._queue.put(_Submitted(write, self._told))
+        submitted = _Submitted(write, self._told)
+        if self._at_turn_end is None:
+            self._queue.put(submitted)
+            return
+        if not self._submitted:
+            self._at_turn_end(self._pass_on)
+        self._submitted.append(submitted)
+
+    def _pass_on(self) -> None:
+        for submitted in self._submitted:
+            self._queue.put(submitted)
+        self._submitted.clear()
 
     def do(self, chore: Chore) -> None:
         """Do the chore after everything submitted before."""
         if self._fd < 0:
             raise StorageFault("the writer is closed")
+        self._pass_on()
         self._queue.put(chore)
 
     def fileno(self) -> int:
@@ -122,6 +139,7 @@ class Writer:
     def close(self) -> None:
         """Wait until everything submitted is done. `completed` can be called once more afterwards."""
         if self._fd >= 0:
+            self._pass_on()
             self._queue.put(None)
             self._thread.join()
             os.close(self._fd)

@@ -155,6 +155,11 @@ class FleetBase:
         """Whether the caller runs in the thread of the actors, where nothing may block."""
         return self._reactor.in_loop()
 
+    def after_flush(self, action: Callable[[], None]) -> None:
+        """Run `action` at the end of the current turn, once everything that was sent in it has left. Only in
+        the loop's thread."""
+        self._reactor.after_flush(action)
+
     def is_running(self) -> bool:
         return self._reactor.is_running()
 

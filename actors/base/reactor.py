@@ -67,6 +67,7 @@ class Reactor:
         self._handlers: dict[int, Callable[[int], None]] = {self._wake_fd: self._woken}
         self._inbox: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._after_flush: list[Callable[[], None]] = []
         self._timers_set = 0
         self._watched: dict[LocalId, dict[int, Callable[[int], None]]] = {}
         self._asleep = False
@@ -151,6 +152,10 @@ class Reactor:
         self._timers_set += 1
         heapq.heappush(self._timers, (when, self._timers_set, action))
 
+    def after_flush(self, action: Callable[[], None]) -> None:
+        """Run `action` at the end of this turn, once everything that was sent in it has left."""
+        self._after_flush.append(action)
+
     def watch(self, local: LocalId, filenos: Sequence[int]) -> None:
         """Report each descriptor once, when readable, until the actor asks again: the loop cannot spin."""
         self._unwatch(local)
@@ -228,6 +233,10 @@ class Reactor:
         except Exception:
             self._log_failure("delivering a message")
         self._guarded(self.links.flush)
+        if self._after_flush:
+            actions, self._after_flush = self._after_flush, []
+            for action in actions:
+                self._guarded(action)
         return bool(kernel.queue)  # a link that failed in the flush has queued messages
 
     def _wait(self, timeout: float) -> list[tuple[int, int]]:

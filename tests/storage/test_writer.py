@@ -286,3 +286,23 @@ def test_a_snapshot_aside_that_fails_takes_nothing_with_it(gated: tuple[Gated, W
     writer.submit(at(append(group, 10, 10), 8))
     writer.submit(at(append(group, 11, 11), 9))
     assert not any(one.error for one in wait_for(writer, 2))
+
+
+def test_the_thread_is_woken_at_the_end_of_the_submitters_turn(disk: Disk) -> None:
+    store = disk.open()
+    group = create(store)
+    turn: list[Callable[[], None]] = []
+    writer = Writer(store, turn.append)
+    writer.submit(at(append(group, 1, 1), 1))
+    writer.submit(at(append(group, 2, 2), 2))
+    assert len(turn) == 1 and writer._queue.empty()
+    turn.pop()()
+    wait_for(writer, 2)
+    writer.submit(at(append(group, 3, 3), 3))
+    writer.do(PutMeta("fact", b"value"))  # after what was submitted before it
+    writer.submit(at(append(group, 4, 4), 4))
+    writer.close()
+    kinds = [type(one) for one in writer.completed()]
+    assert kinds.index(ChoreDone) > 0, "the third write is not after the chore"
+    store = disk.open()
+    assert indexes(store, group) == [1, 2, 3, 4]

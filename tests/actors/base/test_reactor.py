@@ -85,3 +85,31 @@ def test_s66_a_handler_that_raises_is_not_called_again_and_the_loop_goes_on() ->
     reactor.end()
     assert reactor.join(10.0)
     os.close(fd)
+
+
+def test_what_runs_after_the_flush_runs_once_and_after_it() -> None:
+    order: list[str] = []
+
+    class Links(NoLinks):
+        def flush(self) -> None:
+            order.append("flush")
+
+    def fail() -> None:
+        raise ValueError
+
+    reactor = Reactor()
+    reactor.start(Kernel(reactor, boot=1), Links(), lambda: None, lambda: None)
+    passed: SimpleQueue[list[str]] = SimpleQueue()
+
+    def turn() -> None:
+        order.clear()
+        reactor.after_flush(fail)
+        reactor.after_flush(lambda: order.append("after"))
+        reactor.after_flush(lambda: passed.put(list(order)))
+
+    reactor.post(turn)
+    assert passed.get(timeout=10.0) == ["flush", "after"]
+    reactor.post(lambda: reactor.after_flush(lambda: passed.put(list(order))))
+    assert passed.get(timeout=10.0).count("after") == 1
+    reactor.end()
+    assert reactor.join(10.0)
