@@ -60,6 +60,8 @@ class Write(Struct, frozen=True):
     is_aside: bool = False
     """A snapshot that no other write waits for: it completes after the group's earlier writes, and later
     ones may overtake it. When it fails, the group's other writes go on."""
+    commit: Index = 0
+    """The commit index as of this write. It is kept with the last of `entries`, and is no promise."""
 
 
 class Loaded(Struct, frozen=True):

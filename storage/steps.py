@@ -106,9 +106,11 @@ def load(number: int, txn: Transaction) -> tuple[Loaded, Shape]:
         snapshots.verify(txn, number, head)
     base, term = (meta.index, meta.term) if meta is not None else (0, 0)
     entries: list[Entry] = []
+    commit = hard.commit
     for key, record in txn.scan(*keys.kind_range(number, keys.ENTRY)):
         index = keys.index_of(key)
-        entry = unpack_entry(key, record, index)
+        entry, known = unpack_entry(key, record, index)
+        commit = max(commit, known)
         if entries and index != entries[-1].index + 1:
             raise damaged(key, f"entries {entries[-1].index + 1}..{index - 1} before it are missing")
         if not entries and index > base + 1:
@@ -123,4 +125,5 @@ def load(number: int, txn: Transaction) -> tuple[Loaded, Shape]:
     if entries and entries[-1].index < base:
         last_key = keys.entry_key(number, entries[-1].index)
         raise damaged(last_key, f"the log ends before the snapshot at {base}")
+    hard = HardState(hard.term, hard.vote, commit)
     return Loaded(hard, meta, tuple(entries)), read_shape(number, txn)

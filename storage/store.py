@@ -244,7 +244,7 @@ class Store(ABC):
                     key = keys.entry_key(number, index)
                     gone.add(key)
                     records.pop(key, None)
-            records.update(entry_items(number, one.entries))
+            records.update(entry_items(number, one.entries, one.commit))
             if one.hard is not None:
                 key = keys.hard_key(number)
                 records[key] = pack(key, one.hard)

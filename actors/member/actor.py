@@ -338,6 +338,7 @@ class Member(GuardedActor):
             seq=request.seq,
             hard=request.hard,
             entries=request.entries,
+            commit=request.commit,
             snapshot=SnapshotWrite(meta, request.snapshot_data) if meta is not None else None,
             reset=request.reset,
         )

@@ -123,7 +123,8 @@ class HardState(Struct, frozen=True, array_like=True, gc=False):
     term: Term = 0
     vote: MemberId | None = None
     commit: Index = 0
-    """The commit index as of some write, so that a restarted member knows committed entries; no promise."""
+    """The commit index as of some write, so that a restarted member knows committed entries; no promise. The
+    store keeps newer ones with the entries."""
 
 
 class Members(Struct, frozen=True, array_like=True):

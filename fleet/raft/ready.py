@@ -86,6 +86,7 @@ class PersistRequest(Struct, frozen=True):
     seq: int
     hard: HardState | None
     entries: tuple[Entry, ...]
+    commit: Index
     snapshot: SnapshotMeta | None
     snapshot_data: bytes
     reset: bool

@@ -257,7 +257,7 @@ class CoreState:
         is_promised = (self.term, self.vote) == (last.term, last.vote)
         if is_promised and not self.unwritten and self.installing is None:
             return
-        hard = None if is_promised and self.committed <= last.commit else self.hard
+        hard = None if is_promised else self.hard
         snapshot, data = self.installing or (None, b"")
         self.seq += 1
         self.writes.append(
@@ -267,6 +267,7 @@ class CoreState:
             seq=self.seq,
             hard=hard,
             entries=tuple(self.unwritten),
+            commit=self.committed,
             snapshot=snapshot,
             snapshot_data=data,
             reset=self.installing is not None,

@@ -36,6 +36,8 @@ class Disk:
             self.entries.update((entry.index, entry) for entry in write.entries)
         if write.hard is not None:
             self.hard = write.hard
+        if write.entries:
+            self.hard = HardState(self.hard.term, self.hard.vote, max(self.hard.commit, write.commit))
 
     def save(self, save: SaveRequest) -> None:
         """The leader's snapshot may have overtaken it."""

@@ -26,8 +26,7 @@ from tests.raft.cores import (
     settle,
     terms_of,
 )
-
-# -- S84: committed data that conflicts ---
+from tests.raft.host import Disk
 
 
 def committed(*terms: int) -> Core:
@@ -77,14 +76,21 @@ def test_s84_a_short_late_append_is_no_conflict() -> None:
     assert reply.ok and core.conflict is None
 
 
+def restarted(core: Core) -> Core:
+    """As of the last write, with what the store keeps of it."""
+    disk = Disk()
+    for ready in settle(core):
+        if ready.write is not None:
+            disk.carry_out(ready.write)
+    return start_core(N1, 0, core.rng, disk.hard, core.snapshot, disk.log())
+
+
 def test_s84_what_was_committed_is_known_as_such_after_a_restart() -> None:
     """Without it, the entries would be an uncommitted suffix, and any leader might overwrite them."""
     core = follower(term=1, terms=())
     append(core, (0, 0), entries(1, 1, 1))
     append(core, (3, 1), entries(1, first=4), commit=3)
-    hard = [ready.write.hard for ready in settle(core) if ready.write and ready.write.hard][-1]
-    assert hard is not None
-    again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
+    again = restarted(core)
     assert (again.committed, again.log.commit) == (3, 0)
     append(again, (1, 1), entries(2, first=2), term=2)
     (ready,) = settle(again)[-1:]
@@ -95,9 +101,7 @@ def test_s84_no_snapshot_replaces_what_was_committed_before_a_restart() -> None:
     core = follower(term=1, terms=())
     append(core, (0, 0), entries(1, 1, 1))
     append(core, (3, 1), entries(1, first=4), commit=3)
-    hard = [ready.write.hard for ready in settle(core) if ready.write and ready.write.hard][-1]
-    assert hard is not None
-    again = start_core(N1, 0, core.rng, hard, core.snapshot, core.log.entries)
+    again = restarted(core)
     meta = SnapshotMeta(
         index=2, term=2, members=core.membership.current, config=core.config, size=1, crc=crc32(b"x")
     )

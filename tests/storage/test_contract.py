@@ -5,7 +5,7 @@ import pytest
 from fleet.errors import ConfigError, Damaged, StorageFault
 from fleet.interfaces import Loaded, Write
 from fleet.raft.entries import HardState
-from fleet.raft.ids import GroupName
+from fleet.raft.ids import GroupName, MemberId
 from fleet.storage.keys import group_range
 from tests.storage.disks import (
     MIB,
@@ -332,3 +332,19 @@ def test_a_closed_store_says_so(disk: Disk) -> None:
     for call in (store.groups, lambda: store.load(group), lambda: store.write([append(group, 1, 1)])):
         with pytest.raises(StorageFault, match="closed"):
             call()
+
+
+def test_s84_the_commit_index_is_kept_with_the_entries_of_its_write(disk: Disk) -> None:
+    """A member that restarts knows what was committed, and no write costs a record more."""
+    store = disk.open()
+    group = create(store)
+    store.write([Write(group, 1, hard=hard(2, "me"))])
+    before = len(disk.records())
+    store = disk.open()
+    store.write([append(group, 1, 3, commit=1)])
+    store.write([append(group, 4, 5, commit=4)])
+    assert len(disk.records()) == before + 5
+    store = disk.open()
+    assert store.load(group) == (Loaded(HardState(2, MemberId("me"), 4), None, entries(1, 5)))
+    store.write([append(group, 5, 5, term=2, commit=4)])
+    assert disk.open().load(group).hard.commit == 4
