@@ -86,16 +86,17 @@ class Durable(Protocol):
     def groups(self) -> list[GroupRecord]: ...
 
     def create_groups(
-        self, groups: Sequence[tuple[GroupName, bytes]], facts: Mapping[str, bytes]
+        self, groups: Sequence[tuple[GroupName, bytes]], meta: Mapping[str, bytes]
     ) -> list[GroupRecord]:
-        """Name and spec of each; all of them and the facts are durable on return, or nothing is. A name may
-        have several records at a time: a removed life and a new one."""
+        """Create groups from their names and specs. They and the node's records `meta` are durable on return,
+        or nothing is. A name may have several records at a time: of a removed group and of a new one."""
 
     def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
-        """One, without facts."""
+        """Create one group, without records of the node."""
 
-    def drop_group(self, number: int, facts: Mapping[str, bytes]) -> None:
-        """Durable on return, as the facts are; frees the space. Unknown numbers are ignored."""
+    def drop_group(self, number: int, meta: Mapping[str, bytes]) -> None:
+        """Drop the group, durably on return together with the node's records `meta`, and free its space.
+        Unknown numbers are ignored."""
 
     def load(self, number: int) -> Loaded: ...
 
@@ -105,9 +106,9 @@ class Durable(Protocol):
     def write(self, batch: Sequence[Write]) -> None:
         """Make the whole batch durable in one synced transaction, or raise and leave nothing of it."""
 
-    def renew(self, incarnation: str, facts: Mapping[str, bytes]) -> None:
-        """This is another directory from now on, with the same contents, and these facts beside the others.
-        Durable on return."""
+    def renew(self, incarnation: str, meta: Mapping[str, bytes]) -> None:
+        """Give the directory a new incarnation, with the same contents and the node's records `meta`. Durable
+        on return."""
 
     def get_meta(self, key: str) -> bytes | None: ...
 
@@ -128,21 +129,21 @@ class CreateGroups(Struct, frozen=True):
     """`Durable.create_groups`, off the event loop."""
 
     groups: tuple[tuple[GroupName, bytes], ...]
-    facts: dict[str, bytes] = field(default_factory=dict)
+    meta: dict[str, bytes] = field(default_factory=dict)
 
 
 class DropGroup(Struct, frozen=True):
     """`Durable.drop_group`, off the event loop."""
 
     group: int
-    facts: dict[str, bytes] = field(default_factory=dict)
+    meta: dict[str, bytes] = field(default_factory=dict)
 
 
 class Renew(Struct, frozen=True):
     """`Durable.renew`, off the event loop."""
 
     incarnation: str
-    facts: dict[str, bytes]
+    meta: dict[str, bytes]
 
 
 Chore: TypeAlias = PutMeta | CreateGroups | DropGroup | Renew

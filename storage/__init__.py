@@ -4,7 +4,7 @@
 commits for all groups of a node at once. All of them implement `fleet.interfaces`.
 
 `store` implements the contract over ordered keys, with `transaction` and `steps`; `keys` and `records` define
-the layout of the data, `shape` the cached facts about a log, `snapshots` how snapshots are divided into
+the layout of the data, `shape` the cached extent of a log, `snapshots` how snapshots are divided into
 chunks; `directory` locks and checks the files.
 """
 

@@ -16,7 +16,7 @@ from fleet.storage.shape import Shape, reshape
 from fleet.storage.transaction import Transaction
 
 T = TypeVar("T")
-NO_FACTS: Mapping[str, bytes] = MappingProxyType({})
+NO_META: Mapping[str, bytes] = MappingProxyType({})
 
 STAGE_CHUNKS = 4
 """A staged snapshot is written in steps of this many chunks: 1 MiB."""
@@ -75,10 +75,10 @@ class Store(ABC):
         return record
 
     def create_groups(
-        self, groups: Sequence[tuple[GroupName, bytes]], facts: Mapping[str, bytes] = NO_FACTS
+        self, groups: Sequence[tuple[GroupName, bytes]], meta: Mapping[str, bytes] = NO_META
     ) -> list[GroupRecord]:
-        """As `create_group` for several groups, in one transaction with the node's records `facts`."""
-        items = _fact_items(facts)
+        """As `create_group` for several groups, in one transaction with the node's records `meta`."""
+        items = _meta_items(meta)
 
         def act(txn: Transaction) -> list[GroupRecord]:
             txn.put(items)
@@ -91,14 +91,14 @@ class Store(ABC):
                 self._shapes[record.number] = Shape()
         return records
 
-    def drop_group(self, number: int, facts: Mapping[str, bytes] = NO_FACTS) -> None:
-        """Drop the group, durably, in one transaction with the node's records `facts`; then free its space.
+    def drop_group(self, number: int, meta: Mapping[str, bytes] = NO_META) -> None:
+        """Drop the group, durably, in one transaction with the node's records `meta`; then free its space.
         Unknown numbers are ignored.
 
         After a crash in between, the group is dropped and its remaining records are deleted when the store is
         opened again.
         """
-        items = _fact_items(facts)
+        items = _meta_items(meta)
 
         def act(txn: Transaction) -> None:
             txn.put(items)
@@ -290,9 +290,9 @@ class Store(ABC):
 
     # -- records of the node --------------------------------------------------------------
 
-    def renew(self, incarnation: str, facts: Mapping[str, bytes] = NO_FACTS) -> None:
-        """Give the disk a new incarnation, durably, in one transaction with the node's records `facts`."""
-        items = _fact_items(facts)
+    def renew(self, incarnation: str, meta: Mapping[str, bytes] = NO_META) -> None:
+        """Give the disk a new incarnation, durably, in one transaction with the node's records `meta`."""
+        items = _meta_items(meta)
         identity = StoreIdentity(self.identity.cluster, self.identity.node, incarnation)
 
         def act(txn: Transaction) -> None:
@@ -310,12 +310,12 @@ class Store(ABC):
 
     def put_meta(self, key: str, value: bytes) -> None:
         """Write a record of the node, durably on return."""
-        items = _fact_items({key: value})
+        items = _meta_items({key: value})
         self._update(lambda txn: txn.put(items))
 
 
-def _fact_items(facts: Mapping[str, bytes]) -> list[tuple[bytes, bytes]]:
-    places = [(_meta_key(key), value) for key, value in facts.items()]
+def _meta_items(meta: Mapping[str, bytes]) -> list[tuple[bytes, bytes]]:
+    places = [(_meta_key(key), value) for key, value in meta.items()]
     return [(place, seal(place, value)) for place, value in sorted(places)]
 
 

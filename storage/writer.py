@@ -31,12 +31,12 @@ def carry_out(store: Durable, chore: Chore) -> ChoreDone:
         match chore:
             case PutMeta(key, value):
                 store.put_meta(key, value)
-            case CreateGroups(groups, facts):
-                records = store.create_groups(groups, facts)
-            case DropGroup(number, facts):
-                store.drop_group(number, facts)
-            case Renew(incarnation, facts):
-                store.renew(incarnation, facts)
+            case CreateGroups(groups, meta):
+                records = store.create_groups(groups, meta)
+            case DropGroup(number, meta):
+                store.drop_group(number, meta)
+            case Renew(incarnation, meta):
+                store.renew(incarnation, meta)
     except Exception as error:
         return ChoreDone(chore, error)
     return ChoreDone(chore, None, tuple(records))

@@ -15,7 +15,7 @@ from fleet.actors.messages.local import Applied, Belongs, LocalAnswer
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_member import HostedMember
 from fleet.actors.node.parts import Node
-from fleet.actors.node.records import read_fact
+from fleet.actors.node.records import read_record
 from fleet.actors.node.timers import FoundAgain
 from fleet.actors.runtime.actor import log
 from fleet.cluster import membership_events
@@ -83,7 +83,7 @@ class ClusterMembership:
             self.router.learn(address)
         pinned = manager.store.get_meta(CLUSTER_KEY)
         if pinned is not None:
-            self._tell_own(read_fact(pinned, int, CLUSTER_KEY))
+            self._tell_own(read_record(pinned, int, CLUSTER_KEY))
 
     def found_alone(self) -> None:
         """Found a cluster, if the disk is empty and no other node was named."""
@@ -146,7 +146,7 @@ class ClusterMembership:
             log.info("node=%s founded a cluster and left it: it must join one", manager.start.name)
             return
         try:
-            fact = self.pin(spec.uid)
+            meta = self.pin(spec.uid)
         except WrongCluster as error:
             log.error(
                 "node=%s cannot found a cluster, its disk belongs to another: %s", manager.start.name, error
@@ -160,7 +160,7 @@ class ClusterMembership:
             elif isinstance(error, StorageFault):
                 manager.wake_in(FOUND_AGAIN_MS, FoundAgain(tuple(founders)))
 
-        manager.hosted_members.create([spec], done, fact)
+        manager.hosted_members.create([spec], done, meta)
 
     # -- commands ----------------------------------------------------------------------------------
 

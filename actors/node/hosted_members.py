@@ -12,7 +12,7 @@ from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberI
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
 from fleet.actors.node.parts import Node
-from fleet.actors.node.records import read_fact
+from fleet.actors.node.records import read_record
 from fleet.actors.node.timers import RestartMember
 from fleet.actors.runtime.actor import log
 from fleet.cluster.state import CLUSTER_GROUP
@@ -57,10 +57,10 @@ class HostedMembers:
         """Start or hold the members on the disk. Blocks, which is harmless: the node has not started yet."""
         left = self.manager.store.get_meta(LEFT_KEY)
         if left:
-            self.left = set(read_fact(left, list[int], LEFT_KEY))
+            self.left = set(read_record(left, list[int], LEFT_KEY))
         halted = self.manager.store.get_meta(HALTED_KEY)
         if halted:
-            self.halted = read_fact(halted, dict[int, Halted], HALTED_KEY)
+            self.halted = read_record(halted, dict[int, Halted], HALTED_KEY)
         for record in self.manager.store.groups():
             self._add(record, starts=not self.manager.held.is_on)
 
@@ -74,9 +74,9 @@ class HostedMembers:
         self.manager.arrivals.look()
 
     def create(
-        self, specs: Sequence[GroupSpec], done: Created | None = None, facts: dict[str, bytes] | None = None
+        self, specs: Sequence[GroupSpec], done: Created | None = None, meta: dict[str, bytes] | None = None
     ) -> None:
-        """Create members in one transaction, off the loop, together with records (`facts`) of the node.
+        """Create members in one transaction, off the loop, together with the node's records `meta`.
 
         Each starts when it is durable. `done` is called for each, then or when the write has failed. No
         member of these groups may be under creation already.
@@ -86,7 +86,7 @@ class HostedMembers:
         for spec in specs:
             self.coming[spec.name] = Coming(spec, [done] if done is not None else [])
         groups = tuple((GroupName(spec.name), msgspec.msgpack.encode(spec)) for spec in specs)
-        self.manager.carry_out(CreateGroups(groups, facts or {}), self._on_created)
+        self.manager.carry_out(CreateGroups(groups, meta or {}), self._on_created)
 
     def _on_created(self, m: ChoreDone) -> None:
         assert isinstance(m.chore, CreateGroups)
@@ -119,7 +119,7 @@ class HostedMembers:
 
     def _add(self, record: GroupRecord, starts: bool = True) -> HostedMember:
         manager = self.manager
-        spec: GroupSpec = read_fact(record.spec, GroupSpec, "group record", group=record.name)
+        spec: GroupSpec = read_record(record.spec, GroupSpec, "group record", group=record.name)
         incarnation = manager.store.identity.incarnation
         halted = self.halted.get(record.number)
         member = spec.member or member_id(manager.start.name, incarnation, record.number)
@@ -181,13 +181,13 @@ class HostedMembers:
         self.by_member.pop(hosted.member, None)
         if self.by_name.get(spec.name) is hosted:
             del self.by_name[spec.name]
-        facts = {}
+        meta = {}
         if spec.founded is not None:  # in the same transaction: else this disk would found the group again
             self.left.add(spec.uid)
-            facts[LEFT_KEY] = self._left_bytes()
+            meta[LEFT_KEY] = self._left_bytes()
         if self.halted.pop(hosted.record.number, None) is not None:
-            facts[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
-        manager.carry_out(DropGroup(hosted.record.number, facts))
+            meta[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
+        manager.carry_out(DropGroup(hosted.record.number, meta))
         log.info("group=%s %s has left; its data is deleted", spec.name, hosted.member)
         manager.cluster.on_dropped(hosted)
 

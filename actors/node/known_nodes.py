@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
 from fleet.actors.messages.values import NodeInfo
-from fleet.actors.node.records import read_fact
+from fleet.actors.node.records import read_record
 from fleet.raft.ids import Millis, NodeName
 
 SOUND: Final = "sound"
@@ -138,6 +138,6 @@ class KnownNodes:
         return _encode(tuple(self.infos.values()))
 
     def add_from(self, data: bytes) -> None:
-        infos: tuple[NodeInfo, ...] = read_fact(data, tuple[NodeInfo, ...], "nodes")
+        infos: tuple[NodeInfo, ...] = read_record(data, tuple[NodeInfo, ...], "nodes")
         for info in infos:
             self.learn(info)

@@ -102,7 +102,7 @@ class OperatorRequests:
         spec = m.spec
         hosted, coming = node.hosted_members.by_name.get(spec.name), node.hosted_members.coming.get(spec.name)
         where = {"group": spec.name, "node": node.start.name}
-        facts = node.cluster.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
+        meta = node.cluster.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
         if node.is_renewing:
             raise Unavailable("its directory is an older copy and is being renewed", **where)
         if coming is not None:
@@ -129,7 +129,7 @@ class OperatorRequests:
         ):
             raise CleanupOngoing("a former member is being deleted", **where)
         check_class(spec.data_class)
-        node.hosted_members.create([spec], done, facts)
+        node.hosted_members.create([spec], done, meta)
 
 
 def check_class(data_class: bytes) -> None:

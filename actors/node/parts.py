@@ -32,7 +32,7 @@ class Members(Protocol):
     left: set[int]
 
     def create(
-        self, specs: Sequence[GroupSpec], done: Created | None = None, facts: dict[str, bytes] | None = None
+        self, specs: Sequence[GroupSpec], done: Created | None = None, meta: dict[str, bytes] | None = None
     ) -> None: ...
 
     def drop(self, hosted: HostedMember) -> None: ...

@@ -12,7 +12,7 @@ from fleet.raft.ids import NodeName
 BOOT_KEY = "boot"
 
 
-def read_fact(data: bytes, kind: Any, place: str, **facts: Any) -> Any:
+def read_record(data: bytes, kind: Any, place: str, **facts: Any) -> Any:
     """Decode a record.
 
     Raises:
@@ -31,7 +31,7 @@ def count_boot(store: Durable, node: NodeName) -> int:
     Returns 0 if the count cannot be written: the next start would get the same number.
     """
     data = store.get_meta(BOOT_KEY)
-    boot = 1 + (int(read_fact(data, int, BOOT_KEY)) if data else 0)
+    boot = 1 + (int(read_record(data, int, BOOT_KEY)) if data else 0)
     try:
         store.put_meta(BOOT_KEY, msgspec.msgpack.encode(boot))
     except StorageFault as error:

@@ -41,9 +41,9 @@ class Renewal:
             f"{m.remembered}"
         )
         log.error("node=%s: %s; its members are replaced", me.name, why)
-        facts = node.hosted_members.give_up_all(why)
+        meta = node.hosted_members.give_up_all(why)
         node.note_stopped_leaders()
-        self.chore = Renew(f"{me.incarnation}-{m.remembered + 1}", facts)
+        self.chore = Renew(f"{me.incarnation}-{m.remembered + 1}", meta)
         self.retry()
 
     def retry(self) -> None:

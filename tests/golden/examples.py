@@ -125,7 +125,7 @@ def disk() -> Iterator[tuple[str, bytes]]:
     for name, key, value in records:
         yield f"{name}: key", key
         yield f"{name}: record", pack(key, value)
-    facts = {
+    metas = {
         "boot": 1,
         "cluster": 1,
         "founding": struct(Record),
@@ -137,7 +137,7 @@ def disk() -> Iterator[tuple[str, bytes]]:
         ("dropped", keys.dropped_key(7), b""),
         ("staged", keys.staged_key(7, 3), b""),
         ("chunk", keys.chunk_key(7, 3, 0), b"bytes"),
-        *((f"fact {name}", keys.meta_key(name), encode(value)) for name, value in facts.items()),
+        *((f"meta {name}", keys.meta_key(name), encode(value)) for name, value in metas.items()),
     ]
     for name, key, body in sealed:
         yield f"{name}: key", key

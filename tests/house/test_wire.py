@@ -50,7 +50,7 @@ def test_every_message_is_in_its_table() -> None:
     assert len(told) == len(there) and all(who for _, _, _, who, _ in told)
 
 
-def test_every_key_and_fact_is_in_its_table() -> None:
+def test_every_key_and_record_of_a_node_is_in_its_table() -> None:
     told = rows("Keys and records on the disk")
     names = (
         "IDENTITY",
@@ -68,10 +68,10 @@ def test_every_key_and_fact_is_in_its_table() -> None:
         ["group" if name in ("HARD", "SNAPSHOT", "CHUNK", "ENTRY") else "0", str(getattr(keys, name)), name]
         for name in names
     ]
-    facts = {row[0] for row in told if len(row) == 2}
-    assert facts == set(re.findall(r'^[A-Z]+_KEY = "(\w+)"', sources(), re.M))
-    shown = {name.removeprefix("fact ").partition(":")[0] for name, _ in disk() if name.startswith("fact ")}
-    assert facts == shown
+    records = {row[0] for row in told if len(row) == 2}
+    assert records == set(re.findall(r'^[A-Z]+_KEY = "(\w+)"', sources(), re.M))
+    shown = {name.removeprefix("meta ").partition(":")[0] for name, _ in disk() if name.startswith("meta ")}
+    assert records == shown
 
 
 def sources() -> str:

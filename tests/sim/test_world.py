@@ -334,9 +334,9 @@ def test_a_process_dies_between_two_transactions_of_a_round(transactions: int) -
     later: list[Callable[[], None]] = []
     writer = SimWriter(store, lambda: 0, lambda us, act: later.append(act), lambda: None)
     writer.submit(Write(record.number, 1, hard=HardState(1)))
-    writer.do(PutMeta("fact", b"1"))
+    writer.do(PutMeta("key", b"1"))
     later.pop()()  # the round begins
     writer.lose(transactions)
     again = DiskStore(disk, "c", "n", random.Random(1))
-    done = again.load(record.number).hard.term, again.get_meta("fact")
+    done = again.load(record.number).hard.term, again.get_meta("key")
     assert done == ((1 if transactions > 0 else 0), (b"1" if transactions > 1 else None))

@@ -309,7 +309,7 @@ def test_a_group_dropped_while_its_snapshot_is_staged_leaves_nothing(disk: Disk)
     assert sum(map(len, disk.records().values())) < 4096
 
 
-# -- the node's own facts -------------------------------------------------------------------
+# -- the node's own records -----------------------------------------------------------------
 
 
 def test_a_nodes_facts_survive(disk: Disk) -> None:

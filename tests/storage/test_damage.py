@@ -24,7 +24,7 @@ def fill(disk: Disk) -> tuple[int, int]:
     for number in (group, other):
         store.write([append(number, 1, 9, hard=hard(1, "me"))])
         store.write([Write(number, 0, snapshot=snapshot(5, b"state" * 60_000), keep_after=3)])
-    store.put_meta("fact", b"value")
+    store.put_meta("key", b"value")
     return group, other
 
 
@@ -35,7 +35,7 @@ def flipped(record: bytes, at: int, bit: int = 0) -> bytes:
 def read_all(disk: Disk, group: int) -> None:
     store = disk.open()
     store.groups()
-    store.get_meta("fact")
+    store.get_meta("key")
     store.load(group)
     create(store)
 

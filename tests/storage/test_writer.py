@@ -263,7 +263,7 @@ def test_chores_are_done_in_their_turn_and_tell_of_themselves(disk: Disk) -> Non
     writer = Writer(store)
     writer.submit(append(group, 1, 9))
     writer.do(DropGroup(group))
-    writer.do(PutMeta("fact", b"value"))
+    writer.do(PutMeta("key", b"value"))
     writer.do(PutMeta("x" * 500, b"too long"))
     writer.submit(append(other, 1, 1))
     writer.close()
@@ -271,7 +271,7 @@ def test_chores_are_done_in_their_turn_and_tell_of_themselves(disk: Disk) -> Non
     assert [type(one.chore) for one in done] == [DropGroup, PutMeta, PutMeta]
     assert [type(one.error) for one in done] == [type(None), type(None), ConfigError]
     store = disk.open()
-    assert [record.number for record in store.groups()] == [other] and store.get_meta("fact") == b"value"
+    assert [record.number for record in store.groups()] == [other] and store.get_meta("key") == b"value"
 
 
 def test_a_snapshot_aside_that_fails_takes_nothing_with_it(gated: tuple[Gated, Writer]) -> None:

@@ -242,7 +242,7 @@ def test_a_disk_that_errs_leaves_the_data_and_says_so(
 ) -> None:
     hosted = create(hosted_members, spec("g", 7))
 
-    def fail(number: int, facts: dict[str, bytes]) -> None:
+    def fail(number: int, meta: dict[str, bytes]) -> None:
         raise StorageFault("no space")
 
     monkeypatch.setattr(manager.store, "drop_group", fail)
@@ -337,7 +337,7 @@ def test_s74_facts_are_written_off_the_loop(manager: Manager, hosted_members: Ho
 def test_what_is_left_is_remembered_with_its_data_gone_or_not_at_all(
     manager: Manager, hosted_members: HostedMembers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Data without the fact is a member that goes again; the fact's absence without data would found anew."""
+    """Data without the record is a member that goes again; without both, the disk would found it anew."""
     manager.disk = "disk"
     founder = spec("g", 7, member_id(NodeName("n1"), "a", "g7"), founded=True)
     hosted_members.create([founder])

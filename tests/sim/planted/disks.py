@@ -8,7 +8,7 @@ from fleet.actors.member.actor import Member
 from fleet.raft import follower, restart
 from fleet.raft.log import Log
 from fleet.raft.state import CoreState
-from fleet.storage.store import NO_FACTS, Store
+from fleet.storage.store import NO_META, Store
 from fleet.storage.writer import Writer, _Submitted
 from tests.sim.planted.patches import Patches, in_modules
 
@@ -72,21 +72,21 @@ def left_is_noted_after_the_drop() -> Patches:
     """A founding member's data is deleted in one transaction, and that it left is written in the next."""
     drop = Store.drop_group
 
-    def twice(self: Store, number: int, facts: Mapping[str, bytes] = NO_FACTS) -> None:
+    def twice(self: Store, number: int, meta: Mapping[str, bytes] = NO_META) -> None:
         drop(self, number)
-        for key, value in facts.items():
+        for key, value in meta.items():
             self.put_meta(key, value)
 
     return [patch.object(Store, "drop_group", twice)]
 
 
-def member_before_its_fact() -> Patches:
-    """A node's first member of a cluster is made durable before the fact that its disk is of that cluster."""
+def member_before_its_cluster() -> Patches:
+    """A node's first member of a cluster is durable before the record that its disk is of that cluster."""
     create = Store.create_groups
 
-    def twice(self: Store, groups: Any, facts: Mapping[str, bytes] = NO_FACTS) -> Any:
+    def twice(self: Store, groups: Any, meta: Mapping[str, bytes] = NO_META) -> Any:
         records = create(self, groups)
-        for key, value in facts.items():
+        for key, value in meta.items():
             self.put_meta(key, value)
         return records
 
