@@ -255,7 +255,7 @@ class Node:
 
     def run_until_signal(self, drain_s: float = 0.0) -> None:
         """Serve until SIGTERM or SIGINT, or until the node was drained and has left its cluster, then stop.
-        Call it in the main thread.
+        Call it in the main thread. The handlers of both signals are afterwards as they were before.
 
         `drain_s`: seconds that leaving the cluster may take after SIGTERM; a second signal ends it early.
 
@@ -268,8 +268,15 @@ class Node:
             numbers.append(number)
             self._signalled.set()
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            self._serve(numbers, drain_s)
+        finally:
+            for number, handler in before.items():
+                if handler is not None:  # it was installed by Python
+                    signal.signal(number, handler)
+
+    def _serve(self, numbers: list[int], drain_s: float) -> None:
         while not self._signalled.wait(1.0):
             if not self._system.base.is_running():
                 raise Unavailable("the node ended by itself; its log says why", node=self.name)

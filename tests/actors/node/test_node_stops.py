@@ -1,6 +1,7 @@
 """A node in this process whose vital actors die: it stops, says so, and starts again with all it had."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,10 @@ def test_a_node_that_lost_a_vital_actor_stops_and_can_be_started_again(
     assert kind is NodeManager or "node=n1 stops" in caplog.text
     with pytest.raises(Unavailable):
         node.members()
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(Unavailable, match="its log says why"):
         node.run_until_signal()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     node.stop()
     with a_node(tmp_path) as again:
         assert visits(again, lambda counter: counter.add(1)) == 2
