@@ -105,7 +105,7 @@ class OperatorRequests:
         if request is None:
             return
         if answer.error is None:
-            self.member.send(request.reply_to, OpReply(request.token, Done(answer.index)))
+            self.member.send(request.reply_to, OpReply(request.token, Done(self.member.applier.revision)))
             return
         self._refuse(request, ERRORS.get(answer.error, Unavailable), answer.error, answer.leader)
 

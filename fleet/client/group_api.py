@@ -65,8 +65,9 @@ class MemberOperations:
     """The part of `fleet.Fleet` about the members of groups. All calls block; `timeout` is in seconds, by
     default the client's.
 
-    Calls that change something return its revision: the log index at which it took effect. The log is the
-    group's own for `remove_member` and `change_config`, and the cluster's for everything else.
+    Calls that change something return the revision at which it took effect: how many commands had been
+    executed. These are the group's for `remove_member` and `change_config`, and the cluster's for everything
+    else.
     """
 
     name: str
@@ -237,7 +238,7 @@ class MemberOperations:
     def remove_member(self, group: str, node: str, timeout: float | None = None) -> int:
         """Remove the group's member on `node`. If the placement has one there, a new member replaces it.
 
-        Returns the revision of the group's log at which the removal was committed.
+        Returns the revision of the group at which the removal was in force.
 
         Raises: WouldBreakQuorum, CannotRemoveLeader, ChangeInProgress, NoSuchNode, Unavailable.
         """
@@ -248,7 +249,7 @@ class MemberOperations:
     def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> int:
         """Replace the group's settings, on all of its members. Committed when this returns.
 
-        Returns the revision of the group's log at which they took effect.
+        Returns the revision of the group at which they were in force.
 
         Raises: NoSuchGroup, Unavailable, OutcomeUnknown.
         """

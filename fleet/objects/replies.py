@@ -12,7 +12,7 @@ from fleet.blocking import check_may_block
 from fleet.errors import OutcomeUnknown
 from fleet.objects.outcomes import CallEnd, CallOutcome, Succeeded, Unsettled
 from fleet.objects.payload import decode_result
-from fleet.raft.ids import Index
+from fleet.raft.ids import Revision
 
 R = TypeVar("R")
 log = getLogger("fleet.client")
@@ -69,8 +69,8 @@ class Reply(Future[R]):
     # -- whoever waits -----------------------------------------------------------------------------
 
     @property
-    def revision(self) -> Index:
-        """The log index at which the command took effect; 0 before that, and for a query."""
+    def revision(self) -> Revision:
+        """How many commands the group had executed with this one; 0 before that, and for a query."""
         outcome = self._outcome
         return outcome.revision if isinstance(outcome, Succeeded) else 0
 
