@@ -1,16 +1,16 @@
 """A consensus member: feeds the messages it receives to the core, and carries out what the core returns."""
 
 import random
-from collections import deque
 from typing import Any
-from zlib import crc32
 
 import msgspec
-from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
+from thespian.actors import ActorExitRequest, WakeupMessage, WatchMessage
 
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.hook_events import HookEvents, open_hook_events
 from fleet.actors.member.operator_requests import OperatorRequests
+from fleet.actors.member.outbox import PeerOutbox
+from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.messages.client import ClientRequest
 from fleet.actors.messages.local import (
     Applied,
@@ -31,39 +31,27 @@ from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.timer import Timer
 from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster.state import CLUSTER_GROUP
-from fleet.errors import Damaged, FleetError, StateNotEncodable, StorageFault, StoreFull
-from fleet.interfaces import Dump, Durable, SnapshotWrite, Write
-from fleet.objects.applier import Applier, Opened, dumped_object
+from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
+from fleet.interfaces import Durable, SnapshotWrite, Write
+from fleet.objects.applier import Applier, Opened
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_class
-from fleet.raft.codec import encode_messages, read_messages
-from fleet.raft.config import CARRIED_BYTES_MAX
+from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
-from fleet.raft.entries import SnapshotMeta
-from fleet.raft.events import Persisted, SnapshotFailed, SnapshotLost, SnapshotStored, SnapshotTaken, Tick
-from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision, node_of
-from fleet.raft.messages import PeerMessage
+from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored, Tick
+from fleet.raft.ids import Index, Millis, NodeName, node_of
 from fleet.raft.ready import (
     BecameLeader,
     CommittedConflict,
     MembersChanged,
     PersistRequest,
     Ready,
-    SaveRequest,
     SteppedDown,
     TailLost,
 )
 from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
 from fleet.storage.lmdb_store import LmdbStore
-
-MESSAGES_MAX = 256
-"""Messages in one PeerMail."""
-MAIL_BYTES_MAX = CARRIED_BYTES_MAX // 2
-"""A longer PeerMail is split: a window full of large appends would not fit a frame of a link."""
-
-NO_SNAPSHOT = (FleetError, OSError, MemoryError)
-"""Errors that prevent a snapshot for now; it is tried again."""
 
 
 class Member(GuardedActor):
@@ -83,19 +71,13 @@ class Member(GuardedActor):
         self.timer = Timer(self)
         self.turn_end = TurnEnd(self)
         self.stopped = False
-        self.held: deque[tuple[int, list[PeerMessage]]] = deque()
-        self.outgoing: dict[MemberId, list[PeerMessage]] = {}
-        self.base_index: Index = 0
-        self.dumping: tuple[Index, Dump] | None = None
+        self.outbox = PeerOutbox(self)
+        self.snapshots = Snapshots(self)
         self.is_watched = False
         self.told_index: Index = 0
-        self.snapshots: dict[Index, Revision] = {}
-        """The revisions of the durable snapshot and of the one that is being taken."""
         self.clock_is_off = False
         self.is_full = False
         """Whether the last write failed for lack of space."""
-        self.not_encodable: StateNotEncodable | None = None
-        """Why the newest snapshot failed."""
         self.hooks: HookEvents | None = None
         self.clients: ClientRequests
         self.operators: OperatorRequests
@@ -128,9 +110,7 @@ class Member(GuardedActor):
         loaded = self.store.load(self.number)
         self.applier = Applier(ObjectExecutor(decode_class(self.spec.data_class)), self.spec.config)
         if loaded.snapshot is not None:
-            self.applier.restore(self._read_snapshot(loaded.snapshot), self._base_of(loaded.snapshot))
-            self.base_index = loaded.snapshot.index
-            self.snapshots[self.base_index] = self.applier.revision
+            self.snapshots.restore(loaded.snapshot)
         now = m.clock.now_ms()
         rng = random.Random(m.seed)
         self.core = start_core(m.member, now, rng, loaded.hard, loaded.snapshot, loaded.entries)
@@ -138,17 +118,8 @@ class Member(GuardedActor):
             join_founding(self.core, self.spec.founded)
         log.info(
             "group=%s member=%s starts: term=%d last=%d snapshot=%d",
-            self.spec.name, m.member, self.core.term, self.core.log.last_index, self.base_index,
+            self.spec.name, m.member, self.core.term, self.core.log.last_index, self.snapshots.base_index,
         )  # fmt: skip
-
-    def _read_snapshot(self, meta: SnapshotMeta) -> bytes:
-        data = self.store.read_snapshot(self.number, meta.index, 0, meta.size)
-        if data is None or len(data) != meta.size or crc32(data) != meta.crc:
-            raise Damaged("the snapshot's bytes are not what was written", group=self.spec.name)
-        return data
-
-    def _base_of(self, meta: SnapshotMeta) -> Any:
-        return lambda: dumped_object(self._read_snapshot(meta))
 
     def _stop(
         self, removed: bool, error: str = "", restart: bool = False, ill: str = "", is_full: bool = False
@@ -179,7 +150,7 @@ class Member(GuardedActor):
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.stopped = self.failed = True
-        self._cancel_dump()
+        self.snapshots.cancel()
         if self.hooks is not None:
             self.hooks.end()
         if hasattr(self, "store") and self.start.store is None:
@@ -225,21 +196,15 @@ class Member(GuardedActor):
     def on_persisted(self, m: Persisted, sender: Any) -> None:
         self.is_full = False
         self.step(m)
-        while self.held and self.held[0][0] <= m.seq:
-            for message in self.held.popleft()[1]:
-                self._post(message)
-        self._rebase()
+        self.outbox.release(m.seq)
+        self.snapshots.rebase()
 
     def on_snapshot_event(self, m: SnapshotStored | SnapshotFailed, sender: Any) -> None:
         self.step(m)
-        self._rebase()
+        self.snapshots.rebase()
 
-    def _rebase(self) -> None:
-        """Let the applier start from the snapshot that is on the disk now."""
-        snapshot = self.core.snapshot
-        if snapshot is not None and self.core.durable_snapshot > self.base_index:
-            self.base_index = snapshot.index
-            self.applier.rebase(snapshot.index, self._base_of(snapshot), snapshot.size)
+    def on_watch(self, m: WatchMessage, sender: Any) -> None:
+        self.snapshots.on_dumped()
 
     def fail(self, error: Exception, message: Any) -> None:
         """A record that cannot be read any more is a fault of the disk, not a bug."""
@@ -279,33 +244,30 @@ class Member(GuardedActor):
         self.clients.end_turn()
         if self.operators.arriving:
             self.operators.end_turn()
-        self._flush()
+        self.outbox.flush()
         applier = self.applier
         if self.is_watched and applier.index > self.told_index:
             self.told_index = applier.index
-            durable = self.snapshots.get(core.durable_snapshot, 0)
-            self.send(self.start.manager, Applied(applier.index, applier.revision, durable))
+            told = Applied(applier.index, applier.revision, self.snapshots.durable_revision)
+            self.send(self.start.manager, told)
         if core.deadline != NEVER:
             self.timer.arm(core.now, core.deadline)
 
     def _carry_out(self, ready: Ready) -> None:
         """In the order that `Ready` prescribes."""
         for message in ready.send_now:
-            self._post(message)
+            self.outbox.post(message)
         for chunk in ready.chunks:
-            self._post_chunk(chunk)
+            self.outbox.post_chunk(chunk)
         if ready.write is not None:
-            self._flush()
+            self.outbox.flush()
             self._write(ready.write)
         if ready.save is not None:
-            self._save(ready.save)
+            self.snapshots.save(ready.save)
         if ready.send_after:
-            self._hold(ready.after_seq, ready.send_after)
+            self.outbox.hold(ready.after_seq, ready.send_after)
         if ready.restore is not None:
-            self._cancel_dump()
-            self.not_encodable = None
-            self.applier.restore(ready.restore[1])
-            self.snapshots[self.applier.index] = self.applier.revision
+            self.snapshots.replace(ready.restore[1])
         for entry in ready.apply:
             applied = self.applier.apply(entry)
             if type(applied) is list:
@@ -316,7 +278,7 @@ class Member(GuardedActor):
             if self.hooks is not None:
                 self.hooks.on_applied(entry, self.applier.executed)
         if ready.take_snapshot:
-            self._take_snapshot(ready.take_snapshot)
+            self.snapshots.take(ready.take_snapshot)
         for token in ready.reads:
             self.clients.on_read(token)
         for token in ready.lease_reads:
@@ -352,106 +314,12 @@ class Member(GuardedActor):
             return
         self.send(self.myAddress, Persisted(write.seq))
 
-    def _save(self, request: SaveRequest) -> None:
-        meta, data = request.meta, request.data
-        snapshot = SnapshotWrite(meta, data)
-        write = Write(self.number, 0, snapshot=snapshot, keep_after=request.keep_after, is_aside=True)
-        # The previous snapshot is deleted as soon as the disk has this one.
-        self.applier.rebase(meta.index, lambda: dumped_object(data), meta.size)
-        if self.start.disk is not None:
-            self.send(self.start.disk, write)
-            return
-        try:
-            self.store.write([write])
-        except FleetError as error:
-            self.send(self.myAddress, self._snapshot_failed(error))
-            return
-        self.send(self.myAddress, SnapshotStored(meta.index))
-
-    # -- snapshots ---------------------------------------------------------------------------------
-
-    def _take_snapshot(self, index: Index) -> None:
-        """A small state at once; a big one in a child, while this member goes on."""
-        core, limit = self.core, self.start.fork_above_bytes
-        assert index == self.applier.index
-        newest = core.snapshot.index if core.snapshot is not None else 0
-        self.snapshots = {at: revision for at, revision in self.snapshots.items() if at >= newest}
-        self.snapshots[index] = self.applier.revision
-        try:
-            size = core.snapshot.size if core.snapshot is not None else 0
-            if limit and max(size, self.applier.bytes_about()) > limit:
-                self.dumping = (index, self.start.fork(self.applier.dump))
-                self.watching = ThespianWatch([self.dumping[1].fileno()])
-            else:
-                core.step(core.now, SnapshotTaken(index, self.applier.dump()))
-                self.not_encodable = None
-        except NO_SNAPSHOT as error:
-            core.step(core.now, self._snapshot_failed(error))
-
-    def on_watch(self, m: WatchMessage, sender: Any) -> None:
-        """By Thespian's rule a descriptor may be reported again before the first report is handled."""
-        if self.dumping is None or not self.dumping[1].is_done():
-            return
-        index, dump = self.dumping
-        self.dumping = self.watching = None
-        try:
-            taken: SnapshotTaken | SnapshotFailed = SnapshotTaken(index, dump.take())
-            self.not_encodable = None
-        except NO_SNAPSHOT as error:
-            taken = self._snapshot_failed(error)
-        self.step(taken)
-
-    def _snapshot_failed(self, error: BaseException) -> SnapshotFailed:
-        why = error or "too little memory"
-        log.error("group=%s %s has no snapshot for now: %s", self.spec.name, self.core.id, why)
-        if isinstance(error, StateNotEncodable):
-            self.not_encodable = error
-        return SnapshotFailed()
+    # -- what changed ---------------------------------------------------------------------------------
 
     def trouble(self) -> FleetError | None:
         """Why this group must take no more commands: its state cannot be encoded, and the log would grow
         without bound. None: no trouble."""
-        return self.applier.executor.trouble() or self.not_encodable
-
-    def _cancel_dump(self) -> None:
-        if self.dumping is not None:
-            self.dumping[1].cancel()
-            self.dumping = self.watching = None
-
-    # -- sending -----------------------------------------------------------------------------------
-
-    def _post(self, message: PeerMessage) -> None:
-        self.outgoing.setdefault(message.dst, []).append(message)
-
-    def _hold(self, seq: int, messages: list[PeerMessage]) -> None:
-        self.held.append((seq, messages))
-
-    def _post_chunk(self, chunk: Any) -> None:
-        config = self.core.config
-        data = self.store.read_snapshot(
-            self.number, chunk.meta.index, chunk.offset, config.snapshot_chunk_bytes
-        )
-        if not data and chunk.meta.size:
-            self.step(SnapshotLost(chunk.dst))
-        else:
-            self._post(msgspec.structs.replace(chunk, data=data))
-
-    def _flush(self) -> None:
-        for peer, messages in self.outgoing.items():
-            for first in range(0, len(messages), MESSAGES_MAX):
-                self._mail(peer, messages[first : first + MESSAGES_MAX])
-        self.outgoing.clear()
-
-    def _mail(self, peer: MemberId, messages: list[PeerMessage]) -> None:
-        body = encode_messages(messages)
-        half = len(messages) // 2
-        if len(body) > MAIL_BYTES_MAX and half:
-            self._mail(peer, messages[:half])
-            self._mail(peer, messages[half:])
-        else:
-            self.send(self.start.registry, PeerMail(peer, body))
-
-    # -- what changed ------------------------------------------------------------------------------
+        return self.applier.executor.trouble() or self.snapshots.not_encodable
 
     def _note(self, hook: Any) -> None:
         core = self.core

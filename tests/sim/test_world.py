@@ -129,7 +129,7 @@ def test_a_rotten_snapshot_met_while_taking_a_change_back_is_no_bug(method: str,
     call(CLUSTER_GROUP, "add_group", "g", 3, encode_class(Counter), config, ())
     call("g", "add", 1)
     leader = next(member for member in world.members_of("g") if member.core.is_leader)
-    while not leader.base_index:  # with the next snapshot far away
+    while not leader.snapshots.base_index:  # with the next snapshot far away
         call("g", "add", 0)
         world.run(1 * S)
     part = world.nodes[node_of(leader.core.id)].disk.image[leader.number]
@@ -263,7 +263,7 @@ def test_a_big_state_is_encoded_by_a_child_and_a_fork_may_fail() -> None:
     episode.settle()
     episode.judge()
     members = [member for group in episode.kinds for member in episode.world.members_of(group)]
-    assert episode.world.run(70 * S, lambda: all(member.base_index > 10 for member in members))
+    assert episode.world.run(70 * S, lambda: all(member.snapshots.base_index > 10 for member in members))
 
 
 def test_names_that_resolve_late_or_elsewhere_only_put_off_what_must_be_dialled() -> None:

@@ -19,8 +19,8 @@ def posted(*sizes: int) -> list[PeerMail]:
     member = Held().member
     for index, size in enumerate(sizes, 1):
         entry = Entry(1, index, Commands(1, index, 0, 0, (bytes(size),)))
-        member._post(AppendEntries(1, ME, PEER, index - 1, 1, (entry,), 0, 0, 0))
-    member._flush()
+        member.outbox.post(AppendEntries(1, ME, PEER, index - 1, 1, (entry,), 0, 0, 0))
+    member.outbox.flush()
     return [message for target, message in member.sent if target == "registry"]
 
 

@@ -47,14 +47,14 @@ def test_s74_a_state_that_is_big_since_its_last_snapshot_is_encoded_by_a_child(
     alone.member.start = replace(alone.member.start, fork_above_bytes=limit)
     alone.append(100)
     alone.sync()
-    assert (alone.member.dumping is not None) == is_forked
+    assert (alone.member.snapshots.dumping is not None) == is_forked
     if is_forked:
         dumped(alone)
 
 
 def dumped(held: Held) -> None:
     """The child is done, and the member hears of it."""
-    fd = held.member.dumping[1].fileno()  # type: ignore[index]
+    fd = held.member.snapshots.dumping[1].fileno()  # type: ignore[index]
     assert select.select([fd], [], [], WAIT_S)[0]
     held.tell(WatchMessage([fd]))
 
@@ -94,13 +94,13 @@ def test_s72_a_late_report_is_not_taken_for_that_of_the_next_child(
     gate.unlink()
     alone.append(200)
     alone.sync()
-    first = alone.member.dumping
+    first = alone.member.snapshots.dumping
     assert first is not None and first[1].fileno() == fd
     alone.tell(WatchMessage([fd]))
-    assert alone.member.dumping is first
+    assert alone.member.snapshots.dumping is first
     gate.touch()
     dumped(alone)
-    assert alone.member.dumping is None
+    assert alone.member.snapshots.dumping is None
 
 
 @pytest.mark.parametrize("call", ["fork", "memfd_create", "pipe"])
@@ -118,7 +118,7 @@ def test_s72_a_child_that_cannot_be_made_is_a_snapshot_that_failed(
         patch.setattr(os, call, fail)
         alone.append(100)
         alone.sync()
-    assert alone.stopped == [] and alone.member.dumping is None
+    assert alone.stopped == [] and alone.member.snapshots.dumping is None
     assert descriptors() == before
     former = alone.member.core.snapshot
     alone.later(60_000)
@@ -153,11 +153,11 @@ def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
     held.member.start = replace(held.member.start, fork_above_bytes=1)
     before = descriptors()
     follow(62, 60, 1, prev_term=2)
-    assert held.member.dumping is not None
+    assert held.member.snapshots.dumping is not None
     held.tell(mail(InstallSnapshot(2, PEER, ME, meta, 0, data, 0, 0)))
     held.sync()
     assert held.member.core.snapshot == meta
-    assert held.member.dumping is None and held.member.watching is None
+    assert held.member.snapshots.dumping is None and held.member.watching is None
     assert descriptors() == before
 
 
@@ -188,7 +188,7 @@ def test_s75_a_state_that_cannot_be_encoded_takes_no_more_commands(size: int, fo
     def call(method: str, *args: Any) -> None:
         alone.ask(encode_call(method, args, {}))
         alone.sync()
-        if alone.member.dumping is not None:
+        if alone.member.snapshots.dumping is not None:
             dumped(alone)
             alone.sync()
 

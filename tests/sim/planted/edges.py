@@ -3,13 +3,13 @@
 from typing import Any
 from unittest.mock import patch
 
-from thespian.actors import ChildActorExited, WatchMessage
+from thespian.actors import ChildActorExited
 
 from fleet.actors.client.refusals import on_refusal
 from fleet.actors.client.session_state import SessionState
-from fleet.actors.member import actor as member
-from fleet.actors.member.actor import Member
+from fleet.actors.member import snapshots
 from fleet.actors.member.refused_requests import RememberedRequests
+from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import SOUND, KnownNodes
 from fleet.actors.node.manager import NodeManager
@@ -28,33 +28,33 @@ from tests.sim.planted.patches import InHandlers, Patches
 def watch_reported_once() -> Patches:
     """S72: a member relies on it that the end of its child is reported once."""
 
-    def trust(self: Member, m: Any, sender: Any) -> None:
+    def trust(self: Snapshots) -> None:
         assert self.dumping is not None
         index, dump = self.dumping
-        self.dumping = self.watching = None
+        self.dumping = self.member.watching = None
         try:
             taken: Any = SnapshotTaken(index, dump.take())
-        except member.NO_SNAPSHOT as error:
-            taken = self._snapshot_failed(error)
-        self.step(taken)
+        except snapshots.NO_SNAPSHOT as error:
+            taken = self._failed(error)
+        self.member.step(taken)
 
-    return [InHandlers(Member, WatchMessage, trust)]
+    return [patch.object(Snapshots, "on_dumped", trust)]
 
 
 def fork_never_fails() -> Patches:
     """S72: a fork for which there is no memory ends the member."""
-    return [patch.object(member, "NO_SNAPSHOT", (FleetError,))]
+    return [patch.object(snapshots, "NO_SNAPSHOT", (FleetError,))]
 
 
 def two_dumps() -> Patches:
     """S72: the child that encodes a state is forgotten when the leader's snapshot overtakes it."""
-    cancel = Member._cancel_dump
+    cancel = Snapshots.cancel
 
-    def forget(self: Member) -> None:
-        if self.stopped:
+    def forget(self: Snapshots) -> None:
+        if self.member.stopped:  # type: ignore[attr-defined]
             cancel(self)
 
-    return [patch.object(Member, "_cancel_dump", forget)]
+    return [patch.object(Snapshots, "cancel", forget)]
 
 
 def frozen_view() -> Patches:
@@ -62,7 +62,7 @@ def frozen_view() -> Patches:
 
     def on_applied(self: Membership, event: Applied) -> None:
         self.replica = event.replica
-        self.applied = max(self.applied, event.index)
+        self.applied = max(self.applied, event.revision)
         self.snapshot = max(self.snapshot, event.snapshot)
         self._read(event.running)
 

@@ -4,17 +4,16 @@ from collections import deque
 from typing import Any
 from unittest.mock import patch
 
-from fleet.actors.member.actor import Member
+from fleet.actors.member.outbox import PeerOutbox
 from fleet.errors import Damaged
 from fleet.raft import follower, leader, quorum, transitions
-from fleet.raft.events import Persisted
 from fleet.raft.log import Log
 from fleet.raft.messages import AppendEntries, AppendReply
 from fleet.raft.state import CoreState
 from fleet.storage.keys import ENTRY
 from fleet.storage.records import unseal
 from fleet.storage.store import Store
-from tests.sim.planted.patches import Handler, InHandlers, Patches, in_modules
+from tests.sim.planted.patches import Handler, Patches, in_modules
 
 
 def older_term_by_counting() -> Patches:
@@ -104,23 +103,23 @@ def commit_unclamped() -> Patches:
 def ack_before_fsync() -> Patches:
     """What depends on a write leaves with it."""
 
-    def hold(self: Any, seq: int, messages: list[Any]) -> None:
+    def hold(self: PeerOutbox, seq: int, messages: list[Any]) -> None:
         for message in messages:
-            self._post(message)
-        self._flush()
+            self.post(message)
+        self.flush()
 
-    return [patch.object(Member, "_hold", hold)]
+    return [patch.object(PeerOutbox, "hold", hold)]
 
 
 def held_mail_is_no_queue() -> Patches:
     """What waits for a later write leaves with the completion of an earlier one."""
-    on_persisted = Member.on_persisted
+    release = PeerOutbox.release
 
-    def release(self: Any, m: Persisted, sender: Any) -> None:
+    def release_all(self: PeerOutbox, seq: int) -> None:
         self.held = deque((0, messages) for _, messages in self.held)
-        on_persisted(self, m, sender)
+        release(self, seq)
 
-    return [InHandlers(Member, Persisted, release)]
+    return [patch.object(PeerOutbox, "release", release_all)]
 
 
 def own_write_not_waited_for() -> Patches:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from fleet.actors.client.refusals import on_refusal
 from fleet.actors.client.session_state import SessionState
 from fleet.actors.member.actor import Member
+from fleet.actors.member.snapshots import Snapshots
 from fleet.objects import applier as apply
 from fleet.objects.applier import Applier
 from fleet.raft import follower
@@ -160,11 +161,11 @@ def snapshot_index_is_off() -> Patches:
         self.executor.planted_before = self.executor.dump()  # type: ignore[attr-defined]
         return execute(self, body)
 
-    return [patch.object(Applier, "_commands", remember), patch.object(Member, "_take_snapshot", _take(late))]
+    return [patch.object(Applier, "_commands", remember), patch.object(Snapshots, "take", _take(late))]
 
 
 def _take(dump: Any) -> Any:
-    take = Member._take_snapshot
+    take = Snapshots.take
 
     def take_snapshot(self: Any, index: int) -> None:
         with patch.object(Applier, "dump", dump):
