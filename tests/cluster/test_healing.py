@@ -1,4 +1,4 @@
-"""What a group needs next, as a table: seats are written "node[+ votes][! silent][< lags]"."""
+"""What a group needs next, as a table: seats are written "node[+ votes][! silent][< lags][~ almost lags]"."""
 
 import pytest
 from hypothesis import given
@@ -30,8 +30,8 @@ def member(node: str, disk: str = "a") -> MemberId:
 
 
 def seat(text: str) -> Seat:
-    lag = CAUGHT_UP_MAX + 1 if "<" in text else 0
-    return Seat(member(text.rstrip("+!<")), "+" in text, "!" not in text, COMMIT - lag)
+    lag = CAUGHT_UP_MAX + 1 if "<" in text else CAUGHT_UP_MAX if "~" in text else 0
+    return Seat(member(text.rstrip("+!<~")), "+" in text, "!" not in text, COMMIT - lag)
 
 
 def nodes(text: str) -> tuple[NodeName, ...]:
@@ -73,6 +73,8 @@ def decide(
         ("1 2 3 4 5", "1+ 2+ 3+ 4< 5<", None),
         ("1 2", "1+", AddLearner(NodeName("2"))),
         ("1 2", "1+ 2", Promote(member("2"))),
+        ("1 2", "1+ 2~", Promote(member("2"))),
+        ("1 2", "1+ 2<", None),
         ("1 2 3", "1+ 2!", AddLearner(NodeName("3"))),
         # shrinking and moving: nobody leaves before those that are wanted vote and have caught up
         ("1 2", "1+ 2+ 3+", Remove(member("3"))),
@@ -190,8 +192,11 @@ def test_the_dead_are_let_go_one_by_one_and_the_silent_are_not(
         # both leave at once
         ("3", "1+ 2+ 3+", "1 2", "", Transfer(member("3"))),
         ("3", "3+ 1+ 2+", "1 2", "", Remove(member("1"))),
+        # whoever is wanted and about to vote is waited for
+        ("1 3 4", "1+ 2+ 3+ 4<", "2", "", None),
         # nothing is wanted: no node is active, so nothing is let go
         ("", "1+ 2+", "1 2", "", None),
+        ("", "1+ 2+!", "1 2", "", None),
     ],
 )
 def test_s57_members_move_off_nodes_that_leave(
