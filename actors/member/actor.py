@@ -34,8 +34,8 @@ from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
 from fleet.interfaces import Durable, SnapshotWrite, Write
 from fleet.objects.applier import Applier, Opened
+from fleet.objects.class_refs import decode_class
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import decode_class
 from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored, Tick

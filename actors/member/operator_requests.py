@@ -29,7 +29,8 @@ from fleet.errors import (
     Unavailable,
     WouldBreakQuorum,
 )
-from fleet.objects.payload import ErrorRecord, class_name
+from fleet.objects.class_refs import class_name
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
 from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
 from fleet.raft.events import Change, Transfer

@@ -39,7 +39,7 @@ class GroupSpec(Struct, frozen=True, array_like=True):
 
     name: Name
     data_class: bytes
-    """As `fleet.objects.payload.encode_class` wrote it."""
+    """As `fleet.objects.class_refs.encode_class` wrote it."""
     config: GroupConfig
     uid: Count
     """Distinguishes this group from all others of its name."""

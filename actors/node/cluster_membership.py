@@ -25,8 +25,9 @@ from fleet.cluster.membership_events import Held, Local
 from fleet.cluster.state import CLUSTER_GROUP, View
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError, Rejected, StorageFault, WrongCluster
+from fleet.objects.class_refs import encode_class
 from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
-from fleet.objects.payload import decode_result, encode_class
+from fleet.objects.payload import decode_result
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Millis, NodeName, member_id

@@ -36,8 +36,9 @@ from fleet.errors import (
     NoSuchGroup,
     Unavailable,
 )
+from fleet.objects.class_refs import class_name, decode_class
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import ErrorRecord, class_name, decode_class
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import Millis
 
 REACHABLE_MS: Millis = 3000

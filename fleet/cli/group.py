@@ -17,8 +17,8 @@ from fleet.client.survey import Survey
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.cluster.wanted import cluster_voters
 from fleet.errors import ConfigError, NoSuchGroup
+from fleet.objects.class_refs import class_name
 from fleet.objects.declare import Data
-from fleet.objects.payload import class_name
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
 

@@ -23,8 +23,8 @@ from fleet.errors import (
     OtherDataClass,
     Unavailable,
 )
+from fleet.objects.class_refs import class_name, encode_class
 from fleet.objects.declare import Data, bind
-from fleet.objects.payload import class_name, encode_class
 from fleet.raft.config import GroupConfig
 
 D = TypeVar("D")

@@ -14,7 +14,12 @@ from msgspec import Raw, Struct
 
 from fleet.errors import BadArguments, FleetError, NotEncodable
 from fleet.objects.declare import Data, shape_of
-from fleet.objects.payload import PACKED, encode_packed, encode_refused, register_result
+from fleet.objects.payload import (
+    PACKED,
+    encode_packed,
+    encode_refused,
+    register_result,
+)
 
 C = TypeVar("C", bound=type[Data])
 _MARK = bytes((PACKED,))

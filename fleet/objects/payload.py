@@ -1,18 +1,17 @@
-"""Encoding at the border: calls, results and data classes as bytes.
+"""Encoding at the border: calls and results as bytes.
 
 Arguments and results cross it as bytes, so no object is ever shared between a caller and a replicated
 object. For users' classes plain pickle is used where it suffices (0.5 us against about 20 us for
 cloudpickle), cloudpickle where a class or function has to travel by value. The library's own data never names
 a module, so that moving a file leaves every disk readable: its data classes and the values of its calls
-travel under registered tags (`BUILT_IN`, `fleet.objects.packed`), its errors by their name in `fleet.errors`.
+travel under registered tags (`fleet.objects.class_refs`, `fleet.objects.packed`), its errors by their name in
+`fleet.errors`.
 
 Decoding is not safe against a hostile sender: links authenticate their peers first.
 """
 
 import pickle
 import re
-from collections.abc import Callable
-from importlib import import_module
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -21,19 +20,15 @@ import msgspec
 from msgspec import Struct
 
 import fleet.errors
-from fleet.blocking import importing
 from fleet.errors import (
     BadArguments,
-    CallsAtImport,
     CommandFailed,
-    DataClassUnavailable,
     FleetError,
     ImpureQuery,
     NotDecodable,
     NotEncodable,
     QueryFailed,
     Rejected,
-    WouldDeadlock,
 )
 
 PROTOCOL = 5
@@ -123,7 +118,7 @@ def encode_call(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
         raise
     except Exception as error:
         raise NotEncodable(
-            f"{method}: {_culprit(args, kwargs)} cannot be encoded: {_message(error)}", method=method
+            f"{method}: {_culprit(args, kwargs)} cannot be encoded: {message_of(error)}", method=method
         ) from error
 
 
@@ -144,7 +139,7 @@ def decode_call(payload: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         method, args, kwargs = pickle.loads(payload)
     except BaseException as error:  # also MemoryError: a few bytes may ask for any amount of memory
         raise BadArguments(
-            f"the arguments cannot be loaded on the node: {type(error).__name__}: {_message(error)}; "
+            f"the arguments cannot be loaded on the node: {type(error).__name__}: {message_of(error)}; "
             "install the module there, or cloudpickle.register_pickle_by_value(module) before the call"
         ) from error
     if type(method) is not str or type(args) is not tuple or type(kwargs) is not dict:
@@ -273,7 +268,7 @@ def _loaded(data: bytes) -> Any:
         raise
     except Exception as error:
         raise NotDecodable(
-            f"the result cannot be loaded here: {type(error).__name__}: {_message(error)}",
+            f"the result cannot be loaded here: {type(error).__name__}: {message_of(error)}",
             module=getattr(error, "name", None),
         ) from error
 
@@ -285,10 +280,10 @@ def describe(error: BaseException, home: str) -> tuple[str, str, str]:
     """(type name, message, where). `where` is module:function:line of the innermost frame in the
     package of `home`, the data class's module; no paths and no addresses, which differ by member.
     """
-    return type(error).__qualname__, _message(error), _where(error.__traceback__, home)
+    return type(error).__qualname__, message_of(error), _where(error.__traceback__, home)
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception as broken:
@@ -323,92 +318,3 @@ class _Pickled:
 
 
 PICKLED: Codec = _Pickled()
-
-
-# -- data classes -----------------------------------------------------------------------------------
-
-
-BUILT_IN = {
-    "fleet:cluster": ("fleet.cluster.commands", "Cluster"),
-    "fleet:demo": ("fleet.cli.demo.data", "Counter"),
-}
-"""The library's own data classes: tag, current module, name. Disks hold the tag, for ever."""
-_built_in_tags = {place: tag for tag, place in BUILT_IN.items()}
-
-
-class BuiltIn(Struct, frozen=True, array_like=True, tag=0):
-    """One of the library's own data classes as a node keeps it."""
-
-    tag: str
-
-
-class ClassRef(Struct, frozen=True, array_like=True, tag=1):
-    """A user's data class as a node keeps it: its name for people, and the pickle that loads it."""
-
-    name: str
-    module: str
-    pickled: bytes
-
-
-_read_class_ref: Callable[[bytes], BuiltIn | ClassRef] = msgspec.msgpack.Decoder(BuiltIn | ClassRef).decode
-
-
-def encode_class(cls: type) -> bytes:
-    """By tag for the library's own; by reference for importable modules; by value for `__main__`, local
-    classes and modules registered with `cloudpickle.register_pickle_by_value`.
-    """
-    tag = _built_in_tags.get((cls.__module__, cls.__qualname__))
-    if tag is not None:
-        return _encode(BuiltIn(tag))
-    try:
-        pickled = cloudpickle.dumps(cls, PROTOCOL)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise NotEncodable(
-            f"the class {cls.__qualname__} cannot be sent by value: {_message(error)}", module=cls.__module__
-        ) from error
-    return _encode(ClassRef(cls.__qualname__, cls.__module__, pickled))
-
-
-def class_name(data: bytes) -> str:
-    """Module and qualified name, or the tag, for people. Loads nothing."""
-    ref = _class_ref(data)
-    return ref.tag if isinstance(ref, BuiltIn) else f"{ref.module}.{ref.name}"
-
-
-def decode_class(data: bytes) -> type:
-    """Load the class. Raises DataClassUnavailable or CallsAtImport, with class and module."""
-    ref = _class_ref(data)
-    if isinstance(ref, BuiltIn):
-        module, name = BUILT_IN.get(ref.tag, ("", ""))
-        if not module:
-            what = f"no built-in data class is called {ref.tag!r} here; is the node older than who sent it?"
-            raise DataClassUnavailable(what, data_class=ref.tag)
-        return _loaded_class(module, name, lambda: getattr(import_module(module), name))
-    pickled = ref.pickled
-    return _loaded_class(ref.module, ref.name, lambda: pickle.loads(pickled))
-
-
-def _loaded_class(module: str, name: str, load: Callable[[], Any]) -> type:
-    try:
-        with importing(f"{module}.{name}"):
-            cls = load()
-    except MemoryError:
-        raise
-    except WouldDeadlock as error:
-        raise CallsAtImport(error.what, data_class=name, module=module) from error
-    except BaseException as error:  # a module that calls sys.exit() would end the actor that loads it (S70)
-        raise DataClassUnavailable(
-            f"{type(error).__name__}: {_message(error)}", data_class=name, module=module
-        ) from error
-    if not isinstance(cls, type):
-        raise DataClassUnavailable("what was sent is not a class", data_class=name, module=module)
-    return cls
-
-
-def _class_ref(data: bytes) -> BuiltIn | ClassRef:
-    try:
-        return _read_class_ref(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # the latter for a text that is not UTF-8
-        raise DataClassUnavailable(f"not a data class reference: {error}") from error

@@ -9,10 +9,10 @@ from typing import Any, Final, TypeVar
 from fleet.actors.client.calls import ClientCall
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
+from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import bind
 from fleet.objects.handles import CallOptions, Kind
 from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
-from fleet.objects.payload import encode_class
 from fleet.objects.replies import Reply
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of

@@ -4,7 +4,7 @@ from typing import Self
 
 from fleet.actors.messages.operator import ChangeConfig, TransferLeader
 from fleet.cluster.state import ACTIVE, LEAVING
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.ids import node_of
 from fleet.sim.faults.fault import Fault, listed, span
 from fleet.sim.faults.field import Field

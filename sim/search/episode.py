@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.checks.placement import Redundancy
 from fleet.sim.faults.inject import FAIR_WEATHER_US, FaultInjector

@@ -15,7 +15,7 @@ from fleet.errors import (
     Overloaded,
     SessionExpired,
 )
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.sim.checks import models
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.history import History, RecordedCall

@@ -26,7 +26,7 @@ from fleet.raft.ids import MemberId
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fleet.cluster.state import CLUSTER_GROUP
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, HardState, Members, SnapshotMeta

@@ -17,7 +17,7 @@ from fleet.cli.findings import findings, no_majority, notes_on, start_line
 from fleet.cli.status import node_rows
 from fleet.client.survey import Survey, outsiders, survey_of
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, NodeName, member_id
 

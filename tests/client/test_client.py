@@ -33,8 +33,9 @@ from fleet.errors import (
     TooLarge,
     WouldDeadlock,
 )
+from fleet.objects.class_refs import ClassRef
 from fleet.objects.outcomes import Failed, Succeeded, Unsettled
-from fleet.objects.payload import ClassRef, encode_ok
+from fleet.objects.payload import encode_ok
 from fleet.objects.replies import Reply
 from tests.support.classes import Counter
 from tests.support.waiting import eventually

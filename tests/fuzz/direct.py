@@ -11,7 +11,7 @@ from fleet.actors.base.peers import Peer
 from fleet.actors.base.settings import LinkSettings
 from fleet.actors.messages.operator import HostMember
 from fleet.actors.messages.values import GroupSpec
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id

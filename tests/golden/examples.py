@@ -25,8 +25,8 @@ from fleet.cluster.commands import Cluster
 from fleet.cluster.founding_messages import Record
 from fleet.interfaces import GroupRecord, StoreIdentity
 from fleet.objects.applier import Applier
+from fleet.objects.class_refs import ClassRef, encode_class
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import ClassRef, encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Body, Commands, Entry, Founded, HardState, Noop, SessionOpened, SnapshotMeta

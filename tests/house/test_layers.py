@@ -22,7 +22,11 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.raft": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.interfaces": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.objects": ((*PURE, "fleet.objects", "fleet.blocking"), {"msgspec"}),
-    "fleet.objects.payload": (("fleet.errors", "fleet.blocking"), {"cloudpickle", "msgspec"}),
+    "fleet.objects.payload": (("fleet.errors",), {"cloudpickle", "msgspec"}),
+    "fleet.objects.class_refs": (
+        ("fleet.errors", "fleet.blocking", "fleet.objects.payload"),
+        {"cloudpickle", "msgspec"},
+    ),
     "fleet.cluster": ((*PURE, "fleet.objects", "fleet.cluster"), {"msgspec"}),
     "fleet.cluster.placement": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.cluster.healing": (("fleet.raft",), {"msgspec"}),

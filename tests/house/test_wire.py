@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from fleet.actors.base import handshake, wire
 from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
-from fleet.objects import payload
+from fleet.objects import class_refs, payload
 from fleet.raft.entries import Body
 from fleet.raft.messages import PeerMessage
 from fleet.storage import keys
@@ -82,7 +82,7 @@ def test_every_mark_of_a_payload_and_every_tag_of_ours_is_there() -> None:
     told = {int(mark, 0) for row in rows("Calls, answers, classes") for mark in row[0].split(", ")}
     marks = {name: value for name, value in vars(payload).items() if re.fullmatch("_?[A-Z_]+", name)}
     assert told == {mark for name, mark in marks.items() if name != "PROTOCOL" and is_byte(mark)}
-    for tag in (*payload.BUILT_IN, *filter(None, payload._result_readers)):
+    for tag in (*class_refs.BUILT_IN, *filter(None, payload._result_readers)):
         assert f"`{tag}`" in TEXT
 
 

@@ -13,8 +13,8 @@ from fleet.errors import (
     ConfigError,
     NoSuchGroup,
 )
+from fleet.objects.class_refs import decode_class, encode_class
 from fleet.objects.declare import RESERVED, Data, bind, command, query
-from fleet.objects.payload import decode_class, encode_class
 from tests.objects.direct import Counter, Direct
 
 # -- plain instances ------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import DataClassUnavailable, NotEncodable
+from fleet.objects.class_refs import decode_class
 from fleet.objects.declare import Data, query
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import decode_class, decode_result
+from fleet.objects.payload import decode_result
 from tests.objects.boxes import CONTEXT, Box, Caller
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +119,8 @@ def test_getstate_and_setstate_say_what_the_state_is() -> None:
 SCRIPT = """
 from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command, query
-from fleet.objects.payload import encode_call, encode_class
+from fleet.objects.class_refs import encode_class
+from fleet.objects.payload import encode_call
 class Item:
     def __init__(self, n): self.n = n
 class Shop(Data, version=2):
@@ -136,7 +138,8 @@ print(encode_class(Shop).hex(), encode_call("put", (3,), {}).hex(), encode_call(
 HOST = """
 import sys
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import decode_class, decode_result
+from fleet.objects.class_refs import decode_class
+from fleet.objects.payload import decode_result
 cls, state, query = map(bytes.fromhex, sys.argv[1:])
 executor = ObjectExecutor(decode_class(cls))
 executor.load(state)

@@ -12,8 +12,8 @@ import pytest
 import fleet
 from fleet.actors.messages.operator import ListNodes, Nodes, RemoveMember
 from fleet.errors import CommandFailed, ConfigError, FleetError
+from fleet.objects.class_refs import decode_class, encode_class
 from fleet.objects.declare import Data
-from fleet.objects.payload import decode_class, encode_class
 from fleet.raft.ids import node_of
 from tests.support.waiting import eventually
 

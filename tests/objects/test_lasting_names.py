@@ -13,8 +13,8 @@ from fleet.cli.demo.data import Counter
 from fleet.cluster.commands import Cluster
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, NoSuchNode, Rejected
+from fleet.objects.class_refs import BUILT_IN, class_name, decode_class, encode_class
 from fleet.objects.declare import bind, shape_of
-from fleet.objects.payload import BUILT_IN, class_name, decode_class, encode_class
 from fleet.storage import LmdbStore
 from tests.house.test_layers import modules
 

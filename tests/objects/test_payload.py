@@ -22,16 +22,14 @@ from fleet.errors import (
     QueryFailed,
     Rejected,
 )
+from fleet.objects.class_refs import class_name, decode_class, encode_class
 from fleet.objects.declare import Data, command
 from fleet.objects.payload import (
-    class_name,
     decode_call,
-    decode_class,
     decode_result,
     describe,
     encode_bad_call,
     encode_call,
-    encode_class,
     encode_failed,
     encode_impure,
     encode_ok,

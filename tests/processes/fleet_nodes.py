@@ -19,7 +19,7 @@ from fleet.cluster.state import CLUSTER_GROUP, NodeRecord
 from fleet.cluster.view import ClusterView
 from fleet.cluster.wanted import cluster_voters
 from fleet.errors import FleetError, OutcomeUnknown
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.ids import MemberId, NodeName, node_of
 from tests.support.classes import Counter
 from tests.support.waiting import eventually

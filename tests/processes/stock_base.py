@@ -27,8 +27,9 @@ from fleet.actors.runtime.clock import SystemClock
 from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster.codec import codec_of
 from fleet.cluster.state import CLUSTER_GROUP
+from fleet.objects.class_refs import encode_class
 from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
-from fleet.objects.payload import decode_result, encode_class
+from fleet.objects.payload import decode_result
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName
 from tests.processes.nodes import free_port

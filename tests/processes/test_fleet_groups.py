@@ -13,7 +13,7 @@ from fleet.client import cluster_api as operations
 from fleet.client.cluster_api import Operations
 from fleet.cluster.state import GroupInfo
 from fleet.errors import CleanupOngoing, OtherDataClass
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.storage import LmdbStore
 from tests.support.classes import Counter, Ledger
 from tests.support.waiting import eventually

@@ -8,7 +8,7 @@ import fleet
 from fleet.actors.messages.operator import AddMember
 from fleet.cluster.placement import Site, members_for
 from fleet.errors import FleetError
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.ids import GroupName, NodeName, member_id, node_of
 from tests.support.classes import Counter
 from tests.support.waiting import eventually

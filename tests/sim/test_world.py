@@ -13,7 +13,7 @@ import pytest
 from fleet.actors.base.settings import LinkSettings
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.interfaces import PutMeta, Write
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import HardState
 from fleet.raft.ids import GroupName, node_of

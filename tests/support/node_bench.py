@@ -18,7 +18,7 @@ from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.manager import NodeManager
 from fleet.errors import FleetError
 from fleet.interfaces import Loaded
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, NodeName
 from fleet.storage.memory_store import MemoryStore

@@ -10,8 +10,8 @@ from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import OpReply
 from fleet.actors.messages.values import GroupSpec
 from fleet.interfaces import GroupRecord
+from fleet.objects.class_refs import encode_class
 from fleet.objects.hooks import HookRunner
-from fleet.objects.payload import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.core import Core
 from fleet.raft.ids import GroupName, MemberId

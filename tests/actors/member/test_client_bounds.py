@@ -12,7 +12,8 @@ from fleet.actors.messages.operator import HostMember
 from fleet.actors.messages.values import GroupSpec
 from fleet.objects import executor
 from fleet.objects.applier import Applier
-from fleet.objects.payload import encode_call, encode_class
+from fleet.objects.class_refs import encode_class
+from fleet.objects.payload import encode_call
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id

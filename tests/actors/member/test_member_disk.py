@@ -12,7 +12,8 @@ from fleet.actors.messages.operator import DISK_FULL
 from fleet.actors.messages.peer import PeerMail
 from fleet.actors.messages.values import GroupSpec
 from fleet.interfaces import Write
-from fleet.objects.payload import ErrorRecord, decode_result, encode_call, encode_class
+from fleet.objects.class_refs import encode_class
+from fleet.objects.payload import ErrorRecord, decode_result, encode_call
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, Founded

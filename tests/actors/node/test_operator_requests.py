@@ -23,7 +23,7 @@ from fleet.actors.node.renewal import SETTLED_MS
 from fleet.cluster.unjoined import UNJOINED_MS
 from fleet.errors import StorageFault
 from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, Renew
-from fleet.objects.payload import encode_class
+from fleet.objects.class_refs import encode_class
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Entry, Founded, MemberAdded

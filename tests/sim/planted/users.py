@@ -11,7 +11,7 @@ from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.hook_events import HookEvents
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import DataClassUnavailable, OutcomeUnknown
-from fleet.objects import payload
+from fleet.objects import class_refs
 from fleet.raft import any_role, leader
 from fleet.raft.messages import VoteReply
 from fleet.raft.progress import REPLICATE, Progress
@@ -70,13 +70,13 @@ def expired_session_begins_anew() -> Patches:
 
 def exit_at_import_ends_the_member() -> Patches:
     """S70: of what goes wrong when a class is loaded, only exceptions are expected."""
-    load = payload._loaded_class
+    load = class_refs._loaded_class
 
     def only_exceptions(module: str, name: str, loader: Any) -> Any:
         cls = loader()
         return load(module, name, lambda: cls)
 
-    return [patch.object(payload, "_loaded_class", only_exceptions)]
+    return [patch.object(class_refs, "_loaded_class", only_exceptions)]
 
 
 def bad_class_is_damage() -> Patches:
@@ -86,7 +86,7 @@ def bad_class_is_damage() -> Patches:
 
     def load(data: bytes) -> Any:
         try:
-            return payload.decode_class(data)
+            return class_refs.decode_class(data)
         except DataClassUnavailable as error:
             raise Damaged(str(error)) from error
 

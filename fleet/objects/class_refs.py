@@ -1,0 +1,102 @@
+"""A group's data class as bytes: by tag for the library's own, by reference or by value for users'."""
+
+import pickle
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import cloudpickle
+import msgspec
+from msgspec import Struct
+
+from fleet.blocking import importing
+from fleet.errors import CallsAtImport, DataClassUnavailable, NotEncodable, WouldDeadlock
+from fleet.objects.payload import PROTOCOL, message_of
+
+_encode = msgspec.msgpack.Encoder().encode
+
+BUILT_IN = {
+    "fleet:cluster": ("fleet.cluster.commands", "Cluster"),
+    "fleet:demo": ("fleet.cli.demo.data", "Counter"),
+}
+"""The library's own data classes: tag, current module, name. Disks hold the tag, for ever."""
+_built_in_tags = {place: tag for tag, place in BUILT_IN.items()}
+
+
+class BuiltIn(Struct, frozen=True, array_like=True, tag=0):
+    """One of the library's own data classes as a node keeps it."""
+
+    tag: str
+
+
+class ClassRef(Struct, frozen=True, array_like=True, tag=1):
+    """A user's data class as a node keeps it: its name for people, and the pickle that loads it."""
+
+    name: str
+    module: str
+    pickled: bytes
+
+
+_read_class_ref: Callable[[bytes], BuiltIn | ClassRef] = msgspec.msgpack.Decoder(BuiltIn | ClassRef).decode
+
+
+def encode_class(cls: type) -> bytes:
+    """By tag for the library's own; by reference for importable modules; by value for `__main__`, local
+    classes and modules registered with `cloudpickle.register_pickle_by_value`.
+    """
+    tag = _built_in_tags.get((cls.__module__, cls.__qualname__))
+    if tag is not None:
+        return _encode(BuiltIn(tag))
+    try:
+        pickled = cloudpickle.dumps(cls, PROTOCOL)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise NotEncodable(
+            f"the class {cls.__qualname__} cannot be sent by value: {message_of(error)}",
+            module=cls.__module__,
+        ) from error
+    return _encode(ClassRef(cls.__qualname__, cls.__module__, pickled))
+
+
+def class_name(data: bytes) -> str:
+    """Module and qualified name, or the tag, for people. Loads nothing."""
+    ref = _class_ref(data)
+    return ref.tag if isinstance(ref, BuiltIn) else f"{ref.module}.{ref.name}"
+
+
+def decode_class(data: bytes) -> type:
+    """Load the class. Raises DataClassUnavailable or CallsAtImport, with class and module."""
+    ref = _class_ref(data)
+    if isinstance(ref, BuiltIn):
+        module, name = BUILT_IN.get(ref.tag, ("", ""))
+        if not module:
+            what = f"no built-in data class is called {ref.tag!r} here; is the node older than who sent it?"
+            raise DataClassUnavailable(what, data_class=ref.tag)
+        return _loaded_class(module, name, lambda: getattr(import_module(module), name))
+    pickled = ref.pickled
+    return _loaded_class(ref.module, ref.name, lambda: pickle.loads(pickled))
+
+
+def _loaded_class(module: str, name: str, load: Callable[[], Any]) -> type:
+    try:
+        with importing(f"{module}.{name}"):
+            cls = load()
+    except MemoryError:
+        raise
+    except WouldDeadlock as error:
+        raise CallsAtImport(error.what, data_class=name, module=module) from error
+    except BaseException as error:  # a module that calls sys.exit() would end the actor that loads it (S70)
+        raise DataClassUnavailable(
+            f"{type(error).__name__}: {message_of(error)}", data_class=name, module=module
+        ) from error
+    if not isinstance(cls, type):
+        raise DataClassUnavailable("what was sent is not a class", data_class=name, module=module)
+    return cls
+
+
+def _class_ref(data: bytes) -> BuiltIn | ClassRef:
+    try:
+        return _read_class_ref(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # the latter for a text that is not UTF-8
+        raise DataClassUnavailable(f"not a data class reference: {error}") from error
