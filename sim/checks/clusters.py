@@ -1,10 +1,12 @@
 """The cluster's state against what its nodes hold and see of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Protocol
 
-from fleet.cluster.state import ACTIVE, GroupInfo, NodeRecord
+from fleet.cluster.membership_events import Command
+from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, GroupInfo, NodeRecord
 from fleet.raft.ids import NodeName
+from fleet.sim.checks.rare import returns
 
 
 class JudgedNodes(Protocol):
@@ -12,6 +14,28 @@ class JudgedNodes(Protocol):
     def nodes(self) -> Mapping[str, Any]: ...
 
     def violated(self, sentence: str) -> NoReturn: ...
+
+
+def watch_node(manager: Any, accuse: Callable[[str], None]) -> None:
+    """What a node says of itself to its cluster is so at that moment, and what it sees of it makes sense."""
+    name, members = manager.start.name, manager.hosted_members.by_number
+
+    def decided(effects: list[Any]) -> None:
+        for effect in effects:
+            if type(effect) is Command and effect.method == "cleaned":
+                held = [one.member for one in members.values() if one.spec.uid in effect.args[0]]
+                if held:
+                    accuse(f"{name} says that it holds nothing of removed groups, and has {held}")
+            elif type(effect) is Command and effect.method == "left":
+                held = [one.member for one in members.values() if one.spec.name != CLUSTER_GROUP]
+                if held:
+                    accuse(f"{name} leaves its cluster with {held}")
+        view = manager.view
+        twice = view.groups.keys() & {removal.name for removal in view.removed.values()}
+        if twice:
+            accuse(f"{name} sees {sorted(twice)} as groups and as removed")
+
+    returns(manager.cluster.membership, "step", decided)
 
 
 def held_after_removal(world: JudgedNodes, settled: Iterable[int]) -> str:

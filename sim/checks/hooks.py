@@ -11,6 +11,8 @@ from typing import Any, Protocol
 class JudgedWorld(Protocol):
     def mark(self, name: str) -> None: ...
 
+    def accuse(self, sentence: str) -> None: ...
+
 
 @dataclass(slots=True)
 class Leadership:
@@ -28,8 +30,6 @@ class HookJournal:
         self.world = world
         self.leaderships: dict[int, tuple[Any, Leadership]] = {}
         """By the identity of the hooks object, which is kept so that no other has it."""
-        self.broken = ""
-        """The first thing that was wrong: what a hook raises is only logged."""
 
     def note(self, teller: Any, name: str, told: tuple[Any, ...]) -> None:
         _, known = self.leaderships.setdefault(id(teller), (teller, Leadership()))
@@ -73,4 +73,4 @@ class HookJournal:
 
     def _need(self, holds: bool, sentence: str) -> None:
         if not holds:
-            self.broken = self.broken or sentence
+            self.world.accuse(sentence)

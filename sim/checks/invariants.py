@@ -13,7 +13,7 @@ from fleet.interfaces import Write
 from fleet.raft.entries import ConfigChanged, Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
-from fleet.sim.checks import rare
+from fleet.sim.checks import clusters, rare
 
 STATES_EVERY = 8
 """The state is compared at each index that is a multiple of this."""
@@ -109,6 +109,8 @@ class ObservedWorld(Protocol):
 
     def mark(self, name: str) -> None: ...
 
+    def accuse(self, sentence: str) -> None: ...
+
     def violated(self, sentence: str) -> NoReturn: ...
 
     def need(self, holds: bool, sentence: str) -> None: ...
@@ -168,6 +170,7 @@ class Invariants:
             return
         if process.observed.hosted_members is None:
             rare.watch_node(manager, self.world.mark)
+            clusters.watch_node(manager, self.world.accuse)
         process.observed.created, process.observed.hosted_members = kernel.created, manager.hosted_members
         before, process.observed.seen = {id(last.member): last for last in process.observed.seen}, []
         for hosted in manager.hosted_members.by_number.values():

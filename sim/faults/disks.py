@@ -74,7 +74,7 @@ class SlowDisk(Fault, frozen=True, array_like=True, tag="slow_disk"):
 
 
 class Flip(Fault, frozen=True, array_like=True, tag="flip"):
-    """Bits rot while nobody looks: found when the record is read, at the latest after a restart."""
+    """A flipped bit is found when its record is read, at the latest after a restart."""
 
     node: str
     key: str

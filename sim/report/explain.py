@@ -25,7 +25,7 @@ ENDS = {"starts": DOWN, "goes on": STILL}
 
 
 class Band(Struct, frozen=True):
-    """A node is not well for a while."""
+    """A fault of a node that lasts."""
 
     node: str
     sort: str

@@ -1,4 +1,4 @@
-"""One seed from beginning to end: founding, calls, faults, healing, judgement."""
+"""One seed from beginning to end: founding, load, faults, recovery, judgement."""
 
 import random
 from typing import Any
@@ -21,13 +21,13 @@ from fleet.sim.world.world import World
 
 FOUND_US = 30 * S
 SETTLE_US = 180 * S
-"""So long may it take, without faults, until everything is as it should be."""
+"""Time to recover in, without faults."""
 STEPS_MAX = 500_000
-"""Of the search for an order. A history that is harder to judge is a fault, too: of the clients."""
+"""Of the search for an order. A history that takes longer fails the seed, too."""
 
 
 class Episode:
-    """`run` is everything; what it finds broken comes out as `Broken`. A plan may be no more than a seed."""
+    """`run` raises `Broken` for a violation. A plan may be no more than a seed."""
 
     def __init__(self, plan: Plan | int, tracing: bool = False) -> None:
         self.plan = plan = Plan(plan) if isinstance(plan, int) else plan
@@ -114,7 +114,7 @@ class Episode:
             self.loads.append(Load(self.world, f"c{number}", self.groups, pause))
 
     def settle(self) -> None:
-        """Faults end; everything must recover by itself in bounded time, and is then of use to everybody."""
+        """End the faults. Everything must recover by itself in bounded time, and then serve every client."""
         world, injector = self.world, self.injector
         injector.end()
         for load in self.loads:
@@ -123,14 +123,14 @@ class Episode:
             if world.run(SETTLE_US // 6, self.is_settled, 100 * MS):
                 break
             injector.repair()
-        world.need(self.is_settled(), f"it does not come right: {self.troubles()}")
+        world.need(self.is_settled(), f"it does not recover: {self.troubles()}")
         self.serve()
         for group, kind in list(self.groups.kinds.items()):
             self.read(group, kind)
-        world.need(world.run(SETTLE_US, self.is_settled), f"it does not stay right: {self.troubles()}")
+        world.need(world.run(SETTLE_US, self.is_settled), f"it does not stay recovered: {self.troubles()}")
 
     def serve(self) -> None:
-        """All is well: whatever is called now is done."""
+        """Every call must succeed now."""
         for load in self.loads:
             failed = load.failed
             load.client.in_turn(load.call_all)
@@ -156,7 +156,7 @@ class Episode:
         return next(group_troubles(self.world, cluster, group), "")
 
     def read(self, group: str, kind: str) -> None:
-        """What is there in the end."""
+        """Read the final state."""
         asked, method = QUESTIONS[kind]
         history, told = self.groups.histories[group], []
         call = history.call("admin", group, asked, self.world.now)

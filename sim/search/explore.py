@@ -1,7 +1,7 @@
-"""Many seeds, one line each: what `fleet sim explore` does.
+"""Runs many seeds, one line of result each: `fleet sim explore`.
 
-A report that exists is gone on with: seeds that this very code has run are not run again. The worlds know
-no real time; who drives them from here does, to stop, and to name a seed that does not end.
+An existing report is continued: seeds that this very code has run are not run again. Worlds know no real
+time; this module does, to stop in time and to report a seed that does not end.
 """
 
 import itertools
@@ -27,9 +27,9 @@ from fleet.sim.search.episode import Episode
 
 OK = "ok"
 TURNS_MAX = 400_000
-"""Of a world; the longest of thousands of seeds had a tenth of it. The same on every machine."""
+"""Limit for one world, the same on every machine; the longest of thousands of seeds had a tenth of it."""
 SECONDS_MAX = 300.0
-"""Of real time for one seed, where something holds it up that no turn is counted for."""
+"""Limit of real time for one seed, in case something other than turns does not end."""
 TELL_EVERY_S = 10.0
 CODE = "# code "
 
@@ -54,7 +54,7 @@ class Result(Struct, frozen=True):
 
 
 def run_seed(seed: int, turns_max: int = TURNS_MAX) -> Result:
-    """Whatever goes wrong is this seed's result, an error in the simulator too."""
+    """Any error is the seed's result, also one of the simulator itself."""
     episode = None
     verdict = OK
     try:
@@ -87,7 +87,7 @@ def code_digest() -> str:
 
 
 class Report:
-    """Lines of results, under the digest of the code that had them."""
+    """A file of results, each section under the digest of the code that gave them."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -133,7 +133,7 @@ def explore(
     turns_max: int = TURNS_MAX,
     seconds_max: float = SECONDS_MAX,
 ) -> list[Result]:
-    """Run those seeds that the report does not have, and add each to it at once; answers all of them.
+    """Run the seeds that the report lacks, and add each result to it at once. Returns all results.
 
     Args:
         seeds: may be without end, if `minutes` or an exception out of `tell` ends it.
@@ -176,7 +176,7 @@ class Worker:
 def in_workers(
     seeds: Iterator[int], jobs: int, turns_max: int, seconds_max: float
 ) -> Generator[Result, None, None]:
-    """A worker that holds a seed for too long is ended, and one that dies has told of its seed thereby."""
+    """A worker that takes too long for a seed is killed; that, or its death, is the seed's result."""
     workers: list[Worker] = []
     try:
         while True:
@@ -238,7 +238,7 @@ def end(worker: Worker) -> None:
 
 
 def work(pipe: Connection, turns_max: int) -> None:
-    """A worker process: seeds in, results out, until nobody is there any more."""
+    """A worker process: reads seeds and writes results until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         while True:
@@ -247,7 +247,7 @@ def work(pipe: Connection, turns_max: int) -> None:
         pass
 
 
-# -- for whoever looks on ----------------------------------------------------------------------------
+# -- progress on the terminal ----------------------------------------------------------------------------
 
 
 def parse_seeds(text: str) -> Iterable[int]:
@@ -259,7 +259,7 @@ def parse_seeds(text: str) -> Iterable[int]:
 
 
 class Tally:
-    """What was found so far, in a sentence."""
+    """Counts of the results so far."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
@@ -281,7 +281,7 @@ class Tally:
 
 
 class Shown:
-    """A bar where somebody looks, else a line now and then. What is broken is a line of its own at once."""
+    """A progress bar on a terminal, else a line now and then. Each broken seed is printed at once."""
 
     def __init__(self, total: int | None) -> None:
         self.tally = Tally()

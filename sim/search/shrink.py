@@ -1,7 +1,7 @@
-"""From a failing seed to a short episode that fails for the same reason.
+"""Reduces a failing seed to a short episode that fails for the same reason.
 
-What is left out changes everything that comes after it, as chance is drawn in the order in which things
-happen. So a smaller plan that no longer fails is tried with a few other draws of chance, too.
+Leaving something out changes every later draw of chance, since chance is drawn in the order of events. So a
+smaller plan that no longer fails is tried with a few other draws, too.
 """
 
 import re
@@ -17,13 +17,13 @@ from fleet.sim.world.timeline import MS, S
 
 RUNS_MAX = 400
 SALTS = 3
-"""So many other draws of chance are tried."""
+"""Number of other draws of chance to try."""
 AFTER_US = S
-"""So long after the violation it need not go on."""
+"""How long an episode continues after the violation."""
 
 
 class Failure(Struct, frozen=True):
-    """What was found broken, and by what episode."""
+    """A violation, and the episode that shows it."""
 
     plan: Plan
     """With its faults written out."""
@@ -33,7 +33,7 @@ class Failure(Struct, frozen=True):
     at: int
     """Microseconds of virtual time."""
     began: int
-    """When the faults did; 0 if it broke before."""
+    """When the faults began; 0 if it broke before."""
 
 
 def failure_of(plan: Plan) -> Failure | None:
@@ -41,7 +41,7 @@ def failure_of(plan: Plan) -> Failure | None:
 
 
 def run(plan: Plan | int, tracing: bool = False) -> tuple[Episode, Failure | None]:
-    """Whatever goes wrong is what was found, an error in the simulator too."""
+    """Any error is the failure, also one of the simulator itself."""
     episode = Episode(plan, tracing)
     episode.world.turns_max = TURNS_MAX
     try:
@@ -62,10 +62,8 @@ def everywhere_the_same(sentence: str) -> str:
 
 
 def rule_of(sentence: str) -> str:
-    """The words of the first line: names and numbers, and what is in brackets, are the facts.
-
-    Of an actor that failed, all that counts is the assertion.
-    """
+    """The violated rule: the first line without names, numbers and bracketed text. Of a failed actor it is
+    the assertion."""
     line = sentence.partition("\n")[0]
     line = re.sub(r"^an actor failed: \{.*\} stops, on \w+: ", "an actor failed: ", line)
     line = re.sub(r"\(.*\)|\[.*\]|\{.*\}|'.*'", " ", line)
@@ -79,9 +77,9 @@ def shrink(
     is_late: Callable[[], bool] = lambda: False,
     tell: Callable[[int, Plan], None] = lambda runs, plan: None,
 ) -> Failure:
-    """The least that was found to break the same rule, after at most so many runs or when it is late.
+    """The smallest plan found that breaks the same rule, within the given runs and time.
 
-    `tell(runs, plan)` hears of every run, with the least plan so far.
+    `tell(runs, plan)` is called after every run, with the smallest plan so far.
     """
     return _Shrinker(failure, runs_max, is_late, tell).least()
 
@@ -171,7 +169,7 @@ class _Shrinker:
                 count = min(2 * count, len(faults))
 
     def _earlier(self) -> Iterator[Plan]:
-        """Nothing happens for a while before the first fault: not for so long."""
+        """Shorten the time before the first fault."""
         plan = self.best.plan
         faults = plan.faults or ()
         for share in (16, 4, 2):

@@ -1,4 +1,4 @@
-"""A client of the simulated world: the shipping request machinery in a small actor."""
+"""A simulated client: the shipping request machinery in a small actor."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,10 +29,10 @@ class StartClient(Struct, frozen=True):
 
 
 class SimClient(Requester):
-    """As the client actor of a real process, told what to do by the world in place of threads."""
+    """The client actor, with calls from the world in place of threads."""
 
     in_turn: Callable[[Callable[[], None]], None]
-    """Runs something in its process, with everything that follows from it."""
+    """Runs an action in its process, as a turn of its own."""
 
     def on_start(self, m: StartClient, sender: Any) -> None:
         self.on_time: Callable[[], None] = lambda: None
@@ -43,7 +43,7 @@ class SimClient(Requester):
     def call(
         self, group: str, method: str, args: tuple[Any, ...], is_query: bool, within_ms: int, told: Told
     ) -> None:
-        """`told(value, error)` once, whatever becomes of it."""
+        """Calls `told(value, error)` exactly once."""
 
         def settled(outcome: CallOutcome) -> None:
             try:

@@ -1,11 +1,11 @@
-"""One host's idea of time: as fast as its rate, as wrong as its offset, and never going back."""
+"""The clocks of one host, with a rate and offsets of their own. The monotonic one never goes back."""
 
 from typing import Protocol
 
 from fleet.raft.ids import Millis
 
 EVEN = 1000
-"""The rate of a clock that is right: per mille."""
+"""The rate of a true clock, per mille."""
 
 
 class Timed(Protocol):
@@ -24,7 +24,7 @@ class SimClock:
         self.rate = rate
         self.has_jumped = False
         self.ahead_us = 0
-        """How much of the turn that is under way is over: to the world a turn takes no time."""
+        """Time that the current turn has taken so far: in the world a turn takes none."""
 
     def _now(self) -> int:
         return self._world.now + self.ahead_us

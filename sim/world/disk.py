@@ -1,4 +1,4 @@
-"""A disk in virtual time: what was synced survives, what was not is lost or not, and anything may go wrong.
+"""A disk in virtual time: synced data survives, other data may be lost, and any operation may fail.
 
 The records are real ones (`MemoryStore`), so a flipped bit is found by its checksum; a transaction is
 whole or absent, as LMDB keeps it: a torn last write is one that never was.
@@ -19,12 +19,12 @@ from fleet.storage.records import unpack, unseal
 from fleet.storage.writer import Writer, _Submitted
 
 TOKEN = 1
-"""What stands for the writer's descriptor."""
+"""Stands for the writer's file descriptor."""
 
 
 @dataclass(slots=True)
 class SimDisk:
-    """What outlives a process, and how the disk is today. A wipe makes a new incarnation."""
+    """The data that outlives processes, and the faults of the disk. A wipe makes a new incarnation."""
 
     image: Image = field(default_factory=dict)
     incarnation: str = ""
@@ -32,9 +32,9 @@ class SimDisk:
     errs: float = 0.0
     """How likely a transaction fails."""
     us_per_kb: int = 0
-    """What a write takes longer for each 1,000 bytes of it."""
+    """Additional time for each 1,000 bytes written."""
     slower_us: int = 0
-    """What each transaction takes longer."""
+    """Additional time for each transaction."""
     inline_bytes_max: int = 1 << 20
     """A bigger snapshot is staged in transactions of its own."""
     is_full: bool = False
@@ -88,7 +88,7 @@ class DiskStore(MemoryStore):
         self.written = written
         self.mark = mark
         self.commits_left = sys.maxsize
-        """So many transactions are left to this process."""
+        """Transactions until this process dies."""
         self.inline_bytes_max = disk.inline_bytes_max
         super().__init__(cluster, node, image=disk.image, incarnation=disk.incarnation)
         disk.image = self.image

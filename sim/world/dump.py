@@ -1,4 +1,4 @@
-"""What `fleet.actors.runtime.forked_dump` does, in virtual time: a child has the state and takes a while."""
+"""`fleet.actors.runtime.forked_dump` in virtual time: a child takes a while to encode a state."""
 
 from collections.abc import Callable
 

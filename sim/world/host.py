@@ -17,9 +17,9 @@ from fleet.sim.world.trace import LIFE
 
 CLUSTER = "sim"
 LAST_TRANSACTIONS = (0, 0, 1, 2, sys.maxsize)
-"""So many of a round that is under way still reach the disk of a process that dies."""
+"""How many transactions of the writer's current round still reach the disk when its process dies."""
 RESTART_US = 1_000_000
-"""When a supervisor starts a node again that ended by itself."""
+"""After how long a supervisor restarts a node that ended by itself."""
 
 
 class SimNode(SimHost):
@@ -42,11 +42,11 @@ class SimNode(SimHost):
         self.fork_above_bytes = 0
         self.restart_us = RESTART_US
         self.is_ending = False
-        """An actor that it cannot be without was ended on purpose: what it says of that is no bug."""
+        """A vital actor was ended on purpose: critical log lines about that are expected."""
         self.replace_disk()
 
     def replace_disk(self) -> None:
-        """An empty one. Only while nothing runs."""
+        """Give it an empty disk. Only while no process runs."""
         assert not self.is_up
         self.disks += 1
         fresh = f"{self.name}d{self.disks}"
@@ -60,7 +60,7 @@ class SimNode(SimHost):
         self.trouble = ""
 
     def start(self) -> bool:
-        """Start the node, if it does not run; False when its disk does not let it."""
+        """Start the node, unless it runs. Returns False when its disk cannot be opened."""
         if self.is_up:
             return True
         world = self.world
@@ -107,7 +107,7 @@ class SimNode(SimHost):
         return True
 
     def kill(self, power: bool = False) -> None:
-        """kill -9 of the process, or the power of the whole machine goes."""
+        """kill -9 of the process, or a power loss of the whole machine."""
         process = self.process
         if process is None or not process.is_alive:
             return
@@ -131,7 +131,7 @@ class SimNode(SimHost):
                 process.writer.lose(sys.maxsize)
 
     def recover(self) -> None:
-        """What is wrong with the machine is over."""
+        """End the faults of the machine."""
         self.busy_until, self.forks_fail, self.code_us, self.imports = 0, 0.0, 0, ""
         self.disk.recover()
         if self.process is not None:
@@ -156,7 +156,7 @@ class SimNode(SimHost):
 
 
 def _later_in(process: Process, delay_us: int, action: Any) -> None:
-    """The disk works on while its process is paused."""
+    """The disk continues while its process is paused."""
     process.world.after(delay_us, _disk_step, process, action)
 
 

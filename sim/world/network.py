@@ -1,4 +1,4 @@
-"""Links between simulated processes: bytes in order while a link lives, and all the ways in which it ends.
+"""Links between simulated processes: bytes in order while a link is up, and every way in which it ends.
 
 What is under way when a link breaks may be lost. Within one link the order is kept; messages overtake each
 other or come late where an old link still delivers while a new one is up. All delays come from the
@@ -15,7 +15,7 @@ from fleet.sim.world.weather import Weather
 from fleet.sim.world.wire import End, NetworkProcess, Wire
 
 RESENT_US = 200_000
-"""What was stuck comes within so long of the way being open again."""
+"""Frames held back by a cut arrive within this time after it ends."""
 
 
 class Network:
@@ -25,9 +25,9 @@ class Network:
         self.settings = LinkSettings()
         """As real nodes have them."""
         self.listening: dict[str, NetworkProcess] = {}
-        """Who listens at each endpoint now."""
+        """The process that listens at each endpoint."""
         self.places: dict[str, str] = {}
-        """The host of each endpoint, whether anybody listens there or not."""
+        """The host of each endpoint, also while no process listens there."""
         self.powered: set[str] = set()
         """Hosts whose operating system answers."""
         self.links: dict[End, None] = {}
@@ -84,7 +84,7 @@ class Network:
         wire.process.do(partial(wire.failed, peer, reason))
 
     def _connect(self, wire: Wire, peer: DialState[End]) -> None:
-        """The handshake is over, if nothing got between."""
+        """The end of the handshake, unless something prevents it."""
         one, other = wire.process, self.listening.get(peer.endpoint)
         if not one.is_alive:
             return
@@ -176,13 +176,12 @@ class Network:
     # -- ends of links -----------------------------------------------------------------------------
 
     def break_link(self, end: End) -> None:
-        """As a reset on the way: each side learns of it in its own time, and what is under way may
-        arrive or not."""
+        """Like a reset: each side notices in its own time, and frames under way may arrive or not."""
         self.world.after(0, end.process.do, partial(self.close, end))
         self._tell_closed(end)
 
     def _tell_closed(self, end: End) -> None:
-        """The other side hears of the end of this one, if there is a way."""
+        """Let the other side notice that this one is closed, at once or when it gives up."""
         src, dst = end.process.name, end.other.process.name
         if self.is_open(src, dst):
             at = max(end.arrives_at, self.world.now + self.delay(src, dst))
@@ -195,7 +194,7 @@ class Network:
             end.process.do(partial(self.close, end))
 
     def close(self, end: End) -> None:
-        """This side takes the link for dead."""
+        """Close this side."""
         if not end.is_open:
             return
         end.is_open = False
@@ -231,7 +230,7 @@ class Network:
                 self.world.after(self._dead_after_us, self._closed_there, end.other)
 
     def heal(self) -> None:
-        """What was stuck on ways that are open now is sent again."""
+        """Send again what was held back on ways that are open now."""
         for one in list(self.links):
             for end in (one, one.other):
                 src, dst = end.process.name, end.other.process.name

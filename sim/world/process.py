@@ -1,4 +1,4 @@
-"""A simulated process, which is a kernel and its links, and the machine that it runs on."""
+"""A simulated process (a kernel and its links), and the machine that it runs on."""
 
 from collections.abc import Callable, Sequence
 from errno import ENOMEM
@@ -19,17 +19,17 @@ from fleet.sim.world.user_code import runs_in
 from fleet.sim.world.wire import End, Wire
 
 MESSAGES_MAX = 500_000
-"""More messages in one turn than this are a loop without end."""
+"""More messages in one turn than this count as an endless loop."""
 CUT_MESSAGES_MAX = 40
-"""So many messages a busy process handles at most before it looks for what has arrived."""
+"""The most messages that a busy process handles before it looks for new arrivals."""
 CUT_US_MAX = 10_000
-"""So long that takes at most, with what else the process does."""
+"""The longest that this takes, with the other work of the process."""
 FILENO_FIRST = 10
 DAY_US = 86_400_000_000
 
 
 class Environment(Timeline):
-    """What processes and their hosts need of the world around them."""
+    """What processes and their hosts use of the world."""
 
     def __init__(self, seed: int, tracing: bool) -> None:
         super().__init__(seed, tracing)
@@ -80,7 +80,7 @@ class SimHost:
 
 
 class Process:
-    """Lives once: a restart of its host is another one, with another boot id."""
+    """One life: after a restart its host has another process, with another boot id."""
 
     def __init__(self, world: Environment, host: SimHost, endpoint: str) -> None:
         self.world = world
@@ -96,7 +96,7 @@ class Process:
         self.is_alive = True
         self.is_paused = False
         self.is_occupied = False
-        """Its last turn took time, and that is not over."""
+        """Its last turn still takes time."""
         self.is_amid = False
         """A turn was cut; it goes on soon, with what has arrived meanwhile at the end of its queue."""
         self.dumps: dict[int, SimDump] = {}
@@ -120,8 +120,8 @@ class Process:
         return self.clock.ahead_us
 
     def do(self, action: Callable[[], None]) -> None:
-        """Something arrives: it is handled with everything that follows from it, in no time but that of
-        users' code. A busy process handles some of it."""
+        """Handle an arrival with everything that follows from it, in no time but that of users' code. A busy
+        process handles a part of it."""
         if self.is_held:
             self.backlog.append(action)
         elif self.is_alive:
@@ -129,7 +129,7 @@ class Process:
             self.turn()
 
     def receive(self, end: End, frames: bytes) -> None:
-        """As `do`, and what comes most often."""
+        """`do` for frames, the most frequent arrivals."""
         if self.is_paused or self.is_occupied:
             self.backlog.append(partial(self.world.network.deliver, end, frames))
         elif self.is_alive:
@@ -151,8 +151,8 @@ class Process:
         self._end_turn()
 
     def _part_of_a_turn(self) -> None:
-        """As when a slice of time is over: what the messages so far have for others leaves, and what has
-        arrived comes into the queue before the turn goes on."""
+        """Like a loop whose slice of time is over: messages for others leave, and new arrivals enter the
+        queue before the turn continues."""
         random = self.world.rng.random
         self.wire.look()
         budget = 1 + int(random() ** 4 * CUT_MESSAGES_MAX)
@@ -212,7 +212,7 @@ class Process:
             self.do(_nothing)
 
     def clock_moved(self) -> None:
-        """Timers are due at another time now."""
+        """Compute again when timers are due."""
         self.wakes_at = None
         self._arm()
 
@@ -258,7 +258,7 @@ class Process:
         self._catch_up()
 
     def _catch_up(self) -> None:
-        """Everything that came meanwhile is handled in one turn."""
+        """Handle everything that arrived meanwhile in one turn."""
         if self.is_held:
             return
         missed, self.backlog = self.backlog, []

@@ -1,4 +1,4 @@
-"""Virtual time and seeded chance, and the record of what happened: all that a part of a world needs of it."""
+"""Virtual time, seeded chance and the record of events: what the parts of a world use of it."""
 
 import heapq
 import random
@@ -13,7 +13,7 @@ S = 1_000_000
 
 
 class Broken(AssertionError):
-    """An invariant does not hold: the seed and the moment tell how to see it again."""
+    """A violated invariant. The message has the seed and the moment to reproduce it."""
 
 
 class Timeline:
@@ -29,7 +29,7 @@ class Timeline:
         self._count = 0
 
     def at(self, when: int, action: Callable[..., object], *args: Any) -> None:
-        """What is asked for first happens first within a microsecond."""
+        """Actions of the same microsecond run in the order in which they were scheduled."""
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, action, args))
 

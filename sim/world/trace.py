@@ -1,4 +1,4 @@
-"""What happened in a simulated world, as events: to be looked at, and to compare runs byte for byte."""
+"""The events of a simulated world, to be shown, and to compare runs byte for byte."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -34,8 +34,8 @@ CALL = "call"
 
 
 class Event(Struct):
-    """`at` and `until` in microseconds. A message leaves at `at` and arrives at `until`, and what lasts ends
-    then; None: it had not when the episode ended.
+    """`at` and `until` are in microseconds. A message leaves at `at` and arrives at `until`; other events
+    last until then. None: not before the episode ended.
     """
 
     at: int
@@ -58,10 +58,10 @@ class Trace:
         """Each member's group: their messages do not name it."""
         self._for_member: list[tuple[Event, MemberId]] = []
         self._sent: dict[int, tuple[bytes, list[Event]]] = {}
-        """By the identity of the bytes, which are held so that no others get it."""
+        """By the id of the bytes, which are kept so that no other object gets it."""
 
     def finished(self) -> list[Event]:
-        """All of it, in the order of time, each message with its group."""
+        """All events in order, each message with its group."""
         for event, member in self._for_member:
             event.group = self.groups.get(member, "")
         self._for_member.clear()
@@ -85,7 +85,7 @@ class Trace:
         self.events.extend(events)
 
     def arrived(self, at: int, frames: bytes) -> None:
-        """The first time only, should they come twice."""
+        """Of frames that arrive twice the first time counts."""
         for event in self._sent.get(id(frames), (frames, []))[1]:
             if event.until is None:
                 event.until = at

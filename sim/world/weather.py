@@ -1,4 +1,4 @@
-"""What the simulated network does to bytes, and what of it is well again after a calm."""
+"""Faults of the simulated network: of all frames, and of single hosts until the next calm."""
 
 from dataclasses import dataclass, field
 
@@ -27,7 +27,7 @@ class Weather:
     """Hosts where names lead elsewhere, to where nobody listens."""
 
     def clear(self) -> None:
-        """End what is wrong with single hosts."""
+        """End the faults of single hosts."""
         self.cut.clear()
         self.slow_us.clear()
         self.names_us.clear()

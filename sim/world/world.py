@@ -1,4 +1,4 @@
-"""The simulated world: many nodes in one thread, on virtual time, seeded from first to last.
+"""The simulated world: many nodes in one thread, on virtual time, all chance seeded.
 
 The actors and the kernel are the shipping ones; time, links and disks are the world's. Nothing here reads
 a real clock or an unseeded source of chance, so one seed is one history, byte for byte.
@@ -31,6 +31,8 @@ class World(Environment):
         self.invariants = Invariants(self)
         self.hooks = HookJournal(self)
         self.alarms: list[str] = []
+        self.accused = ""
+        """What a judge found wrong in the middle of a turn, where actors log what is raised."""
         self.may_conflict = False
         """Older copies of disks were put back: what one has committed another may have lost."""
         self.turns = 0
@@ -115,10 +117,13 @@ class World(Environment):
             self.violated(f"no end after {self.turns_max} turns")
         if process.kernel.handler_failures:
             self.violated(f"a handler raised at {process.name}: {' / '.join(self.alarms)}")
-        if self.hooks.broken:
-            self.violated(self.hooks.broken)
+        if self.accused:
+            self.violated(self.accused)
         if process.manager is not None:
             self.invariants.look_at(process)
+
+    def accuse(self, sentence: str) -> None:
+        self.accused = self.accused or sentence
 
     def written(self, process: Process, writes: Sequence[Write]) -> None:
         if self.events is not None:

@@ -22,6 +22,7 @@ DAYS: dict[str, dict[str, int]] = {
                   "calm": 2},
     "slow disks": {"slow_disk": 4, "hang": 2, "straggle": 3, "partial": 2, "transfer": 3, "power": 2,
                    "calm": 2},
+    "moves": {"pin": 5, "replicas": 3, "kill": 3, "power": 4, "slow_disk": 3, "calm": 2},
     "removals": {"add_group": 5, "remove_group": 4, "kill": 2, "power": 2, "err": 1, "calm": 2},
     "full disks": {"full": 4, "drain": 2, "wipe": 1, "transfer": 2, "calm": 3, "kill": 1},
 }  # fmt: skip

@@ -255,8 +255,8 @@ FINDERS = {
     "a child ": "a child that encodes a state is waited for",
     "know its term": "a change leaves a majority that follows",
     "no end after": "a run ends",
-    "does not come right": "everything comes right after the faults",
-    "to the same index": "everything comes right after the faults",
+    "does not recover": "everything recovers after the faults",
+    "to the same index": "everything recovers after the faults",
 }
 
 

@@ -19,6 +19,8 @@ class Profile(Struct, frozen=True):
     steps: int = 40
     forks: bool = False
     """Snapshots are encoded by children."""
+    disk: dict[str, Any] = {}
+    """Of every node, as attributes of `SimDisk`."""
 
 
 CONFIG: dict[str, Any] = {
@@ -68,6 +70,7 @@ PROFILES = {
         weather={"delay_us": (50, 5_000), "twice": 0.2, "late": 0.1, "late_us": 300_000, "reorder": 0.1},
         burst=8,
         reads=0.1,
+        disk={"inline_bytes_max": 1_000, "us_per_kb": 3_000},
     ),
     "members": Profile(
         "voters are demoted, promoted and removed while leaders change",
@@ -84,6 +87,7 @@ PROFILES = {
         burst=8,
         reads=0.1,
         forks=True,
+        disk={"sync_us": (2_000, 60_000)},
     ),
     "refusals": Profile(
         "requests and what refuses them come twice and late, while leaders change under their clients",

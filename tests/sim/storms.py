@@ -59,6 +59,10 @@ class Storm:
         replicas = min(len(sim.nodes), rng.choice([3, 5]))
         if self.profile.forks:
             self._let_fork()
+        for node in sim.nodes.values():
+            for name, value in self.profile.disk.items():
+                setattr(node.disk, name, value)
+            node.manager.store.inline_bytes_max = node.disk.inline_bytes_max
         names = ("c1", "c2", "c3")
         self.handles = {
             name: sim.group("g", Ledger, replicas=replicas, config=config, client=name) for name in names

@@ -12,7 +12,6 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Members
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
-from fleet.sim.checks.hooks import HookJournal
 from fleet.sim.checks.placement import Redundancy
 from fleet.sim.world.timeline import Broken, S
 from fleet.sim.world.world import World
@@ -134,10 +133,11 @@ CAS = Committed("cas", (4, 5), {}, True, None, 12, "c", False)
 
 
 def told(*events: tuple[str, tuple[Any, ...]]) -> str:
-    journal, teller = HookJournal(World()), SimpleNamespace(group="g", member="n1@d.1")
+    world = World()
+    teller = SimpleNamespace(group="g", member="n1@d.1")
     for name, facts in events:
-        journal.note(teller, name, facts)
-    return journal.broken
+        world.hooks.note(teller, name, facts)
+    return world.accused
 
 
 def test_hooks_that_are_told_of_everything_in_order_are_fine() -> None:

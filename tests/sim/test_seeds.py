@@ -103,7 +103,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_digest_covers_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A report whose results were of other code would be gone on with otherwise."""
+    """A report whose results were of other code would be continued otherwise."""
     tops = [ROOT / name for name in ("fleet", "actors", "storage", "sim")]
     assert set(code_files()) == {path.resolve() for top in tops for path in top.rglob("*.py")}
     files = [tmp_path / "a.py", tmp_path / "b.py"]
