@@ -66,6 +66,11 @@ def ask(sim: Sim, op: Any, group: str = "g", address: str = "") -> None:
     sim.client.in_turn(lambda: sim.client.ask(op, group, address, lambda value, error: None))
 
 
+def ask_cluster(sim: Sim, method: str, *args: Any) -> None:
+    """An operator's command, until it is done."""
+    sim._ask_cluster(method, args)
+
+
 def hand_over(sim: Sim, node: str, group: str = "g") -> None:
     if leader_of(sim, group) != node:
         ask(sim, TransferLeader(member(sim, node, group).core.id), group)

@@ -34,6 +34,29 @@ def test_s42_a_retry_after_a_change_of_leaders_and_many_foreign_commands_runs_on
     agree(sim)
 
 
+def test_what_was_executed_in_a_session_that_expired_is_not_executed_again() -> None:
+    """The command arrives, no answer does, and commands of others let the session expire meanwhile."""
+    sim = Sim(seed=43)
+    group = sim.group("g", Log, config=config(session_ttl_ms=1000))
+    foreign = sim.group("g", Log, client="c2")
+    group.append(0)
+    cut = sim.world.network.weather.cut
+    cut.update((name, "c1") for name in sim.nodes)
+    reply = group.append.options(timeout=15.0).submit(1)
+    sim.run("50ms")
+    cut.update(("c1", name) for name in sim.nodes)
+    for value in range(100, 130):
+        foreign.append(value)
+        sim.run("250ms")  # the links are given up after 5 s, with the answer
+    assert foreign.all().count(1) == 1
+    sim.heal()
+    assert sim.run("20s", reply.done)
+    assert isinstance(reply.exception(), fleet.OutcomeUnknown)
+    assert group.append(2) == len(foreign.all())
+    assert foreign.all().count(1) == 1
+    agree(sim)
+
+
 def test_s62_overload_is_refused_and_passes_by_itself() -> None:
     sim = Sim(seed=62)
     group = sim.group("g", Log, config=config(uncommitted_max=10))

@@ -1,6 +1,7 @@
 """Scenarios of disks, damage and snapshots on whole simulated nodes."""
 
 import copy
+from unittest.mock import patch
 
 import pytest
 
@@ -9,13 +10,16 @@ from fleet.actors.node.hosted_member import HostedMember
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown, Unavailable
+from fleet.interfaces import DropGroup
 from fleet.raft.ids import node_of
 from fleet.sim.checks.invariants import Invariants
+from fleet.sim.world import host
 from fleet.sim.world.disk import SimDisk
+from fleet.sim.world.host import SimNode
 from fleet.sim.world.timeline import S
 from fleet.storage import keys
 from fleet.testing import Sim
-from tests.sim.scenes import Log, agree, config, leader_of, member, others
+from tests.sim.scenes import Log, agree, ask_cluster, config, leader_of, member, others
 
 
 def test_s08_s37_a_rotten_snapshot_is_not_sent_and_the_group_goes_on() -> None:
@@ -318,3 +322,34 @@ def test_s86_callers_and_doctor_are_told_that_disks_are_full(full: tuple[str, ..
     sim.run("70s")
     infos = [info for name in full for info in sim.nodes[name].manager.hosted_members.infos()]
     assert {info.state for info in infos} == {"running"}
+
+
+@pytest.mark.parametrize("transactions", [0, 1, 2, 3])
+def test_a_founder_that_dies_while_it_deletes_its_member_does_not_found_it_again(transactions: int) -> None:
+    """Whatever of that reached its disk: that it left is durable with the end of its data."""
+    sim = Sim(seed=1)
+    group = sim.group("g", Log, config=config())
+    group.append(1)
+    uid = member(sim, "n1").spec.uid
+    for one in sim.nodes.values():
+        one.disk.sync_us = (20_000, 30_000)
+    ask_cluster(sim, "set_replicas", "g", 1)
+
+    def deleting() -> list[SimNode]:
+        writers = [(node, node.process.writer) for node in sim.nodes.values() if node.process is not None]
+        return [
+            node
+            for node, writer in writers
+            if writer is not None and any(isinstance(one, DropGroup) for one in writer._taken)
+        ]
+
+    assert sim.run("10s", lambda: bool(deleting()), every=0.002)
+    (node,) = deleting()
+    with patch.object(host, "LAST_TRANSACTIONS", (transactions,)):
+        node.kill()
+    node.start()
+    sim.run("100ms")
+    members = node.manager.hosted_members
+    assert uid in members.left or uid in [one.spec.uid for one in members.by_number.values()]
+    sim.run("10s")
+    assert len(sim.world.members_of("g")) == 1 and group.append(2) == 2

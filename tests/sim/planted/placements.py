@@ -11,7 +11,7 @@ from fleet.cluster import wanted as wanted_nodes
 from fleet.cluster.healing import Remove, Seen, Wanted
 from fleet.cluster.healing import World as Known
 from fleet.cluster.membership import Membership
-from fleet.cluster.state import ACTIVE, LEAVING, GroupInfo, NodeRecord
+from fleet.cluster.state import ACTIVE, LEAVING, GroupInfo
 from fleet.cluster.view import ClusterView
 from fleet.raft.ids import node_of
 from tests.sim.planted.patches import Patches
@@ -136,21 +136,3 @@ def silence_is_never_taken_back() -> Patches:
         ]
 
     return [patch.object(Membership, "_report", only_lost)]
-
-
-def purged_by_the_first_report() -> Patches:
-    """W3: one voter that does not reach a node is enough to take it for lost."""
-    from fleet.cluster.commands import Cluster
-    from fleet.objects.declare import shape_of
-
-    report = shape_of(Cluster).commands["report"]
-
-    def at_once(self: Any, reporter: str, target: str, incarnation: str, unreachable: bool) -> Any:
-        answer = report(self, reporter, target, incarnation, unreachable)
-        node: NodeRecord | None = self.nodes.get(target)
-        if unreachable and not answer and node is not None and node.reports:
-            self._forget_node(node.name)
-            return True
-        return answer
-
-    return [patch.dict(shape_of(Cluster).commands, {"report": at_once})]

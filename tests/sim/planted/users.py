@@ -10,13 +10,11 @@ from fleet.actors.client.session_state import SessionState
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.hook_events import HookEvents
 from fleet.cluster.state import CLUSTER_GROUP
-from fleet.errors import DataClassUnavailable, OutcomeUnknown
+from fleet.errors import OutcomeUnknown
 from fleet.objects import class_refs
-from fleet.raft import any_role, leader
-from fleet.raft.messages import VoteReply
+from fleet.raft import leader
 from fleet.raft.progress import REPLICATE, Progress
-from fleet.raft.ready import BecameLeader
-from fleet.raft.state import Candidate, CoreState
+from fleet.raft.state import CoreState
 from fleet.sim.world.client import SimClient
 from tests.sim.planted.patches import Patches
 
@@ -41,16 +39,6 @@ def every_command_is_unknown() -> Patches:
 def queries_are_never_answered() -> Patches:
     """A leader forgets the queries that it was asked."""
     return [patch.object(ClientRequests, "_query", lambda self, m, waiter: None)]
-
-
-def lease_is_not_looked_at_again() -> Patches:
-    """S19: what was read under a lease is told although the lease ended while it was read."""
-    on_read = ClientRequests.on_read
-
-    def trust(self: ClientRequests, token: int, lease: bool = False) -> None:
-        on_read(self, token, False)
-
-    return [patch.object(ClientRequests, "on_read", trust)]
 
 
 def expired_session_begins_anew() -> Patches:
@@ -79,32 +67,6 @@ def exit_at_import_ends_the_member() -> Patches:
     return [patch.object(class_refs, "_loaded_class", only_exceptions)]
 
 
-def bad_class_is_damage() -> Patches:
-    """A member whose class cannot be loaded is taken for damaged."""
-    from fleet.actors.member import actor
-    from fleet.errors import Damaged
-
-    def load(data: bytes) -> Any:
-        try:
-            return class_refs.decode_class(data)
-        except DataClassUnavailable as error:
-            raise Damaged(str(error)) from error
-
-    return [patch.object(actor, "decode_class", load)]
-
-
-def hooks_begin_too_early() -> Patches:
-    """Hooks are told of an election before everything that earlier leaders committed is applied."""
-    on_role = HookEvents.on_role
-
-    def early(self: HookEvents, hook: Any) -> None:
-        on_role(self, hook)
-        if isinstance(hook, BecameLeader):
-            self._settle()
-
-    return [patch.object(HookEvents, "on_role", early)]
-
-
 def hooks_never_end() -> Patches:
     """Hooks are not told that their leader steps down."""
 
@@ -128,20 +90,6 @@ def hooks_miss_a_command() -> Patches:
         )
 
     return [patch.object(HookEvents, "_tell_commands", first)]
-
-
-def votes_of_earlier_terms_count() -> Patches:
-    """A vote that was given in an earlier term counts in this one."""
-    worth = any_role.is_worth_handling
-
-    def handle(core: CoreState, message: Any) -> bool:
-        role = core.role
-        is_late = type(message) is VoteReply and message.granted and message.term < core.term
-        if is_late and message.dst == core.id and type(role) is Candidate and not role.pre:
-            return True
-        return worth(core, message)
-
-    return [patch.object(any_role, "is_worth_handling", handle)]
 
 
 def lost_append_is_not_repeated() -> Patches:
