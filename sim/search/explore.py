@@ -67,6 +67,7 @@ def run_seed(seed: int, turns_max: int = TURNS_MAX) -> Result:
     if episode is None:
         return Result(seed, verdict, 0, 0)
     world = episode.world
+    world.close()
     return Result(seed, verdict, episode.done, world.now // 1000, world.turns, world.marks.bits)
 
 

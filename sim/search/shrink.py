@@ -37,7 +37,9 @@ class Failure(Struct, frozen=True):
 
 
 def failure_of(plan: Plan) -> Failure | None:
-    return run(plan)[1]
+    episode, failure = run(plan)
+    episode.world.close()
+    return failure
 
 
 def run(plan: Plan | int, tracing: bool = False) -> tuple[Episode, Failure | None]:

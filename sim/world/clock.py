@@ -23,21 +23,24 @@ class SimClock:
         self._wall = wall_us
         self.rate = rate
         self.has_jumped = False
-        self.ahead_us = 0
-        """Time that the current turn has taken so far: in the world a turn takes none."""
+        self.turn_until = 0
+        """The virtual time at which the current turn ends, as far as it has come; in the world it takes none."""
 
-    def _now(self) -> int:
-        return self._world.now + self.ahead_us
+    @property
+    def now_us(self) -> int:
+        """Virtual time, as the current turn sees it."""
+        now, until = self._world.now, self.turn_until
+        return now if now > until else until
 
     def micros(self) -> int:
-        return self._local + (self._world.now + self.ahead_us - self._since) * self.rate // EVEN
+        return self._local + (self.now_us - self._since) * self.rate // EVEN
 
     def seconds(self) -> float:
         return self.micros() / 1e6
 
     def now_ms(self) -> Millis:
-        ran = (self._world.now + self.ahead_us - self._since) * self.rate // EVEN
-        return (self._local + ran) // 1000
+        now, until = self._world.now, self.turn_until
+        return (self._local + ((now if now > until else until) - self._since) * self.rate // EVEN) // 1000
 
     def wall_ms(self) -> Millis:
         return (self.micros() + self._wall) // 1000
@@ -48,7 +51,7 @@ class SimClock:
         return self._since - (-missing * EVEN // self.rate)
 
     def set_rate(self, rate: int) -> None:
-        self._local, self._since = self.micros(), self._now()
+        self._local, self._since = self.micros(), self.now_us
         self.rate = rate
 
     def jump(self, forward_us: int) -> None:

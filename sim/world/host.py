@@ -85,6 +85,7 @@ class SimNode(SimHost):
         world.network.powered.add(self.name)
         world.trace(LIFE, self.name, "starts")
         process.manager = process.kernel.create_primary(NodeManager, name=MANAGER)
+        process.caller = process.kernel.instance(process.manager)
         start = StartNode(
             name=NodeName(self.name),
             address=self.endpoint,

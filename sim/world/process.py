@@ -93,6 +93,8 @@ class Process:
         self.writer: SimWriter | None = None
         self.manager: Any = None
         """The address of its node manager; None for a client."""
+        self.caller: Any = None
+        """The actor that calls groups: the client, or the node manager, also after it has exited."""
         self.is_alive = True
         self.is_paused = False
         self.is_occupied = False
@@ -117,7 +119,7 @@ class Process:
 
     @property
     def ahead_us(self) -> int:
-        return self.clock.ahead_us
+        return max(0, self.clock.turn_until - self.world.now)
 
     def do(self, action: Callable[[], None]) -> None:
         """Handle an arrival with everything that follows from it, in no time but that of users' code. A busy
@@ -169,15 +171,15 @@ class Process:
     def _end_turn(self) -> None:
         runs_in(None)
         self.wire.flush()
-        if self.clock.ahead_us:
+        if self.clock.turn_until > self.world.now:
             self.is_occupied = True
-            self.world.after(self.clock.ahead_us, self._turn_is_over)
+            self.world.at(self.clock.turn_until, self._turn_is_over)
         self.world.after_turn(self)
         self._arm()
 
     def _turn_is_over(self) -> None:
         if self.is_alive:
-            self.clock.ahead_us, self.is_occupied = 0, False
+            self.is_occupied = False
             self._catch_up()
 
     # -- users' code -------------------------------------------------------------------------------
@@ -185,7 +187,8 @@ class Process:
     def spend(self) -> None:
         if self.host.code_us:
             self.world.mark("users' code takes its time")
-            self.clock.ahead_us += 1 + int(self.world.rng.random() * self.host.code_us)
+            taken_us = 1 + int(self.world.rng.random() * self.host.code_us)
+            self.clock.turn_until = self.clock.now_us + taken_us
 
     @property
     def imports(self) -> str:
@@ -272,12 +275,19 @@ class Process:
         if not self.is_alive:
             return
         self.is_alive = False
-        self.clock.ahead_us = 0
+        self.clock.turn_until = 0
         self.backlog.clear()
+        self._forget_calls()
         network = self.world.network
         if network.listening.get(self.endpoint) is self:
             del network.listening[self.endpoint]
         network.died(self, with_notice)
+
+    def _forget_calls(self) -> None:
+        """Calls under way refer to their actors in circles that the garbage collector does not see."""
+        router = getattr(self.caller, "router", None)
+        if router is not None:
+            router.sessions.clear()
 
 
 def _nothing() -> None:

@@ -90,8 +90,20 @@ class World(Environment):
         client = process.kernel.instance(where)
         assert isinstance(client, SimClient)
         client.in_turn = process.do
+        process.caller = client
         self.clients[name] = client
         return client
+
+    def close(self) -> None:
+        """It is used no more: let go of what only refers to itself."""
+        hosts = [
+            *self.nodes.values(),
+            *(client._myRef.kernel.transport.process for client in self.clients.values()),
+        ]
+        for host in hosts:
+            process = host.process if isinstance(host, SimNode) else host
+            if process is not None:
+                process.die(with_notice=False)
 
     def members(self) -> Iterator[tuple[SimNode, Any]]:
         """Every member that runs: its node and the actor's object."""

