@@ -24,7 +24,7 @@ class SimClock:
         self.rate = rate
         self.has_jumped = False
         self.turn_until = 0
-        """The virtual time at which the current turn ends, as far as it has come; in the world it takes none."""
+        """The virtual time at which the current turn ends, as far as it has come."""
 
     @property
     def now_us(self) -> int:

@@ -87,6 +87,8 @@ class DiskStore(MemoryStore):
         self.rng = rng
         self.written = written
         self.mark = mark
+        self.durable: list[Sequence[Write]] = []
+        """Of which `written` has not heard yet."""
         self.commits_left = sys.maxsize
         """Transactions until this process dies."""
         self.inline_bytes_max = disk.inline_bytes_max
@@ -114,7 +116,13 @@ class DiskStore(MemoryStore):
 
     def write(self, batch: Sequence[Write]) -> None:
         super().write(batch)
-        self.written(batch)
+        self.durable.append(batch)
+
+    def tell_written(self) -> None:
+        """Outside of the writer, which takes what `written` raises for an error of the disk."""
+        durable, self.durable = self.durable, []
+        for batch in durable:
+            self.written(batch)
 
 
 class SimWriter(Writer):
@@ -172,6 +180,7 @@ class SimWriter(Writer):
         while self.is_open and (self._taken or self._waiting or self._is_amid()):
             taken, self._taken, self._waiting = [*self._taken, *self._waiting], [], []
             self._serve(taken)
+            self._store.tell_written()
         self._drop()
 
     def lose(self, transactions: int) -> None:
@@ -188,6 +197,7 @@ class SimWriter(Writer):
                 )
             else:
                 self._store.mark("a write outlives its process")
+            self._store.tell_written()
             if self._held or self._aside_staging is not None:
                 self._store.mark("a process dies while it stages a snapshot")
         self._drop()
@@ -224,6 +234,7 @@ class SimWriter(Writer):
             return
         taken, self._taken = self._taken, []
         self._serve(taken)
+        self._store.tell_written()
         if self._waiting or self._is_amid():
             self._begin()
         else:
