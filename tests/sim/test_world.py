@@ -165,6 +165,17 @@ def test_two_leaders_of_a_term_are_told_with_seed_and_moment() -> None:
         episode.world.run(5 * S)
 
 
+def test_what_a_commit_breaks_is_told_although_the_writer_takes_errors_for_the_disks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Since the simulated disk serves the shipping writer, nothing that was wrong on a disk was found."""
+    episode = quiet(5)
+    world = episode.world
+    monkeypatch.setattr(world.invariants, "written", lambda process, writes: world.violated("g0: n1 forgets"))
+    with pytest.raises(Broken, match=r"^seed 5, t=\d+\.\d+: g0: n1 forgets$"):
+        world.run(5 * S)
+
+
 def test_a_clock_that_is_wrong_knows_when_its_timers_are_due() -> None:
     world = World()
     clock = SimClock(world, 5_000_000, 0, rate=960)
