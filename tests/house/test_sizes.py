@@ -20,7 +20,7 @@ def sources() -> Iterator[Path]:
 
 
 def long_functions(source: str) -> list[str]:
-    """The names of the functions over the limit, from their first decorator or `def` to their last line."""
+    """The names of the functions over the limit, counted from `def` to the last line."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
