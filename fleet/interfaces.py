@@ -217,15 +217,19 @@ class Context(Struct, frozen=True, gc=False):
         return Context(self.revision + 1, self.now_ms, self.session, self.seq + 1, self.client)
 
 
-QUERIED_BYTES_MAX = 8 << 20
-"""With so many bytes of results, queries that were asked together are interrupted, to answer some."""
+RESULTS_BYTES_MAX = 8 << 20
+"""With so many bytes of results, commands or queries that are executed together are interrupted, so that some
+are answered."""
 
 
 class Executor(Protocol):
     """A replicated data object behind encoded calls. Results are bytes that only the caller reads."""
 
-    def apply(self, context: Context, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
-        """Execute commands of one session in order; `context` is that of the first.
+    def apply(
+        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+    ) -> tuple[list[bytes], bool]:
+        """Execute commands of one session in order, up to the first whose result makes more than `bytes_max`
+        of all results; `context` is that of the first.
 
         Returns their results, and whether the object is intact. False: the last of these commands failed and
         may have left the object half changed; the caller restores it by `load` and `replay`, and continues
@@ -241,7 +245,7 @@ class Executor(Protocol):
 
     def query(self, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
         """Execute queries. Returns the results of the first of them, and whether the object is intact, as
-        `apply` does; if so, there is one result at least, and no more than about `QUERIED_BYTES_MAX`."""
+        `apply` does; if so, there is one result at least, and no more than about `RESULTS_BYTES_MAX`."""
 
     def dump(self) -> bytes: ...
 

@@ -1,6 +1,7 @@
 """A consensus member: feeds the messages it receives to the core, and carries out what the core returns."""
 
 import random
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -33,11 +34,12 @@ from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
 from fleet.interfaces import Durable, SnapshotWrite, Write
-from fleet.objects.applier import Applier, Opened
+from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.class_refs import decode_class
 from fleet.objects.executor import ObjectExecutor
 from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
+from fleet.raft.entries import Commands, Entry
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored, Tick
 from fleet.raft.ids import Index, Millis, NodeName, node_of
 from fleet.raft.ready import (
@@ -269,14 +271,7 @@ class Member(GuardedActor):
         if ready.restore is not None:
             self.snapshots.replace(ready.restore[1])
         for entry in ready.apply:
-            applied = self.applier.apply(entry)
-            if type(applied) is list:
-                for outcomes in applied:
-                    self.clients.on_outcomes(outcomes)
-            elif type(applied) is Opened:
-                self.clients.on_opened(applied)
-            if self.hooks is not None:
-                self.hooks.on_applied(entry, self.applier.executed)
+            self._apply(entry)
         if ready.take_snapshot:
             self.snapshots.take(ready.take_snapshot)
         for token in ready.reads:
@@ -292,6 +287,21 @@ class Member(GuardedActor):
             self._stop(removed=True)
         if ready.conflict is not None:
             self._give_up(words_on(ready.conflict), restart=False, ill=CONFLICT)
+
+    def _apply(self, entry: Entry) -> None:
+        clients, hooks = self.clients, self.hooks
+        if hooks is None:
+            opened = self.applier.apply(entry, clients.on_outcomes)
+        else:
+            opened = self.applier.apply(entry, partial(self._on_outcomes, entry))
+            hooks.on_applied(entry)
+        if opened is not None:
+            clients.on_opened(opened)
+
+    def _on_outcomes(self, entry: Entry, outcomes: Outcomes, is_new: bool) -> None:
+        self.clients.on_outcomes(outcomes, is_new)
+        if is_new and self.hooks is not None and isinstance(entry.body, Commands):
+            self.hooks.on_executed(entry.body, outcomes)
 
     def _write(self, request: PersistRequest) -> None:
         meta = request.snapshot

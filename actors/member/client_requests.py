@@ -161,8 +161,9 @@ class ClientRequests:
 
     # -- outcomes ----------------------------------------------------------------------------------
 
-    def on_outcomes(self, outcomes: Outcomes) -> None:
-        """Tell the client that waits for them; there may be none, here."""
+    def on_outcomes(self, outcomes: Outcomes, is_new: bool) -> None:
+        """Tell the client that waits for them; there may be none, here. To it, nothing depends on whether the
+        commands were executed now or before."""
         known = self.commands.get(outcomes.session)
         if known is None:
             return

@@ -129,20 +129,30 @@ class HookEvents:
         if self.owns_runner:
             self.runner.close()
 
-    def on_applied(self, entry: Entry, executed: Outcomes | None) -> None:
-        """`executed`: which commands of it were executed now, for the first time."""
+    def on_applied(self, entry: Entry) -> None:
         if not self.term:
             return
         if not self.is_elected and entry.term == self.term:
             self._settle()
         body = entry.body
-        if type(body) is Commands:
-            if executed is not None and "on_committed" in self.wanted:
-                self._tell_commands(body, executed)
-        elif type(body) is MemberAdded:
+        if type(body) is MemberAdded:
             self._tell("on_member_added", self.teller.member_added, str(body.member))
         elif type(body) is MemberRemoved:
             self._tell("on_member_removed", self.teller.member_removed, str(body.member))
+
+    def on_executed(self, commands: Commands, executed: Outcomes) -> None:
+        """Some of `commands`, for the first time. Never the first entry of a leadership, which is empty."""
+        if not self.term or "on_committed" not in self.wanted:
+            return
+        session = self.applier.sessions.sessions.get(commands.session)
+        client = session.client if session is not None else ""
+        first = executed.first - commands.first
+        payloads = commands.payloads[first : first + len(executed.values)]
+        for revision, (payload, value) in enumerate(
+            zip(payloads, executed.values, strict=True), executed.revision
+        ):
+            told = (payload, value, revision, client, not self.is_elected)
+            self._tell("on_committed", self.teller.committed, *told, size=len(payload) + len(value))
 
     def on_read(self, queries: Sequence[bytes], answers: Sequence[bytes]) -> None:
         if "on_query_answered" in self.wanted and self.term:
@@ -174,16 +184,6 @@ class HookEvents:
         except (FleetError, MemoryError) as error:
             log.error("group=%s hook=on_elected is not told: %s", self.group, error)
             return None
-
-    def _tell_commands(self, commands: Commands, executed: Outcomes) -> None:
-        session = self.applier.sessions.sessions.get(commands.session)
-        client = session.client if session is not None else ""
-        payloads = commands.payloads[executed.first - commands.first :]
-        for revision, (payload, value) in enumerate(
-            zip(payloads, executed.values, strict=True), executed.revision
-        ):
-            told = (payload, value, revision, client, not self.is_elected)
-            self._tell("on_committed", self.teller.committed, *told, size=len(payload) + len(value))
 
     def _tell(self, hook: str, tell: Callable[..., None], *told: Any, size: int | None = None) -> None:
         """With a `size` it may be dropped when too much waits."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
 from fleet.errors import FleetError
-from fleet.interfaces import QUERIED_BYTES_MAX, Context, Executor
+from fleet.interfaces import RESULTS_BYTES_MAX, Context, Executor
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
 from fleet.raft.ids import Index, Revision, SessionId
@@ -32,6 +33,10 @@ class Outcomes(Struct, frozen=True, array_like=True, gc=False):
 class Opened(Struct, frozen=True, gc=False):
     client: str
     session: SessionId
+
+
+Tell: TypeAlias = Callable[[Outcomes, bool], None]
+"""Called with outcomes, and whether the commands were executed now: else they were before, or are refused."""
 
 
 class AppliedState(Struct, frozen=True, array_like=True):
@@ -77,8 +82,6 @@ class Applier:
     index: Index = 0
     revision: Revision = 0
     sessions: SessionTable = field(default_factory=SessionTable)
-    executed: Outcomes | None = None
-    """What of the last applied entry was executed now; the rest was executed before, or refused."""
     base: Callable[[], bytes | None] = field(default=lambda: None)
     """The object's bytes at the start of the journal; None: a new object."""
     base_at: Index = 0
@@ -87,19 +90,19 @@ class Applier:
     journal_bytes: int = 0
     journal_bytes_max: int = JOURNAL_BYTES_MIN
 
-    def apply(self, entry: Entry) -> list[Outcomes] | Opened | None:
-        """Apply the next committed entry. An error in a command is its result; only `MemberMustHalt` is
-        raised, for an error that may not happen on other members."""
+    def apply(self, entry: Entry, tell: Tell = lambda outcomes, is_new: None) -> Opened | None:
+        """Apply the next committed entry. `tell` gets the outcomes of its commands, in their order, whenever
+        there are many bytes of them, and at the end. An error in a command is its result; only
+        `MemberMustHalt` is raised, for an error that may not happen on other members."""
         assert entry.index == self.index + 1, f"{entry.index} applied after {self.index}"
         self.index = entry.index
-        self.executed = None
         body = entry.body
         if type(body) is Commands:
-            return self._commands(body)
-        if type(body) is SessionOpened:
+            self._commands(body, tell)
+        elif type(body) is SessionOpened:
             self._advance(body.wall_ms)
             return Opened(body.client, self.sessions.open(entry.index, body))
-        if type(body) is SessionClosed:
+        elif type(body) is SessionClosed:
             self._advance(body.wall_ms)
             self.sessions.close(body.client)
         elif type(body) is ConfigChanged:
@@ -116,36 +119,41 @@ class Applier:
 
     # -- commands ----------------------------------------------------------------------------------
 
-    def _commands(self, body: Commands) -> list[Outcomes]:
+    def _commands(self, body: Commands, tell: Tell) -> None:
         self._advance(body.wall_ms)
         status, session, known = self.sessions.admit(body)
         if status != EXECUTE:
-            return [Outcomes(body.session, body.first, status, 0, (b"",) * len(body.payloads))]
+            tell(Outcomes(body.session, body.first, status, 0, (b"",) * len(body.payloads)), False)
+            return
         assert session is not None
-        outcomes = [_known(session, body.first + place) for place in range(known)]
-        if known < len(body.payloads):
-            self.executed = self._execute(session, body.first + known, body.payloads[known:])
-            outcomes.append(self.executed)
-        return outcomes
+        for place in range(known):
+            tell(_known(session, body.first + place), False)
+        done = known
+        while done < len(body.payloads):
+            done += self._execute(session, body.first + done, body.payloads[done:], tell)
+        if self.journal_bytes > self.journal_bytes_max:
+            self._shorten_journal()
 
-    def _execute(self, session: Session, first: int, payloads: tuple[bytes, ...]) -> Outcomes:
-        start = self.revision
+    def _execute(self, session: Session, first: int, payloads: tuple[bytes, ...], tell: Tell) -> int:
+        """Execute the first of these, until there are many bytes of results; returns how many. The number is
+        the same on every member, however often one of them has to restore its object meanwhile."""
+        start, size = self.revision, 0
         values: list[bytes] = []
-        while rest := payloads[len(values) :]:
+        while size <= RESULTS_BYTES_MAX and (rest := payloads[len(values) :]):
             place = first + len(values)
             context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
-            some, is_clean = self.executor.apply(context, rest)
+            some, is_clean = self.executor.apply(context, rest, RESULTS_BYTES_MAX - size)
             assert some
             self.revision += len(some)
+            size += sum(map(len, some))
             values += some
             self._keep(context, rest[: len(some) if is_clean else len(some) - 1])
             if not is_clean:
                 self.roll_back()
-        if self.journal_bytes > self.journal_bytes_max:
-            self._shorten_journal()
         results = Results(first, start + 1, tuple(values))
         self.sessions.record(session, results, self.config)
-        return Outcomes(session.id, first, DONE, results.revision, results.values)
+        tell(Outcomes(session.id, first, DONE, results.revision, results.values), True)
+        return len(values)
 
     def query(self, payloads: Sequence[bytes]) -> list[bytes]:
         """Execute queries; returns the results of the first of them, at least one."""
@@ -165,7 +173,7 @@ class Applier:
             if not is_clean:
                 self.roll_back()
             size += len(value)
-            if size > QUERIED_BYTES_MAX:
+            if size > RESULTS_BYTES_MAX:
                 break
         return values
 

@@ -18,7 +18,7 @@ from fleet.errors import (
     Reject,
     StateNotEncodable,
 )
-from fleet.interfaces import QUERIED_BYTES_MAX, Context
+from fleet.interfaces import RESULTS_BYTES_MAX, Context
 from fleet.objects.context import QUERYING, RUNNING
 from fleet.objects.declare import Data, shape_of
 from fleet.objects.handles import Function
@@ -87,7 +87,9 @@ class ObjectExecutor:
 
     # -- commands ---------------------------------------------------------------------------------
 
-    def apply(self, context: Context, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+    def apply(
+        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+    ) -> tuple[list[bytes], bool]:
         """As in `fleet.interfaces.Executor`.
 
         Raises MemberMustHalt: the object is half changed and this member may not go on.
@@ -100,7 +102,8 @@ class ObjectExecutor:
                 RUNNING.context = context
                 value, is_clean = self._apply(payload, is_first=not values)
                 values.append(value)
-                if not is_clean:
+                bytes_max -= len(value)
+                if not is_clean or bytes_max < 0:
                     break
                 context = context.next()
         except BaseException as error:
@@ -216,7 +219,7 @@ class ObjectExecutor:
                 if not is_clean:
                     return ([], False) if together else (values, False)
                 size += len(value)
-                if size > QUERIED_BYTES_MAX:
+                if size > RESULTS_BYTES_MAX:
                     break
         finally:
             RUNNING.context = None

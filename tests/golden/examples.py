@@ -24,7 +24,7 @@ from fleet.cli.demo.data import Counter
 from fleet.cluster.commands import Cluster
 from fleet.cluster.founding_messages import Record
 from fleet.interfaces import GroupRecord, StoreIdentity
-from fleet.objects.applier import Applier
+from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.class_refs import ClassRef, encode_class
 from fleet.objects.executor import ObjectExecutor
 from fleet.raft.codec import encode_messages
@@ -163,21 +163,22 @@ def cluster() -> Iterator[tuple[str, bytes]]:
         ("left", ("n4", "n4d1")),
         ("purge", ("n4",)),
         *(("add_group", (name, 3, encode_class(Counter), GroupConfig())) for name in ("g", "h", "i")),
-        ("note_config", ("g", 12, GroupConfig(lease_reads=True), 5)),
+        ("note_config", ("g", 10, GroupConfig(lease_reads=True), 5)),
         ("pin_group", ("h", ("n1", "n2"), 2)),
         ("set_replicas", ("g", 1)),
         ("prefer_leader", ("h", "n2")),
         ("prefer_leader", ("fleet:cluster", "n1")),
         ("remove_group", ("i",)),
         ("set_replicas", ("nothing", 1)),
-        ("cleaned", ((14,), "n1")),
+        ("cleaned", ((12,), "n1")),
     ]
     for seq, (method, args) in enumerate(calls, start=1):
         payload = CODEC.encode_call(method, args, {})
         commands = Commands(session, seq, seq - 5, 1000 + seq, (payload,))
-        (outcomes,) = applier.apply(Entry(1, len(bodies) + seq, commands))  # type: ignore[misc]
+        told: list[Outcomes] = []
+        applier.apply(Entry(1, len(bodies) + seq, commands), lambda outcomes, is_new: told.append(outcomes))
         yield f"{seq} {method}: call", payload
-        yield f"{seq} {method}: answer", outcomes.values[0]
+        yield f"{seq} {method}: answer", told[0].values[0]
     view = CODEC.encode_call("view", (0,), {})
     yield "view: call", view
     yield "view: answer", applier.query((view,))[0]

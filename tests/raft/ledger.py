@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fleet.interfaces import Context
+from fleet.interfaces import RESULTS_BYTES_MAX, Context
 
 FAIL = b"fail"
 
@@ -15,13 +15,18 @@ class Ledger:
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
-    def apply(self, context: Context, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+    def apply(
+        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+    ) -> tuple[list[bytes], bool]:
         values: list[bytes] = []
         for payload in payloads:
             self.lines.append(payload)
             if payload.startswith(FAIL):
                 return [*values, b"failed"], False
             values.append(b"%d" % len(self.lines))
+            bytes_max -= len(values[-1])
+            if bytes_max < 0:
+                break
         return values, True
 
     def replay(self, context: Context, payloads: Sequence[bytes]) -> None:

@@ -1,15 +1,28 @@
 """Committed entries and the data object they change."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import NotEncodable
+from fleet.interfaces import Context
+from fleet.objects import applier as applier_module
 from fleet.objects.applier import Applier, Opened, Outcomes, dumped_object
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Commands, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
+from fleet.raft.entries import (
+    Body,
+    Commands,
+    ConfigChanged,
+    Entry,
+    Founded,
+    Noop,
+    SessionClosed,
+    SessionOpened,
+)
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, SessionTable
 from tests.raft.cores import CONFIG, N1
 from tests.raft.ledger import FAIL, Ledger
@@ -26,8 +39,10 @@ class Group:
         self.session = opened.session
         self.seq = 0
 
-    def feed(self, body: object) -> list[Outcomes] | Opened | None:
-        return self.applier.apply(Entry(1, self.applier.index + 1, body))  # type: ignore[arg-type]
+    def feed(self, body: Body) -> Opened | None:
+        self.told: list[tuple[Outcomes, bool]] = []
+        entry = Entry(1, self.applier.index + 1, body)
+        return self.applier.apply(entry, lambda outcomes, is_new: self.told.append((outcomes, is_new)))
 
     def do(self, *payloads: bytes, wall_ms: int = 0) -> Outcomes:
         """The client's next commands, sent together."""
@@ -36,9 +51,8 @@ class Group:
         return outcomes
 
     def repeat(self, first: int, *payloads: bytes, wall_ms: int = 0) -> list[Outcomes]:
-        answers = self.feed(Commands(self.session, first, 0, wall_ms, payloads))
-        assert isinstance(answers, list)
-        return answers
+        self.feed(Commands(self.session, first, 0, wall_ms, payloads))
+        return [outcomes for outcomes, _ in self.told]
 
 
 def test_a_command_is_answered_with_the_revision_at_which_it_took_effect() -> None:
@@ -53,7 +67,7 @@ def test_a_repeated_command_changes_nothing_and_answers_alike() -> None:
     group = Group()
     first = group.do(b"a")
     assert group.repeat(1, b"a") == [first]
-    assert group.ledger.lines == [b"a"] and group.applier.executed is None
+    assert group.ledger.lines == [b"a"] and group.told == [(first, False)]
 
 
 def test_of_commands_sent_together_those_that_are_new_are_executed() -> None:
@@ -65,7 +79,7 @@ def test_of_commands_sent_together_those_that_are_new_are_executed() -> None:
         Outcomes(group.session, 2, DONE, 2, (b"2",)),
         Outcomes(group.session, 3, DONE, 3, (b"3", b"4")),
     ]
-    assert group.applier.executed == outcomes[1]
+    assert [is_new for _, is_new in group.told] == [False, True]
     assert group.ledger.lines == [b"a", b"b", b"c", b"d"]
 
 
@@ -94,8 +108,8 @@ def test_s76_a_client_that_leaves_takes_its_results_with_it() -> None:
 @pytest.mark.parametrize(("session", "seq", "status"), [(99, 1, EXPIRED), (None, 5, OUT_OF_ORDER)])
 def test_what_is_refused_is_not_executed(session: int | None, seq: int, status: str) -> None:
     group = Group()
-    answers = group.feed(Commands(session or group.session, seq, 0, 0, (b"a", b"b")))
-    assert answers == [Outcomes(session or group.session, seq, status, 0, (b"", b""))]
+    group.feed(Commands(session or group.session, seq, 0, 0, (b"a", b"b")))
+    assert group.told == [(Outcomes(session or group.session, seq, status, 0, (b"", b"")), False)]
     assert group.ledger.lines == []
 
 
@@ -107,6 +121,12 @@ def test_s46_a_command_that_fails_leaves_no_trace_but_its_answer() -> None:
     assert group.ledger.lines == [b"a"]
     assert group.do(b"b").values == (b"2",)
     assert group.repeat(2, FAIL) == [failed]
+
+
+def outcomes_of(applier: Applier, entry: Entry) -> list[Outcomes]:
+    told: list[Outcomes] = []
+    applier.apply(entry, lambda outcomes, is_new: told.append(outcomes))
+    return told
 
 
 DEEDS = st.one_of(
@@ -140,7 +160,7 @@ def test_s46_members_agree_however_often_they_were_restarted(deeds: list[list[by
             commands = Commands(other.session, outcomes.first, 0, 0, tuple(deed))
             entry = Entry(1, other.applier.index + 1, commands)
             since.append(entry)
-            assert other.applier.apply(entry) == [outcomes]
+            assert outcomes_of(other.applier, entry) == [outcomes]
         assert other.ledger.lines == steady.ledger.lines
     assert other.applier.dump() == steady.applier.dump()
 
@@ -209,9 +229,9 @@ def test_time_inside_commands_never_goes_back() -> None:
     seen = []
 
     class Watch(Ledger):
-        def apply(self, context, payloads):  # type: ignore[no-untyped-def]
+        def apply(self, context: Context, payloads: Sequence[bytes], bytes_max: int = 0) -> Any:
             seen.append((context.revision, context.now_ms, context.client, context.seq))
-            return super().apply(context, payloads)
+            return super().apply(context, payloads, bytes_max)
 
     group = Group()
     group.applier.executor = Watch()
@@ -243,3 +263,18 @@ def test_a_snapshot_of_an_unknown_format_is_refused() -> None:
     data[1] = 9
     with pytest.raises(AssertionError, match="snapshot format 9"):
         Applier(Ledger(), CONFIG).restore(bytes(data))
+
+
+def test_s76_results_of_commands_sent_together_are_told_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once they would fill the member, whatever a session may keep."""
+    monkeypatch.setattr(applier_module, "RESULTS_BYTES_MAX", 2)
+    group = Group()
+    group.feed(Commands(group.session, 1, 0, 0, (b"a",) * 4 + (FAIL,) + (b"b",) * 5))
+    parts = [(outcomes.first, outcomes.revision, len(outcomes.values)) for outcomes, _ in group.told]
+    assert parts == [(1, 1, 3), (4, 4, 2), (6, 6, 3), (9, 9, 2)]
+    assert [is_new for _, is_new in group.told] == [True] * 4
+    (session,) = group.applier.sessions.sessions.values()
+    assert [(results.first, len(results.values)) for results in session.results] == [
+        (first, count) for first, _, count in parts
+    ]
+    assert group.applier.revision == 10 and group.ledger.lines == [b"a"] * 4 + [b"b"] * 5

@@ -295,20 +295,20 @@ class World:
         return []
 
     def apply(self, host: Host, entry: Entry) -> None:
-        applied = host.applier.apply(entry)
+        told: list[Outcomes] = []
+        opened = host.applier.apply(entry, lambda outcomes, is_new: told.append(outcomes))
         self.witness.applied(host)
-        if type(applied) is list:
-            for outcomes in applied:
-                for place, value in enumerate(outcomes.values):
-                    alone = msgspec.structs.replace(
-                        outcomes,
-                        first=outcomes.first + place,
-                        revision=outcomes.revision and outcomes.revision + place,
-                        values=(value,),
-                    )
-                    self.settle(host.waiting.pop((alone.session, alone.first), []), alone)
-        elif type(applied) is Opened:
-            self.settle(host.opening.pop(applied.client, []), applied)
+        if opened is not None:
+            self.settle(host.opening.pop(opened.client, []), opened)
+        for outcomes in told:
+            for place, value in enumerate(outcomes.values):
+                alone = msgspec.structs.replace(
+                    outcomes,
+                    first=outcomes.first + place,
+                    revision=outcomes.revision and outcomes.revision + place,
+                    values=(value,),
+                )
+                self.settle(host.waiting.pop((alone.session, alone.first), []), alone)
 
     def settle(self, tokens: list[int], outcome: Outcomes | Opened) -> None:
         for token in tokens:

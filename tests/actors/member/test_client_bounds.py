@@ -87,7 +87,7 @@ def test_s69_queries_that_would_fill_a_member_are_refused(
 
 def test_s69_answers_leave_a_reply_at_a_time(bench: LeaderBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "REPLY_BYTES_MAX", 1)
-    monkeypatch.setattr(executor, "QUERIED_BYTES_MAX", 1)
+    monkeypatch.setattr(executor, "RESULTS_BYTES_MAX", 1)
     order: list[str] = []
     execute, tell = Applier.query, clients.ClientRequests._tell
 

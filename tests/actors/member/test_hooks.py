@@ -11,7 +11,7 @@ import pytest
 import fleet
 from fleet.actors.member.hook_events import HookEvents, open_hook_events
 from fleet.actors.member.hook_threads import LOG_EVERY_S, Lane, ThreadRunner
-from fleet.objects.applier import Applier
+from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookCall, HookRunner, InlineRunner, LeaderHooks
 from fleet.objects.payload import encode_call
@@ -91,8 +91,13 @@ class Group:
 
     def apply(self, term: int, body: Body) -> None:
         entry = Entry(term, self.applier.index + 1, body)
-        self.applier.apply(entry)
-        self.hook_events.on_applied(entry, self.applier.executed)
+        self.applier.apply(entry, partial(self._on_outcomes, body))
+        self.hook_events.on_applied(entry)
+
+    def _on_outcomes(self, body: Body, outcomes: Outcomes, is_new: bool) -> None:
+        if is_new:
+            assert isinstance(body, Commands)
+            self.hook_events.on_executed(body, outcomes)
 
     def add(self, term: int, seq: int) -> None:
         self.apply(term, Commands(self.session, seq, 0, 0, (encode_call("add", (1,), {}),)))

@@ -157,9 +157,9 @@ def snapshot_index_is_off() -> Patches:
 
     execute = Applier._commands
 
-    def remember(self: Applier, body: Any) -> Any:
+    def remember(self: Applier, body: Any, tell: Any) -> Any:
         self.executor.planted_before = self.executor.dump()  # type: ignore[attr-defined]
-        return execute(self, body)
+        return execute(self, body, tell)
 
     return [patch.object(Applier, "_commands", remember), patch.object(Snapshots, "take", _take(late))]
 

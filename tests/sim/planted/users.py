@@ -79,7 +79,7 @@ def hooks_never_end() -> Patches:
 
 def hooks_miss_a_command() -> Patches:
     """Of the commands that one entry brought the hooks hear of the first only."""
-    tell = HookEvents._tell_commands
+    tell = HookEvents.on_executed
 
     def first(self: HookEvents, commands: Any, executed: Any) -> None:
         end = executed.first - commands.first + 1
@@ -89,7 +89,7 @@ def hooks_miss_a_command() -> Patches:
             replace(executed, values=executed.values[:1]),
         )
 
-    return [patch.object(HookEvents, "_tell_commands", first)]
+    return [patch.object(HookEvents, "on_executed", first)]
 
 
 def lost_append_is_not_repeated() -> Patches:
