@@ -101,10 +101,11 @@ def damaged_members(node: Node) -> repairs.Round:
 
 
 def waiting_members(node: Node) -> unjoined.Round:
+    """Founders, too: all members that they know may have been replaced while they were away."""
     by_number = node.hosted_members.by_number
     running = tuple(
         unjoined.Waiting(number, one.started_at)
         for number, one in by_number.items()
-        if one.address is not None and not one.is_dropped and one.spec.founded is None
+        if one.address is not None and not one.is_dropped
     )
     return unjoined.Round(frozenset(by_number), running)

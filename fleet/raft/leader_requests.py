@@ -14,6 +14,7 @@ from fleet.raft.events import Change, Propose, Query, Transfer
 from fleet.raft.ids import MemberId
 from fleet.raft.leader import give_up_handover, leader_lease_until, try_handover
 from fleet.raft.lease import ReadRound
+from fleet.raft.messages import Removed
 from fleet.raft.progress import Progress
 from fleet.raft.quorum import majority
 from fleet.raft.ready import (
@@ -75,6 +76,8 @@ def on_change(core: CoreState, role: Leader, m: Change) -> None:
             return
         error = objection(core, role, body)
         if error is not None:
+            if isinstance(body, MemberAdded):  # removed, which is committed, and it does not know (S25)
+                core.send(Removed(core.term, core.id, body.member))
             core.answer(m.token, error)
             return
         if is_in_force(core.membership.current, body):

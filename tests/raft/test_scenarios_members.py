@@ -116,6 +116,18 @@ def test_s25_a_member_is_not_told_before_its_removal_is_committed() -> None:
     assert said(step(core, PreVote(3, N4, N1, last_index=9, last_term=9)), Removed) == [Removed(2, N1, N4)]
 
 
+def test_s25_a_removed_member_that_asks_to_be_added_is_told() -> None:
+    """Seed 5174: it knows nobody who could tell it, since it heard nothing yet, or all were replaced."""
+    core = settled(voters=FIVE)
+    step(core, Change(1, MemberRemoved(N4)))
+    accept(core, N2)
+    assert said(step(core, Change(2, MemberAdded(N4, "a4"))), Removed) == []
+    accept(core, N3)
+    settle(core)
+    asked = step(core, Change(3, MemberAdded(N4, "a4")))
+    assert answered(asked) == {3: NOT_MEMBER} and said(asked, Removed) == [Removed(2, N1, N4)]
+
+
 def test_s26_votes_and_acknowledgements_of_an_earlier_life_do_not_count() -> None:
     second = member_id("n4", "d", 2)
     core = settled(voters=(*FIVE[:4],))
