@@ -46,8 +46,6 @@ class Field:
         """Groups may have fewer members than three, so that no disk may be lost."""
         self.calls_back = rng.random() < 0.5
         """Nodes that are still leaving in the end are called back; else they leave first."""
-        self.outside_since: dict[str, int] = {}
-        """By node, since when the cluster has not had it, as far as is known after the faults."""
         self.failing: list[Failing] = []
         """Actors that wait for the message before which they fail."""
         self.is_over = False

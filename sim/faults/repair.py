@@ -7,10 +7,7 @@ from fleet.cluster.state import ACTIVE, LEAVING, NodeRecord
 from fleet.errors import Damaged
 from fleet.sim.faults.field import Field
 from fleet.sim.world.host import SimNode
-from fleet.sim.world.timeline import S
 from fleet.sim.world.trace import FAULT
-
-OUTSIDE_US = 60 * S
 
 
 def repair(field: Field) -> None:
@@ -23,27 +20,14 @@ def repair(field: Field) -> None:
         elif has_left(manager) and record_of(field, node) is None:
             node.stop()
             field.let_join(node)
-        elif is_outside(field, node):
-            replace_disk(field, node)
         elif field.calls_back and is_leaving(field, node):
             field.command("set_state", node.name, ACTIVE)
         if not node.is_up:
             node.start()
 
 
-def is_outside(field: Field, node: SimNode) -> bool:
-    """Whether its cluster has forgotten it for long: it was taken for lost, and all members of the cluster's
-    group that it knows were replaced meanwhile, so that nobody whom it asks can say so."""
-    if record_of(field, node) is not None:
-        field.outside_since.pop(node.name, None)
-        return False
-    since = field.outside_since.setdefault(node.name, field.world.now)
-    return field.world.now - since > OUTSIDE_US
-
-
 def replace_disk(field: Field, node: SimNode) -> None:
     field.world.trace(FAULT, say=f"an operator replaces the disk of {node.name}")
-    field.outside_since.pop(node.name, None)
     node.kill()
     field.replace_disk(node)
 

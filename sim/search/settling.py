@@ -82,7 +82,7 @@ def group_troubles(world: World, cluster: Any, name: str) -> Iterator[str]:
         return
     leader = max(leaders, key=lambda member: int(member.core.term)).core
     membership = leader.membership.current
-    here = {member.core.id for member in present(members, membership)}
+    here = {member.core.id for member in members if member.core.log.last_index}  # was ever added
     if here != set(membership.everyone):
         yield f"{name} should live as {sorted(membership.everyone)}, there are {sorted(here)}"
     nodes = cluster.nodes.values()
@@ -101,19 +101,10 @@ def group_troubles(world: World, cluster: Any, name: str) -> Iterator[str]:
     if late:
         yield f"{name}: {late} have not applied {last}"
     if not is_own:
-        yield from unlike(cluster.groups[name], [one for one in members if one.core.id in here])
+        yield from unlike(cluster.groups[name], members)
         wasted = zones_wasted(cluster.groups[name], voting, cluster.nodes)
         if wasted:
             yield wasted
-
-
-def present(members: list[Any], membership: Any) -> list[Any]:
-    """Without those that were never added, and those that were removed while nobody could tell them."""
-    return [
-        member
-        for member in members
-        if member.core.log.last_index and member.core.id not in membership.removed
-    ]
 
 
 def unlike(group: Any, members: list[Any]) -> Iterator[str]:
