@@ -8,7 +8,7 @@ messages only PoisonMessage, which tells a sender in another process that its me
 Messages between actors of one process are not registered, so they cannot arrive over a link. Users' payloads
 are bytes and stay bytes here.
 
-Cost: about 1 us to encode and decode a registered message of 100 bytes (tests/benchmarks/bench_actors.py).
+Cost: about 1 us to encode and decode a registered message of 100 bytes (`python -m tests.benchmarks actors`).
 """
 
 import struct

@@ -27,7 +27,7 @@ h; ties go by h, then by name. So nodes of equal weight order by h alone, and on
 in each zone need a logarithm, or none if all weights are equal.
 
 Cost: one blake2b per node and per group; the mixer (splitmix64's) runs over all nodes at once in one long
-integer, a lane of 128 bits for each. tests/benchmarks/bench_placement.py has the figures.
+integer, a lane of 128 bits for each. `python -m tests.benchmarks placement` has the figures.
 """
 
 import math

@@ -6,9 +6,10 @@ of unknown outcome may have its place at any time after its call, or none. The s
 in `linear_search.py`.
 
 Deciding this is NP-complete in general, so the search has a budget, in steps of the model. A register's
-operation takes about ten, 10,000 of ten clients less than a second (tests/benchmarks/bench_linear.py). Hard
-are long queues with unknown outcomes, and stores that are scanned under many of them: their states are
-large, and little tells early that an order is wrong. It holds no clock: hand in `expired` to stop by time.
+operation takes about ten, 10,000 of ten clients less than a second (`python -m tests.benchmarks
+histories`). Hard are long queues with unknown outcomes, and stores that are scanned under many of them:
+their states are large, and little tells early that an order is wrong. It holds no clock: hand in
+`expired` to stop by time.
 
 Sources: Wing and Gong, "Testing and Verifying Concurrent Objects" (1993); Lowe, "Testing for
 Linearizability" (2017); Herlihy and Wing, "Linearizability" (1990).

@@ -197,6 +197,8 @@ class Processes:
 class Cluster(Processes):
     """Nodes n1, n2, ... of one cluster, all joining the first."""
 
+    node_class: type[NodeProcess] = NodeProcess
+
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.nodes: list[NodeProcess] = []
@@ -223,7 +225,7 @@ class Cluster(Processes):
         for _ in range(count):
             join = [self.nodes[0].address] if self.nodes else []
             name = f"n{len(self.nodes) + 1}"
-            added.append(NodeProcess(name, self.home, self.secret_file, join, CLUSTER))
+            added.append(self.node_class(name, self.home, self.secret_file, join, CLUSTER))
             self.nodes.append(added[-1])
         return added
 

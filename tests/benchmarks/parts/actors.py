@@ -1,22 +1,18 @@
-"""What actors cost on the fleet base, and against Thespian's multiprocTCPBase in the same run.
-
-    python -m tests.benchmarks.bench_actors [--rounds 5000] [--without-tcp-base] [--json]
+"""What actors cost on the fleet base, and a round trip on Thespian's multiprocTCPBase in the same run.
 
 The round trip between processes is one small message to an actor of another process and back, timed
 inside the asking actor; on the TCP base every actor is a process, so there it is any round trip.
 """
 
-import argparse
 import gc
-import json
 import os
-import platform
 import socket
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -24,9 +20,12 @@ from thespian.actors import Actor, ActorExitRequest, ActorSystem, ActorSystemMes
 
 from fleet.actors.base import register, remote_address, start_system
 from fleet.actors.base.wire import decode_message, encode_message
+from tests.benchmarks.figures import Case, Figures, Row, Scale, measured, ratio, share
+from tests.benchmarks.meters import rss_mb
 
 SECRET = b"benchmark"
 IDLE_ACTORS = 10_000
+SERVE = f"from {__name__} import serve; serve()"
 _WAIT = timedelta(seconds=120)
 
 
@@ -72,20 +71,6 @@ class Idle(Actor):
         pass
 
 
-def rss_bytes() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-        "cpus": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 2),
-    }
-
-
 def _play(system: Any, wall: Any, rounds: int, struct: bool) -> list[float]:
     player = system.createActor(Player)
     took: list[float] = []
@@ -96,26 +81,24 @@ def _play(system: Any, wall: Any, rounds: int, struct: bool) -> list[float]:
     return took
 
 
-def _figures(took: list[float]) -> dict[str, float]:
-    cuts = statistics.quantiles(took, n=100)
-    return {"p50_us": round(statistics.median(took) * 1e6, 1), "p99_us": round(cuts[98] * 1e6, 1)}
+def round_trips(took: list[float]) -> Figures:
+    times = sorted(took)
+    return {"p50_us": share(times, 0.5) * 1e6, "p99_us": share(times, 0.99) * 1e6}
 
 
-def between_processes(rounds: int) -> dict[str, dict[str, float]]:
-    """Round trips to an actor in a second process, with a registered Struct and with an int."""
-    command = [sys.executable, "-m", "tests.benchmarks.bench_actors", "--serve"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def between_processes(rounds: int, struct: bool) -> Figures:
+    """Round trips to an actor in a second process, with a registered Struct or with an int."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None and process.stdin is not None
         endpoint = process.stdout.readline().strip()
+        assert endpoint, "the other process did not start"
         system = start_system(cluster="bench", secret=SECRET)
-        wall = remote_address(endpoint, "wall")
-        result = {
-            "struct": _figures(_play(system, wall, rounds, True)),
-            "int": _figures(_play(system, wall, rounds, False)),
-        }
+        figures = round_trips(_play(system, remote_address(endpoint, "wall"), rounds, struct))
         system.shutdown()
         process.stdin.close()
-    return result
+    return figures
 
 
 def serve() -> None:
@@ -126,84 +109,58 @@ def serve() -> None:
     system.shutdown()
 
 
-def on_tcp_base(rounds: int) -> dict[str, float]:
+def on_tcp_base(rounds: int) -> Figures:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     system = ActorSystem("multiprocTCPBase", {"Admin Port": port}, {"version": 1}, transientUnique=True)
     try:
-        return _figures(_play(system, system.createActor(Wall), rounds, False))
+        return round_trips(_play(system, system.createActor(Wall), rounds, False))
     finally:
         system.shutdown()
 
 
-def locally(rounds: int) -> dict[str, float]:
+def locally(rounds: int) -> Figures:
     """Round trips inside one process, all at once: the median of single ones would be the timer's."""
     system = start_system()
     begun = time.perf_counter()
     _play(system, system.createActor(Wall), rounds, False)
     per_round = (time.perf_counter() - begun) / (rounds + min(rounds, 200))
     system.shutdown()
-    return {"round_trip_us": round(per_round * 1e6, 2), "message_us": round(per_round / 2 * 1e6, 2)}
+    return {"each_us": per_round * 1e6}
 
 
-def idle_actors(count: int) -> dict[str, float]:
+def idle_actors(count: int) -> Figures:
     system = start_system()
     system.createActor(Idle)
     gc.collect()
-    before = rss_bytes()
+    before_mb = rss_mb(os.getpid())
     begun = time.perf_counter()
     system.base.run_in_loop(lambda: [system.base.kernel.create_primary(Idle) for _ in range(count)])
     took = time.perf_counter() - begun
     gc.collect()
-    grown = rss_bytes() - before
+    grown_mb = rss_mb(os.getpid()) - before_mb
     system.shutdown()
-    return {
-        "count": count,
-        "rss_mb": round(grown / 1e6, 2),
-        "bytes_each": round(grown / count),
-        "create_us": round(took / count * 1e6, 2),
-    }
+    return {"each_us": took / count * 1e6, "bytes_each": grown_mb * 1e6 / count}
 
 
-def encoding(rounds: int) -> dict[str, float]:
+def encoding(rounds: int) -> Figures:
     ball = Ball(1, 2.0, bytes(100))
     begun = time.perf_counter()
     for _ in range(rounds):
         decode_message(encode_message(ball))
-    return {"encode_decode_us": round((time.perf_counter() - begun) / rounds * 1e6, 2)}
+    return {"each_us": (time.perf_counter() - begun) / rounds * 1e6}
 
 
-def run(rounds: int = 5000, with_tcp_base: bool = True) -> dict[str, Any]:
-    """All figures. `ratio` is the TCP base's median round trip by ours, both with an int."""
-    figures: dict[str, Any] = {"machine": machine()}
-    figures["idle_actors"] = idle_actors(IDLE_ACTORS)
-    figures["local"] = locally(rounds * 10)
-    figures["wire"] = encoding(rounds * 10)
-    figures["between_processes"] = between_processes(rounds)
-    if with_tcp_base:
-        figures["multiprocTCPBase"] = on_tcp_base(min(rounds, 1000))
-        ours = figures["between_processes"]["int"]["p50_us"]
-        figures["ratio"] = round(figures["multiprocTCPBase"]["p50_us"] / ours, 1)
-    return figures
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5000)
-    parser.add_argument("--without-tcp-base", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        serve()
-        return
-    figures = run(options.rounds, not options.without_tcp_base)
-    if options.json:
-        print(json.dumps(figures, indent=2))
-        return
-    for name, value in figures.items():
-        print(f"{name:20} {value}")
-
-
-if __name__ == "__main__":
-    main()
+def rows(scale: Scale) -> Iterator[Row]:
+    """Idle actors, messages in a process and between two, and the same on Thespian's TCP base."""
+    yield Row(f"{IDLE_ACTORS:,} idle actors, created", idle_actors(IDLE_ACTORS))
+    yield Row("encode and decode 100 B", encoding(scale.repeats * 50))
+    yield Row("round trip in a process", locally(scale.repeats * 50))
+    cases = [
+        Case("between processes, a Struct", partial(between_processes, scale.repeats * 5, True)),
+        Case("between processes, an int", partial(between_processes, scale.repeats * 5, False)),
+        Case("multiprocTCPBase, an int", partial(on_tcp_base, scale.repeats)),
+    ]
+    struct, ours, theirs = measured(cases, scale.rounds)
+    yield from (struct, ours, theirs)
+    yield ratio("  multiprocTCPBase / fleet base", "p50_us", theirs, ours)

@@ -1,7 +1,7 @@
-"""What a simulated second costs: five nodes, ten groups of three, clients, and no faults. From the checkout:
+"""What a simulated second costs: five nodes, ten groups of three, clients, and no faults.
 
-    python tests/benchmarks/bench_sim.py            processor time: another load beside it does not count
-    python tests/benchmarks/bench_sim.py profile    where it goes
+Figures are of the processor's time: another load beside it does not count. `python -m cProfile -s tottime -m
+tests.benchmarks simulation` says where it goes.
 
 How fast it could be: a virtual second of this load is 60 commands, 40 reads and 100 heartbeats of groups.
 The steps of the cores alone, with no actors, network, disks and checks at all, take 6 ms for them (160
@@ -9,21 +9,12 @@ virtual seconds a second, CPython 3.11 on a shared machine), so 500 is out of re
 before the first message is carried. The fleet takes about 5,300 messages of actors in 1,280 turns for it.
 """
 
-import cProfile
-import platform
-import pstats
 import random
 import statistics
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
-
-from fleet.raft.ids import MemberId
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.objects.class_refs import encode_class
@@ -31,35 +22,39 @@ from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, HardState, Members, SnapshotMeta
 from fleet.raft.events import Persisted, Propose, Query, Tick
+from fleet.raft.ids import MemberId
 from fleet.raft.restart import start_core
 from fleet.sim.checks.invariants import Invariants
 from fleet.sim.search.workload import Groups, Load
 from fleet.sim.world.objects import KINDS
 from fleet.sim.world.timeline import S
 from fleet.sim.world.world import World
+from tests.benchmarks.figures import Figures, Row, Scale
 
 NODES = 5
 GROUPS = 10
 CLIENTS = 5
 OPERATIONS_PER_S = 100
 READS = 0.4
-ROUNDS = 5
 SECONDS = 10
 """Virtual ones of each round."""
+TRIES = 5
 
 
 class Fleet:
     """Founded and served, on virtual time."""
 
-    def __init__(self, seed: int = 1) -> None:
-        self.world = world = World(seed)
-        for number in range(1, NODES + 1):
+    def __init__(
+        self, world: World, nodes: int = NODES, groups: int = GROUPS, clients: int = CLIENTS
+    ) -> None:
+        self.world = world
+        for number in range(1, nodes + 1):
             node = world.add_node(f"n{number}", f"z{number % 3}")
             node.join = ("n1:7400",) if number > 1 else ()
             node.start()
-        self.clients = [world.add_client(f"c{number}") for number in range(1, CLIENTS + 1)]
-        world.run(60 * S, lambda: len(world.members_of(CLUSTER_GROUP)) == NODES)
-        self.kinds = {f"g{number}": list(KINDS)[number % 2] for number in range(GROUPS)}
+        self.clients = [world.add_client(f"c{number}") for number in range(1, clients + 1)]
+        world.run(60 * S, lambda: len(world.members_of(CLUSTER_GROUP)) == nodes)
+        self.kinds = {f"g{number}": list(KINDS)[number % 2] for number in range(groups)}
         for group, kind in self.kinds.items():
             args = (group, 3, encode_class(KINDS[kind]), GroupConfig(), ())
             self.call(CLUSTER_GROUP, "add_group", args)
@@ -85,8 +80,8 @@ class Fleet:
         if not self.calls_at:
             return
         self.asked += 1
-        client = self.clients[self.asked % CLIENTS]
-        group = f"g{self.asked % GROUPS}"
+        client = self.clients[self.asked % len(self.clients)]
+        group = f"g{self.asked % len(self.kinds)}"
         _, method, args, is_query = self.draw(self.kinds[group])
 
         def answered(value: object, error: object) -> None:
@@ -108,9 +103,9 @@ class Fleet:
         return time.process_time() - began
 
 
-def measured(fleet: Fleet) -> float:
+def second_s(fleet: Fleet, rounds: int) -> float:
     """Processor seconds of one virtual second."""
-    return statistics.median(fleet.seconds(SECONDS) / SECONDS for _ in range(ROUNDS))
+    return statistics.median(fleet.seconds(SECONDS) / SECONDS for _ in range(rounds))
 
 
 # -- what no simulator of these members can go below --------------------------------------------------
@@ -164,7 +159,7 @@ class Cores:
     def cost(self, act: Callable[[], None], count: int = 2000) -> float:
         """Microseconds."""
         costs = []
-        for _ in range(ROUNDS):
+        for _ in range(TRIES):
             began = time.process_time()
             for _ in range(count):
                 act()
@@ -172,7 +167,7 @@ class Cores:
         return statistics.median(costs)
 
 
-def floor() -> None:
+def floor() -> Iterator[Row]:
     """The steps of the cores alone, for the same second: whatever else is spent comes on top."""
     for is_encoding in (False, True):
         cores = Cores()
@@ -181,58 +176,36 @@ def floor() -> None:
         second = OPERATIONS_PER_S * ((1 - READS) * command + READS * read)
         second += GROUPS * 1000 / GroupConfig().heartbeat_ms * beat
         what = "bare cores, messages encoded" if is_encoding else "bare cores"
-        show(f"{what}: a command", command, "us")
-        show(f"{what}: a read", read, "us")
-        show(f"{what}: a heartbeat of a group", beat, "us")
-        show(f"{what}: the same load", 1e6 / second, "virtual s a second")
+        yield Row(f"{what}: a command", {"each_us": command})
+        yield Row(f"{what}: a read", {"each_us": read})
+        yield Row(f"{what}: a heartbeat of a group", {"each_us": beat})
+        yield Row(f"{what}: the same load", {"virtual_s_per_s": 1e6 / second})
 
 
-def show(what: str, figure: float, unit: str) -> None:
-    print(f"{what:<58}{figure:10.1f} {unit}", flush=True)
-
-
-def main() -> None:
-    print(
-        f"Python {platform.python_version()}, {platform.machine()}; {NODES} nodes, {GROUPS} groups x 3, "
-        f"{OPERATIONS_PER_S} operations a virtual second, {1 - READS:.0%} of them commands",
-        flush=True,
-    )
-    fleet = Fleet()
+def loaded(rounds: int) -> Iterator[Row]:
+    fleet = Fleet(World(1))
     world = fleet.world
     fleet.seconds(SECONDS)
-    idle = measured(fleet)
+    idle = second_s(fleet, rounds)
     fleet.load(True)
     fleet.seconds(SECONDS)
     turns, frames, asked = world.turns, world.network.frames, fleet.asked
-    busy = measured(fleet)
-    virtual = ROUNDS * SECONDS
+    busy = second_s(fleet, rounds)
+    virtual = rounds * SECONDS
     turns, frames, asked = world.turns - turns, world.network.frames - frames, fleet.asked - asked
     assert fleet.told >= fleet.asked - 10
     blind = patch.multiple(Invariants, look_at=lambda *_: None, written=lambda *_: None)
     with blind:  # from here on they would know too little
-        unwatched = measured(fleet)
-    show("with operations", 1 / busy, "virtual s a second")
-    show("idle", 1 / idle, "virtual s a second")
-    show("an operation", (busy - idle) * 1e6 / OPERATIONS_PER_S, "us")
-    show("idle, of a virtual second", idle * 1e6, "us")
-    show("invariants, of a virtual second with operations", (busy - unwatched) * 1e6, "us")
-    show("turns, with operations", turns / virtual, "a virtual s")
-    show("frames, with operations", frames / virtual, "a virtual s")
-    show("a turn", busy * virtual * 1e6 / turns, "us")
-    floor()
+        unwatched = second_s(fleet, rounds)
+    many: Figures = {"turns_per_s": turns / virtual, "frames_per_s": frames / virtual}
+    yield Row("with operations", {"virtual_s_per_s": 1 / busy, "each_us": busy * 1e6} | many)
+    yield Row("idle", {"virtual_s_per_s": 1 / idle, "each_us": idle * 1e6})
+    yield Row("an operation", {"each_us": (busy - idle) * 1e6 / OPERATIONS_PER_S})
+    yield Row("invariants, of a second with operations", {"each_us": (busy - unwatched) * 1e6})
+    yield Row("a turn", {"each_us": busy * virtual * 1e6 / turns})
 
 
-def profile() -> None:
-    fleet = Fleet()
-    for is_on in (False, True):
-        fleet.load(is_on)
-        profiler = cProfile.Profile(time.process_time)
-        profiler.enable()
-        fleet.seconds(SECONDS)
-        profiler.disable()
-        print("with operations" if is_on else "idle")
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
-
-
-if __name__ == "__main__":
-    profile() if "profile" in sys.argv[1:] else main()
+def rows(scale: Scale) -> Iterator[Row]:
+    """Virtual seconds a second, with operations and idle, and what bare cores would take."""
+    yield from loaded(scale.rounds)
+    yield from floor()

@@ -1,0 +1,38 @@
+"""The parts of the suite, by name, in the order in which they run. Each yields the rows of its table."""
+
+from tests.benchmarks.figures import Part
+from tests.benchmarks.parts import (
+    actors,
+    faults,
+    histories,
+    lifecycle,
+    limits,
+    peers,
+    placement,
+    simulation,
+    snapshots,
+    storage,
+    throughput,
+)
+
+PARTS: dict[str, Part] = {
+    "limits": limits.rows,
+    "commands": throughput.commands,
+    "reads": throughput.reads,
+    "payloads": throughput.payloads,
+    "groups": throughput.groups,
+    "peers": peers.rows,
+    "failover": faults.failover,
+    "followers": faults.followers,
+    "slow": faults.slow,
+    "snapshots": snapshots.rows,
+    "create": lifecycle.create,
+    "idle": lifecycle.idle,
+    "rejects": lifecycle.rejects,
+    "moves": lifecycle.moves,
+    "actors": actors.rows,
+    "storage": storage.rows,
+    "placement": placement.rows,
+    "simulation": simulation.rows,
+    "histories": histories.rows,
+}

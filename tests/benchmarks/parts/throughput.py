@@ -1,0 +1,105 @@
+"""Commands and linearizable reads of one group, of many groups, with larger arguments.
+
+The cost of a call is the processor's time of the leader, of one follower and of the client, in microseconds;
+`loop` and `writer` are the two threads of the leader, and part of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from tests.benchmarks import load
+from tests.benchmarks.figures import Case, Figures, Row, Scale, measured
+from tests.benchmarks.nodes import Bench, sender, three_nodes
+from tests.support.classes import Counter
+
+GROUP = "bench"
+PAYLOADS = {"16 B": 16, "1 KiB": 1 << 10, "64 KiB": 1 << 16}
+PAYLOAD_CALLERS = 64
+GROUP_CALLERS = 256
+
+
+def ways(methods: Sequence[Any], *args: object) -> dict[str, Any]:
+    """The ways to call, by name: each takes the number of callers, then what `Bench.measure` gives it."""
+    calls = [partial(method, *args) for method in methods]
+    coroutines = [partial(method.aio, *args) for method in methods]
+    return {
+        "blocking": partial(load.blocking, calls),
+        "pipelined": partial(load.pipelined, [sender(method, *args) for method in methods]),
+        "asyncio": partial(load.awaited, coroutines),
+    }
+
+
+def sweep(bench: Bench, method: Any, scale: Scale) -> list[Case]:
+    return [
+        Case(
+            f"{name}, {callers}",
+            partial(bench.measure, partial(run, callers), scale.seconds, GROUP),
+            series=name,
+            at=callers,
+        )
+        for name, run in ways([method]).items()
+        for callers in scale.callers
+    ]
+
+
+def commands(scale: Scale) -> Iterator[Row]:
+    """Durable increments, by way of calling and number of calls under way."""
+    with three_nodes() as bench:
+        (counter,) = bench.create([GROUP], Counter)
+        yield from measured(sweep(bench, counter.add, scale), scale.rounds)
+
+
+def reads(scale: Scale) -> Iterator[Row]:
+    """Linearizable reads, by way of calling and number of calls under way."""
+    with three_nodes() as bench:
+        (counter,) = bench.create([GROUP], Counter)
+        yield from measured(sweep(bench, counter.get, scale), scale.rounds)
+
+
+def payloads(scale: Scale) -> Iterator[Row]:
+    """Commands with an argument of so many bytes, 64 under way."""
+    with three_nodes() as bench:
+        (counter,) = bench.create([GROUP], Counter)
+        cases = []
+        for words, size in PAYLOADS.items():
+            by_name = ways([counter.swallow], bytes(size))
+            for name in ("blocking", "pipelined"):
+                run = partial(by_name[name], PAYLOAD_CALLERS)
+                measure = partial(carried, bench, run, scale.seconds, size)
+                cases.append(Case(f"{words}, {name}, {PAYLOAD_CALLERS}", measure, series=name, at=size))
+        yield from measured(cases, scale.rounds)
+
+
+def carried(bench: Bench, run: Any, seconds: float, size: int) -> Figures:
+    figures = bench.measure(run, seconds, GROUP)
+    return {"per_s": figures["per_s"], "mb_per_s": figures["per_s"] * size / 1e6} | figures
+
+
+def groups(scale: Scale) -> Iterator[Row]:
+    """Commands spread over all groups of a fleet, and over the first 300 with more groups beside them."""
+    with three_nodes() as bench:
+        counters: list[Counter] = []
+        for count in scale.groups:
+            names = [f"g{number}" for number in range(len(counters), count)]
+            counters += bench.create(names, Counter)
+            load.pipelined([sender(counter.add) for counter in counters], count, 0.1)
+            yield from measured(over(bench, counters, len(counters), scale), scale.rounds)
+        busy = next((count for count in reversed(scale.groups[:-1]) if count > 1), 0)
+        if busy:
+            yield from measured(over(bench, counters[:busy], len(counters), scale), scale.rounds)
+
+
+def over(bench: Bench, counters: Sequence[Counter], alive: int, scale: Scale) -> list[Case]:
+    by_name = ways([counter.add for counter in counters])
+    count = len(counters)
+    words = f"{count} groups" if count == alive else f"{count} of {alive} groups"
+    return [
+        Case(
+            f"{words}, {name}, {GROUP_CALLERS}",
+            partial(bench.measure, partial(by_name[name], GROUP_CALLERS), scale.seconds, None),
+            series=name if count == alive else "",
+            at=count,
+        )
+        for name in ("blocking", "pipelined")
+    ]

@@ -1,0 +1,116 @@
+"""What a change may not make dearer, as ratios and counts, which hold on a slow and busy machine too.
+
+Processor time is compared within one run, and latencies never. The counts are a simulated world's: exact.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from fleet.interfaces import Write
+from fleet.sim.world.process import Process
+from fleet.sim.world.timeline import MS, S
+from fleet.sim.world.world import World
+from tests.benchmarks.load import Load
+from tests.benchmarks.nodes import WARM_S, Bench, three_nodes
+from tests.benchmarks.parts.simulation import Fleet
+from tests.benchmarks.parts.throughput import GROUP, ways
+from tests.support.classes import Counter
+
+TOGETHER = 256
+REPLICAS = 3
+SECONDS = 1.0
+
+
+class CountingWorld(World):
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.commits = 0
+        """Synced transactions with entries, on all nodes."""
+        self.entries = 0
+
+    def written(self, process: Process, writes: Sequence[Write]) -> None:
+        super().written(process, writes)
+        entries = sum(len(write.entries) for write in writes)
+        self.entries += entries
+        self.commits += entries > 0
+
+
+class Counts:
+    """Of calls that a client sends in one turn, until all are answered."""
+
+    def __init__(self, fleet: Fleet, count: int, is_read: bool = False) -> None:
+        world, client = fleet.world, fleet.clients[0]
+        assert isinstance(world, CountingWorld)
+        told: list[object] = []
+        frames, commits, entries = world.network.frames, world.commits, world.entries
+
+        def send() -> None:
+            for _ in range(count):
+                method, args = ("get", ()) if is_read else ("add", (1,))
+                client.call("g0", method, args, is_read, 10_000, lambda value, error: told.append(error))
+
+        client.in_turn(send)
+        assert world.run(10 * S, lambda: len(told) == count, every=MS) and set(told) == {None}, told
+        self.frames = world.network.frames - frames
+        self.commits = world.commits - commits
+        self.entries = world.entries - entries
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Fleet:
+    fleet = Fleet(CountingWorld(), nodes=REPLICAS, groups=1, clients=1)
+    Counts(fleet, 1)  # it opens the client's session
+    return fleet
+
+
+def test_commands_that_are_sent_together_share_entries_syncs_and_frames(simulated: Fleet) -> None:
+    alone, together = Counts(simulated, 1), Counts(simulated, TOGETHER)
+    assert 2 <= alone.entries <= REPLICAS  # the slower follower's may come after the answer
+    assert together.entries <= 2 * REPLICAS
+    assert together.commits <= 2 * REPLICAS
+    assert together.frames <= 3 * alone.frames
+
+
+def test_reads_that_are_sent_together_share_a_round_and_write_nothing(simulated: Fleet) -> None:
+    alone, together = Counts(simulated, 1, is_read=True), Counts(simulated, TOGETHER, is_read=True)
+    assert together.entries == together.commits == 0
+    assert together.frames <= 3 * alone.frames
+
+
+@pytest.fixture(scope="module")
+def costs() -> Iterator["Costs"]:
+    with three_nodes() as bench:
+        yield Costs(bench)
+
+
+class Costs:
+    """Microseconds of the processor, of three nodes and the client, for one call."""
+
+    def __init__(self, bench: Bench) -> None:
+        (counter,) = bench.create([GROUP], Counter)
+        self.bench = bench
+        self.commands, self.reads = ways([counter.add]), ways([counter.get])
+
+    def __call__(self, ways: dict[str, Any], way: str, callers: int) -> float:
+        ways[way](callers, WARM_S)
+        meter = self.bench.meter(GROUP)
+        load: Load = ways[way](callers, SECONDS, meter)
+        return meter.all_us(load.count)["cpu_us"]
+
+
+def test_a_command_among_many_costs_a_fraction_of_a_lone_one(costs: Costs) -> None:
+    alone = costs(costs.commands, "blocking", 1)
+    assert costs(costs.commands, "pipelined", TOGETHER) < alone / 16
+    assert costs(costs.commands, "blocking", 64) < alone / 4
+
+
+def test_a_read_among_many_costs_a_fraction_of_a_lone_one(costs: Costs) -> None:
+    alone = costs(costs.reads, "blocking", 1)
+    assert costs(costs.reads, "pipelined", TOGETHER) < alone / 10
+
+
+def test_a_read_costs_less_than_a_command(costs: Costs) -> None:
+    command, read = (costs(ways, "blocking", 1) for ways in (costs.commands, costs.reads))
+    assert read < command / 2
