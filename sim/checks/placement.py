@@ -43,12 +43,13 @@ class Redundancy:
     def __init__(self, world: PlacedWorld) -> None:
         self.world = world
         self.past: list[ClusterThen] = []
-        self.revision = 0
+        self.revisions: set[int] = set()
+        """Of all these."""
 
     def look(self, view: Any) -> None:
-        """A node sees the cluster like this, which nobody did before."""
-        if view.rev > self.revision:
-            self.revision = view.rev
+        """A node sees the cluster like this, perhaps later than others saw what came next."""
+        if view.rev not in self.revisions:
+            self.revisions.add(view.rev)
             self.past.append(ClusterThen(self.world.now, dict(view.nodes), dict(view.groups)))
 
     def on_change(self, leader: Any, before: Members, after: Members) -> None:

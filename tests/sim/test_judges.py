@@ -122,6 +122,18 @@ def test_a_voter_that_is_well_stays_until_its_replacement_votes() -> None:
         redundancy.on_change(*change)
 
 
+def test_a_voter_may_leave_by_a_state_that_the_node_which_decided_saw_late() -> None:
+    """Seed 700315: n3 was purged and joined again at once, and the leader's node knew of the first only."""
+    member: Any = SimpleNamespace(core=SimpleNamespace(id="n3@n3d.1"), failed=False)
+    world: Any = SimpleNamespace(now=0, nodes={}, members_of=lambda name: [member], violated=World().violated)
+    redundancy = Redundancy(world)
+    leader: Any = SimpleNamespace(spec=SimpleNamespace(name="g"))
+    nodes = {name: node(name) for name in ("n2", "n3")}
+    redundancy.look(SimpleNamespace(rev=55, nodes=nodes, groups={"g": group(3)}))
+    redundancy.look(SimpleNamespace(rev=54, nodes={"n2": nodes["n2"]}, groups={"g": group(3)}))
+    redundancy.on_change(leader, members("n2", "n3"), members("n2"))
+
+
 # -- hooks -------------------------------------------------------------------------------------------
 
 
