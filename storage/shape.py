@@ -6,7 +6,7 @@ from fleet.interfaces import Write
 from fleet.raft.ids import Index
 
 
-class Shape(Struct, frozen=True, gc=False):
+class Extent(Struct, frozen=True, gc=False):
     """The log has the entries from `first` to `last`; an empty log has `first` = `last` + 1.
 
     Invariant: first <= snapshot + 1 and last >= snapshot, so that no entry is missing between the snapshot
@@ -21,7 +21,7 @@ class Shape(Struct, frozen=True, gc=False):
     chunks: int = 0
 
 
-def reshape(shape: Shape, write: Write, generation: int, chunks: int) -> tuple[Shape, list[range]]:
+def reshape(shape: Extent, write: Write, generation: int, chunks: int) -> tuple[Extent, list[range]]:
     """The shape after the write, and the ranges of entries to delete before its own are put.
 
     `generation` and `chunks` are those of the write's snapshot or, without one, unchanged. An AssertionError
@@ -49,4 +49,4 @@ def reshape(shape: Shape, write: Write, generation: int, chunks: int) -> tuple[S
         last = end
     assert first <= snapshot + 1, f"log begins at {first}, too far after its snapshot {snapshot}"
     assert last >= snapshot, f"log ends at {last}, before its snapshot {snapshot}"
-    return Shape(first, last, snapshot, generation, chunks), gone
+    return Extent(first, last, snapshot, generation, chunks), gone

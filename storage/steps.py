@@ -6,7 +6,7 @@ from fleet.raft.entries import Entry, HardState
 from fleet.raft.ids import GroupName
 from fleet.storage import keys, snapshots
 from fleet.storage.records import FORMAT, Identity, damaged, pack, seal, unpack, unpack_entry
-from fleet.storage.shape import Shape
+from fleet.storage.shape import Extent
 from fleet.storage.transaction import Transaction
 
 SWEEP_KEYS = 10_000
@@ -85,17 +85,17 @@ def unstage(number: int, generation: int, txn: Transaction) -> None:
     txn.delete([keys.staged_key(number, generation)])
 
 
-def read_shape(number: int, txn: Transaction) -> Shape:
+def read_shape(number: int, txn: Transaction) -> Extent:
     head = snapshots.read_head(txn, number)
     index, generation, size = (head.meta.index, head.generation, head.meta.size) if head else (0, 0, 0)
     chunks = snapshots.chunk_count(size)
     span = txn.span(*keys.kind_range(number, keys.ENTRY))
     if span is None:
-        return Shape(index + 1, index, index, generation, chunks)
-    return Shape(keys.index_of(span[0]), keys.index_of(span[1]), index, generation, chunks)
+        return Extent(index + 1, index, index, generation, chunks)
+    return Extent(keys.index_of(span[0]), keys.index_of(span[1]), index, generation, chunks)
 
 
-def load(number: int, txn: Transaction) -> tuple[Loaded, Shape]:
+def load(number: int, txn: Transaction) -> tuple[Loaded, Extent]:
     if txn.get(keys.group_key(number)) is None:
         raise StorageFault("this store has no such group", group=number)
     hard_key = keys.hard_key(number)

@@ -12,7 +12,7 @@ from fleet.interfaces import GroupRecord, Loaded, SnapshotWrite, StoreIdentity, 
 from fleet.raft.ids import GroupName, Index
 from fleet.storage import keys, snapshots, steps
 from fleet.storage.records import SnapshotHead, entry_items, pack, seal, unseal
-from fleet.storage.shape import Shape, reshape
+from fleet.storage.shape import Extent, reshape
 from fleet.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Store(ABC):
     def __init__(self) -> None:
         self._turn = threading.RLock()
         self._living: set[int] = set()
-        self._shapes: dict[int, Shape] = {}
+        self._shapes: dict[int, Extent] = {}
         self._litter: set[tuple[int, int]] = set()
         self._staged: dict[int, tuple[SnapshotWrite, int]] = {}
 
@@ -88,7 +88,7 @@ class Store(ABC):
             records = self._update(act)
             for record in records:
                 self._living.add(record.number)
-                self._shapes[record.number] = Shape()
+                self._shapes[record.number] = Extent()
         return records
 
     def drop_group(self, number: int, meta: Mapping[str, bytes] = NO_META) -> None:
@@ -221,10 +221,10 @@ class Store(ABC):
 
     def _apply(
         self, batch: Sequence[Write], generations: dict[int, int], txn: Transaction
-    ) -> dict[int, Shape]:
+    ) -> dict[int, Extent]:
         """Puts all records in one call, in the order of keys: each call into the database releases the
         interpreter, and beside a busy event loop it can take a switch interval to get it back."""
-        shapes: dict[int, Shape] = {}
+        shapes: dict[int, Extent] = {}
         gone: set[bytes] = set()
         records: dict[bytes, bytes] = {}
         for at, one in enumerate(batch):
@@ -253,7 +253,7 @@ class Store(ABC):
         txn.put(sorted(records.items()))
         return shapes
 
-    def _put_snapshot(self, txn: Transaction, one: Write, before: Shape, after: Shape) -> None:
+    def _put_snapshot(self, txn: Transaction, one: Write, before: Extent, after: Extent) -> None:
         """Make the snapshot current: put its head and, unless staged, its chunks; delete the former one."""
         assert one.snapshot is not None
         number, meta = one.group, one.snapshot.meta
@@ -265,7 +265,7 @@ class Store(ABC):
         key = keys.snapshot_key(number)
         txn.put([(key, pack(key, SnapshotHead(after.generation, meta)))])
 
-    def _shape(self, number: int, txn: Transaction) -> Shape:
+    def _shape(self, number: int, txn: Transaction) -> Extent:
         return self._shapes.get(number) or steps.read_shape(number, txn)
 
     # -- cleaning up -----------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Refused(Exception):
         self.reply = reply
 
 
-class Identity(Struct, frozen=True):
+class LinkIdentity(Struct, frozen=True):
     """What this process presents, and the cluster id and secret that a peer must have."""
 
     cluster: str
@@ -73,7 +73,7 @@ class Identity(Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Without the secret, since reprs end up in tracebacks and logs."""
-        return f"Identity({self.cluster!r}, {self.endpoint!r}, boot={self.boot:x})"
+        return f"LinkIdentity({self.cluster!r}, {self.endpoint!r}, boot={self.boot:x})"
 
 
 class Hello(Struct, frozen=True):
@@ -93,7 +93,7 @@ def _cluster_hash(cluster: str) -> bytes:
     return hashlib.blake2b(cluster.encode(), digest_size=16, person=b"fleet-cluster").digest()
 
 
-def _hello(me: Identity) -> bytes:
+def _hello(me: LinkIdentity) -> bytes:
     endpoint = me.endpoint.encode()
     return _HELLO.pack(
         _MAGIC,
@@ -107,7 +107,7 @@ def _hello(me: Identity) -> bytes:
     )
 
 
-def _read_hello(me: Identity, data: bytes) -> Hello:
+def _read_hello(me: LinkIdentity, data: bytes) -> Hello:
     """Raises Refused for another version, another cluster, or bytes that are no Hello."""
     if len(data) < _FIRST.size:
         raise Refused(NOT_FLEET)
@@ -130,7 +130,7 @@ def _read_hello(me: Identity, data: bytes) -> Hello:
         raise Refused(NOT_FLEET) from None
 
 
-def _proof(me: Identity, role: bytes, accepting: bytes, connecting: bytes) -> bytes:
+def _proof(me: LinkIdentity, role: bytes, accepting: bytes, connecting: bytes) -> bytes:
     parts = (b"fleet", role, me.cluster.encode(), accepting, connecting)
     return hmac.digest(me.secret, b"".join(LENGTH.pack(len(part)) + part for part in parts), "sha256")
 
@@ -144,7 +144,7 @@ class Acceptor:
 
     __slots__ = ("greeting", "_me", "_hello")
 
-    def __init__(self, me: Identity) -> None:
+    def __init__(self, me: LinkIdentity) -> None:
         self._me = me
         self._hello = _hello(me)
         self.greeting = _frame(self._hello)
@@ -173,7 +173,7 @@ class Connector:
 
     __slots__ = ("_me", "_hello", "_theirs", "_peer")
 
-    def __init__(self, me: Identity) -> None:
+    def __init__(self, me: LinkIdentity) -> None:
         self._me = me
         self._hello = _hello(me)
         self._theirs = b""

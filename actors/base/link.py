@@ -18,7 +18,7 @@ from fleet.actors.base.handshake import (
     Acceptor,
     Connector,
     Hello,
-    Identity,
+    LinkIdentity,
     Refused,
 )
 from fleet.actors.base.kernel import Kernel
@@ -74,7 +74,7 @@ class LinkOwner(Protocol):
     reactor: Events
     kernel: Kernel
     settings: LinkSettings
-    identity: Identity
+    identity: LinkIdentity
     shared: memoryview
     """The buffer into which all links read."""
     dirty: list[Link]

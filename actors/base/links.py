@@ -27,7 +27,7 @@ from fleet.actors.base.handshake import (
     WRONG_SECRET,
     WRONG_VERSION,
     Hello,
-    Identity,
+    LinkIdentity,
     Refused,
 )
 from fleet.actors.base.kernel import Kernel
@@ -54,7 +54,7 @@ class Links:
         self.reactor = reactor
         self.kernel = kernel
         self.settings = settings
-        self.identity = Identity(
+        self.identity = LinkIdentity(
             settings.cluster, settings.secret, kernel.boot, kernel.endpoint, settings.frame_bytes_max
         )
         self.shared = memoryview(bytearray(_SHARED_BYTES))

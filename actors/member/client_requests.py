@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from fleet.actors.member.hook_events import HookEvents
 from fleet.actors.member.refused_requests import RememberedRequests
-from fleet.actors.member.waiters import Proposal, Reading, UnderWay, Waiter, part_of, runs, seqs_of
+from fleet.actors.member.waiters import ProposedRequest, Reading, UnderWay, Waiter, part_of, runs, seqs_of
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
@@ -16,7 +16,7 @@ from fleet.objects.applier import Applier, Opened, Outcomes
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
 from fleet.raft.entries import Commands, SessionClosed, SessionOpened
-from fleet.raft.events import Propose, Query
+from fleet.raft.events import Propose, ReadQuery
 from fleet.raft.ids import MemberId, Millis, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
 from fleet.raft.sessions import STALE
@@ -61,7 +61,7 @@ class ClientRequests:
         self.openings: dict[str, Waiter] = {}
         self.readings: dict[int, Reading] = {}
         self.reading_bytes = 0
-        self.proposals: dict[int, Proposal] = {}
+        self.proposals: dict[int, ProposedRequest] = {}
         self.dirty: dict[str, Waiter] = {}
         self.refused = RememberedRequests()
 
@@ -92,7 +92,7 @@ class ClientRequests:
         self.readings[token] = Reading(waiter, m.first_query, m.queries, size)
         self.reading_bytes += size
         waiter.pending += count
-        self.member.step(Query(token))
+        self.member.step(ReadQuery(token))
 
     def _overloaded(self) -> FleetError:
         return Overloaded("too much is under way in this group", group=self.member.spec.name)
@@ -116,7 +116,7 @@ class ClientRequests:
             self.dirty[waiter.name] = waiter
         if bodies:
             token = self.next_token()
-            self.proposals[token] = Proposal(waiter, m.session, seqs, opens, m.number)
+            self.proposals[token] = ProposedRequest(waiter, m.session, seqs, opens, m.number)
             self.member.step(Propose(token, tuple(bodies)))
 
     def _commands(self, m: ClientRequest, waiter: Waiter, wall_ms: Millis) -> Iterator[Commands]:
@@ -209,7 +209,7 @@ class ClientRequests:
             values = member.applier.query(queries)
             if lease and not member.core.lease_holds(member.start.clock.now_ms()):
                 self.readings[token] = replace(reading, first=first, queries=queries)
-                member.step(Query(token, lease=False))
+                member.step(ReadQuery(token, lease=False))
                 return
             if member.hooks is not None:
                 member.hooks.on_read(queries[: len(values)], values)
@@ -267,7 +267,7 @@ class ClientRequests:
         )
         return True
 
-    def _forget(self, proposal: Proposal) -> None:
+    def _forget(self, proposal: ProposedRequest) -> None:
         known = self.commands.get(proposal.session)
         if known is not None:
             known.seqs.difference_update(proposal.seqs)

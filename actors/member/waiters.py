@@ -47,7 +47,7 @@ class Reading:
 
 
 @dataclass(slots=True)
-class Proposal:
+class ProposedRequest:
     waiter: Waiter
     session: SessionId
     seqs: tuple[int, ...]

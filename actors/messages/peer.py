@@ -18,7 +18,7 @@ class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
     """`fleet.raft.codec.encode_messages`."""
 
 
-class Hello(Struct, frozen=True, array_like=True, tag=4):
+class NodeHello(Struct, frozen=True, array_like=True, tag=4):
     """A node manager introduces itself and the nodes that it knows."""
 
     me: NodeInfo
@@ -51,4 +51,4 @@ class Clone(Struct, frozen=True, array_like=True, tag=23):
     witness: NodeName
 
 
-register(PeerMail, Hello, OlderCopy, Clone)
+register(PeerMail, NodeHello, OlderCopy, Clone)

@@ -4,7 +4,7 @@ the node ends where waiting cannot help."""
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.router import REFUSALS
-from fleet.actors.messages.peer import Hello
+from fleet.actors.messages.peer import NodeHello
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.parts import Node
 from fleet.actors.node.timers import ReportAdmission
@@ -95,7 +95,7 @@ class Admission:
             return False
         return bool(manager.nodes.managers or manager.cluster.own() is not None or not self._given())
 
-    def look_for_namesake(self, m: Hello) -> None:
+    def look_for_namesake(self, m: NodeHello) -> None:
         """Say hello to another node of this name, if the sender knows one."""
         me = self.manager.nodes.me
         for info in m.known:
@@ -104,7 +104,7 @@ class Admission:
                 self.namesake_until = self.manager.now() + NAMESAKE_MS
                 self.manager.say_hello(remote_address(info.address, MANAGER), answer=True)
 
-    def is_taken(self, m: Hello) -> bool:
+    def is_taken(self, m: NodeHello) -> bool:
         """Whether the sender's name belongs to another node that was heard recently."""
         known = self.manager.nodes.infos.get(m.me.name)
         is_other = known is not None and known.incarnation != m.me.incarnation
@@ -112,7 +112,7 @@ class Admission:
             return False
         return self.manager.is_reachable(m.me.name)
 
-    def meet_namesake(self, m: Hello) -> None:
+    def meet_namesake(self, m: NodeHello) -> None:
         """Of two running nodes with one name, the one started later ends."""
         mine, other = self.manager.nodes.me, m.me
         if other.incarnation == mine.incarnation:

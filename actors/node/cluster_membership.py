@@ -20,7 +20,7 @@ from fleet.actors.node.timers import FoundAgain
 from fleet.actors.runtime.actor import log
 from fleet.cluster import membership_events
 from fleet.cluster.commands import Cluster
-from fleet.cluster.membership import Membership
+from fleet.cluster.membership import NodeMembership
 from fleet.cluster.membership_events import Held, Local
 from fleet.cluster.state import CLUSTER_GROUP, View
 from fleet.cluster.view import ClusterView
@@ -46,7 +46,7 @@ class ClusterMembership:
 
     def __init__(self, manager: Node) -> None:
         self.manager = manager
-        self.membership: Membership
+        self.membership: NodeMembership
         self.router: Router
         """This node as a client of the cluster group."""
         self.asked: set[str] = set()
@@ -67,7 +67,7 @@ class ClusterMembership:
     def begin(self) -> None:
         """Before the members are started from the disk."""
         manager, start = self.manager, self.manager.start
-        self.membership = Membership(
+        self.membership = NodeMembership(
             membership_events.Me(
                 start.name,
                 start.address,

@@ -140,7 +140,7 @@ def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
 # -- the cluster -----------------------------------------------------------------------------------
 
 
-def command(node: Node, effect: membership_events.Command) -> None:
+def command(node: Node, effect: membership_events.SendCommand) -> None:
     node.cluster.command(effect.about, effect.method, *effect.args)
 
 
@@ -208,7 +208,7 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     unjoined.AskToJoin: ask_to_join,
     repairs.AskForRemoval: ask_for_removal,
     repairs.DropDamaged: drop_damaged,
-    membership_events.Command: command,
+    membership_events.SendCommand: command,
     membership_events.ReadView: read_view,
     membership_events.MeetNodes: meet_nodes,
     membership_events.CreateMembers: create_members,

@@ -7,7 +7,7 @@ from thespian.actors import ActorAddress
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.messages.local import Routes
-from fleet.actors.messages.peer import Clone, Hello, OlderCopy
+from fleet.actors.messages.peer import Clone, NodeHello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND
@@ -47,7 +47,7 @@ class Greetings:
             if address not in known:
                 node.say_hello(remote_address(address, MANAGER), answer=True)
 
-    def on_hello(self, m: Hello) -> None:
+    def on_hello(self, m: NodeHello) -> None:
         node = self.node
         nodes = node.nodes
         if m.me.name == nodes.me.name:
@@ -80,7 +80,7 @@ class Greetings:
         if m.answers == nodes.me.started_ms:
             node.held.on_answer(m.me)
 
-    def _is_sound(self, m: Hello) -> bool:
+    def _is_sound(self, m: NodeHello) -> bool:
         """Whether to accept the hello. An older copy of a disk, or the second process of one, is told so
         (S83)."""
         node = self.node

@@ -31,7 +31,7 @@ from fleet.actors.messages.operator import (
     NodeRequest,
     OpReply,
 )
-from fleet.actors.messages.peer import Clone, Hello, OlderCopy
+from fleet.actors.messages.peer import Clone, NodeHello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.node import timers
@@ -240,7 +240,7 @@ class NodeManager(GuardedActor):
         known = tuple(self.nodes.infos.values())
         cluster = self.cluster.cluster_uid()
         me = self.nodes.me
-        self.send(manager, Hello(me, self.myAddress, self.registry, known, answer, cluster, answers))
+        self.send(manager, NodeHello(me, self.myAddress, self.registry, known, answer, cluster, answers))
 
     def carry_out(self, chore: Chore, done: Callable[[ChoreDone], None] | None = None) -> None:
         self.chores.carry_out(chore, done)
@@ -327,9 +327,9 @@ class NodeManager(GuardedActor):
         timers.RenewAgain: lambda node, timer: node.renewal.retry(),
         timers.RestartMember: lambda node, timer: node.hosted_members.on_start_due(timer.number),
     }
-    outside = frozenset((Hello, NodeRequest, OpReply, ClientReply, *MESSAGES))
+    outside = frozenset((NodeHello, NodeRequest, OpReply, ClientReply, *MESSAGES))
     handlers = {
-        Hello: lambda node, m, sender: node.greetings.on_hello(m),
+        NodeHello: lambda node, m, sender: node.greetings.on_hello(m),
         OlderCopy: lambda node, m, sender: node.renewal.on_older_copy(m),
         Clone: lambda node, m, sender: node.greetings.on_clone(m),
         WakeupMessage: on_wakeup,

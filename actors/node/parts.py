@@ -9,12 +9,12 @@ from thespian.actors import ActorAddress
 from fleet.actors.client.router import Router
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import AwaitMembers, MemberInfo, NodeRequest
-from fleet.actors.messages.peer import Hello
+from fleet.actors.messages.peer import NodeHello
 from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
 from fleet.actors.node.known_nodes import KnownNodes
 from fleet.cluster import reconciliation_events, repairs
-from fleet.cluster.membership import Membership
+from fleet.cluster.membership import NodeMembership
 from fleet.cluster.state import NodeRecord
 from fleet.cluster.view import ClusterView
 from fleet.errors import FleetError
@@ -22,7 +22,7 @@ from fleet.interfaces import Chore, ChoreDone, Durable
 from fleet.raft.ids import MemberId, Millis, NodeName
 
 
-class Members(Protocol):
+class HostedParts(Protocol):
     """The members of this node."""
 
     by_number: dict[int, HostedMember]
@@ -50,7 +50,7 @@ class ClusterMembership(Protocol):
     """This node's membership in the cluster."""
 
     router: Router
-    membership: Membership
+    membership: NodeMembership
 
     def own(self) -> HostedMember | None: ...
 
@@ -99,11 +99,11 @@ class Founding(Protocol):
 class Admission(Protocol):
     def may_register(self) -> bool: ...
 
-    def meet_namesake(self, m: Hello) -> None: ...
+    def meet_namesake(self, m: NodeHello) -> None: ...
 
-    def look_for_namesake(self, m: Hello) -> None: ...
+    def look_for_namesake(self, m: NodeHello) -> None: ...
 
-    def is_taken(self, m: Hello) -> bool: ...
+    def is_taken(self, m: NodeHello) -> bool: ...
 
     def on_foreign(self) -> None: ...
 
@@ -124,7 +124,7 @@ class Node(Protocol):
     started_at: Millis
 
     @property
-    def hosted_members(self) -> Members: ...
+    def hosted_members(self) -> HostedParts: ...
 
     @property
     def cluster(self) -> ClusterMembership: ...

@@ -31,7 +31,7 @@ WHAT = """Keep Python objects alive on several hosts at once.
 Run nodes with `fleet start`; every other command asks a cluster, the one at --connect or $FLEET_CONNECT."""
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """Reports wrong usage like other errors: as JSON with --json."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
@@ -51,7 +51,7 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands,
+    cls=CommandGroup,
     context_settings=SETTINGS,
     help=f"{WHAT}\n\n{CODES}",
 )

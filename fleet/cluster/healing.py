@@ -37,7 +37,7 @@ class Seen(Struct, frozen=True):
     """All members, with the leader."""
 
 
-class World(Struct, frozen=True):
+class Situation(Struct, frozen=True):
     """The cluster as the deciding node sees it."""
 
     living: frozenset[MemberId] | None
@@ -81,7 +81,7 @@ CAUGHT_UP_MAX = 1000
 """A member more entries than this behind the commit index is neither promoted nor made leader."""
 
 
-def next_step(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+def next_step(wanted: Wanted, seen: Seen, world: Situation) -> Step | None:
     """In this order: remove dead members, promote learners that have caught up, add missing members, remove
     members that do not belong there, transfer the leadership to the desired leader.
 
@@ -96,7 +96,7 @@ def next_step(wanted: Wanted, seen: Seen, world: World) -> Step | None:
     )
 
 
-def _remove_dead(seen: Seen, world: World) -> Step | None:
+def _remove_dead(seen: Seen, world: Situation) -> Step | None:
     """Remove members of purged nodes and wiped disks, before new members are added on such nodes (RF19)."""
     if world.living is None:
         return None
@@ -106,7 +106,7 @@ def _remove_dead(seen: Seen, world: World) -> Step | None:
     return None
 
 
-def _promote(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+def _promote(wanted: Wanted, seen: Seen, world: Situation) -> Step | None:
     """Promote a learner that has caught up. A group that grows by two waits for both: with one more voter it
     would tolerate no more failures than before, and need one more voter to commit."""
     ready = [seat.member for seat in _learning(wanted, seen) if _is_ready(seat, seen)]
@@ -120,7 +120,7 @@ def _learning(wanted: Wanted, seen: Seen) -> list[Seat]:
     return [seat for seat in seen.seats if not seat.votes and node_of(seat.member) in wanted.voters]
 
 
-def _grows_by_two(wanted: Wanted, seen: Seen, world: World) -> bool:
+def _grows_by_two(wanted: Wanted, seen: Seen, world: Situation) -> bool:
     """Whether the voters are odd in number and all wanted, and two or more wanted ones on reachable nodes are
     missing."""
     voting = {node_of(seat.member) for seat in seen.seats if seat.votes}
@@ -128,7 +128,7 @@ def _grows_by_two(wanted: Wanted, seen: Seen, world: World) -> bool:
     return len(voting) % 2 == 1 and voting <= {*wanted.voters} and len(coming) >= 2
 
 
-def _add_missing(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+def _add_missing(wanted: Wanted, seen: Seen, world: Situation) -> Step | None:
     """Add one learner at a time, or two that will be promoted together."""
     learning = sum(seat.responsive for seat in _learning(wanted, seen))
     if learning >= (2 if _grows_by_two(wanted, seen, world) else 1):
@@ -140,7 +140,7 @@ def _add_missing(wanted: Wanted, seen: Seen, world: World) -> Step | None:
     return None
 
 
-def _remove_extra(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+def _remove_extra(wanted: Wanted, seen: Seen, world: Situation) -> Step | None:
     """Remove or demote members that do not belong there, once all wanted ones vote or, on leaving nodes, all
     wanted ones on reachable nodes. A leader transfers its leadership first."""
     voting = {node_of(seat.member) for seat in seen.seats if seat.votes and _is_ready(seat, seen)}
@@ -161,7 +161,7 @@ def _remove_extra(wanted: Wanted, seen: Seen, world: World) -> Step | None:
     return None
 
 
-def _least_use_first(seen: Seen, world: World) -> list[Seat]:
+def _least_use_first(seen: Seen, world: Situation) -> list[Seat]:
     """Dead voters before healthy ones: if the healthy ones were removed first, one crash could cost the group
     its majority."""
     living = world.living
@@ -172,12 +172,12 @@ def _least_use_first(seen: Seen, world: World) -> list[Seat]:
     return sorted(seen.seats, key=use)
 
 
-def _transfer(wanted: Wanted, seen: Seen, world: World) -> Step | None:
+def _transfer(wanted: Wanted, seen: Seen, world: Situation) -> Step | None:
     """Transfer the leadership to the desired leader, once it has caught up."""
     return _transfer_to_first(wanted.voters[:1], seen, world)
 
 
-def _transfer_to_first(nodes: Sequence[NodeName], seen: Seen, world: World) -> Step | None:
+def _transfer_to_first(nodes: Sequence[NodeName], seen: Seen, world: Situation) -> Step | None:
     """Transfer to the first of these that can lead; None if the leader comes before it."""
     for node in nodes:
         for seat in seen.seats:

@@ -15,7 +15,6 @@ from fleet.cluster.membership_events import (
     Applied,
     Belongs,
     Changed,
-    Command,
     CreateMembers,
     DropMember,
     Dropped,
@@ -32,6 +31,7 @@ from fleet.cluster.membership_events import (
     Reconcile,
     Renewed,
     Round,
+    SendCommand,
     TellWhereabouts,
     ViewReceived,
     Warn,
@@ -42,7 +42,7 @@ from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, Millis, Revision
 
 
-class Membership:
+class NodeMembership:
     def __init__(self, me: Me) -> None:
         self.me = me
         self.view = ClusterView()
@@ -142,7 +142,7 @@ class Membership:
     # -- commands about this node ------------------------------------------------------------------
 
     def _command(self, about: str, method: str, *args: Any) -> None:
-        self._effects.append(Command(about, method, args))
+        self._effects.append(SendCommand(about, method, args))
 
     def _look(self, local: Local) -> None:
         if not self.has_left:

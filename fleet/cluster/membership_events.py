@@ -124,7 +124,7 @@ Event: TypeAlias = Belongs | Applied | ViewReceived | Changed | Round | Dropped 
 # -- effects ---------------------------------------------------------------------------------------
 
 
-class Command(Struct, frozen=True):
+class SendCommand(Struct, frozen=True):
     """Send a command to the cluster group, unless one about the same thing is under way."""
 
     about: str
@@ -202,7 +202,7 @@ class Left(Struct, frozen=True):
 
 
 Effect: TypeAlias = (
-    Command
+    SendCommand
     | ReadView
     | MeetNodes
     | CreateMembers

@@ -14,9 +14,9 @@ from fleet.cluster.healing import (
     Demote,
     Promote,
     Remove,
+    Situation,
     Transfer,
     Wanted,
-    World,
     living_members,
     next_step,
 )
@@ -290,10 +290,12 @@ def wanted_of(group: Leads, view: ClusterView) -> Wanted | None:
     return Wanted(view.wanted(info)) if info is not None and info.uid == group.uid else None
 
 
-def world_of(event: StatusReceived) -> World:
+def world_of(event: StatusReceived) -> Situation:
     view = event.view
     members = [seat.member for seat in event.seen.seats]
-    return World(living_members(members, view.disks()), event.reachable & view.nodes.keys(), view.staying())
+    return Situation(
+        living_members(members, view.disks()), event.reachable & view.nodes.keys(), view.staying()
+    )
 
 
 def is_founding(now: Millis, group: Leads, event: StatusReceived) -> bool:

@@ -57,7 +57,7 @@ class Propose(Struct, frozen=True, gc=False):
     bodies: tuple[Commands | SessionOpened | SessionClosed, ...]
 
 
-class Query(Struct, frozen=True, gc=False):
+class ReadQuery(Struct, frozen=True, gc=False):
     """Ask when a linearizable read may be executed."""
 
     token: int
@@ -87,7 +87,7 @@ LocalEvent: TypeAlias = (
     | SnapshotFailed
     | SnapshotLost
     | Propose
-    | Query
+    | ReadQuery
     | Change
     | Transfer
 )

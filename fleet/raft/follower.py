@@ -2,7 +2,7 @@
 
 from zlib import crc32
 
-from fleet.raft.events import Change, Propose, Query, Tick, Transfer
+from fleet.raft.events import Change, Propose, ReadQuery, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -171,5 +171,7 @@ def on_timeout_now(core: CoreState, role: Follower | Candidate, m: TimeoutNow) -
         become_candidate(core, transfer=True)
 
 
-def on_request(core: CoreState, role: Follower | Candidate, m: Propose | Query | Change | Transfer) -> None:
+def on_request(
+    core: CoreState, role: Follower | Candidate, m: Propose | ReadQuery | Change | Transfer
+) -> None:
     core.answer(m.token, NOT_LEADER)

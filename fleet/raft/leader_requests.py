@@ -10,7 +10,7 @@ from fleet.raft.entries import (
     MemberRemoved,
     Members,
 )
-from fleet.raft.events import Change, Propose, Query, Transfer
+from fleet.raft.events import Change, Propose, ReadQuery, Transfer
 from fleet.raft.ids import MemberId
 from fleet.raft.leader import give_up_handover, leader_lease_until, try_handover
 from fleet.raft.lease import ReadRound
@@ -51,7 +51,7 @@ def unsaved_bytes_max(config: GroupConfig) -> int:
     return 8 * config.snapshot_ceiling_bytes + config.uncommitted_bytes_max
 
 
-def on_query(core: CoreState, role: Leader, m: Query) -> None:
+def on_query(core: CoreState, role: Leader, m: ReadQuery) -> None:
     """At once under a lease, else with the next round; not before a commit of this term (S17)."""
     index = max(core.log.commit, role.first_index)
     if m.lease and core.now < leader_lease_until(core, role):

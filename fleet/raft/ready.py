@@ -113,7 +113,7 @@ class Ready(Struct):
     5. `apply` is executed, in order; then
     6. `take_snapshot`: the state as it is now, to be stepped as `SnapshotTaken`;
     7. `reads` may be executed, and `lease_reads`, whose results may be released only if `core.lease_holds`
-       afterwards, else `Query(token, lease=False)`; 8. `answers` and `hooks` go out.
+       afterwards, else `ReadQuery(token, lease=False)`; 8. `answers` and `hooks` go out.
     """
 
     send_now: list[PeerMessage] = []

@@ -35,7 +35,7 @@ class Look(Input, frozen=True):
     """The group as it is: (replicas, pinned), None if there is none."""
 
 
-class GroupRecord(Model):
+class KnownGroup(Model):
     """One group of the cluster, by its name. Requests that were refused for other reasons are left out."""
 
     noun = "group"
@@ -90,7 +90,7 @@ class OperatorHistory:
             found = groups.get(name)
             state = None if found is None else (found.replicas, tuple(map(str, found.pinned)))
             self.history.done(call, state, now)
-        verdict = check(self.history.operations(), GroupRecord(), steps_max=STEPS_MAX)
+        verdict = check(self.history.operations(), KnownGroup(), steps_max=STEPS_MAX)
         return "" if isinstance(verdict, Linearizable) else f"operators' requests: {verdict}"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Protocol
 
-from fleet.cluster.membership_events import Command
+from fleet.cluster.membership_events import SendCommand
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, GroupInfo, NodeRecord
 from fleet.raft.ids import NodeName
 from fleet.sim.checks.rare import returns
@@ -22,11 +22,11 @@ def watch_node(manager: Any, accuse: Callable[[str], None]) -> None:
 
     def decided(effects: list[Any]) -> None:
         for effect in effects:
-            if type(effect) is Command and effect.method == "cleaned":
+            if type(effect) is SendCommand and effect.method == "cleaned":
                 held = [one.member for one in members.values() if one.spec.uid in effect.args[0]]
                 if held:
                     accuse(f"{name} says that it holds nothing of removed groups, and has {held}")
-            elif type(effect) is Command and effect.method == "left":
+            elif type(effect) is SendCommand and effect.method == "left":
                 held = [one.member for one in members.values() if one.spec.name != CLUSTER_GROUP]
                 if held:
                     accuse(f"{name} leaves its cluster with {held}")

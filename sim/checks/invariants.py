@@ -52,7 +52,7 @@ class OnDisk:
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenMember:
     """A member as it was after the last turn in which it changed."""
 
     member: Any
@@ -74,7 +74,7 @@ class Observed:
     """Its members' hosted_members by number in the store, those that are gone too."""
     hosted_members: Any = None
     """Where its node manager keeps those that are not gone, once they were looked at."""
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[SeenMember] = field(default_factory=list)
     created: int = 0
     """How many actors there were when its members were looked for."""
 
@@ -183,7 +183,7 @@ class Invariants:
                 continue
             last = before.get(id(member))
             if last is None:
-                last = Seen(member, member.core, member.core.log, member.core.log.commit)
+                last = SeenMember(member, member.core, member.core.log, member.core.log.commit)
                 self._begins(member)
                 self._changed(member, last.core, last)
             process.observed.seen.append(last)
@@ -194,7 +194,7 @@ class Invariants:
             self.cluster_uids.add(member.spec.uid)
             self.world.need(len(self.cluster_uids) == 1, f"two clusters: {sorted(self.cluster_uids)}")
 
-    def _changed(self, member: Any, core: Any, last: Seen) -> None:
+    def _changed(self, member: Any, core: Any, last: SeenMember) -> None:
         past, log, need = self.past(member.spec), core.log, self.world.need
         if self.world.events is not None:
             self.world.events.changed(self.world.now, member, last)
@@ -235,7 +235,7 @@ class Invariants:
         last.commit, last.applied, last.term = log.commit, member.applier.index, core.term
         last.role, last.change = core.role, change
 
-    def _notice_role(self, past: GroupPast, core: Any, last: Seen) -> None:
+    def _notice_role(self, past: GroupPast, core: Any, last: SeenMember) -> None:
         for name in rare.roles(core, last.role, last.term):
             self.world.mark(name)
         if core.is_leader and last.role is not core.role:
@@ -263,7 +263,7 @@ class Invariants:
             f"{past.name}: {core.id} commits {index} of term {term}, held by {holding} of {voters}"
         )
 
-    def _is_of_own_term(self, past: GroupPast, core: Any, last: Seen) -> None:
+    def _is_of_own_term(self, past: GroupPast, core: Any, last: SeenMember) -> None:
         """What a leader commits, it commits by an entry of its own term (Raft 5.4.2, figure 8)."""
         if last.role is core.role and core.log.commit < core.role.first_index:
             self.world.violated(

@@ -157,7 +157,7 @@ def watch_node(manager: Any, see: See) -> None:
             kind = type(getattr(effect, "change", effect))
             if kind in DECIDED:
                 see(DECIDED[kind])
-            elif kind is membership_events.Command and effect.method in COMMANDED:
+            elif kind is membership_events.SendCommand and effect.method in COMMANDED:
                 see(COMMANDED[effect.method])
 
     for decider in (manager.reconciliation, manager.unjoined, manager.repairs, manager.cluster.membership):

@@ -34,7 +34,7 @@ TELL_EVERY_S = 10.0
 CODE = "# code "
 
 
-class Result(Struct, frozen=True):
+class SeedResult(Struct, frozen=True):
     seed: int
     verdict: str
     """`ok`, or the first line of what was found broken."""
@@ -48,12 +48,12 @@ class Result(Struct, frozen=True):
         return f"{self.seed} {self.operations} {self.virtual_ms} {self.turns} {self.marks:x} {self.verdict}"
 
     @classmethod
-    def parse(cls, line: str) -> "Result":
+    def parse(cls, line: str) -> "SeedResult":
         seed, operations, virtual_ms, turns, marks, verdict = line.split(" ", 5)
         return cls(int(seed), verdict, int(operations), int(virtual_ms), int(turns), int(marks, 16))
 
 
-def run_seed(seed: int, turns_max: int = TURNS_MAX) -> Result:
+def run_seed(seed: int, turns_max: int = TURNS_MAX) -> SeedResult:
     """Any error is the seed's result, also one of the simulator itself."""
     episode = None
     verdict = OK
@@ -65,10 +65,10 @@ def run_seed(seed: int, turns_max: int = TURNS_MAX) -> Result:
         first_line = str(error).partition("\n")[0]
         verdict = f"{type(error).__name__}: {first_line}"
     if episode is None:
-        return Result(seed, verdict, 0, 0)
+        return SeedResult(seed, verdict, 0, 0)
     world = episode.world
     world.close()
-    return Result(seed, verdict, episode.done, world.now // 1000, world.turns, world.marks.bits)
+    return SeedResult(seed, verdict, episode.done, world.now // 1000, world.turns, world.marks.bits)
 
 
 def code_files() -> list[Path]:
@@ -92,7 +92,7 @@ class Report:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.results: dict[int, Result] = {}
+        self.results: dict[int, SeedResult] = {}
         self.code = code_digest()
         if path is not None:
             self._go_on(path)
@@ -107,12 +107,12 @@ class Report:
             if line.startswith(CODE):
                 code = line.removeprefix(CODE)
             elif code == self.code:
-                result = Result.parse(line)
+                result = SeedResult.parse(line)
                 self.results[result.seed] = result
         if code != self.code:
             self._write(CODE + self.code)
 
-    def add(self, result: Result) -> None:
+    def add(self, result: SeedResult) -> None:
         self.results[result.seed] = result
         self._write(str(result))
 
@@ -128,12 +128,12 @@ class Report:
 def explore(
     seeds: Iterable[int],
     report: Path | None = None,
-    tell: Callable[[Result], None] = lambda result: None,
+    tell: Callable[[SeedResult], None] = lambda result: None,
     jobs: int = 0,
     minutes: float | None = None,
     turns_max: int = TURNS_MAX,
     seconds_max: float = SECONDS_MAX,
-) -> list[Result]:
+) -> list[SeedResult]:
     """Run the seeds that the report lacks, and add each result to it at once. Returns all results.
 
     Args:
@@ -154,7 +154,7 @@ def explore(
             if seed not in kept.results:
                 yield seed
 
-    found: Generator[Result, None, None]
+    found: Generator[SeedResult, None, None]
     if jobs:
         found = in_workers(fresh(), jobs, turns_max, seconds_max)
     else:
@@ -176,7 +176,7 @@ class Worker:
 
 def in_workers(
     seeds: Iterator[int], jobs: int, turns_max: int, seconds_max: float
-) -> Generator[Result, None, None]:
+) -> Generator[SeedResult, None, None]:
     """A worker that takes too long for a seed is killed; that, or its death, is the seed's result."""
     workers: list[Worker] = []
     try:
@@ -196,7 +196,7 @@ def in_workers(
                     why = f"no end after {seconds_max:.0f} s" if late else "its process died"
                     end(worker)
                     workers.remove(worker)
-                    yield Result(worker.seed, f"Lost: {why}", 0, 0)
+                    yield SeedResult(worker.seed, f"Lost: {why}", 0, 0)
                     continue
                 yield result
                 if (seed := next(seeds, None)) is None:
@@ -225,9 +225,9 @@ def give(worker: Worker, seed: int) -> None:
     worker.pipe.send(seed)
 
 
-def received(worker: Worker) -> Result | None:
+def received(worker: Worker) -> SeedResult | None:
     try:
-        return Result.parse(worker.pipe.recv())
+        return SeedResult.parse(worker.pipe.recv())
     except (EOFError, OSError):
         return None
 
@@ -265,9 +265,9 @@ class Tally:
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.seeds = self.virtual_ms = self.marks = 0
-        self.broken: list[Result] = []
+        self.broken: list[SeedResult] = []
 
-    def add(self, result: Result) -> None:
+    def add(self, result: SeedResult) -> None:
         self.seeds += 1
         self.virtual_ms += result.virtual_ms
         self.marks |= result.marks
@@ -293,7 +293,7 @@ class Shown:
         )  # fmt: skip
         self.task = self.bar.add_task("", total=total)
 
-    def __call__(self, result: Result) -> None:
+    def __call__(self, result: SeedResult) -> None:
         self.tally.add(result)
         self.bar.update(self.task, advance=1, description=str(self.tally))
         if result.verdict != OK:

@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 
-from fleet.cli.demo.load import Ack, Client, Load, percentile
+from fleet.cli.demo.load import Ack, DemoClient, Load, percentile
 from fleet.cli.demo.nodes import DemoFailed
 
 from .processes import processes_with, read_until, run, started
@@ -94,7 +94,7 @@ def book(*numbers: int) -> Load:
     """What clients would hold after these numbers were given out, two clients in turns."""
     load = Load([], "demo", 0)
     for part in (numbers[::2], numbers[1::2]):
-        client = Client.__new__(Client)
+        client = DemoClient.__new__(DemoClient)
         client.acks = [Ack(number - 0.5, float(number), number) for number in part]
         load.clients.append(client)
     return load

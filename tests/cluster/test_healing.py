@@ -13,10 +13,10 @@ from fleet.cluster.healing import (
     Remove,
     Seat,
     Seen,
+    Situation,
     Step,
     Transfer,
     Wanted,
-    World,
     living_members,
     next_step,
 )
@@ -44,7 +44,7 @@ def decide(
     """The first seat leads. Every node named is reachable, stays and lives, unless it is said otherwise."""
     seen = tuple(map(seat, seats.split()))
     everyone = {*nodes(wanted), *nodes(learners), *(NodeName(one.member.partition("@")[0]) for one in seen)}
-    world = World(
+    world = Situation(
         living=frozenset(one.member for one in seen if one.member not in map(member, nodes(dead))),
         reachable=frozenset(everyone - {*nodes(away)}),
         staying=frozenset(everyone - {*nodes(leaving)}),
@@ -117,7 +117,7 @@ def test_whoever_answers_is_not_dead_and_neither_is_the_leader() -> None:
 
 def test_s31_nobody_is_taken_for_dead_by_a_node_that_knows_no_cluster() -> None:
     seen = tuple(map(seat, ("1+", "2+!", "3+!")))
-    world = World(None, frozenset(), frozenset(nodes("1 2 3")))
+    world = Situation(None, frozenset(), frozenset(nodes("1 2 3")))
     assert next_step(Wanted(nodes("1 2 3")), Seen(member("1"), COMMIT, seen), world) is None
 
 
@@ -242,7 +242,7 @@ def test_steps_end_where_the_members_are_wanted_and_nobody_comes_twice(
     seats = tuple(Seat(member(node), True, True, COMMIT) for node in start)
     everyone = frozenset(nodes("1 2 3 4 5 6 7 8 9"))
     staying = everyone - frozenset(map(NodeName, leaving - {*voters}))
-    world = World(frozenset(map(member, everyone)), everyone, staying)
+    world = Situation(frozenset(map(member, everyone)), everyone, staying)
     seen, came = Seen(seats[0].member, COMMIT, seats), set[NodeName]()
     while (step := next_step(wanted, seen, world)) is not None:
         if isinstance(step, AddLearner):

@@ -3,12 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from fleet.cluster.membership import Membership
+from fleet.cluster.membership import NodeMembership
 from fleet.cluster.membership_events import (
     Applied,
     Belongs,
     Changed,
-    Command,
     CreateMembers,
     DropMember,
     Dropped,
@@ -26,6 +25,7 @@ from fleet.cluster.membership_events import (
     Reconcile,
     Renewed,
     Round,
+    SendCommand,
     TellWhereabouts,
     ViewReceived,
     Warn,
@@ -62,9 +62,9 @@ def new(name: str, uid: int, member: str, *others: str) -> NewMember:
 
 def membership_of(
     *groups: GroupInfo, me: Me = ME, rev: Index = REV, removed: tuple[RemovedGroup, ...] = ()
-) -> Membership:
+) -> NodeMembership:
     """Of node n1, which sees itself, n2 and these."""
-    membership = Membership(me)
+    membership = NodeMembership(me)
     membership.step(0, Belongs(CLUSTER))
     membership.view.rev = rev
     membership.view.nodes = {name: record(name) for name in (N1, N2)}
@@ -123,9 +123,9 @@ def test_s74_fifty_new_groups_are_created_at_once() -> None:
 # -- being in the cluster's state ------------------------------------------------------------------
 
 
-def joining(me: Me = ME, disk: str = "a") -> Command:
+def joining(me: Me = ME, disk: str = "a") -> SendCommand:
     args = (me.name, disk, me.zone, me.address, me.weight, "active")
-    return Command(f"joining as {me.name}", "join", args)
+    return SendCommand(f"joining as {me.name}", "join", args)
 
 
 def test_a_node_asks_to_join_until_the_cluster_shows_it_as_it_is() -> None:
@@ -165,7 +165,9 @@ def test_a_founder_says_the_purge_window_until_the_cluster_has_it() -> None:
     founder = replace(LOCAL, members=(Held(1, CLUSTER_GROUP, CLUSTER, 0, is_founder=True),))
     other = replace(LOCAL, members=(Held(1, CLUSTER_GROUP, CLUSTER, 0),))
     assert membership.step(0, Changed(other)) == []
-    assert membership.step(0, Changed(founder)) == [Command("purge window", "set_purge_after", (9000, True))]
+    assert membership.step(0, Changed(founder)) == [
+        SendCommand("purge window", "set_purge_after", (9000, True))
+    ]
     membership.view.purge_after_rev = 90
     assert membership.step(0, Changed(founder)) == []
 
@@ -176,11 +178,13 @@ def test_a_voter_reports_who_is_silent_and_who_is_back() -> None:
     lost, back = replace(LOCAL, silent_ms={N2: 1000}), replace(LOCAL, silent_ms={N2: 999})
     assert membership.step(0, Changed(back)) == []
     assert membership.step(0, Changed(lost)) == [
-        Command("reporting n2 unreachable", "report", (N1, N2, "a", True))
+        SendCommand("reporting n2 unreachable", "report", (N1, N2, "a", True))
     ]
     membership.view.nodes[N2] = record(N2, reports=(N1,))
     assert membership.step(0, Changed(lost)) == []
-    assert membership.step(0, Changed(back)) == [Command("reporting n2 back", "report", (N1, N2, "a", False))]
+    assert membership.step(0, Changed(back)) == [
+        SendCommand("reporting n2 back", "report", (N1, N2, "a", False))
+    ]
 
 
 def test_a_node_that_votes_no_more_takes_its_reports_back() -> None:
@@ -190,7 +194,7 @@ def test_a_node_that_votes_no_more_takes_its_reports_back() -> None:
     membership.view.nodes[N1] = record(N1, state=LEAVING)
     membership.view.nodes[N2] = record(N2, reports=(N1,))
     effects = membership.step(0, Changed(replace(LOCAL, silent_ms={N2: 1000})))
-    assert Command("reporting n2 back", "report", (N1, N2, "a", False)) in effects
+    assert SendCommand("reporting n2 back", "report", (N1, N2, "a", False)) in effects
 
 
 def test_a_node_leaves_when_no_member_lives_on_it() -> None:
@@ -201,7 +205,7 @@ def test_a_node_leaves_when_no_member_lives_on_it() -> None:
     what = "node=n1 is leaving: 1 of its members still have to move to other nodes"
     assert membership.step(0, Changed(busy)) == [Warn("leaving", what)]
     free = replace(LOCAL, members=own)
-    assert membership.step(0, Changed(free)) == [Command("leaving as n1", "left", (N1, "a"))]
+    assert membership.step(0, Changed(free)) == [SendCommand("leaving as n1", "left", (N1, "a"))]
     assert membership.step(0, Dropped(CLUSTER_GROUP, LOCAL)) == [Left()]
 
 
@@ -220,10 +224,10 @@ def test_members_of_removed_groups_are_dropped_and_reported_when_they_are_gone()
     assert membership.step(0, Changed(replace(LOCAL, members=members))) == [
         DropMember(1),
         DropMember(2),
-        Command("cleaning", "cleaned", ((3,), N1)),
+        SendCommand("cleaning", "cleaned", ((3,), N1)),
     ]
     (last,) = membership.step(0, Changed(replace(LOCAL, members=members[2:])))
-    assert last == Command("cleaning", "cleaned", ((5, 6, 3), N1))
+    assert last == SendCommand("cleaning", "cleaned", ((5, 6, 3), N1))
 
 
 @pytest.mark.parametrize(("rev", "cluster"), [(0, CLUSTER), (4, CLUSTER), (REV, 99)])
@@ -286,20 +290,20 @@ READS: dict[str, list[tuple[Event, list[Effect]]]] = {
 
 @pytest.mark.parametrize("name", READS)
 def test_a_node_follows_the_state_of_its_cluster(name: str) -> None:
-    membership = Membership(ME)
+    membership = NodeMembership(ME)
     for event, effects in READS[name]:
         assert membership.step(0, event) == effects, event
 
 
 def test_only_what_was_committed_since_the_start_is_progress() -> None:
-    membership = Membership(ME)
+    membership = NodeMembership(ME)
     membership.step(0, Applied("one", "one", 15, 5, 0))
     assert not membership.has_progressed
     membership.step(0, Applied("one", "one", 16, 5, 0))
     assert membership.has_progressed
 
 
-def told_after(membership: Membership, view: View) -> list[TellWhereabouts]:
+def told_after(membership: NodeMembership, view: View) -> list[TellWhereabouts]:
     effects = membership.step(0, ViewReceived(membership.replica, None, view, LOCAL))
     return [one for one in effects if isinstance(one, TellWhereabouts)]
 
@@ -307,7 +311,7 @@ def told_after(membership: Membership, view: View) -> list[TellWhereabouts]:
 def test_whoever_asks_here_is_told_where_a_group_lives_once() -> None:
     """A member whose disk is damaged does not run; the group does, on the other nodes: nobody is sent back to
     where it asked."""
-    membership = Membership(ME)
+    membership = NodeMembership(ME)
     elsewhere, both = group("g", 5, pinned=(N2, N1)), group("both", 6, pinned=(N1, N2))
     view = replace(SEEN, groups=(elsewhere, both, group("alone", 7, pinned=(N1,))))
     told = TellWhereabouts({"alone": "n1:1", "both": "n2:1", "g": "n2:1"})

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from fleet.actors.base.handshake import Hello, Identity
+from fleet.actors.base.handshake import Hello, LinkIdentity
 from fleet.actors.base.link import CLOSED, PROVING, Link
 from fleet.actors.base.links import Links
 from fleet.actors.base.peers import Peer
@@ -82,7 +82,7 @@ class Direct:
         self.events = Events(bench.transport.now)
         settings = LinkSettings(cluster=CLUSTER, secret=SECRET)
         self.links = Links(self.events, bench.kernel, settings, None)
-        identity = Identity(CLUSTER, SECRET, 4711, "", 1 << 20)
+        identity = LinkIdentity(CLUSTER, SECRET, 4711, "", 1 << 20)
         self.inputs = Inputs(self.rng, identity, GROUP, MEMBER, bench.kernel.endpoint)
         self.fd = 0
         self.up: Link | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fleet.actors.base.addresses import ActorId, Address
-from fleet.actors.base.handshake import Acceptor, Connector, Identity
+from fleet.actors.base.handshake import Acceptor, Connector, LinkIdentity
 from fleet.actors.base.wire import encode_item
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.operator import (
@@ -28,7 +28,7 @@ from fleet.actors.messages.operator import (
     RemoveMember,
     TransferLeader,
 )
-from fleet.actors.messages.peer import Hello, PeerMail
+from fleet.actors.messages.peer import NodeHello, PeerMail
 from fleet.actors.messages.values import NodeInfo
 from fleet.cluster.founding_messages import Exists, Founder, FoundingHello
 from fleet.objects.applier import Outcomes
@@ -128,7 +128,7 @@ class Inputs:
     """`victim`: a member id and its group, which this may disturb; nothing names another group."""
 
     def __init__(
-        self, rng: random.Random, identity: Identity, group: str, member: str, endpoint: str
+        self, rng: random.Random, identity: LinkIdentity, group: str, member: str, endpoint: str
     ) -> None:
         self.rng = rng
         self.identity = identity
@@ -139,7 +139,7 @@ class Inputs:
 
     # -- before the proof ------------------------------------------------------------------------------
 
-    def greeting(self, make: Callable[[Identity], bytes]) -> bytes:
+    def greeting(self, make: Callable[[LinkIdentity], bytes]) -> bytes:
         rng = self.rng
         match rng.randrange(6):
             case 0:
@@ -236,7 +236,7 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         *(("registry", GroupRequest(5, back, group, op)) for op in ops),
         ("registry", GroupRequest(5, back, group, ChangeConfig(GroupConfig()))),
         *(("node", NodeRequest(5, back, op)) for op in (ListNodes(), ListMembers(), GetCluster())),
-        ("node", Hello(info, here, here, (info,), True, 0)),
+        ("node", NodeHello(info, here, here, (info,), True, 0)),
         ("node", OpReply(1 << 33, Done(1))),
         ("node", OpReply(1, Nodes((info,)), error)),
         (

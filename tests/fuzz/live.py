@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.actors.base.addresses import ActorId, Address
-from fleet.actors.base.handshake import Connector, Identity
+from fleet.actors.base.handshake import Connector, LinkIdentity
 from fleet.actors.base.settings import split_endpoint
 from fleet.actors.base.wire import encode_item
 from fleet.actors.messages.operator import ListNodes, NodeRequest
@@ -52,8 +52,8 @@ class Live:
         self.trap = socket.create_server(("127.0.0.1", 0))
         self.trap.settimeout(1.0)
 
-    def identity(self) -> Identity:
-        return Identity(CLUSTER, self.secret, self.rng.randrange(1, 2**63), "", 1 << 20)
+    def identity(self) -> LinkIdentity:
+        return LinkIdentity(CLUSTER, self.secret, self.rng.randrange(1, 2**63), "", 1 << 20)
 
     def _dial(self) -> socket.socket:
         return socket.create_connection(split_endpoint(self.node.address), WAIT_S)

@@ -20,7 +20,7 @@ from fleet.actors.client.router import Router
 from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import GetStatus, ListMembers, MemberStatus, NodeRequest, OpReply
-from fleet.actors.messages.peer import Hello
+from fleet.actors.messages.peer import NodeHello
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
@@ -61,7 +61,7 @@ class Driver(Actor):
             getattr(self, message[0])(*message[1:])
         elif router is None:
             return
-        elif isinstance(message, Hello):
+        elif isinstance(message, NodeHello):
             router.learn(message.me.name, message.registry)
             if self.wanted == -1 and len(router.endpoints.registries) == len(NAMES):
                 self.wanted = 0
@@ -74,7 +74,7 @@ class Driver(Actor):
         self.wanted = -1
         me = NodeInfo(NodeName("driver"), "", "", "", SystemClock().wall_ms())
         for manager in managers:
-            self.send(manager, Hello(me, self.myAddress, self.myAddress, (), True))
+            self.send(manager, NodeHello(me, self.myAddress, self.myAddress, (), True))
 
     def call(self, kind: str, method: str, count: int, *args: Any) -> None:
         self.wanted = count

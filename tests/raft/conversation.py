@@ -56,7 +56,7 @@ from fleet.raft.entries import (
     MemberPromoted,
     MemberRemoved,
 )
-from fleet.raft.events import Change, LocalEvent, Propose, Query, Tick, Transfer
+from fleet.raft.events import Change, LocalEvent, Propose, ReadQuery, Tick, Transfer
 from fleet.raft.ids import MemberId, node_of
 from fleet.raft.messages import PeerMessage
 from fleet.raft.restart import start_core
@@ -167,7 +167,7 @@ class Conversation(Stage):
         )
 
     def do_read(self, name: str) -> None:
-        self.ask(name, "read", Query)
+        self.ask(name, "read", ReadQuery)
 
     def do_change(self, name: str, kind: str, whom: str) -> None:
         self.ask(name, f"{kind} {whom}", lambda token: Change(token, CHANGES[kind](member(whom))))

@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet.objects.applier import Opened, Outcomes
 from fleet.raft.entries import Commands, SessionOpened
-from fleet.raft.events import Propose, Query
+from fleet.raft.events import Propose, ReadQuery
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.ready import Answer
 from fleet.raft.sessions import DONE, EXPIRED
@@ -88,7 +88,7 @@ class Client:
         payload = self.current.payload
         if not payload:
             lease = self.lease
-            return lambda token: Query(token, lease)
+            return lambda token: ReadQuery(token, lease)
         command = Commands(
             session=self.session, first=self.seq, acked=self.acked, wall_ms=wall_ms, payloads=(payload,)
         )

@@ -11,7 +11,7 @@ from fleet.raft.entries import (
     MemberPromoted,
     MemberRemoved,
 )
-from fleet.raft.events import Change, LocalEvent, Propose, Query, Tick, Transfer
+from fleet.raft.events import Change, LocalEvent, Propose, ReadQuery, Tick, Transfer
 from fleet.raft.ids import member_id
 from fleet.raft.messages import AppendEntries, PreVote, Removed, SnapshotReply, VoteReply, VoteRequest
 from fleet.raft.ready import (
@@ -238,7 +238,7 @@ def test_rv10_a_transfer_is_answered_when_the_new_leader_is_heard() -> None:
 def test_rv14_others_name_the_leader() -> None:
     core = follower()
     append(core, (1, 1))
-    events: list[LocalEvent] = [Query(0), Propose(1, (command(),)), Transfer(2, N2)]
+    events: list[LocalEvent] = [ReadQuery(0), Propose(1, (command(),)), Transfer(2, N2)]
     for token, event in enumerate(events):
         (ready, *_) = step(core, event)
         (answer,) = ready.answers
@@ -248,7 +248,7 @@ def test_rv14_others_name_the_leader() -> None:
 def test_rv18_rv27_a_lonely_leader_answers_at_once_and_stays() -> None:
     core = settled(voters=(N1,))
     assert core.log.commit == 2
-    readies = step(core, Query(7), later=100_000)
+    readies = step(core, ReadQuery(7), later=100_000)
     assert read(readies) == [7] and written(readies) == [] and all_said(readies) == []
     step(core, Tick())
     assert core.is_leader

@@ -2,7 +2,7 @@
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import ConfigChanged
-from fleet.raft.events import Change, Query, Tick, Transfer
+from fleet.raft.events import Change, ReadQuery, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -47,7 +47,7 @@ def test_s17_a_new_leader_never_answers_with_the_old_value() -> None:
     world.kill(old.id)
     world.weather.cut.clear()
     world.run(10_000, lambda: new.core.is_leader)
-    token = world.ask(new.id, Query)
+    token = world.ask(new.id, ReadQuery)
     assert token not in world.values
     world.run(1000)
     assert world.values[token][0] == b"1"
@@ -181,13 +181,13 @@ def test_s20_a_minority_leader_answers_no_read() -> None:
     world = World.of(3)
     old = world.elect()
     world.isolate(old.id)
-    token = world.ask(old.id, Query)
+    token = world.ask(old.id, ReadQuery)
     world.run(3000)
     assert token not in world.values and world.answers[token].error == LOST
 
 
 def test_s20_confirmations_are_not_carried_over_terms() -> None:
     core = settled()
-    step(core, Query(1))
+    step(core, ReadQuery(1))
     core.step(core.now, AppendReply(1, N2, N1, ok=True, index=2, hint=0, hint_term=0, round=99, sent_at=0))
     assert read(settle(core)) == []

@@ -1,7 +1,7 @@
 """One test a rule of the Raft thesis that goes beyond the paper."""
 
 from fleet.raft.entries import Entry, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
-from fleet.raft.events import Change, Propose, Query, Tick, Transfer
+from fleet.raft.events import Change, Propose, ReadQuery, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -91,7 +91,7 @@ def test_a_vote_is_withheld_while_a_leader_is_heard() -> None:
 def test_a_leader_that_no_majority_answers_steps_down_within_an_election_timeout() -> None:
     core = settled()
     asked = core.now
-    core.step(core.now, Query(5))
+    core.step(core.now, ReadQuery(5))
     while core.is_leader and core.now < asked + 60_000:
         core.step(core.deadline, Tick())
     assert core.now - asked <= 1000 + 100
@@ -123,7 +123,7 @@ def test_refusals_are_answers_too() -> None:
 
 def test_a_read_waits_for_a_majority_that_was_asked_after_it() -> None:
     core = settled()
-    readies = step(core, Query(7))
+    readies = step(core, ReadQuery(7))
     (round,) = {m.round for m in said(readies, AppendEntries)}
     assert read(readies) == []
     accept(core, N2, round=round - 1)
@@ -134,9 +134,9 @@ def test_a_read_waits_for_a_majority_that_was_asked_after_it() -> None:
 
 def test_reads_that_wait_share_one_round() -> None:
     core = settled()
-    readies = step(core, Query(1))
+    readies = step(core, ReadQuery(1))
     for token in (2, 3, 4):
-        readies += step(core, Query(token))
+        readies += step(core, ReadQuery(token))
     assert len(said(readies, AppendEntries)) == 2
     accept(core, N2, round=leading(core).round)
     readies = settle(core)
@@ -148,7 +148,7 @@ def test_reads_that_wait_share_one_round() -> None:
 def test_a_read_waits_for_the_first_commit_of_the_leaders_term() -> None:
     """W2: a leader does not know what its predecessor acknowledged before that."""
     core = leader()
-    step(core, Query(7))
+    step(core, ReadQuery(7))
     accept(core, N2, index=1, round=1)
     assert read(settle(core)) == []
     accept(core, N2, round=1)
@@ -157,7 +157,7 @@ def test_a_read_waits_for_the_first_commit_of_the_leaders_term() -> None:
 
 def test_a_read_writes_nothing() -> None:
     core = settled()
-    assert written(step(core, Query(7))) == []
+    assert written(step(core, ReadQuery(7))) == []
     assert core.log.last_index == 2
 
 
@@ -177,9 +177,9 @@ def test_a_lease_answers_without_a_message() -> None:
     core.step(core.now + 10, Tick())
     accept(core, N2)
     settle(core)
-    readies = step(core, Query(7))
+    readies = step(core, ReadQuery(7))
     assert read(readies) == [7] and all_said(readies) == []
-    readies = step(core, Query(8, lease=False))
+    readies = step(core, ReadQuery(8, lease=False))
     assert read(readies) == [] and len(all_said(readies)) == 2
 
 

@@ -18,7 +18,7 @@ from fleet.raft.events import (
     LocalEvent,
     Persisted,
     Propose,
-    Query,
+    ReadQuery,
     SnapshotLost,
     SnapshotStored,
     SnapshotTaken,
@@ -261,7 +261,7 @@ class World:
         if host.core.lease_holds(host.local(self.now)):
             self.finish_read(token, value)
         else:
-            self.step(host, Query(token, lease=False))
+            self.step(host, ReadQuery(token, lease=False))
 
     def tell(self, token: int, what: Any) -> None:
         listener = self.listeners.pop(token, None)

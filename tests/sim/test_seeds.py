@@ -12,7 +12,7 @@ from fleet.sim.search import explore as explore_module
 from fleet.sim.search.explore import (
     CODE,
     OK,
-    Result,
+    SeedResult,
     code_digest,
     code_files,
     explore,
@@ -68,16 +68,16 @@ def test_a_report_is_gone_on_with(tmp_path: Path) -> None:
     old = "4 1 2 3 ok\n"
     known = "5 12 34000 900 a Broken: seed 5: as it was\n"
     report.write_text(f"{CODE}other\n{old}{CODE}{code_digest()}\n{known}6 cut sho")
-    told: list[Result] = []
+    told: list[SeedResult] = []
     results = explore(parse_seeds("4-5"), report, told.append)
     assert [result.seed for result in told] == [4]
-    assert results[1] == Result(5, "Broken: seed 5: as it was", 12, 34_000, 900, 10)
+    assert results[1] == SeedResult(5, "Broken: seed 5: as it was", 12, 34_000, 900, 10)
     assert explore(parse_seeds("4"), report, told.append) == [results[0]]
     assert report.read_text().startswith(f"{CODE}other\n{old}")
 
 
 def test_workers_find_the_same_as_one_process() -> None:
-    told: list[Result] = []
+    told: list[SeedResult] = []
     results = explore(range(10, 14), tell=told.append, jobs=2)
     assert results == [run_seed(seed) for seed in range(10, 14)]
     assert {result.seed for result in told} == {10, 11, 12, 13}

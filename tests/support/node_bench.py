@@ -13,7 +13,7 @@ from fleet.actors.messages.operator import (
     NodeRequest,
     OpReply,
 )
-from fleet.actors.messages.peer import Hello
+from fleet.actors.messages.peer import NodeHello
 from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.manager import NodeManager
 from fleet.errors import FleetError
@@ -102,4 +102,4 @@ class NodeBench(Bench):
     def hello(self, name: NodeName, *known: NodeInfo, started_ms: int = 1) -> list[Any]:
         """From a node whose manager and registry are the test's mailbox."""
         info = NodeInfo(name, "", "z", "bbbb", started_ms)
-        return self.ask(self.manager, Hello(info, self.me, self.me, known, False, 0))
+        return self.ask(self.manager, NodeHello(info, self.me, self.me, known, False, 0))

@@ -12,7 +12,7 @@ import click
 
 from fleet.cli.demo.many_groups import FleetStory, fleet_summary
 from fleet.cli.demo.one_group import Story
-from fleet.cli.demo.stage import Stage
+from fleet.cli.demo.stage import DemoStage
 from fleet.cli.demo.tables import PlainView, ScreenView, summary
 from fleet.errors import FleetError
 
@@ -68,7 +68,7 @@ def _one(directory: Path, seconds: float, clients: int, plain: bool) -> list[str
         return summary(_run(story, story.tell))
 
 
-def _run(story: Stage, tell: Callable[[], R]) -> R:
+def _run(story: DemoStage, tell: Callable[[], R]) -> R:
     try:
         return tell()
     except (FleetError, OSError) as error:

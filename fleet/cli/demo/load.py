@@ -23,7 +23,7 @@ class Ack(NamedTuple):
     number: int
 
 
-class Client(threading.Thread):
+class DemoClient(threading.Thread):
     """One thread that increments, one call after the other, until told to stop.
 
     Invariant: after its end without `failure`, every increment it sent is in `acks` or was not done.
@@ -102,7 +102,7 @@ class Load:
     ) -> None:
         self._stop = threading.Event()
         self.clients = [
-            Client(connections[number % len(connections)].group(group, Counter), self._stop, pause_s)
+            DemoClient(connections[number % len(connections)].group(group, Counter), self._stop, pause_s)
             for number in range(clients)
         ]
 

@@ -12,7 +12,7 @@ from fleet.cli.connection import columns
 from fleet.cli.demo.data import Counter
 from fleet.cli.demo.load import Load, connect_all, percentile
 from fleet.cli.demo.nodes import CLUSTER
-from fleet.cli.demo.stage import Stage, node_count
+from fleet.cli.demo.stage import DemoStage, node_count
 from fleet.client.survey import RUNNING, Survey
 from fleet.errors import FleetError
 from fleet.raft.ids import NodeName
@@ -50,7 +50,7 @@ class FleetResult:
     tables: list[list[str]] = field(default_factory=list)
 
 
-class FleetStory(Stage):
+class FleetStory(DemoStage):
     def __init__(self, directory: Path, seconds: float) -> None:
         super().__init__(directory, ZONES, PURGE_AFTER)
         self.seconds = seconds

@@ -11,7 +11,7 @@ from fleet.actors.messages.operator import MemberStatus
 from fleet.cli.demo.data import Counter
 from fleet.cli.demo.load import Load, connect_all
 from fleet.cli.demo.nodes import CLUSTER, DemoNodes
-from fleet.cli.demo.stage import Stage, node_count
+from fleet.cli.demo.stage import DemoStage, node_count
 from fleet.errors import FleetError
 from fleet.raft.ids import node_of
 
@@ -38,14 +38,14 @@ class Picture:
     events: list[tuple[float, str]] = field(default_factory=list)
 
 
-class View(Protocol):
+class Screen(Protocol):
     def event(self, picture: Picture, text: str) -> None: ...
 
     def draw(self, picture: Picture) -> None: ...
 
 
 @dataclass
-class Result:
+class Outcome:
     value: int = 0
     acked: int = 0
     reads: int = 0
@@ -96,19 +96,19 @@ def leader_among(statuses: dict[str, MemberStatus]) -> str:
     return max(leaders, default=(0, ""))[1]
 
 
-class Story(Stage):
+class Story(DemoStage):
     """One group on three nodes."""
 
-    def __init__(self, view: View, directory: Path, seconds: float, clients: int) -> None:
+    def __init__(self, view: Screen, directory: Path, seconds: float, clients: int) -> None:
         super().__init__(directory, ["here"] * REPLICAS)
         self.view = view
         self.seconds = seconds
         self.client_count = clients
-        self.result = Result()
+        self.result = Outcome()
         self.watcher: Watcher | None = None
         self.picture = Picture(self.nodes, self.began_at)
 
-    def tell(self) -> Result:
+    def tell(self) -> Outcome:
         self._set_up()
         assert self.picture.load is not None
         load = self.picture.load

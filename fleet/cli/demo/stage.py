@@ -15,7 +15,7 @@ STEP_S_MAX = 20.0
 """A step that takes longer, even on a busy host, has failed."""
 
 
-class Stage:
+class DemoStage:
     """One run in an empty directory. The caller must `clean_up`, however it ended."""
 
     def __init__(self, directory: Path, zones: Sequence[str], purge_after: str = "10m") -> None:

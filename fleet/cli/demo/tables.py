@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import click
 
 from fleet.cli.demo.load import percentile
-from fleet.cli.demo.one_group import Picture, Result
+from fleet.cli.demo.one_group import Outcome, Picture
 
 WINDOW_S = 1.0
 """Rates and latencies are of the last second."""
@@ -148,7 +148,7 @@ def screen(picture: Picture) -> Any:
     return Panel(Group(nodes, line, Text(), events), title="fleet demo", expand=False, padding=(0, 1))
 
 
-def summary(result: Result) -> list[str]:
+def summary(result: Outcome) -> list[str]:
     return [
         f"value {result.value} = {result.acked} acknowledged increments: nothing lost, nothing doubled "
         f"({result.reads} reads, none went back)",

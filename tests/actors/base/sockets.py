@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.actors.base.handshake import Connector, Identity
+from fleet.actors.base.handshake import Connector, LinkIdentity
 from fleet.actors.base.settings import split_endpoint
 from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S
 
@@ -43,7 +43,7 @@ def is_closed(sock: socket.socket) -> bool:
 def join(endpoint: str, secret: bytes = SECRET, boot: int = 4711, claimed: str = "") -> socket.socket:
     """A link made by hand, proven and ready for frames."""
     sock = dial(endpoint)
-    connector = Connector(Identity(CLUSTER, secret, boot, claimed, 1 << 20))
+    connector = Connector(LinkIdentity(CLUSTER, secret, boot, claimed, 1 << 20))
     sock.sendall(connector.greeted(read_frame(sock)))
     connector.admitted(read_frame(sock))
     return sock

@@ -13,7 +13,7 @@ from thespian.actors import (
 )
 
 from fleet.actors.base import LinkRefused, remote_address
-from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Identity
+from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, LinkIdentity
 from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder
 from tests.actors.base.sockets import Start, dial, frame, is_closed, join, read_frame, reasons
 from tests.support.waiting import eventually
@@ -149,7 +149,7 @@ def test_s66_nested_bytes_of_a_stranger_close_his_connection_and_harm_nobody(sta
 def test_s66_a_hostile_listener_closes_its_connection_and_harms_nobody(start: Start) -> None:
     node = start()
     echo = node.createActor(Echo)
-    greeting = Acceptor(Identity(CLUSTER, SECRET, 4711, "", 1 << 20)).greeting
+    greeting = Acceptor(LinkIdentity(CLUSTER, SECRET, 4711, "", 1 << 20)).greeting
     nested = b"\x93\xa5fleet\x01" + NESTED[5:]
     for data in (struct.pack(">I", len(nested)) + nested, greeting + struct.pack(">I", 400) + NESTED[:400]):
         with socket.create_server(("127.0.0.1", 0)) as server:

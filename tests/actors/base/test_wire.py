@@ -24,7 +24,7 @@ from fleet.actors.base.handshake import (
     Acceptor,
     Connector,
     Hello,
-    Identity,
+    LinkIdentity,
     Refused,
 )
 from fleet.actors.base.wire import (
@@ -251,7 +251,7 @@ def test_garbage_is_not_a_frame(garbage: bytes) -> None:
 # -- handshake -------------------------------------------------------------------------------------
 
 
-def identity(**changes: Any) -> Identity:
+def identity(**changes: Any) -> LinkIdentity:
     given: dict[str, Any] = {
         "cluster": "blue",
         "secret": b"s3cret",
@@ -259,14 +259,14 @@ def identity(**changes: Any) -> Identity:
         "endpoint": "here:1",
         "frame_bytes_max": 1 << 20,
     }
-    return Identity(**{**given, **changes})
+    return LinkIdentity(**{**given, **changes})
 
 
 def body(frame: bytes) -> bytes:
     return frame[LENGTH.size :]
 
 
-def shake(accepting: Identity, connecting: Identity) -> tuple[Hello, Hello]:
+def shake(accepting: LinkIdentity, connecting: LinkIdentity) -> tuple[Hello, Hello]:
     """Whom each side met: (seen by the acceptor, seen by the connector)."""
     acceptor, connector = Acceptor(accepting), Connector(connecting)
     seen, verdict = acceptor.answered(body(connector.greeted(body(acceptor.greeting))))

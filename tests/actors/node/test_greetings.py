@@ -10,7 +10,7 @@ from fleet.actors.messages.operator import (
     ListNodes,
     Nodes,
 )
-from fleet.actors.messages.peer import Clone, Hello, OlderCopy
+from fleet.actors.messages.peer import Clone, NodeHello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.known_nodes import ECHOES_MAX
@@ -34,12 +34,12 @@ def test_the_later_start_of_a_node_says_where_it_is(bench: NodeBench) -> None:
 def test_a_node_that_fell_silent_is_looked_for_by_its_name(bench: NodeBench) -> None:
     """The actor that was met may be gone, and the process at its address a new one that knows nobody."""
     info = NodeInfo(N2, "there:2", "z", "bbbb", 1)
-    bench.ask(bench.manager, Hello(info, bench.me, bench.me, (), False, 0))
-    assert Hello in map(type, bench.advance(ROUND_MS / 1000))
+    bench.ask(bench.manager, NodeHello(info, bench.me, bench.me, (), False, 0))
+    assert NodeHello in map(type, bench.advance(ROUND_MS / 1000))
     assert bench.transport.sent == []
     bench.advance(2 * REACHABLE_MS / 1000)
     ident, _, message = bench.transport.sent[-1]
-    assert (ident.endpoint, ident.local, type(message)) == ("there:2", MANAGER, Hello)
+    assert (ident.endpoint, ident.local, type(message)) == ("there:2", MANAGER, NodeHello)
 
 
 def test_another_node_of_the_same_name_is_not_believed(bench: NodeBench) -> None:
@@ -54,7 +54,7 @@ def a_life(boot: int, started_ms: int, address: str = "there:2") -> NodeInfo:
 
 
 def say(bench: NodeBench, info: NodeInfo) -> list[Any]:
-    return bench.ask(bench.manager, Hello(info, bench.me, bench.me, (), False, 0))
+    return bench.ask(bench.manager, NodeHello(info, bench.me, bench.me, (), False, 0))
 
 
 def test_s83_a_disk_that_was_put_back_is_told_and_a_late_word_is_not(bench: NodeBench) -> None:

@@ -21,7 +21,7 @@ from fleet.objects.class_refs import encode_class
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, HardState, Members, SnapshotMeta
-from fleet.raft.events import Persisted, Propose, Query, Tick
+from fleet.raft.events import Persisted, Propose, ReadQuery, Tick
 from fleet.raft.ids import MemberId
 from fleet.raft.restart import start_core
 from fleet.sim.checks.invariants import Invariants
@@ -148,7 +148,7 @@ class Cores:
         self.pump()
 
     def read(self) -> None:
-        self.cores["a"].step(self.now, Query(1))
+        self.cores["a"].step(self.now, ReadQuery(1))
         self.pump()
 
     def heartbeat(self) -> None:

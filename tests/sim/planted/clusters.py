@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from fleet.actors.node.effects import EFFECTS
 from fleet.cluster import membership_events, reconciliation_events
 from fleet.cluster.commands import Cluster
-from fleet.cluster.membership import Membership
+from fleet.cluster.membership import NodeMembership
 from fleet.cluster.view import ClusterView
 from fleet.objects.declare import shape_of
 from tests.sim.planted.patches import Patches
@@ -43,9 +43,9 @@ def settings_are_not_shown() -> Patches:
 
 def founders_differ() -> Patches:
     """A founder that comes late begins with the settings of now, the others had those of then."""
-    found = Membership._founding_member
+    found = NodeMembership._founding_member
 
-    def newest(self: Membership, name: str, local: Any) -> Any:
+    def newest(self: NodeMembership, name: str, local: Any) -> Any:
         group = self.view.groups[name]
         self.view.groups[name] = replace(group, founding_config=None)
         try:
@@ -53,30 +53,30 @@ def founders_differ() -> Patches:
         finally:
             self.view.groups[name] = group
 
-    return [patch.object(Membership, "_founding_member", newest)]
+    return [patch.object(NodeMembership, "_founding_member", newest)]
 
 
 def cleaned_before_it_is_gone() -> Patches:
     """A node says that it holds nothing of a removed group while its member still stops."""
-    clean = Membership._clean
+    clean = NodeMembership._clean
 
-    def early(self: Membership, local: Any) -> None:
+    def early(self: NodeMembership, local: Any) -> None:
         gone = [one for one in local.members if self.was_removed(one.group, one.uid, one.cluster)]
         clean(self, replace(local, members=tuple(one for one in local.members if one not in gone)))
         clean(self, local)
 
-    return [patch.object(Membership, "_clean", early)]
+    return [patch.object(NodeMembership, "_clean", early)]
 
 
 def removed_members_stay() -> Patches:
     """Members of a removed group are not dropped, and their nodes say that they are."""
-    clean = Membership._clean
+    clean = NodeMembership._clean
 
-    def careless(self: Membership, local: Any) -> None:
+    def careless(self: NodeMembership, local: Any) -> None:
         gone = [one for one in local.members if self.was_removed(one.group, one.uid, one.cluster)]
         clean(self, replace(local, members=tuple(one for one in local.members if one not in gone)))
 
-    return [patch.object(Membership, "_clean", careless)]
+    return [patch.object(NodeMembership, "_clean", careless)]
 
 
 def removed_group_is_kept_by_its_nodes() -> Patches:

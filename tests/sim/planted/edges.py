@@ -13,7 +13,7 @@ from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import SOUND, KnownNodes
 from fleet.actors.node.manager import NodeManager
-from fleet.cluster.membership import Membership
+from fleet.cluster.membership import NodeMembership
 from fleet.cluster.membership_events import Applied
 from fleet.cluster.repairs import Repairs
 from fleet.errors import FleetError
@@ -60,13 +60,13 @@ def two_dumps() -> Patches:
 def frozen_view() -> Patches:
     """S73: a node waits for ever for what its cluster's member was asked before it was restarted."""
 
-    def on_applied(self: Membership, event: Applied) -> None:
+    def on_applied(self: NodeMembership, event: Applied) -> None:
         self.replica = event.replica
         self.applied = max(self.applied, event.revision)
         self.snapshot = max(self.snapshot, event.snapshot)
         self._read(event.running)
 
-    return [patch.dict(Membership._table, {Applied: on_applied})]
+    return [patch.dict(NodeMembership._table, {Applied: on_applied})]
 
 
 def grace_counts_as_an_answer() -> Patches:

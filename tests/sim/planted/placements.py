@@ -9,8 +9,8 @@ from fleet.cluster import healing
 from fleet.cluster import view as cluster_view
 from fleet.cluster import wanted as wanted_nodes
 from fleet.cluster.healing import Remove, Seen, Wanted
-from fleet.cluster.healing import World as Known
-from fleet.cluster.membership import Membership
+from fleet.cluster.healing import Situation as Known
+from fleet.cluster.membership import NodeMembership
 from fleet.cluster.state import ACTIVE, LEAVING, GroupInfo
 from fleet.cluster.view import ClusterView
 from fleet.raft.ids import node_of
@@ -115,19 +115,19 @@ def leader_stays_on_a_leaving_node() -> Patches:
 
 def leaves_with_its_members() -> Patches:
     """A node that was told to leave is gone at once, with the members that it still holds."""
-    leave = Membership._leave_if_empty
+    leave = NodeMembership._leave_if_empty
 
-    def at_once(self: Membership, local: Any) -> None:
+    def at_once(self: NodeMembership, local: Any) -> None:
         leave(self, replace(local, members=(), coming={}))
 
-    return [patch.object(Membership, "_leave_if_empty", at_once)]
+    return [patch.object(NodeMembership, "_leave_if_empty", at_once)]
 
 
 def silence_is_never_taken_back() -> Patches:
     """A node that was reported as lost stays so when it is back."""
-    report = Membership._report
+    report = NodeMembership._report
 
-    def only_lost(self: Membership, local: Any) -> None:
+    def only_lost(self: NodeMembership, local: Any) -> None:
         report(self, local)
         self._effects = [
             effect
@@ -135,4 +135,4 @@ def silence_is_never_taken_back() -> Patches:
             if getattr(effect, "method", "") != "report" or effect.args[-1]  # type: ignore[union-attr]
         ]
 
-    return [patch.object(Membership, "_report", only_lost)]
+    return [patch.object(NodeMembership, "_report", only_lost)]

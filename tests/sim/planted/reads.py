@@ -6,7 +6,7 @@ from unittest.mock import patch
 from fleet.raft import any_role as anyone
 from fleet.raft import core as core_module
 from fleet.raft import follower, leader, leader_requests, restart
-from fleet.raft.events import Query
+from fleet.raft.events import ReadQuery
 from fleet.raft.ids import Millis
 from fleet.raft.lease import ReadRound, lease_until
 from fleet.raft.messages import AppendReply, TimeoutNow
@@ -19,7 +19,7 @@ from tests.sim.planted.patches import Handler, Patches, in_modules
 def read_without_round() -> Patches:
     """A leader answers from what it has, without asking whether it still leads, nor for its own term."""
 
-    def at_once(core: Any, role: Any, m: Query) -> None:
+    def at_once(core: Any, role: Any, m: ReadQuery) -> None:
         core.ready.reads.append(m.token)
 
     return [Handler(leader_requests.on_query, at_once)]
@@ -28,7 +28,7 @@ def read_without_round() -> Patches:
 def read_before_own_commit() -> Patches:
     """S17: a fresh leader confirms that it leads, and answers before it knows what is committed."""
 
-    def on_query(core: CoreState, role: Leader, m: Query) -> None:
+    def on_query(core: CoreState, role: Leader, m: ReadQuery) -> None:
         role.reads.append(ReadRound(max(role.round, role.reads[-1].round if role.reads else 0) + 1,
                                     core.log.commit, [m.token]))  # fmt: skip
 
@@ -46,7 +46,7 @@ def lease_of_a_fresh_leader() -> Patches:
         own = [core.now if voter == core.id else sent_at.get(voter, NO_LEASE) for voter in voters]
         return lease_until(own, core.config.election_ms, core.config.clock_drift_margin_ms)
 
-    def on_query(core: CoreState, role: Leader, m: Query) -> None:
+    def on_query(core: CoreState, role: Leader, m: ReadQuery) -> None:
         if m.lease and core.now < until(core, role):
             role.reads.appendleft(ReadRound(0, core.log.commit, [m.token]))
         else:
