@@ -20,7 +20,7 @@ have been lost with that leader."""
 
 
 class Waiting(Struct, frozen=True):
-    """A running member that is no founder of its group. `number`: in the node's store."""
+    """A running member. `number`: in the node's store."""
 
     number: int
     started_at: Millis
