@@ -16,8 +16,9 @@ class JudgedNodes(Protocol):
     def violated(self, sentence: str) -> NoReturn: ...
 
 
-def watch_node(manager: Any, accuse: Callable[[str], None]) -> None:
-    """What a node says of itself to its cluster is so at that moment, and what it sees of it makes sense."""
+def watch_node(manager: Any, accuse: Callable[[str], None], look: Callable[[Any], None]) -> None:
+    """What a node says of itself to its cluster is so at that moment, and what it sees of it makes sense.
+    `look(view)` is called with everything that it sees."""
     name, members = manager.start.name, manager.hosted_members.by_number
 
     def decided(effects: list[Any]) -> None:
@@ -31,6 +32,7 @@ def watch_node(manager: Any, accuse: Callable[[str], None]) -> None:
                 if held:
                     accuse(f"{name} leaves its cluster with {held}")
         view = manager.view
+        look(view)
         twice = view.groups.keys() & {removal.name for removal in view.removed.values()}
         if twice:
             accuse(f"{name} sees {sorted(twice)} as groups and as removed")

@@ -125,6 +125,8 @@ class Invariants:
         self.commits = 0
         self.on_change: Callable[[Any, Members, Members], None] = lambda member, before, after: None
         """Called when a leader has appended a change of the members."""
+        self.on_view: Callable[[Any], None] = lambda view: None
+        """Called with what a node sees of its cluster, each time that it may have changed."""
 
     def past(self, spec: Any) -> GroupPast:
         found = self.groups.get(spec.uid)
@@ -170,7 +172,7 @@ class Invariants:
             return
         if process.observed.hosted_members is None:
             rare.watch_node(manager, self.world.mark)
-            clusters.watch_node(manager, self.world.accuse)
+            clusters.watch_node(manager, self.world.accuse, self.on_view)
         process.observed.created, process.observed.hosted_members = kernel.created, manager.hosted_members
         before, process.observed.seen = {id(last.member): last for last in process.observed.seen}, []
         for hosted in manager.hosted_members.by_number.values():

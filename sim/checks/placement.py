@@ -54,9 +54,6 @@ class Redundancy:
 
     def on_change(self, leader: Any, before: Members, after: Members) -> None:
         group = leader.spec.name
-        for manager in (node.manager for node in self.world.nodes.values()):
-            if manager is not None and manager.is_serving:
-                self.look(manager.view)
         for voter in before.voters:
             if voter in after.voters or not self._is_well(group, voter):
                 continue
