@@ -1,4 +1,5 @@
-"""Charts as SVG: lines over a logarithmic axis for rows that belong to series, bars for the others."""
+"""Charts as SVG: lines over a logarithmic axis for rows that belong to series, bars for the others; and where
+a call's processor time goes, as stacked bars."""
 
 import math
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ LEFT, RIGHT, TOP, BOTTOM = 80, 150, 40, 50
 COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#7d5ba6", "#8a6d3b")
 BAR, LABELS = 22, 330
 GREY = "#888"
+COSTS = ("leader_us", "follower_us", "client_us")
 
 
 def write_charts(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
-    """One file for each figure by which a part is judged: its first column."""
+    """Draws the figure by which a part is judged, its first column; and its costs, if it has them."""
     folder.mkdir(parents=True, exist_ok=True)
     shown = [row for row in rows if row.figures]
     if not shown:
@@ -27,8 +29,13 @@ def write_charts(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
     if points:
         path.write_text(lines(name, column, points))
     else:
-        path.write_text(bars(name, column, [row for row in shown if column in row.figures]))
-    return [path]
+        path.write_text(bars(name, [column], [row for row in shown if column in row.figures]))
+    split = [row for row in shown if all(cost in row.figures for cost in COSTS)]
+    if not split:
+        return [path]
+    costs = folder / f"{name}-cost.svg"
+    costs.write_text(bars(f"{name}, processor time of a call", COSTS, split))
+    return [path, costs]
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", colour: str = "#222") -> str:
@@ -87,16 +94,25 @@ def lines(name: str, column: str, rows: Sequence[Row]) -> str:
     return document(WIDTH, HEIGHT, f"{name}: {column.replace('_', ' ')}", parts)
 
 
-def bars(name: str, column: str, rows: Sequence[Row]) -> str:
-    top = max(row.figures[column] for row in rows) or 1.0
-    space = WIDTH - LABELS - 100
+def bars(name: str, stacked: Sequence[str], rows: Sequence[Row]) -> str:
+    """A bar for each row, of the columns one after the other."""
+    totals = [sum(row.figures[column] for column in stacked) for row in rows]
+    top, space = max(totals) or 1.0, WIDTH - LABELS - 100
     parts = []
-    for number, row in enumerate(rows):
-        y, value = TOP + number * BAR, row.figures[column]
-        length = max(1.0, value / top * space)
+    for number, (row, total) in enumerate(zip(rows, totals, strict=True)):
+        y, x = TOP + number * BAR, float(LABELS)
         parts.append(text(LABELS - 8, y + 14, row.name, "end"))
-        parts.append(
-            f'<rect x="{LABELS}" y="{y + 3}" width="{length:.1f}" height="{BAR - 6}" fill="{COLOURS[0]}"/>'
-        )
-        parts.append(text(LABELS + length + 6, y + 14, digits(value), colour=GREY))
-    return document(WIDTH, TOP + BAR * len(rows) + 20, f"{name}: {column.replace('_', ' ')}", parts)
+        for column, colour in zip(stacked, COLOURS, strict=False):
+            length = max(1.0, row.figures[column] / top * space)
+            box = f'x="{x:.1f}" y="{y + 3}" width="{length:.1f}" height="{BAR - 6}"'
+            parts.append(f'<rect {box} fill="{colour}"/>')
+            x += length
+        parts.append(text(x + 6, y + 14, digits(total), colour=GREY))
+    words = [column.replace("_", " ") for column in stacked]
+    below = TOP + BAR * len(rows)
+    if len(stacked) > 1:
+        keys = zip(words, COLOURS, strict=False)
+        parts += [
+            text(LABELS + 110 * n, below + 16, word, colour=colour) for n, (word, colour) in enumerate(keys)
+        ]
+    return document(WIDTH, below + 30, f"{name}: {' + '.join(words)}", parts)

@@ -20,7 +20,7 @@ from msgspec import json
 
 import fleet
 from tests.benchmarks import __main__ as suite
-from tests.benchmarks.charts import bars, lines, nice_top
+from tests.benchmarks.charts import bars, lines, nice_top, write_charts
 from tests.benchmarks.figures import Case, Figures, Row, measured, ratio
 from tests.benchmarks.load import Load, awaited, blocking, pipelined
 from tests.benchmarks.meters import Meter, threads_cpu_s
@@ -190,7 +190,7 @@ def test_charts_are_svg_with_a_mark_for_each_row() -> None:
     drawn = ElementTree.fromstring(lines("commands", "per_s", points))
     assert len(drawn.findall("{*}circle")) == 6 and len(drawn.findall("{*}polyline")) == 2
     drawn = ElementTree.fromstring(
-        bars("limits", "p50_us", [Row("<a & b>", {"p50_us": 2.0}), Row("c", {"p50_us": 1.0})])
+        bars("limits", ["p50_us"], [Row("<a & b>", {"p50_us": 2.0}), Row("c", {"p50_us": 1.0})])
     )
     _, first, second = (float(rect.attrib["width"]) for rect in drawn.findall("{*}rect"))
     assert first == pytest.approx(2 * second, abs=0.2)
@@ -201,6 +201,19 @@ def test_charts_are_svg_with_a_mark_for_each_row() -> None:
         250.0,
         100_000.0,
     ]
+
+
+def test_costs_are_stacked_in_a_chart_of_their_own(tmp_path: Path) -> None:
+    costs = {"leader_us": 3.0, "follower_us": 2.0, "client_us": 1.0}
+    rows = [Row("a", {"per_s": 1.0} | costs), Row("without", {"per_s": 2.0})]
+    assert [path.name for path in write_charts(tmp_path, "commands", rows)] == [
+        "commands.svg",
+        "commands-cost.svg",
+    ]
+    drawn = ElementTree.parse(tmp_path / "commands-cost.svg").getroot()
+    _, *boxes = (rect.attrib for rect in drawn.findall("{*}rect"))
+    edges = [(float(box["x"]), float(box["x"]) + float(box["width"])) for box in boxes]
+    assert len(edges) == 3 and all(edges[n][1] == pytest.approx(edges[n + 1][0], abs=0.2) for n in range(2))
 
 
 def test_the_command_prints_a_table_and_writes_json_and_charts(
@@ -245,5 +258,6 @@ def test_a_peer_that_is_not_there_is_a_row_that_says_so(
 def test_the_page_lists_every_part_and_no_other() -> None:
     page = (Path(fleet.__file__).parent / "docs" / "benchmarks.md").read_text()
     listed, _, _ = page.partition("## How to read")
-    assert re.findall(r"^\| `(\w+)` \|", listed, re.M) == list(PARTS)
+    rows = re.findall(r"^\| (`[`\w, ]+`) \|", listed, re.M)
+    assert re.findall(r"`(\w+)`", " ".join(rows)) == list(PARTS)
     assert all(part.__doc__ for part in PARTS.values())

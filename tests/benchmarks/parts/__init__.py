@@ -25,6 +25,7 @@ PARTS: dict[str, Part] = {
     "failover": faults.failover,
     "followers": faults.followers,
     "slow": faults.slow,
+    "hang": faults.hang,
     "snapshots": snapshots.rows,
     "create": lifecycle.create,
     "idle": lifecycle.idle,

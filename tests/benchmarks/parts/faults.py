@@ -15,7 +15,7 @@ from typing import Any
 from fleet.raft.config import GroupConfig
 from tests.benchmarks.classes import Sleeper
 from tests.benchmarks.figures import Figures, Row, Scale, timed_ms, times_ms
-from tests.benchmarks.nodes import sender, three_nodes
+from tests.benchmarks.nodes import TIMEOUT_S, Bench, sender, three_nodes
 from tests.processes.nodes import NodeProcess, await_all_caught_up
 from tests.support.classes import Counter
 
@@ -27,6 +27,9 @@ AFTER_S = 3.0
 EDGE_S = 0.2
 """A call that begins so shortly before the slow command may be met by it."""
 PACE_S = 0.02
+HANG_S = 8.0
+FOREVER_S = 1e6
+EXECUTORS = "waits for executors: a command runs in its node's loop"
 BATCHES = 5
 """The p99 of a follower's absence is the median of so many batches': another load is not taken for it."""
 
@@ -94,48 +97,59 @@ def silenced(node: NodeProcess, what: str) -> Iterator[None]:
             yield
 
 
-def slow(scale: Scale) -> Iterator[Row]:
-    """One of 20 groups executes a command of 3 s: what the callers of the other 19 wait for."""
+@contextmanager
+def twenty_groups() -> Iterator[tuple[Bench, list[str], list[Counter], Sleeper]]:
+    """A group that can be slow, and 19 others with their names."""
     with three_nodes() as bench:
         names = [f"g{number}" for number in range(1, SLOW_GROUPS)]
         counters = bench.create(names, Counter)
         (sleeper,) = bench.create(["slow"], Sleeper)
         sleeper.sleep(0.0)
+        yield bench, names, counters, sleeper
+
+
+def slow(scale: Scale) -> Iterator[Row]:
+    """One of 20 groups executes a command of 3 s: what the callers of the other 19 wait for."""
+    with twenty_groups() as (bench, names, counters, sleeper):
         terms = bench.terms(names)
         with Watched(counters) as watched:
             time.sleep(BEFORE_S)
             slow_at = time.perf_counter()
-            reply = sleeper.sleep.submit(SLOW_S)
-            reply.result()
+            sleeper.sleep.submit(SLOW_S).result()
             time.sleep(AFTER_S)
         elections = float(bench.terms(names) - terms)
-        periods = {
-            "before it": (slow_at - BEFORE_S, slow_at - EDGE_S),
-            "begun in its first second": (slow_at, slow_at + 1.0),
-            "begun later, while it runs": (slow_at + 1.0, slow_at + SLOW_S),
-            "begun after it": (slow_at + SLOW_S, slow_at + SLOW_S + AFTER_S),
-        }
-        note = "waits for executors: a command runs in its node's loop"
-        for words, (start, end) in periods.items():
-            times = watched.between(start, end)
-            figures = (
-                times_ms(times) | {"worst_ms": times[-1], "calls": float(len(times))}
-                if times
-                else {"calls": 0.0}
-            )
-            yield Row(f"commands of the 19, {words}", figures, note="" if "before" in words else note)
-        yield Row("elections in the 19 meanwhile", {"elections": elections}, note=note if elections else "")
+        yield watched.row("before it", slow_at - BEFORE_S, slow_at - EDGE_S)
+        yield watched.row("begun in its first second", slow_at, slow_at + 1.0, EXECUTORS)
+        yield watched.row("begun later, while it runs", slow_at + 1.0, slow_at + SLOW_S, EXECUTORS)
+        yield watched.row("begun after it", slow_at + SLOW_S, slow_at + SLOW_S + AFTER_S, EXECUTORS)
+        note = EXECUTORS if elections else ""
+        yield Row("elections in the 19 meanwhile", {"elections": elections}, note)
+
+
+def hang(scale: Scale) -> Iterator[Row]:
+    """One of 20 groups executes a command that never returns: how many of the other 19's are answered."""
+    with twenty_groups() as (_, _, counters, sleeper):
+        with Watched(counters, HANG_S) as watched:
+            time.sleep(BEFORE_S)
+            hung_at = time.perf_counter()
+            sleeper.sleep.options(timeout=HANG_S).submit(FOREVER_S)
+            time.sleep(HANG_S)
+        yield watched.row("before it", hung_at - BEFORE_S, hung_at - EDGE_S)
+        yield watched.row("begun in its first second", hung_at, hung_at + 1.0, EXECUTORS)
+        yield watched.row("begun later", hung_at + 1.0, math.inf, EXECUTORS)
 
 
 class Watched:
     """Adds 1 to every counter at a steady pace, whether the last ones are answered or not, so that a stall
     is felt by all calls that fall into it."""
 
-    def __init__(self, counters: Sequence[Counter]) -> None:
-        self.submits = [sender(counter.add) for counter in counters]
+    def __init__(self, counters: Sequence[Counter], timeout_s: float = TIMEOUT_S) -> None:
+        self.submits = [sender(counter.add.options(timeout=timeout_s)) for counter in counters]
         self.calls: list[tuple[float, float]] = []
         """When it began, and milliseconds."""
-        self.outcomes: SimpleQueue[Any] = SimpleQueue()
+        self.unanswered: list[float] = []
+        """When each began that was given up."""
+        self.settled: SimpleQueue[None] = SimpleQueue()
         self.asked = 0
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._work)
@@ -149,8 +163,11 @@ class Watched:
             due += PACE_S
 
     def _done(self, begun: float, outcome: Any) -> None:
-        self.calls.append((begun, (time.perf_counter() - begun) * 1000))
-        self.outcomes.put(outcome)
+        if outcome.exception() is None:
+            self.calls.append((begun, (time.perf_counter() - begun) * 1000))
+        else:
+            self.unanswered.append(begun)
+        self.settled.put(None)
 
     def __enter__(self) -> "Watched":
         self.thread.start()
@@ -160,9 +177,17 @@ class Watched:
         self.stopping.set()
         self.thread.join()
         while self.asked:
-            self.outcomes.get().result()
+            self.settled.get()
             self.asked -= 1
 
     def between(self, start: float = 0.0, end: float = math.inf) -> list[float]:
-        """Sorted milliseconds of the calls that began then."""
+        """Sorted milliseconds of the calls that began then and were answered."""
         return sorted(took for begun, took in self.calls if start <= begun < end)
+
+    def row(self, words: str, start: float, end: float, note: str = "") -> Row:
+        times = self.between(start, end)
+        lost = sum(start <= begun < end for begun in self.unanswered)
+        figures = times_ms(times) | {"worst_ms": times[-1]} if times else {}
+        asked = len(times) + lost
+        figures |= {"calls": float(asked), "answered_percent": 100 * len(times) / max(1, asked)}
+        return Row(f"commands of the 19, {words}", figures, note)

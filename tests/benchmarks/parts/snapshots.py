@@ -52,6 +52,7 @@ def pressed(bench: Bench, group: str, shelf: Shelf, counter: Counter, seconds: f
 
     with Watched([counter]) as other:
         ran = load.blocking([put], CALLERS, seconds)
+    assert not other.unanswered
     after = bench.client.status(group)
     covered = float(after.snapshot_index - before.snapshot_index) / max(1, after.applied - before.applied)
     return ran.figures() | {
