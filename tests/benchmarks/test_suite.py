@@ -12,6 +12,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import fleet
 from tests.benchmarks import __main__ as suite
 from tests.benchmarks.charts import bars, lines, nice_top, write_charts
 from tests.benchmarks.figures import Case, Figures, Row, measured, ratio
-from tests.benchmarks.load import Load, awaited, blocking, pipelined
+from tests.benchmarks.load import TIMED_EVERY, Load, awaited, blocking, pipelined
 from tests.benchmarks.meters import Meter, threads_cpu_s
 from tests.benchmarks.parts import PARTS, peers
 from tests.benchmarks.report import digits, table
@@ -98,17 +99,41 @@ def test_a_load_keeps_as_many_calls_under_way_as_it_has_callers_and_counts_each(
     assert load.times_ms == sorted(load.times_ms) and load.times_ms[0] >= 1.0
 
 
-def test_a_call_that_fails_ends_the_load() -> None:
-    def fail() -> None:
-        raise ZeroDivisionError
+def test_a_pipeline_waits_for_no_more_answers_than_are_to_come() -> None:
+    """Time is up when the first of exactly `callers` calls is answered."""
+    ended = threading.Event()
 
     def submit(done: Callable[[Any], None]) -> None:
         future: Future[None] = Future()
-        future.set_exception(ZeroDivisionError())
+        future.set_result(None)
+        threading.Timer(0.05, done, [future]).start()
+
+    def run() -> None:
+        assert pipelined([submit], TIMED_EVERY, 0.01).count == TIMED_EVERY
+        ended.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    assert ended.wait(WAIT_S)
+
+
+def test_a_call_that_fails_ends_the_load() -> None:
+    """The first fails, and no other."""
+    failures = [ZeroDivisionError(), ZeroDivisionError()]
+
+    def fail() -> None:
+        if len(failures) == 2:
+            raise failures.pop()
+
+    def submit(done: Callable[[Any], None]) -> None:
+        future: Future[None] = Future()
+        if failures:
+            future.set_exception(failures.pop())
+        else:
+            future.set_result(None)
         done(future)
 
     with pytest.raises(ZeroDivisionError):
-        blocking([fail], 2, 0.1)
+        blocking([fail], 1, 0.1)
     with pytest.raises(ZeroDivisionError):
         pipelined([submit], 2, 0.1)
 
@@ -248,11 +273,17 @@ def test_a_part_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_a_peer_that_is_not_there_is_a_row_that_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    def said(start: Callable[[Path], AbstractContextManager[object]]) -> str:
+        with start(tmp_path) as found:
+            assert isinstance(found, Row) and not found.figures
+            return found.note
+
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    for start in (peers.start_syncobj, peers.start_etcd):
-        with start(tmp_path) as found:
-            assert isinstance(found, Row) and found.note.startswith("left out: ") and not found.figures
+    assert said(peers.start_syncobj) == "left out: not installed; it comes with the extra `bench`"
+    assert said(peers.start_etcd) == "left out: no `etcd` on the PATH"
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/etcd")
+    assert said(peers.start_etcd) == "left out: aetcd is not installed; it comes with the extra `bench`"
 
 
 def test_the_page_lists_every_part_and_no_other() -> None:
