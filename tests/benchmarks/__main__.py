@@ -1,22 +1,24 @@
 """What fleet costs, beside what the machine and its peers do in the same run.
 
     python -m tests.benchmarks --quick                 everything, small: minutes
-    python -m tests.benchmarks                         everything: the better part of an hour
+    python -m tests.benchmarks                         everything: half an hour
     python -m tests.benchmarks commands reads          some parts
 
 fleet/docs/benchmarks.md says how to read the tables.
 """
 
 import argparse
+import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import msgspec
 
 from tests.benchmarks import machine
 from tests.benchmarks.charts import write_charts
-from tests.benchmarks.figures import QUICK, WHOLE, Row, Scale
+from tests.benchmarks.figures import QUICK, WHOLE, Part, Row, Scale
 from tests.benchmarks.parts import PARTS
 from tests.benchmarks.report import table, write_json
 
@@ -46,6 +48,19 @@ def options() -> argparse.Namespace:
     return chosen
 
 
+def run(part: Part, scale: Scale) -> tuple[list[Row], bool]:
+    """The rows up to an error, which is the last one then; and whether there was none."""
+    rows = []
+    try:
+        for row in part(scale):
+            rows.append(row)
+    except Exception as error:
+        traceback.print_exc()
+        rows.append(Row("ended early", note=f"{type(error).__name__}: {error}"))
+        return rows, False
+    return rows, True
+
+
 def main() -> None:
     chosen = options()
     scale: Scale = QUICK if chosen.quick else WHOLE
@@ -56,14 +71,18 @@ def main() -> None:
     facts, taken = machine.facts(), dict[str, list[Row]]()
     for name, value in facts.items():
         print(f"{name:10} {value}")
+    early = []
     for name in chosen.parts or PARTS:
         begun = time.monotonic()
-        taken[name] = list(PARTS[name](scale))
+        taken[name], is_whole = run(PARTS[name], scale)
+        early += [] if is_whole else [name]
         print("", *table(name, taken[name]), f"{time.monotonic() - begun:.0f} s", sep="\n", flush=True)
         if chosen.charts:
             write_charts(chosen.charts, name, taken[name])
         if chosen.json:
             write_json(chosen.json, facts, taken)
+    if early:
+        sys.exit(f"ended early: {', '.join(early)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,9 +20,10 @@ import pytest
 from msgspec import json
 
 import fleet
+from fleet.errors import Unavailable
 from tests.benchmarks import __main__ as suite
 from tests.benchmarks.charts import bars, lines, nice_top, write_charts
-from tests.benchmarks.figures import Case, Figures, Row, measured, ratio
+from tests.benchmarks.figures import Case, Figures, Row, Scale, measured, ratio
 from tests.benchmarks.load import TIMED_EVERY, Load, awaited, blocking, pipelined
 from tests.benchmarks.meters import Meter, threads_cpu_s
 from tests.benchmarks.parts import PARTS, peers
@@ -262,6 +263,22 @@ def test_the_command_prints_a_table_and_writes_json_and_charts(
     assert list(written["parts"]) == ["limits"] and written["parts"]["limits"][0]["at"] == 2
     assert {"date", "cpus", "load", "commit"} <= set(written["machine"])
     assert ElementTree.parse(tmp_path / "limits.svg").getroot().tag.endswith("svg")
+
+
+def test_a_part_that_fails_keeps_its_rows_and_lets_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fails(scale: Scale) -> Iterator[Row]:
+        yield Row("first", {"per_s": 1.0})
+        raise Unavailable("nobody answers")
+
+    monkeypatch.setitem(PARTS, "limits", fails)
+    monkeypatch.setitem(PARTS, "commands", lambda scale: iter([Row("other", {"per_s": 2.0})]))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "limits", "commands", "--quick"])
+    with pytest.raises(SystemExit, match="ended early: limits"):
+        suite.main()
+    out = capsys.readouterr().out
+    assert "| first " in out and "Unavailable: nobody answers" in out and "| other " in out
 
 
 def test_a_part_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,13 +77,14 @@ def carried(bench: Bench, run: Any, seconds: float, size: int) -> Figures:
 
 
 def groups(scale: Scale) -> Iterator[Row]:
-    """Commands spread over all groups of a fleet, and over the first 300 with more groups beside them."""
+    """Commands spread over all groups of a fleet, and over some of them with the others idle."""
     with three_nodes() as bench:
         counters: list[Counter] = []
         for count in scale.groups:
             names = [f"g{number}" for number in range(len(counters), count)]
             counters += bench.create(names, Counter)
-            load.pipelined([sender(counter.add) for counter in counters], count, 0.1)
+            for reply in [counter.add.submit() for counter in counters]:  # sessions are opened
+                reply.result()
             yield from measured(over(bench, counters, len(counters), scale), scale.rounds)
         busy = next((count for count in reversed(scale.groups[:-1]) if count > 1), 0)
         if busy:
@@ -93,7 +94,7 @@ def groups(scale: Scale) -> Iterator[Row]:
 def over(bench: Bench, counters: Sequence[Counter], alive: int, scale: Scale) -> list[Case]:
     by_name = ways([counter.add for counter in counters])
     count = len(counters)
-    words = f"{count} groups" if count == alive else f"{count} of {alive} groups"
+    words = f"groups: {count}" if count == alive else f"groups: {count} of {alive}"
     return [
         Case(
             f"{words}, {name}, {GROUP_CALLERS}",
