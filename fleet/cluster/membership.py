@@ -63,6 +63,8 @@ class NodeMembership:
         self.has_joined = False
         self.namesakes: set[str] = set()
         """Addresses of other nodes that have joined under this node's name."""
+        self.nothing_to_do: tuple[Revision, Revision, tuple[object, ...]] | None = None
+        """View, snapshot and members as of the last round, if nothing was to be done for any member then."""
         self.whereabouts: dict[str, str] = {}
         """By group, the address last sent to the registry."""
         self._effects: list[Effect] = []
@@ -112,6 +114,9 @@ class NodeMembership:
             self._effects.append(Reconcile(groups.AnyChanged()))
             changed = set(self.view.groups)
         local = self._create_members(changed, event.local)
+        for one in event.local.members:
+            if one.group in changed and not one.is_dropped:
+                self._effects.append(Reconcile(groups.GroupChanged(one.number)))
         self._effects.append(LookForArrivals())
         self._tell_whereabouts(changed)
         self._look(local)
@@ -122,8 +127,17 @@ class NodeMembership:
         self._look(event.local)
 
     def _on_round(self, event: Round) -> None:
-        self._look(event.local)
-        self._create_members(self.view.groups, event.local)
+        """Thousands of members are looked at only if that, or anything that it depends on, has changed."""
+        local = event.local
+        self._look_at_node(local)
+        here = (local.disk, local.members, local.coming, local.left, local.is_renewing)
+        known = (self.view.rev, self.snapshot, here)
+        if known == self.nothing_to_do:
+            return
+        effects = len(self._effects)
+        self._clean(local)
+        self._create_members(self.view.groups, local)
+        self.nothing_to_do = known if len(self._effects) == effects else None
 
     def _on_dropped(self, event: Dropped) -> None:
         """Without a member of the cluster group here, nothing is known about the cluster."""
@@ -145,12 +159,15 @@ class NodeMembership:
         self._effects.append(SendCommand(about, method, args))
 
     def _look(self, local: Local) -> None:
+        self._look_at_node(local)
+        self._clean(local)
+
+    def _look_at_node(self, local: Local) -> None:
         if not self.has_left:
             self._register(local)
         self._set_purge_window(local)
         self._leave_if_empty(local)
         self._report(local)
-        self._clean(local)
 
     def _register(self, local: Local) -> None:
         """Join, or update this node's record, unless the cluster's state has it as it is now."""
@@ -239,15 +256,10 @@ class NodeMembership:
         """Create founding members of new groups that name this node. Returns `local` with them."""
         if local.is_renewing:
             return local
-        held = {one.group: one for one in local.members if not one.is_dropped}
-        new = []
-        for name in sorted(set(changed) - local.coming.keys()):
-            if name not in self.view.groups:
-                continue
-            if name in held:
-                self._effects.append(Reconcile(groups.GroupChanged(held[name].number)))
-            elif (member := self._founding_member(name, local)) is not None:
-                new.append(member)
+        held = {one.group for one in local.members if not one.is_dropped}
+        missing = (set(changed) & self.view.groups.keys()) - held - local.coming.keys()
+        found = [self._founding_member(name, local) for name in sorted(missing)]
+        new = [member for member in found if member is not None]
         if not new:
             return local
         self._effects.append(CreateMembers(tuple(new)))

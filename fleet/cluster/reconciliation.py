@@ -54,8 +54,13 @@ AGAIN_MS: Final[Millis] = 20
 """A step that was not possible yet (a learner still lags) is tried again after this."""
 MOVES_MAX: Final = 8
 """Groups that may add a member at the same time: catching up uses disk and network."""
-EVERY_ROUNDS: Final = 10
-"""Rounds between two checks of all groups, even of those where nothing seems to have changed."""
+SWEEP_ROUNDS: Final = 300
+"""One to two times so many rounds lie between two checks of a group that is as it is wanted, unless an event
+tells of a change."""
+LOOK_ROUNDS_MAX: Final = 4
+"""The longest pause between checks of a group that is not as it is wanted."""
+REFUSED_ROUNDS: Final = 10
+"""The pause after a step that was refused for good."""
 SILENT_ROUNDS: Final = 3
 """After this many rounds of silence a learner's node is asked whether it holds it."""
 FOUNDERS_MS: Final[Millis] = 10_000
@@ -86,6 +91,10 @@ class Reconciliation:
         self.unsettled: dict[int, None] = {}
         """Groups that may need a step, in the order in which they are handled."""
         self.rounds = 0
+        self.due: dict[int, int] = {}
+        """By group, the round in which it is checked if nothing changes before."""
+        self.fruitless: dict[int, int] = {}
+        """By group, how many checks in a row found it not as it is wanted, with nothing to be done."""
         self.is_waking = False
         self.silent: dict[int, dict[MemberId, int]] = {}
         """By group, its silent learners, each with the round when it fell silent or its node was last
@@ -108,7 +117,8 @@ class Reconciliation:
         self._look(now)
 
     def _on_leads_no_more(self, now: Millis, event: LeadsNoMore) -> None:
-        self.led.pop(event.number, None)
+        for known in (self.led, self.due, self.fruitless):
+            known.pop(event.number, None)
 
     def _on_group_changed(self, now: Millis, event: GroupChanged) -> None:
         self._notice(event.number)
@@ -119,8 +129,9 @@ class Reconciliation:
 
     def _on_round(self, now: Millis, event: Round) -> None:
         self.rounds += 1
-        if self.rounds % EVERY_ROUNDS == 0:
-            self._on_any_changed(now, AnyChanged())
+        for number, at in self.due.items():
+            if at <= self.rounds and number not in self.asked:
+                self.unsettled.setdefault(number)
         for token in [token for token, one in self.questions.items() if now - one.since > GIVE_UP_MS]:
             self._notice(self._close(token).number)
         self._look(now)
@@ -140,6 +151,16 @@ class Reconciliation:
     def _notice(self, number: int) -> None:
         if number in self.led:
             self.unsettled.setdefault(number)
+            self.fruitless.pop(number, None)
+
+    def _check_later(self, number: int, is_in_place: bool) -> None:
+        if is_in_place:
+            self.fruitless.pop(number, None)
+            pause = SWEEP_ROUNDS + number * 7919 % SWEEP_ROUNDS  # not all in one round
+        else:
+            checks = self.fruitless[number] = self.fruitless.get(number, 0) + 1
+            pause = min(checks, LOOK_ROUNDS_MAX)
+        self.due[number] = self.rounds + pause
 
     def _again(self, number: int) -> None:
         """Look at the group again soon; one wakeup serves all groups."""
@@ -162,6 +183,7 @@ class Reconciliation:
         return question
 
     def _ask_status(self, now: Millis, number: int) -> None:
+        self.due[number] = self.rounds + 1
         self._effects.append(AskStatus(self._open(now, number), number))
 
     def _ask_change(
@@ -196,8 +218,8 @@ class Reconciliation:
         self._ask_status(now, group.number)
 
     def _on_refused(self, now: Millis, group: Leads, question: Open, event: StepRefused) -> None:
-        """Try again soon if that may help; else the next change or periodic check does, once an operator has
-        acted."""
+        """Try again soon if that may help; else the next change or check does, once an operator has acted."""
+        self.due[group.number] = self.rounds + REFUSED_ROUNDS
         if event.retry:
             self._again(group.number)
         elif self.refused.get(group.number) != event.why:
@@ -221,6 +243,7 @@ class Reconciliation:
         if wanted is None or is_founding(now, group, event):
             return
         step = next_step(wanted, event.seen, world_of(event))
+        self._check_later(group.number, step is None and is_in_place(group, wanted, event))
         if isinstance(step, AddLearner):
             self._add_member(now, group, event, step)
         elif step is not None:
@@ -288,6 +311,18 @@ def wanted_of(group: Leads, view: ClusterView) -> Wanted | None:
         return view.cluster_wanted() if view.nodes else None
     info = view.groups.get(group.group)
     return Wanted(view.wanted(info)) if info is not None and info.uid == group.uid else None
+
+
+def is_in_place(group: Leads, wanted: Wanted, event: StatusReceived) -> bool:
+    """Whether the group has the members that are wanted, all of which answer, its leader among them, and the
+    cluster shows its configuration. Then only a new event can make a step necessary."""
+    seats, shown = event.seen.seats, event.view.groups.get(group.group)
+    voting = {node_of(seat.member) for seat in seats if seat.votes}
+    learning = {node_of(seat.member) for seat in seats if not seat.votes}
+    is_led = node_of(event.seen.leader) == wanted.voters[0] if wanted.voters else False
+    is_shown = shown is None or shown.config == event.config
+    is_complete = voting == {*wanted.voters} and learning == {*wanted.learners}
+    return is_led and is_shown and is_complete and all(seat.responsive for seat in seats)
 
 
 def world_of(event: StatusReceived) -> Situation:

@@ -15,8 +15,9 @@ from fleet.raft.ids import Index, Millis
 UNJOINED_MS: Final[Millis] = 5000
 """A member that is about to be added hears from its leader sooner than this."""
 LOOK_AGAIN_MS: Final[Millis] = 10_000
-"""How often a member that has heard from a leader is asked whether it still does: the entry that added it may
-have been lost with that leader."""
+"""After this a member that has heard from a leader is asked whether it still does: the entry that added it
+may have been lost with that leader. The pause doubles each time that it does: such an entry is lost soon."""
+LOOK_AGAIN_MS_MAX: Final[Millis] = 640_000
 
 
 class Waiting(Struct, frozen=True):
@@ -65,6 +66,8 @@ class UnjoinedMembers:
         """Members asked in this round, by token."""
         self.joined: dict[int, Millis] = {}
         """Members that have heard from a leader, and when to ask them again."""
+        self.pauses: dict[int, Millis] = {}
+        """Between the last two answers of each of those."""
         self.leaderless: set[int] = set()
         """Of those, the ones that knew no leader when last asked; an election may have been under way."""
 
@@ -76,6 +79,7 @@ class UnjoinedMembers:
     def _on_round(self, now: Millis, event: Round) -> list[Effect]:
         self.asked.clear()
         self.joined = {number: at for number, at in self.joined.items() if number in event.held}
+        self.pauses = {number: pause for number, pause in self.pauses.items() if number in self.joined}
         self.leaderless &= self.joined.keys()
         for member in event.running:
             if now >= self.joined.get(member.number, member.started_at + UNJOINED_MS):
@@ -89,10 +93,15 @@ class UnjoinedMembers:
             return []  # of an earlier round
         if event.last_index == 0:
             return [AskToJoin(number)]
-        self.joined[number] = now + LOOK_AGAIN_MS
         if event.has_leader:
+            pause = self.pauses[number] = min(
+                2 * self.pauses.get(number, LOOK_AGAIN_MS // 2), LOOK_AGAIN_MS_MAX
+            )
+            self.joined[number] = now + pause
             self.leaderless.discard(number)
             return []
+        self.joined[number] = now + LOOK_AGAIN_MS
+        self.pauses.pop(number, None)
         if number in self.leaderless:
             return [AskToJoin(number)]
         self.leaderless.add(number)

@@ -8,11 +8,13 @@ from msgspec.structs import replace
 from fleet.cluster.healing import Promote, Remove, Seat, Seen
 from fleet.cluster.reconciliation import (
     AGAIN_MS,
-    EVERY_ROUNDS,
     FOUNDERS_MS,
     GIVE_UP_MS,
+    LOOK_ROUNDS_MAX,
     MOVES_MAX,
+    REFUSED_ROUNDS,
     SILENT_ROUNDS,
+    SWEEP_ROUNDS,
     Reconciliation,
 )
 from fleet.cluster.reconciliation_events import (
@@ -72,7 +74,9 @@ def learner(member: MemberId, *, responsive: bool, match: int = 0) -> Seat:
     return Seat(member, False, responsive, match)
 
 
+JITTER = 7919 % SWEEP_ROUNDS
 Steps = list[tuple[int, Event, list[Effect]]]
+SILENT = Seat(HELD, True, False, 9)
 CASES: dict[str, Steps] = {
     "a missing member is hosted, added, and promoted when it has caught up": [
         (0, LED, [AskStatus(1, 1)]),
@@ -87,10 +91,10 @@ CASES: dict[str, Steps] = {
         (0, StepDone(5), [AskStatus(6, 1)]),
         (0, status(6, Seat(HELD, True, True, 9), wanted=(N1, N2)), []),
     ],
-    "a group that is where it is wanted is asked again when something changed, and every tenth round": [
+    "a group that is where it is wanted is asked again when something changed, and after minutes": [
         (0, LED, [AskStatus(1, 1)]),
         (0, status(1), []),
-        *[(0, Round(), []) for _ in range(EVERY_ROUNDS - 1)],
+        *[(0, Round(), []) for _ in range(SWEEP_ROUNDS + JITTER - 1)],
         (0, Round(), [AskStatus(2, 1)]),
         (0, status(2), []),
         (0, GroupChanged(1), []),
@@ -98,6 +102,24 @@ CASES: dict[str, Steps] = {
         (0, status(3), []),
         (0, AnyChanged(), []),
         (0, Look(), [AskStatus(4, 1)]),
+    ],
+    "a group with a member that does not answer is asked again and again, less and less often": [
+        (0, LED, [AskStatus(1, 1)]),
+        (0, status(1, SILENT, wanted=(N1, N2)), []),
+        (0, Round(), [AskStatus(2, 1)]),
+        (0, status(2, SILENT, wanted=(N1, N2)), []),
+        (0, Round(), []),
+        (0, Round(), [AskStatus(3, 1)]),
+        (0, replace(LED), []),
+        (0, status(3, SILENT, wanted=(N1, N2)), []),
+        (0, Round(), [AskStatus(4, 1)]),
+        (0, status(4, replace(SILENT, responsive=True), wanted=(N1, N2)), []),
+        *[(0, Round(), []) for _ in range(2 * LOOK_ROUNDS_MAX)],
+    ],
+    "a group that its second choice leads is asked again until the first can lead": [
+        (0, LED, [AskStatus(1, 1)]),
+        (0, status(1, replace(SILENT, responsive=True, match=-5000), wanted=(N2, N1)), []),
+        (0, Round(), [AskStatus(2, 1)]),
     ],
     "one question a group is open at a time, and asked again when nobody answered": [
         (0, LED, [AskStatus(1, 1)]),
@@ -137,11 +159,14 @@ CASES: dict[str, Steps] = {
         (0, GroupChanged(1), []),
         (0, Look(), [AskStatus(2, 1)]),
         (0, StepRefused(2, "no class", False), []),
+        *[(0, Round(), []) for _ in range(REFUSED_ROUNDS - 1)],
+        (0, Round(), [AskStatus(3, 1)]),
     ],
     "an answer that is none leaves it to the rounds": [
         (0, LED, [AskStatus(1, 1)]),
         (0, AnswerUseless(1), []),
         (0, Look(), []),
+        (0, Round(), [AskStatus(2, 1)]),
     ],
     "a node that is not known is given no member": [
         (0, LED, [AskStatus(1, 1)]),

@@ -41,6 +41,19 @@ CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
         (UNJOINED_MS + LOOK_AGAIN_MS - 1, round_of(OLD, OLD), []),
         (UNJOINED_MS + LOOK_AGAIN_MS, round_of(OLD, OLD), [AskStatus(4, 1)]),
     ],
+    "one that hears from a leader again and again is asked ever less often, until it does not": [
+        (UNJOINED_MS, round_of(OLD), [AskStatus(1, 1)]),
+        (UNJOINED_MS, StatusReceived(1, 7, True), []),
+        (20_000, round_of(OLD), [AskStatus(2, 1)]),
+        (20_000, StatusReceived(2, 7, True), []),
+        (20_000 + 2 * LOOK_AGAIN_MS - 1, round_of(OLD), []),
+        (20_000 + 2 * LOOK_AGAIN_MS, round_of(OLD), [AskStatus(3, 1)]),
+        (40_000, StatusReceived(3, 7, False), []),
+        (40_000 + LOOK_AGAIN_MS, round_of(OLD), [AskStatus(4, 1)]),
+        (50_000, StatusReceived(4, 7, True), []),
+        (50_000 + LOOK_AGAIN_MS, round_of(OLD), [AskStatus(5, 1)]),
+        (10**7, StatusReceived(5, 7, True), []),
+    ],
     "one whose leader lost the entry that added it asks to be added": [
         (UNJOINED_MS, round_of(OLD), [AskStatus(1, 1)]),
         (UNJOINED_MS, StatusReceived(1, 7, False), []),
@@ -77,4 +90,4 @@ def test_what_is_gone_is_forgotten() -> None:
     unjoined.step(UNJOINED_MS, round_of(OLD, OLD))
     unjoined.step(UNJOINED_MS, StatusReceived(2, 7, True))
     unjoined.step(UNJOINED_MS, round_of(OLD))
-    assert unjoined.joined == {}
+    assert unjoined.joined == unjoined.pauses == {}
