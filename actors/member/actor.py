@@ -11,6 +11,7 @@ from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.hook_events import HookEvents, open_hook_events
 from fleet.actors.member.operator_requests import OperatorRequests
 from fleet.actors.member.outbox import PeerOutbox
+from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.messages.client import ClientRequest
 from fleet.actors.messages.local import (
@@ -40,12 +41,14 @@ from fleet.objects.executor import ObjectExecutor
 from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
 from fleet.raft.entries import Commands, Entry
-from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored, Tick
+from fleet.raft.events import CheckLeader, NodeSilent, Persisted, SnapshotFailed, SnapshotStored, Tick
 from fleet.raft.ids import Index, Millis, NodeName, node_of
 from fleet.raft.ready import (
     BecameLeader,
     CommittedConflict,
+    ConfigAdopted,
     MembersChanged,
+    PeerSilent,
     PersistRequest,
     Ready,
     SteppedDown,
@@ -76,6 +79,7 @@ class Member(GuardedActor):
         self.outbox = PeerOutbox(self)
         self.snapshots = Snapshots(self)
         self.is_watched = False
+        self.sleep = SleepReports(self)
         self.told_index: Index = 0
         self.clock_is_off = False
         self.is_full = False
@@ -116,6 +120,7 @@ class Member(GuardedActor):
         now = m.clock.now_ms()
         rng = random.Random(m.seed)
         self.core = start_core(m.member, now, rng, loaded.hard, loaded.snapshot, loaded.entries)
+        self.core.may_sleep = True
         if self.spec.founded is not None and self.core.term == 0:
             join_founding(self.core, self.spec.founded)
         log.info(
@@ -252,6 +257,7 @@ class Member(GuardedActor):
             self.told_index = applier.index
             told = Applied(applier.index, applier.revision, self.snapshots.durable_revision)
             self.send(self.start.manager, told)
+        self.sleep.report()
         if core.deadline != NEVER:
             self.timer.arm(core.now, core.deadline)
 
@@ -347,8 +353,9 @@ class Member(GuardedActor):
                 "group=%s %s had acknowledged up to %d and has only %d: its disk lost what it had synced",
                 self.spec.name, hook.member, hook.acknowledged, hook.has,
             )  # fmt: skip
-        elif isinstance(hook, MembersChanged):
-            self._tell_addresses()
+        elif isinstance(hook, MembersChanged | ConfigAdopted | PeerSilent):
+            if isinstance(hook, MembersChanged):
+                self._tell_addresses()
             if core.is_leader:
                 self.send(self.start.manager, Leading(core.id, True))
 
@@ -367,6 +374,8 @@ class Member(GuardedActor):
         WakeupMessage: on_wakeup,
         Persisted: on_persisted,
         WriteFailed: on_write_failed,
+        CheckLeader: lambda member, m, sender: member.step(m),
+        NodeSilent: lambda member, m, sender: member.step(m),
         SnapshotStored: on_snapshot_event,
         SnapshotFailed: on_snapshot_event,
         WatchMessage: on_watch,

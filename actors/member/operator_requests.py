@@ -45,6 +45,7 @@ from fleet.raft.ready import (
     WOULD_BREAK_QUORUM,
     Answer,
 )
+from fleet.raft.sleeping import is_responsive
 from fleet.raft.state import Leader
 
 ERRORS: dict[str, type[FleetError]] = {
@@ -115,7 +116,8 @@ class OperatorRequests:
         core, arriving = self.member.core, self.arriving
         self.arriving = []
         for until, request in arriving:
-            if is_complete(core) or (has_committed(core) and core.now >= until):
+            is_over = core.now >= until or core.asleep  # no turn would tell that the time is over
+            if is_complete(core) or (has_committed(core) and is_over):
                 self.member.send(request.reply_to, OpReply(request.token, status_of(self.member)))
             elif not core.is_leader and (core.leader is not None or core.now >= until):
                 self._refuse(request, Unavailable, NOT_LEADER, core.leader)
@@ -154,7 +156,7 @@ def status_of(member: RequestedMember) -> MemberStatus:
                 peer,
                 peer in members.voters,
                 progress.match,
-                progress.match > 0 and progress.is_responsive(core.now, core.config.election_ms),
+                progress.match > 0 and is_responsive(core, role, progress),
             )
             for peer, progress in role.progress.items()
         )

@@ -72,6 +72,9 @@ class WritesDone(Struct, frozen=True):
 
 class StartRegistry(Struct, frozen=True):
     node: NodeName
+    clock: Clock
+    run: int
+    """Of the node's process; another one each time."""
     address: str = ""
 
 
@@ -114,7 +117,8 @@ class Whereabouts(Struct, frozen=True):
 
 
 class Leading(Struct, frozen=True):
-    """A member began or ceased to lead, or the members of the group that it leads changed."""
+    """A member began or ceased to lead, or the group that it leads changed: its members, its settings, or one
+    of its peers fell silent."""
 
     member: MemberId
     leads: bool

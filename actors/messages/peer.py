@@ -18,6 +18,16 @@ class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
     """`fleet.raft.codec.encode_messages`."""
 
 
+class NodeHeartbeat(Struct, frozen=True, array_like=True, tag=24, gc=False):
+    """A registry to another one, while members of their nodes sleep together."""
+
+    node: NodeName
+    run: int
+    """Of its process: each start draws another one."""
+    leaders: Count
+    """How many members that sleep there lead members of the receiver's node."""
+
+
 class NodeHello(Struct, frozen=True, array_like=True, tag=4):
     """A node manager introduces itself and the nodes that it knows."""
 
@@ -51,4 +61,4 @@ class Clone(Struct, frozen=True, array_like=True, tag=23):
     witness: NodeName
 
 
-register(PeerMail, NodeHello, OlderCopy, Clone)
+register(PeerMail, NodeHeartbeat, NodeHello, OlderCopy, Clone)

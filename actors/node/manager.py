@@ -148,7 +148,7 @@ class NodeManager(GuardedActor):
         if known is not None:
             self.nodes.add_from(known)
         self.registry = self.createActor(Registry, globalName=self._global(REGISTRY))
-        self.send(self.registry, StartRegistry(m.name, m.address))
+        self.send(self.registry, StartRegistry(m.name, m.clock, wall_ms, m.address))
         if m.writer is not None:
             self.disk = self.createActor(Disk)
             self.send(self.disk, StartDisk(m.writer))

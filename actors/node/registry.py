@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from thespian.actors import ActorAddress
+from thespian.actors import ActorAddress, WakeupMessage
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.client.cluster_pin import wrong_cluster
@@ -18,19 +18,27 @@ from fleet.actors.messages.local import (
     Whereabouts,
 )
 from fleet.actors.messages.operator import DISK_FULL, GroupRequest, OpReply
-from fleet.actors.messages.peer import PeerMail
+from fleet.actors.messages.peer import NodeHeartbeat, PeerMail
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.runtime.actor import GuardedActor, log
+from fleet.actors.runtime.timer import Timer
+from fleet.cluster import node_liveness
+from fleet.cluster.node_liveness import NodeLiveness, SendHeartbeat, Sleeper, TellSilent, Woke
 from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
+from fleet.interfaces import Clock
 from fleet.objects.payload import ErrorRecord
+from fleet.raft.events import CheckLeader, NodeSilent
 from fleet.raft.ids import MemberId, NodeName, node_of
 
 
 class Registry(GuardedActor):
     """Keeps no durable state: member ids are durable elsewhere, addresses are learned again after a restart.
 
-    Mail for an unknown member is dropped: members tolerate loss.
+    Mail for an unknown member is dropped: members tolerate loss. Members that sleep are told of silent nodes.
     """
+
+    clock: Clock
+    run: int
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,9 +53,12 @@ class Registry(GuardedActor):
         self.full: set[str] = set()
         """Groups whose member here stopped for lack of space."""
         self.seen = RememberedRequests()
+        self.liveness = NodeLiveness()
+        self.timer = Timer(self)
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
         self.node, self.address = m.node, m.address
+        self.clock, self.run = m.clock, m.run
 
     def on_belongs(self, m: Belongs, sender: Any) -> None:
         self.cluster = m.cluster
@@ -72,6 +83,7 @@ class Registry(GuardedActor):
         self.members[m.member] = m.address
         self.groups[m.group] = m.member
         self.full.discard(m.group)
+        self.watch(Woke(m.member))
 
     def on_member_gone(self, m: MemberGone, sender: Any) -> None:
         self.members.pop(m.member, None)
@@ -79,6 +91,35 @@ class Registry(GuardedActor):
             del self.groups[m.group]
         if m.is_full:
             self.full.add(m.group)
+        self.watch(Woke(m.member))
+
+    # -- liveness ----------------------------------------------------------------------------------
+
+    def watch(self, event: node_liveness.Event) -> None:
+        """Step the liveness of nodes and carry out the effects."""
+        now = self.clock.now_ms()
+        for effect in self.liveness.step(now, event):
+            if isinstance(effect, SendHeartbeat):
+                route = self.routes.get(effect.node)
+                if route is not None:
+                    self.send(route, NodeHeartbeat(self.node, self.run, effect.leaders))
+            elif effect.member in self.members:
+                told = NodeSilent(effect.node) if isinstance(effect, TellSilent) else CheckLeader()
+                self.send(self.members[effect.member], told)
+        if self.liveness.deadline is not None:
+            self.timer.arm(now, self.liveness.deadline)
+
+    def on_sleep(self, m: Sleeper | Woke, sender: Any) -> None:
+        self.watch(m)
+
+    def on_node_heartbeat(self, m: NodeHeartbeat, sender: Any) -> None:
+        self.watch(node_liveness.HeartbeatReceived(m.node, m.run, m.leaders))
+
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
+        if self.timer.is_due(m.payload):
+            self.watch(node_liveness.Tick())
+
+    # -- mail --------------------------------------------------------------------------------------
 
     def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
         """From here to another node, or from another node to here."""
@@ -137,7 +178,7 @@ class Registry(GuardedActor):
     def on_failure(self, why: str) -> None:
         log.critical("node=%s: no group is reachable here without the registry", self.node)
 
-    outside = frozenset((PeerMail, ClientRequest, GroupRequest))
+    outside = frozenset((PeerMail, NodeHeartbeat, ClientRequest, GroupRequest))
     handlers = {
         StartRegistry: on_start,
         Belongs: on_belongs,
@@ -145,6 +186,10 @@ class Registry(GuardedActor):
         PeerAddresses: on_peer_addresses,
         MemberHere: on_member_here,
         MemberGone: on_member_gone,
+        Sleeper: on_sleep,
+        Woke: on_sleep,
+        NodeHeartbeat: on_node_heartbeat,
+        WakeupMessage: on_wakeup,
         Whereabouts: on_whereabouts,
         PeerMail: on_peer_mail,
         ClientRequest: on_client_request,

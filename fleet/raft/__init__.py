@@ -35,6 +35,9 @@ on proof.
 of heartbeats that it still leads, and answers when it has applied up to there (`lease.py`, thesis 6.4). A
 lease saves the round, and trusts that clocks run at nearly the same rate.
 
+**Sleep.** A group without requests stops heartbeats and election timers (`sleeping.py`), and relies on its
+driver to tell it of a silent node. Requests, messages and that news wake it (`waking.py`).
+
 **Sessions.** Commands are executed exactly once: `sessions.py` is replicated state that remembers the
 results that each client has not acknowledged.
 

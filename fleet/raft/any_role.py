@@ -8,6 +8,7 @@ from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
     InstallSnapshot,
+    LeaderCheck,
     PeerMessage,
     PreVote,
     PreVoteReply,
@@ -61,7 +62,7 @@ def is_worth_handling(core: CoreState, message: PeerMessage) -> bool:
 def answer_old_term(core: CoreState, message: PeerMessage) -> None:
     """Tell a sender that still leads or campaigns in an old term about the current one."""
     kind = type(message)
-    if type(message) is AppendEntries or type(message) is InstallSnapshot:
+    if kind is AppendEntries or kind is InstallSnapshot or kind is LeaderCheck:
         core.send_durably(AppendReply(core.term, core.id, message.src, False, 0, 0, 0, 0, 0))
     elif kind is PreVote:
         core.send_durably(PreVoteReply(core.term, core.id, message.src, False))

@@ -14,7 +14,7 @@ from fleet.raft.entries import (
     SessionClosed,
     SessionOpened,
 )
-from fleet.raft.ids import Index, MemberId
+from fleet.raft.ids import Index, MemberId, NodeName
 
 
 class Tick(Struct, frozen=True, gc=False):
@@ -48,6 +48,17 @@ class SnapshotLost(Struct, frozen=True, gc=False):
     """The store no longer holds the snapshot that was being sent to `peer`."""
 
     peer: MemberId
+
+
+class NodeSilent(Struct, frozen=True, gc=False):
+    """Nothing was heard from `node` for an election timeout: for members that sleep, and so hear nothing of
+    their peers there."""
+
+    node: NodeName
+
+
+class CheckLeader(Struct, frozen=True, gc=False):
+    """Fewer members lead on the leader's node than sleeping members rely on: this one should ask its own."""
 
 
 class Propose(Struct, frozen=True, gc=False):
@@ -86,6 +97,8 @@ LocalEvent: TypeAlias = (
     | SnapshotStored
     | SnapshotFailed
     | SnapshotLost
+    | NodeSilent
+    | CheckLeader
     | Propose
     | ReadQuery
     | Change

@@ -13,6 +13,7 @@ from fleet.raft.messages import (
     TimeoutNow,
 )
 from fleet.raft.ready import NOT_LEADER, Restored
+from fleet.raft.sleeping import sleep_if_level
 from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Incoming
 from fleet.raft.transitions import (
     become_candidate,
@@ -74,9 +75,22 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
         reset_election_deadline(core)
     if not entries and verified > log.durable:
         verified = log.durable  # the rest is confirmed to the appends that brought it
+    if m.sleep:
+        sleep_if_level(core, verified, m.commit)
     core.send_durably(
         AppendReply(
-            core.term, core.id, m.src, True, verified, 0, 0, m.round, m.sent_at, core.life, core.wall_ms
+            core.term,
+            core.id,
+            m.src,
+            True,
+            verified,
+            0,
+            0,
+            m.round,
+            m.sent_at,
+            core.life,
+            core.wall_ms,
+            core.asleep,
         )
     )
 

@@ -13,9 +13,10 @@ from fleet.raft.messages import (
     SnapshotReply,
     TimeoutNow,
 )
-from fleet.raft.progress import NO_LEASE, PROBE, REPLICATE, SNAPSHOT, Progress
+from fleet.raft.progress import NO_LEASE, NOT_OFFERED, PROBE, REPLICATE, SNAPSHOT, Progress
 from fleet.raft.quorum import pick, reached_by_quorum
-from fleet.raft.ready import TARGET_UNRESPONSIVE, TailLost
+from fleet.raft.ready import TARGET_UNRESPONSIVE, PeerSilent, TailLost
+from fleet.raft.sleeping import may_sleep, sleep_with_followers
 from fleet.raft.state import NEVER, CoreState, Handover, Leader
 from fleet.raft.transitions import become_follower, next_on_grid, reset_election_deadline, restart_lease
 
@@ -33,8 +34,13 @@ def on_tick(core: CoreState, role: Leader, m: Tick) -> None:
         check_handover(core, role)
     role.next_heartbeat = next_on_grid(core.now, core.config.heartbeat_ms)
     core.deadline = role.next_heartbeat
+    if not may_sleep(core, role):
+        role.offered_at = NOT_OFFERED
+    elif role.offered_at == NOT_OFFERED:
+        role.offered_at = core.now
     for peer, progress in role.progress.items():
         heartbeat(core, role, peer, progress)
+    sleep_with_followers(core, role)
 
 
 def hears_quorum(core: CoreState, role: Leader) -> bool:
@@ -99,6 +105,7 @@ def heartbeat(core: CoreState, role: Leader, peer: MemberId, progress: Progress)
     silent = not progress.is_responsive(core.now, core.config.election_ms)
     if progress.state == REPLICATE and silent:
         progress.become_probe(progress.match + 1)
+        core.ready.hooks.append(PeerSilent(peer))
     if progress.state == SNAPSHOT:
         core.send(AppendEntries(core.term, core.id, peer, 0, 0, (), 0, role.round, core.now))
         if core.now - progress.chunk_sent_at >= 2 * core.config.election_ms:
@@ -136,9 +143,19 @@ def send_append(
     entries = log.batch(progress.next, entries_max, config.batch_bytes_max) if entries_max else ()
     previous_term = log.term_at(previous)
     assert previous_term is not None
+    sleep = role.offered_at != NOT_OFFERED
     core.send(
         AppendEntries(
-            core.term, core.id, peer, previous, previous_term, entries, log.commit, role.round, core.now
+            core.term,
+            core.id,
+            peer,
+            previous,
+            previous_term,
+            entries,
+            log.commit,
+            role.round,
+            core.now,
+            sleep,
         )
     )
     progress.commit_told = log.commit
@@ -188,6 +205,9 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
     if m.index > core.log.commit:
         advance_commit(core, role)
     try_handover(core, role)
+    if m.asleep:
+        progress.slept_at = max(progress.slept_at, m.sent_at)
+        sleep_with_followers(core, role)
 
 
 def on_snapshot_reply(core: CoreState, role: Leader, m: SnapshotReply) -> None:

@@ -26,11 +26,13 @@ from fleet.raft.ready import (
     TRANSFERRING,
     WOULD_BREAK_QUORUM,
 )
+from fleet.raft.sleeping import stir
 from fleet.raft.state import CoreState, Handover, Leader
 
 
 def on_propose(core: CoreState, role: Leader, m: Propose) -> None:
     """Append; `replicate` sends everything that a turn appended, once."""
+    stir(core, role)
     config = core.config
     if role.handover is not None:
         core.answer(m.token, TRANSFERRING)
@@ -53,6 +55,7 @@ def unsaved_bytes_max(config: GroupConfig) -> int:
 
 def on_query(core: CoreState, role: Leader, m: ReadQuery) -> None:
     """At once under a lease, else with the next round; not before a commit of this term (S17)."""
+    stir(core, role)
     index = max(core.log.commit, role.first_index)
     if m.lease and core.now < leader_lease_until(core, role):
         role.reads.appendleft(ReadRound(0, index, [m.token]))
@@ -66,6 +69,7 @@ def on_query(core: CoreState, role: Leader, m: ReadQuery) -> None:
 
 def on_change(core: CoreState, role: Leader, m: Change) -> None:
     """One membership change at a time, after a commit of this term (raft-dev 2015, W8)."""
+    stir(core, role)
     body = m.body
     if role.handover is not None:
         core.answer(m.token, TRANSFERRING)
@@ -150,6 +154,7 @@ def quorum_objection(core: CoreState, role: Leader, voters: list[MemberId]) -> s
 
 def on_transfer(core: CoreState, role: Leader, m: Transfer) -> None:
     """A later request overrides an earlier one; a request without a target cancels it (RV11, RV12)."""
+    stir(core, role)
     if m.target is not None:
         error = transfer_objection(core, role, m.target)
         if error is not None or m.target == core.id:

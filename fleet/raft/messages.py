@@ -28,6 +28,8 @@ class AppendEntries(Message, frozen=True, array_like=True, tag=10, gc=False):
     """The leader's newest read round when this left; the reply repeats it."""
     sent_at: Millis
     """The leader's own clock; the reply repeats it. Leases count from it."""
+    sleep: bool = False
+    """The group is idle: a follower that has all of `commit`, and nothing more, stops its election timer."""
 
 
 class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
@@ -46,6 +48,8 @@ class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
     """Identifies the sender's run: a restart draws another one."""
     wall_ms: Millis = 0
     """This member's wall clock; 0: not known."""
+    asleep: bool = False
+    """This member has stopped its election timer, as the message of `sent_at` offered."""
 
 
 class PreVote(Message, frozen=True, array_like=True, tag=12, gc=False):
@@ -132,6 +136,10 @@ class Diverged(Message, frozen=True, array_like=True, tag=21, gc=False):
     last_term: Term
 
 
+class LeaderCheck(Message, frozen=True, array_like=True, tag=22, gc=False):
+    """A member that slept asks its leader to show that it still leads; the answer is an append."""
+
+
 PeerMessage: TypeAlias = (
     AppendEntries
     | AppendReply
@@ -145,4 +153,5 @@ PeerMessage: TypeAlias = (
     | Removed
     | Stranger
     | Diverged
+    | LeaderCheck
 )

@@ -14,6 +14,7 @@ REPLICATE: Final = 1
 SNAPSHOT: Final = 2
 """The entries that the peer needs are compacted: chunks of the snapshot are sent, one at a time."""
 NO_LEASE: Final[Millis] = -(1 << 62)
+NOT_OFFERED: Final[Millis] = -1
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ class Progress:
     snapshot: SnapshotMeta | None = None
     offset: int = 0
     chunk_sent_at: Millis = 0
+    slept_at: Millis = NOT_OFFERED
+    """When the newest append left to which the peer answered that it sleeps."""
 
     def accepted(self, index: Index) -> None:
         """The peer's log is equal and durable up to `index`."""

@@ -63,6 +63,16 @@ class TailLost(Struct, frozen=True, gc=False):
     has: Index
 
 
+class ConfigAdopted(Struct, frozen=True, gc=False):
+    """A change of the configuration was committed."""
+
+
+class PeerSilent(Struct, frozen=True, gc=False):
+    """A member has not answered this leader for an election timeout."""
+
+    member: MemberId
+
+
 class CommittedConflict(Struct, frozen=True, gc=False):
     """Committed entries of this member are not those of its group's leader: its directory, or those of
     a majority, were replaced by older copies (S84)."""
@@ -77,7 +87,7 @@ class CommittedConflict(Struct, frozen=True, gc=False):
     """Of the leader's entry at `at`."""
 
 
-Hook = BecameLeader | SteppedDown | MembersChanged | Restored | TailLost
+Hook = BecameLeader | SteppedDown | MembersChanged | Restored | ConfigAdopted | TailLost | PeerSilent
 
 
 class PersistRequest(Struct, frozen=True):

@@ -13,7 +13,7 @@ from fleet.raft.lease import ReadRound
 from fleet.raft.log import Log
 from fleet.raft.membership import Membership
 from fleet.raft.messages import PeerMessage
-from fleet.raft.progress import NO_LEASE, Progress
+from fleet.raft.progress import NO_LEASE, NOT_OFFERED, Progress
 from fleet.raft.ready import Answer, CommittedConflict, PersistRequest, Ready, SaveRequest
 from fleet.raft.wall import stamp
 
@@ -50,6 +50,10 @@ class Leader:
     progress: dict[MemberId, Progress]
     next_heartbeat: Millis
     elected_at: Millis
+    active_at: Millis
+    """When the newest request arrived; at first, when it was elected."""
+    offered_at: Millis = NOT_OFFERED
+    """Since when every heartbeat has offered the followers to sleep."""
     round: int = 0
     reads: deque[ReadRound] = field(default_factory=deque)
     waiting: dict[Index, int] = field(default_factory=dict)
@@ -121,6 +125,13 @@ class CoreState:
     """The node's wall clock as the driver last gave it; 0: never."""
     clocks: dict[MemberId, Millis] = field(default_factory=dict)
     """Each peer's wall clock minus this member's `now`, as of its last reply."""
+    may_sleep: bool = False
+    """Whether the driver watches the peers' nodes and steps `NodeSilent`."""
+    asleep: bool = False
+    """Neither heartbeats nor an election timer run: see `sleeping.py`."""
+    grace_until: Millis = -NEVER
+    """A member that woke in doubt of its leader refuses elections until then, so that the leader can
+    answer."""
     started_at: Millis = 0
     tries: int = 0
     """Campaigns since a leader was last heard."""

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args
 
 from fleet.raft import any_role as anyone
-from fleet.raft import candidate, follower, leader, leader_requests
+from fleet.raft import candidate, follower, leader, leader_requests, waking
 from fleet.raft.events import (
     Change,
+    CheckLeader,
     LocalEvent,
+    NodeSilent,
     Persisted,
     Propose,
     ReadQuery,
@@ -23,6 +25,7 @@ from fleet.raft.messages import (
     AppendReply,
     Diverged,
     InstallSnapshot,
+    LeaderCheck,
     Message,
     PeerMessage,
     PreVote,
@@ -70,6 +73,9 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         InstallSnapshot: follower.on_install_snapshot,
         SnapshotReply: ignore,
         TimeoutNow: follower.on_timeout_now,
+        CheckLeader: ignore,
+        LeaderCheck: ignore,
+        NodeSilent: waking.on_leaders_node_silent,
         Tick: follower.on_tick,
         Persisted: anyone.on_persisted,
         SnapshotLost: ignore,
@@ -88,6 +94,9 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         InstallSnapshot: follower.on_install_snapshot,
         SnapshotReply: ignore,
         TimeoutNow: follower.on_timeout_now,
+        CheckLeader: ignore,
+        LeaderCheck: ignore,
+        NodeSilent: ignore,
         Tick: candidate.on_tick,
         Persisted: candidate.on_persisted,
         SnapshotLost: ignore,
@@ -106,6 +115,9 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         InstallSnapshot: second_leader,
         SnapshotReply: leader.on_snapshot_reply,
         TimeoutNow: ignore,
+        CheckLeader: ignore,
+        LeaderCheck: waking.on_leader_check,
+        NodeSilent: waking.on_followers_node_silent,
         Tick: leader.on_tick,
         Persisted: leader.on_persisted,
         SnapshotLost: leader.on_snapshot_lost,
@@ -120,6 +132,8 @@ EVENTS: Final[tuple[type, ...]] = get_args(PeerMessage) + get_args(LocalEvent)
 
 
 def dispatch(core: CoreState, event: PeerMessage | LocalEvent) -> None:
+    if core.asleep:
+        waking.wake_for(core, event)
     if isinstance(event, Message) and not anyone.is_worth_handling(core, event):
         return
     role = core.role

@@ -20,6 +20,7 @@ from fleet.raft.ready import (
     TARGET_UNRESPONSIVE,
     BecameLeader,
     CommittedConflict,
+    ConfigAdopted,
     MembersChanged,
     SteppedDown,
 )
@@ -42,6 +43,7 @@ def reset_election_deadline(core: CoreState) -> None:
 
     The first founder of a group that never had a leader asks again soon: the others are just starting.
     """
+    core.asleep = False
     if core.term == 1 and core.membership.current.voters[:1] == (core.id,):
         waited = core.now - core.started_at
         core.deadline = core.now + min(core.config.election_ms, max(core.config.heartbeat_ms // 4, waited))
@@ -76,7 +78,10 @@ def adopt_term(core: CoreState, term: Term) -> None:
     """A later term exists: whatever this member was, it is a follower now (Raft 5.1)."""
     assert term > core.term
     become_follower(core)
+    if core.asleep:
+        reset_election_deadline(core)
     core.term, core.vote, core.leader = term, None, None
+    core.grace_until = -NEVER
 
 
 def become_follower(core: CoreState) -> None:
@@ -158,6 +163,7 @@ def become_leader(core: CoreState) -> None:
         progress={peer: Progress(next_index, core.now) for peer in others(core)},
         next_heartbeat=next_on_grid(core.now, core.config.heartbeat_ms),
         elected_at=core.now,
+        active_at=core.now,
         uncommitted=core.log.commands_after(core.log.commit),
         uncommitted_bytes=core.log.bytes_after(core.log.commit),
     )
@@ -188,6 +194,7 @@ def note_committed(core: CoreState, entry: Entry) -> None:
     if kind is ConfigChanged:
         assert isinstance(body, ConfigChanged)
         adopt_config(core, body.config)
+        core.ready.hooks.append(ConfigAdopted())
     elif kind in CHANGE_NAMES:
         assert isinstance(body, MemberChange)
         core.ready.hooks.append(MembersChanged(CHANGE_NAMES[kind], body.member, entry.index))
@@ -229,7 +236,7 @@ def leave_group(core: CoreState) -> None:
     become_follower(core)
     core.removed = True
     core.ready.removed = True
-    core.deadline = NEVER
+    core.asleep, core.deadline = False, NEVER
 
 
 def halt(core: CoreState, leader: MemberId, at: Index, leader_term: Term) -> None:
@@ -241,14 +248,16 @@ def halt(core: CoreState, leader: MemberId, at: Index, leader_term: Term) -> Non
     core.conflict = CommittedConflict(leader, core.committed, committed_term, at, leader_term)
     core.ready.conflict = core.conflict
     core.ready.send_after.clear()
-    core.deadline = NEVER
+    core.asleep, core.deadline = False, NEVER
 
 
 def is_loyal(core: CoreState) -> bool:
     """Whether this member protects a leader from elections: it heard it less than an election timeout
     ago, in this term or an earlier one: leases count on it (Raft thesis 4.2.3, 6.4.1). A leader protects
-    itself: it steps down when it is not heard."""
-    return type(core.role) is Leader or core.now - core.heard_at < core.config.election_ms
+    itself: it steps down when it is not heard. A sleeping member relies on its leader's node being alive."""
+    if type(core.role) is Leader or core.now - core.heard_at < core.config.election_ms:
+        return True
+    return core.asleep or core.now < core.grace_until
 
 
 def is_stranger(core: CoreState, member: MemberId) -> bool:

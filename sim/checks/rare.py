@@ -5,6 +5,7 @@ from typing import Any
 
 from fleet.cluster import membership_events, reconciliation_events, repairs, unjoined
 from fleet.cluster.healing import Demote, Promote, Remove, Transfer
+from fleet.cluster.node_liveness import Sleeper
 from fleet.raft.entries import (
     ConfigChanged,
     MemberAdded,
@@ -13,6 +14,9 @@ from fleet.raft.entries import (
     MemberRemoved,
     SessionClosed,
 )
+from fleet.raft.events import NodeSilent, Propose, ReadQuery
+from fleet.raft.ids import node_of
+from fleet.raft.messages import PreVote
 from fleet.raft.ready import (
     CANNOT_REMOVE_LEADER,
     CHANGE_IN_PROGRESS,
@@ -144,9 +148,29 @@ def watch_member(member: Any, see: See) -> None:
             if any(token in batch.tokens for batch in reads):
                 see("a lease ends while a read is executed under it")
 
+    def stepped(event: Any) -> None:
+        core = member.core
+        if core.asleep:
+            for name in disturbed(core, event):
+                see(name)
+
+    before(member, "step", stepped)
     before(member.clients, "on_answer", answered)
     before(member, "_note", noted)
     after(member.clients, "on_read", executed)
+
+
+def disturbed(core: Any, event: Any) -> Iterator[str]:
+    """What comes to a member that sleeps."""
+    kind = type(event)
+    if kind is NodeSilent and core.is_leader:
+        yield "a sleeping leader is told that a follower's node is silent"
+    elif kind is NodeSilent and core.leader is not None and node_of(core.leader) == event.node:
+        yield "a sleeping follower is told that its leader's node is silent"
+    elif kind is PreVote and not core.is_leader:
+        yield "a sleeping follower is asked for its vote"
+    elif (kind is Propose or kind is ReadQuery) and core.is_leader:
+        yield "a sleeping group is called"
 
 
 def watch_node(manager: Any, see: See) -> None:
@@ -160,6 +184,13 @@ def watch_node(manager: Any, see: See) -> None:
             elif kind is membership_events.SendCommand and effect.method in COMMANDED:
                 see(COMMANDED[effect.method])
 
+    def watched_nodes(now: int, event: Any) -> None:
+        if type(event) is Sleeper and event.is_asleep and event.member == event.leader:
+            see("a leader sleeps")
+
+    registry = manager._myRef.kernel.instance(manager.registry)
+    if registry is not None:
+        before(registry.liveness, "step", watched_nodes)
     for decider in (manager.reconciliation, manager.unjoined, manager.repairs, manager.cluster.membership):
         returns(decider, "step", decided)
 

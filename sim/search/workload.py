@@ -63,6 +63,8 @@ class Groups:
         self.unsure: set[str] = set()
         self.open: dict[str, int] = {}
         """By name, calls under way."""
+        self.quiet_until = 0
+        """Nobody calls any group before this."""
 
     def add(self, name: str, kind: str) -> None:
         self.kinds[name] = kind
@@ -135,6 +137,8 @@ class Load:
         """How likely a call is one that fails after it changed the object."""
         self.rests = self.rng.choice([0, 0, 0, 0.02])
         """How likely it then calls nothing for so long that its sessions may expire."""
+        self.lulls = self.rng.choice([0, 0, 0.01])
+        """How likely it then makes all clients quiet, so that groups sleep."""
         self.number = 0
         self.done = 0
         self.failed = 0
@@ -150,7 +154,11 @@ class Load:
         return self.open > 0
 
     def _pause(self) -> None:
-        if self.rests and self.rng.random() < self.rests:
+        if self.lulls and self.rng.random() < self.lulls:
+            self.groups.quiet_until = self.world.now + self.rng.randint(2 * S, 6 * S)
+        if self.groups.quiet_until > self.world.now:
+            self.client.wake_in(self.groups.quiet_until - self.world.now + self.rng.randint(1, S))
+        elif self.rests and self.rng.random() < self.rests:
             self.client.wake_in(self.rng.randint(2 * S, 6 * S))
         else:
             self.client.wake_in(1 + int(self.rng.random() * 2 * self.pause_us))

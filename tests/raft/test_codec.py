@@ -27,6 +27,7 @@ from fleet.raft.messages import (
     AppendReply,
     Diverged,
     InstallSnapshot,
+    LeaderCheck,
     Message,
     PreVote,
     PreVoteReply,
@@ -57,11 +58,11 @@ MESSAGES = [
             round=5,
             sent_at=300,
         ),
-        f"919a0a02{ID2}{ID1}01019193020296030102000091c401780205cd012c",
+        f"919b0a02{ID2}{ID1}01019193020296030102000091c401780205cd012cc2",
     ),
     (
         AppendReply(2, N2, N1, ok=True, index=2, hint=1, hint_term=1, round=5, sent_at=300),
-        f"919c0b02{ID2}{ID1}c302010105cd012c0000",
+        f"919d0b02{ID2}{ID1}c302010105cd012c0000c2",
     ),
     (PreVote(3, N2, N1, last_index=9, last_term=8), f"91960c03{ID2}{ID1}0908"),
     (PreVoteReply(3, N2, N1, granted=True), f"91950d03{ID2}{ID1}c3"),
@@ -79,6 +80,7 @@ MESSAGES = [
     (Removed(2, N2, N1), f"91941302{ID2}{ID1}"),
     (Diverged(2, N2, N1, last_index=9, last_term=8), f"91961502{ID2}{ID1}0908"),
     (Stranger(2, N2, N1, last_index=9, last_term=8), f"91961402{ID2}{ID1}0908"),
+    (LeaderCheck(2, N2, N1), f"91941602{ID2}{ID1}"),
 ]
 
 BODIES = [

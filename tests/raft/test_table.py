@@ -9,7 +9,9 @@ from fleet.raft.core import Core
 from fleet.raft.entries import MemberAdded, Members, SnapshotMeta
 from fleet.raft.events import (
     Change,
+    CheckLeader,
     LocalEvent,
+    NodeSilent,
     Persisted,
     Propose,
     ReadQuery,
@@ -20,11 +22,13 @@ from fleet.raft.events import (
     Tick,
     Transfer,
 )
+from fleet.raft.ids import NodeName
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
     Diverged,
     InstallSnapshot,
+    LeaderCheck,
     Message,
     PeerMessage,
     PreVote,
@@ -69,6 +73,9 @@ SAMPLES: dict[type, PeerMessage | LocalEvent] = {
     Removed: Removed(2, N2, N1),
     Stranger: Stranger(2, N2, N1, last_index=1, last_term=1),
     Diverged: Diverged(2, N2, N1, last_index=0, last_term=0),
+    CheckLeader: CheckLeader(),
+    LeaderCheck: LeaderCheck(2, N2, N1),
+    NodeSilent: NodeSilent(NodeName("n2")),
     Tick: Tick(),
     Persisted: Persisted(0),
     SnapshotTaken: SnapshotTaken(1, b""),
@@ -134,6 +141,9 @@ OUTCOMES: dict[tuple[type, type], str] = {
     (Follower, Removed): "removed",
     (Follower, Stranger): "removed",
     (Follower, Diverged): "halted",
+    (Follower, NodeSilent): "",
+    (Leader, LeaderCheck): "AppendEntries",
+    (Leader, NodeSilent): "",
     (Follower, Propose): "answer",
     (Follower, ReadQuery): "answer",
     (Follower, Change): "answer",

@@ -18,6 +18,7 @@ from tests.sim import (
     test_scenarios_log,
     test_scenarios_members,
     test_scenarios_reads,
+    test_scenarios_sleep,
     test_scenarios_storage,
     test_scenarios_writes,
 )
@@ -32,6 +33,7 @@ from tests.sim.planted import (
     members,
     placements,
     reads,
+    sleepers,
     states,
     users,
 )
@@ -46,6 +48,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
         test_scenarios_log,
         test_scenarios_members,
         test_scenarios_reads,
+        test_scenarios_sleep,
         test_scenarios_storage,
         test_scenarios_writes,
     )
@@ -177,6 +180,25 @@ MUTANTS = [
     Mutant(edges.clock_of_the_leader_alone, "test_s85_a_leaders_wall_clock_that_jumps_moves_no_time[24]"),
     Mutant(edges.node_without_its_registry, "day edges", 20),
     Mutant(edges.death_without_a_word, "day edges", 20),
+    Mutant(
+        sleepers.stale_read_of_a_sleeping_leader,
+        "test_s60_a_sleeping_leader_answers_no_read_from_before_its_sleep[True]",
+    ),
+    Mutant(sleepers.sleeper_is_told_nothing, "test_s60_a_sleeping_leader_that_dies_is_replaced[False]"),
+    Mutant(sleepers.sleeper_votes_for_anyone, "test_s60_a_leader_that_one_follower_does_not_hear_stays"),
+    Mutant(
+        sleepers.sleeping_leader_ignores_candidates,
+        "test_a_member_that_is_restarted_on_a_node_that_lives_finds_its_group",
+    ),
+    Mutant(
+        sleepers.sleepers_are_not_watched,
+        "test_a_group_to_which_nothing_happens_sleeps_and_keeps_its_leader",
+    ),
+    Mutant(sleepers.sleepers_are_not_counted, "test_a_leader_that_ends_on_a_node_that_lives_is_replaced"),
+    Mutant(
+        sleepers.silence_while_sleepers_stood_still,
+        "test_a_node_that_was_suspended_takes_nobody_for_lost",
+    ),
     Mutant(placements.voter_leaves_before_its_replacement, "day operators", 20, seed=5),
     Mutant(placements.extra_voters_stay, "day operators", 20),
     Mutant(placements.dead_members_stay, "day new disks", 20),

@@ -102,6 +102,15 @@ PROFILES = {
          "isolate leader": 2, "wait": 2, "rot": 1},
         config={"batch_entries_max": [1, 1024]},
     ),
+    "sleep": Profile(
+        "the group falls asleep between calls, and loses nodes and links meanwhile",
+        {"rest": 12, "isolate leader": 3, "isolate follower": 2, "kill leader": 3, "kill follower": 2,
+         "part from one": 3, "one way": 2, "restart follower": 2, "isolate leader with client": 3,
+         "heal": 4, "revive": 4, "transfer": 1, "pause": 3, "demote": 1, "promote": 1},
+        config={"announce_commits": [False, True]},
+        burst=2,
+        reads=0.5,
+    ),
     "messages": Profile(
         "frames overtake each other and come twice",
         {"isolate leader": 1, "slow": 2, "heal": 3, "wait": 6, "kill leader": 1, "revive": 2},

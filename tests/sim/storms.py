@@ -230,6 +230,15 @@ class Storm:
         """Sometimes until links die, and what is on the way with them."""
         self.sim.run(self.rng.choice([0.5, 2.0, 6.0]))
 
+    def _rest(self) -> None:
+        """Nobody calls for so long that the group sleeps, if it can."""
+        self.sim.run(self.rng.choice([0.5, 1.5, 5.0]))
+
+    def _pause(self) -> str | None:
+        """A node stands still, for longer than others take for its silence."""
+        seconds = self.rng.choice([0.2, 1.0, 3.0])
+        return self._with(self._pick(self.rng.random() < 0.7), lambda name: self.sim.pause(name, seconds))
+
     def _slow(self) -> str | None:
         extra = self.rng.choice([0.05, 0.15, 0.25])
         return self._with(self._pick(self.rng.random() < 0.5), lambda name: self.sim.slow(name, extra))

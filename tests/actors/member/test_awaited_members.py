@@ -39,6 +39,17 @@ def test_a_leader_waits_so_long_only_for_a_member_that_stays_away() -> None:
     assert reply.value is not None
 
 
+def test_a_leader_that_sleeps_without_a_member_waits_for_none() -> None:
+    core = leader()
+    accept(core, N2)
+    settle(core)
+    core.asleep = True
+    member = Requested(core)
+    member.operators.take(REQUEST)
+    (reply,) = member.told
+    assert reply.value is not None and member.operators.arriving == []
+
+
 def test_a_follower_says_who_leads_as_soon_as_it_knows() -> None:
     core = follower(config=CONFIG)
     member = Requested(core)

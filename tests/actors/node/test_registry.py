@@ -7,11 +7,14 @@ from fleet.actors.base.addresses import remote_address
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.local import MemberGone, MemberHere, PeerAddresses, Routes, StartRegistry
 from fleet.actors.messages.operator import DISK_FULL, GetStatus, GroupRequest, OpReply
-from fleet.actors.messages.peer import PeerMail
+from fleet.actors.messages.peer import NodeHeartbeat, PeerMail
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.node.registry import Registry
+from fleet.cluster.node_liveness import Sleeper, Woke
+from fleet.raft.events import NodeSilent
 from fleet.raft.ids import MemberId, NodeName, member_id
 from tests.actors.base.helpers import Bench, Recorder
+from tests.support.clocks import HandClock
 
 N1, N2 = NodeName("n1"), NodeName("n2")
 HERE = member_id(N1, "aaaa", 1)
@@ -23,7 +26,8 @@ class RegistryBench(Bench):
         super().__init__()
         self.registry = self.create(Registry)
         self.member = self.create(Recorder)
-        self.ask(self.registry, StartRegistry(N1))
+        self.clock = HandClock()
+        self.ask(self.registry, StartRegistry(N1, self.clock, 5))
 
     def seen(self, actor: Address) -> list[Any]:
         (seen,) = self.ask(actor, "what?")
@@ -120,3 +124,31 @@ def test_s86_who_asks_for_a_member_that_stopped_for_want_of_space_is_told_so(ben
         reasons.append((reply.error.kind, reply.error.what))
     full, gone = reasons
     assert full == ("Unavailable", DISK_FULL) and gone[0] == "NoSuchGroup"
+
+
+def test_a_member_that_sleeps_is_told_of_a_silent_node(bench: RegistryBench) -> None:
+    """Its node sends heartbeats to its leader's, and hears none."""
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
+    bench.tell(bench.registry, Routes({N2: remote_address("there:2", REGISTRY)}))
+    bench.ask(bench.registry, Sleeper(HERE, THERE, (N2,), 1000))
+    for _ in range(3):
+        bench.clock.now += 250
+        bench.advance(0.25)
+        bench.ask(bench.registry, NodeHeartbeat(N2, 9, 1))
+    assert bench.seen(bench.member) == []
+    sent = [message for _, _, message in bench.transport.sent]
+    assert sent == [NodeHeartbeat(N1, 5, 0)] * 4
+    for _ in range(4):
+        bench.clock.now += 250
+        bench.advance(0.25)
+    assert bench.seen(bench.member) == [NodeSilent(N2)]
+
+
+def test_a_node_whose_members_are_awake_sends_no_heartbeats(bench: RegistryBench) -> None:
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
+    bench.tell(bench.registry, Routes({N2: remote_address("there:2", REGISTRY)}))
+    bench.ask(bench.registry, Sleeper(HERE, THERE, (N2,), 1000), Woke(HERE))
+    bench.transport.sent.clear()
+    bench.clock.now += 10_000
+    bench.advance(10.0)
+    assert bench.transport.sent == []

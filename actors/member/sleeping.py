@@ -1,0 +1,46 @@
+"""What a member tells its registry about its sleep: whose nodes are to be watched for it."""
+
+from typing import Any, Protocol
+
+from fleet.actors.messages.local import StartMember
+from fleet.cluster.node_liveness import Sleeper, Woke
+from fleet.raft.core import Core
+from fleet.raft.ids import node_of
+from fleet.raft.progress import NOT_OFFERED
+from fleet.raft.state import Leader
+
+
+class SleepingMember(Protocol):
+    """What the reports need of their member."""
+
+    core: Core
+    start: StartMember
+
+    def send(self, target: Any, message: Any) -> None: ...
+
+
+class SleepReports:
+    def __init__(self, member: SleepingMember) -> None:
+        self.member = member
+        self.told: Sleeper | None = None
+
+    def report(self) -> None:
+        """Tell the registry, if it does not know yet. Called at the end of each turn."""
+        core = self.member.core
+        sleeper = sleeper_of(core)
+        if sleeper != self.told:
+            self.told = sleeper
+            self.member.send(self.member.start.registry, sleeper or Woke(core.id))
+
+
+def sleeper_of(core: Core) -> Sleeper | None:
+    """None for a member that neither sleeps nor, as a leader, offers its followers to sleep."""
+    role = core.role
+    if type(role) is Leader:
+        if not core.asleep and role.offered_at == NOT_OFFERED:
+            return None
+        nodes = tuple(node_of(peer) for peer in role.progress)
+        return Sleeper(core.id, core.id, nodes, core.config.election_ms, core.asleep)
+    if not core.asleep or core.leader is None:
+        return None
+    return Sleeper(core.id, core.leader, (node_of(core.leader),), core.config.election_ms)
