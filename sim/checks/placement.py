@@ -57,11 +57,21 @@ class Redundancy:
         for voter in before.voters:
             if voter in after.voters or not self._is_well(group, voter):
                 continue
-            if not any(self._may_leave(then, group, voter, after) for then in self._lately()):
+            if not any(
+                self._may_leave(then, group, voter, after)
+                for then in (*self._seen_from(leader), *self._lately())
+            ):
                 self.world.violated(
                     f"{group}: {voter} leaves while it is well, and of those that should vote only "
                     f"{sorted(map(node_of, after.voters))} do"
                 )
+
+    def _seen_from(self, leader: Any) -> Iterator[ClusterThen]:
+        """As the leader's node sees it: a node that was away may see what was so long ago."""
+        node = self.world.nodes.get(node_of(leader.core.id))
+        if node is not None and node.manager is not None and node.manager.is_serving:
+            view = node.manager.view
+            yield ClusterThen(self.world.now, view.nodes, view.groups)
 
     def _lately(self) -> Iterator[ClusterThen]:
         """The newest first."""

@@ -104,7 +104,7 @@ def test_a_voter_that_is_well_stays_until_its_replacement_votes() -> None:
     running: list[Any] = []
     world: Any = SimpleNamespace(now=0, nodes={}, members_of=lambda name: running, violated=World().violated)
     redundancy = Redundancy(world)
-    leader: Any = SimpleNamespace(spec=SimpleNamespace(name="g"))
+    leader: Any = SimpleNamespace(spec=SimpleNamespace(name="g"), core=SimpleNamespace(id="n1@n1d.1"))
     nodes = {name: node(name) for name in ("n1", "n2", "n3")}
     change = (leader, members("n1", "n2", "n3"), members("n1", "n2"))
     redundancy.look(SimpleNamespace(rev=1, nodes=nodes, groups={"g": group(3)}))
@@ -127,7 +127,7 @@ def test_a_voter_may_leave_by_a_state_that_the_node_which_decided_saw_late() -> 
     member: Any = SimpleNamespace(core=SimpleNamespace(id="n3@n3d.1"), failed=False)
     world: Any = SimpleNamespace(now=0, nodes={}, members_of=lambda name: [member], violated=World().violated)
     redundancy = Redundancy(world)
-    leader: Any = SimpleNamespace(spec=SimpleNamespace(name="g"))
+    leader: Any = SimpleNamespace(spec=SimpleNamespace(name="g"), core=SimpleNamespace(id="n1@n1d.1"))
     nodes = {name: node(name) for name in ("n2", "n3")}
     redundancy.look(SimpleNamespace(rev=55, nodes=nodes, groups={"g": group(3)}))
     redundancy.look(SimpleNamespace(rev=54, nodes={"n2": nodes["n2"]}, groups={"g": group(3)}))
