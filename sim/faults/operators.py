@@ -4,12 +4,11 @@ from typing import Self
 
 from fleet.actors.messages.operator import ChangeConfig, TransferLeader
 from fleet.cluster.state import ACTIVE, LEAVING
-from fleet.objects.class_refs import encode_class
 from fleet.raft.ids import node_of
 from fleet.sim.faults.fault import Fault, listed, span
 from fleet.sim.faults.field import Field
 from fleet.sim.faults.settings import config_of
-from fleet.sim.world.objects import KINDS
+from fleet.sim.world.objects import ENCODED, KINDS
 from fleet.sim.world.timeline import MS, S
 
 
@@ -147,7 +146,7 @@ class AddGroup(Fault, frozen=True, array_like=True, tag="add_group"):
     def do(self, field: Field) -> bool:
         if self.replicas < 3 and not field.shrink():
             return False
-        args = self.replicas, encode_class(KINDS[self.kind]), config_of(self.draw_of), self.pinned
+        args = self.replicas, ENCODED[self.kind], config_of(self.draw_of), self.pinned
         field.command("add_group", self.group, *args)
         return True
 

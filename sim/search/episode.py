@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
-from fleet.objects.class_refs import encode_class
 from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.checks.placement import Redundancy
 from fleet.sim.faults.inject import FAIR_WEATHER_US, FaultInjector
@@ -15,7 +14,7 @@ from fleet.sim.faults.schedule import Plan
 from fleet.sim.faults.settings import draw_config
 from fleet.sim.search.settling import cluster_of, group_troubles, troubles
 from fleet.sim.search.workload import MODELS, QUESTIONS, Groups, Load
-from fleet.sim.world.objects import KINDS
+from fleet.sim.world.objects import ENCODED, KINDS
 from fleet.sim.world.timeline import MS, S
 from fleet.sim.world.world import World
 
@@ -97,7 +96,7 @@ class Episode:
 
     def add(self, group: str, kind: str) -> None:
         told: list[FleetError | None] = []
-        args = (group, 3, encode_class(KINDS[kind]), self.config, ())
+        args = (group, 3, ENCODED[kind], self.config, ())
         call = self.groups.asks("add_group", args)
 
         def add() -> None:

@@ -1,7 +1,6 @@
 """The load on a simulated fleet: clients that call, and write down what they saw."""
 
 import random
-from functools import cache
 from typing import Any
 
 from fleet.errors import (
@@ -15,11 +14,10 @@ from fleet.errors import (
     Overloaded,
     SessionExpired,
 )
-from fleet.objects.class_refs import encode_class
 from fleet.sim.checks import models
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.history import History, RecordedCall
-from fleet.sim.world.objects import KINDS
+from fleet.sim.world.objects import ENCODED
 from fleet.sim.world.timeline import S
 from fleet.sim.world.world import World
 
@@ -86,7 +84,7 @@ class Groups:
             self.requests[name] = self.requests.get(name, 0) + 1
         if method == "remove_group":
             self.drop(name)
-        kind = encoded_kinds()[args[2]] if method == "add_group" else ""
+        kind = KIND_OF[args[2]] if method == "add_group" else ""
         return self.operators.asks(method, args, self.world.now), method, name, kind, self.requests.get(name)
 
     def answered(self, call: Any, error: FleetError | None) -> None:
@@ -104,9 +102,7 @@ class Groups:
             self.add(name, kind)
 
 
-@cache
-def encoded_kinds() -> dict[bytes, str]:
-    return {encode_class(data_class): kind for kind, data_class in KINDS.items()}
+KIND_OF = {encoded: kind for kind, encoded in ENCODED.items()}
 
 
 TOGETHER = (1, 1, 1, 1, 1, 1, 1, 2, 3, 6)

@@ -7,6 +7,7 @@ ever see what they did.
 from typing import Any
 
 import fleet.objects.hooks as hooks
+from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import Data, command, query
 from fleet.sim.world.user_code import is_imported, is_told, works
 
@@ -107,6 +108,8 @@ class Listed(Data):
 
 
 KINDS: dict[str, type[Data]] = {"counter": Counter, "register": Register, "list": Listed}
+ENCODED: dict[str, bytes] = {name: encode_class(kind) for name, kind in KINDS.items()}
+"""As an operator sends them, whose process has imported them long ago."""
 _BY_NAME = {kind.__name__: kind for kind in KINDS.values()}
 for _name in _BY_NAME:
     del globals()[_name]  # so that `__getattr__` is asked, as a module runs its code when it is imported
