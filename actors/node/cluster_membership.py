@@ -245,12 +245,11 @@ class ClusterMembership:
 
 
 def held(hosted: HostedMember) -> Held:
-    spec = hosted.spec
-    return Held(
-        hosted.record.number,
-        spec.name,
-        spec.uid,
-        spec.cluster,
-        spec.founded is not None,
-        hosted.is_dropped,
-    )
+    """Made anew only when it has changed: thousands are looked at each second."""
+    known, spec = hosted.held, hosted.spec
+    if known is None or known.is_dropped != hosted.is_dropped:
+        is_founder = spec.founded is not None
+        known = hosted.held = Held(
+            hosted.record.number, spec.name, spec.uid, spec.cluster, is_founder, hosted.is_dropped
+        )
+    return known

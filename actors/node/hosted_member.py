@@ -7,6 +7,7 @@ from typing import TypeAlias
 from thespian.actors import ActorAddress
 
 from fleet.actors.messages.values import GroupSpec
+from fleet.cluster.membership_events import Held
 from fleet.errors import FleetError
 from fleet.interfaces import GroupRecord
 from fleet.raft.ids import MemberId, Millis
@@ -33,6 +34,8 @@ class HostedMember:
     """It was found on the disk and waits for other nodes' answers: see `HeldStart`."""
     is_dropped: bool = False
     """Its data will be deleted as soon as its actor has stopped."""
+    held: Held | None = None
+    """What the node's membership in the cluster is told of it."""
 
 
 Created: TypeAlias = Callable[[HostedMember | None, FleetError | None], None]
