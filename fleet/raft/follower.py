@@ -34,6 +34,7 @@ def on_tick(core: CoreState, role: Follower, m: Tick) -> None:
         return
     reset_election_deadline(core)
     if not core.is_voter:
+        core.leader = None  # so that its node asks for it to be added, if it was not
         ask_whether_removed(core)
 
 

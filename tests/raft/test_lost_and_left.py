@@ -32,6 +32,16 @@ def test_s25_a_learner_that_hears_nothing_asks_whether_it_was_removed() -> None:
     assert core.deadline > core.now, "and asks again, later"
 
 
+def test_s25_a_learner_that_hears_nothing_knows_no_leader() -> None:
+    """Seed 30039: the entry that added it was lost. With a leader of long ago in its status, its node never
+    asked for it to be added again."""
+    core = follower(voters=(N2, N1, N3), learners=(N4,), me=N4)
+    append(core, (core.log.last_index, core.log.last_term))
+    assert core.leader == N2
+    core.step(core.deadline, Tick())
+    assert core.leader is None
+
+
 def test_s25_a_newcomer_without_members_to_ask_stays_quiet() -> None:
     core = follower(term=0, terms=(), voters=(), me=N4)
     assert core.membership.current == Members()
