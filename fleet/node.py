@@ -25,6 +25,7 @@ from fleet.actors.node.greetings import NODES_KEY
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
 from fleet.client.connection import Fleet, connect
+from fleet.cluster.commands import PURGE_AFTER_MS_MIN
 from fleet.cluster.founding_messages import check_founders
 from fleet.errors import ConfigError, Damaged, FleetError, NodeDamaged, Unavailable, UnknownName
 from fleet.interfaces import Clock
@@ -325,8 +326,9 @@ def check_settings(data_dir: str | os.PathLike[str] | None, weight: float, purge
         raise ConfigError("data_dir is empty: omit it for fleet-NAME, or name a directory")
     if not 0 <= weight < float("inf"):
         raise ConfigError(f"weight must be 0 or more, not {weight}")
-    if not purge_after >= 1:
-        raise ConfigError(f"purge_after must be at least a second, not {purge_after} s")
+    if not purge_after * 1000 >= PURGE_AFTER_MS_MIN:
+        least = f"at least {PURGE_AFTER_MS_MIN // 1000} s, since nodes show themselves about once a second"
+        raise ConfigError(f"purge_after must be {least}; {purge_after} s is less")
 
 
 def check_addresses(listen: str, join: Sequence[str], founders: Sequence[str], found: bool | None) -> None:

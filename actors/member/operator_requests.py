@@ -107,7 +107,8 @@ class OperatorRequests:
         if request is None:
             return
         if answer.error is None:
-            self.member.send(request.reply_to, OpReply(request.token, Done(self.member.applier.revision)))
+            done = Done(answer.index, self.member.applier.revision)
+            self.member.send(request.reply_to, OpReply(request.token, done))
             return
         self._refuse(request, ERRORS.get(answer.error, Unavailable), answer.error, answer.leader)
 

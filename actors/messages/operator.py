@@ -10,7 +10,7 @@ from fleet.actors.messages.values import Count, GroupSpec, Name, NodeInfo, Where
 from fleet.cluster.state import View
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import Index, MemberId, Millis, NodeName, Term
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision, Term
 
 
 class PeerStatus(Struct, frozen=True, array_like=True):
@@ -175,7 +175,10 @@ class Hosted(Struct, frozen=True, array_like=True, tag=4):
 
 
 class Done(Struct, frozen=True, array_like=True, tag=5):
-    revision: Index
+    """In force. At a group's member: since the log index, and not later than the revision."""
+
+    index: Index
+    revision: Revision
 
 
 class ClusterSeen(Struct, frozen=True, array_like=True, tag=6):

@@ -77,7 +77,7 @@ class OperatorRequests:
                 return self._cluster_seen()
             case CheckClass(data_class):
                 check_class(data_class)
-                return Done(0)
+                return Done(0, 0)
         raise BadArguments(f"a node manager does not know {type(op).__name__}")
 
     def _cluster_seen(self) -> ClusterSeen:

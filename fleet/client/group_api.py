@@ -260,5 +260,5 @@ class MemberOperations:
             for info in view.groups if view is not None else ():
                 if info.name == group:
                     note = self._cluster.note_config
-                    self._commit(note, NOTE_S, group, info.uid, config, value.revision)
+                    self._commit(note, NOTE_S, group, info.uid, config, value.index)
         return value.revision

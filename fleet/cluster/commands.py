@@ -38,6 +38,9 @@ from fleet.raft.ids import Index, NodeName, member_id
 GONE_KEPT_MAX: Final = 1000
 """Names of removed nodes, of removed groups, and of finished removals, each."""
 
+PURGE_AFTER_MS_MIN = 2000
+"""The shortest purge window: what is heard of a node that is well may be a round of about a second old."""
+
 
 def refuse(error: FleetError) -> NoReturn:
     raise Reject(error)
@@ -283,8 +286,9 @@ class Cluster(Data):
         is set."""
         if as_founder and self.purge_after_rev:
             return
-        if milliseconds < 1000:
-            refuse(BadArguments(f"the purge window must be at least 1000 ms, not {milliseconds}"))
+        if milliseconds < PURGE_AFTER_MS_MIN:
+            least = f"at least {PURGE_AFTER_MS_MIN} ms, since nodes show themselves about once a second"
+            refuse(BadArguments(f"the purge window must be {least}; {milliseconds} is less"))
         self.purge_after_ms, self.purge_after_rev = milliseconds, ctx.index
 
     def _group(self, name: str) -> GroupInfo:

@@ -111,7 +111,7 @@ class PurgeWindow(Fault, frozen=True, array_like=True, tag="purge_window"):
 
     @classmethod
     def draw(cls, field: Field) -> Self | None:
-        return cls(field.rng.choice([1, 2, 5, 600]) * S) if field.spoiled is None else None
+        return cls(field.rng.choice([2, 3, 5, 600]) * S) if field.spoiled is None else None
 
     def do(self, field: Field) -> bool:
         if not field.shrink():

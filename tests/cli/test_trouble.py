@@ -225,7 +225,7 @@ def test_a_start_that_cannot_be(tmp_path: Path) -> None:
         (("--founder", "127.0.0.1:1", "--founder", "127.0.0.1:1"), "twice"),
         (("--weight", "-1"), "weight must be 0 or more"),
         (("--purge-after", "soon"), "'soon' is not a duration"),
-        (("--purge-after", "10ms"), "at least a second"),
+        (("--purge-after", "1500ms"), "at least 2 s"),
     ):
         said = start(*options)
         assert (said.code, said.out) == (2, "") and says in said.err, said

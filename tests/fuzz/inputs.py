@@ -237,7 +237,7 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         ("registry", GroupRequest(5, back, group, ChangeConfig(GroupConfig()))),
         *(("node", NodeRequest(5, back, op)) for op in (ListNodes(), ListMembers(), GetCluster())),
         ("node", NodeHello(info, here, here, (info,), True, 0)),
-        ("node", OpReply(1 << 33, Done(1))),
+        ("node", OpReply(1 << 33, Done(1, 1))),
         ("node", OpReply(1, Nodes((info,)), error)),
         (
             "node",

@@ -80,9 +80,9 @@ def test_a_question_to_a_node_goes_to_its_manager_and_one_about_a_group_to_a_reg
 def test_an_answer_is_told_once_and_its_copy_to_nobody() -> None:
     asking = Asking()
     asking.ask()
-    asking.answer(Done(5))
-    asking.answer(Done(5))
-    assert asking.told == [Done(5)]
+    asking.answer(Done(5, 5))
+    asking.answer(Done(5, 5))
+    assert asking.told == [Done(5, 5)]
     assert asking.questions.due_at(otherwise=-1) == -1
 
 

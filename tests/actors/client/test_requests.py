@@ -73,8 +73,8 @@ def test_what_was_refused_goes_to_the_leader_though_it_may_not_be_asked_twice(re
     requester.refuse("c:1")
     requester.wait(ASK_AGAIN_MS)
     assert requester.asked() == [remote_address("a:1", REGISTRY), remote_address("c:1", REGISTRY)]
-    requester.router.on_op_reply(OpReply(requester.sent[-1][1].token, Done(5)))
-    assert requester.answers == [Done(5)]
+    requester.router.on_op_reply(OpReply(requester.sent[-1][1].token, Done(5, 5)))
+    assert requester.answers == [Done(5, 5)]
 
 
 def test_what_may_not_be_asked_twice_and_is_not_answered_is_asked_once() -> None:
