@@ -65,9 +65,8 @@ class MemberOperations:
     """The part of `fleet.Fleet` about the members of groups. All calls block; `timeout` is in seconds, by
     default the client's.
 
-    Calls that change something return the revision at which it took effect: how many commands had been
-    executed. These are the group's for `remove_member` and `change_config`, and the cluster's for everything
-    else.
+    Calls that change something return the revision at which it took effect: the group's for `remove_member`
+    and `change_config`, and the cluster's for everything else.
     """
 
     name: str

@@ -11,7 +11,19 @@ from msgspec import Struct
 from fleet.errors import FleetError
 from fleet.interfaces import RESULTS_BYTES_MAX, Context, Executor
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Commands, ConfigChanged, Entry, Founded, Noop, SessionClosed, SessionOpened
+from fleet.raft.entries import (
+    Commands,
+    ConfigChanged,
+    Entry,
+    Founded,
+    MemberAdded,
+    MemberDemoted,
+    MemberPromoted,
+    MemberRemoved,
+    Noop,
+    SessionClosed,
+    SessionOpened,
+)
 from fleet.raft.ids import Index, Revision, SessionId
 from fleet.raft.sessions import DONE, EXECUTE, STALE, Results, Session, SessionTable
 
@@ -61,6 +73,7 @@ class Executed(Struct, frozen=True, gc=False):
 
 
 FORMAT = 1
+MEMBERS_CHANGED = (MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
 JOURNAL_OVERHEAD = 256
 """Bytes that a command in the journal takes besides its payload."""
 JOURNAL_BYTES_MIN = 1 << 20
@@ -107,6 +120,9 @@ class Applier:
             self.sessions.close(body.client)
         elif type(body) is ConfigChanged:
             self.config = body.config
+            self.revision += 1
+        elif type(body) in MEMBERS_CHANGED:
+            self.revision += 1
         elif type(body) is Noop:
             self.sessions.is_other_clock = True
         elif type(body) is Founded:

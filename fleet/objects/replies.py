@@ -70,7 +70,7 @@ class Reply(Future[R]):
 
     @property
     def revision(self) -> Revision:
-        """How many commands the group had executed with this one; 0 before that, and for a query."""
+        """The group's revision at which the command took effect; 0 before that, and for a query."""
         outcome = self._outcome
         return outcome.revision if isinstance(outcome, Succeeded) else 0
 

@@ -15,7 +15,7 @@ Term: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 Index: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 """A position in a group's log, from 1. 0 is the empty log before the first entry."""
 Revision: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
-"""How many commands a group had executed; of one command, with itself. It grows with every command."""
+"""How many commands, and changes of members and settings, have taken effect in a group; of one, with it."""
 Millis: TypeAlias = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
 SessionId: TypeAlias = Annotated[int, Meta(ge=0)]
 """Made from the group and the log index at which the session was opened; 0 is no session."""

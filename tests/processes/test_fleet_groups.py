@@ -208,7 +208,7 @@ def test_changes_return_their_revisions_and_show_at_once(yard: NodeFleet) -> Non
     for _ in range(3):
         group.add(1)
     first, changed = shown().config, fleet.GroupConfig(election_ms=2000)
-    assert client.change_config("g", changed) == 3, "commands had been executed"
+    assert client.change_config("g", changed) == 4, "after three commands"
     assert (shown().config, shown().founding_config) == (changed, first)
     revisions = [shown().rev]
     revisions.append(client.pin_group("g", ["n2", "n3", "n1"]))

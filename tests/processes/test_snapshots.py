@@ -47,7 +47,8 @@ def test_s41_a_follower_that_was_away_for_long_catches_up_by_a_snapshot(three: C
     follower = three.others(leader_node(three, client, "shelf"))[0]
     had = member_status(three, client, "shelf", follower)
     follower.kill()
-    books |= fill(shelf, [f"later {number}" for number in range(140)], rng)
+    for number in range(0, 140, 10):  # commands that are submitted together share an entry
+        books |= fill(shelf, [f"later {number + place}" for place in range(10)], rng)
     eventually(lambda: client.status("shelf").snapshot_index > had.last_index + 8)
     follower.start()
     books |= fill(shelf, [f"meanwhile {number}" for number in range(20)], rng)

@@ -19,6 +19,8 @@ from fleet.raft.entries import (
     ConfigChanged,
     Entry,
     Founded,
+    MemberAdded,
+    MemberPromoted,
     Noop,
     SessionClosed,
     SessionOpened,
@@ -61,6 +63,11 @@ def test_a_command_is_answered_with_the_revision_at_which_it_took_effect() -> No
     group.feed(Noop())
     assert group.do(b"b", b"c") == Outcomes(group.session, 2, DONE, 2, (b"2", b"3"))
     assert group.do(b"d").revision == group.applier.revision == 4
+    group.feed(ConfigChanged(CONFIG))
+    group.feed(MemberAdded(N1, "a"))
+    group.feed(MemberPromoted(N1))
+    group.feed(SessionOpened("other", 0))
+    assert group.do(b"e").revision == 8
 
 
 def test_a_repeated_command_changes_nothing_and_answers_alike() -> None:

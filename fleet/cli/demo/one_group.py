@@ -223,9 +223,9 @@ class Story(DemoStage):
     def _members_agree(self) -> bool:
         statuses = self.connections[0].statuses(GROUP)
         self.picture.statuses = statuses
-        applied = {status.applied for status in statuses.values()}
-        self.result.applied = max(applied, default=0)
-        return len(statuses) == REPLICAS and len(applied) == 1 and self.result.applied >= self.result.value
+        ends = {index for status in statuses.values() for index in (status.applied, status.last_index)}
+        self.result.applied = max(ends, default=0)
+        return len(statuses) == REPLICAS and len(ends) == 1
 
     # -- output ------------------------------------------------------------------------------------
 
