@@ -7,6 +7,7 @@ from fleet.cluster.node_liveness import Sleeper, Woke
 from fleet.raft.core import Core
 from fleet.raft.ids import node_of
 from fleet.raft.progress import NOT_OFFERED
+from fleet.raft.sleeping import sleeps
 from fleet.raft.state import Leader
 
 
@@ -39,8 +40,10 @@ def sleeper_of(core: Core) -> Sleeper | None:
     if type(role) is Leader:
         if not core.asleep and role.offered_at == NOT_OFFERED:
             return None
-        nodes = tuple(node_of(peer) for peer in role.progress)
-        return Sleeper(core.id, core.id, nodes, core.config.election_ms, core.asleep)
+        nodes = tuple(dict.fromkeys(map(node_of, role.progress)))  # a new disk's member beside the old one's
+        known = [peer for peer, one in role.progress.items() if not core.asleep or sleeps(role, one)]
+        led = tuple(map(node_of, known))
+        return Sleeper(core.id, core.id, nodes, core.config.election_ms, core.asleep, led)
     if not core.asleep or core.leader is None:
         return None
     return Sleeper(core.id, core.leader, (node_of(core.leader),), core.config.election_ms)

@@ -25,7 +25,7 @@ class NodeHeartbeat(Struct, frozen=True, array_like=True, tag=24, gc=False):
     run: int
     """Of its process: each start draws another one."""
     leaders: Count
-    """How many members that sleep there lead members of the receiver's node."""
+    """How many members of the receiver's node those that sleep there lead, and know to sleep, too."""
 
 
 class NodeHello(Struct, frozen=True, array_like=True, tag=4):

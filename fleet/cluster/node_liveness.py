@@ -5,8 +5,9 @@ to the peers' nodes and expects theirs, four in the shortest election timeout of
 member when a peer's node has been silent for that member's election timeout. Nodes whose members do not sleep
 together send each other nothing.
 
-A node also says how many of its sleepers lead members of the other node. If more members there rely on
-leaders of this node, for seconds, some of these lead no more, or what they said was lost: the members check.
+A node also says how many members of the other node sleep as far as their leaders here know. If more members
+there rely on leaders of this node, for seconds, some of these lead no more, or what one of the two said was
+lost: the members check.
 
 `step(now, event)` takes an event and returns its effects; a `Tick` is due at `deadline`.
 """
@@ -23,8 +24,8 @@ from fleet.raft.ids import MemberId, Millis, NodeName
 HEARTBEATS: Final = 4
 """In an election timeout."""
 DOUBT_MS: Final[Millis] = 5000
-"""For how long more members may rely on leaders of a node than lead there. Then they check, and again after
-twice as long each time."""
+"""For how long more members may rely on leaders of a node than these know of. Then they check, and again
+after twice as long each time."""
 DOUBT_MS_MAX: Final[Millis] = 320_000
 
 
@@ -41,6 +42,9 @@ class Sleeper(Struct, frozen=True):
     """Of its leader or, for a leader, of its peers."""
     election_ms: Millis
     is_asleep: bool = True
+    led: tuple[NodeName, ...] = ()
+    """For a leader, the nodes of its followers, one for each; once it sleeps, only of those that it knows to
+    sleep."""
 
 
 class Woke(Struct, frozen=True):
@@ -52,7 +56,7 @@ class HeartbeatReceived(Struct, frozen=True):
     run: int
     """Of its process."""
     leaders: int
-    """How many of that node's sleepers lead members of this one."""
+    """How many members of this node that node's sleepers lead (`Sleeper.led`)."""
 
 
 class Tick(Struct, frozen=True):
@@ -94,10 +98,12 @@ class Watched:
     heard_at: Millis
     run: int = 0
     doubted_since: Millis | None = None
-    """Since when more members here rely on its leaders than it has."""
+    """Since when more members here rely on its leaders than these know of."""
     patience: Millis = DOUBT_MS
     leaders: int = 0
     """Members that lead."""
+    led: int = 0
+    """Members of that node that those lead."""
     members: dict[MemberId, None] = field(default_factory=dict)
     told: dict[MemberId, None] = field(default_factory=dict)
 
@@ -129,9 +135,11 @@ class NodeLiveness:
         for watched in map(self.watched.__getitem__, event.nodes):
             watched.members[event.member] = None
             watched.leaders += event.leader == event.member
+        for node in event.led:
+            self.watched[node].led += 1
         if before is not None:
             self._forget(before[0], kept=event.nodes)
-        self._effects += [SendHeartbeat(node, self.watched[node].leaders) for node in new]
+        self._effects += [SendHeartbeat(node, self.watched[node].led) for node in new]
         at = now + self._interval
         self.deadline = at if self.deadline is None else min(self.deadline, at)
 
@@ -144,6 +152,8 @@ class NodeLiveness:
         self.timeouts[sleeper.election_ms] -= 1
         if not self.timeouts[sleeper.election_ms]:
             del self.timeouts[sleeper.election_ms]
+        for node in sleeper.led:
+            self.watched[node].led -= 1
         for node in sleeper.nodes:
             watched = self.watched[node]
             watched.told.pop(sleeper.member, None)
@@ -191,7 +201,7 @@ class NodeLiveness:
         self.deadline = now + self._interval
         shortest = min(self.timeouts)
         for node, watched in self.watched.items():
-            self._effects.append(SendHeartbeat(node, watched.leaders))
+            self._effects.append(SendHeartbeat(node, watched.led))
             if now - watched.heard_at >= shortest:
                 self._tell_silent(now, node, watched)
 

@@ -1,5 +1,7 @@
 """Heartbeats between pairs of nodes, and who is told of silence."""
 
+from msgspec.structs import replace
+
 from fleet.cluster.node_liveness import (
     DOUBT_MS,
     HEARTBEATS,
@@ -20,7 +22,7 @@ MINE, OTHER = member_id("me", "d", 1), member_id("me", "d", 2)
 LEADER, NEXT = member_id("a", "d", 1), member_id("a", "d", 2)
 ELECTION_MS = 1000
 FOLLOWS = Sleeper(MINE, LEADER, (A,), ELECTION_MS)
-LEADS = Sleeper(OTHER, OTHER, (A, B), ELECTION_MS)
+LEADS = Sleeper(OTHER, OTHER, (A, B), ELECTION_MS, led=(A, B))
 
 
 class Watch:
@@ -188,3 +190,14 @@ def test_a_node_says_how_many_of_its_sleepers_lead_members_of_the_other() -> Non
     assert {e.node: e.leaders for e in watch.until(500) if isinstance(e, SendHeartbeat)} == {A: 1, B: 1}
     watch.step(Sleeper(OTHER, LEADER, (A,), ELECTION_MS))
     assert [e for e in watch.until(750) if isinstance(e, SendHeartbeat)] == [SendHeartbeat(A, 0)]
+
+
+def test_a_follower_that_its_leader_does_not_know_to_sleep_is_not_counted() -> None:
+    """Its answers were lost: once it checks, the leader that sleeps without it hears of it (seed 730728)."""
+    watch = Watch()
+    watch.step(LEADS)
+    watch.step(replace(LEADS, led=(B,)))
+    assert {e.node: e.leaders for e in watch.until(250) if isinstance(e, SendHeartbeat)} == {A: 0, B: 1}
+    watch.step(FOLLOWS)
+    assert told_to_check(watch.until(500 + DOUBT_MS, A, B, leaders=1)) == []
+    assert told_to_check(watch.until(1000 + 2 * DOUBT_MS, A, B, leaders=0)) == [MINE]
