@@ -54,7 +54,7 @@ AGAIN_MS: Final[Millis] = 20
 """A step that was not possible yet (a learner still lags) is tried again after this."""
 MOVES_MAX: Final = 8
 """Groups that may add a member at the same time: catching up uses disk and network."""
-SWEEP_ROUNDS: Final = 300
+SWEEP_ROUNDS: Final = 60
 """One to two times so many rounds lie between two checks of a group that is as it is wanted, unless an event
 tells of a change."""
 LOOK_ROUNDS_MAX: Final = 4

@@ -91,7 +91,7 @@ CASES: dict[str, Steps] = {
         (0, StepDone(5), [AskStatus(6, 1)]),
         (0, status(6, Seat(HELD, True, True, 9), wanted=(N1, N2)), []),
     ],
-    "a group that is where it is wanted is asked again when something changed, and after minutes": [
+    "a group that is where it is wanted is asked again when something changed, and after a minute or two": [
         (0, LED, [AskStatus(1, 1)]),
         (0, status(1), []),
         *[(0, Round(), []) for _ in range(SWEEP_ROUNDS + JITTER - 1)],
