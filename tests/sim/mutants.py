@@ -91,7 +91,7 @@ MUTANTS = [
     Mutant(
         elections.no_pre_vote, "test_s11_a_member_that_was_cut_off_for_a_hundred_elections_disturbs_nobody"
     ),
-    Mutant(elections.leader_of_an_old_term_is_followed, "storm messages", 40, seed=18),
+    Mutant(elections.leader_of_an_old_term_is_followed, "storm messages", 100, seed=81),
     Mutant(elections.quorum_is_not_checked, "test_s12_a_leader_that_hears_nobody_makes_room"),
     Mutant(logs.older_term_by_counting, "storm isolated", 20),
     Mutant(logs.suffix_is_kept, "storm isolated", 60, seed=5),
@@ -225,7 +225,7 @@ MUTANTS = [
         disks.left_is_noted_after_the_drop,
         "test_a_founder_that_dies_while_it_deletes_its_member_does_not_found_it_again[1]",
     ),
-    Mutant(disks.stale_completion_counts, "day slow disks", 60, seed=15),
+    Mutant(disks.stale_completion_counts, "storm slow disks", 40, seed=9),
     Mutant(disks.settings_not_in_snapshots, "day settings", 20, seed=3),
     Mutant(disks.settings_forgotten_by_restart, "episode", 20),
     Mutant(users.every_command_is_unknown, "episode", 5),

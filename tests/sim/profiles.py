@@ -102,6 +102,15 @@ PROFILES = {
          "isolate leader": 2, "wait": 2, "rot": 1},
         config={"batch_entries_max": [1, 1024]},
     ),
+    "slow disks": Profile(
+        "leaders come back while entries are written that others have replaced",
+        {"isolate leader with client": 4, "hang": 3, "transfer": 2, "heal": 4, "wait": 1},
+        config={"batch_entries_max": 1, "window_max": [1, 2, 16], "snapshot_floor_bytes": 1 << 20,
+                "storage_timeout_ms": 2000},
+        burst=8,
+        reads=0.1,
+        disk={"sync_us": (20_000, 300_000)},
+    ),
     "sleep": Profile(
         "the group falls asleep between calls, and loses nodes and links meanwhile",
         {"rest": 12, "isolate leader": 3, "isolate follower": 2, "kill leader": 3, "kill follower": 2,

@@ -52,8 +52,9 @@ def test_rv26_s20_late_answers_prolong_no_lease_and_confirm_no_read(lease: bool)
         weather.cut.update((("c1", old), (old, "c1")))
         for slow_us in range(100_000, 700_000, 100_000):
             weather.slow_us.update({(name, old): slow_us for name in others(sim, old)})
+            reader.all.options(timeout=1.0).submit()  # so that the group stays awake
             sim.run("300ms")
-        assert sim.leader("g") == old
+        assert sim.leader("g") == old and not member(sim, old).core.asleep
         weather.cut.update((old, name) for name in others(sim, old))
         writing = group.append.options(timeout=5.0).submit(1)
         for _ in range(60):

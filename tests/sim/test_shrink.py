@@ -11,7 +11,7 @@ from fleet.sim.world.timeline import S
 from tests.sim.mutants import named, planted
 from tests.sim.schedules import plans
 
-RUNS_MAX = 60
+RUNS_MAX = 150
 
 
 def broken(name: str, faults_min: int = 1) -> Failure:
