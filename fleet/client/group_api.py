@@ -23,6 +23,7 @@ from fleet.actors.messages.operator import (
 from fleet.cluster.commands import Cluster
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import (
+    ChangeInProgress,
     FleetError,
     NoSuchGroup,
     NoSuchNode,
@@ -46,6 +47,8 @@ HAND_OVER_S = 2.0
 """How long a handover is retried while the target does not take over."""
 NOTE_S = 2.0
 """How long the cluster group may take to note a group's new settings."""
+CHANGE_PAUSE_S = 0.1
+"""Between attempts while another change of the members is under way."""
 GRACE_S = 5.0
 """How much longer than the timeout a blocking caller waits for the client's loop."""
 
@@ -237,13 +240,23 @@ class MemberOperations:
     def remove_member(self, group: str, node: str, timeout: float | None = None) -> int:
         """Remove the group's member on `node`. If the placement has one there, a new member replaces it.
 
-        Returns the revision of the group at which the removal was in force.
+        Returns the revision of the group at which the removal was in force. A change that is under way, or a
+        leader that was just elected, is waited for, up to `timeout`.
 
         Raises: WouldBreakQuorum, CannotRemoveLeader, ChangeInProgress, NoSuchNode, Unavailable.
         """
-        value = self._ask(RemoveMember(self._member_on(group, node, timeout)), group, timeout=timeout)
-        assert isinstance(value, Done)
-        return value.revision
+        until = time.monotonic() + (timeout or self.timeout)
+        removal = RemoveMember(self._member_on(group, node, timeout))
+        while True:
+            try:
+                value = self._ask(removal, group, timeout=timeout)
+            except ChangeInProgress:
+                if time.monotonic() + CHANGE_PAUSE_S >= until:
+                    raise
+                time.sleep(CHANGE_PAUSE_S)
+            else:
+                assert isinstance(value, Done)
+                return value.revision
 
     def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> int:
         """Replace the group's settings, on all of its members. Committed when this returns.
