@@ -314,15 +314,20 @@ def wanted_of(group: Leads, view: ClusterView) -> Wanted | None:
 
 
 def is_in_place(group: Leads, wanted: Wanted, event: StatusReceived) -> bool:
-    """Whether the group has the members that are wanted, all of which answer, its leader among them, and the
-    cluster shows its configuration. Then only a new event can make a step necessary."""
+    """Whether the group has the members that are wanted, on the disks that their nodes have, all of which
+    answer, its leader among them, and the cluster shows its configuration. Then only a new event can make a
+    step necessary. A member whose disk was replaced may have answered a moment ago."""
     seats, shown = event.seen.seats, event.view.groups.get(group.group)
     voting = {node_of(seat.member) for seat in seats if seat.votes}
     learning = {node_of(seat.member) for seat in seats if not seat.votes}
     is_led = node_of(event.seen.leader) == wanted.voters[0] if wanted.voters else False
     is_shown = shown is None or shown.config == event.config
     is_complete = voting == {*wanted.voters} and learning == {*wanted.learners}
-    return is_led and is_shown and is_complete and all(seat.responsive for seat in seats)
+    members = [seat.member for seat in seats]
+    is_well = all(seat.responsive for seat in seats) and living_members(members, event.view.disks()) == {
+        *members
+    }
+    return is_led and is_shown and is_complete and is_well
 
 
 def world_of(event: StatusReceived) -> Situation:

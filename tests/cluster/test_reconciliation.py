@@ -103,6 +103,11 @@ CASES: dict[str, Steps] = {
         (0, AnyChanged(), []),
         (0, Look(), [AskStatus(4, 1)]),
     ],
+    "a member whose disk was replaced is looked after, though it answered a moment ago (seed 740348)": [
+        (0, LED, [AskStatus(1, 1)]),
+        (0, status(1, Seat(MemberId("n2@old.1"), True, True, 9), wanted=(N1, N2)), []),
+        (0, Round(), [AskStatus(2, 1)]),
+    ],
     "a group with a member that does not answer is asked again and again, less and less often": [
         (0, LED, [AskStatus(1, 1)]),
         (0, status(1, SILENT, wanted=(N1, N2)), []),
