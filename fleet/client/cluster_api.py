@@ -215,7 +215,7 @@ class Operations(NodeOperations):
     def remove_group(self, name: str) -> int:
         """Stop the group's members and delete its data, on every node. Committed when this returns.
 
-        Returns the revision of the cluster's log. Raises: NoSuchGroup.
+        Returns the cluster's revision. Raises: NoSuchGroup.
         """
         return self._commit(self._cluster.remove_group, None, name)[1]
 

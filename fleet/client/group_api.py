@@ -189,7 +189,7 @@ class MemberOperations:
         `release_leader`, another transfer, or a change that places no member there. On error, leadership
         is unchanged.
 
-        Returns the revision of the cluster's log at which the preference was committed.
+        Returns the cluster's revision at which the preference took effect.
 
         Raises:
             TargetUnresponsive, NoSuchGroup, Unavailable.
@@ -208,7 +208,7 @@ class MemberOperations:
     def release_leader(self, group: str) -> int:
         """End the preference for a leader: the placement chooses, or the first node of a pinned group leads.
 
-        Returns the revision of the cluster's log.
+        Returns the cluster's revision.
 
         Raises: NoSuchGroup.
         """
@@ -249,7 +249,7 @@ class MemberOperations:
         removal = RemoveMember(self._member_on(group, node, timeout))
         while True:
             try:
-                value = self._ask(removal, group, timeout=timeout)
+                value = self._ask(removal, group, timeout=until - time.monotonic())
             except ChangeInProgress:
                 if time.monotonic() + CHANGE_PAUSE_S >= until:
                     raise

@@ -94,7 +94,7 @@ def test_settings_that_cannot_be(three: Fleet, name: str, setting: str, says: st
 
 
 def test_changes_show_their_revision(three: Fleet, name: str) -> None:
-    """Of the cluster's log, or of the group's for its own members and settings: later ones are higher."""
+    """The cluster's, or the group's for its own members and settings: later ones are higher."""
     of_the_cluster = (
         ("group", "add", f"{name}+", "shop:Account", "--exist-ok"), ("group", "pin", name, "n1", "n2", "n3"),
         ("group", "unpin", name), ("group", "replicas", name, "3"), ("leader", "release", name),

@@ -105,6 +105,12 @@ def test_commands_that_are_more_than_the_limit_are_taken_when_nothing_is_under_w
     assert answered(step(core, Propose(1, (Commands(1, 1, 0, 0, (b"x",) * 3),)))) == {}
 
 
+def test_the_limit_on_what_is_uncommitted_is_reached_and_not_passed() -> None:
+    core = settled(config=GroupConfig(uncommitted_max=2))
+    told = [answered(step(core, Propose(token, (command(token),)))) for token in (1, 2, 3)]
+    assert told == [{}, {}, {3: OVERLOADED}]
+
+
 def test_the_limit_on_uncommitted_bytes_does_not_wear_off() -> None:
     """Entries that the leader did not get from a proposal were subtracted and never added."""
     core = settled(terms=(1,) * 50, config=GroupConfig(uncommitted_bytes_max=100))

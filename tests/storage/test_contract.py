@@ -348,3 +348,8 @@ def test_s84_the_commit_index_is_kept_with_the_entries_of_its_write(disk: Disk) 
     assert store.load(group) == (Loaded(HardState(2, MemberId("me"), 4), None, entries(1, 5)))
     store.write([append(group, 5, 5, term=2, commit=4)])
     assert disk.open().load(group).hard.commit == 4
+    store = disk.open()
+    store.write([append(group, 6, 6, term=2)])
+    assert store.load(group).hard.commit == 4, "of an earlier write"
+    store.write([Write(group, 2, hard=HardState(3, None, 5))])
+    assert store.load(group).hard.commit == 5, "with a new promise"

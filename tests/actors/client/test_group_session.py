@@ -8,6 +8,7 @@ from fleet.actors.client.session_events import (
     Abandoned,
 )
 from fleet.actors.client.session_state import PAUSE_MS, PAYLOAD_BYTES_MAX, SILENCE_MS
+from fleet.actors.messages.client import ClientReply
 from fleet.errors import (
     BadArguments,
     DeadlineExceededBeforeSend,
@@ -19,7 +20,8 @@ from fleet.errors import (
     TooLarge,
     Unavailable,
 )
-from fleet.objects.outcomes import Unsettled
+from fleet.objects.applier import Outcomes
+from fleet.objects.outcomes import Succeeded, Unsettled
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
 from tests.actors.client.talks import SESSION, Talk
 
@@ -119,6 +121,27 @@ def test_a_whole_window_of_large_commands_is_sent_again_in_messages_that_fit(tal
     talk.refuse(Unavailable("no leader"), 1)
     requests = talk.requests_again()
     assert [(request.first, len(request.commands)) for request in requests] == [(1, 1), (2, 1), (3, 1)]
+
+
+def test_what_is_sent_again_around_one_that_is_not_goes_in_requests_without_a_gap(talk: Talk) -> None:
+    """A request numbers its commands by its first."""
+    talk.submit(b"a", b"b", b"c", b"d")
+    talk.request()
+    talk.session.inflight[2].is_hopeless = True
+    talk.refuse(Unavailable("no leader"), 1, 3, 4)
+    requests = talk.requests_again()
+    assert [(request.first, request.commands) for request in requests] == [(1, (b"a",)), (3, (b"c", b"d"))]
+
+
+def test_each_of_many_outcomes_has_its_value_and_its_revision(talk: Talk) -> None:
+    talk.submit(b"a", b"b", b"c")
+    talk.request()
+    talk.step(ClientReply("g", 0, (Outcomes(SESSION, 1, DONE, 40, (b"1", b"2", b"3")),), (), ()))
+    assert talk.told == {
+        b"a": [Succeeded(b"1", 40)],
+        b"b": [Succeeded(b"2", 41)],
+        b"c": [Succeeded(b"3", 42)],
+    }
 
 
 def test_pauses_between_tries_grow_and_end_with_an_answer(talk: Talk) -> None:

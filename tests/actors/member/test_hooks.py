@@ -25,6 +25,7 @@ from tests.support.clocks import HandClock
 
 M1, M2 = MemberId("n1@a.1"), MemberId("n2@b.1")
 WAIT_S = 20.0
+TOLD: list[tuple[object, ...]] = []
 SEEN: list[Any] = []
 
 
@@ -40,6 +41,7 @@ class Notes(LeaderHooks["Sum"]):
 
     def on_committed(self, event: fleet.Committed) -> None:
         SEEN.append((event.value, event.inherited))
+        TOLD.append(event.args)
 
     def on_member_added(self, member: str) -> None:
         SEEN.append(("added", member))
@@ -121,6 +123,17 @@ def test_a_leadership_begins_with_its_first_own_entry_and_inherits_what_came_bef
     assert SEEN == [
         ("elected", 2, 3), (2, True), ("added", M2), (3, False), ("removed", M2), ("stepped down", 3)
     ]  # fmt: skip
+
+
+def test_of_commands_sent_together_those_executed_now_are_told() -> None:
+    group = Group(Sum)
+    group.add(1, 1)
+    group.hook_events.on_role(BecameLeader(1))
+    group.apply(1, Noop())
+    SEEN.clear()
+    add = [encode_call("add", (n,), {}) for n in (1, 10, 100)]
+    group.apply(1, Commands(group.session, 1, 0, 0, tuple(add)))
+    assert SEEN == [(11, False), (111, False)] and TOLD[-2:] == [(10,), (100,)]
 
 
 def test_a_leader_deposed_before_its_first_own_entry_tells_nothing() -> None:

@@ -14,13 +14,18 @@ from fleet.actors.client.cluster_pin import ClusterPin
 from fleet.actors.client.endpoints import Endpoints
 from fleet.actors.client.group_session import Event, GroupSession
 from fleet.actors.client.session_events import Leaving, LinkLost, Send, Settle, TurnEnded, Woken
-from fleet.actors.messages.client import ClientReply, Refusal
+from fleet.actors.member.waiters import UnderWay, Waiter
+from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.operator import ChangeConfig, Done, GroupRequest, OpReply
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.errors import ClientClosed, OutcomeUnknown
+from fleet.objects.applier import Outcomes
 from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import encode_call
+from fleet.raft.entries import Founded
 from fleet.raft.events import Tick
-from tests.actors.member.test_member_disk import CLIENT, CONFIG, Alone, Held
+from fleet.raft.sessions import DONE
+from tests.actors.member.test_member_disk import CLIENT, CONFIG, ME, PEER, Alone, Held
 
 NO_CALL = b"junk"
 MISFIT = encode_call("append", (), {})
@@ -54,6 +59,58 @@ def test_what_is_good_in_a_request_is_executed_beside_what_is_refused() -> None:
     alone.sync()
     assert alone.values == [1]
     assert [refusal.seqs for refusal in refusals(alone.replies)] == [(2,)]
+
+
+def test_of_a_request_sent_again_what_is_under_way_is_neither_proposed_nor_judged_again() -> None:
+    alone = Alone()
+    append = [encode_call("append", (number,), {}) for number in range(4)]
+    alone.ask(*append[:2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
+        alone.tell(ClientRequest("g", "c1", CLIENT, alone.session, 0, False, 1, tuple(append[:2]), 0, (), 7))
+    assert refusals(alone.replies) == []
+    alone.tell(ClientRequest("g", "c1", CLIENT, alone.session, 0, False, 1, tuple(append), 0, (), 8))
+    alone.sync()
+    assert alone.values == [0, 1, 2, 3]
+    told = [(one.first, len(one.values)) for reply in alone.replies for one in reply.results]
+    assert told == [(1, 2), (3, 2)]
+
+
+def test_a_client_is_told_only_of_commands_that_it_waits_for_here() -> None:
+    """The others of the entry were asked for at another leader, or are told already."""
+    alone = Alone()
+    waiter = Waiter("c1", CLIENT, pending=1)
+    alone.member.clients.commands[alone.session] = UnderWay(waiter, {2})
+    alone.member.clients.on_outcomes(Outcomes(alone.session, 1, DONE, 8, (b"x", b"y", b"z")), True)
+    assert waiter.results == [Outcomes(alone.session, 2, DONE, 9, (b"y",))]
+    assert waiter.pending == 0 and alone.member.clients.commands == {}
+
+
+def test_who_does_not_lead_does_not_judge_what_it_is_sent() -> None:
+    """It may lack the module, and is asked by mistake only."""
+    held = Held(Founded(PEER, "", CONFIG, ((ME, ""),)))
+    held.tell(ClientRequest("g", "c1", CLIENT, 1, 0, False, 1, (NO_CALL,), 0, (), 1))
+    assert [refusal.error.kind for refusal in refusals(held.replies)] == ["Unavailable"]
+
+
+def test_a_change_of_settings_is_answered_with_the_groups_revision() -> None:
+    alone = Alone()
+    alone.ask(*[encode_call("append", (number,), {}) for number in range(3)])
+    alone.sync()
+    answers: list[Any] = []
+    send = alone.member.send
+
+    def note(to: Any, m: Any) -> None:
+        answers.append(m)
+        send(to, m)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alone.member, "send", note)
+        alone.tell(GroupRequest(5, CLIENT, "g", ChangeConfig(CONFIG)))
+        alone.sync()
+    (done,) = [m.value for m in answers if type(m) is OpReply]
+    last = alone.member.core.log.last_index
+    assert isinstance(done, Done) and (done.index, done.revision) == (last, 4) and last != 4
 
 
 def test_s78_a_copy_of_a_request_that_was_refused_is_not_carried_out() -> None:

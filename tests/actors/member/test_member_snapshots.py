@@ -157,6 +157,7 @@ def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
     held.tell(mail(InstallSnapshot(2, PEER, ME, meta, 0, data, 0, 0)))
     held.sync()
     assert held.member.core.snapshot == meta
+    assert held.member.snapshots.durable_revision == held.member.applier.revision == meta.index - 3
     assert held.member.snapshots.dumping is None and held.member.watching is None
     assert descriptors() == before
 
