@@ -19,6 +19,7 @@ from fleet.cluster.founding_messages import (
     FoundingMessage,
     Join,
     Persisted,
+    Record,
     Tick,
     from_bytes,
     to_bytes,
@@ -53,14 +54,24 @@ class FoundingDriver:
         data = manager.store.get_meta(FOUNDING_KEY)
         if data is None and manager.cluster.cluster_uid():
             return  # it joined its cluster without a founding
+        self._start(from_bytes(data) if data is not None else None)
+
+    def _start(self, record: Record | None) -> None:
+        manager, start = self.manager, self.manager.start
         me = Founder(start.name, manager.store.identity.incarnation, start.address, start.zone, start.weight)
-        record = from_bytes(data) if data is not None else None
         self.founding = Founding(
             me, start.founders, manager.now(), random.Random(start.seed), record, grace_ms=GRACE_MS
         )
         self._carry_out()
 
+    def on_renewed(self) -> None:
+        """The directory has a new incarnation: continue as that disk."""
+        if self.founding is not None:
+            self._start(self.founding.record)
+
     def on_message(self, m: Any) -> None:
+        if self.manager.is_renewing:
+            return  # an older copy has forgotten later promises
         if self.founding is not None:
             self.founding.step(self.manager.now(), m)
             self._carry_out()
@@ -70,7 +81,9 @@ class FoundingDriver:
             self._send(m.src.address, Exists(uid, known))
 
     def on_time(self) -> None:
-        if self.founding is not None and self.founding.deadline <= self.manager.now():
+        if self.manager.is_renewing or self.founding is None:
+            return
+        if self.founding.deadline <= self.manager.now():
             self.founding.step(self.manager.now(), Tick())
             self._carry_out()
 
@@ -98,7 +111,7 @@ class FoundingDriver:
 
     def _on_written(self, founding: Founding, seq: int, m: ChoreDone) -> None:
         """The record is durable: messages that depend on it may leave."""
-        if founding is not self.founding:
+        if founding is not self.founding or self.manager.is_renewing:
             return
         if m.error is not None:
             log.error("node=%s cannot take part in the founding: %s", self.manager.start.name, m.error)

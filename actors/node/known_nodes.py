@@ -94,8 +94,12 @@ class KnownNodes:
         if info.name not in self.infos and len(self.infos) >= NODES_MAX:
             return False
         is_news = self.infos.get(info.name) != info or info.name not in self.managers
-        if info.boot < self.remembered_boot(info):  # its start could not be counted
-            info = replace(info, boot=self.remembered_boot(info))
+        known = self.infos.get(info.name)
+        if known is not None and info.boot < self.remembered_boot(info):  # its start could not be counted
+            # Of two starts with one count the later is an older copy: an earlier process, heard late, must
+            # not make the counted one look like that.
+            started_ms = max(info.started_ms, known.started_ms)
+            info = replace(info, boot=known.boot, started_ms=started_ms)
             is_news = self.infos.get(info.name) != info or info.name not in self.managers
         self.infos[info.name] = info
         self.managers[info.name], self.registries[info.name] = manager, registry

@@ -60,5 +60,6 @@ class Renewal:
         self.chore = None
         node.nodes.me = replace(node.nodes.me, incarnation=node.store.identity.incarnation)
         node.greetings.say_to_everyone()
+        node.founding.on_renewed()
         node.cluster.on_renewed()
         node.look_at_damaged()

@@ -7,9 +7,9 @@ proposer. All other nodes join. The smallest name proposes first, which only avo
 
 An acceptor is a listed address. A node with another disk there has forgotten its promises: an address where
 two disks were ever seen does not vote, and every message carries the disks that its sender knows of.
-Two assumptions remain. Until the founding is done, no listed node loses its disk and returns empty to others
-that never heard of the first disk; and later, a majority of the listed nodes never starts empty while no node
-that knows the cluster is reachable. Neither can be told from a first start.
+Two assumptions remain. Until the founding is done, no listed node loses its disk and returns, empty or with
+an older copy, to others that never heard of the first disk; and later, a majority of the listed nodes never
+starts empty while no node that knows the cluster is reachable. Neither can be told from a first start.
 
 Source: Lamport, "Paxos Made Simple", section 2.
 """

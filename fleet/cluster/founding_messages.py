@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fleet.errors import ConfigError, Damaged, WrongDirectory
+from fleet.errors import ConfigError, Damaged
 from fleet.raft.ids import NodeName
 
 FORMAT: Final = 1
@@ -219,12 +219,14 @@ def check_founders(listed: Sequence[str], address: str) -> None:
 def restored(record: Record | None, me: Founder, listed: Sequence[str]) -> Record:
     """The record to start with. A promise holds for the disk, address and list with which it was given.
 
+    A record of an earlier incarnation is of an older copy that was renewed (S83): what was decided holds. If
+    nothing was, later promises may be lost; this address has had two disks then, and does not vote.
+
     Raises:
-        WrongDirectory: the record is another disk's.
         ConfigError: an invalid list, or list, address or name changed after a promise.
     """
     if record is not None and record.me.incarnation != me.incarnation:
-        raise WrongDirectory("the founding record is of another disk", node=me.name, record=record.me.name)
+        record = replace(record, me=me, promised=NO_BALLOT, accepted=None)
     if record is not None and (record.decided or record.joined):
         return record
     check_founders(listed, me.address)

@@ -8,7 +8,11 @@ import pytest
 
 from fleet.cluster.founding import Founding
 from fleet.cluster.founding_messages import (
+    Accept,
+    Ballot,
+    Decided,
     Join,
+    Prepare,
     Record,
     Vote,
     cluster_id,
@@ -16,8 +20,8 @@ from fleet.cluster.founding_messages import (
     from_bytes,
     to_bytes,
 )
-from fleet.errors import ConfigError, Damaged, WrongDirectory
-from tests.cluster.founding_bench import FIVE, OF_B, OF_C, THREE, A, B, C
+from fleet.errors import ConfigError, Damaged
+from tests.cluster.founding_bench import FIVE, OF_B, OF_C, THREE, A, B, Bench, C
 from tests.cluster.founding_world import node
 
 # -- the record ------------------------------------------------------------------------------------
@@ -42,9 +46,28 @@ def test_a_damaged_record_is_no_record(data: bytes) -> None:
         from_bytes(data)
 
 
-def test_another_disks_record_is_refused() -> None:
-    with pytest.raises(WrongDirectory):
-        Founding(node("a", "d2"), THREE, 0, random.Random(1), next(records()))
+RENEWED = node("a", "d1-9")
+"""An older copy of the directory of A, which continues with an incarnation of its own."""
+
+
+def test_s83_a_renewed_disk_knows_what_was_decided_and_is_no_founder() -> None:
+    *_, decided, joined = records()
+    assert Bench(RENEWED, record=decided).outcomes == [Join(cluster_id((A, B)), ("a:1", "b:1"))]
+    assert Bench(RENEWED, record=joined).outcomes == [joined.joined]
+
+
+def test_s83_a_renewed_disk_has_no_vote_in_a_founding_under_way() -> None:
+    """The copy may have forgotten promises."""
+    _, promised, *_ = records()
+    bench = Bench(RENEWED, record=promised)
+    disks = (("a:1", "a-d1"), ("a:1", "a-d1-9"))
+    assert bench.written == [Record(RENEWED, fingerprint(THREE), disks)]
+    later = Ballot(9, "c:1", C.incarnation)
+    assert bench.step(bench.said(C, Prepare, later)) == []
+    assert bench.step(bench.said(C, Accept, later, (A, C))) == []
+    assert any("a:1 lost its disk, or its disk was copied" in one for one in bench.part.problems())
+    bench.step(bench.said(C, Decided, (A, C)))
+    assert bench.outcomes == [Join(cluster_id((A, C)), ("a:1", "c:1"))]
 
 
 def test_a_promise_binds_to_the_list_and_the_address() -> None:

@@ -64,6 +64,16 @@ def test_a_start_that_could_not_be_counted_keeps_the_count_that_is_remembered(no
     assert meet(nodes, info(boot=0, disk="new")) and nodes.infos[N2].boot == 0, "another disk counts anew"
 
 
+def test_s83_a_late_word_of_an_uncounted_process_makes_no_older_copy_of_its_successor(
+    nodes: KnownNodes,
+) -> None:
+    """The successor lost all members (seed 803720)."""
+    meet(nodes, info(boot=7, started_ms=100))
+    meet(nodes, info(boot=0, started_ms=50))
+    assert nodes.judge(info(boot=7, started_ms=100), 0) == SOUND
+    assert nodes.judge(info(boot=7, started_ms=200), 0) == OLDER
+
+
 def test_no_more_nodes_are_remembered_than_can_be_called_on(nodes: KnownNodes) -> None:
     names = [NodeName(f"m{number}") for number in range(NODES_MAX)]
     assert all(nodes.learn(info(name)) for name in names)
