@@ -130,6 +130,8 @@ class ClusterMembership:
         manager = self.manager
         if self.own() is not None or CLUSTER_GROUP in manager.hosted_members.coming:
             return
+        if manager.store.identity.incarnation not in [disk for _, disk, _ in founders]:
+            return  # it was renewed since, and is no founder
         members = [(member_id(name, disk, CLUSTER_LIFE), address) for name, disk, address in founders]
         (first, address), others = members[0], tuple(members[1:])
         digest = blake2b(" ".join(member for member, _ in members).encode(), digest_size=7).digest()

@@ -1,10 +1,12 @@
 """A founder whose directory is an older copy: it continues as another disk, also in the founding."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from fleet.actors.messages.peer import OlderCopy
+from fleet.actors.node.cluster_membership import FOUND_AGAIN_MS
 from fleet.cluster.founding_messages import (
     Ballot,
     Founder,
@@ -14,6 +16,7 @@ from fleet.cluster.founding_messages import (
     fingerprint,
     from_bytes,
 )
+from fleet.errors import StorageFault
 from fleet.interfaces import Chore, ChoreDone, PutMeta, Renew
 from fleet.storage.writer import carry_out
 from tests.support.node_bench import N1, N2, NodeBench
@@ -56,6 +59,17 @@ def test_s83_a_founder_that_was_renewed_starts_again() -> None:
     assert again.kernel.instance(again.manager).refusal is None
     again.advance(3)
     assert again.store.groups() == groups, "it founds no second time"
+
+
+def test_s83_a_founder_that_was_renewed_creates_no_founding_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk erred when it did, and the next attempt came after the renewal."""
+    bench = NodeBench()
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "create_groups", Mock(side_effect=StorageFault("it errs")))
+        bench.start(founders=(bench.kernel.endpoint,))
+    bench.ask(bench.manager, OlderCopy("aaaa", 1, 8, N2))
+    bench.advance(2 * FOUND_AGAIN_MS / 1000)
+    assert bench.store.groups() == []
 
 
 @pytest.mark.parametrize("is_durable", [False, True])
