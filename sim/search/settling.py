@@ -51,9 +51,9 @@ def troubles(world: World, groups: Iterable[str]) -> Iterator[str]:
 
 def nodes_missing(world: World, cluster: Any) -> Iterator[str]:
     for node in world.nodes.values():
-        record = cluster.nodes.get(node.name)
-        if record is None or record.incarnation != node.disk.incarnation:
-            yield f"{node.name} is not in the cluster with disk {node.disk.incarnation}"
+        record, disk = cluster.nodes.get(node.name), node.manager.store.identity.incarnation
+        if record is None or record.incarnation != disk:
+            yield f"{node.name} is not in the cluster with disk {disk}"
         elif record.state == LEAVING:
             yield f"{node.name} is leaving"
         elif record.reports:

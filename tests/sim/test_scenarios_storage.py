@@ -13,6 +13,7 @@ from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.interfaces import DropGroup
 from fleet.raft.ids import node_of
 from fleet.sim.checks.invariants import Invariants
+from fleet.sim.search.settling import cluster_of, nodes_missing
 from fleet.sim.world import host
 from fleet.sim.world.disk import SimDisk
 from fleet.sim.world.host import SimNode
@@ -237,6 +238,7 @@ def test_s83_an_older_copy_of_a_directory_rejoins_as_a_new_one() -> None:
     host.start()
     sim.run("5s")
     assert not [one for one in host.manager.hosted_members.by_number.values() if one.ill]
+    assert list(nodes_missing(sim.world, cluster_of(sim.world))) == []
 
 
 @pytest.mark.parametrize("seed", range(830, 836))
