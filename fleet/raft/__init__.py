@@ -38,6 +38,9 @@ lease saves the round, and trusts that clocks run at nearly the same rate.
 **Sleep.** A group without requests stops heartbeats and election timers (`sleeping.py`), and relies on its
 driver to tell it of a silent node. Requests, messages and that news wake it (`waking.py`).
 
+**Poison.** A command in which executors die or hang does not stop a group for ever: it is passed when every
+voter reports that it halts there, or an operator says so (`halting.py`).
+
 **Sessions.** Commands are executed exactly once: `sessions.py` is replicated state that remembers the
 results that each client has not acknowledged.
 

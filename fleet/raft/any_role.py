@@ -128,6 +128,7 @@ def on_snapshot_stored(core: CoreState, role: Role, m: SnapshotStored) -> None:
     if keep_after > core.log.base_index:
         core.log.compact(keep_after)
         core.membership.compact(keep_after)
+        core.skips = [entry for entry in core.skips if entry.index > keep_after]
     note_snapshot(core, meta)
 
 

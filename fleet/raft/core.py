@@ -11,12 +11,13 @@ from zlib import crc32
 
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import LocalEvent
+from fleet.raft.halting import update_hold
 from fleet.raft.ids import Index, Millis
 from fleet.raft.leader import is_sending_snapshot, leader_lease_until, replicate, settle_reads
 from fleet.raft.messages import PeerMessage
 from fleet.raft.promises import is_kept_already
 from fleet.raft.ready import Ready
-from fleet.raft.state import CoreState, Leader
+from fleet.raft.state import LAST_INDEX, CoreState, Leader
 from fleet.raft.table import dispatch
 from fleet.raft.transitions import note_committed
 
@@ -47,10 +48,13 @@ class Core(CoreState):
         self.finish_write()
         self.finish_save()
         ready = self.ready
+        if self.skips or self.unconfirmed or self.held_after != LAST_INDEX:
+            update_hold(self)
         if self.has_more():
-            ready.apply = self.log.take_committed(APPLY_MAX)
-            for entry in ready.apply:
-                note_committed(self, entry)
+            ready.apply = self.log.take_committed(APPLY_MAX, self.held_after)
+            self._note_up_to(self.log.applied)
+        if self.log.applied == self.held_after:
+            self._note_up_to(self.log.commit)
         self.is_settled = not ready.apply
         if self._snapshot_is_due():
             self._ask_for_snapshot(ready)
@@ -75,14 +79,20 @@ class Core(CoreState):
             ready.after_seq = self.seq
 
     def has_more(self) -> bool:
-        """Whether committed entries still wait for the next `take_ready`."""
-        return self.log.applied < self.log.commit
+        """Whether committed entries still wait for the next `take_ready`, which may hand them out."""
+        return self.log.applied < min(self.log.commit, self.held_after)
 
     def lease_holds(self, now: Millis) -> bool:
         """Whether a leader's lease covers `now`: ask again after executing a read under it (S19)."""
         return type(self.role) is Leader and now < leader_lease_until(self, self.role)
 
     # -- applying ----------------------------------------------------------------------------------
+
+    def _note_up_to(self, index: Index) -> None:
+        if index > self.noted:
+            for entry in self.log.slice(self.noted + 1, index):
+                note_committed(self, entry)
+            self.noted = index
 
     def _ask_for_snapshot(self, ready: Ready) -> None:
         index = self.log.applied
@@ -98,6 +108,8 @@ class Core(CoreState):
 
     def _snapshot_is_due(self) -> bool:
         config = self.config
+        if self.halt is not None:
+            return False  # the state is not that of the entries that were handed out
         if self.bytes_since_snapshot <= config.snapshot_floor_bytes or self._snapshot_is_under_way():
             return False
         if self.now < self.snapshot_not_before:

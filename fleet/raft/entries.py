@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import Index, MemberId, Millis, SessionId, Term
+from fleet.raft.ids import Index, MemberId, Millis, Place, SessionId, Term
 
 
 class Noop(Struct, frozen=True, array_like=True, tag=0, gc=False):
@@ -93,6 +93,35 @@ class ConfigChanged(Struct, frozen=True, array_like=True, tag=7, gc=False):
     config: GroupConfig
 
 
+class Halt(Struct, frozen=True, array_like=True, gc=False):
+    """The command at which a member's executor cannot go on: it died or hung in it."""
+
+    index: Index
+    """The log index of the command's entry."""
+    place: Place
+    cause: str
+    """For people: the method, and what happened."""
+
+
+class Skipped(Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """The command at `place` of entry `index` is recorded as failed with `cause`, on every member. It takes
+    effect where that command stands in the log, and counts no revision of its own."""
+
+    index: Index
+    place: Place
+    cause: str
+
+
+class SkipProposed(Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """Every voter has reported that it halts at this command. A member that halts there and has this in its
+    log does not execute the command any more, unless it turns out that no `Skipped` follows: see
+    `halting.py`."""
+
+    index: Index
+    place: Place
+    cause: str
+
+
 Body: TypeAlias = (
     Noop
     | Founded
@@ -104,6 +133,8 @@ Body: TypeAlias = (
     | MemberDemoted
     | MemberRemoved
     | ConfigChanged
+    | Skipped
+    | SkipProposed
 )
 MemberChange: TypeAlias = MemberAdded | MemberPromoted | MemberDemoted | MemberRemoved
 MEMBERSHIP_BODIES = (Founded, MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)

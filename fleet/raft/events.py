@@ -10,6 +10,7 @@ from msgspec import Struct
 from fleet.raft.entries import (
     Commands,
     ConfigChanged,
+    Halt,
     MemberChange,
     SessionClosed,
     SessionOpened,
@@ -61,6 +62,17 @@ class CheckLeader(Struct, frozen=True, gc=False):
     """Fewer members lead on the leader's node than sleeping members rely on: this one should ask its own."""
 
 
+class ExecutionHalted(Struct, frozen=True, gc=False):
+    """This member cannot execute a command that it was handed out: its executor died or hung in it. It does
+    not execute it again by itself, except as `halting.may_retry` allows."""
+
+    halt: Halt
+
+
+class ExecutionResumed(Struct, frozen=True, gc=False):
+    """This member executes again: the command was skipped, or the state replaced, or a retry allowed."""
+
+
 class Propose(Struct, frozen=True, gc=False):
     """Append these in this order, all or none. Their results come from applying them."""
 
@@ -90,6 +102,14 @@ class Transfer(Struct, frozen=True, gc=False):
     target: MemberId | None
 
 
+class Skip(Struct, frozen=True, gc=False):
+    """Record the command at which this leader has halted as failed, on every member, although a voter that
+    did not report may have executed it; answered when committed. `index`: of the command's entry."""
+
+    token: int
+    index: Index
+
+
 LocalEvent: TypeAlias = (
     Tick
     | Persisted
@@ -99,8 +119,11 @@ LocalEvent: TypeAlias = (
     | SnapshotLost
     | NodeSilent
     | CheckLeader
+    | ExecutionHalted
+    | ExecutionResumed
     | Propose
     | ReadQuery
     | Change
     | Transfer
+    | Skip
 )

@@ -2,7 +2,7 @@
 
 from zlib import crc32
 
-from fleet.raft.events import Change, Propose, ReadQuery, Tick, Transfer
+from fleet.raft.events import Change, Propose, ReadQuery, Skip, Tick, Transfer
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -14,14 +14,14 @@ from fleet.raft.messages import (
 )
 from fleet.raft.ready import NOT_LEADER, Restored
 from fleet.raft.sleeping import sleep_if_level
-from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Incoming
+from fleet.raft.state import LAST_INDEX, NEVER, Candidate, CoreState, Follower, Incoming
 from fleet.raft.transitions import (
     become_candidate,
     become_pre_candidate,
     follow,
-    halt,
     is_loyal,
     reset_election_deadline,
+    stop_in_conflict,
 )
 
 
@@ -92,6 +92,8 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
             core.life,
             core.wall_ms,
             core.asleep,
+            core.halt.index if core.halt is not None else 0,
+            core.halt.place if core.halt is not None else 0,
         )
     )
 
@@ -104,12 +106,12 @@ def conflicts_with_committed(core: CoreState, m: AppendEntries) -> bool:
     mine = log.term_at(at)
     if mine is None or mine == term or at == 0:
         return False
-    halt(core, m.src, at, term)
+    stop_in_conflict(core, m.src, at, term)
     return True
 
 
 def on_diverged(core: CoreState, role: Follower | Candidate, m: Diverged) -> None:
-    halt(core, m.src, m.last_index, m.last_term)
+    stop_in_conflict(core, m.src, m.last_index, m.last_term)
 
 
 def refuse_append(core: CoreState, m: AppendEntries) -> None:
@@ -132,7 +134,7 @@ def on_install_snapshot(core: CoreState, role: Follower | Candidate, m: InstallS
         reply_snapshot(core, m, offset=meta.size, installed=True)
         return
     if meta.index <= core.committed and log.term_at(meta.index) is not None:
-        halt(core, m.src, meta.index, meta.term)
+        stop_in_conflict(core, m.src, meta.index, meta.term)
         return
     incoming = core.incoming
     if incoming is None or incoming.meta != meta:
@@ -159,6 +161,10 @@ def install(core: CoreState, m: InstallSnapshot, data: bytes) -> None:
     core.membership.reset(meta.index, meta.members)
     core.config = meta.config
     core.unwritten.clear()
+    core.skips.clear()
+    core.held_after, core.noted = LAST_INDEX, meta.index
+    if core.halt is not None and core.halt.index <= meta.index:
+        core.halt = None
     core.taking = core.saving = core.storing = None
     core.snapshot = meta
     core.bytes_since_snapshot = 0
@@ -187,6 +193,6 @@ def on_timeout_now(core: CoreState, role: Follower | Candidate, m: TimeoutNow) -
 
 
 def on_request(
-    core: CoreState, role: Follower | Candidate, m: Propose | ReadQuery | Change | Transfer
+    core: CoreState, role: Follower | Candidate, m: Propose | ReadQuery | Change | Transfer | Skip
 ) -> None:
     core.answer(m.token, NOT_LEADER)

@@ -14,6 +14,8 @@ returns to a node gets another life there."""
 Term: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 Index: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 """A position in a group's log, from 1. 0 is the empty log before the first entry."""
+Place: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
+"""Of a command among those of its entry, from 0."""
 Revision: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 """How many commands, and changes of members and settings, have taken effect in a group; of one, with it."""
 Millis: TypeAlias = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]

@@ -3,6 +3,7 @@
 from fleet.raft.any_role import on_persisted as anyone_on_persisted
 from fleet.raft.entries import count_of, size_of
 from fleet.raft.events import Persisted, SnapshotLost, Tick
+from fleet.raft.halting import skip_if_agreed, successor
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.lease import is_confirmed, lease_until
 from fleet.raft.messages import (
@@ -32,6 +33,9 @@ def on_tick(core: CoreState, role: Leader, m: Tick) -> None:
         return
     if role.handover is not None:
         check_handover(core, role)
+    elif core.halt is not None:
+        skip_if_agreed(core, role)
+        evade(core, role)
     role.next_heartbeat = next_on_grid(core.now, core.config.heartbeat_ms)
     core.deadline = role.next_heartbeat
     if not may_sleep(core, role):
@@ -81,10 +85,19 @@ def try_handover(core: CoreState, role: Leader) -> None:
 def give_up_handover(core: CoreState, role: Leader, handover: Handover) -> None:
     """The lease returns when the target confirms a round that begins now: see `Leader.lease_void`."""
     role.handover = None
-    core.answer(handover.token, TARGET_UNRESPONSIVE)
+    if handover.token is not None:
+        core.answer(handover.token, TARGET_UNRESPONSIVE)
     if handover.target in role.lease_void:
         role.round += 1
         role.lease_void[handover.target] = role.round
+
+
+def evade(core: CoreState, role: Leader) -> None:
+    """A halted leader hands over to a member that has not halted, if there is one."""
+    target = successor(core, role)
+    if target is not None:
+        role.handover = Handover(None, target, core.now + core.config.transfer_timeout_ms)
+        try_handover(core, role)
 
 
 # -- sending ---------------------------------------------------------------------------------------
@@ -201,10 +214,14 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
         core.send(Diverged(core.term, core.id, m.src, core.log.last_index, core.log.last_term))
         return
     confirm(role, progress, m)
+    halted = (m.halted_index, m.halted_place) if m.halted_index else None
+    progress.reported(halted, m.index, m.sent_at)
     progress.accepted(m.index)
     if m.index > core.log.commit:
         advance_commit(core, role)
     try_handover(core, role)
+    if halted is not None and core.halt is not None:
+        skip_if_agreed(core, role)
     if m.asleep:
         progress.slept_at = max(progress.slept_at, m.sent_at)
         sleep_with_followers(core, role)

@@ -22,6 +22,7 @@ from fleet.raft.ready import (
     CHANGE_IN_PROGRESS,
     NOT_MEMBER,
     OVERLOADED,
+    TARGET_HALTED,
     TARGET_UNRESPONSIVE,
     TRANSFERRING,
     WOULD_BREAK_QUORUM,
@@ -177,5 +178,7 @@ def transfer_objection(core: CoreState, role: Leader, target: MemberId) -> str |
         return None
     progress = role.progress[target]
     follows = progress.match >= role.first_index  # it has answered in this term
+    if progress.halted is not None and core.halt is None:
+        return TARGET_HALTED
     responsive = follows and progress.is_responsive(core.now, core.config.election_ms)
     return None if target in members.voters and responsive else TARGET_UNRESPONSIVE

@@ -110,12 +110,12 @@ class Log:
         if self.term_at(index) == term:
             self.durable = max(self.durable, index)
 
-    def take_committed(self, commands_max: int) -> list[Entry]:
-        """The next committed entries, at least one, with at most so many commands; they count as applied from
-        now on."""
+    def take_committed(self, commands_max: int, last: Index) -> list[Entry]:
+        """The next committed entries up to `last`, at least one, with at most so many commands; they count as
+        applied from now on."""
         taken: list[Entry] = []
-        count = 0
-        for entry in self.entries[self.applied - self.base_index : self.commit - self.base_index]:
+        count, last = 0, min(last, self.commit)
+        for entry in self.entries[self.applied - self.base_index : last - self.base_index]:
             count += count_of(entry.body)
             if count > commands_max and taken:
                 break

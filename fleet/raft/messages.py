@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from fleet.raft.entries import Entry, SnapshotMeta
-from fleet.raft.ids import Index, MemberId, Millis, Term
+from fleet.raft.ids import Index, MemberId, Millis, Place, Term
 
 
 class Message(Struct, frozen=True, array_like=True, gc=False):
@@ -50,6 +50,9 @@ class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
     """This member's wall clock; 0: not known."""
     asleep: bool = False
     """This member has stopped its election timer, as the message of `sent_at` offered."""
+    halted_index: Index = 0
+    halted_place: Place = 0
+    """The command at which this member has halted; index 0: none."""
 
 
 class PreVote(Message, frozen=True, array_like=True, tag=12, gc=False):

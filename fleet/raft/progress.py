@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fleet.raft.entries import SnapshotMeta
-from fleet.raft.ids import Index, Millis
+from fleet.raft.ids import Index, Millis, Place
 
 PROBE: Final = 0
 """The last matching index is not known: one append at a time, until one is accepted."""
@@ -49,6 +49,12 @@ class Progress:
     chunk_sent_at: Millis = 0
     slept_at: Millis = NOT_OFFERED
     """When the newest append left to which the peer answered that it sleeps."""
+    halted: tuple[Index, Place] | None = None
+    """The command at which the peer has halted, as it last reported."""
+    halted_with: Index = 0
+    """The highest entry that the peer had on its disk when it reported that."""
+    reported_at: Millis = NOT_OFFERED
+    """When the newest append left whose acceptance reported whether the peer has halted."""
 
     def accepted(self, index: Index) -> None:
         """The peer's log is equal and durable up to `index`."""
@@ -113,6 +119,17 @@ class Progress:
         """The peer followed this leader when it received the message sent at `sent_at`."""
         self.round = max(self.round, round)
         self.lease_from = max(self.lease_from, sent_at)
+
+    def reported(self, halted: tuple[Index, Place] | None, index: Index, sent_at: Millis) -> None:
+        """Whether and where the peer had halted when it accepted the append of `sent_at`, with everything up
+        to `index` on its disk. A late report does not count: it may have been taken back since. A denial
+        always does: the next reply repeats a report."""
+        is_late, is_same = sent_at < self.reported_at, halted == self.halted
+        self.reported_at = max(self.reported_at, sent_at)
+        if halted is None:
+            self.halted, self.halted_with = None, 0
+        elif not is_late:
+            self.halted, self.halted_with = halted, max(index, self.halted_with) if is_same else index
 
     def is_responsive(self, now: Millis, within: Millis) -> bool:
         return now - self.acked_at < within

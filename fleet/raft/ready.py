@@ -17,6 +17,8 @@ WOULD_BREAK_QUORUM: Final = "would break quorum"
 CANNOT_REMOVE_LEADER: Final = "cannot remove leader"
 NOT_MEMBER: Final = "not a member"
 TARGET_UNRESPONSIVE: Final = "target unresponsive"
+TARGET_HALTED: Final = "target halted"
+NOT_HALTED: Final = "not halted"
 LOST: Final = "leadership lost"
 """It was appended, but the leadership was lost before it was committed; it may still be committed."""
 

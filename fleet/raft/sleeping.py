@@ -48,9 +48,10 @@ def may_sleep(core: CoreState, role: Leader) -> bool:
 
 
 def is_at_rest(core: CoreState) -> bool:
-    """Whether everything is committed, applied and on this member's disk, and no snapshot is under way."""
+    """Whether everything is committed, applied and on this member's disk, no snapshot is under way, and no
+    command waits to be skipped."""
     log = core.log
-    if not log.last_index == log.commit == log.applied == log.durable or core.writes:
+    if core.halt is not None or not log.last_index == log.commit == log.applied == log.durable or core.writes:
         return False
     snapshot_is_under_way = core.taking or core.saving or core.storing or core.snapshot_failures
     return not snapshot_is_under_way
@@ -58,7 +59,7 @@ def is_at_rest(core: CoreState) -> bool:
 
 def is_level(core: CoreState, progress: Progress) -> bool:
     has_all = progress.state == REPLICATE and progress.match == core.log.last_index
-    return has_all and progress.answers(core.now, core.config.election_ms)
+    return has_all and progress.halted is None and progress.answers(core.now, core.config.election_ms)
 
 
 def is_gone(core: CoreState, peer: MemberId, progress: Progress) -> bool:

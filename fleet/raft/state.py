@@ -7,8 +7,19 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Body, Entry, Founded, HardState, SnapshotMeta, count_of, size_of
-from fleet.raft.ids import Index, MemberId, Millis, Term
+from fleet.raft.entries import (
+    Body,
+    Entry,
+    Founded,
+    Halt,
+    HardState,
+    Skipped,
+    SkipProposed,
+    SnapshotMeta,
+    count_of,
+    size_of,
+)
+from fleet.raft.ids import Index, MemberId, Millis, Place, Term
 from fleet.raft.lease import ReadRound
 from fleet.raft.log import Log
 from fleet.raft.membership import Membership
@@ -17,7 +28,10 @@ from fleet.raft.progress import NO_LEASE, NOT_OFFERED, Progress
 from fleet.raft.ready import Answer, CommittedConflict, PersistRequest, Ready, SaveRequest
 from fleet.raft.wall import stamp
 
+SKIPS: Final = frozenset((Skipped, SkipProposed))
 NEVER: Final[Millis] = 1 << 62
+LAST_INDEX: Final[Index] = 1 << 62
+"""Beyond every log."""
 
 
 @dataclass(slots=True)
@@ -37,10 +51,21 @@ class Candidate:
 class Handover:
     """A transfer of the leadership under way."""
 
-    token: int
+    token: int | None
+    """None: a halted leader hands over by itself."""
     target: MemberId
     deadline: Millis
     sent: bool = False
+
+
+@dataclass(slots=True)
+class Evasion:
+    """A halted leader's attempts to hand over to a member that has not halted."""
+
+    place: tuple[Index, Place]
+    not_before: Millis
+    tried: dict[MemberId, int] = field(default_factory=dict)
+    """How often each target was tried."""
 
 
 @dataclass(slots=True)
@@ -59,6 +84,7 @@ class Leader:
     waiting: dict[Index, int] = field(default_factory=dict)
     """Tokens of changes by the index that will answer them."""
     handover: Handover | None = None
+    evasion: Evasion | None = None
     uncommitted: int = 0
     """Commands, and other entries, that are not committed yet."""
     uncommitted_bytes: int = 0
@@ -152,6 +178,18 @@ class CoreState:
     """The commit index before the restart; entries up to it are applied when a leader confirms them."""
     conflict: CommittedConflict | None = None
     """Set when this member and its leader committed different histories; it then takes no further part."""
+    halt: Halt | None = None
+    """The command that this member does not execute: its executor halts there, or it is to be skipped."""
+    skips: list[Entry] = field(default_factory=list)
+    """The entries of the log that skip a command or propose to."""
+    held_after: Index = LAST_INDEX
+    """Entries after this one are not handed out: see `halting.py`."""
+    noted: Index = 0
+    """The core has reacted to the committed entries up to here. It does not wait for those that are held back:
+    leases rely on settings that are in force once they are committed."""
+    unconfirmed: bool = False
+    """Since its restart this member has not seen an entry of the current term committed: it may have been
+    counted on not to execute a command."""
     durable_hard: HardState = HardState()
     seq: int = 0
     writes: deque[PendingWrite] = field(default_factory=deque)
@@ -247,14 +285,19 @@ class CoreState:
         if new[0].index <= last:
             self.membership.truncate(new[0].index)
             self.unwritten = [entry for entry in self.unwritten if entry.index < new[0].index]
+            self.skips = [entry for entry in self.skips if entry.index < new[0].index]
         self._note_appended(new)
 
     def _note_appended(self, entries: Sequence[Entry]) -> None:
         self.membership.append(entries)
+        self.note_skips(entries)
         if entries[0].index == 1 and isinstance(entries[0].body, Founded):
             self.config = entries[0].body.config
         self.unwritten.extend(entries)
         self.bytes_since_snapshot += sum(map(size_of, entries))
+
+    def note_skips(self, entries: Sequence[Entry]) -> None:
+        self.skips += [entry for entry in entries if type(entry.body) in SKIPS]
 
     def note_clock(self, peer: MemberId, wall_ms: Millis) -> None:
         if wall_ms:

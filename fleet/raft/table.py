@@ -4,15 +4,18 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args
 
 from fleet.raft import any_role as anyone
-from fleet.raft import candidate, follower, leader, leader_requests, waking
+from fleet.raft import candidate, follower, halting, leader, leader_requests, waking
 from fleet.raft.events import (
     Change,
     CheckLeader,
+    ExecutionHalted,
+    ExecutionResumed,
     LocalEvent,
     NodeSilent,
     Persisted,
     Propose,
     ReadQuery,
+    Skip,
     SnapshotFailed,
     SnapshotLost,
     SnapshotStored,
@@ -38,7 +41,7 @@ from fleet.raft.messages import (
     VoteRequest,
 )
 from fleet.raft.state import Candidate, CoreState, Follower, Leader
-from fleet.raft.transitions import halt
+from fleet.raft.transitions import stop_in_conflict
 
 Handler: TypeAlias = Callable[[CoreState, Any, Any], None]
 
@@ -49,7 +52,7 @@ def ignore(core: CoreState, role: Any, m: Any) -> None:
 
 def second_leader(core: CoreState, role: Leader, m: AppendEntries | InstallSnapshot) -> None:
     """A voter forgot its vote: both may have committed in this term."""
-    halt(core, m.src, core.log.last_index, core.term)
+    stop_in_conflict(core, m.src, core.log.last_index, core.term)
 
 
 ANYONE: Final[dict[type, Handler]] = {
@@ -60,6 +63,8 @@ ANYONE: Final[dict[type, Handler]] = {
     SnapshotTaken: anyone.on_snapshot_taken,
     SnapshotFailed: anyone.on_snapshot_failed,
     SnapshotStored: anyone.on_snapshot_stored,
+    ExecutionHalted: halting.on_execution_halted,
+    ExecutionResumed: halting.on_execution_resumed,
 }
 
 HANDLERS: Final[dict[type, dict[type, Handler]]] = {
@@ -83,6 +88,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         ReadQuery: follower.on_request,
         Change: follower.on_request,
         Transfer: follower.on_request,
+        Skip: follower.on_request,
     },
     Candidate: ANYONE
     | {
@@ -104,6 +110,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         ReadQuery: follower.on_request,
         Change: follower.on_request,
         Transfer: follower.on_request,
+        Skip: follower.on_request,
     },
     Leader: ANYONE
     | {
@@ -125,6 +132,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         ReadQuery: leader_requests.on_query,
         Change: leader_requests.on_change,
         Transfer: leader_requests.on_transfer,
+        Skip: halting.on_skip,
     },
 }
 

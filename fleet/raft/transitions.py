@@ -54,7 +54,12 @@ def reset_election_deadline(core: CoreState) -> None:
         core.deadline = NEVER
     else:
         patience = core.config.election_ms
-        core.deadline = core.now + patience + int(core.rng.random() * patience)
+        core.deadline = core.now + patience + int(core.rng.random() * patience) + reluctance(core)
+
+
+def reluctance(core: CoreState) -> Millis:
+    """How much longer a member that has halted waits before it campaigns: one that executes should lead."""
+    return core.config.election_ms if core.halt is not None else 0
 
 
 def campaign_patience(core: CoreState) -> Millis:
@@ -120,7 +125,8 @@ def follow(core: CoreState, leader: MemberId) -> None:
 
 def settle_handover(core: CoreState, handover: Handover, leader: MemberId | None) -> None:
     core.handed_over = None
-    core.answer(handover.token, None if leader == handover.target else TARGET_UNRESPONSIVE)
+    if handover.token is not None:
+        core.answer(handover.token, None if leader == handover.target else TARGET_UNRESPONSIVE)
 
 
 def become_pre_candidate(core: CoreState) -> None:
@@ -239,7 +245,7 @@ def leave_group(core: CoreState) -> None:
     core.asleep, core.deadline = False, NEVER
 
 
-def halt(core: CoreState, leader: MemberId, at: Index, leader_term: Term) -> None:
+def stop_in_conflict(core: CoreState, leader: MemberId, at: Index, leader_term: Term) -> None:
     """Stop without overwriting or promising anything: one of two committed histories must be given up, and
     this member cannot decide which."""
     log = core.log

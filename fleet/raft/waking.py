@@ -1,10 +1,22 @@
-"""What wakes a member that sleeps (`sleeping.py`): a request, a message of its group, a silent node, time.
+"""What wakes a member that sleeps (`sleeping.py`): a request, a message of its group, a silent node, a
+command that cannot be executed, time.
 
 A leader that wakes sends heartbeats at once, which wake its followers. A follower that wakes for any other
 reason doubts its leader: it asks it to show itself, and gives it an election timeout to do so.
 """
 
-from fleet.raft.events import Change, CheckLeader, LocalEvent, NodeSilent, Propose, ReadQuery, Tick, Transfer
+from fleet.raft.events import (
+    Change,
+    CheckLeader,
+    ExecutionHalted,
+    LocalEvent,
+    NodeSilent,
+    Propose,
+    ReadQuery,
+    Skip,
+    Tick,
+    Transfer,
+)
 from fleet.raft.ids import node_of
 from fleet.raft.leader import heartbeat, send_append
 from fleet.raft.messages import AppendReply, LeaderCheck, PeerMessage, PreVote, SnapshotReply, VoteRequest
@@ -13,9 +25,9 @@ from fleet.raft.quorum import has_quorum
 from fleet.raft.ready import PeerSilent
 from fleet.raft.sleeping import next_check, sleeps
 from fleet.raft.state import NEVER, CoreState, Follower, Leader
-from fleet.raft.transitions import next_on_grid, reset_election_deadline
+from fleet.raft.transitions import next_on_grid, reluctance, reset_election_deadline
 
-REQUESTS = frozenset((Propose, ReadQuery, Change, Transfer))
+REQUESTS = frozenset((Propose, ReadQuery, Change, Transfer, Skip, ExecutionHalted))
 ELECTION = frozenset((PreVote, VoteRequest))
 
 
@@ -29,7 +41,7 @@ def wake_for(core: CoreState, event: PeerMessage | LocalEvent) -> None:
         disturbs = kind in REQUESTS or kind in ELECTION or kind is SnapshotReply or is_check_due
         if disturbs or (type(event) is AppendReply and not event.asleep):
             wake_leader(core, role)
-    elif is_check_due or kind is CheckLeader:
+    elif is_check_due or kind is CheckLeader or kind is ExecutionHalted:
         wake_in_doubt(core)
     elif type(event) is PreVote or type(event) is VoteRequest:
         if event.src == core.leader:
@@ -79,7 +91,7 @@ def on_leaders_node_silent(core: CoreState, role: Follower, m: NodeSilent) -> No
     if not core.asleep and core.now >= core.grace_until:
         return  # it hears for itself whether the leader is there
     core.asleep, core.grace_until = False, -NEVER
-    core.deadline = core.now + int(core.rng.random() * core.config.election_ms)
+    core.deadline = core.now + int(core.rng.random() * core.config.election_ms) + reluctance(core)
 
 
 def on_followers_node_silent(core: CoreState, role: Leader, m: NodeSilent) -> None:

@@ -20,6 +20,8 @@ from fleet.raft.entries import (
     Noop,
     SessionClosed,
     SessionOpened,
+    Skipped,
+    SkipProposed,
     SnapshotMeta,
 )
 from fleet.raft.messages import (
@@ -62,7 +64,7 @@ MESSAGES = [
     ),
     (
         AppendReply(2, N2, N1, ok=True, index=2, hint=1, hint_term=1, round=5, sent_at=300),
-        f"919d0b02{ID2}{ID1}c302010105cd012c0000c2",
+        f"919f0b02{ID2}{ID1}c302010105cd012c0000c20000",
     ),
     (PreVote(3, N2, N1, last_index=9, last_term=8), f"91960c03{ID2}{ID1}0908"),
     (PreVoteReply(3, N2, N1, granted=True), f"91950d03{ID2}{ID1}c3"),
@@ -94,6 +96,8 @@ BODIES = [
     (MemberPromoted(N1), f"9205{ID1}"),
     (MemberRemoved(N1), f"9206{ID1}"),
     (ConfigChanged(CONFIG), f"9207{CONFIG_HEX}"),
+    (Skipped(5, 1, "why"), "940a0501a3776879"),
+    (SkipProposed(5, 1, "why"), "940b0501a3776879"),
 ]
 
 

@@ -6,15 +6,18 @@ import msgspec
 import pytest
 
 from fleet.raft.core import Core
-from fleet.raft.entries import MemberAdded, Members, SnapshotMeta
+from fleet.raft.entries import Halt, MemberAdded, Members, SnapshotMeta
 from fleet.raft.events import (
     Change,
     CheckLeader,
+    ExecutionHalted,
+    ExecutionResumed,
     LocalEvent,
     NodeSilent,
     Persisted,
     Propose,
     ReadQuery,
+    Skip,
     SnapshotFailed,
     SnapshotLost,
     SnapshotStored,
@@ -86,6 +89,9 @@ SAMPLES: dict[type, PeerMessage | LocalEvent] = {
     ReadQuery: ReadQuery(1),
     Change: Change(1, MemberAdded(N4, "a")),
     Transfer: Transfer(1, N2),
+    ExecutionHalted: ExecutionHalted(Halt(0, 0, "add hangs")),
+    ExecutionResumed: ExecutionResumed(),
+    Skip: Skip(1, 1),
 }
 
 
@@ -148,6 +154,7 @@ OUTCOMES: dict[tuple[type, type], str] = {
     (Follower, ReadQuery): "answer",
     (Follower, Change): "answer",
     (Follower, Transfer): "answer",
+    (Follower, Skip): "answer",
     (Candidate, AppendEntries): "Follower commit=2 AppendReply",
     (Candidate, InstallSnapshot): "Follower commit=9 SnapshotReply",
     (Candidate, PreVote): "PreVoteReply",
@@ -159,6 +166,7 @@ OUTCOMES: dict[tuple[type, type], str] = {
     (Candidate, Stranger): "Follower removed",
     (Candidate, Diverged): "Follower halted",
     (Candidate, ReadQuery): "answer",
+    (Candidate, Skip): "answer",
     (Leader, AppendReply): "",
     (Leader, PreVote): "PreVoteReply",
     (Leader, VoteRequest): "VoteReply",
@@ -171,6 +179,7 @@ OUTCOMES: dict[tuple[type, type], str] = {
     (Leader, AppendEntries): "Follower halted",
     (Leader, InstallSnapshot): "Follower halted",
     (Leader, Transfer): "TimeoutNow",
+    (Leader, Skip): "answer",
     (Leader, Tick): "",
     (Leader, SnapshotLost): "",
 }

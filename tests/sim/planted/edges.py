@@ -137,7 +137,7 @@ def committed_conflict_is_overwritten() -> Patches:
     """S84: what a member knows as committed gives way to its leader's log."""
     return [
         patch.object(follower, "conflicts_with_committed", lambda core, m: False),
-        patch.object(follower, "halt", lambda core, leader, at, term: None),
+        patch.object(follower, "stop_in_conflict", lambda core, leader, at, term: None),
     ]
 
 

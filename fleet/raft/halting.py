@@ -1,0 +1,223 @@
+"""How a group gets past a command that its members cannot execute.
+
+A member's executor may die or hang in a command (`ExecutionHalted`). The log goes on: entries are still
+received, committed and handed out, and wait in the driver behind that command. Followers report in their
+replies where they have halted, and there are three ways on:
+
+**Another member can execute it.** A leader that has halted hands over to a responsive voter that has not,
+once that voter had some time to halt, too (`successor`).
+
+**Nobody can.** When every voter has reported that it halts at the leader's own place, the command is skipped:
+`Skipped` is appended, and once that is committed every member records the command as failed
+(`skip_if_agreed`). A voter that has not reported prevents it: it may have executed the command.
+
+**An operator decides**, by `Skip`, while a voter is away.
+
+A report must still be true when `Skipped` is committed, yet a member that restarts, or tries again, could
+execute the command after all. So the leader first appends `SkipProposed`, and counts only reports of voters
+that had it on their disks. From then on these do not execute the command, also after a restart: the core does
+not hand out its entry (`update_hold`). They are free again when an entry of a later term is committed and no
+`Skipped` is before it, since a leader appends `Skipped` behind its own proposal only. A member that restarts
+may have lost a proposal to another leader's entries, so it executes nothing before it knows an entry of the
+current term to be committed: no entry of an earlier term can be committed behind that one.
+
+Neither an operator's `Skip` nor a learner's halt is covered: a member that has executed a command which is
+skipped later must replace its state.
+"""
+
+from typing import Final
+
+from fleet.raft.entries import Entry, Halt, Skipped, SkipProposed
+from fleet.raft.events import ExecutionHalted, ExecutionResumed, Skip
+from fleet.raft.ids import Index, MemberId, Millis, Place
+from fleet.raft.progress import Progress
+from fleet.raft.ready import CHANGE_IN_PROGRESS, NOT_HALTED, TRANSFERRING
+from fleet.raft.sleeping import stir
+from fleet.raft.state import LAST_INDEX, CoreState, Evasion, Leader, Role
+
+GRACE_TIMEOUTS: Final = 2
+"""Other members have this many election timeouts to halt, too, before a halted leader hands over to one that
+has not."""
+EVASION_MS_MAX: Final[Millis] = 60_000
+"""The longest delay between attempts to hand over that fail."""
+
+
+# -- what the driver asks --------------------------------------------------------------------------
+
+
+def skipped_at(core: CoreState) -> dict[tuple[Index, Place], str]:
+    """The commands that are to be recorded as failed, each with the cause, the same on every member: those
+    whose `Skipped` is known to be committed and still in the log. Ask before executing an entry.
+
+    A snapshot that stands for a `Skipped` stands for the skipped command, too, so none is missing.
+    """
+    found: dict[tuple[Index, Place], str] = {}
+    for entry in core.skips:
+        if type(entry.body) is Skipped and entry.index <= core.log.commit:
+            found.setdefault(
+                place_of(entry), entry.body.cause
+            )  # of two, the first: it may be executed by now
+    return found
+
+
+def may_retry(core: CoreState) -> bool:
+    """Whether the command at which this member has halted may be executed again: no leader relies, or ever
+    will, on a report that it halts there."""
+    halt = core.halt
+    if halt is None or core.log.term_at(core.log.commit) != core.term:
+        return False
+    return (halt.index, halt.place) not in proposed_at(core)
+
+
+# -- what is not executed --------------------------------------------------------------------------
+
+
+def place_of(entry: Entry) -> tuple[Index, Place]:
+    assert isinstance(entry.body, Skipped | SkipProposed)
+    return entry.body.index, entry.body.place
+
+
+def proposed_at(core: CoreState) -> dict[tuple[Index, Place], str]:
+    """The commands that a leader may be about to skip, with their causes."""
+    settled_term = core.log.term_at(core.log.commit)
+    assert settled_term is not None
+    proposed = [entry for entry in core.skips if type(entry.body) is SkipProposed]
+    return {
+        place_of(entry): entry.body.cause
+        for entry in proposed
+        if isinstance(entry.body, SkipProposed) and entry.term >= settled_term
+    }
+
+
+def update_hold(core: CoreState) -> None:
+    """Decide up to where committed entries may be handed out. The member reports what it holds back as if its
+    executor had halted there."""
+    log, halt = core.log, core.halt
+    if halt is not None and halt.index > log.applied:
+        halt = core.halt = None  # not the executor's: decided anew
+    if log.term_at(log.commit) == core.term:
+        core.unconfirmed = False
+    if core.unconfirmed:
+        core.held_after = log.applied
+        return
+    core.held_after = LAST_INDEX
+    skipped = skipped_at(core)
+    held = {
+        place: cause
+        for place, cause in proposed_at(core).items()
+        if place[0] > log.applied and place not in skipped
+    }
+    if held:
+        index, place = min(held)
+        core.held_after = index - 1
+        core.halt = halt or Halt(index, place, held[index, place])
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+
+def on_execution_halted(core: CoreState, role: Role, m: ExecutionHalted) -> None:
+    """A report that a snapshot from the leader has overtaken is void."""
+    assert m.halt.index <= core.log.applied, f"halts at {m.halt.index}, handed out: {core.log.applied}"
+    if core.snapshot is not None and m.halt.index <= core.snapshot.index:
+        return
+    core.halt = m.halt
+    if type(role) is Leader:
+        begin_evasion(core, role)
+        skip_if_agreed(core, role)
+
+
+def on_execution_resumed(core: CoreState, role: Role, m: ExecutionResumed) -> None:
+    if core.halt is not None and core.halt.index <= core.log.applied:
+        core.halt = None
+
+
+def on_skip(core: CoreState, role: Leader, m: Skip) -> None:
+    """An operator's decision: no voter is asked."""
+    stir(core, role)
+    halt = core.halt
+    if halt is None or halt.index != m.index:
+        core.answer(m.token, NOT_HALTED)
+        return
+    if role.handover is not None:
+        core.answer(m.token, TRANSFERRING)
+        return
+    index = skip_of(core, (halt.index, halt.place))
+    if core.log.commit < role.first_index or index in role.waiting:
+        core.answer(m.token, CHANGE_IN_PROGRESS)
+    elif 0 < index <= core.log.commit:
+        core.answer(m.token, None, index)
+    else:
+        index = index or core.append(Skipped(halt.index, halt.place, halt.cause))
+        role.waiting[index] = m.token
+
+
+# -- a halted leader -------------------------------------------------------------------------------
+
+
+def skip_of(core: CoreState, place: tuple[Index, Place]) -> Index:
+    """Where the log skips this command, committed or not; 0: nowhere."""
+    found = (entry.index for entry in core.skips if type(entry.body) is Skipped and place_of(entry) == place)
+    return next(found, 0)
+
+
+def proposal_of(core: CoreState, place: tuple[Index, Place]) -> Index:
+    """Where this leader proposed to skip this command; 0: nowhere."""
+    for entry in core.skips:
+        if type(entry.body) is SkipProposed and entry.term == core.term and place_of(entry) == place:
+            return entry.index
+    return 0
+
+
+def skip_if_agreed(core: CoreState, role: Leader) -> None:
+    """Propose to skip the command once every voter has halted there, and skip it once every voter has that
+    proposal on its disk and still says so."""
+    halt = core.halt
+    if halt is None or role.handover is not None or core.log.commit < role.first_index:
+        return
+    place = (halt.index, halt.place)
+    if skip_of(core, place):
+        return
+    others = [role.progress[voter] for voter in core.membership.current.voters if voter != core.id]
+    if any(progress.halted != place for progress in others):
+        return
+    proposal = proposal_of(core, place)
+    if not proposal:
+        core.append(SkipProposed(halt.index, halt.place, halt.cause))
+    elif core.log.durable >= proposal and all(progress.halted_with >= proposal for progress in others):
+        core.append(Skipped(halt.index, halt.place, halt.cause))
+
+
+def begin_evasion(core: CoreState, role: Leader) -> Evasion:
+    """The attempts for the place of this halt: a new place, new attempts."""
+    assert core.halt is not None
+    place = (core.halt.index, core.halt.place)
+    if role.evasion is None or role.evasion.place != place:
+        role.evasion = Evasion(place, core.now + GRACE_TIMEOUTS * core.config.election_ms)
+    return role.evasion
+
+
+def successor(core: CoreState, role: Leader) -> MemberId | None:
+    """To whom a halted leader hands over now: the responsive, caught-up voter that has not halted and was
+    tried least; None: to nobody yet. Each attempt that fails doubles the time to the next one."""
+    if core.halt is None or role.handover is not None:
+        return None
+    evasion = begin_evasion(core, role)
+    if core.now < evasion.not_before or skip_of(core, evasion.place):
+        return None
+    voters = core.membership.current.voters
+    able = [peer for peer, one in role.progress.items() if peer in voters and may_succeed(core, role, one)]
+    if not able:
+        return None
+    target = min(able, key=lambda peer: evasion.tried.get(peer, 0))
+    evasion.tried[target] = evasion.tried.get(target, 0) + 1
+    delay = GRACE_TIMEOUTS * core.config.election_ms << min(sum(evasion.tried.values()), 16)
+    evasion.not_before = core.now + min(delay, EVASION_MS_MAX)
+    return target
+
+
+def may_succeed(core: CoreState, role: Leader, progress: Progress) -> bool:
+    """Whether the peer could lead at once, and has not halted."""
+    lag = core.log.commit - progress.match
+    follows = progress.match >= role.first_index and lag <= core.config.batch_entries_max
+    return follows and progress.halted is None and progress.answers(core.now, core.config.election_ms)
