@@ -17,9 +17,10 @@ A report must still be true when `Skipped` is committed, yet a member that resta
 execute the command after all. So the leader first appends `SkipProposed`, and counts only reports of voters
 that had it on their disks. From then on these do not execute the command, also after a restart: the core does
 not hand out its entry (`update_hold`). They are free again when an entry of a later term is committed and no
-`Skipped` is before it, since a leader appends `Skipped` behind its own proposal only. A member that restarts
-may have lost a proposal to another leader's entries, so it executes nothing before it knows an entry of the
-current term to be committed: no entry of an earlier term can be committed behind that one.
+`Skipped` is before it, since a leader appends `Skipped` behind its own proposal only. A proposal
+that another leader's entries have overwritten may still win the next election. So a member that has lost one,
+or has restarted and may have, executes nothing before it knows an entry of the current term to be committed:
+no entry of an earlier term can be committed behind that one.
 
 Neither an operator's `Skip` nor a learner's halt is covered: a member that has executed a command which is
 skipped later must replace its state.
@@ -54,9 +55,8 @@ def skipped_at(core: CoreState) -> dict[tuple[Index, Place], str]:
     found: dict[tuple[Index, Place], str] = {}
     for entry in core.skips:
         if type(entry.body) is Skipped and entry.index <= core.log.commit:
-            found.setdefault(
-                place_of(entry), entry.body.cause
-            )  # of two, the first: it may be executed by now
+            # Of two, the first: another member may know only that one.
+            found.setdefault(place_of(entry), entry.body.cause)
     return found
 
 

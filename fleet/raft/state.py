@@ -185,11 +185,11 @@ class CoreState:
     held_after: Index = LAST_INDEX
     """Entries after this one are not handed out: see `halting.py`."""
     noted: Index = 0
-    """The core has reacted to the committed entries up to here. It does not wait for those that are held back:
-    leases rely on settings that are in force once they are committed."""
+    """The core has reacted to the committed entries up to here, also to those that are held back: leases rely
+    on settings that are in force once they are committed."""
     unconfirmed: bool = False
-    """Since its restart this member has not seen an entry of the current term committed: it may have been
-    counted on not to execute a command."""
+    """Since it restarted, or lost an entry of `skips`, this member has not seen an entry of the current term
+    committed: a leader may still count on it not to execute a command."""
     durable_hard: HardState = HardState()
     seq: int = 0
     writes: deque[PendingWrite] = field(default_factory=deque)
@@ -285,7 +285,9 @@ class CoreState:
         if new[0].index <= last:
             self.membership.truncate(new[0].index)
             self.unwritten = [entry for entry in self.unwritten if entry.index < new[0].index]
-            self.skips = [entry for entry in self.skips if entry.index < new[0].index]
+            kept = [entry for entry in self.skips if entry.index < new[0].index]
+            self.unconfirmed |= len(kept) < len(self.skips)
+            self.skips = kept
         self._note_appended(new)
 
     def _note_appended(self, entries: Sequence[Entry]) -> None:

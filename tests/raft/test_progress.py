@@ -100,3 +100,17 @@ def test_probing_at_or_below_what_is_proven_is_our_own_bug() -> None:
 def test_silence_is_measured_from_the_last_word() -> None:
     progress = Progress(1, 100)
     assert progress.is_responsive(1099, 1000) and not progress.is_responsive(1100, 1000)
+
+
+def test_a_report_counts_with_the_highest_entry_that_it_came_with() -> None:
+    progress = Progress(next=1, acked_at=0)
+    progress.reported((2, 0), 5, sent_at=10)
+    progress.reported((2, 0), 3, sent_at=10)
+    assert (progress.halted, progress.halted_with) == ((2, 0), 5)
+    progress.reported((2, 1), 4, sent_at=10)
+    assert (progress.halted, progress.halted_with) == ((2, 1), 4)
+    progress.reported((2, 0), 9, sent_at=9)
+    assert (progress.halted, progress.halted_with) == ((2, 1), 4)
+    progress.reported(None, 9, sent_at=8)
+    progress.reported((2, 1), 3, sent_at=10)
+    assert (progress.halted, progress.halted_with) == ((2, 1), 3)
