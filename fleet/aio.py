@@ -60,6 +60,7 @@ class Fleet:
     transfer_leader = _in_thread(blocking.Fleet.transfer_leader)
     release_leader = _in_thread(blocking.Fleet.release_leader)
     remove_member = _in_thread(blocking.Fleet.remove_member)
+    skip = _in_thread(blocking.Fleet.skip)
     change_config = _in_thread(blocking.Fleet.change_config)
 
     cluster = _in_thread(blocking.Fleet.cluster)

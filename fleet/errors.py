@@ -169,6 +169,25 @@ class NotEncodable(NotDone):
     hint = "pass values that cloudpickle can encode"
 
 
+class GroupHalted(NotDone):
+    """The group cannot execute a command, and so none after it: their executors died or hung in it.
+
+    `index`: the log index of the command's entry; `method` and `cause`: which it is, and what happened.
+    """
+
+    retry = True
+    hint = (
+        "it goes on once all its voters report that they halt there; `fleet group show NAME` says where, and "
+        "`fleet group skip NAME INDEX` records the command as failed on all members"
+    )
+
+
+class NotHalted(NotDone):
+    """There is nothing to skip: the group's leader has not halted at a command in that entry of the log."""
+
+    hint = "`fleet group show NAME` says whether the group has halted, and at which entry"
+
+
 class StateNotEncodable(NotEncodable):
     """The group's object holds a value that cannot be encoded. Without snapshots the log would grow without
     bound, so the group takes no more commands. `field`: the attribute that holds it."""

@@ -1,8 +1,10 @@
 """Requests of operators to a member: status, membership, configuration, leadership."""
 
+import logging
 from collections.abc import Callable
 
 from fleet.actors.member.client_requests import RequestedMember, where_is
+from fleet.actors.messages.local import MemberHalted
 from fleet.actors.messages.operator import (
     AddMember,
     AwaitMembers,
@@ -16,6 +18,7 @@ from fleet.actors.messages.operator import (
     PeerStatus,
     PromoteMember,
     RemoveMember,
+    SkipCommand,
     TransferLeader,
 )
 from fleet.errors import (
@@ -23,6 +26,7 @@ from fleet.errors import (
     ChangeInProgress,
     FleetError,
     NoSuchGroup,
+    NotHalted,
     NotMember,
     OutcomeUnknown,
     TargetUnresponsive,
@@ -32,15 +36,17 @@ from fleet.errors import (
 from fleet.objects.class_refs import class_name
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
-from fleet.raft.entries import ConfigChanged, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
-from fleet.raft.events import Change, Transfer
+from fleet.raft.entries import ConfigChanged, Halt, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
+from fleet.raft.events import Change, Skip, Transfer
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.ready import (
     CANNOT_REMOVE_LEADER,
     CHANGE_IN_PROGRESS,
     LOST,
+    NOT_HALTED,
     NOT_LEADER,
     NOT_MEMBER,
+    TARGET_HALTED,
     TARGET_UNRESPONSIVE,
     WOULD_BREAK_QUORUM,
     Answer,
@@ -48,11 +54,15 @@ from fleet.raft.ready import (
 from fleet.raft.sleeping import is_responsive
 from fleet.raft.state import Leader
 
+audit = logging.getLogger("fleet.audit")
+
 ERRORS: dict[str, type[FleetError]] = {
     CANNOT_REMOVE_LEADER: CannotRemoveLeader,
     CHANGE_IN_PROGRESS: ChangeInProgress,
     LOST: OutcomeUnknown,
+    NOT_HALTED: NotHalted,
     NOT_MEMBER: NotMember,
+    TARGET_HALTED: TargetUnresponsive,
     TARGET_UNRESPONSIVE: TargetUnresponsive,
     WOULD_BREAK_QUORUM: WouldBreakQuorum,
 }
@@ -72,6 +82,8 @@ class OperatorRequests:
         self.waiting: dict[int, GroupRequest] = {}
         self.arriving: list[tuple[Millis, GroupRequest]] = []
         """Who waits for all members to be there, each with the time until which."""
+        self.told_halt: Halt | None = None
+        """What the node manager knows."""
 
     def take(self, m: GroupRequest) -> None:
         op = m.op
@@ -101,20 +113,29 @@ class OperatorRequests:
                 self.member.step(Change(token, ConfigChanged(op.config)))
             case TransferLeader():
                 self.member.step(Transfer(token, op.member))
+            case SkipCommand():
+                self._note_skip(m, op, "asked for")
+                self.member.step(Skip(token, op.index))
 
     def on_answer(self, answer: Answer) -> None:
         request = self.waiting.pop(answer.token, None)
         if request is None:
             return
+        if isinstance(request.op, SkipCommand):
+            self._note_skip(request, request.op, answer.error or f"committed at {answer.index}")
         if answer.error is None:
-            done = Done(answer.index, self.member.applier.revision)
-            self.member.send(request.reply_to, OpReply(request.token, done))
+            value = Done(answer.index, self.member.applier.revision)
+            self.member.send(request.reply_to, OpReply(request.token, value))
             return
         self._refuse(request, ERRORS.get(answer.error, Unavailable), answer.error, answer.leader)
 
     def end_turn(self) -> None:
-        """Answer those whose group is complete, and those who asked a member that is not to lead it."""
+        """Tell the node manager of a halt, and answer those whose group is complete, and those who asked a
+        member that is not to lead it."""
         core, arriving = self.member.core, self.arriving
+        if core.halt != self.told_halt:
+            self.told_halt = core.halt
+            self.member.send(self.member.start.manager, MemberHalted(core.id, core.halt))
         self.arriving = []
         for until, request in arriving:
             is_over = core.now >= until or core.asleep  # no turn would tell that the time is over
@@ -124,6 +145,15 @@ class OperatorRequests:
                 self._refuse(request, Unavailable, NOT_LEADER, core.leader)
             else:
                 self.arriving.append((until, request))
+
+    def _note_skip(self, request: GroupRequest, op: SkipCommand, what: str) -> None:
+        """It gives up what the command may have done somewhere: who did so, and when, must be on record."""
+        halt = self.member.core.halt
+        audit.warning(
+            "group=%s skip of the command in entry %d, by %s: %s (halted at %s)",
+            self.member.spec.name, op.index, request.reply_to, what,
+            f"{halt.index}, command {halt.place + 1}: {halt.cause}" if halt is not None else "nothing",
+        )  # fmt: skip
 
     def _refuse(
         self, request: GroupRequest, kind: type[FleetError], why: str, leader: MemberId | None
@@ -178,4 +208,5 @@ def status_of(member: RequestedMember) -> MemberStatus:
         data_class=class_name(member.spec.data_class),
         config=core.config,
         removed=members.removed,
+        halt=core.halt,
     )

@@ -9,6 +9,7 @@ from fleet.actors.runtime.forked_dump import ForkedDump
 from fleet.errors import FleetError
 from fleet.interfaces import Clock, Durable, Fork, GroupRecord, StoreWriter
 from fleet.objects.hooks import HookRunner
+from fleet.raft.entries import Halt
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision
 
 
@@ -122,6 +123,13 @@ class Leading(Struct, frozen=True):
 
     member: MemberId
     leads: bool
+
+
+class MemberHalted(Struct, frozen=True):
+    """A member cannot execute this command; None: it executes again."""
+
+    member: MemberId
+    halt: Halt | None
 
 
 class Applied(Struct, frozen=True):

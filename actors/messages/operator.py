@@ -10,6 +10,7 @@ from fleet.actors.messages.values import Count, GroupSpec, Name, NodeInfo, Where
 from fleet.cluster.state import View
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Halt
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision, Term
 
 
@@ -42,6 +43,8 @@ class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
     data_class: str
     config: GroupConfig
     removed: tuple[MemberId, ...]
+    halt: Halt | None = None
+    """The command that this member cannot execute; None: it executes."""
 
 
 class ListNodes(Struct, frozen=True, array_like=True, tag=1):
@@ -97,6 +100,13 @@ class TransferLeader(Struct, frozen=True, array_like=True, tag=10):
     member: MemberId | None
 
 
+class SkipCommand(Struct, frozen=True, array_like=True, tag=14):
+    """Record the command at which the group has halted as failed, on all members."""
+
+    index: Index
+    """The log index of the command's entry."""
+
+
 class GetCluster(Struct, frozen=True, array_like=True, tag=11):
     """What this node knows of the cluster."""
 
@@ -119,6 +129,7 @@ GroupOp: TypeAlias = (
     | ChangeConfig
     | TransferLeader
     | AwaitMembers
+    | SkipCommand
 )
 
 
@@ -163,6 +174,8 @@ class MemberInfo(Struct, frozen=True, array_like=True):
     leads: bool = False
     ill: str = ""
     """DAMAGED or CONFLICT: it cannot be started again; "" otherwise."""
+    halt: Halt | None = None
+    """As in MemberStatus."""
 
 
 class MemberList(Struct, frozen=True, array_like=True, tag=3):

@@ -10,6 +10,7 @@ from fleet.actors.messages.values import GroupSpec
 from fleet.cluster.membership_events import Held
 from fleet.errors import FleetError
 from fleet.interfaces import GroupRecord
+from fleet.raft.entries import Halt
 from fleet.raft.ids import MemberId, Millis
 
 
@@ -28,6 +29,8 @@ class HostedMember:
     """Why it does not run, "" otherwise."""
     ill: str = ""
     """As `MemberInfo.ill`."""
+    halt: Halt | None = None
+    """As `MemberInfo.halt`."""
     full_at: Millis | None = None
     """When its last write failed for lack of space."""
     is_held: bool = False

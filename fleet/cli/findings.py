@@ -13,6 +13,7 @@ from fleet.cli.connection import count, span
 from fleet.client.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP
 from fleet.cluster.wanted import cluster_voters
+from fleet.raft.entries import Halt
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
 
 NAMES_SHOWN = 8
@@ -25,7 +26,7 @@ MISSING = (
 class Finding(Struct, frozen=True):
     kind: str
     """no-majority, no-leader, two-clusters, purged, unreachable, not-running, disk-full, damaged, conflict,
-    clone, few-replicas."""
+    clone, halted, few-replicas."""
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str
@@ -58,6 +59,7 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
         *(_unreachable(survey, node, node.record.name in needed) for node in survey.silent),
         *_clones(survey),
         *_not_running(survey),
+        *(_halted(survey, group, halts) for group, halts in sorted(survey.halted.items())),
         *_few_voters(survey, statuses.get(CLUSTER_GROUP, {})),
         *_few_replicas(survey),
     ]
@@ -292,6 +294,30 @@ def _choices(node: NodeName, groups: list[str]) -> str:
         "a new member is added; or stop the group's other nodes and restore their newest directories. "
         f"Until then {node}'s data stays as it is."
     )
+
+
+def _halted(survey: Survey, group: str, halts: Mapping[NodeName, Halt]) -> Finding:
+    leader = survey.leaders.get(group)
+    first = min(halts.values(), key=lambda one: (one.index, one.place))
+    halt = first if leader is None else halts.get(leader, first)
+    where = ", ".join(sorted(halts))
+    what = f"{_group_names([group])} cannot execute {words_on(halt)} on {where}."
+    if leader is not None and leader not in halts:
+        why = f"{halt.cause}. Its leader, on {leader}, has executed it, or may."
+        then = f"nothing for its callers, whom {leader} serves; start {where} again if this persists."
+        return Finding("halted", (group,), what, why, then)
+    why = f"{halt.cause}. The group executes nothing behind it."
+    then = (
+        "bring back members that do not run: once all voters have halted there, the command is recorded as "
+        f"failed. If one is lost: `fleet group skip {quote(group)} {halt.index}` does that at once; what a "
+        "lost member may have answered is undone."
+    )
+    return Finding("halted", (group,), what, why, then)
+
+
+def words_on(halt: Halt) -> str:
+    which = "a command" if not halt.place else f"command {halt.place + 1}"
+    return f"{which} of log entry {halt.index}"
 
 
 def _few_voters(survey: Survey, told: Mapping[str, MemberStatus]) -> Iterable[Finding]:

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from fleet.actors.messages.operator import MemberStatus
 from fleet.cli.connection import Console, client, count
+from fleet.cli.findings import words_on
 from fleet.cli.outcome import DEGRADED
 from fleet.cli.settings import changed
 from fleet.client.survey import Survey
@@ -88,20 +89,44 @@ def remove(console: Console, name: str, is_sure: bool) -> None:
     """Remove group NAME and its data permanently, on all nodes. Asks for its name first."""
     console.know_data_group(name)
     if not is_sure:
-        ask_for_the_name(console, name)
+        does = f"deletes group {name!r} and its data permanently"
+        again = f"`fleet group remove {shlex.quote(name)} --yes`"
+        ask_for_the_name(console, name, does, again, "nothing was removed")
     revision = console.fleet.remove_group(name)
     what = f"{name} is removed; its data is being deleted on every node"
     console.changed(revision, {"group": name, "removed": True}, what)
 
 
-def ask_for_the_name(console: Console, name: str) -> None:
+def ask_for_the_name(console: Console, name: str, does: str, again: str, undone: str) -> None:
     """Raises ConfigError if there is no terminal to ask at, or another name is typed."""
-    again = f"`fleet group remove {shlex.quote(name)} --yes`"
     if console.as_json or not sys.stdin.isatty():
-        raise ConfigError(f"this would delete group {name!r} and its data permanently; to do so: {again}")
-    typed = click.prompt(f"This deletes the group and its data permanently. Type its name, {name}", err=True)
+        raise ConfigError(f"this {does}; to do so: {again}")
+    typed = click.prompt(f"This {does}. Type the group's name, {name}", err=True)
     if typed != name:
-        raise ConfigError(f"{typed!r} is not {name!r}: nothing was removed")
+        raise ConfigError(f"{typed!r} is not {name!r}: {undone}")
+
+
+@group.command()
+@click.argument("name")
+@click.argument("index", type=click.IntRange(1))
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@client
+def skip(console: Console, name: str, index: int, is_sure: bool) -> None:
+    """Record the command at which group NAME has halted, in log entry INDEX, as failed on all members.
+
+    The group does so by itself once all its voters halt there. For when one of them is lost: if it did
+    execute the command, that is undone. Asks for the group's name first.
+    """
+    console.know_group(name)
+    if not is_sure:
+        halt = console.fleet.status(name, timeout=ASKED_S).halt
+        which = f"{words_on(halt)} ({halt.cause})" if halt is not None else f"a command of log entry {index}"
+        does = f"records {which} of group {name!r} as failed on all members, even if one has executed it"
+        again = f"`fleet group skip {shlex.quote(name)} {index} --yes`"
+        ask_for_the_name(console, name, does, again, "nothing was skipped")
+    revision = console.fleet.skip(name, index)
+    value = {"group": name, "index": index, "skipped": True}
+    console.changed(revision, value, f"{name}: the command of log entry {index} is recorded as failed")
 
 
 @group.command()
@@ -190,11 +215,11 @@ def list_groups(console: Console) -> None:
 @click.argument("name")
 @client
 def show(console: Console, name: str) -> int | None:
-    """Show group NAME as its leader sees it. Exits with 4 if there is no leader."""
+    """Show group NAME as its leader sees it. Exits with 4 if there is no leader, or it has halted."""
     survey = console.fleet.survey()
     record = group_record(survey, name)
     status = console.fleet.status(name, timeout=ASKED_S)
-    has_leader = status.role == "leader"
+    has_leader, halt = status.role == "leader", status.halt
     seats = seats_of(status)
     console.show(
         {
@@ -205,10 +230,12 @@ def show(console: Console, name: str) -> int | None:
             "snapshot_index": status.snapshot_index,
             "seats": seats,
             "config": asdict(status.config),
+            "halt": asdict(halt) if halt is not None else None,
         },
         f"{name}  {status.data_class}   replicas {record['replicas']}   "
         + (f"leader {node_of(status.member)}" if has_leader else "no leader")
         + f" (term {status.term})   revision {status.commit}   snapshot @{status.snapshot_index}",
+        *([f"halted at {words_on(halt)}: {halt.cause}; `fleet doctor` says what to do"] if halt else []),
     )
     rows = [
         (
@@ -221,7 +248,7 @@ def show(console: Console, name: str) -> int | None:
         for seat in seats
     ]
     console.table(("NODE", "ROLE", "MATCH", "LAG", "ANSWERS"), rows)
-    return None if has_leader else DEGRADED
+    return None if has_leader and halt is None else DEGRADED
 
 
 def _or_dash(number: int | None) -> str:

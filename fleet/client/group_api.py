@@ -18,6 +18,7 @@ from fleet.actors.messages.operator import (
     NodeOp,
     OpValue,
     RemoveMember,
+    SkipCommand,
     TransferLeader,
 )
 from fleet.cluster.commands import Cluster
@@ -257,6 +258,23 @@ class MemberOperations:
             else:
                 assert isinstance(value, Done)
                 return value.revision
+
+    def skip(self, group: str, index: Index, timeout: float | None = None) -> int:
+        """Record the command at which the group has halted as failed, on all members, and go on behind it.
+
+        A group does that by itself once all its voters report that they cannot execute the command. Skip it
+        only if a voter is lost: one that did execute the command, and answered its caller, has to undo that.
+
+        Args:
+            index: the log index of the command's entry, as `status(group).halt` has it.
+
+        Returns the revision of the group when it was committed.
+
+        Raises: NotHalted, ChangeInProgress, NoSuchGroup, Unavailable, OutcomeUnknown.
+        """
+        value = self._ask(SkipCommand(index), group, timeout=timeout)
+        assert isinstance(value, Done)
+        return value.revision
 
     def change_config(self, group: str, config: GroupConfig, timeout: float | None = None) -> int:
         """Replace the group's settings, on all of its members. Committed when this returns.

@@ -10,6 +10,7 @@ from fleet.actors.messages.values import NodeInfo
 from fleet.cluster.placement import Placement
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View
 from fleet.cluster.wanted import choose_nodes, sites
+from fleet.raft.entries import Halt
 from fleet.raft.ids import Millis, NodeName
 
 CLUSTER_ID = "fleet"
@@ -130,6 +131,16 @@ class Survey(Struct, frozen=True):
             for member in node.members or ()
             if member.state != RUNNING
         ]
+
+    @property
+    def halted(self) -> dict[str, dict[NodeName, Halt]]:
+        """Groups with members that cannot execute a command, and where each of these has halted."""
+        found: dict[str, dict[NodeName, Halt]] = {}
+        for name, node in self.nodes.items():
+            for member in node.members or ():
+                if member.halt is not None:
+                    found.setdefault(member.group, {})[name] = member.halt
+        return found
 
     @property
     def active(self) -> int:

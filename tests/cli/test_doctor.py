@@ -19,6 +19,7 @@ from fleet.client.survey import Survey, outsiders, survey_of
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.objects.class_refs import encode_class
 from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Halt
 from fleet.raft.ids import MemberId, NodeName, member_id
 
 N1, N2, N3 = NODES = tuple(map(NodeName, ("n1", "n2", "n3")))
@@ -44,6 +45,7 @@ def a_survey(
     dead: tuple[NodeName, ...] = (),
     missed: dict[NodeName, dict[NodeName, int]] | None = None,
     ill: dict[tuple[NodeName, str], str] | None = None,
+    halts: dict[NodeName, Halt] | None = None,
 ) -> Survey:
     """Everyone hosts everything and runs it, but for `states`; "" is no member. `missed`: by whom whom."""
     leaders = leaders if leaders is not None else {group.name: N1 for group in view.groups}
@@ -57,7 +59,8 @@ def a_survey(
             state = (states or {}).get((node, group), "running")
             if state:
                 infos.append(MemberInfo(group, member_of(node), state, leaders.get(group) == node,
-                                        (ill or {}).get((node, group), "")))  # fmt: skip
+                                        (ill or {}).get((node, group), ""),
+                                        (halts or {}).get(node) if group == "g" else None))  # fmt: skip
         is_dead = node in dead
         lists[node] = None if is_dead else MemberList(me, tuple(infos))
         seen[node] = None if is_dead else ClusterSeen(me, view, (missed or {}).get(node, {}))
@@ -257,3 +260,21 @@ def test_s86_a_full_disk_is_named_with_its_node() -> None:
     first, second = findings(survey, {})
     assert (first.kind, first.subjects) == ("disk-full", ("n2", "g"))
     assert "the disk of n2 is full" in first.what and "resumes by itself" in first.next
+
+
+HANGS = Halt(7, 0, "Tally.add did not return within 10 s")
+
+
+def test_a_halted_group_is_told_what_passes_the_command() -> None:
+    (found,) = findings(a_survey(a_view(), halts={N1: HANGS, N2: HANGS}), {})
+    assert (found.kind, found.subjects) == ("halted", ("g",))
+    assert found.what == f"g cannot execute a command of log entry 7 on {N1}, {N2}."
+    assert HANGS.cause in found.why and "`fleet group skip g 7`" in found.next
+    (found,) = findings(a_survey(a_view(), halts={N1: Halt(7, 2, "hangs")}), {})
+    assert "command 3 of log entry 7" in found.what
+
+
+def test_a_member_that_halted_alone_leaves_the_group_to_its_leader() -> None:
+    (found,) = findings(a_survey(a_view(), halts={N2: HANGS}), {})
+    assert found.kind == "halted" and "skip" not in found.next and str(N1) in found.next
+    assert f"start {N2} again" in found.next

@@ -143,8 +143,24 @@ def test_a_group_is_removed_only_by_who_is_sure(three: Fleet, name: str) -> None
     for typed, code, says in (("other", 2, "nothing was removed"), (name, 0, f"{name} is removed")):
         assert name in [group["group"] for group in three.ask("group", "list")]
         said = at_a_terminal(three, f"{typed}\n", "group", "remove", name)
-        assert said.code == code and f"Type its name, {name}" in said.out and says in said.out, said
+        assert said.code == code and f"Type the group's name, {name}" in said.out and says in said.out, said
     assert name not in [group["group"] for group in three.ask("group", "list")]
+
+
+def test_a_command_is_skipped_only_where_a_group_has_halted_and_by_who_is_sure(
+    three: Fleet, name: str
+) -> None:
+    for options in ((), ("--json",)):
+        said = three.say("group", "skip", name, "5", *options)
+        assert (said.code, said.out) == (2, "") and f"`fleet group skip {name} 5 --yes`" in said.err
+        assert "as failed on all members" in said.err
+    said = at_a_terminal(three, "other\n", "group", "skip", name, "5")
+    assert (
+        said.code == 2 and f"Type the group's name, {name}" in said.out and "nothing was skipped" in said.out
+    )
+    said = three.say("group", "skip", name, "5", "--yes", "--json")
+    assert (said.code, said.error["error"]) == (1, "NotHalted") and "fleet group show" in said.error["hint"]
+    assert three.ask("group", "show", name)["halt"] is None
 
 
 def at_a_terminal(three: Fleet, typed: str, *arguments: str) -> Said:
@@ -196,6 +212,7 @@ def test_a_name_twice_is_refused_unless_it_may_be(three: Fleet, name: str) -> No
         ("group", "pin", "none", "n1"),
         ("group", "unpin", "none"),
         ("group", "replicas", "none", "2"),
+        ("group", "skip", "none", "5", "--yes"),
         ("member", "remove", "none", "n1"),
         ("config", "change", "none", "heartbeat_ms=50"),
     ],

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.messages.operator import Done, RemoveMember
+from fleet.actors.messages.operator import Done, RemoveMember, SkipCommand
 from fleet.client.group_api import MemberOperations
 from fleet.errors import ChangeInProgress
 from fleet.raft.ids import MemberId
@@ -33,6 +33,12 @@ def test_a_removal_waits_for_a_change_that_is_under_way() -> None:
     operations = Operations(refusals=2)
     assert operations.remove_member("g", "n1") == 4
     assert operations.asked == [RemoveMember(MemberId("n1@d.1"))] * 3
+
+
+def test_a_skip_names_the_entry_and_returns_the_revision() -> None:
+    operations = Operations(refusals=0)
+    assert operations.skip("g", 7) == 4
+    assert operations.asked == [SkipCommand(7)]
 
 
 def test_a_removal_does_not_wait_for_ever() -> None:

@@ -26,6 +26,7 @@ from fleet.actors.messages.operator import (
     OpReply,
     PromoteMember,
     RemoveMember,
+    SkipCommand,
     TransferLeader,
 )
 from fleet.actors.messages.peer import NodeHello, PeerMail
@@ -228,6 +229,7 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         PromoteMember(peer),
         RemoveMember(peer),
         TransferLeader(peer),
+        SkipCommand(1),
     ]
     return [
         *(("registry", PeerMail(member, encode_messages([message]))) for message in raft),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.messages.local import MemberGone, MemberStopped, StartMember
+from fleet.actors.messages.local import MemberGone, MemberHalted, MemberStopped, StartMember
 from fleet.actors.messages.operator import CONFLICT
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.arrivals import Arrivals
@@ -18,7 +18,7 @@ from fleet.actors.runtime.actor import log
 from fleet.errors import StorageFault
 from fleet.interfaces import Chore, ChoreDone, CreateGroups, DropGroup, PutMeta
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Founded
+from fleet.raft.entries import Founded, Halt
 from fleet.raft.ids import MemberId, NodeName, member_id
 from fleet.storage.memory_store import MemoryStore
 from fleet.storage.writer import carry_out
@@ -367,3 +367,19 @@ def test_a_group_that_was_removed_while_it_was_created_here_never_starts(
     assert len(manager.starts()) == 1
     manager.write()
     assert [record.name for record in manager.store.groups()] == ["h"]
+
+
+def test_a_member_that_has_halted_is_shown_so_until_it_executes_or_ends(
+    manager: Manager, hosted_members: HostedMembers
+) -> None:
+    hosted = create(hosted_members, spec("g", 7, member_id(NodeName("n1"), "a", "g"), founded=True))
+    halt = Halt(5, 0, "hangs")
+    for ends in (False, True):
+        hosted_members.on_halted(MemberHalted(hosted.member, halt))
+        assert [info.halt for info in hosted_members.infos()] == [halt]
+        if ends:
+            hosted_members.on_member_stopped(MemberStopped(hosted.member, False, "fault", True))
+        else:
+            hosted_members.on_halted(MemberHalted(hosted.member, None))
+        assert [info.halt for info in hosted_members.infos()] == [None]
+    hosted_members.on_halted(MemberHalted(MemberId("gone@d.1"), halt))
