@@ -14,6 +14,7 @@ from fleet.raft.entries import ConfigChanged, Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
 from fleet.sim.checks import clusters, rare
+from fleet.sim.checks.promises import OnDisk, broken_by
 
 STATES_EVERY = 8
 """The state is compared at each index that is a multiple of this."""
@@ -33,22 +34,6 @@ class GroupPast:
     """As of the same indexes."""
     changed_at: Index = 0
     """Where its settings were changed last."""
-
-
-@dataclass(slots=True)
-class OnDisk:
-    """What a member has made durable."""
-
-    term: Term = 0
-    vote: MemberId | None = None
-    base: Index = 0
-    """Of its snapshot."""
-    terms: dict[Index, Term] = field(default_factory=dict)
-    last: Index = 0
-    """The highest of `terms`."""
-
-    def holds(self, index: Index, term: Term) -> bool:
-        return index <= self.base or self.terms.get(index) == term
 
 
 @dataclass(slots=True)
@@ -186,12 +171,15 @@ class Invariants:
             last = before.get(id(member))
             if last is None:
                 last = SeenMember(member, member.core, member.core.log, member.core.log.commit)
-                self._begins(member)
+                self._begins(member, kernel.instance(manager.disk))
                 self._changed(member, last.core, last)
             process.observed.seen.append(last)
 
-    def _begins(self, member: Any) -> None:
+    def _begins(self, member: Any, writer: Any) -> None:
         rare.watch_member(member, self.world.mark)
+        broken = broken_by(member, self.disks.get(member.core.id), writer)
+        if broken:
+            self.world.violated(f"{member.spec.name}: {member.core.id} {broken}")
         if member.spec.name == "fleet:cluster":
             self.cluster_uids.add(member.spec.uid)
             self.world.need(len(self.cluster_uids) == 1, f"two clusters: {sorted(self.cluster_uids)}")

@@ -32,6 +32,8 @@ def troubles(world: World, groups: Iterable[str]) -> Iterator[str]:
         for hosted in manager.hosted_members.by_number.values():
             if hosted.trouble:
                 yield f"{hosted.member} does not run: {hosted.trouble}"
+            elif waits_in_vain(manager, hosted):
+                yield f"{hosted.member} waits for a snapshot that nobody writes"
     cluster = cluster_of(world)
     if cluster is None:
         yield f"{CLUSTER_GROUP} has no leader"
@@ -47,6 +49,16 @@ def troubles(world: World, groups: Iterable[str]) -> Iterator[str]:
     held = held_after_removal(world, cluster.settled)
     if held or cluster.removed:
         yield held or f"removals are not settled: {list(cluster.removed.values())}"
+
+
+def waits_in_vain(manager: Any, hosted: Any) -> bool:
+    """Whether a member relies on a snapshot of its own that is not on its way to the disk."""
+    kernel = manager._myRef.kernel
+    member = hosted.address and kernel.instance(hosted.address)
+    writer = kernel.instance(manager.disk)
+    if writer is None or not hasattr(member, "core") or member.core.storing is None:
+        return False
+    return (hosted.record.number, True) not in writer.waiting
 
 
 def nodes_missing(world: World, cluster: Any) -> Iterator[str]:

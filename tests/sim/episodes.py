@@ -13,6 +13,7 @@ DAYS: dict[str, dict[str, int]] = {
     "power": {"power": 4, "split": 1, "calm": 4, "break_links": 1, "kill_all": 1},
     "groups": {"add_group": 4, "remove_group": 4, "kill": 2, "full": 1, "calm": 3},
     "edges": {"fail": 4, "busy": 3, "fork": 2, "transfer": 1, "kill": 1, "calm": 2},
+    "failures": {"fail": 6, "hang": 3, "slow_disk": 3, "err": 3, "kill": 1, "calm": 3},
     "views": {"fail": 5, "add_group": 4, "remove_group": 4},
     "operators": {"pin": 3, "replicas": 3, "prefer": 3, "drain": 1, "add_group": 2, "remove_group": 1,
                   "configure": 1, "kill": 1, "calm": 2},

@@ -106,6 +106,7 @@ def test_s36_one_lying_disk_is_repaired_from_the_others() -> None:
     part = sim.nodes[liar].disk.image[number]
     for key in sorted(key for key in part if key[4] == 4)[-4:]:
         del part[key]
+    forget(sim)
     sim.restart(liar)
     assert group.append(10) == 11
     agree(sim)

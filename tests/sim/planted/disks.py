@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
+from fleet.actors.member import actor
+from fleet.actors.member.actor import Member
 from fleet.raft import follower, restart
+from fleet.raft.events import SnapshotFailed
 from fleet.raft.log import Log
 from fleet.raft.state import CoreState
 from fleet.storage.store import NO_META, Store
-from tests.sim.planted.patches import Patches, in_modules
+from tests.sim.planted.patches import InHandlers, Patches, in_modules
 
 
 def stale_completion_counts() -> Patches:
@@ -32,6 +35,28 @@ def left_is_noted_after_the_drop() -> Patches:
     return [patch.object(Store, "drop_group", twice)]
 
 
+def member_before_its_record() -> Patches:
+    """A node's first member of a cluster is durable before the record that its disk is of that cluster."""
+    create = Store.create_groups
+
+    def twice(self: Store, groups: Any, meta: Mapping[str, bytes] = NO_META) -> Any:
+        records = create(self, groups)
+        for key, value in meta.items():
+            self.put_meta(key, value)
+        return records
+
+    return [patch.object(Store, "create_groups", twice)]
+
+
+def failed_snapshot_is_not_tried_again() -> Patches:
+    """A snapshot that could not be stored is taken for one that is still on its way."""
+
+    def ignore(self: Member, m: SnapshotFailed, sender: Any) -> None:
+        pass
+
+    return [InHandlers(Member, SnapshotFailed, ignore)]
+
+
 def settings_not_in_snapshots() -> Patches:
     """Whoever installs a snapshot goes on with the settings that it had."""
     install = follower.install
@@ -53,7 +78,5 @@ def settings_forgotten_by_restart() -> Patches:
         if snapshot is not None:
             core.config = type(core.config)()
         return core
-
-    from fleet.actors.member import actor
 
     return in_modules("start_core", forget, restart, actor)

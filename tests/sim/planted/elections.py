@@ -122,6 +122,20 @@ def leader_of_an_old_term_is_followed() -> Patches:
     return [patch.object(anyone, "is_worth_handling", handle)]
 
 
+def votes_of_earlier_terms_count() -> Patches:
+    """A vote that was given in an earlier term counts in this one."""
+    worth = anyone.is_worth_handling
+
+    def handle(core: CoreState, message: Any) -> bool:
+        role = core.role
+        is_late = type(message) is VoteReply and message.granted and message.term < core.term
+        if is_late and message.dst == core.id and type(role) is Candidate and not role.pre:
+            return True
+        return worth(core, message)
+
+    return [patch.object(anyone, "is_worth_handling", handle)]
+
+
 def quorum_is_not_checked() -> Patches:
     """A leader that nobody answers goes on for ever, and answers reads under an endless lease."""
     return [patch.object(leader, "hears_quorum", lambda core, role: True)]
