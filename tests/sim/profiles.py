@@ -146,6 +146,15 @@ PROFILES = {
         burst=8,
         reads=0.1,
     ),
+    "failing snapshots": Profile(
+        "members' own snapshots are staged on disks that fail for a moment, and must be tried again",
+        {"err while staging": 5, "wait": 1, "isolate follower": 1, "heal": 2},
+        config={"snapshot_floor_bytes": 300, "snapshot_ceiling_bytes": 300, "log_tail": 0},
+        burst=8,
+        reads=0.1,
+        steps=20,
+        disk={"inline_bytes_max": 1_000, "us_per_kb": 3_000},
+    ),
     "two": Profile(
         "of two members the leader's disk is full, while it changes the other",
         {"fill and demote": 4, "heal": 4, "wait": 1, "transfer": 2, "promote": 3, "kill leader": 1,

@@ -7,6 +7,7 @@ from typing import Any
 import fleet
 from fleet.actors.messages.operator import DemoteMember, PromoteMember, RemoveMember, TransferLeader
 from fleet.raft.ids import node_of
+from fleet.sim.world.host import SimNode
 from fleet.sim.world.timeline import MS
 from fleet.storage.keys import SNAPSHOT
 from fleet.testing import Sim
@@ -255,6 +256,24 @@ class StormFaults:
                 part[key] = part[key][:-1] + bytes([part[key][-1] ^ 1])
 
         return None if self.has_rotten else self._with(self._pick(True), rot)
+
+    def _err_while_staging(self) -> str:
+        """A disk fails for a moment, while a member's own snapshot is written in parts."""
+
+        def staging() -> list[SimNode]:
+            found = [(node, node.process.writer) for node in self.sim.nodes.values() if node.process]
+            return [
+                node for node, writer in found if writer is not None and writer._aside_staging is not None
+            ]
+
+        self.sim.run(0.5, lambda: bool(staging()), every=0.001)
+        failing = staging()
+        for node in failing:
+            node.disk.errs = 1.0
+        self.sim.run(self.rng.choice([0.005, 0.02]))
+        for node in failing:
+            node.disk.errs = 0.0
+        return " ".join(node.name for node in failing)
 
     def _fill_and_demote(self) -> str:
         """The leader's disk is full, so that a change is on other disks and not on its own."""

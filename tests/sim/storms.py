@@ -14,6 +14,7 @@ from fleet.objects.payload import decode_call
 from fleet.sim.checks.history import UNKNOWN, Operation
 from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.checks.models import All, Append, ListAppend
+from fleet.sim.search.settling import waits_in_vain
 from fleet.testing import Sim
 from tests.sim.profiles import CONFIG, PROFILES
 from tests.sim.storm_faults import StormFaults
@@ -118,6 +119,11 @@ class Storm(StormFaults):
         values = handle.all()
         sim.world.need(len(values) == len(set(values)), "a value was appended twice")
         sim.world.need(sim.states_equal("g"), "members of g differ in the end")
+        sim.run(1.0)
+        for node in sim.nodes.values():
+            for hosted in node.manager.hosted_members.by_number.values():
+                waits = waits_in_vain(node.manager, hosted)
+                sim.world.need(not waits, f"{hosted.member} waits for a snapshot that nobody writes")
 
     def _history(self) -> Iterator[Operation]:
         """In the words of a model that is quick to search: a spoiled append is none."""
