@@ -17,7 +17,7 @@ from fleet.raft.leader import is_sending_snapshot, leader_lease_until, replicate
 from fleet.raft.messages import PeerMessage
 from fleet.raft.promises import is_kept_already
 from fleet.raft.ready import Ready
-from fleet.raft.state import CoreState, Leader
+from fleet.raft.state import LAST_INDEX, CoreState, Leader
 from fleet.raft.table import dispatch
 from fleet.raft.transitions import note_committed
 
@@ -48,7 +48,7 @@ class Core(CoreState):
         self.finish_write()
         self.finish_save()
         ready = self.ready
-        if self.skips or self.unconfirmed:
+        if self.skips or self.unconfirmed or self.held_after != LAST_INDEX:
             update_hold(self)
         if self.has_more():
             ready.apply = self.log.take_committed(APPLY_MAX, self.held_after)

@@ -14,7 +14,7 @@ from fleet.raft.messages import (
 )
 from fleet.raft.ready import NOT_LEADER, Restored
 from fleet.raft.sleeping import sleep_if_level
-from fleet.raft.state import LAST_INDEX, NEVER, Candidate, CoreState, Follower, Incoming
+from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Incoming
 from fleet.raft.transitions import (
     become_candidate,
     become_pre_candidate,
@@ -55,6 +55,8 @@ def may_campaign(core: CoreState) -> bool:
 
 def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> None:
     """Raft figure 2, AppendEntries. The commit index moves only over what this message has verified (S03)."""
+    is_back = core.unconfirmed or core.now - core.heard_at >= core.config.election_ms
+    is_back = is_back and core.log.commit >= core.catching_up_to
     follow(core, m.src)
     core.heard_round = max(core.heard_round, (core.term, m.round))
     log = core.log
@@ -72,6 +74,8 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
         core.merge(entries)
     verified = prev_index + len(entries)
     log.commit_to(min(m.commit, verified))
+    if is_back and m.commit > log.commit:
+        core.catching_up_to, core.held_after = m.commit, log.applied
     if core.deadline == NEVER:
         reset_election_deadline(core)
     if not entries and verified > log.durable:
@@ -162,7 +166,7 @@ def install(core: CoreState, m: InstallSnapshot, data: bytes) -> None:
     core.config = meta.config
     core.unwritten.clear()
     core.skips.clear()
-    core.held_after, core.noted = LAST_INDEX, meta.index
+    core.held_after = core.noted = meta.index
     if core.halt is not None and core.halt.index <= meta.index:
         core.halt = None
     core.taking = core.saving = core.storing = None

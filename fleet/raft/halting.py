@@ -22,8 +22,11 @@ that another leader's entries have overwritten may still win the next election. 
 or has restarted and may have, executes nothing before it knows an entry of the current term to be committed:
 no entry of an earlier term can be committed behind that one.
 
-Neither an operator's `Skip` nor a learner's halt is covered: a member that has executed a command which is
-skipped later must replace its state.
+A member that was away (it restarted, joins, or heard nothing for an election timeout) may meet commands that
+were skipped meanwhile: it executes nothing before it has all that the leader had committed when it came back.
+
+What is left: a learner may have executed a command that all voters halt in, and a voter one that an operator
+skips. Such a member must replace its state when the `Skipped` is handed out to it.
 """
 
 from typing import Final
@@ -95,9 +98,10 @@ def update_hold(core: CoreState) -> None:
     log, halt = core.log, core.halt
     if halt is not None and halt.index > log.applied:
         halt = core.halt = None  # not the executor's: decided anew
-    if log.term_at(log.commit) == core.term:
+    is_behind = log.commit < core.catching_up_to
+    if log.term_at(log.commit) == core.term and not is_behind:
         core.unconfirmed = False
-    if core.unconfirmed:
+    if core.unconfirmed or is_behind:
         core.held_after = log.applied
         return
     core.held_after = LAST_INDEX

@@ -42,8 +42,7 @@ def start_core(
     core.noted = log.applied
     log.durable = log.last_index
     core.note_skips(log.entries)
-    if log.last_index > log.applied:
-        core.unconfirmed, core.held_after = True, log.applied
+    core.unconfirmed, core.held_after = True, log.applied
     known = core.membership.changed_at
     core.membership.append([entry for entry in entries if entry.index > known])
     if log.entries and isinstance(log.entries[0].body, Founded):

@@ -188,8 +188,10 @@ class CoreState:
     """The core has reacted to the committed entries up to here, also to those that are held back: leases rely
     on settings that are in force once they are committed."""
     unconfirmed: bool = False
-    """Since it restarted, or lost an entry of `skips`, this member has not seen an entry of the current term
+    """Since it started, or lost an entry of `skips`, this member has not seen an entry of the current term
     committed: a leader may still count on it not to execute a command."""
+    catching_up_to: Index = 0
+    """What the leader had committed when this member came back: commands may have been skipped meanwhile."""
     durable_hard: HardState = HardState()
     seq: int = 0
     writes: deque[PendingWrite] = field(default_factory=deque)

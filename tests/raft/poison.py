@@ -24,6 +24,10 @@ class Poisoned(Sleepers):
         self.outcomes: dict[str, dict[tuple[int, int], str]] = {}
         super().__init__(*words)
 
+    def do_crash(self, name: str) -> None:
+        super().do_crash(name)
+        self.queues[name], self.outcomes[name] = [], {}
+
     def do_restart(self, name: str) -> None:
         self.hangs.setdefault(name, {POISON})
         self.queues[name], self.outcomes[name] = [], {}

@@ -18,13 +18,15 @@ from fleet.raft.entries import (
 from fleet.raft.events import (
     ExecutionHalted,
     ExecutionResumed,
+    Skip,
     SnapshotStored,
     SnapshotTaken,
 )
-from fleet.raft.halting import may_retry, skipped_at
+from fleet.raft.halting import may_retry, skip_of, skipped_at
 from fleet.raft.messages import AppendReply, InstallSnapshot
 from fleet.raft.restart import start_core
 from tests.raft.cores import (
+    CONFIG,
     N1,
     N2,
     append,
@@ -128,6 +130,56 @@ def test_a_restarted_member_executes_nothing_before_a_commit_of_the_current_term
     append(core, (2, 2), [Entry(3, 3, Noop()), Entry(3, 4, command())], commit=2, term=3)
     append(core, (4, 3), commit=3, term=3)
     assert handed_out(core) == [3]
+
+
+# -- a member that was away ------------------------------------------------------------------------
+
+
+def test_a_member_that_returns_executes_nothing_before_it_has_what_was_committed_meanwhile() -> None:
+    """A `Skipped` may be among it; entries come in batches, and the first message is often empty."""
+    core = restarted(SkipProposed(9, 0, "another"))
+    append(core, (2, 2), commit=4)
+    assert handed_out(core) == [] and not core.has_more()
+    append(core, (2, 2), [Entry(2, 3, Noop())], commit=6)
+    assert handed_out(core) == []
+    append(core, (3, 2), [Entry(2, 4, SKIPPED), Entry(2, 5, Noop())], commit=6)
+    assert handed_out(core) == [1, 2, 3, 4, 5] and skipped_at(core) == {(1, 0): "add hangs"}
+
+
+def test_a_newcomer_catches_up_before_it_executes() -> None:
+    core = start_core(N1, 0, random.Random(1))
+    append(core, (0, 0), [Entry(2, 1, command())], commit=2, term=2)
+    assert handed_out(core) == []
+    append(core, (1, 2), [Entry(2, 2, SKIPPED)], commit=2)
+    assert handed_out(core) == [1, 2] and skipped_at(core) == {(1, 0): "add hangs"}
+
+
+def test_a_member_that_heard_nothing_for_an_election_timeout_catches_up_first() -> None:
+    core = restarted(PROPOSED)
+    for away, expected in ((CONFIG.election_ms - 1, [True, True]), (CONFIG.election_ms, [False, True])):
+        first = core.log.last_index + 1
+        append(core, (first - 1, 2), [Entry(2, first, command())], commit=first)
+        append(core, (first, 2), [Entry(2, first + 1, SKIPPED)], commit=first + 1)
+        settle(core)
+        core.now += away
+        executes = []
+        for index in (first + 2, first + 3):
+            append(core, (index - 1, 2), [Entry(2, index, command())], commit=first + 3)
+            executes.append(handed_out(core) != [])
+        assert executes == expected
+
+
+def test_an_operator_passes_a_command_that_the_lost_voter_could_execute() -> None:
+    group, index = poisoned_group()
+    group.run("settle")
+    group.run("crash n3")
+    group.run("live 3000")
+    group.step("n1", Skip(0, index))
+    group.run("live 500")
+    group.hangs["n3"] = set()
+    group.run("restart n3")
+    group.run("live 1000")
+    assert set(group.of(index).values()) == {"n1 hangs"}
 
 
 def test_settings_are_in_force_once_committed_whatever_is_held_back() -> None:
@@ -239,6 +291,23 @@ def test_a_restarted_member_knows_what_its_log_skips() -> None:
     assert handed_out(again) == [1, 2] and skipped_at(again) == {(1, 0): "add hangs"}
 
 
+def skip_for_the_lost(group: Poisoned) -> None:
+    """An operator skips the command in which all members hang that run, if one does not."""
+    group.run("heal")
+    group.run("live 1000")
+    halts = {(core.halt.index, core.halt.place) if core.halt else None for core in group.cores}
+    may_be_executed = group.stuck or len(list(group.cores)) != 2 or len(halts) != 1
+    if may_be_executed or not group.leading:
+        return
+    (place,) = halts
+    core = group.core(group.leading[-1])
+    if place is not None and place[0] <= core.log.applied:
+        group.step(group.leading[-1], Skip(0, place[0]))
+        is_refused = skip_of(core, place) == 0  # it hands over just now
+        group.run("live 1000")
+        assert is_refused or place in skipped_at(core)
+
+
 # -- whatever happens ------------------------------------------------------------------------------
 
 
@@ -254,7 +323,7 @@ def test_no_member_executes_what_another_skips(seed: int) -> None:
         runs = group.players[name].core is not None
         if rng.random() < 0.3:
             group.hangs[name] = {POISON} if rng.random() < 0.8 else set()
-        match rng.randrange(8):
+        match rng.randrange(9):
             case 0 if not runs or len(list(group.cores)) > 1:
                 group.run(f"crash {name}" if runs else f"restart {name}")
             case 1:
@@ -268,6 +337,8 @@ def test_no_member_executes_what_another_skips(seed: int) -> None:
                 group.wake(rng.choice(list(group.players)))
             case 5 if runs and group.core(name).halt:
                 group.retry(name, *group.hangs[name])
+            case 6:
+                skip_for_the_lost(group)
         group.run(f"live {rng.choice((1, 30, 100, 300, 3000))}")
     group.run("heal")
     for name, player in group.players.items():
