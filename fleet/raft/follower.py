@@ -56,7 +56,6 @@ def may_campaign(core: CoreState) -> bool:
 def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> None:
     """Raft figure 2, AppendEntries. The commit index moves only over what this message has verified (S03)."""
     is_back = core.unconfirmed or core.now - core.heard_at >= core.config.election_ms
-    is_back = is_back and core.log.commit >= core.catching_up_to
     follow(core, m.src)
     core.heard_round = max(core.heard_round, (core.term, m.round))
     log = core.log
@@ -166,7 +165,7 @@ def install(core: CoreState, m: InstallSnapshot, data: bytes) -> None:
     core.config = meta.config
     core.unwritten.clear()
     core.skips.clear()
-    core.held_after = core.noted = meta.index
+    core.noted = meta.index
     if core.halt is not None and core.halt.index <= meta.index:
         core.halt = None
     core.taking = core.saving = core.storing = None

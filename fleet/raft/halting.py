@@ -98,10 +98,9 @@ def update_hold(core: CoreState) -> None:
     log, halt = core.log, core.halt
     if halt is not None and halt.index > log.applied:
         halt = core.halt = None  # not the executor's: decided anew
-    is_behind = log.commit < core.catching_up_to
-    if log.term_at(log.commit) == core.term and not is_behind:
+    if log.term_at(log.commit) == core.term:
         core.unconfirmed = False
-    if core.unconfirmed or is_behind:
+    if core.unconfirmed or log.commit < core.catching_up_to:
         core.held_after = log.applied
         return
     core.held_after = LAST_INDEX

@@ -138,6 +138,7 @@ def test_a_restarted_member_executes_nothing_before_a_commit_of_the_current_term
 def test_a_member_that_returns_executes_nothing_before_it_has_what_was_committed_meanwhile() -> None:
     """A `Skipped` may be among it; entries come in batches, and the first message is often empty."""
     core = restarted(SkipProposed(9, 0, "another"))
+    append(core, (4, 2), commit=4)
     append(core, (2, 2), commit=4)
     assert handed_out(core) == [] and not core.has_more()
     append(core, (2, 2), [Entry(2, 3, Noop())], commit=6)
@@ -148,23 +149,22 @@ def test_a_member_that_returns_executes_nothing_before_it_has_what_was_committed
 
 def test_a_newcomer_catches_up_before_it_executes() -> None:
     core = start_core(N1, 0, random.Random(1))
-    append(core, (0, 0), [Entry(2, 1, command())], commit=2, term=2)
+    append(core, (2, 2), commit=2, term=2)
+    append(core, (0, 0), [Entry(2, 1, command())], commit=2)
     assert handed_out(core) == []
     append(core, (1, 2), [Entry(2, 2, SKIPPED)], commit=2)
     assert handed_out(core) == [1, 2] and skipped_at(core) == {(1, 0): "add hangs"}
 
 
 def test_a_member_that_heard_nothing_for_an_election_timeout_catches_up_first() -> None:
-    core = restarted(PROPOSED)
+    core = follower(term=2, terms=(2,))
+    append(core, (1, 2), commit=1)
+    settle(core)
     for away, expected in ((CONFIG.election_ms - 1, [True, True]), (CONFIG.election_ms, [False, True])):
-        first = core.log.last_index + 1
-        append(core, (first - 1, 2), [Entry(2, first, command())], commit=first)
-        append(core, (first, 2), [Entry(2, first + 1, SKIPPED)], commit=first + 1)
-        settle(core)
         core.now += away
-        executes = []
-        for index in (first + 2, first + 3):
-            append(core, (index - 1, 2), [Entry(2, index, command())], commit=first + 3)
+        last, executes = core.log.last_index, []
+        for index in (last + 1, last + 2):
+            append(core, (index - 1, 2), [Entry(2, index, command())], commit=last + 2)
             executes.append(handed_out(core) != [])
         assert executes == expected
 
@@ -308,6 +308,16 @@ def skip_for_the_lost(group: Poisoned) -> None:
         assert is_refused or place in skipped_at(core)
 
 
+def deliver_some(group: Poisoned, rng: random.Random) -> None:
+    """Single messages in any order of their links; what is due happens when nothing is under way."""
+    for _ in range(rng.randrange(30)):
+        busy = sorted(link for link, waiting in group.links.items() if waiting)
+        if busy:
+            group.run(f"deliver {'->'.join(rng.choice(busy))} 1")
+        else:
+            group.run(f"timeout {min((core.deadline, core.id) for core in group.cores)[1].partition('@')[0]}")
+
+
 # -- whatever happens ------------------------------------------------------------------------------
 
 
@@ -323,7 +333,7 @@ def test_no_member_executes_what_another_skips(seed: int) -> None:
         runs = group.players[name].core is not None
         if rng.random() < 0.3:
             group.hangs[name] = {POISON} if rng.random() < 0.8 else set()
-        match rng.randrange(9):
+        match rng.randrange(10):
             case 0 if not runs or len(list(group.cores)) > 1:
                 group.run(f"crash {name}" if runs else f"restart {name}")
             case 1:
@@ -337,9 +347,15 @@ def test_no_member_executes_what_another_skips(seed: int) -> None:
                 group.wake(rng.choice(list(group.players)))
             case 5 if runs and group.core(name).halt:
                 group.retry(name, *group.hangs[name])
-            case 6:
+            case 6 if rng.random() < 0.3:
                 skip_for_the_lost(group)
-        group.run(f"live {rng.choice((1, 30, 100, 300, 3000))}")
+            case 7 if runs:
+                group.run(f"crash {name}")
+                group.run(f"restart {name}")
+        if rng.random() < 0.3:
+            group.run(f"live {rng.choice((1, 30, 100, 300, 3000))}")
+        else:
+            deliver_some(group, rng)
     group.run("heal")
     for name, player in group.players.items():
         if player.core is None:
