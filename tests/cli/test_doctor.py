@@ -272,6 +272,8 @@ def test_a_halted_group_is_told_what_passes_the_command() -> None:
     assert HANGS.cause in found.why and "`fleet group skip g 7`" in found.next
     (found,) = findings(a_survey(a_view(), halts={N1: Halt(7, 2, "hangs")}), {})
     assert "command 3 of log entry 7" in found.what
+    (found,) = findings(a_survey(a_view(), halts={N1: HANGS, N2: Halt(5, 0, "hangs")}), {})
+    assert "log entry 7" in found.what and "skip g 7" in found.next, "the leader's is the one to skip"
 
 
 def test_a_member_that_halted_alone_leaves_the_group_to_its_leader() -> None:

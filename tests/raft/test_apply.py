@@ -24,6 +24,8 @@ from fleet.raft.entries import (
     Noop,
     SessionClosed,
     SessionOpened,
+    Skipped,
+    SkipProposed,
 )
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, SessionTable
 from tests.raft.cores import CONFIG, N1
@@ -55,6 +57,16 @@ class Group:
     def repeat(self, first: int, *payloads: bytes, wall_ms: int = 0) -> list[Outcomes]:
         self.feed(Commands(self.session, first, 0, wall_ms, payloads))
         return [outcomes for outcomes, _ in self.told]
+
+
+def test_entries_that_skip_a_command_change_nothing_and_count_no_revision() -> None:
+    """The driver records the command as failed where it stands."""
+    group = Group()
+    group.do(b"1")
+    before = group.applier.revision, group.applier.executor.dump()
+    for body in (SkipProposed(2, 0, "hangs"), Skipped(2, 0, "hangs")):
+        assert group.feed(body) is None and group.told == []
+    assert (group.applier.revision, group.applier.executor.dump()) == before
 
 
 def test_a_command_is_answered_with_the_revision_at_which_it_took_effect() -> None:
