@@ -222,6 +222,14 @@ RESULTS_BYTES_MAX = 8 << 20
 are answered."""
 
 
+class MemberMustHalt(FleetError):
+    """The command ended in a way that may differ on other members. No result may be recorded for it: the
+    member stops before a wrong result becomes part of its state. `error`, `where` as in CommandFailed.
+    """
+
+    hint = "check this member's memory and the line named; the other members go on"
+
+
 class Executor(Protocol):
     """A replicated data object behind encoded calls. Results are bytes that only the caller reads."""
 

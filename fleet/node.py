@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -16,7 +17,8 @@ from thespian.actors import ActorSystemFailure
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import own_name, split_endpoint
 from fleet.actors.client.cluster_pin import uid_text
-from fleet.actors.member.hook_threads import ThreadRunner
+from fleet.actors.executor.channel import ProcessChannel
+from fleet.actors.executor.hook_threads import ThreadRunner
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import ListMembers, MemberList, NodeRequest, OpReply
 from fleet.actors.messages.well_known import MANAGER
@@ -39,6 +41,8 @@ NAME_MAX = 200
 """Characters of a node's name, which is part of its members' ids."""
 START_S = 30.0
 LOOK_S = 0.1
+EXECUTORS_MAX = 64
+EXECUTOR_MEMORY_MIN = 64 << 20
 FORK_ABOVE_BYTES = 1 << 20
 """Encoding less than this takes less time than an election timeout, and not much more than a fork."""
 
@@ -62,6 +66,10 @@ class Node:
         active: False: belong to the cluster, but host no groups until activated.
         purge_after: seconds a node may be unreachable before a majority declares it gone. Takes effect on
             the founder of a cluster.
+        executors: child processes that hold the objects of groups and run their code, so that a slow or a
+            fatal command costs its own group only. 0: this process does, which is for trusted, fast code.
+        executor_memory_max: bytes that one of them may use; 0: three quarters of the host's memory, shared
+            among them.
         cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`.
         insecure: whether to listen beyond loopback without encryption.
 
@@ -72,6 +80,17 @@ class Node:
         UnknownName: from `start`: a host name in `listen` or `founders` cannot be resolved.
         OSError: from `start`: it cannot listen, or cannot start a thread.
     """
+
+    address = ""
+    cluster_uid = ""
+    """The uid of its cluster in hexadecimal digits; "none" before it belongs to one."""
+    has_left = False
+    """Whether it was drained and has left its cluster."""
+    _system: Any = None
+    _store: LmdbStore | None = None
+    _manager: Any = None
+    _hooks: ThreadRunner | None = None
+    _error: FleetError | None = None
 
     def __init__(
         self,
@@ -91,11 +110,14 @@ class Node:
         secret: bytes | str | None = None,
         secret_file: str | os.PathLike[str] | None = None,
         insecure: bool = False,
+        executors: int = 1,
+        executor_memory_max: int = 0,
         clock: Clock | None = None,
     ) -> None:
         check_name(name)
         check_addresses(listen, join, founders, found)
         check_settings(data_dir, weight, purge_after)
+        check_executors(executors, executor_memory_max)
         self.name = name
         self.listen = listen
         self.data_dir = data_dir if data_dir is not None else f"fleet-{name}"
@@ -110,19 +132,11 @@ class Node:
         self.cluster = cluster
         self.secret = find_secret(secret, secret_file)
         self.insecure = insecure
+        self.executors = executors
+        self.executor_memory_max = executor_memory_max
         self.clock = clock or SystemClock()
-        self.address = ""
-        self.cluster_uid = ""
-        """The uid of its cluster in hexadecimal digits; "none" before it belongs to one."""
-        self._system: Any = None
-        self._store: LmdbStore | None = None
-        self._manager: Any = None
-        self._hooks: ThreadRunner | None = None
         self._signalled = threading.Event()
         """Set on a signal, and when the node ends by itself."""
-        self._error: FleetError | None = None
-        self.has_left = False
-        """Whether it was drained and has left its cluster."""
 
     def start(self) -> Self:
         """Start the node. Returns itself when every member on its disk has been started."""
@@ -172,7 +186,8 @@ class Node:
         known = (self._store.get_meta(key) for key in (CLUSTER_KEY, NODES_KEY))
         self._check_founding(not self._store.groups() and all(one is None for one in known))
         self._manager = self._system.createActor(NodeManager, globalName=MANAGER)
-        self._hooks = ThreadRunner()
+        self._hooks = ThreadRunner() if not self.executors else None
+        memory_max = self.executor_memory_max or own_share(self.executors)
         start = StartNode(
             name=NodeName(self.name),
             address=self.address,
@@ -191,6 +206,8 @@ class Node:
             store=self._store,
             writer=Writer(self._store, self._system.base.after_flush),
             fork_above_bytes=FORK_ABOVE_BYTES,
+            executors=self.executors,
+            open_executor=partial(ProcessChannel, memory_max, FORK_ABOVE_BYTES),
             hooks=self._hooks,
         )
         self._system.tell(self._manager, start)
@@ -329,6 +346,21 @@ def check_settings(data_dir: str | os.PathLike[str] | None, weight: float, purge
     if not purge_after * 1000 >= PURGE_AFTER_MS_MIN:
         least = f"at least {PURGE_AFTER_MS_MIN // 1000} s, since nodes show themselves about once a second"
         raise ConfigError(f"purge_after must be {least}; {purge_after} s is less")
+
+
+def check_executors(count: int, memory_max: int) -> None:
+    """Raises ConfigError for a number out of range."""
+    if not 0 <= count <= EXECUTORS_MAX:
+        raise ConfigError(f"executors must be 0 to {EXECUTORS_MAX}, not {count}")
+    if memory_max and memory_max < EXECUTOR_MEMORY_MIN:
+        least = f"at least {EXECUTOR_MEMORY_MIN} bytes, what an empty one takes"
+        raise ConfigError(f"executor_memory_max must be {least}, not {memory_max}")
+
+
+def own_share(executors: int) -> int:
+    """Bytes for each executor, so that together they leave a quarter of the host's memory."""
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return host * 3 // 4 // max(1, executors)
 
 
 def check_addresses(listen: str, join: Sequence[str], founders: Sequence[str], found: bool | None) -> None:

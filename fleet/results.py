@@ -2,17 +2,19 @@
 
 `Survey` (with `NodeSeen` and `Outsider`) is a cluster at one moment; `ClusterSeen` is the cluster's `View` as
 one node has it, with its `NodeRecord`s and `GroupInfo`s; `MemberStatus` is a group as one of its members sees
-it; `MemberList` is what a node holds.
+it, with the `Halt` of each that cannot execute a command; `MemberList` is what a node holds.
 """
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus
 from fleet.actors.messages.values import NodeInfo
 from fleet.client.survey import NodeSeen, Outsider, Survey
 from fleet.cluster.state import GroupInfo, NodeRecord, RemovedGroup, View
+from fleet.raft.entries import Halt
 
 __all__ = [
     "ClusterSeen",
     "GroupInfo",
+    "Halt",
     "MemberInfo",
     "MemberList",
     "MemberStatus",

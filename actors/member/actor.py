@@ -1,28 +1,34 @@
 """A consensus member: feeds the messages it receives to the core, and carries out what the core returns."""
 
 import random
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from thespian.actors import ActorExitRequest, WakeupMessage, WatchMessage
 
 from fleet.actors.member.client_requests import ClientRequests
-from fleet.actors.member.hook_events import HookEvents, open_hook_events
+from fleet.actors.member.member_object import MemberObject, halted
+from fleet.actors.member.notices import note, tell_addresses, words_on
+from fleet.actors.member.object_answers import ObjectAnswers
 from fleet.actors.member.operator_requests import OperatorRequests
 from fleet.actors.member.outbox import PeerOutbox
+from fleet.actors.member.own_objects import OwnObjects
+from fleet.actors.member.sending_window import Port
 from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.messages.client import ClientRequest
+from fleet.actors.messages.executor import (
+    FROM_OBJECT,
+)
 from fleet.actors.messages.local import (
     Applied,
-    Leading,
-    LocalAnswer,
+    ExecutorLost,
     LocalRead,
     MemberGone,
     MemberHere,
     MemberStopped,
-    PeerAddresses,
     StartMember,
     WriteFailed,
 )
@@ -33,26 +39,15 @@ from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.timer import Timer
 from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster.state import CLUSTER_GROUP
-from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
+from fleet.errors import Damaged, FleetError, StoreFull
 from fleet.interfaces import Durable, SnapshotWrite, Write
-from fleet.objects.applier import Applier, Outcomes
-from fleet.objects.class_refs import decode_class
-from fleet.objects.executor import ObjectExecutor
 from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
-from fleet.raft.entries import Commands, Entry
 from fleet.raft.events import CheckLeader, NodeSilent, Persisted, SnapshotFailed, SnapshotStored, Tick
-from fleet.raft.ids import Index, Millis, NodeName, node_of
+from fleet.raft.ids import Index, Millis
 from fleet.raft.ready import (
-    BecameLeader,
-    CommittedConflict,
-    ConfigAdopted,
-    MembersChanged,
-    PeerSilent,
     PersistRequest,
     Ready,
-    SteppedDown,
-    TailLost,
 )
 from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
@@ -64,7 +59,7 @@ class Member(GuardedActor):
     itself, it carries out everything that the core returned, in one go."""
 
     core: Core
-    applier: Applier
+    object: MemberObject
     store: Durable
     number: int
     """The group's number in the store."""
@@ -78,54 +73,80 @@ class Member(GuardedActor):
         self.stopped = False
         self.outbox = PeerOutbox(self)
         self.snapshots = Snapshots(self)
+        self.answers = ObjectAnswers(self)
+        self.hosted: OwnObjects | None = None
+        """Where its object lives, if that is in this process."""
         self.is_watched = False
         self.sleep = SleepReports(self)
         self.told_index: Index = 0
         self.clock_is_off = False
         self.is_full = False
         """Whether the last write failed for lack of space."""
-        self.hooks: HookEvents | None = None
+        self.early: list[GroupRequest] = []
+        """What was asked before its class was loaded."""
         self.clients: ClientRequests
         self.operators: OperatorRequests
 
     # -- start and stop ---------------------------------------------------------------------------
 
     def on_start(self, m: StartMember, sender: Any) -> None:
-        self.start, self.is_full = m, m.is_full
+        self.start, self.is_full, self.number = m, m.is_full, m.record.number
+        self.spec = msgspec.msgpack.decode(m.record.spec, type=GroupSpec)
+        self.handlers = self.opening
+        self.object = MemberObject(self, self.answers, self._port(m), m.run)
+        self.object.open()
+
+    def _port(self, m: StartMember) -> Port:
+        """To the executor of its object. That of the cluster group, whose class is the library's own, lives
+        here."""
+        if m.executors is not None and self.spec.name != CLUSTER_GROUP:
+            return partial(self.send, m.executors)
+        self.hosted = OwnObjects(self)
+        return self.hosted.handle
+
+    def begin(self) -> None:
+        """Its class is loaded: restore the member from its disk, and take part in its group."""
+        m = self.start
         try:
             self._revive(m)
         except FleetError as error:
             ill = DAMAGED if isinstance(error, Damaged) else ""
             self._stop(removed=False, error=str(error), restart=error.retry, ill=ill)
+        if self.stopped:
             return
+        self.handlers = type(self).handlers
         self.is_watched = self.spec.name == CLUSTER_GROUP
         self.clients = ClientRequests(self)
         self.operators = OperatorRequests(self, self.clients.next_token)
-        self.hooks = open_hook_events(m, self.spec.name, self.applier, is_restored=self.core.log.durable > 0)
         self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
-        self._tell_addresses()
+        tell_addresses(self)
+        for request in self.early:
+            self.operators.take(request)
+        self.early.clear()
         self.turn_end.ask()
 
+    def on_early_request(self, m: GroupRequest, sender: Any) -> None:
+        self.early.append(m)
+
     def _revive(self, m: StartMember) -> None:
-        """Restore the member from its disk."""
-        self.spec = msgspec.msgpack.decode(m.record.spec, type=GroupSpec)
         if m.store is not None:
-            self.store, self.number = m.store, m.record.number
+            self.store = m.store
         else:
             self.store, self.number = open_own(m)
         loaded = self.store.load(self.number)
-        self.applier = Applier(ObjectExecutor(decode_class(self.spec.data_class)), self.spec.config)
         if loaded.snapshot is not None:
-            self.snapshots.restore(loaded.snapshot)
+            self.object.load(loaded.snapshot.index, self.snapshots.read(loaded.snapshot))
         now = m.clock.now_ms()
         rng = random.Random(m.seed)
         self.core = start_core(m.member, now, rng, loaded.hard, loaded.snapshot, loaded.entries)
         self.core.may_sleep = True
         if self.spec.founded is not None and self.core.term == 0:
             join_founding(self.core, self.spec.founded)
+        self.object.is_restored = self.core.log.durable > 0
         log.info(
             "group=%s member=%s starts: term=%d last=%d snapshot=%d",
-            self.spec.name, m.member, self.core.term, self.core.log.last_index, self.snapshots.base_index,
+            self.spec.name, m.member, self.core.term, self.core.log.last_index,
+            loaded.snapshot.index if loaded.snapshot is not None else 0,
         )  # fmt: skip
 
     def _stop(
@@ -138,16 +159,23 @@ class Member(GuardedActor):
         start = self.start
         if error:
             log.error("member=%s stops: %s", start.member, error)
-        if self.hooks is not None:
-            self.hooks.end()
+        self._close_object()
         self.send(start.registry, MemberGone(start.record.name, start.member, is_full))
         self.send(start.manager, MemberStopped(start.member, removed, error, restart, ill, is_full))
         self.send(self.myAddress, ActorExitRequest())
 
-    def on_failure(self, why: str) -> None:
-        self._give_up(why, restart=True)
+    def _close_object(self) -> None:
+        """Idempotent, as the end of a member is."""
+        if hasattr(self, "object"):
+            self.object.close()
+        if self.hosted is not None:
+            self.hosted.close()
+        self.watching = None
 
-    def _give_up(self, why: str, restart: bool, ill: str = "", is_full: bool = False) -> None:
+    def on_failure(self, why: str) -> None:
+        self.give_up(why, restart=True)
+
+    def give_up(self, why: str, restart: bool, ill: str = "", is_full: bool = False) -> None:
         self.is_full = self.is_full or is_full
         if hasattr(self, "clients"):
             self.clients.lose_all(None)
@@ -157,9 +185,7 @@ class Member(GuardedActor):
 
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.stopped = self.failed = True
-        self.snapshots.cancel()
-        if self.hooks is not None:
-            self.hooks.end()
+        self._close_object()
         if hasattr(self, "store") and self.start.store is None:
             self.store.close()
 
@@ -184,10 +210,6 @@ class Member(GuardedActor):
         if self.clients.dirty:  # what was refused at once is told at once
             self.turn_end.ask()
 
-    def on_local_read(self, m: LocalRead, sender: Any) -> None:
-        (value,) = self.applier.query((m.payload,))
-        self.send(sender, LocalAnswer(value, self.applier.revision))
-
     def on_group_request(self, m: GroupRequest, sender: Any) -> None:
         self.operators.take(m)
 
@@ -204,31 +226,35 @@ class Member(GuardedActor):
         self.is_full = False
         self.step(m)
         self.outbox.release(m.seq)
-        self.snapshots.rebase()
-
-    def on_snapshot_event(self, m: SnapshotStored | SnapshotFailed, sender: Any) -> None:
-        self.step(m)
-        self.snapshots.rebase()
+        self.snapshots.on_persisted()
 
     def on_watch(self, m: WatchMessage, sender: Any) -> None:
-        self.snapshots.on_dumped()
+        """A child has encoded the state, where the object lives here."""
+        if self.hosted is not None:
+            self.hosted.on_watch(list(m.ready))
 
-    def fail(self, error: Exception, message: Any) -> None:
-        """A record that cannot be read any more is a fault of the disk, not a bug."""
-        if isinstance(error, Damaged | StorageFault):
-            self._give_up(str(error), error.retry, DAMAGED if isinstance(error, Damaged) else "")
-        else:
-            super().fail(error, message)
+    # -- its object ----------------------------------------------------------------------------------
+
+    def on_object_message(self, m: Any, sender: Any) -> None:
+        """From an executor. A member whose object lives here takes its answers at once."""
+        self.object.take(m)
+        if self.object.has_begun:
+            self.turn_end.ask()
+
+    def on_executor_lost(self, m: ExecutorLost, sender: Any) -> None:
+        self.object.on_lost(m)
+
+    # -- the disk ------------------------------------------------------------------------------------
 
     def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
         """The write failed: restart from the disk. What was not written was never promised."""
         what = DISK_FULL if m.is_full else "storage"
-        self._give_up(f"{what}: {m.error}", restart=True, is_full=m.is_full)
+        self.give_up(f"{what}: {m.error}", restart=True, is_full=m.is_full)
 
     def stamp_ms(self) -> Millis:
         """The time to stamp commands with; warns once while this node's clock is overruled."""
         own = self.start.clock.wall_ms()
-        stamp_ms = self.core.stamp_ms(own)
+        stamp_ms = self.core.stamp_ms(self.start.clock.now_ms(), own)
         is_off = stamp_ms != own
         if is_off and not self.clock_is_off:
             what = "group=%s the wall clock here is %d ms off those of the other voters: stamped with theirs"
@@ -249,14 +275,16 @@ class Member(GuardedActor):
                 self.turn_end.ask()
                 break
         self.clients.end_turn()
-        if self.operators.arriving:
-            self.operators.end_turn()
+        self.operators.end_turn()
         self.outbox.flush()
-        applier = self.applier
-        if self.is_watched and applier.index > self.told_index:
-            self.told_index = applier.index
-            told = Applied(applier.index, applier.revision, self.snapshots.durable_revision)
+        if self.is_watched and self.object.index > self.told_index:
+            self.told_index = self.object.index
+            told = Applied(self.object.index, self.object.revision, self.snapshots.durable_revision)
             self.send(self.start.manager, told)
+        if self.hosted is not None:
+            self.hosted.watch()
+        if self.object.halt is not None:
+            self.object.try_again(core.now)
         self.sleep.report()
         if core.deadline != NEVER:
             self.timer.arm(core.now, core.deadline)
@@ -275,9 +303,9 @@ class Member(GuardedActor):
         if ready.send_after:
             self.outbox.hold(ready.after_seq, ready.send_after)
         if ready.restore is not None:
-            self.snapshots.replace(ready.restore[1])
-        for entry in ready.apply:
-            self._apply(entry)
+            self.snapshots.replace(*ready.restore)
+        if ready.apply:
+            self.object.apply(ready.apply)
         if ready.take_snapshot:
             self.snapshots.take(ready.take_snapshot)
         for token in ready.reads:
@@ -288,26 +316,11 @@ class Member(GuardedActor):
             if not self.clients.on_answer(answer):
                 self.operators.on_answer(answer)
         for hook in ready.hooks:
-            self._note(hook)
+            note(self, hook)
         if ready.removed:
             self._stop(removed=True)
         if ready.conflict is not None:
-            self._give_up(words_on(ready.conflict), restart=False, ill=CONFLICT)
-
-    def _apply(self, entry: Entry) -> None:
-        clients, hooks = self.clients, self.hooks
-        if hooks is None:
-            opened = self.applier.apply(entry, clients.on_outcomes)
-        else:
-            opened = self.applier.apply(entry, partial(self._on_outcomes, entry))
-            hooks.on_applied(entry)
-        if opened is not None:
-            clients.on_opened(opened)
-
-    def _on_outcomes(self, entry: Entry, outcomes: Outcomes, is_new: bool) -> None:
-        self.clients.on_outcomes(outcomes, is_new)
-        if is_new and self.hooks is not None and isinstance(entry.body, Commands):
-            self.hooks.on_executed(entry.body, outcomes)
+            self.give_up(words_on(ready.conflict), restart=False, ill=CONFLICT)
 
     def _write(self, request: PersistRequest) -> None:
         meta = request.snapshot
@@ -333,63 +346,39 @@ class Member(GuardedActor):
     # -- what changed ---------------------------------------------------------------------------------
 
     def trouble(self) -> FleetError | None:
-        """Why this group must take no more commands: its state cannot be encoded, and the log would grow
-        without bound. None: no trouble."""
-        return self.applier.executor.trouble() or self.snapshots.not_encodable
-
-    def _note(self, hook: Any) -> None:
-        core = self.core
-        if self.hooks is not None:
-            self.hooks.on_role(hook)
-        if isinstance(hook, BecameLeader):
-            log.info("group=%s term=%d %s leads", self.spec.name, hook.term, core.id)
-            self.send(self.start.manager, Leading(core.id, True))
-        elif isinstance(hook, SteppedDown):
-            log.info("group=%s term=%d %s steps down", self.spec.name, hook.term, core.id)
-            self.clients.lose_all(core.leader)
-            self.send(self.start.manager, Leading(core.id, False))
-        elif isinstance(hook, TailLost):
-            log.error(
-                "group=%s %s had acknowledged up to %d and has only %d: its disk lost what it had synced",
-                self.spec.name, hook.member, hook.acknowledged, hook.has,
-            )  # fmt: skip
-        elif isinstance(hook, MembersChanged | ConfigAdopted | PeerSilent):
-            if isinstance(hook, MembersChanged):
-                self._tell_addresses()
-            if core.is_leader:
-                self.send(self.start.manager, Leading(core.id, True))
-
-    def _tell_addresses(self) -> None:
-        """Peers are reached at the addresses in the log until their nodes announce newer ones."""
-        addresses = self.core.membership.current.addresses
-        known: dict[NodeName, str] = {node_of(member): address for member, address in addresses.items()}
-        self.send(self.start.registry, PeerAddresses(known))
+        """Why this group must take no more commands: one cannot be executed, or its state cannot be encoded
+        and the log would grow without bound. None: no trouble."""
+        if self.core.halt is not None:
+            return halted(self.core.halt, self.spec.name)
+        return self.object.trouble or self.snapshots.not_encodable
 
     handlers = {
         StartMember: on_start,
         PeerMail: on_peer_mail,
         ClientRequest: on_client_request,
         GroupRequest: on_group_request,
-        LocalRead: on_local_read,
+        LocalRead: lambda member, m, sender: member.answers.read_here(m, sender),
         WakeupMessage: on_wakeup,
         Persisted: on_persisted,
         WriteFailed: on_write_failed,
         CheckLeader: lambda member, m, sender: member.step(m),
         NodeSilent: lambda member, m, sender: member.step(m),
-        SnapshotStored: on_snapshot_event,
-        SnapshotFailed: on_snapshot_event,
+        SnapshotStored: lambda member, m, sender: member.step(m),
+        SnapshotFailed: lambda member, m, sender: member.step(m),
         WatchMessage: on_watch,
+        **dict.fromkeys(FROM_OBJECT, on_object_message),
+        ExecutorLost: on_executor_lost,
         EndTurn: on_end_turn,
         ActorExitRequest: on_exit,
     }
-
-
-def words_on(conflict: CommittedConflict) -> str:
-    return (
-        f"committed data conflicts: log entries up to {conflict.committed} (term {conflict.committed_term}) "
-        f"are committed here, and the group's leader {conflict.leader} has another entry {conflict.at} "
-        f"(term {conflict.leader_term}), or none above it; nothing here was changed"
-    )
+    """Of a member that takes part in its group."""
+    opening: ClassVar[dict[type, Callable[[Any, Any, Any], None]]] = {
+        GroupRequest: on_early_request,
+        **dict.fromkeys(FROM_OBJECT, on_object_message),
+        ExecutorLost: on_executor_lost,
+        ActorExitRequest: on_exit,
+    }
+    """While its class is loaded. Peers and clients repeat what they send so early."""
 
 
 def open_own(m: StartMember) -> tuple[Durable, int]:

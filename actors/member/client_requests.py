@@ -1,18 +1,19 @@
 """Requests of clients to a member: which client waits for which commands or queries, and the replies."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
-from fleet.actors.member.hook_events import HookEvents
+from fleet.actors.member.looks_first import LooksFirst
+from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.member.waiters import ProposedRequest, Reading, UnderWay, Waiter, part_of, runs, seqs_of
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.executor import QueriesAnswered
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
 from fleet.actors.messages.values import GroupSpec
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
-from fleet.objects.applier import Applier, Opened, Outcomes
+from fleet.objects.applier import Opened, Outcomes
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
 from fleet.raft.entries import Commands, SessionClosed, SessionOpened
@@ -37,8 +38,7 @@ class RequestedMember(Protocol):
     spec: GroupSpec
     start: StartMember
     core: Core
-    applier: Applier
-    hooks: HookEvents | None
+    object: MemberObject
     is_full: bool
 
     def send(self, target: Any, message: Any) -> None: ...
@@ -64,6 +64,7 @@ class ClientRequests:
         self.proposals: dict[int, ProposedRequest] = {}
         self.dirty: dict[str, Waiter] = {}
         self.refused = RememberedRequests()
+        self.looks = LooksFirst(self)
 
     def next_token(self) -> int:
         self.token += 1
@@ -78,15 +79,16 @@ class ClientRequests:
         if waiter is None:
             waiter = self.waiters[m.client] = Waiter(m.client, m.reply_to)
         if m.opens or m.commands or m.closes:
-            self._propose(m, waiter)
+            self.looks.take(m, waiter)
         if m.queries:
             self._query(m, waiter)
 
     def _query(self, m: ClientRequest, waiter: Waiter) -> None:
         size, count = sum(map(len, m.queries)), len(m.queries)
-        if waiter.pending + count > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:
+        trouble = self._trouble_of_reading(waiter, count, size)
+        if trouble is not None:
             queries = tuple(range(m.first_query, m.first_query + count))
-            self._refuse(waiter, self._overloaded(), queries=queries, number=m.number)
+            self._refuse(waiter, trouble, queries=queries, number=m.number)
             return
         token = self.next_token()
         self.readings[token] = Reading(waiter, m.first_query, m.queries, size)
@@ -94,15 +96,25 @@ class ClientRequests:
         waiter.pending += count
         self.member.step(ReadQuery(token))
 
+    def _trouble_of_reading(self, waiter: Waiter, count: int, size: int) -> FleetError | None:
+        if waiter.pending + count > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:
+            return self._overloaded()
+        core = self.member.core
+        return self.member.trouble() if core.halt is not None and core.is_leader else None
+
     def _overloaded(self) -> FleetError:
         return Overloaded("too much is under way in this group", group=self.member.spec.name)
 
-    def _propose(self, m: ClientRequest, waiter: Waiter) -> None:
-        """Propose what is not under way already."""
+    def under_way(self, m: ClientRequest) -> Collection[int]:
+        under_way = self.commands.get(m.session)
+        return under_way.seqs if under_way is not None else ()
+
+    def propose(self, m: ClientRequest, waiter: Waiter, objections: Mapping[int, str]) -> None:
+        """Propose what is not under way already. `objections`: by its number, why a command cannot be."""
         wall_ms = self.member.stamp_ms()
         bodies: list[Commands | SessionOpened | SessionClosed] = []
         if m.commands:
-            bodies += self._commands(m, waiter, wall_ms)
+            bodies += self._commands(m, waiter, wall_ms, objections)
         seqs = tuple(seq for body in bodies if type(body) is Commands for seq in seqs_of(body))
         if seqs:
             self.commands.setdefault(m.session, UnderWay(waiter)).seqs.update(seqs)
@@ -119,14 +131,15 @@ class ClientRequests:
             self.proposals[token] = ProposedRequest(waiter, m.session, seqs, opens, m.number)
             self.member.step(Propose(token, tuple(bodies)))
 
-    def _commands(self, m: ClientRequest, waiter: Waiter, wall_ms: Millis) -> Iterator[Commands]:
+    def _commands(
+        self, m: ClientRequest, waiter: Waiter, wall_ms: Millis, objections: Mapping[int, str]
+    ) -> Iterator[Commands]:
         """The commands of a request to propose, in as few entries as possible; refuses those that cannot be.
 
         A payload that cannot be executed is a refusal of this request, never the command's result: an earlier
         request may have had the command executed under another leader (S78).
         """
-        under_way = self.commands.get(m.session)
-        known = under_way.seqs if under_way is not None else frozenset[int]()
+        known = frozenset(self.under_way(m))
         trouble = self._trouble(waiter, m)
         if trouble is not None:
             seqs = tuple(seq for seq in range(m.first, m.first + len(m.commands)) if seq not in known)
@@ -134,7 +147,7 @@ class ClientRequests:
             return
         refused = set()
         for seq, payload in enumerate(m.commands, m.first):
-            if seq not in known and (error := self._objection(payload)) is not None:
+            if seq not in known and (error := self._objection(payload, objections.get(seq))) is not None:
                 self._refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
                 refused.add(seq)
         bytes_max = self.member.core.config.batch_bytes_max
@@ -143,25 +156,24 @@ class ClientRequests:
 
     def _trouble(self, waiter: Waiter, m: ClientRequest) -> FleetError | None:
         """Why none of the commands may be proposed."""
-        if waiter.pending + len(m.commands) > PENDING_MAX:
+        if waiter.pending + len(m.commands) > PENDING_MAX or self.member.object.is_behind():
             return self._overloaded()
         trouble = self.member.trouble()
         if trouble is None or not self.member.core.is_leader:
             return None
-        return type(trouble)(trouble.what, group=self.member.spec.name, **trouble.facts)
+        return type(trouble)(trouble.what, **trouble.facts | {"group": self.member.spec.name})
 
-    def _objection(self, payload: bytes) -> FleetError | None:
+    def _objection(self, payload: bytes, why: str | None) -> FleetError | None:
         member = self.member
         bytes_max = member.core.config.command_bytes_max
         if len(payload) > bytes_max:
             what = f"a command of {len(payload)} bytes; {bytes_max} is the most"
             return TooLarge(what, group=member.spec.name, setting="command_bytes_max")
-        why = member.applier.executor.check(payload) if member.core.is_leader else None
         return BadArguments(why, group=member.spec.name) if why is not None else None
 
     # -- outcomes ----------------------------------------------------------------------------------
 
-    def on_outcomes(self, outcomes: Outcomes, is_new: bool) -> None:
+    def on_outcomes(self, outcomes: Outcomes) -> None:
         """Tell the client that waits for them; there may be none, here. To it, nothing depends on whether the
         commands were executed now or before."""
         known = self.commands.get(outcomes.session)
@@ -201,22 +213,45 @@ class ClientRequests:
             self.dirty[waiter.name] = waiter
 
     def on_read(self, token: int, lease: bool = False) -> None:
-        """Execute the queries, one reply at a time; results under a lease leave only while it holds (S19)."""
-        reading = self.readings.pop(token)
-        member = self.member
-        first, queries = reading.first, reading.queries
-        while queries:
-            values = member.applier.query(queries)
-            if lease and not member.core.lease_holds(member.start.clock.now_ms()):
-                self.readings[token] = replace(reading, first=first, queries=queries)
-                member.step(ReadQuery(token, lease=False))
-                return
-            if member.hooks is not None:
-                member.hooks.on_read(queries[: len(values)], values)
-            reading.waiter.pending -= len(values)
-            self._answer(reading.waiter, first, values)
-            first, queries = first + len(values), queries[len(values) :]
+        """Let the queries be executed, behind all that is committed."""
+        reading = self.readings[token]
+        reading.is_lease = lease
+        self.member.object.ask(token, reading.queries)
+
+    def on_answered(self, m: QueriesAnswered) -> None:
+        """Results under a lease leave only while it holds (S19)."""
+        reading, member = self.readings.get(m.token), self.member
+        if reading is None:
+            return
+        if reading.is_lease and not member.core.lease_holds(member.start.clock.now_ms()):
+            del self.readings[m.token]
+            token = self.next_token()
+            self.readings[token] = reading
+            member.step(ReadQuery(token, lease=False))
+            return
+        count = len(m.values)
+        reading.waiter.pending -= count
+        self._answer(reading.waiter, reading.first, list(m.values))
+        reading.first += count
+        reading.queries = reading.queries[count:]
+        if not reading.queries:
+            del self.readings[m.token]
+            self.reading_bytes -= reading.size
+
+    def on_question_failed(self, token: int, error: FleetError) -> None:
+        """The executor will not answer it."""
+        if token in self.looks.asked:
+            self.looks.on_checked(token, {})  # what has come meanwhile is refused for the same reason
+            return
+        reading = self.readings.pop(token, None)
+        if reading is not None:
+            self._fail_reading(reading, error)
+
+    def _fail_reading(self, reading: Reading, error: FleetError, leader: MemberId | None = None) -> None:
+        queries = tuple(range(reading.first, reading.first + len(reading.queries)))
+        reading.waiter.pending -= len(queries)
         self.reading_bytes -= reading.size
+        self._refuse(reading.waiter, error, leader, queries=queries)
 
     def _answer(self, waiter: Waiter, first: int, values: list[bytes]) -> None:
         size = sum(map(len, values))
@@ -243,10 +278,7 @@ class ClientRequests:
         """The core refused a request. False: the token belongs to another module."""
         reading = self.readings.pop(answer.token, None)
         if reading is not None:
-            queries = tuple(range(reading.first, reading.first + len(reading.queries)))
-            reading.waiter.pending -= len(queries)
-            self.reading_bytes -= reading.size
-            self._refuse(reading.waiter, self._why(answer), answer.leader, queries=queries)
+            self._fail_reading(reading, self._why(answer), answer.leader)
             return True
         proposal = self.proposals.pop(answer.token, None)
         if proposal is None:

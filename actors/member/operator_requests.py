@@ -84,6 +84,8 @@ class OperatorRequests:
         """Who waits for all members to be there, each with the time until which."""
         self.told_halt: Halt | None = None
         """What the node manager knows."""
+        self.committed: list[tuple[GroupRequest, Answer]] = []
+        """Changes whose entries are not executed yet, so that their revision is not known."""
 
     def take(self, m: GroupRequest) -> None:
         op = m.op
@@ -124,10 +126,21 @@ class OperatorRequests:
         if isinstance(request.op, SkipCommand):
             self._note_skip(request, request.op, answer.error or f"committed at {answer.index}")
         if answer.error is None:
-            value = Done(answer.index, self.member.applier.revision)
-            self.member.send(request.reply_to, OpReply(request.token, value))
+            self.committed.append((request, answer))
+            self.on_applied()
             return
         self._refuse(request, ERRORS.get(answer.error, Unavailable), answer.error, answer.leader)
+
+    def on_applied(self) -> None:
+        """Answer the changes that are executed; those of a group that halts at once."""
+        held, executed = self.member.object, self.committed
+        self.committed = []
+        for request, answer in executed:
+            if answer.index <= held.index or held.halt is not None:
+                done = Done(answer.index, held.revision)
+                self.member.send(request.reply_to, OpReply(request.token, done))
+            else:
+                self.committed.append((request, answer))
 
     def end_turn(self) -> None:
         """Tell the node manager of a halt, and answer those whose group is complete, and those who asked a

@@ -43,7 +43,9 @@ class Reading:
     queries: tuple[bytes, ...]
     """Payloads of queries that the client numbers from `first` on."""
     size: int
-    """Of the payloads."""
+    """Of the payloads, at first."""
+    is_lease: bool = False
+    """Whether they are executed under a lease."""
 
 
 @dataclass(slots=True)

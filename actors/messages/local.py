@@ -1,6 +1,7 @@
 """Messages between the actors of a node; never on a link."""
 
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 from thespian.actors import ActorAddress
@@ -9,6 +10,7 @@ from fleet.actors.runtime.forked_dump import ForkedDump
 from fleet.errors import FleetError
 from fleet.interfaces import Clock, Durable, Fork, GroupRecord, StoreWriter
 from fleet.objects.hooks import HookRunner
+from fleet.objects.payload import ErrorRecord
 from fleet.raft.entries import Halt
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision
 
@@ -45,6 +47,10 @@ class StartNode(Struct, frozen=True):
     fork: Fork = ForkedDump
     peers: tuple[ActorAddress, ...] = ()
     """Other nodes' managers, on a base where no address can be told in advance."""
+    executors: int = 0
+    """How many executors hold the objects; 0: the node's process does."""
+    open_executor: Callable[[], Any] | None = None
+    """`fleet.actors.executor.channel.OpenChannel`."""
     hooks: HookRunner | None = None
     """Runs the leader hooks of all members. None beside a `store`: no hooks are run; without a store,
     a member runs its own."""
@@ -165,8 +171,37 @@ class StartMember(Struct, frozen=True):
     fork_above_bytes: int = 0
     fork: Fork = ForkedDump
     hooks: HookRunner | None = None
+    """Runs the hooks of an object in the member's own process; None: they are not run."""
+    executors: ActorAddress | None = None
+    """Takes messages to the executor of the object; None: the object lives in the member's own process."""
+    run: int = 0
+    """Of the object; a later start of the member has a much higher one."""
     is_full: bool = False
     """Whether the disk had no space lately: callers are told so until a write succeeds."""
+
+
+class ExecutorLost(Struct, frozen=True, gc=False):
+    """The executor that held a member's object, in this run, has ended, or the object is to move to another
+    one. With an `index`, executing the command at `place` of that entry ended it; with a `token`, those
+    queries did."""
+
+    number: int
+    run: int
+    error: ErrorRecord
+    index: Index = 0
+    place: int = 0
+    method: int = 0
+    """The place of its name, or of the query's, in `ObjectOpened.methods`, from 1 on; 0: not known."""
+    token: int = 0
+    is_final: bool = False
+    """Opening it again would end another executor: the class or the state cannot be loaded here."""
+
+
+class StartExecutors(Struct, frozen=True):
+    count: int
+    open: Callable[[], Any]
+    """`fleet.actors.executor.channel.OpenChannel`."""
+    clock: Clock
 
 
 class MemberStopped(Struct, frozen=True):

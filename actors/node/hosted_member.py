@@ -24,6 +24,7 @@ class HostedMember:
     address: ActorAddress | None = None
     leads: bool = False
     failures: int = 0
+    starts: int = 0
     started_at: Millis = 0
     trouble: str = ""
     """Why it does not run, "" otherwise."""

@@ -155,9 +155,16 @@ class HostedMembers:
                 fork_above_bytes=start.fork_above_bytes,
                 fork=start.fork,
                 hooks=start.hooks,
+                executors=manager.executors,
+                run=self._next_run(hosted),
                 is_full=self.is_full(hosted),
             ),
         )
+
+    def _next_run(self, hosted: HostedMember) -> int:
+        """A range of its own for each start of the member."""
+        hosted.starts += 1
+        return hosted.starts << 32
 
     # -- the end of a member -----------------------------------------------------------------------
 

@@ -16,7 +16,9 @@ from thespian.actors import (
 from fleet.actors.base.rare_log import RareLog
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.router import Router
+from fleet.actors.executor.actor import Executors
 from fleet.actors.messages.client import ClientReply
+from fleet.actors.messages.executor import ClassTried
 from fleet.actors.messages.local import (
     Applied,
     Leading,
@@ -24,6 +26,7 @@ from fleet.actors.messages.local import (
     MemberHalted,
     MemberStopped,
     StartDisk,
+    StartExecutors,
     StartNode,
     StartRegistry,
     WritesDone,
@@ -62,6 +65,7 @@ from fleet.actors.node.operator_requests import REACHABLE_MS, OperatorRequests
 from fleet.actors.node.records import count_boot
 from fleet.actors.node.registry import Registry
 from fleet.actors.node.renewal import Renewal
+from fleet.actors.node.tried_classes import TriedClasses
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster import reconciliation_events, repairs, unjoined
@@ -93,6 +97,7 @@ class NodeManager(GuardedActor):
     nodes: KnownNodes
     registry: ActorAddress
     disk: ActorAddress | None = None
+    executors: ActorAddress | None = None
     refusal: FleetError | None = None
     """Why this node cannot start; it then only answers requests with this error."""
     started_at: Millis = 0
@@ -109,6 +114,7 @@ class NodeManager(GuardedActor):
         self.admission = Admission(self)
         self.held = HeldStart(self)
         self.chores = Chores(self)
+        self.classes = TriedClasses(self)
         self.greetings = Greetings(self)
         self.renewal = Renewal(self)
         self.operators = OperatorRequests(self)
@@ -153,6 +159,9 @@ class NodeManager(GuardedActor):
         if m.writer is not None:
             self.disk = self.createActor(Disk)
             self.send(self.disk, StartDisk(m.writer))
+        if m.executors and m.open_executor is not None:
+            self.executors = self.createActor(Executors)
+            self.send(self.executors, StartExecutors(m.executors, m.open_executor, m.clock))
         self.notifyOnSystemRegistrationChanges(True)
         self.cluster.begin()
         self.held.begin(self.nodes.infos, (*m.join, *m.founders))
@@ -243,6 +252,9 @@ class NodeManager(GuardedActor):
         me = self.nodes.me
         self.send(manager, NodeHello(me, self.myAddress, self.registry, known, answer, cluster, answers))
 
+    def try_class(self, data_class: bytes, then: Callable[[FleetError | None], None]) -> None:
+        self.classes.try_class(data_class, then)
+
     def carry_out(self, chore: Chore, done: Callable[[ChoreDone], None] | None = None) -> None:
         self.chores.carry_out(chore, done)
 
@@ -266,7 +278,7 @@ class NodeManager(GuardedActor):
     def on_child_exited(self, m: ChildActorExited, sender: Any) -> None:
         """A member is restarted. Without its registry or disk actor the node is useless although it looks
         alive, so it stops."""
-        vital = {"registry": self.registry, "disk writer": self.disk}
+        vital = {"registry": self.registry, "disk writer": self.disk, "executors' actor": self.executors}
         for what, address in vital.items():
             if address == m.childAddress:
                 self.end(Unavailable(f"its {what} ended; its log says why", node=self.start.name))
@@ -333,6 +345,7 @@ class NodeManager(GuardedActor):
         NodeHello: lambda node, m, sender: node.greetings.on_hello(m),
         OlderCopy: lambda node, m, sender: node.renewal.on_older_copy(m),
         Clone: lambda node, m, sender: node.greetings.on_clone(m),
+        ClassTried: lambda node, m, sender: node.classes.on_tried(m),
         WakeupMessage: on_wakeup,
         MemberStopped: on_member_stopped,
         WritesDone: lambda node, m, sender: node.hosted_members.on_writes_done(m.group),

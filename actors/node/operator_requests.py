@@ -31,13 +31,10 @@ from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import (
     BadArguments,
     CleanupOngoing,
-    DataClassUnavailable,
     FleetError,
     NoSuchGroup,
     Unavailable,
 )
-from fleet.objects.class_refs import class_name, decode_class
-from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import Millis
 
@@ -61,6 +58,9 @@ class OperatorRequests:
             if isinstance(m.op, HostMember):
                 self._host_member(m.op, partial(self._tell_hosted, m.token, m.reply_to or sender))
                 return
+            if isinstance(m.op, CheckClass):
+                node.try_class(m.op.data_class, partial(self._tell_checked, m.token, m.reply_to or sender))
+                return
             reply = OpReply(m.token, self._answer(m.op), cluster=own)
         except FleetError as error:
             reply = OpReply(m.token, None, ErrorRecord.of(error), cluster=own)
@@ -75,9 +75,6 @@ class OperatorRequests:
                 return MemberList(node.nodes.me, node.hosted_members.infos())
             case GetCluster():
                 return self._cluster_seen()
-            case CheckClass(data_class):
-                check_class(data_class)
-                return Done(0, 0)
         raise BadArguments(f"a node manager does not know {type(op).__name__}")
 
     def _cluster_seen(self) -> ClusterSeen:
@@ -96,9 +93,23 @@ class OperatorRequests:
         record = ErrorRecord.of(error) if error is not None else None
         node.send(reply_to, OpReply(token, value, record, cluster=node.cluster.cluster_uid()))
 
-    def _host_member(self, m: HostMember, done: Created) -> None:
-        """Answer with the member here, unless the group has removed it; else create one and answer when it is
-        durable."""
+    def _tell_checked(self, token: int, reply_to: ActorAddress, error: FleetError | None) -> None:
+        value = Done(0, 0) if error is None else None
+        record = ErrorRecord.of(error) if error is not None else None
+        self.node.send(reply_to, OpReply(token, value, record, cluster=self.node.cluster.cluster_uid()))
+
+    def _on_class_tried(self, m: HostMember, done: Created, error: FleetError | None) -> None:
+        """Much may have happened while it was loaded."""
+        try:
+            if error is not None:
+                raise error
+            self._host_member(m, done, is_class_tried=True)
+        except FleetError as refusal:
+            done(None, refusal)
+
+    def _host_member(self, m: HostMember, done: Created, is_class_tried: bool = False) -> None:
+        """Answer with the member here, unless the group has removed it; else create one, if its class can be
+        loaded, and answer when it is durable."""
         node = self.node
         spec = m.spec
         hosted, coming = node.hosted_members.by_name.get(spec.name), node.hosted_members.coming.get(spec.name)
@@ -129,21 +140,7 @@ class OperatorRequests:
             one.is_dropped and one.spec.name == spec.name for one in node.hosted_members.by_number.values()
         ):
             raise CleanupOngoing("a former member is being deleted", **where)
-        check_class(spec.data_class)
-        node.hosted_members.create([spec], done, meta)
-
-
-def check_class(data_class: bytes) -> None:
-    """Create an object of the class, as a member would.
-
-    Raises:
-        DataClassUnavailable: that failed; the class is the user's and may raise anything.
-        FleetError: the class cannot be decoded here.
-    """
-    try:
-        ObjectExecutor(decode_class(data_class)).dump()
-    except FleetError:
-        raise
-    except BaseException as error:
-        what = f"a new object cannot be created: {type(error).__name__}: {error}"
-        raise DataClassUnavailable(what, data_class=class_name(data_class)) from error
+        if is_class_tried:
+            node.hosted_members.create([spec], done, meta)
+        else:
+            node.try_class(spec.data_class, partial(self._on_class_tried, m, done))

@@ -123,6 +123,7 @@ class Node(Protocol):
     nodes: KnownNodes
     registry: ActorAddress
     disk: ActorAddress | None
+    executors: ActorAddress | None
     started_at: Millis
 
     @property
@@ -178,6 +179,9 @@ class Node(Protocol):
     def is_reachable(self, node: NodeName) -> bool: ...
 
     def say_hello(self, manager: ActorAddress, answer: bool, answers: Millis = 0) -> None: ...
+
+    def try_class(self, data_class: bytes, then: Callable[[FleetError | None], None]) -> None:
+        """Tell `then` whether the class can be loaded here, and an object of it be made and encoded."""
 
     def decide(self, decider: Any, event: Any) -> None:
         """Step one of the deciders of `fleet.cluster` and carry out the effects."""

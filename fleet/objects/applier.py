@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from fleet.errors import FleetError
 from fleet.interfaces import RESULTS_BYTES_MAX, Context, Executor
+from fleet.objects.payload import encode_failed
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     Commands,
@@ -42,7 +43,7 @@ class Outcomes(Struct, frozen=True, array_like=True, gc=False):
     values: tuple[bytes, ...]
 
 
-class Opened(Struct, frozen=True, gc=False):
+class Opened(Struct, frozen=True, array_like=True, gc=False):
     client: str
     session: SessionId
 
@@ -102,6 +103,9 @@ class Applier:
     journal: list[Executed] = field(default_factory=list)
     journal_bytes: int = 0
     journal_bytes_max: int = JOURNAL_BYTES_MIN
+    skipped: dict[tuple[Index, int], str] = field(default_factory=dict)
+    """Commands that fail without being executed, by their entry and their place in it, and why: they ended
+    the executors of all voters, or an operator passed them (S71)."""
 
     def apply(self, entry: Entry, tell: Tell = lambda outcomes, is_new: None) -> Opened | None:
         """Apply the next committed entry. `tell` gets the outcomes of its commands, in their order, whenever
@@ -146,9 +150,27 @@ class Applier:
             tell(_known(session, body.first + place), False)
         done = known
         while done < len(body.payloads):
-            done += self._execute(session, body.first + done, body.payloads[done:], tell)
+            until = self._next_skipped(done, len(body.payloads)) if self.skipped else len(body.payloads)
+            if until == done:
+                done += self._skip(session, body.first + done, self.skipped[self.index, done], tell)
+            else:
+                done += self._execute(session, body.first + done, body.payloads[done:until], tell)
         if self.journal_bytes > self.journal_bytes_max:
             self._shorten_journal()
+
+    def _next_skipped(self, start: int, end: int) -> int:
+        """The place of the first command from `start` on that is to be skipped, else `end`."""
+        return min(
+            (place for index, place in self.skipped if index == self.index and place >= start), default=end
+        )
+
+    def _skip(self, session: Session, seq: int, why: str, tell: Tell) -> int:
+        """Record the command as failed. It takes a revision as any other that fails."""
+        self.revision += 1
+        results = Results(seq, self.revision, (encode_failed("command", "Skipped", why, ""),))
+        self.sessions.record(session, results, self.config)
+        tell(Outcomes(session.id, seq, DONE, results.revision, results.values), True)
+        return 1
 
     def _execute(self, session: Session, first: int, payloads: tuple[bytes, ...], tell: Tell) -> int:
         """Execute the first of these, until there are many bytes of results; returns how many. The number is

@@ -65,6 +65,11 @@ def class_name(data: bytes) -> str:
     return ref.tag if isinstance(ref, BuiltIn) else f"{ref.module}.{ref.name}"
 
 
+def is_built_in(data: bytes) -> bool:
+    """Whether it is one of the library's own. Raises DataClassUnavailable for bytes that are no class."""
+    return isinstance(_class_ref(data), BuiltIn)
+
+
 def decode_class(data: bytes) -> type:
     """Load the class. Raises DataClassUnavailable or CallsAtImport, with class and module."""
     ref = _class_ref(data)

@@ -5,8 +5,8 @@ The result of a command is the same on every member, or there is none: errors th
 never the result of a command.
 """
 
+import logging
 from collections.abc import Sequence
-from operator import is_
 from typing import Any, NoReturn
 
 from fleet.errors import (
@@ -14,13 +14,20 @@ from fleet.errors import (
     ConfigError,
     DataClassUnavailable,
     FleetError,
-    NotEncodable,
     Reject,
     StateNotEncodable,
 )
-from fleet.interfaces import RESULTS_BYTES_MAX, Context
+from fleet.interfaces import RESULTS_BYTES_MAX, Context, MemberMustHalt
 from fleet.objects.context import QUERYING, RUNNING
 from fleet.objects.declare import Data, shape_of
+from fleet.objects.fields import (
+    CHECKED_BYTES_MAX,
+    CheckedQueries,
+    changed_fields,
+    is_as_held,
+    is_held,
+    unencodable_field,
+)
 from fleet.objects.handles import Function
 from fleet.objects.payload import (
     FATAL,
@@ -29,9 +36,13 @@ from fleet.objects.payload import (
     encode_bad_call,
     encode_failed,
     encode_impure,
-    encode_value,
+    may_not_decode,
+    no_result,
 )
+from fleet.objects.progress import METHOD, SEQ, STEPS, Cells, no_cells
 from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
+
+log = logging.getLogger("fleet.objects")
 
 SMALL_BYTES_MAX = 4 * 1024
 """A state up to this size is encoded before the first of the commands that are executed together, so that its
@@ -39,20 +50,7 @@ refusal can be shown to have changed nothing."""
 WARY_BYTES_MAX = 256 * 1024
 """One up to this size is, before each of the `WARY_COUNT` commands after one that was refused or failed."""
 WARY_COUNT = 64
-CHECKED_BYTES_MAX = 16 * 1024
-"""A state up to this is compared around every query; a larger one around the first
-`CHECKED_FIRST` calls of each query and every `CHECKED_EVERY`th."""
-CHECKED_FIRST = 16
-CHECKED_EVERY = 256
 _VERSION_BYTES = 4
-
-
-class MemberMustHalt(FleetError):
-    """The command ended in a way that may differ on other members. No result may be recorded for it: the
-    member stops before a wrong result becomes part of its state. `error`, `where` as in CommandFailed.
-    """
-
-    hint = "check this member's memory and the line named; the other members go on"
 
 
 class ObjectExecutor:
@@ -61,29 +59,34 @@ class ObjectExecutor:
     Invariant: `_dump` is None or the encoded state of `_object` as it is now.
     """
 
-    def __init__(self, cls: type[Any]) -> None:
+    def __init__(self, cls: type[Any], cells: Cells | None = None) -> None:
+        """`cells`: where it notes which of its methods runs."""
         if not (isinstance(cls, type) and issubclass(cls, Data)):
             raise ConfigError(f"{cls!r} is not a data class; derive it from fleet.Data")
-        shape = shape_of(cls)
+        shape = self._shape = shape_of(cls)
         self._class = cls
-        self._shape = shape
-        self._commands = shape.commands
-        self._queries = shape.queries
+        self._commands, self._queries = shape.commands, shape.queries
         self._version: int = cls.__fleet_version__
         codec: Codec = cls.__fleet_codec__
         self._codec = codec
         self._decode_call, self._encode_ok = codec.decode_call, codec.encode_ok
         self._encode_state = codec.encode_state
         self._own_state: Function | None = getattr(cls, "__getstate__")
-        if self._own_state is getattr(object, "__getstate__"):  # also the __dict__, or None if empty
+        if self._own_state is getattr(object, "__getstate__"):
             self._own_state = None
         self._object: Any = cls()
         self._dump: bytes | None = None
         self._dump_bytes = 0
         self._trouble: StateNotEncodable | None = None
         self._wary = 0
-        self._query_counts: dict[str, int] = {}
+        self._checked_queries = CheckedQueries()
+        self._told: set[str] = set()
+        """Methods that were seen to change the object before they rejected."""
         self._calls = CheckedCalls(shape, codec)
+        self._cells = no_cells() if cells is None else cells
+        self.methods = (*shape.commands, *shape.queries)
+        """Names, by the numbers that it notes, from 1 on."""
+        self._method_numbers = {name: number for number, name in enumerate(self.methods, 1)}
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -100,6 +103,7 @@ class ObjectExecutor:
         try:
             for payload in payloads:
                 RUNNING.context = context
+                self._note(context)
                 value, is_clean = self._apply(payload, is_first=not values)
                 values.append(value)
                 bytes_max -= len(value)
@@ -118,6 +122,7 @@ class ObjectExecutor:
         try:
             for payload in payloads:
                 RUNNING.context = context
+                self._note(context)
                 self._execute_again(payload)
                 context = context.next()
         except BaseException as error:
@@ -125,11 +130,17 @@ class ObjectExecutor:
         finally:
             RUNNING.context = None
 
+    def _note(self, context: Context) -> None:
+        cells = self._cells
+        cells[METHOD], cells[SEQ] = 0, context.seq
+        cells[STEPS] += 1
+
     def _execute_again(self, payload: bytes) -> None:
         method, args, kwargs = self._decode_call(payload)
         function = self._commands.get(method)
         if function is None:
             return
+        self._cells[METHOD] = self._method_numbers[method]
         try:
             function(self._object, *args, **kwargs)
         except FATAL:
@@ -148,16 +159,23 @@ class ObjectExecutor:
         return self._calls.check(payload)
 
     def _apply(self, payload: bytes, is_first: bool) -> tuple[bytes, bool]:
-        method, args, kwargs = self._calls.take(payload)
+        try:
+            method, args, kwargs = self._calls.take(payload)
+        except BadArguments as error:
+            if may_not_decode(payload) or isinstance(error.__cause__, FATAL):
+                raise
+            return encode_bad_call("the arguments are not a call that can be read"), True  # nowhere
         function = self._commands.get(method)
         if function is None:
             return encode_bad_call(no_such(self._shape, "command", method)), True
+        self._cells[METHOD] = self._method_numbers[method]
         before = self._state_before() if is_first or self._wary else None
         self._dump = None
+        held = None if self._own_state else list(self._object.__dict__.values())
         try:
             value = function(self._object, *args, **kwargs)
         except Reject as refusal:
-            return self._refused(refusal, before)
+            return self._refused(refusal, method, held, before)
         except FATAL:
             raise
         except BaseException as error:  # also sys.exit(): every member executes the same call
@@ -171,7 +189,7 @@ class ObjectExecutor:
         except FATAL:
             raise
         except BaseException as error:
-            return self._failed(_no_result(error, method, value), before)
+            return self._failed(no_result(error, method, value), before)
 
     def _state_before(self) -> bytes | None:
         """The state as it is, where it is encoded already or encoding it costs little."""
@@ -181,14 +199,28 @@ class ObjectExecutor:
             return self._dump
         return self._dump_if_possible()
 
-    def _refused(self, refusal: Reject, before: bytes | None) -> tuple[bytes, bool]:
+    def _refused(
+        self, refusal: Reject, method: str, held: list[Any] | None, before: bytes | None
+    ) -> tuple[bytes, bool]:
+        """A command rejects before it changes anything: a contract, so that rejecting costs no more than the
+        command. What was assigned to the object's fields is taken back nevertheless; where the former state
+        is at hand, a deeper change is logged, and stays on every member."""
         try:
             result = self._codec.encode_rejected(refusal.value)
         except FATAL:
             raise
         except BaseException as error:
-            return self._failed(_no_result(error, "Reject", refusal.value), before)
-        return result, self._is_as(before)
+            return self._failed(no_result(error, "Reject", refusal.value), before)
+        is_clean = held is None or is_as_held(held, self._object)
+        if is_clean and before is not None and self._changed_since(before):
+            self._tell_changed(method)
+        return result, is_clean
+
+    def _tell_changed(self, method: str) -> None:
+        if method not in self._told:
+            self._told.add(method)
+            what = "%s.%s changed the object and then raised Reject: the change stays. Reject before changing"
+            log.error(what, self._class.__name__, method)
 
     def _failed(self, error: BaseException, before: bytes | None) -> tuple[bytes, bool]:
         return encode_failed("command", *describe(error, self._class.__module__)), self._is_as(before)
@@ -237,7 +269,10 @@ class ObjectExecutor:
         function = self._queries.get(method)
         if function is None:
             return encode_bad_call(no_such(self._shape, "query", method)), True
-        before = self._dump_if_possible() if is_checked and self._is_checked(method) else None
+        self._cells[METHOD] = self._method_numbers[method]
+        self._cells[STEPS] += 1
+        is_checked = is_checked and self._checked_queries.is_next(method, self._dump_bytes)
+        before = self._dump_if_possible() if is_checked else None
         held = None if self._own_state else list(self._object.__dict__.values())
         try:
             result = self._encode_ok(function(self._object, *args, **kwargs))
@@ -246,10 +281,8 @@ class ObjectExecutor:
         except BaseException as error:
             misfit = misfit_of(error, method, function, args, kwargs)
             result = encode_bad_call(misfit) if misfit else self._query_failed(error)
-        if held is not None:
-            now = self._object.__dict__.values()
-            if len(held) != len(now) or not all(map(is_, held, now)):
-                return self._impure(method, before), False
+        if held is not None and not is_held(held, self._object):
+            return self._impure(method, before), False
         if before is not None and self._changed_since(before):
             return self._impure(method, before), False
         return result, True
@@ -258,16 +291,10 @@ class ObjectExecutor:
         try:
             return self._codec.encode_rejected(refusal.value)
         except BaseException as error:
-            return self._query_failed(_no_result(error, "Reject", refusal.value))
+            return self._query_failed(no_result(error, "Reject", refusal.value))
 
     def _query_failed(self, error: BaseException) -> bytes:
         return encode_failed("query", *describe(error, self._class.__module__))
-
-    def _is_checked(self, method: str) -> bool:
-        if self._dump_bytes <= CHECKED_BYTES_MAX:
-            return True
-        count = self._query_counts[method] = self._query_counts.get(method, 0) + 1
-        return count <= CHECKED_FIRST or count % CHECKED_EVERY == 0
 
     def _changed_since(self, before: bytes) -> bool:
         """False also for a state that is encoded differently each time: nothing can be concluded from it."""
@@ -280,20 +307,9 @@ class ObjectExecutor:
 
     def _impure(self, method: str, before: bytes | None) -> bytes:
         self._dump = None
-        changed = "" if before is None else self._changed_fields(before)
+        was = None if before is None else self._codec.decode_state(memoryview(before))
+        changed = "" if was is None else changed_fields(was, self._state())
         return encode_impure(f"{self._class.__name__}.{method} changed the object", changed)
-
-    def _changed_fields(self, before: bytes) -> str:
-        was, now = self._codec.decode_state(memoryview(before)), self._state()
-        if not isinstance(was, dict) or not isinstance(now, dict):
-            return ""
-        return ", ".join(
-            sorted(
-                str(name)
-                for name in was.keys() | now.keys()
-                if name not in was or name not in now or encode_value(was[name]) != encode_value(now[name])
-            )
-        )
 
     # -- state ------------------------------------------------------------------------------------
 
@@ -307,7 +323,7 @@ class ObjectExecutor:
             raise self._trouble or error
 
     def trouble(self) -> FleetError | None:
-        """As in `fleet.interfaces.Executor`. A small state is encoded with every execution of commands."""
+        """As in `fleet.interfaces.Executor`."""
         return self._trouble
 
     def load(self, state: bytes | None) -> None:
@@ -381,18 +397,4 @@ class ObjectExecutor:
 
     def _not_encodable(self, error: Exception) -> StateNotEncodable:
         what = f"the state of {self._class.__qualname__} cannot be encoded: {error}"
-        return StateNotEncodable(what, field=self._culprit())
-
-    def _culprit(self) -> str | None:
-        for name, value in self._object.__dict__.items():
-            try:
-                encode_value(value)
-            except Exception:  # `dump` gives the reason; here only the field counts
-                return str(name)
-        return None
-
-
-def _no_result(error: BaseException, method: str, value: Any) -> FleetError:
-    """The error to record instead of the encoder's own, whose text differs by version and encoder."""
-    told = NotEncodable(f"{method}: the result ({type(value).__qualname__}) cannot be encoded")
-    return told.with_traceback(error.__traceback__)
+        return StateNotEncodable(what, field=unencodable_field(self._object))

@@ -42,6 +42,7 @@ _MAIN = b"\x8c\x08__main__"
 
 # A result is a pickle as it stands, which begins with 0x80, or one of these bytes and a pickle.
 _PICKLE = 0x80
+_PICKLE_MARK = bytes((_PICKLE,))
 _REJECTED = 1
 _COMMAND_FAILED = 2
 _QUERY_FAILED = 3
@@ -120,6 +121,12 @@ def encode_call(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
         raise NotEncodable(
             f"{method}: {_culprit(args, kwargs)} cannot be encoded: {message_of(error)}", method=method
         ) from error
+
+
+def may_not_decode(payload: bytes) -> bool:
+    """Whether some node may be unable to load this command's arguments, as far as its bytes tell: it is no
+    pickle, or one that names a class or function."""
+    return payload[:1] != _PICKLE_MARK or _GLOBAL in payload
 
 
 def _culprit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -304,6 +311,12 @@ def _where(traceback: TracebackType | None, home: str) -> str:
             found = f"{module}:{frame.f_code.co_qualname}:{step.tb_lineno}"
         step = step.tb_next
     return found
+
+
+def no_result(error: BaseException, method: str, value: Any) -> FleetError:
+    """The error to record instead of the encoder's own, whose text differs by version and encoder."""
+    told = NotEncodable(f"{method}: the result ({type(value).__qualname__}) cannot be encoded")
+    return told.with_traceback(error.__traceback__)
 
 
 class _Pickled:

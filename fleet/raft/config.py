@@ -64,6 +64,8 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     forgotten: a command that is sent again is not executed again, but its result is lost."""
     command_bytes_max: int = 1 << 20
     """The largest encoded command."""
+    command_limit_ms: Millis = 10_000
+    """How long a command or a query may run before its executor is ended; 0: for ever."""
 
     def __post_init__(self) -> None:
         problem = next(self._problems(), None)

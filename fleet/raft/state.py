@@ -247,12 +247,13 @@ class CoreState:
     def storage_hangs(self) -> bool:
         return bool(self.writes) and self.now - self.writes[0].at >= self.config.storage_timeout_ms
 
-    def stamp_ms(self, wall_ms: Millis) -> Millis:
-        """The time to stamp a command with, where this node's wall clock shows `wall_ms`."""
+    def stamp_ms(self, now: Millis, wall_ms: Millis) -> Millis:
+        """The time to stamp a command with, where this node's wall clock shows `wall_ms`. `now`: as in
+        `step`; a sleeping member was not stepped for long."""
         role = self.role
         voters = [voter for voter in self.membership.current.voters if voter != self.id]
-        others = [self.clocks[voter] + self.now for voter in voters if voter in self.clocks]
-        is_fresh = type(role) is Leader and self.now - role.elected_at < self.config.election_ms
+        others = [self.clocks[voter] + now for voter in voters if voter in self.clocks]
+        is_fresh = type(role) is Leader and now - role.elected_at < self.config.election_ms
         return stamp(wall_ms, others, may_wait=is_fresh and len(others) < len(voters))
 
     # -- what handlers do --------------------------------------------------------------------------

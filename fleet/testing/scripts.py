@@ -6,8 +6,8 @@ from typing import Any
 from msgspec import Struct
 
 from fleet.errors import NotEncodable
-from fleet.interfaces import Context
-from fleet.objects.executor import MemberMustHalt, ObjectExecutor
+from fleet.interfaces import Context, MemberMustHalt
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_call, encode_call
 from fleet.testing.arguments import Drawer
 from fleet.testing.canonical import canonical

@@ -16,6 +16,7 @@ from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
 from fleet.objects.replies import Reply
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
+from fleet.sim.checks.appliers import applier_of
 from fleet.sim.world.client import SimClient
 from fleet.sim.world.timeline import MS, S
 from fleet.sim.world.world import World
@@ -167,10 +168,10 @@ class Sim(Stage):
 
         def is_even() -> bool:
             members = self.world.members_of(group)
-            return len({m.applier.index for m in members}) == 1 and self.leader(group) is not None
+            return len({m.object.index for m in members}) == 1 and self.leader(group) is not None
 
         self._until(is_even, f"the members of {group} do not come to the same index")
-        return len({member.applier.executor.dump() for member in self.world.members_of(group)}) == 1
+        return len(set(map(dumped, self.world.members_of(group)))) == 1
 
     def linearizable(self, group: str) -> bool:
         """Whether one order of all calls so far explains every answer; if not, `explain` says why. The class
@@ -238,3 +239,9 @@ class _Noted(Reply[Any]):
         if not self.later.done():
             raise unknown
         return self.later.result(0)
+
+
+def dumped(member: Any) -> bytes | None:
+    """The state of its object, None while that is not open."""
+    applier = applier_of(member)
+    return applier.executor.dump() if applier is not None else None

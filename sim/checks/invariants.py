@@ -14,6 +14,7 @@ from fleet.raft.entries import ConfigChanged, Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
 from fleet.sim.checks import clusters, rare
+from fleet.sim.checks.appliers import applier_of
 from fleet.sim.checks.promises import OnDisk, broken_by
 
 STATES_EVERY = 8
@@ -129,7 +130,7 @@ class Invariants:
             log, core = last.log, last.core
             if (
                 last.commit != log.commit
-                or last.applied != log.applied
+                or last.applied != last.member.object.index
                 or last.term != core.term
                 or last.role is not core.role
                 or last.change is not core.membership.history[-1]
@@ -141,7 +142,7 @@ class Invariants:
 
     def _look_at_dumps(self, process: ObservedProcess) -> None:
         """A child that encodes a state is waited for, and belongs to one member that runs."""
-        waiting = {id(last.member.applier) for last in process.observed.seen if not last.member.failed}
+        waiting = {id(applier_of(one.member)) for one in process.observed.seen if not one.member.failed}
         for child in process.dumps.values():
             if id(child.owner) not in waiting:
                 self.world.violated(f"{process.name}: a child encodes a state that nobody waits for")
@@ -220,9 +221,9 @@ class Invariants:
             if core.is_leader and last.role is core.role:
                 self._may_change(past, core)
                 self.on_change(member, core.membership.history[-2][1], change[1])
-        if member.applier.index != last.applied:
+        if member.object.index != last.applied:
             self._compare_state(past, member)
-        last.commit, last.applied, last.term = log.commit, member.applier.index, core.term
+        last.commit, last.applied, last.term = log.commit, member.object.index, core.term
         last.role, last.change = core.role, change
 
     def _notice_role(self, past: GroupPast, core: Any, last: SeenMember) -> None:
@@ -301,10 +302,10 @@ class Invariants:
         return disk is not None and disk.holds(index, term)
 
     def _compare_state(self, past: GroupPast, member: Any) -> None:
-        index = member.applier.index
-        if index % STATES_EVERY:
-            return
-        state = crc32(member.applier.dump())
+        applier = applier_of(member)
+        if applier is None or applier.index % STATES_EVERY or applier.index < member.core.log.base_index:
+            return  # perhaps it is being made again
+        index, state = applier.index, crc32(applier.dump())
         first, who = past.states.setdefault(index, (state, member.core.id))
         self.world.need(first == state, f"{past.name}: {who} and {member.core.id} differ at {index}")
         members = member.core.membership.at(index)
@@ -384,5 +385,5 @@ class Invariants:
                 self.world.violated(f"{past.name}: {member} forgets {index}, which is committed")
 
     def members_on(self, node: str) -> int:
-        """How many have a disk there. What it has promised binds them beyond its loss."""
+        """How many ever had a disk there."""
         return sum(node_of(member) == node for member in self.disks)

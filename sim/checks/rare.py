@@ -13,8 +13,9 @@ from fleet.raft.entries import (
     MemberPromoted,
     MemberRemoved,
     SessionClosed,
+    Skipped,
 )
-from fleet.raft.events import NodeSilent, Propose, ReadQuery
+from fleet.raft.events import ExecutionHalted, ExecutionResumed, NodeSilent, Propose, ReadQuery
 from fleet.raft.ids import node_of
 from fleet.raft.messages import PreVote
 from fleet.raft.ready import (
@@ -38,8 +39,13 @@ COMMITTED: dict[type, str] = {
     MemberRemoved: "a member is removed",
     ConfigChanged: "settings of a group are changed",
     SessionClosed: "a session is closed",
+    Skipped: "a command is skipped, since no voter can execute it",
 }
 """By what an entry holds that a group commits."""
+EXECUTION: dict[type, str] = {
+    ExecutionHalted: "a member halts at a command",
+    ExecutionResumed: "a member passes the command at which it halted",
+}
 REFUSED: dict[str, str] = {
     OVERLOADED: "a request is refused, since too much is not committed",
     LOST: "a request is lost with its leader",
@@ -138,26 +144,24 @@ def watch_member(member: Any, see: See) -> None:
         if answer.error in REFUSED:
             see(REFUSED[answer.error])
 
-    def noted(hook: Any) -> None:
-        if type(hook) is TailLost:
+    def carried_out(ready: Any) -> None:
+        if any(type(hook) is TailLost for hook in ready.hooks):
             see("a member has lost entries that it acknowledged")
-
-    def executed(token: int, lease: bool = False) -> None:
-        if lease:
-            reads = member.core.role.reads if member.core.is_leader else ()
-            if any(token in batch.tokens for batch in reads):
-                see("a lease ends while a read is executed under it")
 
     def stepped(event: Any) -> None:
         core = member.core
+        if type(event) in EXECUTION:
+            see(EXECUTION[type(event)])
+        if type(event) is ReadQuery and not event.lease:
+            see("a lease ends while a read is executed under it")
         if core.asleep:
             for name in disturbed(core, event):
                 see(name)
 
     before(member, "step", stepped)
     before(member.clients, "on_answer", answered)
-    before(member, "_note", noted)
-    after(member.clients, "on_read", executed)
+    before(member, "_carry_out", carried_out)
+    before(member.object, "open_again", lambda: see("an object is made again"))
 
 
 def disturbed(core: Any, event: Any) -> Iterator[str]:
@@ -202,17 +206,6 @@ def before(owner: Any, method: str, look: Callable[..., None]) -> None:
     def watched(*args: Any, **kwargs: Any) -> Any:
         look(*args, **kwargs)
         return call(*args, **kwargs)
-
-    setattr(owner, method, watched)
-
-
-def after(owner: Any, method: str, look: Callable[..., None]) -> None:
-    call = getattr(owner, method)
-
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        result = call(*args, **kwargs)
-        look(*args, **kwargs)
-        return result
 
     setattr(owner, method, watched)
 

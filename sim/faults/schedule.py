@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from fleet.sim.faults.clocks import Jump, JumpWall, Rate
 from fleet.sim.faults.disks import Err, Flip, Full, Hang, SlowDisk, Wipe
+from fleet.sim.faults.executors import FatalCode, HangingCode, KillExecutor
 from fleet.sim.faults.fault import Fault, moment
 from fleet.sim.faults.network import BreakLinks, OneWay, Partial, Resolve, Slow, Split, Straggle
 from fleet.sim.faults.operators import (
@@ -55,6 +56,9 @@ AnyFault: TypeAlias = (
     | Fork
     | SlowCode
     | BadCode
+    | KillExecutor
+    | HangingCode
+    | FatalCode
     | Err
     | Full
     | Hang

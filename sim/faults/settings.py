@@ -21,6 +21,7 @@ def draw_config(rng: random.Random) -> GroupConfig:
         snapshot_floor_bytes=rng.choice([300, 2000, 1 << 20]),
         snapshot_chunk_bytes=1024,
         log_tail=rng.choice([0, 3, 1000]),
+        command_limit_ms=rng.choice([300, 2_000]),
         session_ttl_ms=rng.choice([3_000, 3_600_000, 3_600_000]),
     )
 

@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
+from fleet.sim.checks.appliers import applier_of
 from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.checks.placement import Redundancy
 from fleet.sim.faults.inject import FAIR_WEATHER_US, FaultInjector
 from fleet.sim.faults.schedule import Plan
 from fleet.sim.faults.settings import draw_config
-from fleet.sim.search.settling import cluster_of, group_troubles, troubles
+from fleet.sim.search.settling import cluster_of, group_troubles, state_of, troubles
 from fleet.sim.search.workload import MODELS, QUESTIONS, Groups, Load
 from fleet.sim.world.objects import ENCODED, KINDS
 from fleet.sim.world.timeline import MS, S
@@ -56,6 +57,9 @@ class Episode:
         by_founders = rng.random() < 0.4
         for number in range(1, count + 1):
             world.add_node(f"n{number}", f"z{number % rng.choice([1, 2, 3])}")
+        executors = rng.choice([0, 1, 1, 2])
+        for node in world.nodes.values():
+            node.executors = executors
         endpoints = tuple(node.endpoint for node in world.nodes.values())
         founders = endpoints[: count - (count + 1) % 2]
         for node in world.nodes.values():
@@ -184,10 +188,11 @@ class Episode:
         world = self.world
         for group, kind in list(self.groups.kinds.items()):
             members = world.members_of(group)
-            dumps = {member.applier.dump() for member in members if member.core.log.last_index}
+            appliers = [applier_of(member) for member in members if member.core.log.last_index]
+            dumps = {applier and applier.dump() for applier in appliers}
             world.need(len(dumps) == 1, f"members of {group} differ in the end")
             if kind == "list":
-                values = members[0].applier.executor._object.values
+                values = state_of(members[0]).values
                 world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
         for group, kind, history in self.groups.all():
             verdict = check(history.operations(), MODELS[kind], steps_max=STEPS_MAX)

@@ -6,8 +6,15 @@ from typing import Any
 from fleet.cluster.state import CLUSTER_GROUP, LEAVING
 from fleet.cluster.wanted import cluster_voters, wanted_nodes
 from fleet.raft.ids import node_of
+from fleet.sim.checks.appliers import applier_of
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
 from fleet.sim.world.world import World
+
+
+def state_of(member: Any) -> Any:
+    """The object itself, None while it is not open."""
+    applier: Any = applier_of(member)
+    return applier and applier.executor._object
 
 
 def cluster_of(world: World) -> Any:
@@ -16,7 +23,7 @@ def cluster_of(world: World) -> Any:
     if not leading:
         return None
     newest = max(leading, key=lambda member: int(member.core.term))
-    return newest.applier.executor._object
+    return state_of(newest)
 
 
 def troubles(world: World, groups: Iterable[str]) -> Iterator[str]:
@@ -77,10 +84,10 @@ def badly_seen(manager: Any, cluster: Any) -> Iterator[str]:
     replica = own and own.address and manager._myRef.kernel.instance(own.address)
     if not hasattr(replica, "core"):
         yield f"{manager.start.name} has no replica of the cluster's state"
-    elif manager.view.rev != replica.applier.revision:
+    elif manager.view.rev != replica.object.revision:
         yield f"{manager.start.name} sees the cluster as of {manager.view.rev}"
     else:
-        different = seen_differently(manager.view, replica.applier.executor._object)
+        different = seen_differently(manager.view, state_of(replica))
         if different:
             yield f"{manager.start.name} sees other {different}"
 
@@ -109,7 +116,7 @@ def group_troubles(world: World, cluster: Any, name: str) -> Iterator[str]:
     if node_of(leader.id) != first:
         yield f"{name} is led from {node_of(leader.id)}, not from {first}"
     last = leader.log.last_index
-    late = [m.core.id for m in members if m.core.id in here and m.applier.index != last]
+    late = [m.core.id for m in members if m.core.id in here and m.object.index != last]
     if late:
         yield f"{name}: {late} have not applied {last}"
     if not is_own:
@@ -121,7 +128,10 @@ def group_troubles(world: World, cluster: Any, name: str) -> Iterator[str]:
 
 def unlike(group: Any, members: list[Any]) -> Iterator[str]:
     for member in members:
-        if member.core.config != member.applier.config:
+        applier = applier_of(member)
+        if applier is None:
+            yield f"{member.core.id} has no object"
+        elif member.core.config != applier.config:
             yield f"{member.core.id} follows settings that its object does not have"
         elif member.core.config != group.config:
             yield f"{member.core.id} has other settings than the cluster shows of {group.name}"

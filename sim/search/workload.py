@@ -12,6 +12,7 @@ from fleet.errors import (
     NotDone,
     OutcomeUnknown,
     Overloaded,
+    QueryFailed,
     SessionExpired,
 )
 from fleet.sim.checks import models
@@ -102,6 +103,11 @@ class Groups:
             self.add(name, kind)
 
 
+def has_executors(world: World) -> bool:
+    """Whether all nodes have, so that a command that never returns is one on each of them."""
+    return all(node.executors for node in world.nodes.values())
+
+
 KIND_OF = {encoded: kind for kind, encoded in ENCODED.items()}
 
 
@@ -133,6 +139,8 @@ class Load:
         """How likely a call is one that fails after it changed the object."""
         self.rests = self.rng.choice([0, 0, 0, 0.02])
         """How likely it then calls nothing for so long that its sessions may expire."""
+        self.hangs = self.rng.choice([0, 0, 0, 0.005]) if has_executors(world) else 0.0
+        """How likely a call is one that never returns."""
         self.lulls = self.rng.choice([0, 0, 0.01])
         """How likely it then makes all clients quiet, so that groups sleep."""
         self.number = 0
@@ -169,6 +177,8 @@ class Load:
         for _ in range(self.rng.choice(TOGETHER)):
             if self.rng.random() < self.spoils:
                 self._spoil(group)
+            elif self.hangs and self.rng.random() < self.hangs:
+                self._fail_at(group, "hang", False)
             else:
                 self.call(group)
 
@@ -204,16 +214,18 @@ class Load:
     def _spoil(self, group: str) -> None:
         """Its place in the history is nowhere."""
         is_query = self.groups.kinds[group] != "list" and self.rng.random() < 0.3
+        self._fail_at(group, "taint" if is_query else "spoil", is_query)
+
+    def _fail_at(self, group: str, method: str, is_query: bool) -> None:
         self._begin(group)
 
         def told(value: Any, error: FleetError | None) -> None:
             expected = ImpureQuery if is_query else CommandFailed
-            if not isinstance(error, (expected, NotDone, OutcomeUnknown)):
-                self.world.violated(f"{self.name} spoiled {group} and was told {error!r}")
+            if not isinstance(error, (expected, NotDone, OutcomeUnknown, QueryFailed)):
+                self.world.violated(f"{self.name} called {method} of {group} and was told {error!r}")
             self._end(group, error)
 
-        method, args = "taint" if is_query else "spoil", (self._unique(),)
-        self.client.call(group, method, args, is_query, self.timeout_ms, told)
+        self.client.call(group, method, (self._unique(),), is_query, self.timeout_ms, told)
 
     def _unique(self) -> int:
         self.number += 1
@@ -243,7 +255,8 @@ class Load:
             history.done(call, value, self.world.now)
             return
         self.failed += not isinstance(error, SessionExpired)
-        if is_query or isinstance(error, NotDone):
+        is_skipped = isinstance(error, CommandFailed) and error.error == "Skipped"
+        if is_query or is_skipped or isinstance(error, NotDone):
             history.failed(call)
         elif isinstance(error, OutcomeUnknown):
             history.lost(call)

@@ -1,8 +1,10 @@
 """`fleet.actors.runtime.forked_dump` in virtual time: a child takes a while to encode a state."""
 
 from collections.abc import Callable
+from errno import ENOMEM
 
 from fleet.errors import FleetError
+from fleet.sim.world.timeline import Timeline
 
 
 class SimDump:
@@ -28,6 +30,23 @@ class SimDump:
                 self._data = dump()
             except FleetError as error:
                 self._data = error
+
+    @classmethod
+    def forked(
+        cls,
+        dump: Callable[[], bytes],
+        fileno: int,
+        table: "dict[int, SimDump]",
+        fails: float,
+        world: Timeline,
+    ) -> "SimDump":
+        """`fails`: how likely there is no child, or it is killed. Raises OSError."""
+        if fails and world.rng.random() < fails:
+            world.mark("a fork fails")
+            raise OSError(ENOMEM, "the simulated machine has no memory for another process")
+        is_killed = world.rng.random() < fails
+        child = table[fileno] = cls(dump, fileno, table, is_killed, world.mark)
+        return child
 
     def fileno(self) -> int:
         return self._fileno

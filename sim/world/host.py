@@ -39,7 +39,8 @@ class SimNode(SimHost):
         self.trouble = ""
         """Why its node does not start: its disk has to be replaced."""
         self.has_left = False
-        self.fork_above_bytes = 0
+        self.executors = 0
+        """How many its node has."""
         self.restart_us = RESTART_US
         self.is_ending = False
         """A vital actor was ended on purpose: critical log lines about that are expected."""
@@ -102,6 +103,8 @@ class SimNode(SimHost):
             writer=process.writer,
             fork_above_bytes=self.fork_above_bytes,
             fork=process.fork,
+            executors=self.executors,
+            open_executor=process.open_executor,
             hooks=InlineRunner(),
         )
         process.do(partial(process.kernel.send, process.manager, process.kernel.system_address, start))
@@ -134,6 +137,7 @@ class SimNode(SimHost):
     def recover(self) -> None:
         """End the faults of the machine."""
         self.busy_until, self.forks_fail, self.code_us, self.imports = 0, 0.0, 0, ""
+        self.hangs = self.dies = 0
         self.disk.recover()
         if self.process is not None:
             self.process.resume()

@@ -1,7 +1,7 @@
 """What simulated groups hold.
 
 `spoil` is a command that fails after it changed the object, `taint` a query that changes it: nobody may
-ever see what they did.
+ever see what they did. `hang` never returns; where there are no executors it fails.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import fleet.objects.hooks as hooks
 from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import Data, command, query
-from fleet.sim.world.user_code import is_imported, is_told, works
+from fleet.sim.world.user_code import hangs, is_imported, is_told, works
 
 ENDINGS = (ValueError, SystemExit, KeyboardInterrupt, GeneratorExit)
 """What commands raise, each as good as the other: they are failures of the command alone."""
@@ -22,6 +22,11 @@ class Counter(Data):
     def spoil(self, value: int) -> None:
         self.value += value
         raise ENDINGS[value % len(ENDINGS)](value)
+
+    @command
+    def hang(self, value: int) -> None:
+        hangs()
+        raise ValueError(value)
 
     @query
     def taint(self, value: int) -> None:
@@ -66,6 +71,11 @@ class Register(Data, hooks=RegisterHooks):
         self.value = value
         raise ENDINGS[value % len(ENDINGS)](value)
 
+    @command
+    def hang(self, value: int) -> None:
+        hangs()
+        raise ValueError(value)
+
     @query
     def taint(self, value: int) -> None:
         self.value = value
@@ -95,6 +105,11 @@ class Listed(Data):
     def spoil(self, value: int) -> None:
         self.values.append(value)
         raise ENDINGS[value % len(ENDINGS)](value)
+
+    @command
+    def hang(self, value: int) -> None:
+        hangs()
+        raise ValueError(value)
 
     @command
     def append(self, value: int) -> None:

@@ -12,6 +12,7 @@ from fleet.sim.checks.invariants import Observed
 from fleet.sim.world.clock import SimClock
 from fleet.sim.world.disk import TOKEN, SimWriter
 from fleet.sim.world.dump import SimDump
+from fleet.sim.world.executor import SimExecutor
 from fleet.sim.world.network import Network
 from fleet.sim.world.timeline import Timeline
 from fleet.sim.world.trace import LIFE
@@ -65,6 +66,9 @@ class SimHost:
         """How long a child takes to encode a state."""
         self.code_us = 0
         """How long users' code takes at most, each time it runs."""
+        self.hangs = self.dies = 0
+        """So many of the next calls of users' methods never return, or end their executors."""
+        self.fork_above_bytes = 0
         self.imports = ""
         """What importing a user's class does, one of `user_code.IMPORTS`."""
         up_us = rng.randrange(DAY_US)
@@ -103,6 +107,8 @@ class Process:
         """A turn was cut; it goes on soon, with what has arrived meanwhile at the end of its queue."""
         self.dumps: dict[int, SimDump] = {}
         """Snapshots that children of it encode, by descriptor."""
+        self.executors: dict[int, SimExecutor] = {}
+        """By descriptor."""
         self.backlog: list[Callable[[], None]] = []
         self.wakes_at: int | None = None
         self.armed_for = 0.0
@@ -190,6 +196,9 @@ class Process:
             taken_us = 1 + int(self.world.rng.random() * self.host.code_us)
             self.clock.turn_until = self.clock.now_us + taken_us
 
+    def hang(self) -> None:
+        """Users' code never returns. Without executors it raises: the node would be lost."""
+
     @property
     def imports(self) -> str:
         return self.host.imports
@@ -220,6 +229,8 @@ class Process:
         self._arm()
 
     def is_readable(self, fileno: int) -> bool:
+        if fileno in self.executors:
+            return self.executors[fileno].is_readable
         if fileno != TOKEN:
             return fileno in self.dumps and self.dumps[fileno].is_over
         assert self.writer is not None
@@ -228,15 +239,29 @@ class Process:
     def fork(self, dump: Callable[[], bytes]) -> SimDump:
         """As `ForkedDump`. Raises OSError."""
         world = self.world
-        if self.host.forks_fail and world.rng.random() < self.host.forks_fail:
-            world.mark("a fork fails")
-            raise OSError(ENOMEM, "the simulated machine has no memory for another process")
-        fileno = next(number for number in count(FILENO_FIRST) if number not in self.dumps)
-        is_killed = world.rng.random() < self.host.forks_fail
-        child = self.dumps[fileno] = SimDump(dump, fileno, self.dumps, is_killed, world.mark)
+        child = SimDump.forked(dump, self._free_fileno(), self.dumps, self.host.forks_fail, world)
         least, most = self.host.dump_us
         world.after(least + int(world.rng.random() * (most - least)), self._child_ends, child)
         return child
+
+    def _free_fileno(self) -> int:
+        taken = (self.dumps, self.executors)
+        return next(number for number in count(FILENO_FIRST) if not any(number in one for one in taken))
+
+    def open_executor(self) -> SimExecutor:
+        """As `ProcessChannel`. Raises OSError."""
+        if self.host.forks_fail and self.world.rng.random() < self.host.forks_fail:
+            self.world.mark("an executor cannot be started")
+            raise OSError(ENOMEM, "the simulated machine has no memory for another process")
+        fileno = self._free_fileno()
+        executor = self.executors[fileno] = SimExecutor(self, fileno)
+        return executor
+
+    def readable(self, fileno: int) -> None:
+        """An executor has answered, or ended."""
+        self.wire.readable(fileno)
+        if self.kernel.queue:
+            self.do(_nothing)
 
     def _child_ends(self, child: SimDump) -> None:
         child.is_over = True
@@ -275,6 +300,8 @@ class Process:
         if not self.is_alive:
             return
         self.is_alive = False
+        for executor in list(self.executors.values()):
+            executor.end()
         self.clock.turn_until = 0
         self.backlog.clear()
         self._forget_calls()

@@ -102,8 +102,8 @@ class Trace:
             add(Event(at, ROLE, node, group, core.term, core.log.last_index, role))
         if core.log.commit > last.commit:
             add(Event(at, COMMIT, node, group, core.term, core.log.commit, _after(last.commit)))
-        if member.applier.index > last.applied:
-            add(Event(at, APPLY, node, group, core.term, member.applier.index, _after(last.applied)))
+        if member.object.index > last.applied:
+            add(Event(at, APPLY, node, group, core.term, member.object.index, _after(last.applied)))
 
     def written(self, at: int, node: str, homes: Mapping[int, Any], writes: Iterable[Write]) -> None:
         """`homes`: the members' hosted_members by number in the store."""

@@ -15,6 +15,9 @@ class Host(Protocol):
     def spend(self) -> None:
         """Users' code runs, and takes its time."""
 
+    def hang(self) -> None:
+        """Users' code never returns."""
+
     @property
     def imports(self) -> str: ...
 
@@ -34,6 +37,13 @@ def works() -> None:
     host = _running[0]
     if host is not None:
         host.spend()
+
+
+def hangs() -> None:
+    """Called by a method that never returns. It is left out of account what it does afterwards."""
+    host = _running[0]
+    if host is not None:
+        host.hang()
 
 
 def is_imported() -> None:

@@ -38,6 +38,7 @@ from fleet.objects.outcomes import Failed, Succeeded, Unsettled
 from fleet.objects.payload import encode_ok
 from fleet.objects.replies import Reply
 from tests.support.classes import Counter
+from tests.support.objects import applier_of
 from tests.support.waiting import eventually
 
 SECRET = "a secret of the tests, long enough"
@@ -46,7 +47,7 @@ SECRET = "a secret of the tests, long enough"
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fleet.Node]:
     directory: Path = tmp_path_factory.mktemp("node")
-    with fleet.Node("n1", "127.0.0.1:0", directory, secret=SECRET) as node:
+    with fleet.Node("n1", "127.0.0.1:0", directory, secret=SECRET, executors=0) as node:
         yield node
 
 
@@ -62,18 +63,17 @@ def connect(node: fleet.Node, **options: Any) -> fleet.Fleet:
 
 def member_of(node: fleet.Node, group: str) -> Member:
     cells = node._system.base.kernel.cells.values()
-    actors = [getattr(cell, "instance", None) for cell in cells]
-    (member,) = [actor for actor in actors if isinstance(actor, Member) and actor.spec.name == group]
-    return member
+    members = [cell.instance for cell in cells if isinstance(cell.instance, Member)]
+    return next(one for one in members if one.spec.name == group)
 
 
 def test_s76_a_client_that_is_closed_leaves_no_session_behind(node: fleet.Node) -> None:
     with connect(node) as leaving:
         leaving.create_group("left", Counter, replicas=1).add()
-        assert len(member_of(node, "left").applier.sessions.sessions) == 1
+        assert len(applier_of(member_of(node, "left")).sessions.sessions) == 1
     with connect(node) as other:
         assert other.group("left", Counter).get() == 1
-    eventually(lambda: member_of(node, "left").applier.sessions.sessions == {})
+    eventually(lambda: applier_of(member_of(node, "left")).sessions.sessions == {})
 
 
 # -- where nothing may block -------------------------------------------------------------------------

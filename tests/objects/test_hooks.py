@@ -119,7 +119,7 @@ def seen(group: str, *hooks: str) -> list[tuple[Any, ...]]:
 
 
 def node(directory: Path, name: str, listen: str = "127.0.0.1:0", join: list[str] = []) -> fleet.Node:
-    return fleet.Node(name, listen, directory / name, secret=SECRET, join=join).start()
+    return fleet.Node(name, listen, directory / name, secret=SECRET, join=join, executors=0).start()
 
 
 def start_three(directory: Path) -> list[fleet.Node]:

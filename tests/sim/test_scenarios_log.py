@@ -70,7 +70,7 @@ def test_s05_a_conflicting_entry_at_the_tail_costs_bounded_rounds_also_behind_bi
     frames = sim.world.network.frames
     sim.heal()
     new = leader_of(sim)
-    assert sim.run("10s", lambda: member(sim, old).applier.index == member(sim, new).applier.index)
+    assert sim.run("10s", lambda: member(sim, old).object.index == member(sim, new).object.index)
     assert sim.world.network.frames - frames < 1500
     agree(sim)
 

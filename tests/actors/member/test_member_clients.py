@@ -2,6 +2,7 @@
 
 import pickle
 import random
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,18 +19,19 @@ from fleet.actors.member.waiters import UnderWay, Waiter
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.operator import ChangeConfig, Done, GroupRequest, OpReply
 from fleet.actors.messages.well_known import REGISTRY
-from fleet.errors import ClientClosed, OutcomeUnknown
+from fleet.errors import BadArguments, ClientClosed, OutcomeUnknown
 from fleet.objects.applier import Outcomes
 from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
-from fleet.objects.payload import encode_call
+from fleet.objects.payload import decode_result, encode_call
 from fleet.raft.entries import Founded
 from fleet.raft.events import Tick
 from fleet.raft.sessions import DONE
 from tests.actors.member.test_member_disk import CLIENT, CONFIG, ME, PEER, Alone, Held
+from tests.support.objects import applier_of
 
 NO_CALL = b"junk"
-MISFIT = encode_call("append", (), {})
-NO_METHOD = encode_call("appendix", (7,), {})
+MISFIT = encode_call("append", (Decimal(7), 8), {})
+NO_METHOD = encode_call("appendix", (Decimal(7),), {})
 TOO_LARGE = bytes(CONFIG.command_bytes_max + 1)
 REFUSED = {"no call": NO_CALL, "misfit": MISFIT, "no method": NO_METHOD, "too large": TOO_LARGE}
 KIND = {"too large": "TooLarge"}
@@ -37,6 +39,21 @@ KIND = {"too large": "TooLarge"}
 
 def refusals(replies: list[ClientReply]) -> list[Refusal]:
     return [refusal for reply in replies for refusal in reply.refusals]
+
+
+@pytest.mark.parametrize(
+    "payload", [encode_call("append", (), {}), encode_call("appendix", (7,), {}), b"\x80\x05junk"]
+)
+def test_plain_arguments_are_looked_at_when_they_are_executed(payload: bytes) -> None:
+    """Every member comes to the same result, so they need no look of the executor before."""
+    alone = Alone()
+    alone.ask(payload, encode_call("append", (1,), {}))
+    alone.sync()
+    assert refusals(alone.replies) == []
+    values = [value for reply in alone.replies for result in reply.results for value in result.values]
+    with pytest.raises(BadArguments):
+        decode_result(values[0])
+    assert decode_result(values[1]) is None and alone.values == [1]
 
 
 @pytest.mark.parametrize("which", REFUSED)
@@ -81,7 +98,7 @@ def test_a_client_is_told_only_of_commands_that_it_waits_for_here() -> None:
     alone = Alone()
     waiter = Waiter("c1", CLIENT, pending=1)
     alone.member.clients.commands[alone.session] = UnderWay(waiter, {2})
-    alone.member.clients.on_outcomes(Outcomes(alone.session, 1, DONE, 8, (b"x", b"y", b"z")), True)
+    alone.member.clients.on_outcomes(Outcomes(alone.session, 1, DONE, 8, (b"x", b"y", b"z")))
     assert waiter.results == [Outcomes(alone.session, 2, DONE, 9, (b"y",))]
     assert waiter.pending == 0 and alone.member.clients.commands == {}
 
@@ -116,7 +133,7 @@ def test_a_change_of_settings_is_answered_with_the_groups_revision() -> None:
 def test_s78_a_copy_of_a_request_that_was_refused_is_not_carried_out() -> None:
     """A member that could not load the arguments, and can when Thespian's TCP base repeats the request."""
     alone = Alone()
-    good = encode_call("append", (1,), {})
+    good = encode_call("append", (Decimal(1),), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
         alone.ask(good)
@@ -169,7 +186,7 @@ class Conversation:
 def test_s78_a_check_that_fails_after_the_command_was_executed_is_not_told_as_not_done() -> None:
     """Executed, and the answer is lost; asked again, the leader is short of memory for the arguments."""
     talk = Conversation()
-    talk.submit(encode_call("append", (7,), {}))
+    talk.submit(encode_call("append", (Decimal(7),), {}))
     talk.hear(talk.step(1000, TurnEnded()), 1000)
     talk.step(1000, TurnEnded())
     assert talk.held.values == [7]
@@ -187,7 +204,7 @@ def test_s76_a_client_that_leaves_is_told_that_it_was_heard_and_forgotten_by_the
     talk.submit(encode_call("append", (7,), {}))
     for _ in range(2):
         talk.hear(talk.step(1000, TurnEnded()), 1000)
-    sessions = talk.held.member.applier.sessions
+    sessions = applier_of(talk.held.member).sessions
     assert list(sessions.clients) == ["client"]
     (reply,) = talk.step(1000, Leaving(ClientClosed("closed")))
     assert (reply.group, reply.refusals) == ("g", ())

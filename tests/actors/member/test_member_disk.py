@@ -22,6 +22,7 @@ from fleet.raft.ids import GroupName, MemberId
 from fleet.raft.messages import AppendEntries, InstallSnapshot, PeerMessage
 from fleet.storage.memory_store import MemoryStore
 from tests.support.clocks import HandClock
+from tests.support.objects import applier_of
 
 ME, PEER = MemberId("n1@a.1"), MemberId("n2@b.1")
 CLIENT: Any = "client"
@@ -123,7 +124,7 @@ class Held:
 
     @property
     def values(self) -> Any:
-        return decode_result(self.member.applier.query((encode_call("all", (), {}),))[0])
+        return decode_result(applier_of(self.member).query((encode_call("all", (), {}),))[0])
 
 
 class Alone(Held):
@@ -136,7 +137,7 @@ class Alone(Held):
         self.sync()
         self.ask(opens=True)
         self.sync()
-        (self.session,) = self.member.applier.sessions.sessions
+        (self.session,) = applier_of(self.member).sessions.sessions
 
     def ask(self, *payloads: bytes, opens: bool = False) -> None:
         first, acked = self.seq + 1, self.seq

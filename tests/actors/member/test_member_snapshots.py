@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from thespian.actors import WatchMessage
 
 import fleet
@@ -19,6 +18,7 @@ from fleet.raft.entries import Commands, Entry, Founded
 from fleet.raft.messages import AppendEntries, InstallSnapshot
 from tests.actors.member.test_member_clients import refusals
 from tests.actors.member.test_member_disk import CONFIG, ME, PEER, Alone, Held, mail
+from tests.support.objects import applier_of, dump_of
 
 WAIT_S = 20
 
@@ -27,13 +27,18 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def set_fork_limit(held: Held, limit: int) -> None:
+    assert held.member.hosted is not None
+    held.member.hosted.fork_above_bytes = limit
+
+
 def forking() -> Alone:
     """A member that encodes its next snapshot in a child."""
     alone = Alone()
     alone.append(100)
     alone.sync()
     assert alone.member.core.snapshot is not None
-    alone.member.start = replace(alone.member.start, fork_above_bytes=1)
+    set_fork_limit(alone, 1)
     return alone
 
 
@@ -44,17 +49,17 @@ def test_s74_a_state_that_is_big_since_its_last_snapshot_is_encoded_by_a_child(
     """Only the last snapshot's size was looked at: the first big one was encoded on the loop."""
     alone = Alone()
     assert alone.member.core.snapshot is None or alone.member.core.snapshot.size < 1_000
-    alone.member.start = replace(alone.member.start, fork_above_bytes=limit)
+    set_fork_limit(alone, limit)
     alone.append(100)
     alone.sync()
-    assert (alone.member.snapshots.dumping is not None) == is_forked
+    assert (dump_of(alone.member) is not None) == is_forked
     if is_forked:
         dumped(alone)
 
 
 def dumped(held: Held) -> None:
     """The child is done, and the member hears of it."""
-    fd = held.member.snapshots.dumping[1].fileno()  # type: ignore[index]
+    fd = dump_of(held.member).fileno()  # type: ignore[union-attr]
     assert select.select([fd], [], [], WAIT_S)[0]
     held.tell(WatchMessage([fd]))
 
@@ -94,13 +99,13 @@ def test_s72_a_late_report_is_not_taken_for_that_of_the_next_child(
     gate.unlink()
     alone.append(200)
     alone.sync()
-    first = alone.member.snapshots.dumping
-    assert first is not None and first[1].fileno() == fd
+    first = dump_of(alone.member)
+    assert first is not None and first.fileno() == fd
     alone.tell(WatchMessage([fd]))
-    assert alone.member.snapshots.dumping is first
+    assert dump_of(alone.member) is first
     gate.touch()
     dumped(alone)
-    assert alone.member.snapshots.dumping is None
+    assert dump_of(alone.member) is None
 
 
 @pytest.mark.parametrize("call", ["fork", "memfd_create", "pipe"])
@@ -118,7 +123,7 @@ def test_s72_a_child_that_cannot_be_made_is_a_snapshot_that_failed(
         patch.setattr(os, call, fail)
         alone.append(100)
         alone.sync()
-    assert alone.stopped == [] and alone.member.snapshots.dumping is None
+    assert alone.stopped == [] and dump_of(alone.member) is None
     assert descriptors() == before
     former = alone.member.core.snapshot
     alone.later(60_000)
@@ -150,15 +155,15 @@ def test_s72_a_child_is_ended_when_the_leaders_snapshot_overtakes_it() -> None:
 
     follow(2, 60, 1, prev_term=1)
     assert held.member.core.snapshot is not None
-    held.member.start = replace(held.member.start, fork_above_bytes=1)
+    set_fork_limit(held, 1)
     before = descriptors()
     follow(62, 60, 1, prev_term=2)
-    assert held.member.snapshots.dumping is not None
+    assert dump_of(held.member) is not None
     held.tell(mail(InstallSnapshot(2, PEER, ME, meta, 0, data, 0, 0)))
     held.sync()
     assert held.member.core.snapshot == meta
-    assert held.member.snapshots.durable_revision == held.member.applier.revision == meta.index - 3
-    assert held.member.snapshots.dumping is None and held.member.watching is None
+    assert held.member.snapshots.durable_revision == applier_of(held.member).revision == meta.index - 3
+    assert dump_of(held.member) is None and held.member.watching is None
     assert descriptors() == before
 
 
@@ -189,7 +194,7 @@ def test_s75_a_state_that_cannot_be_encoded_takes_no_more_commands(size: int, fo
     def call(method: str, *args: Any) -> None:
         alone.ask(encode_call(method, args, {}))
         alone.sync()
-        if alone.member.snapshots.dumping is not None:
+        if dump_of(alone.member) is not None:
             dumped(alone)
             alone.sync()
 
@@ -197,7 +202,7 @@ def test_s75_a_state_that_cannot_be_encoded_takes_no_more_commands(size: int, fo
     call("add", bytes(3000))
     assert alone.member.core.snapshot is not None
     if forks:
-        alone.member.start = replace(alone.member.start, fork_above_bytes=1)
+        set_fork_limit(alone, 1)
     call("put")
     for _ in range(100):
         if not refusals(alone.replies):

@@ -19,10 +19,10 @@ ME = Bench().me
 
 
 class Member(Requested):
-    """It steps its core, and answers whom the core does. `applier`: only its revision is asked for."""
+    """It steps its core, and answers whom the core does. `object`: it has halted."""
 
-    class applier:
-        revision = 5
+    class object:
+        revision, index, halt = 5, 1, HALT
 
     def step(self, event: Any) -> None:
         for ready in step(self.core, event):

@@ -51,6 +51,7 @@ class Manager:
     registry: str = "registry"
     myAddress: str = "manager"
     disk: Any = None
+    executors: Any = None
     is_renewing: bool = False
 
     def __post_init__(self) -> None:

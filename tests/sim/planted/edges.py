@@ -7,9 +7,9 @@ from thespian.actors import ChildActorExited
 
 from fleet.actors.client.refusals import on_refusal
 from fleet.actors.client.session_state import SessionState
-from fleet.actors.member import snapshots
+from fleet.actors.executor import hosted_object
+from fleet.actors.executor.hosted_object import HostedObject
 from fleet.actors.member.refused_requests import RememberedRequests
-from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import SOUND, KnownNodes
 from fleet.actors.node.manager import NodeManager
@@ -19,7 +19,6 @@ from fleet.cluster.repairs import Repairs
 from fleet.errors import FleetError
 from fleet.objects.executor import ObjectExecutor
 from fleet.raft import core, follower
-from fleet.raft.events import SnapshotTaken
 from fleet.raft.progress import Progress
 from fleet.raft.state import CoreState
 from tests.sim.planted.patches import InHandlers, Patches
@@ -28,33 +27,34 @@ from tests.sim.planted.patches import InHandlers, Patches
 def watch_reported_once() -> Patches:
     """S72: a member relies on it that the end of its child is reported once."""
 
-    def trust(self: Snapshots) -> None:
+    def trust(self: HostedObject) -> None:
         assert self.dumping is not None
-        index, dump = self.dumping
-        self.dumping = self.member.watching = None
+        (index, revision, dump), self.dumping = self.dumping, None
+        self.host.wait_for(self, None)
         try:
-            taken: Any = SnapshotTaken(index, dump.take())
-        except snapshots.NO_SNAPSHOT as error:
-            taken = self._failed(error)
-        self.member.step(taken)
+            state = dump.take()
+        except hosted_object.NO_DUMP as error:
+            self._not_dumped(index, error)
+        else:
+            self._dumped(index, revision, state)
 
-    return [patch.object(Snapshots, "on_dumped", trust)]
+    return [patch.object(HostedObject, "on_dumped", trust)]
 
 
 def fork_never_fails() -> Patches:
     """S72: a fork for which there is no memory ends the member."""
-    return [patch.object(snapshots, "NO_SNAPSHOT", (FleetError,))]
+    return [patch.object(hosted_object, "NO_DUMP", (FleetError,))]
 
 
 def two_dumps() -> Patches:
     """S72: the child that encodes a state is forgotten when the leader's snapshot overtakes it."""
-    cancel = Snapshots.cancel
+    cancel = HostedObject.cancel_dump
 
-    def forget(self: Snapshots) -> None:
-        if self.member.stopped:  # type: ignore[attr-defined]
+    def forget(self: HostedObject) -> None:
+        if self.failed:
             cancel(self)
 
-    return [patch.object(Snapshots, "cancel", forget)]
+    return [patch.object(HostedObject, "cancel_dump", forget)]
 
 
 def frozen_view() -> Patches:
@@ -143,4 +143,4 @@ def committed_conflict_is_overwritten() -> Patches:
 
 def clock_of_the_leader_alone() -> Patches:
     """S85: commands are stamped with the leader's wall clock, however far it is from the others'."""
-    return [patch.object(CoreState, "stamp_ms", lambda self, wall_ms: wall_ms)]
+    return [patch.object(CoreState, "stamp_ms", lambda self, now, wall_ms: wall_ms)]

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from fleet.actors.client.refusals import on_refusal
 from fleet.actors.client.session_state import SessionState
+from fleet.actors.executor.hosted_object import HostedObject
 from fleet.actors.member.actor import Member
-from fleet.actors.member.snapshots import Snapshots
 from fleet.objects import applier as apply
 from fleet.objects.applier import Applier
 from fleet.raft import follower
@@ -161,17 +161,17 @@ def snapshot_index_is_off() -> Patches:
         self.executor.planted_before = self.executor.dump()  # type: ignore[attr-defined]
         return execute(self, body, tell)
 
-    return [patch.object(Applier, "_commands", remember), patch.object(Snapshots, "take", _take(late))]
+    return [patch.object(Applier, "_commands", remember), patch.object(HostedObject, "on_dump", _dump(late))]
 
 
-def _take(dump: Any) -> Any:
-    take = Snapshots.take
+def _dump(dump: Any) -> Any:
+    on_dump = HostedObject.on_dump
 
-    def take_snapshot(self: Any, index: int) -> None:
+    def dump_late(self: HostedObject, m: Any) -> None:
         with patch.object(Applier, "dump", dump):
-            take(self, index)
+            on_dump(self, m)
 
-    return take_snapshot
+    return dump_late
 
 
 def snapshot_in_two_writes() -> Patches:

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from fleet.actors.client import replies
 from fleet.actors.client.session_state import SessionState
+from fleet.actors.executor.hook_events import HookEvents
 from fleet.actors.member.client_requests import ClientRequests
-from fleet.actors.member.hook_events import HookEvents
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown
 from fleet.objects import class_refs

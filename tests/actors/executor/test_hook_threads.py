@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.member.hook_threads import LOG_EVERY_S, Lane, ThreadRunner
+from fleet.actors.executor.hook_threads import LOG_EVERY_S, Lane, ThreadRunner
 from fleet.objects.hooks import HookCall
 
 WAIT_S = 20.0

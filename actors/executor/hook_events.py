@@ -1,12 +1,10 @@
-"""A member's side of leader hooks: which events a leader reports, and how each reaches its hook."""
+"""Which events a leader reports to its hooks, and how each reaches them."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from fleet.actors.member.hook_threads import ThreadRunner
-from fleet.actors.messages.local import StartMember
-from fleet.actors.runtime.actor import log
 from fleet.errors import FleetError
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.executor import ObjectExecutor
@@ -14,8 +12,8 @@ from fleet.objects.hooks import Committed, HookCall, HookRunner, LeaderHooks, ov
 from fleet.objects.payload import decode_call, decode_result
 from fleet.raft.entries import Commands, Entry, MemberAdded, MemberRemoved
 from fleet.raft.ids import Revision, Term
-from fleet.raft.ready import BecameLeader, Hook, SteppedDown
 
+log = logging.getLogger("fleet.actors")
 CALL_BYTES = 500
 """Bytes that a waiting call takes besides its payloads."""
 
@@ -88,9 +86,6 @@ class HookEvents:
         applier: Applier,
         executor: ObjectExecutor,
         runner: HookRunner,
-        *,
-        is_restored: bool = False,
-        owns_runner: bool = False,
     ) -> None:
         hooks = executor.data_class.__fleet_hooks__
         assert hooks is not None
@@ -99,9 +94,8 @@ class HookEvents:
         self.applier = applier
         self.runner = runner
         self.teller = HookTeller(hooks, group, member, executor)
-        self.owns_runner = owns_runner
-        self.is_restored = is_restored
-        """Whether it was started from its disk and has not led since."""
+        self.is_restored = False
+        """Whether its member was started from its disk and has not led since."""
         self.term: Term = 0
         """The term in which it leads; 0: it does not."""
         self.is_elected = False
@@ -110,11 +104,12 @@ class HookEvents:
 
     # -- events ------------------------------------------------------------------------------
 
-    def on_role(self, hook: Hook) -> None:
-        if isinstance(hook, BecameLeader):
-            self.term = hook.term
-        elif isinstance(hook, SteppedDown):
-            self.leave()
+    def lead(self, term: Term, is_restored: bool, has_led: bool) -> None:
+        """It leads, from now on, in this term; with `has_led`, it has executed an entry of it already."""
+        self.leave()
+        self.term, self.is_restored = term, is_restored
+        if has_led:
+            self._settle()
 
     def leave(self) -> None:
         """It no longer leads. Idempotent."""
@@ -122,12 +117,6 @@ class HookEvents:
             self._tell("on_stepped_down", self.teller.stepped_down, self.term)
         self.term, self.is_elected = 0, False
         self.inherited.clear()
-
-    def end(self) -> None:
-        """The member stops."""
-        self.leave()
-        if self.owns_runner:
-            self.runner.close()
 
     def on_applied(self, entry: Entry) -> None:
         if not self.term:
@@ -197,26 +186,10 @@ class HookEvents:
 
 
 def open_hook_events(
-    start: StartMember, group: str, applier: Applier, is_restored: bool
+    group: str, member: str, applier: Applier, executor: ObjectExecutor, runner: HookRunner | None
 ) -> HookEvents | None:
-    """None: this member has no hooks to run. A member in a process of its own runs its hooks itself, in
-    threads that start with the first event."""
-    executor = applier.executor
-    if not isinstance(executor, ObjectExecutor):
+    """None: there are no hooks to run."""
+    hooks = executor.data_class.__fleet_hooks__
+    if runner is None or hooks is None or not overridden(hooks):
         return None
-    hooks, runner = executor.data_class.__fleet_hooks__, start.hooks
-    if hooks is None or not overridden(hooks):
-        return None
-    if runner is None:
-        if start.store is not None:
-            return None
-        runner = ThreadRunner(threads_max=1)
-    return HookEvents(
-        group,
-        str(start.member),
-        applier,
-        executor,
-        runner,
-        is_restored=is_restored,
-        owns_runner=start.hooks is None,
-    )
+    return HookEvents(group, member, applier, executor, runner)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fleet
-from fleet.actors.member.hook_events import HookEvents, open_hook_events
+from fleet.actors.executor.hook_events import HookEvents, open_hook_events
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookCall, HookRunner, InlineRunner, LeaderHooks
@@ -15,10 +15,6 @@ from fleet.objects.payload import encode_call
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Body, Commands, Entry, MemberAdded, MemberRemoved, Noop, SessionOpened
 from fleet.raft.ids import MemberId
-from fleet.raft.ready import BecameLeader, SteppedDown
-from tests.actors.member.requested import start_of
-from tests.raft.ledger import Ledger
-from tests.support.clocks import HandClock
 
 M1, M2 = MemberId("n1@a.1"), MemberId("n2@b.1")
 TOLD: list[tuple[object, ...]] = []
@@ -76,13 +72,11 @@ class Unencodable(Sum):
 class Group:
     """A member's applied state, fed by hand."""
 
-    def __init__(self, cls: type[Any], is_restored: bool = False) -> None:
+    def __init__(self, cls: type[Any]) -> None:
         SEEN.clear()
         executor = ObjectExecutor(cls)
         self.applier = Applier(executor, GroupConfig())
-        self.hook_events = HookEvents(
-            "sums", M1, self.applier, executor, InlineRunner(), is_restored=is_restored
-        )
+        self.hook_events = HookEvents("sums", M1, self.applier, executor, InlineRunner())
         self.session = 0
         self.apply(1, SessionOpened("me", 0))
         self.session = next(iter(self.applier.sessions.sessions))
@@ -107,14 +101,14 @@ class Group:
 def test_a_leadership_begins_with_its_first_own_entry_and_inherits_what_came_before() -> None:
     group = Group(Sum)
     group.add(1, 1)
-    group.hook_events.on_role(BecameLeader(3))
+    group.hook_events.lead(3, False, False)
     group.add(1, 2)
     group.apply(2, MemberAdded(M2, ""))
     assert SEEN == []
     group.apply(3, Noop())
     group.add(3, 3)
     group.apply(3, MemberRemoved(M2))
-    group.hook_events.on_role(SteppedDown(3, None))
+    group.hook_events.leave()
     group.add(4, 4)
     assert SEEN == [
         ("elected", 2, 3), (2, True), ("added", M2), (3, False), ("removed", M2), ("stepped down", 3)
@@ -124,7 +118,7 @@ def test_a_leadership_begins_with_its_first_own_entry_and_inherits_what_came_bef
 def test_of_commands_sent_together_those_executed_now_are_told() -> None:
     group = Group(Sum)
     group.add(1, 1)
-    group.hook_events.on_role(BecameLeader(1))
+    group.hook_events.lead(1, False, False)
     group.apply(1, Noop())
     SEEN.clear()
     add = [encode_call("add", (n,), {}) for n in (1, 10, 100)]
@@ -134,17 +128,17 @@ def test_of_commands_sent_together_those_executed_now_are_told() -> None:
 
 def test_a_leader_deposed_before_its_first_own_entry_tells_nothing() -> None:
     group = Group(Sum)
-    group.hook_events.on_role(BecameLeader(2))
+    group.hook_events.lead(2, False, False)
     group.add(1, 1)
-    group.hook_events.on_role(SteppedDown(2, None))
-    group.hook_events.on_role(BecameLeader(4))
+    group.hook_events.leave()
+    group.hook_events.lead(4, False, False)
     group.apply(4, Noop())
     assert SEEN == [("elected", 1, 4)]
 
 
 def test_a_command_is_told_when_it_is_executed_and_not_when_it_is_repeated_or_refused() -> None:
     group = Group(Sum)
-    group.hook_events.on_role(BecameLeader(2))
+    group.hook_events.lead(2, False, False)
     group.apply(2, Noop())
     for seq in (1, 1, 5, 2):
         group.add(2, seq)
@@ -154,28 +148,40 @@ def test_a_command_is_told_when_it_is_executed_and_not_when_it_is_repeated_or_re
 
 
 def test_what_was_restored_is_told_once_in_a_members_life() -> None:
-    group = Group(Sum, is_restored=True)
+    group = Group(Sum)
     for term in (2, 3):
-        group.hook_events.on_role(BecameLeader(term))
+        group.hook_events.lead(term, term == 2, False)
         group.apply(term, Noop())
-        group.hook_events.on_role(SteppedDown(term, None))
+        group.hook_events.leave()
     hooks = [told[0] for told in SEEN]
     assert hooks == ["restored", "elected", "stepped down", "elected", "stepped down"]
 
 
-def test_a_state_is_encoded_only_for_hooks_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ObjectExecutor, "dump", lambda _: pytest.fail("nobody asked for the state"))
-    group = Group(Quiet, is_restored=True)
-    group.hook_events.on_role(BecameLeader(2))
+def test_an_object_that_replaces_one_that_led_is_told_so_at_once() -> None:
+    """Its executor ended: it has executed what the other had, and no more may come for long."""
+    group = Group(Sum)
     group.apply(2, Noop())
     group.add(2, 1)
-    group.hook_events.end()
+    assert SEEN == []
+    group.hook_events.lead(2, False, True)
+    assert SEEN == [("elected", 1, 2)]
+    group.add(2, 2)
+    assert SEEN[1:] == [(2, False)]
+
+
+def test_a_state_is_encoded_only_for_hooks_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ObjectExecutor, "dump", lambda _: pytest.fail("nobody asked for the state"))
+    group = Group(Quiet)
+    group.hook_events.lead(2, True, False)
+    group.apply(2, Noop())
+    group.add(2, 1)
+    group.hook_events.leave()
     assert SEEN == [("stepped down", 2)]
 
 
 def test_a_state_that_cannot_be_encoded_costs_that_one_hook(caplog: pytest.LogCaptureFixture) -> None:
     group = Group(Unencodable)
-    group.hook_events.on_role(BecameLeader(2))
+    group.hook_events.lead(2, False, False)
     group.apply(2, Noop())
     group.add(2, 1)
     assert SEEN == [(1, False)]
@@ -183,20 +189,13 @@ def test_a_state_that_cannot_be_encoded_costs_that_one_hook(caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("runner", [None, InlineRunner()])
-@pytest.mark.parametrize(("cls", "tells"), [(Sum, True), (Nothing, False), (Ledger, False)])
+@pytest.mark.parametrize(("cls", "tells"), [(Sum, True), (Nothing, False)])
 def test_hook_events_are_kept_only_if_a_hook_is_overridden_and_somebody_runs_it(
     cls: type[Any], tells: bool, runner: HookRunner | None
 ) -> None:
-    applier = Applier(ObjectExecutor(cls) if issubclass(cls, fleet.Data) else cls(), GroupConfig())
-    shared = start_of(M1, HandClock(), hooks=runner)
-    events = open_hook_events(shared, "sums", applier, is_restored=True)
+    executor = ObjectExecutor(cls)
+    events = open_hook_events("sums", M1, Applier(executor, GroupConfig()), executor, runner)
     assert (events is not None) == (tells and runner is not None)
-    alone = start_of(M1, HandClock(), has_store=False)
-    own = open_hook_events(alone, "sums", applier, is_restored=True)
-    assert (own is not None) == tells
-    if own is not None:
-        assert own.is_restored and own.owns_runner
-        own.end()
 
 
 def test_after_close_an_inline_runner_runs_nothing() -> None:

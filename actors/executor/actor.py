@@ -1,0 +1,396 @@
+"""The actor between the members of a node and its executors: it starts these, and watches them."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar, Final
+
+from msgspec import Struct
+from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
+
+from fleet.actors.executor.channel import Channel, ExecutorEnded
+from fleet.actors.executor.watchdog import EndIt, ExecutorSeen, MoveOthers, PrepareSpare, Watchdog
+from fleet.actors.messages.executor import (
+    ApplyEntries,
+    AskQueries,
+    CheckCommands,
+    ClassTried,
+    CloseObject,
+    DumpObject,
+    LeadsNow,
+    LoadState,
+    LogRecord,
+    ObjectMessage,
+    OpenObject,
+    TryClass,
+)
+from fleet.actors.messages.local import ExecutorLost, StartExecutors
+from fleet.actors.runtime.actor import GuardedActor, log
+from fleet.actors.runtime.turn import EndTurn, TurnEnd
+from fleet.errors import CommandFailed, DataClassUnavailable, FleetError, QueryFailed, Unavailable
+from fleet.objects.payload import ErrorRecord
+from fleet.objects.progress import COMMAND, OTHER, QUERY, Doing
+from fleet.raft.ids import Index, Millis
+
+LOOK_MS: Final[Millis] = 100
+"""How often a busy executor is looked at."""
+QUIET_MS: Final[Millis] = 60_000
+"""After so long without trouble, an object that was left alone in an executor joins the others again."""
+BACK_OFF_MS: Final[tuple[Millis, Millis]] = (50, 10_000)
+"""The shortest and the longest pause before an executor that ended at once is started again."""
+STABLE_MS: Final[Millis] = 10_000
+
+
+class LookAtExecutors(Struct, frozen=True):
+    """A timer's payload."""
+
+
+@dataclass(slots=True)
+class Placed:
+    """A member's object, and where it is."""
+
+    number: int
+    run: int
+    member: Any
+    slot: "Slot"
+    limit_ms: Millis
+    name: str
+    is_lost: bool = False
+    """Its member was told that it is not there any more."""
+    failed_at: tuple[Index, int] | None = None
+    """The command that ended its executor once."""
+    loads_failed: int = 0
+    """How often its executor ended while it loaded its class or its state, in a row."""
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """One executor, running or to be started. `place`: among those that objects are spread over; -1: it was
+    left alone with a slow object."""
+
+    place: int
+    channel: Channel | None = None
+    started_at: Millis = 0
+    failures: int = 0
+    unsent: list[ObjectMessage] = field(default_factory=list)
+    """While it is not running."""
+    numbers: set[int] = field(default_factory=set)
+    trying: dict[int, tuple[Any, TryClass]] = field(default_factory=dict)
+    """Who wants to know whether a class can be loaded, by token."""
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    busy_at: Millis = 0
+    """When it was last seen at work for long."""
+    start_at: Millis = 0
+
+
+class Executors(GuardedActor):
+    """Invariant: each object that was opened and not closed is in one slot, and told when that is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn_end = TurnEnd(self)
+        self.start: StartExecutors
+        self.slots: list[Slot] = []
+        """Those that objects are spread over, then those with a slow object alone."""
+        self.spare: Channel | None = None
+        self.placed: dict[int, Placed] = {}
+        self.is_looking = False
+        self.is_ending = False
+
+    def on_start(self, m: StartExecutors, sender: Any) -> None:
+        self.start = m
+        self.slots = [Slot(place) for place in range(m.count)]
+        for slot in self.slots:
+            self._begin(slot)
+        self._watch()
+
+    # -- from members ------------------------------------------------------------------------------
+
+    def on_open(self, m: OpenObject, sender: Any) -> None:
+        known = self.placed.get(m.number)
+        if known is not None:
+            known.slot.numbers.discard(m.number)
+        slot = self._slot_for(m.number)
+        placed = Placed(m.number, m.run, sender, slot, m.limit_ms, m.group)
+        if known is not None and known.run >> 32 == m.run >> 32:  # the same start of the member
+            placed.failed_at, placed.loads_failed = known.failed_at, known.loads_failed
+        self.placed[m.number] = placed
+        slot.numbers.add(m.number)
+        self._send(slot, m)
+
+    def _slot_for(self, number: int) -> Slot:
+        return self.slots[number % self.start.count]
+
+    def on_message(self, m: ObjectMessage, sender: Any) -> None:
+        placed = self.placed.get(m.number)
+        if placed is not None and placed.run == m.run and not placed.is_lost:
+            self._send(placed.slot, m)
+
+    def on_close(self, m: CloseObject, sender: Any) -> None:
+        placed = self.placed.get(m.number)
+        if placed is not None and placed.run == m.run:
+            del self.placed[m.number]
+            placed.slot.numbers.discard(m.number)
+            if not placed.is_lost:
+                self._send(placed.slot, m)
+            self._retire_if_empty(placed.slot)
+
+    def on_try(self, m: TryClass, sender: Any) -> None:
+        slot = self._slot_for(m.number)
+        slot.trying[m.run] = sender, m
+        self._send(slot, m)
+
+    def _send(self, slot: Slot, m: ObjectMessage) -> None:
+        if slot.channel is None:
+            slot.unsent.append(m)
+            self._begin(slot)
+        else:
+            slot.channel.send(m)
+        self.turn_end.ask()
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.turn_end.reached()
+        for slot in self.slots:
+            if slot.channel is not None:
+                slot.channel.flush()
+        self._look_soon()
+        self._watch()
+
+    # -- starting and ending -----------------------------------------------------------------------
+
+    def _begin(self, slot: Slot) -> None:
+        """Start its process, unless that failed lately."""
+        now = self._now()
+        if self.is_ending or now < slot.start_at:
+            self._look_soon()
+            return
+        try:
+            slot.channel, self.spare = self.spare or self.start.open(), None
+        except OSError as error:
+            self._put_off(slot)
+            self.log_rarely("start", "an executor cannot be started: %s", error)
+            return
+        self.watching = None  # a descriptor may have the number of another one
+        slot.started_at, slot.watchdog = now, Watchdog()
+        unsent, slot.unsent = slot.unsent, []
+        for message in unsent:
+            slot.channel.send(message)
+        self.turn_end.ask()
+
+    def _put_off(self, slot: Slot) -> None:
+        least, most = BACK_OFF_MS
+        slot.start_at = self._now() + min(most, least << min(slot.failures, 20))
+        slot.failures += 1
+        self._look_soon()
+
+    def _ended(self, slot: Slot, why: str, is_hung: bool = False) -> None:
+        """Everything in it is lost, and made again elsewhere by its members."""
+        channel, slot.channel = slot.channel, None
+        if channel is None:
+            return
+        doing = channel.doing()
+        channel.end()
+        self.watching = None
+        now = self._now()
+        log.error("an executor of %d objects has ended: %s", len(slot.numbers), why)
+        if now - slot.started_at > STABLE_MS:
+            slot.failures = 0
+        self._put_off(slot)
+        slot.unsent.clear()
+        trying, slot.trying = slot.trying, {}
+        for token, (asker, m) in trying.items():
+            self.send(asker, self._tried(m, token, doing, why))
+        for number in list(slot.numbers):
+            placed = self.placed[number]
+            is_it = doing.number == number and doing.run == placed.run
+            self._tell_lost(placed, doing if is_it else None, why, is_hung)
+        slot.numbers.clear()
+        if slot.place < 0:
+            self.slots.remove(slot)
+        self._watch()
+
+    def _tried(self, m: TryClass, token: int, doing: Doing, why: str) -> ClassTried:
+        if doing.kind == OTHER and doing.run == token and doing.number == m.number:
+            what = f"loading it ended the process that did: {why}"
+            error: FleetError = DataClassUnavailable(what)
+        else:
+            error = Unavailable(f"the executor ended meanwhile: {why}")
+        return ClassTried(m.number, token, ErrorRecord.of(error))
+
+    def _tell_lost(self, placed: Placed, doing: Doing | None, why: str, is_hung: bool) -> None:
+        """`doing`: what it did for this object, when it ended."""
+        number, run = placed.number, placed.run
+        lost = ExecutorLost(number, run, ErrorRecord.of(Unavailable(f"its executor: {why}")))
+        if doing is not None and doing.kind == COMMAND:
+            at = (doing.index, doing.place)
+            if is_hung or placed.failed_at == at:
+                error = ErrorRecord.of(CommandFailed(why))
+                lost = ExecutorLost(number, run, error, *at, doing.method)
+            placed.failed_at = at
+        elif doing is not None and doing.kind == QUERY:
+            error = ErrorRecord.of(QueryFailed(f"it ended its executor: {why}", group=placed.name))
+            lost = ExecutorLost(number, run, error, method=doing.method, token=doing.place)
+        elif doing is not None:
+            placed.loads_failed += 1
+            if placed.loads_failed > 1:
+                what = f"loading the class or the state ended its executor: {why}"
+                placed.loads_failed = 0
+                lost = ExecutorLost(number, run, ErrorRecord.of(DataClassUnavailable(what)), is_final=True)
+        placed.is_lost = True
+        self.send(placed.member, lost)
+
+    # -- from executors ----------------------------------------------------------------------------
+
+    def on_watch(self, m: WatchMessage, sender: Any) -> None:
+        for slot in list(self.slots):
+            if slot.channel is not None and slot.channel.fileno() in m.ready:
+                self._receive(slot, slot.channel)
+        self._watch()
+
+    def _receive(self, slot: Slot, channel: Channel) -> None:
+        try:
+            answers = channel.receive()
+        except ExecutorEnded as error:
+            self._ended(slot, str(error))
+            return
+        for answer in answers:
+            if isinstance(answer, LogRecord):
+                logging.getLogger(answer.logger).log(answer.level, "%s", answer.text)
+            elif isinstance(answer, ClassTried):
+                asker, _ = slot.trying.pop(answer.run, (None, None))
+                if asker is not None:
+                    self.send(asker, answer)
+                self._retire_if_empty(slot)
+            else:
+                placed = self.placed.get(answer.number)
+                if placed is not None and placed.run == answer.run:
+                    placed.loads_failed = 0
+                    self.send(placed.member, answer)
+
+    # -- the watchdogs -----------------------------------------------------------------------------
+
+    def _look_soon(self) -> None:
+        if not self.is_looking and not self.is_ending:
+            self.is_looking = True
+            self.wakeupAfter(timedelta(milliseconds=LOOK_MS), payload=LookAtExecutors())
+
+    def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
+        self.is_looking = False
+        now = self._now()
+        goes_on = False
+        for slot in list(self.slots):
+            if slot.channel is None:
+                if slot.unsent or slot.numbers:
+                    self._begin(slot)
+                    goes_on = True
+                continue
+            seen = self._seen(slot, slot.channel)
+            for action in slot.watchdog.step(now, seen):
+                self.actions[type(action)](self, slot, action)
+            goes_on = goes_on or slot.watchdog.is_busy or slot.place < 0
+            self._look_at_alone(slot, now)
+        if goes_on:
+            self._look_soon()
+        self._watch()
+
+    def _seen(self, slot: Slot, channel: Channel) -> ExecutorSeen:
+        doing = channel.doing()
+        placed = self.placed.get(doing.number)
+        limit_ms = placed.limit_ms if placed is not None else 0
+        others = len(slot.numbers - {doing.number})
+        return ExecutorSeen(doing, channel.sent, limit_ms, others)
+
+    def on_prepare(self, slot: Slot, action: PrepareSpare) -> None:
+        if self.spare is None:
+            try:
+                self.spare = self.start.open()
+            except OSError as error:
+                self.log_rarely("start", "an executor cannot be started: %s", error)
+
+    def on_move(self, slot: Slot, action: MoveOthers) -> None:
+        """The slot goes on with the slow object alone, and another one takes its place."""
+        moved, slow = slot.numbers - {action.number}, self.placed.get(action.number)
+        name = slow.name if slow is not None else "(a class that is loaded)"
+        log.warning("group=%s is slow: %d other objects get another executor", name, len(moved))
+        if slot.place >= 0:
+            fresh = Slot(slot.place)
+            self.slots[slot.place] = fresh
+            slot.place = -1
+            self.slots.append(slot)
+            self._begin(fresh)
+        slot.numbers -= moved
+        for number in moved:
+            self._move(slot, self.placed[number])
+
+    def _move(self, slot: Slot, placed: Placed) -> None:
+        if slot.channel is not None:
+            slot.channel.send(CloseObject(placed.number, placed.run))
+            self.turn_end.ask()
+        placed.is_lost = True
+        error = ErrorRecord.of(Unavailable("it moves to another executor"))
+        self.send(placed.member, ExecutorLost(placed.number, placed.run, error))
+
+    def on_end_it(self, slot: Slot, action: EndIt) -> None:
+        self._ended(slot, action.why, is_hung=True)
+
+    def _look_at_alone(self, slot: Slot, now: Millis) -> None:
+        """An object that was alone and is not slow any more joins the others."""
+        if slot.place >= 0 or slot.channel is None:
+            return
+        if slot.watchdog.is_busy:
+            slot.busy_at = now
+        elif now - slot.busy_at >= QUIET_MS:
+            for number in list(slot.numbers):
+                slot.numbers.discard(number)
+                self._move(slot, self.placed[number])
+            self._retire_if_empty(slot)
+
+    def _retire_if_empty(self, slot: Slot) -> None:
+        if slot.place < 0 and not slot.numbers and not slot.trying and slot in self.slots:
+            self.slots.remove(slot)
+            if slot.channel is not None:
+                slot.channel.end()
+
+    # -- everything else ---------------------------------------------------------------------------
+
+    def channel_of(self, number: int) -> Channel | None:
+        """To the executor of that member's object; for tests and simulations."""
+        placed = self.placed.get(number)
+        return placed.slot.channel if placed is not None and not placed.is_lost else None
+
+    def _now(self) -> Millis:
+        return self.start.clock.now_ms()
+
+    def _watch(self) -> None:
+        filenos = [slot.channel.fileno() for slot in self.slots if slot.channel is not None]
+        if self.watching is None or list(self.watching.filenos) != filenos:
+            self.watching = ThespianWatch(filenos) if filenos else None
+
+    def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
+        self.is_ending = True
+        self.watching = None
+        for slot in self.slots:
+            if slot.channel is not None:
+                slot.channel.end()
+        if self.spare is not None:
+            self.spare.end()
+
+    actions: ClassVar[dict[type, Callable[[Any, Slot, Any], None]]] = {
+        PrepareSpare: on_prepare,
+        MoveOthers: on_move,
+        EndIt: on_end_it,
+    }
+    handlers = {
+        StartExecutors: on_start,
+        OpenObject: on_open,
+        CloseObject: on_close,
+        TryClass: on_try,
+        **dict.fromkeys(
+            (LoadState, ApplyEntries, AskQueries, CheckCommands, DumpObject, LeadsNow), on_message
+        ),
+        EndTurn: on_end_turn,
+        WatchMessage: on_watch,
+        WakeupMessage: on_wakeup,
+        ActorExitRequest: on_exit,
+    }

@@ -1,0 +1,168 @@
+"""The line from a node to one of its executors: a child process, on a socket pair."""
+
+import mmap
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, TypeAlias
+
+from fleet.actors.executor.framing import Frames, framed
+from fleet.actors.messages.executor import FromExecutor, ObjectMessage, decode_answer, encode
+from fleet.objects.progress import CELL_BYTES, CELLS, Cells, Doing, read
+
+OUTER_PATH = "FLEET_OUTER_PYTHONPATH"
+"""The variable with the PYTHONPATH of the node's own process."""
+READ_BYTES = 1 << 20
+WRITE_BYTES_MAX = 1 << 20
+
+
+class ExecutorEnded(Exception):
+    """Nothing more comes from it. The text says how it ended."""
+
+
+class Channel(Protocol):
+    def send(self, message: ObjectMessage) -> None:
+        """Never blocks. It leaves with the next `flush`."""
+
+    def flush(self) -> None:
+        """Pass on what was sent, as far as that is possible now. `fileno()` tells when more is."""
+
+    def fileno(self) -> int:
+        """Readable when `receive` or `flush` have something to do. It may change with each call of these."""
+
+    def receive(self) -> list[FromExecutor]:
+        """What has arrived. Raises ExecutorEnded, when all that it sent was received."""
+
+    def doing(self) -> Doing: ...
+
+    @property
+    def sent(self) -> int:
+        """Messages so far."""
+
+    def end(self) -> None:
+        """Kill it, and release what belongs to it. Idempotent."""
+
+
+OpenChannel: TypeAlias = Callable[[], Channel]
+"""Starts an executor. Raises OSError."""
+
+
+class ProcessChannel:
+    """Raises OSError when no process can be started."""
+
+    def __init__(self, memory_max: int = 0, fork_above_bytes: int = 0) -> None:
+        ours, theirs = socket.socketpair()
+        cells_fd = -1
+        try:
+            ours.setblocking(False)
+            cells_fd = os.memfd_create("fleet-progress")
+            os.ftruncate(cells_fd, CELLS * CELL_BYTES)
+            self._map = mmap.mmap(cells_fd, CELLS * CELL_BYTES)
+            self._epoll = select.epoll()
+            self._process = subprocess.Popen(
+                command(theirs.fileno(), cells_fd, memory_max, fork_above_bytes),
+                pass_fds=(theirs.fileno(), cells_fd),
+                stdin=subprocess.DEVNULL,
+                env=environment(),
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            if cells_fd >= 0:
+                os.close(cells_fd)
+        self._socket: socket.socket | None = ours
+        self._cells: Cells = memoryview(self._map).cast("Q")
+        self._epoll.register(ours, select.EPOLLIN | select.EPOLLOUT)
+        self._frames = Frames()
+        self._gathered: list[bytes] = []
+        self._unsent: deque[memoryview] = deque()
+        self.sent = 0
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, message: ObjectMessage) -> None:
+        self.sent += 1
+        self._gathered.append(framed(encode(message)))
+
+    def flush(self) -> None:
+        if self._gathered:
+            self._unsent.append(memoryview(b"".join(self._gathered)))
+            self._gathered.clear()
+        sock, unsent = self._socket, self._unsent
+        while unsent and sock is not None:
+            try:
+                count = sock.send(unsent[0][:WRITE_BYTES_MAX])
+            except BlockingIOError:
+                return
+            except OSError:  # it has ended: `receive` tells how
+                unsent.clear()
+                return
+            if count < len(unsent[0]):
+                unsent[0] = unsent[0][count:]
+            else:
+                unsent.popleft()
+
+    def fileno(self) -> int:
+        """Where something is to be sent still, the descriptor of a poll that also waits for room."""
+        assert self._socket is not None
+        return self._epoll.fileno() if self._unsent else self._socket.fileno()
+
+    def receive(self) -> list[FromExecutor]:
+        self.flush()
+        sock = self._socket
+        if sock is None:
+            raise ExecutorEnded("it was ended")
+        try:
+            data = sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            raise ExecutorEnded(self._how_it_ended())
+        return [decode_answer(frame) for frame in self._frames.feed(data)]
+
+    def _how_it_ended(self) -> str:
+        try:
+            status = self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return "it closed its connection"
+        if status >= 0:
+            return f"it ended with status {status}"
+        with suppress(ValueError):
+            return f"it was ended by {signal.Signals(-status).name}"
+        return f"it was ended by signal {-status}"
+
+    def doing(self) -> Doing:
+        return read(self._cells)
+
+    def end(self) -> None:
+        if self._socket is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        self._socket.close()
+        self._socket = None
+        self._epoll.close()
+
+
+def command(socket_fd: int, cells_fd: int, memory_max: int, fork_above_bytes: int) -> list[str]:
+    numbers = map(str, (socket_fd, cells_fd, memory_max, fork_above_bytes))
+    return [sys.executable, "-P", "-m", "fleet.actors.executor.process", *numbers]
+
+
+def environment() -> dict[str, str]:
+    """With it, modules are found where this process finds them."""
+    outer = os.environ.get("PYTHONPATH")
+    found = {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    return {**os.environ, **found, **({OUTER_PATH: outer} if outer is not None else {})}

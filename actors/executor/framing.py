@@ -1,0 +1,40 @@
+"""Messages on a byte stream between a node and its own child: a length, and as many bytes."""
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+LENGTH: Final = struct.Struct("<Q")
+
+
+def framed(body: bytes) -> bytes:
+    return LENGTH.pack(len(body)) + body
+
+
+class Frames:
+    """Cuts what arrives into frames. Large ones are gathered without being copied at each arrival."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._needed = LENGTH.size
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The frames that are complete now."""
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size < self._needed:
+            return
+        whole = b"".join(self._parts) if len(self._parts) > 1 else data
+        at, view = 0, memoryview(whole)
+        self._needed = LENGTH.size
+        while len(whole) - at >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(whole, at)
+            end = at + LENGTH.size + length
+            if end > len(whole):
+                self._needed = end - at
+                break
+            yield whole[at + LENGTH.size : end]
+            at = end
+        rest = bytes(view[at:])
+        self._parts, self._size = [rest] if rest else [], len(rest)

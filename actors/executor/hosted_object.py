@@ -1,0 +1,276 @@
+"""One member's object, as its executor holds it: what it is asked, and what it answers.
+
+The same code runs in an executor's process, in a node that has none, and in the simulator.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+from fleet.actors.executor.hook_events import HookEvents, open_hook_events
+from fleet.actors.messages.executor import (
+    NOWHERE,
+    ApplyEntries,
+    AskQueries,
+    CheckCommands,
+    CommandsChecked,
+    DumpFailed,
+    DumpObject,
+    EntriesApplied,
+    FromExecutor,
+    LeadsNow,
+    LoadState,
+    ObjectDumped,
+    ObjectFailed,
+    OpenObject,
+    QueriesAnswered,
+    StateLoaded,
+)
+from fleet.errors import FleetError
+from fleet.interfaces import RESULTS_BYTES_MAX, Dump, Fork, MemberMustHalt
+from fleet.objects.applier import Applier, Opened, Outcomes, dumped_object
+from fleet.objects.class_refs import decode_class
+from fleet.objects.executor import ObjectExecutor
+from fleet.objects.hooks import HookRunner
+from fleet.objects.payload import ErrorRecord
+from fleet.objects.progress import COMMAND, FIRST, INDEX, OTHER, QUERY, SEQ, Cells, begin, end
+from fleet.raft.entries import Commands, Entry
+
+log = logging.getLogger("fleet.actors")
+NO_DUMP = (FleetError, OSError, MemoryError)
+"""Errors that prevent a snapshot for now; it is tried again."""
+TELL_EVERY_S = 0.005
+"""What slow commands have answered does not wait longer for those after them."""
+
+
+class ObjectHost(Protocol):
+    """Where an object lives: a process of its own with others, or its member's."""
+
+    cells: Cells
+    fork: Fork
+    fork_above_bytes: int
+    """States bigger than this are encoded in a forked child; 0: never."""
+    hooks: HookRunner | None
+
+    def answer(self, message: FromExecutor) -> None: ...
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def wait_for(self, hosted: "HostedObject", dump: Dump | None) -> None:
+        """Call `on_dumped` when this is readable; None: nothing to wait for any more."""
+
+
+class HostedObject:
+    """Invariant: once it has answered `ObjectFailed` it answers nothing."""
+
+    def __init__(self, host: ObjectHost, m: OpenObject) -> None:
+        """Raises DataClassUnavailable, CallsAtImport, ConfigError, or what the class's constructor raises."""
+        self.host = host
+        self.number, self.run = m.number, m.run
+        self.group, self.member = m.group, m.member
+        self.executor = ObjectExecutor(decode_class(m.data_class), host.cells)
+        self.applier = Applier(self.executor, m.config)
+        self.hooks: HookEvents | None = open_hook_events(
+            m.group, m.member, self.applier, self.executor, host.hooks
+        )
+        self.failed = False
+        self.dumping: tuple[int, int, Dump] | None = None
+        """Index and revision of the snapshot that a child encodes."""
+        self.outcomes: list[Outcomes] = []
+        self.outcome_bytes = 0
+        self.opened: list[Opened] = []
+        self.told_at = 0.0
+
+    def handle(self, m: Any) -> None:
+        """Take one message, and answer it."""
+        if self.failed:
+            return
+        self.handlers[type(m)](self, m)
+
+    # -- entries -----------------------------------------------------------------------------------
+
+    def on_apply(self, m: ApplyEntries) -> None:
+        applier, cells = self.applier, self.host.cells
+        if m.skipped:
+            applier.skipped.update({(index, place): why for index, place, why in m.skipped})
+        begin(cells, COMMAND, self.number, self.run)
+        self.told_at = self.host.now()
+        try:
+            for entry in m.entries:
+                body = entry.body
+                if type(body) is Commands:
+                    cells[FIRST] = cells[SEQ] = body.first
+                cells[INDEX] = entry.index
+                self._apply(entry, is_known=entry.index <= m.known)
+                if self.outcomes and self.host.now() - self.told_at > TELL_EVERY_S:
+                    self._tell()
+        except MemberMustHalt as error:
+            self._halt(error)
+            return
+        finally:
+            end(cells)
+        self._tell()
+
+    def _apply(self, entry: Entry, is_known: bool) -> None:
+        hooks = self.hooks
+        if hooks is None or is_known:
+            opened = self.applier.apply(entry, self._note)
+        else:
+            opened = self.applier.apply(entry, partial(self._note_executed, hooks, entry))
+            hooks.on_applied(entry)
+        if opened is not None:
+            self.opened.append(opened)
+
+    def _note(self, outcomes: Outcomes, is_new: bool) -> None:
+        self.outcomes.append(outcomes)
+        self.outcome_bytes += sum(map(len, outcomes.values))
+        if self.outcome_bytes > RESULTS_BYTES_MAX:
+            self._tell(is_amid=True)
+
+    def _note_executed(self, hooks: HookEvents, entry: Entry, outcomes: Outcomes, is_new: bool) -> None:
+        self._note(outcomes, is_new)
+        if is_new and isinstance(entry.body, Commands):
+            hooks.on_executed(entry.body, outcomes)
+
+    def _tell(self, is_amid: bool = False) -> None:
+        """Say how far it is. In the middle of an entry that entry is not applied yet."""
+        applier, trouble = self.applier, self.executor.trouble()
+        told, self.outcomes = tuple(self.outcomes), []
+        opened, self.opened = tuple(self.opened), []
+        self.outcome_bytes = 0
+        self.told_at = self.host.now()
+        record = ErrorRecord.of(trouble) if trouble is not None else None
+        index = applier.index - is_amid
+        self.host.answer(EntriesApplied(self.number, self.run, index, applier.revision, told, opened, record))
+
+    def _halt(self, error: MemberMustHalt) -> None:
+        """What was executed before is told: it is part of the state of every member."""
+        cells = self.host.cells
+        if self.outcomes or self.opened:
+            self._tell(is_amid=True)
+        log.error("group=%s %s cannot go on: %s", self.group, self.member, error)
+        self._fail(error, False, cells[INDEX], cells[SEQ] - cells[FIRST])
+
+    def _fail(self, error: FleetError, retry: bool, index: int = 0, place: int = NOWHERE) -> None:
+        self.close()
+        record = ErrorRecord.of(error)
+        self.host.answer(ObjectFailed(self.number, self.run, record, retry, index, place))
+
+    # -- questions ---------------------------------------------------------------------------------
+
+    def on_ask(self, m: AskQueries) -> None:
+        payloads, cells = m.payloads, self.host.cells
+        begin(cells, QUERY, self.number, self.run)
+        cells[SEQ] = m.token
+        try:
+            while payloads:
+                values = self.applier.query(payloads)
+                if self.hooks is not None:
+                    self.hooks.on_read(payloads[: len(values)], values)
+                self.host.answer(QueriesAnswered(self.number, self.run, m.token, tuple(values)))
+                payloads = payloads[len(values) :]
+        except MemberMustHalt as error:
+            self._fail(error, retry=True)
+        finally:
+            end(cells)
+
+    def on_check(self, m: CheckCommands) -> None:
+        begin(self.host.cells, OTHER, self.number, self.run)
+        checks = enumerate(map(self.executor.check, m.payloads))
+        objections = {place: why for place, why in checks if why is not None}
+        end(self.host.cells)
+        self.host.answer(CommandsChecked(self.number, self.run, m.token, objections))
+
+    # -- snapshots ---------------------------------------------------------------------------------
+
+    def on_load(self, m: LoadState) -> None:
+        self.cancel_dump()
+        begin(self.host.cells, OTHER, self.number, self.run)
+        try:
+            self.applier.restore(m.state)
+        except FleetError as error:
+            self._fail(error, error.retry)
+            return
+        except MemoryError:
+            self._fail(FleetError("too little memory for the state", group=self.group), retry=True)
+            return
+        finally:
+            end(self.host.cells)
+        self.host.answer(StateLoaded(self.number, self.run, self.applier.index, self.applier.revision))
+
+    def on_dump(self, m: DumpObject) -> None:
+        """A small state at once; a big one in a child, while the object goes on."""
+        applier, host = self.applier, self.host
+        assert m.index == applier.index, f"a snapshot of {m.index} at {applier.index}"
+        limit = host.fork_above_bytes
+        begin(host.cells, OTHER, self.number, self.run)
+        try:
+            if limit and max(m.size, applier.bytes_about()) > limit:
+                self.dumping = m.index, applier.revision, host.fork(applier.dump)
+                host.wait_for(self, self.dumping[2])
+            else:
+                self._dumped(m.index, applier.revision, applier.dump())
+        except NO_DUMP as error:
+            self._not_dumped(m.index, error)
+        finally:
+            end(host.cells)
+
+    def on_dumped(self) -> None:
+        """A descriptor may be reported twice, or late."""
+        if self.dumping is None or not self.dumping[2].is_done():
+            return
+        (index, revision, dump), self.dumping = self.dumping, None
+        self.host.wait_for(self, None)
+        try:
+            state = dump.take()
+        except NO_DUMP as error:
+            self._not_dumped(index, error)
+        else:
+            self._dumped(index, revision, state)
+
+    def _dumped(self, index: int, revision: int, state: bytes) -> None:
+        """From now on a command that fails is undone from here."""
+        self.applier.rebase(index, lambda: dumped_object(state), len(state))
+        self.host.answer(ObjectDumped(self.number, self.run, index, revision, state))
+
+    def _not_dumped(self, index: int, error: BaseException) -> None:
+        if not isinstance(error, FleetError):
+            error = FleetError(str(error) or "too little memory", group=self.group)
+        self.host.answer(DumpFailed(self.number, self.run, index, ErrorRecord.of(error)))
+
+    def cancel_dump(self) -> None:
+        """It is not wanted any more."""
+        if self.dumping is not None:
+            self.dumping[2].cancel()
+            self.dumping = None
+            self.host.wait_for(self, None)
+
+    # -- leadership, and the end -------------------------------------------------------------------
+
+    def on_leads(self, m: LeadsNow) -> None:
+        if self.hooks is None:
+            return
+        if m.term:
+            self.hooks.lead(m.term, m.is_restored, m.has_led)
+        else:
+            self.hooks.leave()
+
+    def close(self) -> None:
+        """The member stops. Idempotent."""
+        if self.failed:
+            return
+        self.failed = True
+        self.cancel_dump()
+        if self.hooks is not None:
+            self.hooks.leave()
+
+    handlers: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        ApplyEntries: on_apply,
+        AskQueries: on_ask,
+        CheckCommands: on_check,
+        LoadState: on_load,
+        DumpObject: on_dump,
+        LeadsNow: on_leads,
+    }

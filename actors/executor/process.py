@@ -1,0 +1,185 @@
+"""An executor: the child process of a node that holds users' objects and runs their code.
+
+It reads messages from its node, lets its objects handle them, one after another in turns, and sends what they
+answer. It ends when its node does.
+"""
+
+import ctypes
+import logging
+import mmap
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+
+from fleet.actors.executor.channel import OUTER_PATH
+from fleet.actors.executor.framing import Frames, framed
+from fleet.actors.executor.hook_threads import ThreadRunner
+from fleet.actors.executor.hosted_objects import HostedObjects
+from fleet.actors.messages.executor import (
+    FromExecutor,
+    LogRecord,
+    ObjectMessage,
+    decode_command,
+    encode,
+)
+from fleet.actors.runtime.forked_dump import ForkedDump
+from fleet.blocking import HERE
+from fleet.objects.progress import CELL_BYTES, CELLS, TAKEN
+
+PR_SET_PDEATHSIG = 1
+READ_BYTES = 1 << 20
+ANSWERS_BYTES_MAX = 256 * 1024
+"""Answers of so many bytes leave at once."""
+ANSWER_WITHIN_S = 0.002
+"""And none waits longer than this for others."""
+
+
+class ExecutorProcess:
+    """Invariant: a number is in `turns` once, exactly when messages for it wait."""
+
+    def __init__(self, sock: socket.socket, cells: memoryview, fork_above_bytes: int) -> None:
+        self.socket = sock
+        self.frames = Frames()
+        self.lock = threading.Lock()
+        """Guards sending: hooks log in threads of their own."""
+        self.answers: list[bytes] = []
+        self.answer_bytes = 0
+        self.sent_at = 0.0
+        self.cells = cells
+        self.hooks = ThreadRunner()
+        self.objects = HostedObjects(
+            self.answer, ForkedDump, cells=cells, fork_above_bytes=fork_above_bytes, hooks=self.hooks
+        )
+        self.waiting: dict[int, deque[ObjectMessage]] = {}
+        self.turns: deque[int] = deque()
+
+    def run(self) -> None:
+        """Until the node closes the connection."""
+        while self._read(wait=not self.turns):
+            until = time.monotonic() + ANSWER_WITHIN_S
+            while self.turns and time.monotonic() < until:
+                self._handle_one()
+            if not self.turns or time.monotonic() - self.sent_at > ANSWER_WITHIN_S:
+                self.send_answers()
+
+    def _handle_one(self) -> None:
+        """One message of the object whose turn it is."""
+        number = self.turns.popleft()
+        waiting = self.waiting[number]
+        self.objects.handle(waiting.popleft())
+        if waiting:
+            self.turns.append(number)
+        else:
+            del self.waiting[number]
+
+    def _read(self, wait: bool) -> bool:
+        """Take what has arrived. False: the node has gone."""
+        if wait or self.objects.dumping:
+            poll = select.poll()
+            for fd in (self.socket.fileno(), *self.objects.dumping):
+                poll.register(fd, select.POLLIN)
+            ready = [fd for fd, _ in poll.poll(None if wait else 0)]
+            for fd in ready:
+                self.objects.on_dumped(fd)
+            if self.socket.fileno() not in ready:
+                return True
+        try:
+            data = self.socket.recv(READ_BYTES, 0 if wait else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        for frame in self.frames.feed(data):
+            self._queue(decode_command(frame))
+        return bool(data)
+
+    def _queue(self, message: ObjectMessage) -> None:
+        self.cells[TAKEN] += 1
+        waiting = self.waiting.get(message.number)
+        if waiting is None:
+            waiting = self.waiting[message.number] = deque()
+            self.turns.append(message.number)
+        waiting.append(message)
+
+    def answer(self, message: FromExecutor) -> None:
+        with self.lock:
+            frame = framed(encode(message))
+            self.answers.append(frame)
+            self.answer_bytes += len(frame)
+        if self.answer_bytes > ANSWERS_BYTES_MAX or time.monotonic() - self.sent_at > ANSWER_WITHIN_S:
+            self.send_answers()
+
+    def send_answers(self) -> None:
+        with self.lock:
+            self.sent_at = time.monotonic()
+            if self.answers:
+                data = b"".join(self.answers)
+                self.answers.clear()
+                self.answer_bytes = 0
+                self.socket.sendall(data)
+
+
+class ToNode(logging.Handler):
+    """What is logged here appears in the node's log."""
+
+    def __init__(self, process: ExecutorProcess) -> None:
+        super().__init__()
+        self.process = process
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.process.answer(LogRecord(0, 0, record.name, record.levelno, self.format(record)))
+            if threading.current_thread() is not threading.main_thread():
+                self.process.send_answers()
+        except Exception:
+            self.handleError(record)
+
+
+def die_with_parent() -> None:
+    """A command that never returns would not notice that the node has gone."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def restore_environment() -> None:
+    """Programs that users' code starts find their modules as if the node had started them."""
+    outer = os.environ.pop(OUTER_PATH, None)
+    if outer is None:
+        os.environ.pop("PYTHONPATH", None)
+    else:
+        os.environ["PYTHONPATH"] = outer
+
+
+def _ignore(number: int, frame: object) -> None:
+    """A terminal's Ctrl-C and a supervisor's SIGTERM reach every process of the node, which decides. SIG_IGN
+    would be inherited by programs that users' code starts."""
+
+
+def main(arguments: list[str]) -> None:
+    socket_fd, cells_fd, memory_max, fork_above_bytes = map(int, arguments)
+    die_with_parent()
+    restore_environment()
+    signal.signal(signal.SIGINT, _ignore)
+    signal.signal(signal.SIGTERM, _ignore)
+    for fd in (socket_fd, cells_fd):
+        os.set_inheritable(fd, False)
+    if memory_max:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_max, memory_max))
+    sock = socket.socket(fileno=socket_fd)
+    cells = memoryview(mmap.mmap(cells_fd, CELLS * CELL_BYTES)).cast("Q")
+    process = ExecutorProcess(sock, cells, fork_above_bytes)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ToNode(process)])
+    HERE.in_loop = True
+    try:
+        process.run()
+    finally:
+        os._exit(0)  # hooks that block must not keep it
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,69 @@
+"""What a member does when its core tells of a change: of leadership, of the group's members or settings."""
+
+from typing import Any, Protocol
+
+from fleet.actors.member.client_requests import ClientRequests
+from fleet.actors.member.member_object import MemberObject
+from fleet.actors.messages.local import Leading, PeerAddresses, StartMember
+from fleet.actors.messages.values import GroupSpec
+from fleet.actors.runtime.actor import log
+from fleet.raft.core import Core
+from fleet.raft.ids import NodeName, node_of
+from fleet.raft.ready import (
+    BecameLeader,
+    CommittedConflict,
+    ConfigAdopted,
+    Hook,
+    MembersChanged,
+    PeerSilent,
+    SteppedDown,
+    TailLost,
+)
+
+
+class NotingMember(Protocol):
+    spec: GroupSpec
+    start: StartMember
+    core: Core
+    object: MemberObject
+    clients: ClientRequests
+
+    def send(self, target: Any, message: Any) -> None: ...
+
+
+def note(member: NotingMember, hook: Hook) -> None:
+    core, name = member.core, member.spec.name
+    if isinstance(hook, BecameLeader):
+        member.object.lead(hook.term)
+        log.info("group=%s term=%d %s leads", name, hook.term, core.id)
+        member.send(member.start.manager, Leading(core.id, True))
+    elif isinstance(hook, SteppedDown):
+        log.info("group=%s term=%d %s steps down", name, hook.term, core.id)
+        member.object.lead(0)
+        member.clients.lose_all(core.leader)
+        member.send(member.start.manager, Leading(core.id, False))
+    elif isinstance(hook, TailLost):
+        log.error(
+            "group=%s %s had acknowledged up to %d and has only %d: its disk lost what it had synced",
+            name, hook.member, hook.acknowledged, hook.has,
+        )  # fmt: skip
+    elif isinstance(hook, MembersChanged | ConfigAdopted | PeerSilent):
+        if isinstance(hook, MembersChanged):
+            tell_addresses(member)
+        if core.is_leader:
+            member.send(member.start.manager, Leading(core.id, True))
+
+
+def tell_addresses(member: NotingMember) -> None:
+    """Peers are reached at the addresses in the log until their nodes announce newer ones."""
+    addresses = member.core.membership.current.addresses
+    known: dict[NodeName, str] = {node_of(peer): address for peer, address in addresses.items()}
+    member.send(member.start.registry, PeerAddresses(known))
+
+
+def words_on(conflict: CommittedConflict) -> str:
+    return (
+        f"committed data conflicts: log entries up to {conflict.committed} (term {conflict.committed_term}) "
+        f"are committed here, and the group's leader {conflict.leader} has another entry {conflict.at} "
+        f"(term {conflict.leader_term}), or none above it; nothing here was changed"
+    )

@@ -1,0 +1,87 @@
+"""What a member does with the answers of its object: tells clients and operators, stores snapshots."""
+
+from typing import Any, Protocol
+
+from fleet.actors.member.client_requests import ClientRequests
+from fleet.actors.member.member_object import MemberObject
+from fleet.actors.member.operator_requests import OperatorRequests
+from fleet.actors.member.snapshots import Snapshots
+from fleet.actors.messages.executor import (
+    CommandsChecked,
+    DumpFailed,
+    EntriesApplied,
+    ObjectDumped,
+    QueriesAnswered,
+    StateLoaded,
+)
+from fleet.actors.messages.local import LocalAnswer, LocalRead
+from fleet.actors.messages.operator import DAMAGED
+from fleet.errors import Damaged, FleetError
+from fleet.raft.ids import Index
+
+
+class AnsweredMember(Protocol):
+    object: MemberObject
+    clients: ClientRequests
+    operators: OperatorRequests
+    snapshots: Snapshots
+
+    def send(self, target: Any, message: Any) -> None: ...
+
+    def begin(self) -> None:
+        """Take part in the group."""
+
+    def give_up(self, why: str, restart: bool, ill: str = "") -> None: ...
+
+
+class ObjectAnswers:
+    """`fleet.actors.member.member_object.Told`."""
+
+    def __init__(self, member: AnsweredMember) -> None:
+        self.member = member
+        self.local_reads: dict[int, Any] = {}
+        """Who asked for the member's own state, by token."""
+
+    def read_here(self, m: LocalRead, sender: Any) -> None:
+        """The member's own state, however old, is to be read."""
+        token = self.member.clients.next_token()
+        self.local_reads[token] = sender
+        self.member.object.ask(token, (m.payload,))
+
+    def on_opened(self) -> None:
+        self.member.begin()
+
+    def on_failed(self, error: FleetError, retry: bool) -> None:
+        self.member.give_up(str(error), retry, DAMAGED if isinstance(error, Damaged) else "")
+
+    def on_applied(self, m: EntriesApplied) -> None:
+        clients = self.member.clients
+        for outcomes in m.outcomes:
+            clients.on_outcomes(outcomes)
+        for opened in m.opened:
+            clients.on_opened(opened)
+        if self.member.operators.committed:
+            self.member.operators.on_applied()
+
+    def on_loaded(self, m: StateLoaded) -> None:
+        self.member.snapshots.on_loaded(m)
+
+    def on_answered(self, m: QueriesAnswered) -> None:
+        sender = self.local_reads.pop(m.token, None)
+        if sender is not None:
+            self.member.send(sender, LocalAnswer(m.values[0], self.member.object.revision))
+        else:
+            self.member.clients.on_answered(m)
+
+    def on_checked(self, m: CommandsChecked) -> None:
+        self.member.clients.looks.on_checked(m.token, m.objections)
+
+    def on_dumped(self, m: ObjectDumped | DumpFailed) -> None:
+        self.member.snapshots.on_dumped(m)
+
+    def on_question_failed(self, token: int, error: FleetError) -> None:
+        if self.local_reads.pop(token, None) is None:
+            self.member.clients.on_question_failed(token, error)
+
+    def newest_snapshot(self) -> tuple[Index, bytes] | None:
+        return self.member.snapshots.newest()

@@ -1,0 +1,57 @@
+"""A member's object in the member's own process."""
+
+from typing import Any, Protocol
+
+from thespian.actors import ThespianWatch
+
+from fleet.actors.executor.hook_threads import ThreadRunner
+from fleet.actors.executor.hosted_objects import HostedObjects
+from fleet.actors.member.member_object import MemberObject
+from fleet.actors.messages.local import StartMember
+
+
+class OwningMember(Protocol):
+    start: StartMember
+    object: MemberObject
+    watching: ThespianWatch | None
+
+
+class OwnObjects(HostedObjects):
+    """Answers at once, within the turn. Where the member is a process, a thread of it runs its hooks."""
+
+    def __init__(self, member: OwningMember) -> None:
+        start = member.start
+        self.owns_hooks = start.store is None
+        super().__init__(
+            self._answer,
+            start.fork,
+            fork_above_bytes=start.fork_above_bytes,
+            hooks=ThreadRunner(threads_max=1) if self.owns_hooks else start.hooks,
+            now=_no_time,
+        )
+        self.member = member
+
+    def _answer(self, answer: Any) -> None:
+        self.member.object.take(answer)
+
+    def on_watch(self, filenos: list[int]) -> None:
+        """Children have encoded a state. By Thespian's rule a descriptor may be reported twice."""
+        for fileno in filenos:
+            self.on_dumped(fileno)
+        self.watch()
+
+    def watch(self) -> None:
+        """Have the member watch what is to be waited for."""
+        waits_for, watching = list(self.dumping), self.member.watching
+        if (list(watching.filenos) if watching is not None else []) != waits_for:
+            self.member.watching = ThespianWatch(waits_for) if waits_for else None
+
+    def close(self) -> None:
+        super().close()
+        if self.owns_hooks and self.hooks is not None:
+            self.hooks.close()
+
+
+def _no_time() -> float:
+    """However long it takes, it answers within the turn."""
+    return 0.0

@@ -1,0 +1,207 @@
+"""Messages between a member and the executor that holds its object: two actors, or two processes of a node.
+
+Calls, results and states are bytes to the member. Every message names the member by its number in the node's
+store, and the object by its run: an answer of an earlier run is ignored.
+"""
+
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from fleet.objects.applier import Opened, Outcomes
+from fleet.objects.payload import ErrorRecord
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import Entry
+from fleet.raft.ids import Index, Revision, Term
+
+NOWHERE: Final = -1
+"""The place of a failure that no command caused."""
+
+
+class ObjectMessage(Struct, frozen=True, array_like=True, gc=False):
+    number: int
+    run: int
+
+
+# -- to an executor -----------------------------------------------------------------------------------------
+
+
+class OpenObject(ObjectMessage, frozen=True, array_like=True, tag=1, gc=False):
+    """Load the class and make a new object. Answered by `ObjectOpened` or `ObjectFailed`."""
+
+    group: str
+    member: str
+    data_class: bytes
+    config: GroupConfig
+    limit_ms: int = 0
+    """How long a command or a query may take before the executor is ended; 0: for ever."""
+
+
+class LoadState(ObjectMessage, frozen=True, array_like=True, tag=2, gc=False):
+    """Replace the applied state by a snapshot's. Answered by `StateLoaded` or `ObjectFailed`."""
+
+    state: bytes
+
+
+class ApplyEntries(ObjectMessage, frozen=True, array_like=True, tag=3, gc=False):
+    """Execute committed entries. Answered by one or more `EntriesApplied`, or by `ObjectFailed`."""
+
+    entries: tuple[Entry, ...]
+    known: Index = 0
+    """Entries up to this were executed by an earlier run, and told: hooks are not told of them."""
+    skipped: tuple[tuple[Index, int, str], ...] = ()
+    """Commands to record as failed, by index and place, and why."""
+
+
+class AskQueries(ObjectMessage, frozen=True, array_like=True, tag=4, gc=False):
+    """Execute queries. Answered by one or more `QueriesAnswered`."""
+
+    token: int
+    payloads: tuple[bytes, ...]
+
+
+class CheckCommands(ObjectMessage, frozen=True, array_like=True, tag=5, gc=False):
+    """Answered by `CommandsChecked`."""
+
+    token: int
+    payloads: tuple[bytes, ...]
+
+
+class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):
+    """Encode the applied state, as a snapshot at `index`. Answered by `ObjectDumped` or `DumpFailed`."""
+
+    index: Index
+    size: int
+    """Of the newest snapshot, in bytes: a big one is encoded by a forked child."""
+
+
+class LeadsNow(ObjectMessage, frozen=True, array_like=True, tag=7, gc=False):
+    """The member leads its group in `term`; 0: it no longer does. For the leader hooks."""
+
+    term: Term
+    is_restored: bool = False
+    """Whether it was started from its disk, and has not led since."""
+    has_led: bool = False
+    """Whether an entry of that term was executed before: this object replaces one that did."""
+
+
+class CloseObject(ObjectMessage, frozen=True, array_like=True, tag=8, gc=False):
+    """Forget the object, and what it is still to do. Not answered."""
+
+
+class TryClass(ObjectMessage, frozen=True, array_like=True, tag=9, gc=False):
+    """Load a class, make an object and encode it, as a member would. Answered by `ClassTried`."""
+
+    data_class: bytes
+
+
+# -- from an executor ----------------------------------------------------------------------------------------
+
+
+class ObjectOpened(ObjectMessage, frozen=True, array_like=True, tag=20, gc=False):
+    methods: tuple[str, ...]
+    """Names of commands and queries, for people."""
+
+
+class ObjectFailed(ObjectMessage, frozen=True, array_like=True, tag=21, gc=False):
+    """The object is gone. With a `place`: executing that command of entry `index` ended in a way that may
+    differ on other members."""
+
+    error: ErrorRecord
+    retry: bool
+    """Whether opening it again may help."""
+    index: Index = 0
+    place: int = NOWHERE
+
+
+class StateLoaded(ObjectMessage, frozen=True, array_like=True, tag=22, gc=False):
+    index: Index
+    revision: Revision
+
+
+class EntriesApplied(ObjectMessage, frozen=True, array_like=True, tag=23, gc=False):
+    """Entries up to `index` are executed, and these outcomes are new since the previous answer."""
+
+    index: Index
+    revision: Revision
+    outcomes: tuple[Outcomes, ...]
+    opened: tuple[Opened, ...]
+    trouble: ErrorRecord | None = None
+    """Why the state cannot be encoded, if that was noticed."""
+
+
+class QueriesAnswered(ObjectMessage, frozen=True, array_like=True, tag=24, gc=False):
+    """Results of the next queries of that token, at least one."""
+
+    token: int
+    values: tuple[bytes, ...]
+
+
+class CommandsChecked(ObjectMessage, frozen=True, array_like=True, tag=25, gc=False):
+    token: int
+    objections: dict[int, str]
+    """By place: why a command cannot be executed."""
+
+
+class ObjectDumped(ObjectMessage, frozen=True, array_like=True, tag=26, gc=False):
+    index: Index
+    revision: Revision
+    state: bytes
+
+
+class DumpFailed(ObjectMessage, frozen=True, array_like=True, tag=27, gc=False):
+    index: Index
+    error: ErrorRecord
+
+
+class ClassTried(ObjectMessage, frozen=True, array_like=True, tag=28, gc=False):
+    error: ErrorRecord | None
+
+
+class LogRecord(ObjectMessage, frozen=True, array_like=True, tag=29, gc=False):
+    """A line that an executor logs, for the log of its node."""
+
+    logger: str
+    level: int
+    text: str
+
+
+ToExecutor: TypeAlias = (
+    OpenObject
+    | LoadState
+    | ApplyEntries
+    | AskQueries
+    | CheckCommands
+    | DumpObject
+    | LeadsNow
+    | CloseObject
+    | TryClass
+)
+FromExecutor: TypeAlias = (
+    ObjectOpened
+    | ObjectFailed
+    | StateLoaded
+    | EntriesApplied
+    | QueriesAnswered
+    | CommandsChecked
+    | ObjectDumped
+    | DumpFailed
+    | ClassTried
+    | LogRecord
+)
+FROM_OBJECT: tuple[type[Any], ...] = (
+    ObjectOpened,
+    ObjectFailed,
+    StateLoaded,
+    EntriesApplied,
+    QueriesAnswered,
+    CommandsChecked,
+    ObjectDumped,
+    DumpFailed,
+)
+"""What a member is told of its object."""
+
+encode = msgspec.msgpack.Encoder().encode
+decode_command = msgspec.msgpack.Decoder(ToExecutor).decode
+decode_answer = msgspec.msgpack.Decoder(FromExecutor).decode
