@@ -330,7 +330,10 @@ class MemberObject:
         return f"{name}: {m.error.what}"
 
     def _halt(self, index: Index, place: int, cause: str) -> None:
-        """Nothing more is executed until the group has agreed to pass that command."""
+        """Nothing more is executed until the group has agreed to pass that command; perhaps it has by now."""
+        if (index, place) in skipped_at(self.member.core):
+            self.open_again()
+            return
         self.is_open = False
         self.window.clear()
         halt = self.halt = Halt(index, place, cause[:CAUSE_MAX])
