@@ -28,6 +28,7 @@ from fleet.actors.messages.local import (
     LocalRead,
     MemberGone,
     MemberHere,
+    MemberStarts,
     MemberStopped,
     StartMember,
     WriteFailed,
@@ -93,6 +94,7 @@ class Member(GuardedActor):
         self.start, self.is_full, self.number = m, m.is_full, m.record.number
         self.spec = msgspec.msgpack.decode(m.record.spec, type=GroupSpec)
         self.handlers = self.opening
+        self.send(m.registry, MemberStarts(self.spec.name, m.member))
         self.object = MemberObject(self, self.answers, self._port(m), m.run)
         self.object.open()
 

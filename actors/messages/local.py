@@ -91,6 +91,13 @@ class Belongs(Struct, frozen=True):
     cluster: int
 
 
+class MemberStarts(Struct, frozen=True):
+    """A member of the group is on this node: `MemberHere` or `MemberGone` follows."""
+
+    group: str
+    member: MemberId
+
+
 class MemberHere(Struct, frozen=True):
     group: str
     member: MemberId

@@ -12,6 +12,7 @@ from fleet.actors.messages.local import (
     Belongs,
     MemberGone,
     MemberHere,
+    MemberStarts,
     PeerAddresses,
     Routes,
     StartRegistry,
@@ -50,6 +51,8 @@ class Registry(GuardedActor):
         self.groups: dict[str, MemberId] = {}
         self.routes: dict[NodeName, ActorAddress] = {}
         self.whereabouts: dict[str, str] = {}
+        self.starting: dict[str, MemberId] = {}
+        """Members whose class is loaded, by group. Who asks for one asks again."""
         self.full: set[str] = set()
         """Groups whose member here stopped for lack of space."""
         self.seen = RememberedRequests()
@@ -79,16 +82,22 @@ class Registry(GuardedActor):
             else:
                 self.whereabouts.pop(group, None)
 
+    def on_member_starts(self, m: MemberStarts, sender: Any) -> None:
+        self.starting[m.group] = m.member
+
     def on_member_here(self, m: MemberHere, sender: Any) -> None:
         self.members[m.member] = m.address
         self.groups[m.group] = m.member
         self.full.discard(m.group)
+        self.starting.pop(m.group, None)
         self.watch(Woke(m.member))
 
     def on_member_gone(self, m: MemberGone, sender: Any) -> None:
         self.members.pop(m.member, None)
         if self.groups.get(m.group) == m.member:
             del self.groups[m.group]
+        if self.starting.get(m.group) == m.member:
+            del self.starting[m.group]
         if m.is_full:
             self.full.add(m.group)
         self.watch(Woke(m.member))
@@ -169,6 +178,8 @@ class Registry(GuardedActor):
         address = self.whereabouts.get(group, "")
         if group in self.full:
             error: FleetError = Unavailable(DISK_FULL, group=group, node=self.node)
+        elif group in self.starting:
+            error = Unavailable("its member is being started", group=group, node=self.node)
         elif address:
             error = Unavailable("the group lives elsewhere", group=group, node=self.node)
         else:
@@ -184,6 +195,7 @@ class Registry(GuardedActor):
         Belongs: on_belongs,
         Routes: on_routes,
         PeerAddresses: on_peer_addresses,
+        MemberStarts: on_member_starts,
         MemberHere: on_member_here,
         MemberGone: on_member_gone,
         Sleeper: on_sleep,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from select import select
 from typing import Any
@@ -155,6 +156,17 @@ class NodeProcess:
         self.process.wait()
         self.process.stdout.close()
         self.process = None
+
+    def executors(self) -> list[int]:
+        """The process ids of those that run."""
+        assert self.process is not None
+        found = []
+        for tasks in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for child in map(int, tasks.read_text().split()):
+                with suppress(OSError):  # it has ended
+                    words = Path(f"/proc/{child}/cmdline").read_bytes()
+                    found += [child] if b"fleet.actors.executor.process" in words else []
+        return found
 
     def wipe(self) -> None:
         shutil.rmtree(self.directory)

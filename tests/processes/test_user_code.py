@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 import fleet
 from fleet.errors import DataClassUnavailable
 from tests.processes.fleet_nodes import NodeFleet
-from tests.processes.nodes import QUICK
 from tests.support.classes import Counter
 
 AT_THE_CALLER = """
@@ -31,12 +29,6 @@ ON_THE_NODES = {
     "interrupts": "raise KeyboardInterrupt\n",
     "is interrupted in its class": "class Odd:\n    raise GeneratorExit\n",
 }
-
-
-class Sleeper(fleet.Data):
-    @fleet.command
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 @pytest.fixture
@@ -60,18 +52,3 @@ def test_s70_a_module_that_ends_its_import_on_the_nodes_is_an_error_at_the_calle
     with pytest.raises(DataClassUnavailable, match="odd_shop"):
         yard.client.create_group("odd", odd, replicas=1)
     assert yard.client.create_group("even", Counter, replicas=1).add(2) == 2
-
-
-@pytest.mark.xfail(strict=True, reason="waits for executors: users' commands run in the loop of their node")
-def test_s71_a_slow_command_delays_only_its_own_group(yard: NodeFleet) -> None:
-    yard.start("n1")
-    slow = yard.client.create_group("slow", Sleeper, replicas=1, config=QUICK)
-    other = yard.client.create_group("other", Counter, replicas=1, config=QUICK)
-    other.add(1)
-    asleep = slow.sleep.submit(1.5)
-    longest = 0.0
-    while not asleep.done():
-        begun = time.monotonic()
-        other.add(1)
-        longest = max(longest, time.monotonic() - begun)
-    assert longest < 1.0

@@ -5,7 +5,14 @@ import pytest
 from fleet.actors.base import Address
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.messages.client import ClientReply, ClientRequest
-from fleet.actors.messages.local import MemberGone, MemberHere, PeerAddresses, Routes, StartRegistry
+from fleet.actors.messages.local import (
+    MemberGone,
+    MemberHere,
+    MemberStarts,
+    PeerAddresses,
+    Routes,
+    StartRegistry,
+)
 from fleet.actors.messages.operator import DISK_FULL, GetStatus, GroupRequest, OpReply
 from fleet.actors.messages.peer import NodeHeartbeat, PeerMail
 from fleet.actors.messages.well_known import REGISTRY
@@ -106,6 +113,21 @@ def test_a_group_without_a_member_here_is_refused_with_all_that_was_asked(bench:
     (answer,) = bench.ask(bench.registry, GroupRequest(3, bench.me, "nobody", GetStatus()))
     assert isinstance(answer, OpReply) and answer.error is not None
     assert (answer.token, answer.error.kind) == (3, "NoSuchGroup")
+
+
+def test_who_asks_while_the_class_of_a_member_is_loaded_asks_again(bench: RegistryBench) -> None:
+    def refused() -> str:
+        (reply,) = bench.ask(bench.registry, GroupRequest(4, bench.me, "g", GetStatus()))
+        assert reply.error is not None
+        return str(reply.error.kind)
+
+    starts, gone = MemberStarts("g", HERE), MemberGone("g", HERE)
+    bench.tell(bench.registry, starts)
+    assert refused() == "Unavailable"
+    bench.tell(bench.registry, gone)
+    assert refused() == "NoSuchGroup"
+    bench.tell(bench.registry, starts, MemberHere("g", HERE, bench.member), gone)
+    assert refused() == "NoSuchGroup"
 
 
 def test_an_old_member_that_leaves_does_not_take_the_new_one_of_its_group_along(bench: RegistryBench) -> None:
