@@ -33,6 +33,8 @@ from fleet.objects.payload import ErrorRecord
 from fleet.objects.progress import COMMAND, OTHER, QUERY, Doing
 from fleet.raft.ids import Index, Millis
 
+GATHER_MS: Final[Millis] = 20
+"""How long entries that may wait are gathered."""
 LOOK_MS: Final[Millis] = 100
 """How often a busy executor is looked at."""
 QUIET_MS: Final[Millis] = 60_000
@@ -44,6 +46,12 @@ STABLE_MS: Final[Millis] = 10_000
 
 class LookAtExecutors(Struct, frozen=True):
     """A timer's payload."""
+
+
+class FlushSlot(Struct, frozen=True):
+    """A timer's payload."""
+
+    slot: Any
 
 
 @dataclass(slots=True)
@@ -79,6 +87,10 @@ class Slot:
     trying: dict[int, tuple[Any, TryClass]] = field(default_factory=dict)
     """Who wants to know whether a class can be loaded, by token."""
     watchdog: Watchdog = field(default_factory=Watchdog)
+    is_asked: bool = False
+    """Whether to flush it at the end of this turn."""
+    is_flush_due: bool = False
+    """Whether a timer will flush it."""
     busy_at: Millis = 0
     """When it was last seen at work for long."""
     start_at: Millis = 0
@@ -124,8 +136,20 @@ class Executors(GuardedActor):
 
     def on_message(self, m: ObjectMessage, sender: Any) -> None:
         placed = self.placed.get(m.number)
-        if placed is not None and placed.run == m.run and not placed.is_lost:
-            self._send(placed.slot, m)
+        if placed is None or placed.run != m.run or placed.is_lost:
+            return
+        slot = placed.slot
+        if type(m) is ApplyEntries and m.may_wait and slot.channel is not None:
+            slot.channel.send(m)
+            self._flush_later(slot)
+        else:
+            self._send(slot, m)
+
+    def _flush_later(self, slot: Slot) -> None:
+        """A follower's entries wake its executor a few times a second, not with each command."""
+        if not slot.is_flush_due:
+            slot.is_flush_due = True
+            self.wakeupAfter(timedelta(milliseconds=GATHER_MS), payload=FlushSlot(slot))
 
     def on_close(self, m: CloseObject, sender: Any) -> None:
         placed = self.placed.get(m.number)
@@ -147,14 +171,25 @@ class Executors(GuardedActor):
             self._begin(slot)
         else:
             slot.channel.send(m)
+        slot.is_asked = True
         self.turn_end.ask()
 
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
         self.turn_end.reached()
         for slot in self.slots:
-            if slot.channel is not None:
-                slot.channel.flush()
-        self._look_soon()
+            if slot.is_asked:
+                slot.is_asked = False
+                self._flush(slot)
+        self._watch()
+
+    def _flush(self, slot: Slot) -> None:
+        if slot.channel is not None:
+            slot.channel.flush()
+            self._look_soon()
+
+    def on_flush_due(self, slot: Slot) -> None:
+        slot.is_flush_due = False
+        self._flush(slot)
         self._watch()
 
     # -- starting and ending -----------------------------------------------------------------------
@@ -176,6 +211,7 @@ class Executors(GuardedActor):
         unsent, slot.unsent = slot.unsent, []
         for message in unsent:
             slot.channel.send(message)
+        slot.is_asked = True
         self.turn_end.ask()
 
     def _put_off(self, slot: Slot) -> None:
@@ -276,6 +312,12 @@ class Executors(GuardedActor):
             self.wakeupAfter(timedelta(milliseconds=LOOK_MS), payload=LookAtExecutors())
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
+        if isinstance(m.payload, FlushSlot):
+            self.on_flush_due(m.payload.slot)
+        else:
+            self.on_look()
+
+    def on_look(self) -> None:
         self.is_looking = False
         now = self._now()
         goes_on = False
@@ -326,6 +368,7 @@ class Executors(GuardedActor):
     def _move(self, slot: Slot, placed: Placed) -> None:
         if slot.channel is not None:
             slot.channel.send(CloseObject(placed.number, placed.run))
+            slot.is_asked = True
             self.turn_end.ask()
         placed.is_lost = True
         error = ErrorRecord.of(Unavailable("it moves to another executor"))

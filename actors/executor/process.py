@@ -36,8 +36,9 @@ PR_SET_PDEATHSIG = 1
 READ_BYTES = 1 << 20
 ANSWERS_BYTES_MAX = 256 * 1024
 """Answers of so many bytes leave at once."""
-ANSWER_WITHIN_S = 0.002
-"""And none waits longer than this for others."""
+ANSWER_WITHIN_S = 0.000_5
+"""And none waits longer than this for others, unless a slow command comes between."""
+READ_EVERY_S = 0.002
 
 
 class ExecutorProcess:
@@ -50,7 +51,8 @@ class ExecutorProcess:
         """Guards sending: hooks log in threads of their own."""
         self.answers: list[bytes] = []
         self.answer_bytes = 0
-        self.sent_at = 0.0
+        self.since = 0.0
+        """When the first of these was given."""
         self.cells = cells
         self.hooks = ThreadRunner()
         self.objects = HostedObjects(
@@ -62,10 +64,10 @@ class ExecutorProcess:
     def run(self) -> None:
         """Until the node closes the connection."""
         while self._read(wait=not self.turns):
-            until = time.monotonic() + ANSWER_WITHIN_S
+            until = time.monotonic() + READ_EVERY_S
             while self.turns and time.monotonic() < until:
                 self._handle_one()
-            if not self.turns or time.monotonic() - self.sent_at > ANSWER_WITHIN_S:
+            if not self.turns:
                 self.send_answers()
 
     def _handle_one(self) -> None:
@@ -108,16 +110,18 @@ class ExecutorProcess:
         waiting.append(message)
 
     def answer(self, message: FromExecutor) -> None:
+        now = time.monotonic()
         with self.lock:
             frame = framed(encode(message))
+            if not self.answers:
+                self.since = now
             self.answers.append(frame)
             self.answer_bytes += len(frame)
-        if self.answer_bytes > ANSWERS_BYTES_MAX or time.monotonic() - self.sent_at > ANSWER_WITHIN_S:
+        if self.answer_bytes > ANSWERS_BYTES_MAX or now - self.since > ANSWER_WITHIN_S:
             self.send_answers()
 
     def send_answers(self) -> None:
         with self.lock:
-            self.sent_at = time.monotonic()
             if self.answers:
                 data = b"".join(self.answers)
                 self.answers.clear()

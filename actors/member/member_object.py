@@ -257,7 +257,7 @@ class MemberObject:
         to_pass = tuple((*place, why) for place, why in skipped.items() if place not in self.skipped)
         self.skipped.update(skipped)
         for part in in_parts(entries):
-            self._send(ApplyEntries(self.number, self.run, part, known, to_pass))
+            self._send(ApplyEntries(self.number, self.run, part, known, to_pass, may_wait=not self.term))
             to_pass = ()
 
     def _send(self, message: ObjectMessage) -> None:

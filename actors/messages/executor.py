@@ -52,6 +52,8 @@ class ApplyEntries(ObjectMessage, frozen=True, array_like=True, tag=3, gc=False)
     """Entries up to this were executed by an earlier run, and told: hooks are not told of them."""
     skipped: tuple[tuple[Index, int, str], ...] = ()
     """Commands to record as failed, by index and place, and why."""
+    may_wait: bool = False
+    """Nobody waits for them: they may leave together with later ones."""
 
 
 class AskQueries(ObjectMessage, frozen=True, array_like=True, tag=4, gc=False):
