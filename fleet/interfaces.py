@@ -192,8 +192,16 @@ class Dump(Protocol):
     def is_done(self) -> bool:
         """Whether `take` need not wait. Ask before taking: a descriptor may be reported late, or twice."""
 
-    def take(self) -> bytes:
-        """The encoded state. Raises what encoding raised, or OSError if the encoder died."""
+    def take(self) -> tuple[bytes, int]:
+        """The encoded state, or a view of it, and its `zlib.crc32`. Raises what encoding raised, or OSError
+        if the encoder died."""
+
+    @property
+    def memory(self) -> int | None:
+        """The descriptor of the memory that holds what was taken, behind one byte, until `release`."""
+
+    def release(self) -> None:
+        """Close `memory`. What was taken stays readable."""
 
     def cancel(self) -> None: ...
 

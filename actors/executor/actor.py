@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 
@@ -10,6 +9,7 @@ from msgspec import Struct
 from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
 
 from fleet.actors.executor.channel import Channel, ExecutorEnded
+from fleet.actors.executor.slots import Placed, Slot, lost_object, lost_trial
 from fleet.actors.executor.watchdog import EndIt, ExecutorSeen, MoveOthers, PrepareSpare, Watchdog
 from fleet.actors.messages.executor import (
     ApplyEntries,
@@ -28,10 +28,9 @@ from fleet.actors.messages.executor import (
 from fleet.actors.messages.local import ExecutorLost, StartExecutors
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.turn import EndTurn, TurnEnd
-from fleet.errors import CommandFailed, DataClassUnavailable, FleetError, QueryFailed, Unavailable
+from fleet.errors import Unavailable
 from fleet.objects.payload import ErrorRecord
-from fleet.objects.progress import COMMAND, OTHER, QUERY, Doing
-from fleet.raft.ids import Index, Millis
+from fleet.raft.ids import Millis
 
 GATHER_MS: Final[Millis] = 20
 """How long entries that may wait are gathered."""
@@ -52,48 +51,6 @@ class FlushSlot(Struct, frozen=True):
     """A timer's payload."""
 
     slot: Any
-
-
-@dataclass(slots=True)
-class Placed:
-    """A member's object, and where it is."""
-
-    number: int
-    run: int
-    member: Any
-    slot: "Slot"
-    limit_ms: Millis
-    name: str
-    is_lost: bool = False
-    """Its member was told that it is not there any more."""
-    failed_at: tuple[Index, int] | None = None
-    """The command that ended its executor once."""
-    loads_failed: int = 0
-    """How often its executor ended while it loaded its class or its state, in a row."""
-
-
-@dataclass(eq=False, slots=True)
-class Slot:
-    """One executor, running or to be started. `place`: among those that objects are spread over; -1: it was
-    left alone with a slow object."""
-
-    place: int
-    channel: Channel | None = None
-    started_at: Millis = 0
-    failures: int = 0
-    unsent: list[ObjectMessage] = field(default_factory=list)
-    """While it is not running."""
-    numbers: set[int] = field(default_factory=set)
-    trying: dict[int, tuple[Any, TryClass]] = field(default_factory=dict)
-    """Who wants to know whether a class can be loaded, by token."""
-    watchdog: Watchdog = field(default_factory=Watchdog)
-    is_asked: bool = False
-    """Whether to flush it at the end of this turn."""
-    is_flush_due: bool = False
-    """Whether a timer will flush it."""
-    busy_at: Millis = 0
-    """When it was last seen at work for long."""
-    start_at: Millis = 0
 
 
 class Executors(GuardedActor):
@@ -236,45 +193,17 @@ class Executors(GuardedActor):
         slot.unsent.clear()
         trying, slot.trying = slot.trying, {}
         for token, (asker, m) in trying.items():
-            self.send(asker, self._tried(m, token, doing, why))
+            self.send(asker, lost_trial(m, doing, why))
         for number in list(slot.numbers):
             placed = self.placed[number]
             is_it = doing.number == number and doing.run == placed.run
-            self._tell_lost(placed, doing if is_it else None, why, is_hung)
+            lost = lost_object(placed, doing if is_it else None, why, is_hung)
+            placed.is_lost = True
+            self.send(placed.member, lost)
         slot.numbers.clear()
         if slot.place < 0:
             self.slots.remove(slot)
         self._watch()
-
-    def _tried(self, m: TryClass, token: int, doing: Doing, why: str) -> ClassTried:
-        if doing.kind == OTHER and doing.run == token and doing.number == m.number:
-            what = f"loading it ended the process that did: {why}"
-            error: FleetError = DataClassUnavailable(what)
-        else:
-            error = Unavailable(f"the executor ended meanwhile: {why}")
-        return ClassTried(m.number, token, ErrorRecord.of(error))
-
-    def _tell_lost(self, placed: Placed, doing: Doing | None, why: str, is_hung: bool) -> None:
-        """`doing`: what it did for this object, when it ended."""
-        number, run = placed.number, placed.run
-        lost = ExecutorLost(number, run, ErrorRecord.of(Unavailable(f"its executor: {why}")))
-        if doing is not None and doing.kind == COMMAND:
-            at = (doing.index, doing.place)
-            if is_hung or placed.failed_at == at:
-                error = ErrorRecord.of(CommandFailed(why))
-                lost = ExecutorLost(number, run, error, *at, doing.method)
-            placed.failed_at = at
-        elif doing is not None and doing.kind == QUERY:
-            error = ErrorRecord.of(QueryFailed(f"it ended its executor: {why}", group=placed.name))
-            lost = ExecutorLost(number, run, error, method=doing.method, token=doing.place)
-        elif doing is not None:
-            placed.loads_failed += 1
-            if placed.loads_failed > 1:
-                what = f"loading the class or the state ended its executor: {why}"
-                placed.loads_failed = 0
-                lost = ExecutorLost(number, run, ErrorRecord.of(DataClassUnavailable(what)), is_final=True)
-        placed.is_lost = True
-        self.send(placed.member, lost)
 
     # -- from executors ----------------------------------------------------------------------------
 

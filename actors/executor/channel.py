@@ -12,8 +12,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 
-from fleet.actors.executor.framing import Frames, framed
-from fleet.actors.messages.executor import FromExecutor, ObjectMessage, decode_answer, encode
+from msgspec.structs import replace
+
+from fleet.actors.executor.framing import FDS_MAX, Frames, framed, with_memory
+from fleet.actors.messages.executor import (
+    IN_MEMORY_ABOVE,
+    FromExecutor,
+    LoadState,
+    ObjectMessage,
+    decode_answer,
+    encode,
+)
+from fleet.actors.runtime.forked_dump import write_all
 from fleet.objects.progress import CELL_BYTES, CELLS, Cells, Doing, read
 
 OUTER_PATH = "FLEET_OUTER_PYTHONPATH"
@@ -82,8 +92,10 @@ class ProcessChannel:
         self._cells: Cells = memoryview(self._map).cast("Q")
         self._epoll.register(ours, select.EPOLLIN | select.EPOLLOUT)
         self._frames = Frames()
+        self._memories: deque[int] = deque()
         self._gathered: list[bytes] = []
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: deque[tuple[memoryview, int | None]] = deque()
+        """Each with a descriptor that goes along."""
         self.sent = 0
 
     @property
@@ -92,25 +104,48 @@ class ProcessChannel:
 
     def send(self, message: ObjectMessage) -> None:
         self.sent += 1
-        self._gathered.append(framed(encode(message)))
+        if isinstance(message, LoadState) and len(message.state) > IN_MEMORY_ABOVE:
+            self._send_with_memory(message)
+        else:
+            self._gathered.append(framed(encode(message)))
+
+    def _send_with_memory(self, message: LoadState) -> None:
+        fd = os.memfd_create("fleet-state")
+        write_all(fd, b" ")
+        write_all(fd, message.state)
+        self._close_gathered()
+        frame = framed(encode(replace(message, state=b"", in_memory=len(message.state))))
+        self._unsent.append((memoryview(frame), fd))
+
+    def _close_gathered(self) -> None:
+        if self._gathered:
+            self._unsent.append((memoryview(b"".join(self._gathered)), None))
+            self._gathered.clear()
 
     def flush(self) -> None:
-        if self._gathered:
-            self._unsent.append(memoryview(b"".join(self._gathered)))
-            self._gathered.clear()
+        self._close_gathered()
         sock, unsent = self._socket, self._unsent
         while unsent and sock is not None:
+            data, fd = unsent[0]
             try:
-                count = sock.send(unsent[0][:WRITE_BYTES_MAX])
+                count = send(sock, data[:WRITE_BYTES_MAX], fd)
             except BlockingIOError:
                 return
             except OSError:  # it has ended: `receive` tells how
-                unsent.clear()
+                self._forget_unsent()
                 return
-            if count < len(unsent[0]):
-                unsent[0] = unsent[0][count:]
+            if fd is not None:
+                os.close(fd)
+            if count < len(data):
+                unsent[0] = data[count:], None
             else:
                 unsent.popleft()
+
+    def _forget_unsent(self) -> None:
+        for _, fd in self._unsent:
+            if fd is not None:
+                os.close(fd)
+        self._unsent.clear()
 
     def fileno(self) -> int:
         """Where something is to be sent still, the descriptor of a poll that also waits for room."""
@@ -123,14 +158,15 @@ class ProcessChannel:
         if sock is None:
             raise ExecutorEnded("it was ended")
         try:
-            data = sock.recv(READ_BYTES)
+            data, fds, _, _ = socket.recv_fds(sock, READ_BYTES, FDS_MAX)
         except BlockingIOError:
             return []
         except OSError:
-            data = b""
+            data, fds = b"", []
         if not data:
             raise ExecutorEnded(self._how_it_ended())
-        return [decode_answer(frame) for frame in self._frames.feed(data)]
+        self._memories += fds
+        return [with_memory(decode_answer(frame), self._memories) for frame in self._frames.feed(data)]
 
     def _how_it_ended(self) -> str:
         try:
@@ -154,6 +190,13 @@ class ProcessChannel:
         self._socket.close()
         self._socket = None
         self._epoll.close()
+        self._forget_unsent()
+        for fd in self._memories:
+            os.close(fd)
+
+
+def send(sock: socket.socket, data: memoryview, fd: int | None) -> int:
+    return sock.send(data) if fd is None else socket.send_fds(sock, [data], [fd])
 
 
 def command(socket_fd: int, cells_fd: int, memory_max: int, fork_above_bytes: int) -> list[str]:

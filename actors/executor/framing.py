@@ -1,10 +1,18 @@
 """Messages on a byte stream between a node and its own child: a length, and as many bytes."""
 
+import os
 import struct
+from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from fleet.actors.runtime.forked_dump import mapped
 
 LENGTH: Final = struct.Struct("<Q")
+FDS_MAX: Final = 64
+"""Descriptors in one read."""
 
 
 def framed(body: bytes) -> bytes:
@@ -38,3 +46,15 @@ class Frames:
             at = end
         rest = bytes(view[at:])
         self._parts, self._size = [rest] if rest else [], len(rest)
+
+
+def with_memory(message: Any, memories: deque[int]) -> Any:
+    """The message, with its state from the next of these descriptors if it says that it brought one."""
+    size = getattr(message, "in_memory", 0)
+    if not size:
+        return message
+    fd = memories.popleft()
+    try:
+        return replace(message, state=mapped(fd, size))
+    finally:
+        os.close(fd)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Protocol
+from zlib import crc32
 
 from fleet.actors.executor.hook_events import HookEvents, open_hook_events
 from fleet.actors.messages.executor import (
@@ -54,6 +55,9 @@ class ObjectHost(Protocol):
     hooks: HookRunner | None
 
     def answer(self, message: FromExecutor) -> None: ...
+
+    def answer_from_memory(self, message: ObjectDumped, dump: Dump) -> None:
+        """`answer` with a state that is in the memory of `dump`, which is released."""
 
     def now(self) -> float:
         """Seconds on a clock that never goes back."""
@@ -211,7 +215,8 @@ class HostedObject:
                 self.dumping = m.index, applier.revision, host.fork(applier.dump)
                 host.wait_for(self, self.dumping[2])
             else:
-                self._dumped(m.index, applier.revision, applier.dump())
+                state = applier.dump()
+                self.host.answer(self._dumped(m.index, applier.revision, state, crc32(state)))
         except NO_DUMP as error:
             self._not_dumped(m.index, error)
         finally:
@@ -224,16 +229,16 @@ class HostedObject:
         (index, revision, dump), self.dumping = self.dumping, None
         self.host.wait_for(self, None)
         try:
-            state = dump.take()
+            state, crc = dump.take()
         except NO_DUMP as error:
             self._not_dumped(index, error)
         else:
-            self._dumped(index, revision, state)
+            self.host.answer_from_memory(self._dumped(index, revision, state, crc), dump)
 
-    def _dumped(self, index: int, revision: int, state: bytes) -> None:
+    def _dumped(self, index: int, revision: int, state: bytes, crc: int) -> ObjectDumped:
         """From now on a command that fails is undone from here."""
         self.applier.rebase(index, lambda: dumped_object(state), len(state))
-        self.host.answer(ObjectDumped(self.number, self.run, index, revision, state))
+        return ObjectDumped(self.number, self.run, index, revision, state, crc)
 
     def _not_dumped(self, index: int, error: BaseException) -> None:
         if not isinstance(error, FleetError):

@@ -8,6 +8,7 @@ from fleet.actors.messages.executor import (
     ClassTried,
     CloseObject,
     FromExecutor,
+    ObjectDumped,
     ObjectFailed,
     ObjectMessage,
     ObjectOpened,
@@ -45,6 +46,10 @@ class HostedObjects:
         self.objects: dict[int, HostedObject] = {}
         self.dumping: dict[int, tuple[HostedObject, Dump]] = {}
         """By the descriptor that is readable when a child is done."""
+
+    def answer_from_memory(self, message: ObjectDumped, dump: Dump) -> None:
+        self.answer(message)
+        dump.release()
 
     def handle(self, m: ObjectMessage) -> None:
         hosted = self.objects.get(m.number)

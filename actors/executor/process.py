@@ -17,19 +17,23 @@ import threading
 import time
 from collections import deque
 
+from msgspec.structs import replace
+
 from fleet.actors.executor.channel import OUTER_PATH
-from fleet.actors.executor.framing import Frames, framed
+from fleet.actors.executor.framing import FDS_MAX, Frames, framed, with_memory
 from fleet.actors.executor.hook_threads import ThreadRunner
 from fleet.actors.executor.hosted_objects import HostedObjects
 from fleet.actors.messages.executor import (
     FromExecutor,
     LogRecord,
+    ObjectDumped,
     ObjectMessage,
     decode_command,
     encode,
 )
 from fleet.actors.runtime.forked_dump import ForkedDump
 from fleet.blocking import HERE
+from fleet.interfaces import Dump
 from fleet.objects.progress import CELL_BYTES, CELLS, TAKEN
 
 PR_SET_PDEATHSIG = 1
@@ -39,6 +43,23 @@ ANSWERS_BYTES_MAX = 256 * 1024
 ANSWER_WITHIN_S = 0.000_5
 """And none waits longer than this for others, unless a slow command comes between."""
 READ_EVERY_S = 0.002
+
+
+class OwnObjects(HostedObjects):
+    def __init__(self, process: "ExecutorProcess", fork_above_bytes: int) -> None:
+        super().__init__(
+            process.answer,
+            ForkedDump,
+            cells=process.cells,
+            fork_above_bytes=fork_above_bytes,
+            hooks=process.hooks,
+        )
+        self.process = process
+
+    def answer_from_memory(self, message: ObjectDumped, dump: Dump) -> None:
+        assert dump.memory is not None
+        self.process.send_with_memory(replace(message, state=b"", in_memory=len(message.state)), dump.memory)
+        dump.release()
 
 
 class ExecutorProcess:
@@ -55,9 +76,9 @@ class ExecutorProcess:
         """When the first of these was given."""
         self.cells = cells
         self.hooks = ThreadRunner()
-        self.objects = HostedObjects(
-            self.answer, ForkedDump, cells=cells, fork_above_bytes=fork_above_bytes, hooks=self.hooks
-        )
+        self.objects = OwnObjects(self, fork_above_bytes)
+        self.memories: deque[int] = deque()
+        """Descriptors that have arrived, for the messages that bring one."""
         self.waiting: dict[int, deque[ObjectMessage]] = {}
         self.turns: deque[int] = deque()
 
@@ -92,13 +113,16 @@ class ExecutorProcess:
             if self.socket.fileno() not in ready:
                 return True
         try:
-            data = self.socket.recv(READ_BYTES, 0 if wait else socket.MSG_DONTWAIT)
+            data, fds, _, _ = socket.recv_fds(
+                self.socket, READ_BYTES, FDS_MAX, 0 if wait else socket.MSG_DONTWAIT
+            )
         except BlockingIOError:
             return True
         except OSError:
             return False
+        self.memories += fds
         for frame in self.frames.feed(data):
-            self._queue(decode_command(frame))
+            self._queue(with_memory(decode_command(frame), self.memories))
         return bool(data)
 
     def _queue(self, message: ObjectMessage) -> None:
@@ -119,6 +143,13 @@ class ExecutorProcess:
             self.answer_bytes += len(frame)
         if self.answer_bytes > ANSWERS_BYTES_MAX or now - self.since > ANSWER_WITHIN_S:
             self.send_answers()
+
+    def send_with_memory(self, message: ObjectDumped, fd: int) -> None:
+        self.send_answers()
+        with self.lock:
+            frame = framed(encode(message))
+            sent = socket.send_fds(self.socket, [frame], [fd])
+            self.socket.sendall(frame[sent:])
 
     def send_answers(self) -> None:
         with self.lock:

@@ -90,7 +90,7 @@ class Snapshots:
         if isinstance(m, ObjectDumped):
             self.revisions[m.index] = m.revision
             self.not_encodable = None
-            self.member.step(SnapshotTaken(m.index, m.state))
+            self.member.step(SnapshotTaken(m.index, m.state, m.crc))
         else:
             self.member.step(self._failed(m.error.to_error()))
 

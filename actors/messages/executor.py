@@ -42,6 +42,8 @@ class LoadState(ObjectMessage, frozen=True, array_like=True, tag=2, gc=False):
     """Replace the applied state by a snapshot's. Answered by `StateLoaded` or `ObjectFailed`."""
 
     state: bytes
+    in_memory: int = 0
+    """Not 0: a descriptor comes along, of memory that holds so many bytes of state behind one byte."""
 
 
 class ApplyEntries(ObjectMessage, frozen=True, array_like=True, tag=3, gc=False):
@@ -150,6 +152,10 @@ class ObjectDumped(ObjectMessage, frozen=True, array_like=True, tag=26, gc=False
     index: Index
     revision: Revision
     state: bytes
+    crc: int
+    """`zlib.crc32` of the state."""
+    in_memory: int = 0
+    """As in `LoadState`."""
 
 
 class DumpFailed(ObjectMessage, frozen=True, array_like=True, tag=27, gc=False):
@@ -203,6 +209,9 @@ FROM_OBJECT: tuple[type[Any], ...] = (
     DumpFailed,
 )
 """What a member is told of its object."""
+
+IN_MEMORY_ABOVE: Final = 256 << 10
+"""A bigger state goes from process to process as a descriptor of memory, and is not copied."""
 
 encode = msgspec.msgpack.Encoder().encode
 decode_command = msgspec.msgpack.Decoder(ToExecutor).decode

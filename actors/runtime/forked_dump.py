@@ -1,18 +1,23 @@
 """Encodes a big snapshot off the event loop: a forked child has the state of the fork and encodes it."""
 
+import mmap
 import os
 import pickle
 import select
 import signal
+import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
+from zlib import crc32
 
 from fleet.errors import FleetError
 
 CHILD_S_MAX = 600
 """A child that takes longer is killed: it may wait for a lock that another thread held during the fork."""
 DONE, REFUSED = b"+", b"-"
-"""The first byte of a child's result, written last; the rest is the state or an error."""
+"""The first byte of a child's result, written last; the rest is the state or an error, and a checksum."""
+CRC = struct.Struct("<I")
 
 
 class ForkedDump:
@@ -57,19 +62,23 @@ class ForkedDump:
         poll.register(self._end, select.POLLIN)
         return bool(poll.poll(0))
 
-    def take(self) -> bytes:
-        """The encoded state. Raises the child's error, or ChildProcessError if the child died."""
+    def take(self) -> tuple[bytes, int]:
+        """A view of the encoded state, and its checksum. Raises the child's error, or ChildProcessError if
+        the child died."""
+        self._reap()
+        os.close(self._end)
         try:
-            self._reap()
-            size = os.fstat(self._memory).st_size
-            data = b"".join(iter_file(self._memory, size))
-        finally:
-            self._close()
-        if data[:1] == DONE:
-            return data[1:]
-        if data[:1] == REFUSED:
-            raise pickle.loads(data[1:])
-        raise ChildProcessError("the process that encoded the snapshot ended early")
+            return read_result(self._memory)
+        except BaseException:
+            self.release()
+            raise
+
+    @property
+    def memory(self) -> int | None:
+        return self._memory
+
+    def release(self) -> None:
+        os.close(self._memory)
 
     def cancel(self) -> None:
         os.kill(self._pid, signal.SIGKILL)
@@ -93,7 +102,26 @@ def encode_into(fd: int, dump: Callable[[], bytes]) -> None:
         end, data = REFUSED, pickle.dumps(error)
     write_all(fd, b" ")
     write_all(fd, data)
+    write_all(fd, CRC.pack(crc32(data)))
     os.pwrite(fd, end, 0)
+
+
+def read_result(fd: int) -> tuple[bytes, int]:
+    size = os.fstat(fd).st_size
+    mark = os.pread(fd, 1, 0)
+    if mark not in (DONE, REFUSED):
+        raise ChildProcessError("the process that encoded the snapshot ended early")
+    data = mapped(fd, size - 1 - CRC.size)
+    if mark == REFUSED:
+        raise pickle.loads(data)
+    (crc,) = CRC.unpack(os.pread(fd, CRC.size, size - CRC.size))
+    return data, crc
+
+
+def mapped(fd: int, size: int) -> bytes:
+    """A view of `size` bytes of that memory, behind the first. It outlives the descriptor."""
+    view: Any = memoryview(mmap.mmap(fd, 0, prot=mmap.PROT_READ))[1 : 1 + size]
+    return view  # type: ignore[no-any-return]
 
 
 def close_all_but(*kept: int) -> None:
@@ -108,15 +136,3 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def iter_file(fd: int, size: int) -> list[bytes]:
-    """The whole file from its start, however short single reads are."""
-    parts, offset = [], 0
-    while offset < size:
-        part = os.pread(fd, size - offset, offset)
-        if not part:
-            break
-        parts.append(part)
-        offset += len(part)
-    return parts

@@ -116,7 +116,7 @@ def on_snapshot_taken(core: CoreState, role: Role, m: SnapshotTaken) -> None:
     taking, core.taking = core.taking, None
     if taking is None or taking.index != m.index or m.index < core.log.base_index:
         return
-    core.saving = (describe(taking, m.data), m.data)
+    core.saving = (describe(taking, m.data, m.crc), m.data)
 
 
 def on_snapshot_stored(core: CoreState, role: Role, m: SnapshotStored) -> None:
@@ -139,8 +139,9 @@ def on_snapshot_failed(core: CoreState, role: Role, m: SnapshotFailed) -> None:
     core.snapshot_not_before = core.now + min(delay, SNAPSHOT_RETRY_MS_MAX)
 
 
-def describe(meta: SnapshotMeta, data: bytes) -> SnapshotMeta:
-    return SnapshotMeta(meta.index, meta.term, meta.members, meta.config, len(data), crc32(data))
+def describe(meta: SnapshotMeta, data: bytes, crc: int | None) -> SnapshotMeta:
+    crc = crc32(data) if crc is None else crc
+    return SnapshotMeta(meta.index, meta.term, meta.members, meta.config, len(data), crc)
 
 
 def on_vote_request(core: CoreState, role: Role, m: VoteRequest) -> None:

@@ -29,10 +29,12 @@ class Persisted(Struct, frozen=True, gc=False):
 
 
 class SnapshotTaken(Struct, frozen=True, gc=False):
-    """The encoded state as of `Ready.take_snapshot`."""
+    """The encoded state as of `Ready.take_snapshot`. `crc`: `zlib.crc32` of it, where that is known: of a big
+    one it takes long."""
 
     index: Index
     data: bytes
+    crc: int | None = None
 
 
 class SnapshotStored(Struct, frozen=True, gc=False):

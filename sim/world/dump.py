@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from errno import ENOMEM
+from zlib import crc32
 
 from fleet.errors import FleetError
 from fleet.sim.world.timeline import Timeline
@@ -54,13 +55,18 @@ class SimDump:
     def is_done(self) -> bool:
         return self.is_over
 
-    def take(self) -> bytes:
+    memory: int | None = None
+
+    def release(self) -> None:
+        pass
+
+    def take(self) -> tuple[bytes, int]:
         self._close()
         self._mark("a child encodes a state")
         if isinstance(self._data, Exception):
             self._mark("a child that encodes a state fails")
             raise self._data
-        return self._data
+        return self._data, crc32(self._data)
 
     def cancel(self) -> None:
         self._mark("a state that a child encodes is no longer wanted")

@@ -3,6 +3,7 @@
 import os
 import select
 import time
+from zlib import crc32
 
 import pytest
 
@@ -15,7 +16,10 @@ WAIT_S = 20
 
 def outcome(dump: ForkedDump) -> bytes:
     assert select.select([dump.fileno()], [], [], WAIT_S)[0]
-    return dump.take()
+    state, crc = dump.take()
+    dump.release()
+    assert crc32(state) == crc
+    return bytes(state)
 
 
 def test_what_it_encoded_is_the_whole_snapshot() -> None:

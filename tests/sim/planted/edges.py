@@ -32,11 +32,11 @@ def watch_reported_once() -> Patches:
         (index, revision, dump), self.dumping = self.dumping, None
         self.host.wait_for(self, None)
         try:
-            state = dump.take()
+            state, crc = dump.take()
         except hosted_object.NO_DUMP as error:
             self._not_dumped(index, error)
         else:
-            self._dumped(index, revision, state)
+            self.host.answer_from_memory(self._dumped(index, revision, state, crc), dump)
 
     return [patch.object(HostedObject, "on_dumped", trust)]
 

@@ -1,0 +1,91 @@
+"""What a node knows of its executors and of the objects in them, and what members are told when one ends."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.actors.executor.channel import Channel
+from fleet.actors.executor.watchdog import Watchdog
+from fleet.actors.messages.executor import ClassTried, ObjectMessage, TryClass
+from fleet.actors.messages.local import ExecutorLost
+from fleet.errors import CommandFailed, DataClassUnavailable, FleetError, QueryFailed, Unavailable
+from fleet.objects.payload import ErrorRecord
+from fleet.objects.progress import COMMAND, OTHER, QUERY, Doing
+from fleet.raft.ids import Index, Millis
+
+
+@dataclass(slots=True)
+class Placed:
+    """A member's object, and where it is."""
+
+    number: int
+    run: int
+    member: Any
+    slot: "Slot"
+    limit_ms: Millis
+    name: str
+    is_lost: bool = False
+    """Its member was told that it is not there any more."""
+    failed_at: tuple[Index, int] | None = None
+    """The command that ended its executor once."""
+    loads_failed: int = 0
+    """How often its executor ended while it loaded its class or its state, in a row."""
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """One executor, running or to be started. `place`: among those that objects are spread over; -1: it was
+    left alone with a slow object."""
+
+    place: int
+    channel: Channel | None = None
+    started_at: Millis = 0
+    failures: int = 0
+    unsent: list[ObjectMessage] = field(default_factory=list)
+    """While it is not running."""
+    numbers: set[int] = field(default_factory=set)
+    trying: dict[int, tuple[Any, TryClass]] = field(default_factory=dict)
+    """Who wants to know whether a class can be loaded, by token."""
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    is_asked: bool = False
+    """Whether to flush it at the end of this turn."""
+    is_flush_due: bool = False
+    """Whether a timer will flush it."""
+    busy_at: Millis = 0
+    """When it was last seen at work for long."""
+    start_at: Millis = 0
+
+
+def lost_trial(m: TryClass, doing: Doing, why: str) -> ClassTried:
+    """Of a class that was to be tried in an executor that has ended; `doing`: what that did last."""
+    if doing.kind == OTHER and doing.run == m.run and doing.number == m.number:
+        error: FleetError = DataClassUnavailable(f"loading it ended the process that did: {why}")
+    else:
+        error = Unavailable(f"the executor ended meanwhile: {why}")
+    return ClassTried(m.number, m.run, ErrorRecord.of(error))
+
+
+def lost_object(placed: Placed, doing: Doing | None, why: str, is_hung: bool) -> ExecutorLost:
+    """`doing`: what its executor did for this object when it ended; None: nothing.
+
+    A command that ends its executor is tried once more: it may have been killed from outside. One that hangs
+    is not.
+    """
+    number, run = placed.number, placed.run
+    lost = ExecutorLost(number, run, ErrorRecord.of(Unavailable(f"its executor: {why}")))
+    if doing is None:
+        return lost
+    if doing.kind == COMMAND:
+        at = (doing.index, doing.place)
+        if is_hung or placed.failed_at == at:
+            lost = ExecutorLost(number, run, ErrorRecord.of(CommandFailed(why)), *at, doing.method)
+        placed.failed_at = at
+    elif doing.kind == QUERY:
+        error = ErrorRecord.of(QueryFailed(f"it ended its executor: {why}", group=placed.name))
+        lost = ExecutorLost(number, run, error, method=doing.method, token=doing.place)
+    else:
+        placed.loads_failed += 1
+        if placed.loads_failed > 1:
+            what = f"loading the class or the state ended its executor: {why}"
+            placed.loads_failed = 0
+            lost = ExecutorLost(number, run, ErrorRecord.of(DataClassUnavailable(what)), is_final=True)
+    return lost
