@@ -45,7 +45,7 @@ ANSWER_WITHIN_S = 0.000_5
 READ_EVERY_S = 0.002
 
 
-class OwnObjects(HostedObjects):
+class ProcessObjects(HostedObjects):
     def __init__(self, process: "ExecutorProcess", fork_above_bytes: int) -> None:
         super().__init__(
             process.answer,
@@ -76,7 +76,7 @@ class ExecutorProcess:
         """When the first of these was given."""
         self.cells = cells
         self.hooks = ThreadRunner()
-        self.objects = OwnObjects(self, fork_above_bytes)
+        self.objects = ProcessObjects(self, fork_above_bytes)
         self.memories: deque[int] = deque()
         """Descriptors that have arrived, for the messages that bring one."""
         self.waiting: dict[int, deque[ObjectMessage]] = {}
