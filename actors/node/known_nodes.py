@@ -21,6 +21,8 @@ ECHOES_MAX: Final = 3
 """A process that is heard this often after its successor still runs: it says hello once a second."""
 TOLD_MAX: Final = 5
 """How often an older copy is told what it is."""
+TOLD_APART_MS: Final[Millis] = 500
+"""A process that runs says hello once a second; the late messages of one that has ended arrive together."""
 RUNS_MS: Final[Millis] = 3000
 """A process whose last hello is newer than this counts as running."""
 STOOD_STILL_MS: Final[Millis] = 3000
@@ -42,8 +44,9 @@ class KnownNodes:
     heard_at: dict[NodeName, Millis] = field(default_factory=dict)
     watched_since: dict[NodeName, Millis] = field(default_factory=dict)
     """Nodes of the cluster, and since when their silence counts."""
-    told: dict[NodeInfo, int] = field(default_factory=dict)
-    """How often an older copy was told what it is: it continues only if it has served since."""
+    told: dict[NodeInfo, tuple[int, Millis]] = field(default_factory=dict)
+    """How often an older copy was told what it is, and when that last counted: it continues only if it has
+    served since."""
     echoes: dict[NodeName, int] = field(default_factory=dict)
     """How often an earlier process of a node was heard since its newest one said hello."""
 
@@ -81,12 +84,19 @@ class KnownNodes:
         if info.started_ms > known.started_ms:
             if runs_elsewhere:
                 return SECOND
-            self.told[info] = self.told.get(info, 0) + 1
-            return OLDER if self.told[info] <= TOLD_MAX else SOUND
+            return OLDER if self._times_told(info, now) <= TOLD_MAX else SOUND
         if info.started_ms == known.started_ms:
             return SOUND
         self.echoes[info.name] = self.echoes.get(info.name, 0) + 1
         return ELDER if runs_elsewhere and self.echoes[info.name] >= ECHOES_MAX else ECHO
+
+    def _times_told(self, info: NodeInfo, now: Millis) -> int:
+        """How often, including this time."""
+        times, at = self.told.get(info, (0, now - TOLD_APART_MS))
+        if now - at >= TOLD_APART_MS:
+            times += 1
+            self.told[info] = times, now
+        return times
 
     def meet(self, info: NodeInfo, manager: ActorAddress, registry: ActorAddress, now: Millis) -> bool:
         """Note what a node says about itself, even if its wall clock went back since its last start. True if

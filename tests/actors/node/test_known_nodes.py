@@ -15,6 +15,7 @@ from fleet.actors.node.known_nodes import (
     SECOND,
     SOUND,
     STOOD_STILL_MS,
+    TOLD_APART_MS,
     TOLD_MAX,
     KnownNodes,
 )
@@ -128,8 +129,18 @@ def test_s83_an_earlier_process_that_is_heard_again_and_again_runs_still(nodes: 
 
 def test_s83_an_older_copy_that_was_told_so_often_has_served_since_and_goes_on(nodes: KnownNodes) -> None:
     meet(nodes, info())
-    judged = [nodes.judge(info(boot=6, started_ms=200), 0) for _ in range(TOLD_MAX + 1)]
+    times = range(0, (TOLD_MAX + 1) * TOLD_APART_MS, TOLD_APART_MS)
+    judged = [nodes.judge(info(boot=6, started_ms=200), now) for now in times]
     assert judged == [OLDER] * TOLD_MAX + [SOUND]
+
+
+def test_s83_late_words_of_an_ended_process_never_count_as_an_older_copy_that_goes_on(
+    nodes: KnownNodes,
+) -> None:
+    """Its successor's wall clock had gone back, and was ignored from then on (seed 830013)."""
+    meet(nodes, info(boot=8, started_ms=50))
+    late = [nodes.judge(info(boot=7, started_ms=100), now) for now in range(TOLD_APART_MS)]
+    assert late == [OLDER] * TOLD_APART_MS
 
 
 def test_silence_counts_from_the_last_word_or_from_when_it_began_to_matter(nodes: KnownNodes) -> None:
