@@ -41,6 +41,8 @@ QUIET_MS: Final[Millis] = 60_000
 BACK_OFF_MS: Final[tuple[Millis, Millis]] = (50, 10_000)
 """The shortest and the longest pause before an executor that ended at once is started again."""
 STABLE_MS: Final[Millis] = 10_000
+GONE_LIMIT_MS: Final[Millis] = 1000
+"""How long a command or a query may go on whose object is gone: nobody waits for it, but others behind it."""
 
 
 class LookAtExecutors(Struct, frozen=True):
@@ -268,7 +270,8 @@ class Executors(GuardedActor):
     def _seen(self, slot: Slot, channel: Channel) -> ExecutorSeen:
         doing = channel.doing()
         placed = self.placed.get(doing.number)
-        limit_ms = placed.limit_ms if placed is not None else 0
+        is_wanted = placed is not None and placed.run == doing.run
+        limit_ms = placed.limit_ms if placed is not None and is_wanted else GONE_LIMIT_MS
         others = len(slot.numbers - {doing.number})
         return ExecutorSeen(doing, channel.sent, limit_ms, others)
 

@@ -106,8 +106,9 @@ class MemberObject:
         """The command that it cannot execute."""
         self.halts = 0
         """How often it has halted there."""
+        self.is_parked = False
+        """It has halted, and is not opened again before `try_at`, or before the group passes that command."""
         self.try_at: Millis = NEVER
-        """When to try again."""
         self.skipped: set[tuple[Index, int]] = set()
         """Commands that this run was told to pass."""
         self.methods: tuple[str, ...] = ()
@@ -134,7 +135,7 @@ class MemberObject:
     def open_again(self) -> None:
         """Its executor ended, or what it executed is not what the group did."""
         self.run += 1
-        self.is_open = False
+        self.is_open = self.is_parked = False
         self.window.clear()
         self.skipped.clear()
         self.open()
@@ -176,7 +177,7 @@ class MemberObject:
         """Replace its state by a snapshot's, which ends with the entry `index`."""
         self.handed = self.index = index
         self.trouble, self.dumping = None, 0
-        self._pass_halt()
+        self._pass_halt(index)
         if self.has_begun and not self.is_open:
             self.open_again()
         elif self.is_open:
@@ -276,7 +277,7 @@ class MemberObject:
         self.window.on_executed(m.index)
         if self.is_restored and self._has_led():
             self.is_restored = False  # its hooks were told
-        self._pass_halt()
+        self._pass_halt(m.index)
         self.told.on_applied(m)
         self.window.go_on()
 
@@ -322,7 +323,7 @@ class MemberObject:
             self.told.on_failed(m.error.to_error(), True)
         elif m.index:
             self._halt(m.index, m.place, self._cause(m))
-        elif self.halt is None:
+        elif not self.is_parked:
             self.open_again()
 
     def _cause(self, m: ExecutorLost) -> str:
@@ -334,9 +335,9 @@ class MemberObject:
         if (index, place) in skipped_at(self.member.core):
             self.open_again()
             return
-        self.is_open = False
+        self.is_open, self.is_parked = False, True
         self.window.clear()
-        halt = self.halt = Halt(index, place, cause[:CAUSE_MAX])
+        halt = self.halt = Halt(index, place, cause[:CAUSE_MAX], is_repeated=index <= self.index)
         least, most = TRY_MS
         self.try_at = self.member.start.clock.now_ms() + min(most, least << min(self.halts, 20))
         self.halts += 1
@@ -350,17 +351,16 @@ class MemberObject:
         for token in questions:
             self.told.on_question_failed(token, self.halted())
 
-    def _pass_halt(self) -> None:
-        """The command at which it halted may be behind it now."""
-        if self.halt is not None and self.halt.index <= self.index:
+    def _pass_halt(self, index: Index) -> None:
+        """This run has executed all up to `index`: the command at which it halted may be behind it now."""
+        if self.halt is not None and self.halt.index <= index:
             self.halt = None
             self.halts = 0
             self.member.step(ExecutionResumed())
 
     def try_again(self, now: Millis) -> None:
         """It halted because of its own executor, perhaps, and may execute the command yet."""
-        if self.halt is not None and not self.is_open and now >= self.try_at and may_retry(self.member.core):
-            self.try_at = NEVER
+        if self.is_parked and now >= self.try_at and may_retry(self.member.core):
             self.open_again()
 
     def halted(self) -> GroupHalted:

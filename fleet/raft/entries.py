@@ -101,6 +101,8 @@ class Halt(Struct, frozen=True, array_like=True, gc=False):
     place: Place
     cause: str
     """For people: the method, and what happened."""
+    is_repeated: bool = False
+    """This member may have executed it before, and its caller may know: an operator alone may pass it."""
 
 
 class Skipped(Struct, frozen=True, array_like=True, tag=10, gc=False):

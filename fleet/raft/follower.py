@@ -3,6 +3,7 @@
 from zlib import crc32
 
 from fleet.raft.events import Change, Propose, ReadQuery, Skip, Tick, Transfer
+from fleet.raft.halting import reported_place
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -96,7 +97,7 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
             core.wall_ms,
             core.asleep,
             core.halt.index if core.halt is not None else 0,
-            core.halt.place if core.halt is not None else 0,
+            reported_place(core.halt),
         )
     )
 

@@ -13,6 +13,10 @@ once that voter had some time to halt, too (`successor`).
 
 **An operator decides**, by `Skip`, while a voter is away.
 
+**A member that may have executed it does not agree** (`Halt.is_repeated`): it may have told the caller. Its
+executor was lost, and the next one executes the log again. Only an operator passes such a command, or the
+member executes it when it tries again.
+
 A report must still be true when `Skipped` is committed, yet a member that restarts, or tries again, could
 execute the command after all. So the leader first appends `SkipProposed`, and counts only reports of voters
 that had it on their disks. From then on these do not execute the command, also after a restart: the core does
@@ -34,6 +38,7 @@ from typing import Final
 from fleet.raft.entries import Entry, Halt, Skipped, SkipProposed
 from fleet.raft.events import ExecutionHalted, ExecutionResumed, Skip
 from fleet.raft.ids import Index, MemberId, Millis, Place
+from fleet.raft.messages import NO_PLACE
 from fleet.raft.progress import Progress
 from fleet.raft.ready import CHANGE_IN_PROGRESS, NOT_HALTED, TRANSFERRING
 from fleet.raft.sleeping import stir
@@ -69,10 +74,17 @@ def may_retry(core: CoreState) -> bool:
     halt = core.halt
     if halt is None or core.log.term_at(core.log.commit) != core.term:
         return False
-    return (halt.index, halt.place) not in proposed_at(core)
+    return halt.is_repeated or (halt.index, halt.place) not in proposed_at(core)
 
 
 # -- what is not executed --------------------------------------------------------------------------
+
+
+def reported_place(halt: Halt | None) -> Place:
+    """As in `AppendReply.halted_place`."""
+    if halt is None:
+        return 0
+    return NO_PLACE if halt.is_repeated else halt.place
 
 
 def place_of(entry: Entry) -> tuple[Index, Place]:
@@ -176,7 +188,9 @@ def skip_if_agreed(core: CoreState, role: Leader) -> None:
     """Propose to skip the command once every voter has halted there, and skip it once every voter has that
     proposal on its disk and still says so."""
     halt = core.halt
-    if halt is None or role.handover is not None or core.log.commit < role.first_index:
+    if halt is None or halt.is_repeated or role.handover is not None:
+        return
+    if core.log.commit < role.first_index:
         return
     place = (halt.index, halt.place)
     if skip_of(core, place):

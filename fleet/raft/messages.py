@@ -3,12 +3,15 @@
 A member ignores messages for another id: they are for an earlier member on this node.
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
 from fleet.raft.entries import Entry, SnapshotMeta
 from fleet.raft.ids import Index, MemberId, Millis, Place, Term
+
+NO_PLACE: Final[Place] = 1 << 62
+"""Of no command."""
 
 
 class Message(Struct, frozen=True, array_like=True, gc=False):
@@ -52,7 +55,8 @@ class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
     """This member has stopped its election timer, as the message of `sent_at` offered."""
     halted_index: Index = 0
     halted_place: Place = 0
-    """The command at which this member has halted; index 0: none."""
+    """The command at which this member has halted; index 0: none. `NO_PLACE`: it may have executed it before,
+    and so prevents that it is skipped."""
 
 
 class PreVote(Message, frozen=True, array_like=True, tag=12, gc=False):

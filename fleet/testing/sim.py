@@ -39,8 +39,15 @@ class Sim(Stage):
     """
 
     def __init__(
-        self, seed: int = 0, nodes: int = 3, *, faults: Faults = Faults(), tracing: bool = False
+        self,
+        seed: int = 0,
+        nodes: int = 3,
+        *,
+        faults: Faults = Faults(),
+        tracing: bool = False,
+        executors: int = 0,
     ) -> None:
+        """`executors`: of each node, as `fleet start --executors`; 0: objects live with their members."""
         if nodes < 1:
             raise ConfigError(f"nodes must be at least 1, not {nodes}")
         self.seed = seed
@@ -54,11 +61,11 @@ class Sim(Stage):
         self._is_running = False
         self._calls: dict[str, Calls] = {}
         self._clients: dict[str, SimClient] = {}
-        self._found(nodes)
+        self._found(nodes, executors)
 
-    def _found(self, count: int) -> None:
+    def _found(self, count: int, executors: int) -> None:
         for number in range(1, count + 1):
-            self.world.add_node(f"n{number}", f"z{number}")
+            self.world.add_node(f"n{number}", f"z{number}").executors = executors
         first, *others = self.nodes.values()
         for node in others:
             node.join = (first.endpoint,)

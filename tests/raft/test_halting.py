@@ -4,6 +4,7 @@ import pytest
 
 from fleet.raft.core import Core
 from fleet.raft.entries import (
+    Entry,
     Halt,
     MemberAdded,
     MemberPromoted,
@@ -22,7 +23,7 @@ from fleet.raft.events import (
 )
 from fleet.raft.halting import skip_if_agreed, skipped_at
 from fleet.raft.ids import MemberId
-from fleet.raft.messages import AppendReply
+from fleet.raft.messages import NO_PLACE, AppendReply
 from fleet.raft.ready import CHANGE_IN_PROGRESS, NOT_HALTED, NOT_LEADER, TRANSFERRING
 from tests.raft.cores import (
     CONFIG,
@@ -33,9 +34,12 @@ from tests.raft.cores import (
     THREE,
     accept,
     answered,
+    append,
+    command,
     follower,
     leader,
     leading,
+    said,
     settle,
     settled,
     step,
@@ -247,6 +251,25 @@ def hash_of(word: str) -> int:
 
 
 # -- members that come and go ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", [N1, N2])
+def test_a_member_that_may_have_executed_it_prevents_that_it_is_skipped(who: MemberId) -> None:
+    core = settled()
+    step(core, ExecutionHalted(Halt(2, 0, "hangs", is_repeated=who == N1)))
+    for voter in (N2, N3):
+        report(core, voter, (2, NO_PLACE if voter == who else 0))
+    assert core.skips == []
+
+
+def test_a_member_reports_that_it_may_have_executed_it() -> None:
+    core = follower(term=2, terms=(1,))
+    append(core, (1, 1), [Entry(2, 2, command())], commit=2)
+    settle(core)
+    step(core, ExecutionHalted(Halt(1, 0, "hangs", is_repeated=True)))
+    append(core, (2, 2), commit=2)
+    (reply,) = said(settle(core), AppendReply)
+    assert (reply.halted_index, reply.halted_place) == (1, NO_PLACE)
 
 
 def test_a_new_voter_is_asked_and_a_removed_one_is_not() -> None:

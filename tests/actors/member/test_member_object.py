@@ -1,0 +1,112 @@
+"""A member's object across executors that are lost, and commands at which it halts."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fleet.actors.member.member_object import TRY_MS, MemberObject
+from fleet.actors.messages.executor import (
+    EntriesApplied,
+    ObjectMessage,
+    ObjectOpened,
+    OpenObject,
+)
+from fleet.actors.messages.local import ExecutorLost
+from fleet.errors import Unavailable
+from fleet.objects.payload import ErrorRecord
+from fleet.raft.events import ExecutionHalted, ExecutionResumed
+from tests.actors.member.requested import SPEC, start_of
+from tests.raft.cores import N1, settled
+from tests.support.clocks import HandClock
+
+WHY = ErrorRecord.of(Unavailable("it was ended"))
+
+
+class Hosted:
+    """A member's object that is open, and what it sends and says."""
+
+    def __init__(self) -> None:
+        self.core = settled(terms=(1, 1, 1))
+        self.spec = SPEC
+        self.clock = HandClock(0)
+        self.start = start_of(N1, self.clock)
+        self.sent: list[ObjectMessage] = []
+        self.events: list[Any] = []
+        nothing = SimpleNamespace(
+            on_opened=lambda: None,
+            on_applied=lambda m: None,
+            newest_snapshot=lambda: None,
+            on_question_failed=lambda token, error: None,
+        )
+        self.object = MemberObject(self, nothing, self.sent.append, run=7)
+        self.object.open()
+        self.opened()
+        self.object.apply(self.core.log.slice(1, self.core.log.commit))
+
+    def step(self, event: Any) -> None:
+        self.events.append(event)
+        self.core.step(self.core.now, event)
+
+    def opened(self) -> None:
+        self.object.take(ObjectOpened(self.object.number, self.object.run, ("add",)))
+
+    def applied(self, index: int) -> None:
+        self.object.take(EntriesApplied(self.object.number, self.object.run, index, 0, (), (), None))
+
+    def lost(self, index: int = 0) -> None:
+        self.object.on_lost(ExecutorLost(self.object.number, self.object.run, WHY, index, method=1))
+
+    @property
+    def openings(self) -> list[int]:
+        return [m.run for m in self.sent if isinstance(m, OpenObject)]
+
+
+def test_an_object_whose_executor_is_lost_is_opened_again() -> None:
+    hosted = Hosted()
+    hosted.lost()
+    assert hosted.openings == [7, 8]
+
+
+def test_an_object_that_is_lost_while_it_is_opened_after_a_halt_is_opened_again() -> None:
+    hosted = Hosted()
+    hosted.lost(index=2)
+    hosted.clock.now = TRY_MS[0]
+    hosted.object.try_again(TRY_MS[0])
+    assert hosted.openings == [7, 8]
+    hosted.lost()
+    assert hosted.openings == [7, 8, 9]
+
+
+def test_an_object_that_has_halted_is_not_opened_before_its_time() -> None:
+    hosted = Hosted()
+    hosted.lost(index=2)
+    hosted.lost()
+    hosted.object.try_again(TRY_MS[0] - 1)
+    assert hosted.openings == [7]
+
+
+@pytest.mark.parametrize("executed", [1, 2])
+def test_a_command_that_was_executed_before_is_reported_as_such(executed: int) -> None:
+    """Its caller may know the outcome, which this member must not agree to replace by another one."""
+    hosted = Hosted()
+    hosted.applied(executed)
+    hosted.lost()
+    hosted.opened()
+    hosted.lost(index=2)
+    (halted,) = hosted.events
+    assert isinstance(halted, ExecutionHalted) and halted.halt.is_repeated == (executed == 2)
+
+
+def test_a_halt_ends_when_the_object_comes_past_that_command_again() -> None:
+    hosted = Hosted()
+    hosted.applied(3)
+    hosted.lost()
+    hosted.opened()
+    hosted.lost(index=2)
+    hosted.object.try_again(TRY_MS[0])
+    hosted.opened()
+    hosted.applied(1)
+    assert hosted.object.halt is not None
+    hosted.applied(2)
+    assert hosted.object.halt is None and isinstance(hosted.events[-1], ExecutionResumed)
