@@ -9,7 +9,7 @@ from msgspec import Struct
 from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
 
 from fleet.actors.executor.channel import Channel, ExecutorEnded
-from fleet.actors.executor.slots import Placed, Slot, lost_object, lost_trial
+from fleet.actors.executor.slots import ALONE, APART, Placed, Slot, lost_object, lost_trial
 from fleet.actors.executor.watchdog import EndIt, ExecutorSeen, MoveOthers, PrepareSpare, Watchdog
 from fleet.actors.messages.executor import (
     ApplyEntries,
@@ -30,6 +30,7 @@ from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.errors import Unavailable
 from fleet.objects.payload import ErrorRecord
+from fleet.objects.progress import OTHER
 from fleet.raft.ids import Millis
 
 GATHER_MS: Final[Millis] = 20
@@ -63,7 +64,9 @@ class Executors(GuardedActor):
         self.turn_end = TurnEnd(self)
         self.start: StartExecutors
         self.slots: list[Slot] = []
-        """Those that objects are spread over, then those with a slow object alone."""
+        """Those that objects are spread over, then the others."""
+        self.suspects: set[int] = set()
+        """Objects whose loading ended an executor."""
         self.spare: Channel | None = None
         self.placed: dict[int, Placed] = {}
         self.is_looking = False
@@ -91,7 +94,14 @@ class Executors(GuardedActor):
         self._send(slot, m)
 
     def _slot_for(self, number: int) -> Slot:
-        return self.slots[number % self.start.count]
+        if number not in self.suspects:
+            return self.slots[number % self.start.count]
+        for slot in self.slots:
+            if slot.place == APART:
+                return slot
+        apart = Slot(APART, busy_at=self._now())
+        self.slots.append(apart)
+        return apart
 
     def on_message(self, m: ObjectMessage, sender: Any) -> None:
         placed = self.placed.get(m.number)
@@ -199,11 +209,13 @@ class Executors(GuardedActor):
         for number in list(slot.numbers):
             placed = self.placed[number]
             is_it = doing.number == number and doing.run == placed.run
+            if is_it and doing.kind == OTHER:
+                self.suspects.add(number)
             lost = lost_object(placed, doing if is_it else None, why, is_hung)
             placed.is_lost = True
             self.send(placed.member, lost)
         slot.numbers.clear()
-        if slot.place < 0:
+        if slot.place == ALONE:
             self.slots.remove(slot)
         self._watch()
 
@@ -233,6 +245,7 @@ class Executors(GuardedActor):
                 placed = self.placed.get(answer.number)
                 if placed is not None and placed.run == answer.run:
                     placed.loads_failed = 0
+                    self.suspects.discard(answer.number)
                     self.send(placed.member, answer)
 
     # -- the watchdogs -----------------------------------------------------------------------------
@@ -290,9 +303,9 @@ class Executors(GuardedActor):
         if slot.place >= 0:
             fresh = Slot(slot.place)
             self.slots[slot.place] = fresh
-            slot.place = -1
             self.slots.append(slot)
             self._begin(fresh)
+        slot.place = ALONE
         slot.numbers -= moved
         for number in moved:
             self._move(slot, self.placed[number])

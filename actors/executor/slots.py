@@ -1,7 +1,7 @@
 """What a node knows of its executors and of the objects in them, and what members are told when one ends."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from fleet.actors.executor.channel import Channel
 from fleet.actors.executor.watchdog import Watchdog
@@ -11,6 +11,11 @@ from fleet.errors import CommandFailed, DataClassUnavailable, FleetError, QueryF
 from fleet.objects.payload import ErrorRecord
 from fleet.objects.progress import COMMAND, OTHER, QUERY, Doing
 from fleet.raft.ids import Index, Millis
+
+ALONE: Final = -1
+"""The place of an executor that was left alone with a slow object."""
+APART: Final = -2
+"""The place of the executor for objects whose loading ended one, so that they end no other's."""
 
 
 @dataclass(slots=True)
@@ -33,8 +38,8 @@ class Placed:
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """One executor, running or to be started. `place`: among those that objects are spread over; -1: it was
-    left alone with a slow object."""
+    """One executor, running or to be started. `place`: among those that objects are spread over, or ALONE
+    or APART."""
 
     place: int
     channel: Channel | None = None
