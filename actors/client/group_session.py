@@ -53,7 +53,7 @@ Event: TypeAlias = (
 
 
 def on_turn_ended(state: SessionState, now: Millis, event: TurnEnded) -> None:
-    send_queued(state, now)
+    send_queued(state, now, event.groups)
 
 
 def on_reply(state: SessionState, now: Millis, event: ClientReply) -> None:

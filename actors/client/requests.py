@@ -13,11 +13,15 @@ WINDOW_MAX = 1024
 BATCH_BYTES_MAX = 1 << 20
 REQUESTS_MAX = 3
 """Requests under way in one group; calls that arrive meanwhile share the next one."""
+GROUPS_FEW = 4
+"""A client with more groups under way has one request to each: they overlap as it is, and what a group costs is
+shared by more calls."""
 
 
-def send_queued(state: SessionState, now: Millis) -> None:
-    """One request of what waits, if one may leave now."""
-    if state.resend_at is not None or state.under_way >= REQUESTS_MAX:
+def send_queued(state: SessionState, now: Millis, groups: int) -> None:
+    """One request of what waits, if one may leave now. `groups`: in how many the client has calls."""
+    requests_max = REQUESTS_MAX if groups <= GROUPS_FEW else 1
+    if state.resend_at is not None or state.under_way >= requests_max:
         return
     had_asked = state.has_asked
     opens = bool(state.queue) and not state.session_id and not state.opening

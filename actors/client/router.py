@@ -69,6 +69,8 @@ class Router:
         self.endpoints = Endpoints(random.Random(seed), self.pin)
         self.questions = Questions(actor.myAddress, self.endpoints)
         self.sessions: dict[str, GroupSession] = {}
+        self.busy: set[str] = set()
+        """Groups with calls under way, as of their last reply."""
         self.dirty: dict[str, GroupSession] = {}
         """Those with calls that wait for the end of the turn."""
         self.turn_end = TurnEnd(actor)
@@ -125,14 +127,16 @@ class Router:
 
     def _mark(self, session: GroupSession) -> None:
         self.dirty[session.group] = session
+        self.busy.add(session.group)
         self.turn_end.ask()
 
     def on_end_turn(self, m: EndTurn) -> None:
         self.turn_end.reached()
         now = self.clock.now_ms()
         dirty, self.dirty = self.dirty, {}
+        ended = TurnEnded(len(self.busy))
         for session in dirty.values():
-            self._step(session, now, TurnEnded())
+            self._step(session, now, ended)
         self._wake_for(dirty.values(), now)
 
     def note_leader(self, m: NoteLeader) -> None:
@@ -155,6 +159,8 @@ class Router:
             self._wake(session.due_at())
         if session.has_queued:
             self._mark(session)
+        elif not session.is_waiting:
+            self.busy.discard(m.group)
 
     def _on_other_cluster(self, session: GroupSession, now: Millis, m: ClientReply) -> None:
         address = next((one.error.facts.get("address", "") for one in m.refusals), "")
@@ -296,6 +302,7 @@ class Router:
             self._step(session, now, Woken())
             self.dirty[session.group] = session
         self._step_questions(now, Woken())
+        self.busy = {session.group for session in waiting if session.is_waiting}
         if self.dirty:
             self.turn_end.ask()
         if waiting:

@@ -16,6 +16,9 @@ from fleet.raft.ids import Millis
 class TurnEnded(Struct, frozen=True):
     """All calls of the turn were added."""
 
+    groups: int = 1
+    """In how many the client has calls under way."""
+
 
 class Woken(Struct, frozen=True):
     """The time that `due_at` named may have come."""

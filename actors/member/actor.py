@@ -240,8 +240,12 @@ class Member(GuardedActor):
     def on_object_message(self, m: Any, sender: Any) -> None:
         """From an executor. A member whose object lives here takes its answers at once."""
         self.object.take(m)
-        if self.object.has_begun:
+        if not self.object.has_begun or self.turn_end.is_asked:
+            return
+        if not self.core.is_settled:
             self.turn_end.ask()
+        elif self.clients.dirty:
+            self.clients.flush()
 
     def on_executor_lost(self, m: ExecutorLost, sender: Any) -> None:
         self.object.on_lost(m)

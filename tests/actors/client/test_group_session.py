@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.actors.client.endings import LINGER_MS
-from fleet.actors.client.requests import BATCH_BYTES_MAX, REQUESTS_MAX, WINDOW_MAX
+from fleet.actors.client.requests import BATCH_BYTES_MAX, GROUPS_FEW, REQUESTS_MAX, WINDOW_MAX
 from fleet.actors.client.session_events import (
     Abandoned,
 )
@@ -79,6 +79,20 @@ def test_what_comes_while_requests_are_under_way_shares_the_next(talk: Talk) -> 
     assert talk.request() is None
     talk.reply((1, DONE, b"r"))
     assert len(talk.sent()) == 50
+
+
+def test_a_client_that_calls_many_groups_has_one_request_to_each(talk: Talk) -> None:
+    """They overlap without more, and what an entry costs is shared by all that have come meanwhile."""
+    crowd = TurnEnded(GROUPS_FEW + 1)
+    talk.submit(b"first")
+    assert len(talk.requests(crowd)) == 1
+    talk.submit(b"a", b"b")
+    assert talk.requests(crowd) == []
+    talk.reply((1, DONE, b"r"))
+    (request,) = talk.requests(crowd)
+    assert request.commands == (b"a", b"b")
+    talk.submit(b"c")
+    assert len(talk.requests(TurnEnded(GROUPS_FEW))) == 1
 
 
 def test_a_request_is_bounded_in_bytes_and_the_window_in_commands(talk: Talk) -> None:

@@ -146,3 +146,16 @@ def test_a_call_without_an_outcome_in_time_makes_room_when_it_ends_at_last() -> 
     requester.router.handle(EndTurn())
     requester.wait(100 + LINGER_MS)
     assert released == [(100, 0, 0), (100 + LINGER_MS, 1, 1)]
+
+
+def test_groups_count_as_busy_while_they_have_calls() -> None:
+    client = Requester()
+    for group in ("g", "h"):
+        client.router.submit(ClientCall(group, True, b"query", 10_000, Impatient(lambda outcome: None)))
+    client.router.on_end_turn(EndTurn())
+    assert client.router.busy == {"g", "h"}
+    client.router.on_reply(ClientReply("g", 0, (), ((1, (b"value",)),), ()))
+    assert client.router.busy == {"h"}
+    client.now = 20_000
+    client.wait(20_000)
+    assert client.router.busy == set()
