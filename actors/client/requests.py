@@ -14,8 +14,8 @@ BATCH_BYTES_MAX = 1 << 20
 REQUESTS_MAX = 3
 """Requests under way in one group; calls that arrive meanwhile share the next one."""
 GROUPS_FEW = 4
-"""A client with more groups under way has one request to each: they overlap as it is, and what a group costs is
-shared by more calls."""
+"""A client with calls in more groups has one request to each: they overlap as it is, and what an entry costs
+is shared by more calls."""
 
 
 def send_queued(state: SessionState, now: Millis, groups: int) -> None:

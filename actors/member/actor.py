@@ -40,7 +40,7 @@ from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.timer import Timer
 from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster.state import CLUSTER_GROUP
-from fleet.errors import Damaged, FleetError, StoreFull
+from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
 from fleet.interfaces import Durable, SnapshotWrite, Write
 from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
@@ -167,7 +167,6 @@ class Member(GuardedActor):
         self.send(self.myAddress, ActorExitRequest())
 
     def _close_object(self) -> None:
-        """Idempotent, as the end of a member is."""
         if hasattr(self, "object"):
             self.object.close()
         if self.hosted is not None:
@@ -251,6 +250,13 @@ class Member(GuardedActor):
         self.object.on_lost(m)
 
     # -- the disk ------------------------------------------------------------------------------------
+
+    def fail(self, error: Exception, message: Any) -> None:
+        """A record that cannot be read any more is a fault of the disk, not a bug."""
+        if isinstance(error, Damaged | StorageFault):
+            self.give_up(str(error), error.retry, DAMAGED if isinstance(error, Damaged) else "")
+        else:
+            super().fail(error, message)
 
     def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
         """The write failed: restart from the disk. What was not written was never promised."""

@@ -116,6 +116,9 @@ def group_troubles(world: World, cluster: Any, name: str) -> Iterator[str]:
     if node_of(leader.id) != first:
         yield f"{name} is led from {node_of(leader.id)}, not from {first}"
     last = leader.log.last_index
+    closed = [m.core.id for m in members if not m.object.is_open]
+    if closed:
+        yield f"{name}: the objects of {closed} are not open"
     late = [m.core.id for m in members if m.core.id in here and m.object.index != last]
     if late:
         yield f"{name}: {late} have not applied {last}"

@@ -6,6 +6,7 @@ from fleet.actors.client.endings import LINGER_MS
 from fleet.actors.client.requests import BATCH_BYTES_MAX, GROUPS_FEW, REQUESTS_MAX, WINDOW_MAX
 from fleet.actors.client.session_events import (
     Abandoned,
+    TurnEnded,
 )
 from fleet.actors.client.session_state import PAUSE_MS, PAYLOAD_BYTES_MAX, SILENCE_MS
 from fleet.actors.messages.client import ClientReply
