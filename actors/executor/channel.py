@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec.structs import replace
 
-from fleet.actors.executor.framing import FDS_MAX, Frames, framed, with_memory
+from fleet.actors.executor.framing import Frames, framed, receive, with_memory
 from fleet.actors.messages.executor import (
     IN_MEMORY_ABOVE,
     FromExecutor,
@@ -158,7 +158,7 @@ class ProcessChannel:
         if sock is None:
             raise ExecutorEnded("it was ended")
         try:
-            data, fds, _, _ = socket.recv_fds(sock, READ_BYTES, FDS_MAX)
+            data, fds = receive(sock, READ_BYTES)
         except BlockingIOError:
             return []
         except OSError:

@@ -1,7 +1,9 @@
 """Messages on a byte stream between a node and its own child: a length, and as many bytes."""
 
 import os
+import socket
 import struct
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
@@ -46,6 +48,16 @@ class Frames:
             at = end
         rest = bytes(view[at:])
         self._parts, self._size = [rest] if rest else [], len(rest)
+
+
+def receive(sock: socket.socket, size_max: int, flags: int = 0) -> tuple[bytes, list[int]]:
+    """Bytes and descriptors. `socket.recv_fds` ignores its flags. Raises OSError."""
+    fds = array("i")
+    data, ancillary, _, _ = sock.recvmsg(size_max, socket.CMSG_LEN(FDS_MAX * fds.itemsize), flags)
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, list(fds)
 
 
 def with_memory(message: Any, memories: deque[int]) -> Any:

@@ -20,7 +20,7 @@ from collections import deque
 from msgspec.structs import replace
 
 from fleet.actors.executor.channel import OUTER_PATH
-from fleet.actors.executor.framing import FDS_MAX, Frames, framed, with_memory
+from fleet.actors.executor.framing import Frames, framed, receive, with_memory
 from fleet.actors.executor.hook_threads import ThreadRunner
 from fleet.actors.executor.hosted_objects import HostedObjects
 from fleet.actors.messages.executor import (
@@ -113,9 +113,7 @@ class ExecutorProcess:
             if self.socket.fileno() not in ready:
                 return True
         try:
-            data, fds, _, _ = socket.recv_fds(
-                self.socket, READ_BYTES, FDS_MAX, 0 if wait else socket.MSG_DONTWAIT
-            )
+            data, fds = receive(self.socket, READ_BYTES, 0 if wait else socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         except OSError:

@@ -58,3 +58,10 @@ class Unruly(fleet.Data):
     @fleet.command
     def crash(self) -> None:
         ctypes.string_at(0)
+
+
+class Heavy(Unruly):
+    """It takes its time to be made."""
+
+    def __init__(self) -> None:
+        time.sleep(0.1)
