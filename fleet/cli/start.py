@@ -55,7 +55,22 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * UNITS[match[2]]
 
 
+class Size(click.ParamType[int]):
+    """A number of bytes such as "500M" or "2GiB", in powers of 1024; a plain number is bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+        if match is None:
+            self.fail(f"{value!r} is not a number of bytes; write it like 500M or 2G", param, ctx)
+        return int(float(match[1]) * 1024.0 ** " KMGT".index(match[2].upper() or " "))
+
+
 DURATION = Duration()
+SIZE = Size()
 
 
 def _option(name: str, **settings: Any) -> Callable[[Any], Any]:
@@ -74,6 +89,10 @@ def node_options(function: Any) -> Any:
         _option("--zone", default="default", show_default=True, help="Its failure domain, such as a rack."),
         _option("--weight", type=float, default=1.0, show_default=True, help="Its share; 0: none."),
         _option("--inactive", is_flag=True, help="Host no groups until `fleet node activate`."),
+        _option("--executors", type=int, default=1, show_default=True,
+                help="Processes for users' objects and code; 0: in the node's own, for trusted, fast code."),
+        _option("--executor-memory-max", type=SIZE, default="0", metavar="BYTES",
+                help="What one of them may use, such as 2G.  [default: 3/4 of the host's memory, shared]"),
         _option("--purge-after", type=DURATION, default="10m", show_default=True,
                 help="How long a node may be unreachable before a majority purges it; set by founders."),
         _option("--drain-on-term", type=DURATION, default="0s", metavar="DURATION",

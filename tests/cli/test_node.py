@@ -165,3 +165,23 @@ def test_the_shell_is_told_the_option_that_opens_a_node_to_the_network(tmp_path:
     assert refused.returncode == 2
     assert "use --insecure" in refused.stderr and "insecure=True" not in refused.stderr
     assert not (tmp_path / "fleet-n1").exists()
+
+
+def test_how_many_executors_and_how_much_memory_they_may_use(tmp_path: Path) -> None:
+    options = ("--executors", "2", "--executor-memory-max", "300M")
+    with started(tmp_path, "start", "--name", "n1", *ALONE, *options) as node:
+        read_until(node, "serves at")
+        found = [
+            words
+            for tasks in Path(f"/proc/{node.pid}/task").glob("*/children")
+            for child in tasks.read_text().split()
+            for words in [Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")]
+            if b"fleet.actors.executor.process" in words
+        ]
+        assert len(found) == 2
+        assert all(str(300 << 20).encode() in words for words in found)
+    for wrong in (("--executors", "-1"), ("--executor-memory-max", "1M"), ("--executor-memory-max", "much")):
+        refused = run(tmp_path, "start", "--name", "n2", *ALONE, *wrong)
+        assert refused.returncode == 2 and wrong[0].strip("-").replace("-", "") in refused.stderr.replace(
+            "-", ""
+        ).replace("_", "")

@@ -17,7 +17,7 @@ import pytest
 
 import fleet
 from fleet.actors.messages.operator import MemberStatus
-from fleet.errors import CommandFailed, FleetError, GroupHalted
+from fleet.errors import CommandFailed, FleetError, GroupHalted, QueryFailed
 from tests.processes.fleet_nodes import NodeFleet
 from tests.processes.nodes import CLUSTER, QUICK, ROOT
 from tests.support.classes import Counter
@@ -145,6 +145,19 @@ def test_s71_a_fatal_command_fails_and_its_group_goes_on(yard: NodeFleet) -> Non
         yard[name].await_start()
     assert group.add() == len(FATAL) + 1
     assert status_of(yard, "unruly").halt is None
+
+
+def test_s71_a_fatal_query_fails_at_its_caller(yard: NodeFleet) -> None:
+    yard.start("n1")
+    other = yard.client.create_group("other", Counter, replicas=1, config=QUICK)
+    group = yard.client.create_group("unruly", Unruly, replicas=1, config=LIMITED)
+    for query in (group.stall, group.fall):
+        assert group.add() > 0
+        began = time.monotonic()
+        with pytest.raises(QueryFailed, match="ended its executor"):
+            query()
+        assert time.monotonic() - began < LIMIT_S + 3.0
+    assert (group.add(), other.add(1)) == (3, 1)
 
 
 def test_s71_a_command_is_passed_when_all_voters_are_there_again(yard: NodeFleet) -> None:

@@ -55,6 +55,15 @@ class Unruly(fleet.Data):
         kept = [bytes([number % 256]) * (1 << 20) for number in range(megabytes)]
         return len(kept)
 
+    @fleet.query
+    def stall(self) -> None:
+        while True:
+            time.sleep(1.0)
+
+    @fleet.query
+    def fall(self) -> None:
+        os._exit(3)
+
     @fleet.command
     def crash(self) -> None:
         ctypes.string_at(0)
