@@ -47,7 +47,6 @@ Action: TypeAlias = PrepareSpare | MoveOthers | EndIt
 
 class Watchdog:
     def __init__(self) -> None:
-        self.seen_at: Millis = 0
         self.key: tuple[int, int, int, int] | None = None
         """What it works on, None while it works on nothing."""
         self.key_since: Millis = 0
