@@ -14,6 +14,7 @@ from msgspec import Struct
 from fleet.sim.search.explore import OK, run_seed
 from tests.sim import (
     test_scenarios_commands,
+    test_scenarios_executors,
     test_scenarios_fleet,
     test_scenarios_log,
     test_scenarios_members,
@@ -29,6 +30,7 @@ from tests.sim.planted import (
     disks,
     edges,
     elections,
+    executors,
     fleets,
     logs,
     members,
@@ -45,6 +47,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
     name: test
     for module in (
         test_scenarios_commands,
+        test_scenarios_executors,
         test_scenarios_fleet,
         test_scenarios_log,
         test_scenarios_members,
@@ -203,6 +206,26 @@ MUTANTS = [
     Mutant(users.hooks_never_end, "episode", 20),
     Mutant(users.hooks_miss_a_command, "episode", 20, seed=2),
     Mutant(users.lost_append_is_not_repeated, "episode", 20),
+    Mutant(executors.batch_twice_after_a_loss, "storm executors", 20),
+    Mutant(executors.half_a_batch_is_acknowledged, "episode", 5),
+    Mutant(executors.results_of_batches_swapped, "episode", 20),
+    Mutant(executors.skip_by_a_majority, "storm halts", 40, seed=4),
+    Mutant(executors.halted_command_is_tried_at_once, "storm halts", 80, seed=40),
+    Mutant(executors.reopened_without_its_snapshot, "storm executors", 20),
+    Mutant(executors.hooks_hear_twice, "day executors", 20),
+    Mutant(executors.queries_overtake_entries, "storm executors", 20),
+    Mutant(executors.dump_behind_later_entries, "storm executors", 20),
+    Mutant(
+        executors.skip_leaves_who_executed,
+        "test_a_member_that_executed_what_an_operator_skips_takes_it_back",
+    ),
+    Mutant(executors.moved_without_a_word, "day executors", 20),
+    Mutant(executors.repeated_halts_agree, "storm halts", 40, seed=6),
+    Mutant(executors.lost_while_it_opens, "episode", 1, seed=5036),
+    Mutant(
+        executors.gone_object_hangs_on,
+        "test_a_command_that_hangs_in_a_group_that_is_removed_leaves_its_executor_to_others",
+    ),
 ]
 
 

@@ -19,6 +19,10 @@ class Profile(Struct, frozen=True):
     steps: int = 40
     forks: bool = False
     """Snapshots are encoded by children."""
+    executors: tuple[int, ...] = (0,)
+    """Of each node."""
+    host: dict[str, Any] = {}
+    """Of every node, as attributes of `SimNode`."""
     disk: dict[str, Any] = {}
     """Of every node, as attributes of `SimDisk`."""
 
@@ -172,6 +176,26 @@ PROFILES = {
         config={"announce_commits": [False, True]},
         burst=2,
         reads=0.5,
+    ),
+    "executors": Profile(
+        "executors die while users' code takes its time, leaders change, and snapshots are taken",
+        {"kill executor": 6, "isolate leader with client": 2, "isolate follower": 1,
+         "kill follower": 1, "revive": 2, "transfer": 3, "heal": 4, "wait": 1},
+        config={"snapshot_floor_bytes": [300, 300, 1 << 20], "log_tail": [0, 1000]},
+        host={"code_us": 20_000},
+        executors=(1, 2),
+        burst=5,
+        steps=30,
+    ),
+    "halts": Profile(
+        "commands hang on some members and not on others, which are cut off; operators skip them",
+        {"hang code": 6, "hang followers": 2, "skip": 3, "isolate follower": 2, "isolate leader": 1,
+         "part from one": 1, "heal": 4, "wait": 2},
+        config={"snapshot_floor_bytes": 1 << 20, "command_limit_ms": 100},
+        host={"code_us": 500},
+        executors=(1,),
+        burst=2,
+        steps=30,
     ),
     "messages": Profile(
         "frames overtake each other and come twice",

@@ -5,7 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import fleet
-from fleet.actors.messages.operator import DemoteMember, PromoteMember, RemoveMember, TransferLeader
+from fleet.actors.messages.operator import (
+    DemoteMember,
+    PromoteMember,
+    RemoveMember,
+    SkipCommand,
+    TransferLeader,
+)
+from fleet.raft.entries import Halt
 from fleet.raft.ids import node_of
 from fleet.sim.world.host import SimNode
 from fleet.sim.world.timeline import MS
@@ -133,6 +140,48 @@ class StormFaults:
     def _hang(self) -> str | None:
         return self._with(self._pick(self.rng.random() < 0.7), lambda name: self.sim.hang(name, 1.0))
 
+    def _kill_executor(self) -> str | None:
+        """Whatever it does."""
+
+        def kill(name: str) -> None:
+            process = self.sim.nodes[name].process
+            for executor in list(process.executors.values()) if process is not None else ():
+                executor.die("it was ended by SIGKILL")
+
+        return self._with(self._pick(self.rng.random() < 0.7), kill)
+
+    def _hang_code(self) -> str:
+        """The next call never returns on some nodes. Some are cut off before they say so."""
+        names = [node_of(member.core.id) for member in self._members() if self.rng.random() < 0.6]
+        for name in names:
+            self.sim.nodes[name].hangs = 1
+        self._call(2)
+        self.sim.run(self.rng.choice([0.01, 0.1, 0.3]))
+        return " ".join(names)
+
+    def _hang_followers(self) -> str | None:
+        """The leader executes what they cannot, and is cut off."""
+        for member in self._members(False):
+            self.sim.nodes[node_of(member.core.id)].hangs = 1
+        self._call(2)
+        self.sim.run(self.rng.choice([0.05, 0.2]))
+        return self._isolate_leader()
+
+    def _skip(self) -> str | None:
+        """An operator does not wait for those that are away, and sees to it that no client was answered."""
+        for member in self._members(True):
+            halt = member.core.halt
+            if halt is not None and not any(self._may_have_told(one, halt) for one in self._members()):
+                self._ask_group(SkipCommand(halt.index))
+                return f"entry {halt.index}"
+        return None
+
+    def _may_have_told(self, member: Any, halt: Halt) -> bool:
+        """Whether it executed the command, and may have led since."""
+        core = member.core
+        was_voted = core.vote == core.id or core.term != core.log.term_at(halt.index)
+        return member.object.index >= halt.index and was_voted
+
     def _busy(self) -> str | None:
         def busy(name: str) -> None:
             self.sim.nodes[name].busy_until = self.sim.world.now + 2000 * MS
@@ -170,9 +219,12 @@ class StormFaults:
     def _number_at(self, name: str) -> int:
         return next(int(m.number) for m in self._members() if node_of(m.core.id) == name)
 
-    def _ask(self, op: Any) -> str:
+    def _ask_group(self, op: Any) -> None:
         client = self.sim.client
         client.in_turn(lambda: client.ask(op, "g", "", lambda value, error: None))
+
+    def _ask(self, op: Any) -> str:
+        self._ask_group(op)
         return f"{type(op).__name__} {op.member}"
 
     def _transfer(self) -> str | None:

@@ -15,6 +15,7 @@ from fleet.sim.checks.history import UNKNOWN, Operation
 from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.checks.models import All, Append, ListAppend
 from fleet.sim.search.settling import waits_in_vain
+from fleet.sim.world.user_code import works
 from fleet.testing import Sim
 from tests.sim.profiles import CONFIG, PROFILES
 from tests.sim.storm_faults import StormFaults
@@ -27,6 +28,7 @@ class Ledger(fleet.Data):
 
     @fleet.command
     def append(self, value: int) -> None:
+        works()
         self.values.append(value)
 
     @fleet.command
@@ -37,6 +39,7 @@ class Ledger(fleet.Data):
 
     @fleet.query
     def all(self) -> tuple[int, ...]:
+        works()
         return tuple(self.values)
 
 
@@ -48,7 +51,8 @@ class Storm(StormFaults):
     def __init__(self, profile: str, seed: int) -> None:
         self.rng = rng = random.Random(f"{profile}/{seed}")
         self.profile = PROFILES[profile]
-        self.sim = sim = Sim(seed, rng.choice(self.profile.nodes))
+        executors = self.profile.executors[seed % len(self.profile.executors)]
+        self.sim = sim = Sim(seed, rng.choice(self.profile.nodes), executors=executors)
         sim.world.turns_max = TURNS_MAX
         drawn = {
             name: rng.choice(value) if isinstance(value, list) else value
@@ -61,6 +65,8 @@ class Storm(StormFaults):
         for node in sim.nodes.values():
             for name, value in self.profile.disk.items():
                 setattr(node.disk, name, value)
+            for name, value in self.profile.host.items():
+                setattr(node, name, value)
             node.manager.store.inline_bytes_max = node.disk.inline_bytes_max
         names = ("c1", "c2", "c3")
         self.handles = {
@@ -102,6 +108,8 @@ class Storm(StormFaults):
         sim = self.sim
         sim.weather()
         sim.heal()
+        for node in sim.nodes.values():
+            node.hangs = 0
         if self.has_rotten:
             return
         replies = [reply for replies in self.pending.values() for reply in replies]

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import pytest
+
 import fleet
+from fleet.actors.messages.operator import SkipCommand
+from fleet.errors import CommandFailed
 from fleet.raft.ids import node_of
 from fleet.sim.world.objects import KINDS
 from fleet.testing import Sim
-from tests.sim.scenes import ask_cluster
+from tests.sim.scenes import ask, ask_cluster, leader_of, member, others
 
 COUNTER: Any = KINDS["counter"]
 
@@ -27,3 +31,25 @@ def test_a_command_that_hangs_in_a_group_that_is_removed_leaves_its_executor_to_
 
     assert sim.run(15.0, is_everywhere)
     assert counter.add(1) == 1
+
+
+def test_a_member_that_executed_what_an_operator_skips_takes_it_back() -> None:
+    """It was cut off, and so the operator did not wait for it."""
+    sim = Sim(seed=1, nodes=3, executors=1)
+    counter = sim.group("g", COUNTER, config=fleet.GroupConfig(command_limit_ms=200))
+    assert counter.add(1) == 1
+    leader = leader_of(sim, "g")
+    able, other = others(sim, leader)
+    sim.nodes[leader].hangs = sim.nodes[other].hangs = 1
+    index = member(sim, leader, "g").core.log.last_index + 1
+    reply = counter.add.options(timeout=30.0).submit(10)
+    assert sim.run(1.0, lambda: member(sim, able, "g").object.index == index, every=0.001)
+    sim.partition(able)
+    assert sim.run(1.0, lambda: member(sim, leader, "g").core.halt is not None)
+    ask(sim, SkipCommand(index), "g")
+    with pytest.raises(CommandFailed):
+        sim.run(5.0, reply.done)
+        reply.result()
+    sim.heal()
+    sim.run(5.0)
+    assert sim.states_equal("g") and counter.get() == 1
