@@ -180,7 +180,7 @@ class StormFaults:
         """Whether it executed the command, and may have led since."""
         core = member.core
         was_voted = core.vote == core.id or core.term != core.log.term_at(halt.index)
-        return member.object.index >= halt.index and was_voted
+        return bool(member.object.index >= halt.index and was_voted)
 
     def _busy(self) -> str | None:
         def busy(name: str) -> None:

@@ -84,18 +84,6 @@ def removed_group_is_kept_by_its_nodes() -> Patches:
     return [patch.dict(EFFECTS, {membership_events.DropMember: lambda node, effect: None})]
 
 
-def left_is_forgotten_at_once() -> Patches:
-    """Seed 1007610: a founder forgets that it left a group before its disk knows of the removal."""
-
-    def forget(self: NodeMembership, left: set[Any]) -> None:
-        here = {group.uid for group in self.view.groups.values()}
-        gone = frozenset(uid for uid in left if uid <= self.view.rev) - here
-        if gone:
-            self._effects.append(membership_events.ForgetLeft(gone))
-
-    return [patch.object(NodeMembership, "_forget_left", forget)]
-
-
 def existing_group_is_added() -> Patches:
     """Adding a group that exists is told as done."""
     add = COMMANDS["add_group"]

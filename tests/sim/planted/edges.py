@@ -17,28 +17,10 @@ from fleet.cluster.membership import NodeMembership
 from fleet.cluster.membership_events import Applied
 from fleet.cluster.repairs import Repairs
 from fleet.errors import FleetError
-from fleet.objects.executor import ObjectExecutor
 from fleet.raft import core, follower
 from fleet.raft.progress import Progress
 from fleet.raft.state import CoreState
 from tests.sim.planted.patches import InHandlers, Patches
-
-
-def watch_reported_once() -> Patches:
-    """S72: a member relies on it that the end of its child is reported once."""
-
-    def trust(self: HostedObject) -> None:
-        assert self.dumping is not None
-        (index, revision, dump), self.dumping = self.dumping, None
-        self.host.wait_for(self, None)
-        try:
-            state, crc = dump.take()
-        except hosted_object.NO_DUMP as error:
-            self._not_dumped(index, error)
-        else:
-            self.host.answer_from_memory(self._dumped(index, revision, state, crc), dump)
-
-    return [patch.object(HostedObject, "on_dumped", trust)]
 
 
 def fork_never_fails() -> Patches:
@@ -90,18 +72,6 @@ def refusals_are_counted() -> Patches:
 def refused_copy_is_carried_out() -> Patches:
     """S78: a request that was refused comes again, and is executed."""
     return [patch.object(RememberedRequests, "__contains__", lambda self, m: False)]
-
-
-def exit_ends_the_group() -> Patches:
-    """SystemExit, raised by a command, is no failure of that command: it goes on to whoever applies it."""
-    failed = ObjectExecutor._failed
-
-    def only_exceptions(self: ObjectExecutor, error: BaseException, before: Any) -> Any:
-        if not isinstance(error, Exception):
-            raise error
-        return failed(self, error, before)
-
-    return [patch.object(ObjectExecutor, "_failed", only_exceptions)]
 
 
 def node_without_its_registry() -> Patches:

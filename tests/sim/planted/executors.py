@@ -92,15 +92,15 @@ def halted_command_is_tried_at_once() -> Patches:
 
 def reopened_without_its_snapshot() -> Patches:
     """An object that is made again is sent the entries behind the snapshot, and not the snapshot."""
-    restore = MemberObject._restore
+    restore, send = MemberObject._restore, MemberObject._send
 
     def without(self: MemberObject) -> None:
-        send = self._send
-        self._send = lambda m: None if type(m) is LoadState else send(m)  # type: ignore[method-assign]
-        try:
+        with patch.object(MemberObject, "_send", all_but_states):
             restore(self)
-        finally:
-            del self._send
+
+    def all_but_states(self: MemberObject, m: Any) -> None:
+        if type(m) is not LoadState:
+            send(self, m)
 
     return [patch.object(MemberObject, "_restore", without)]
 
@@ -128,8 +128,9 @@ def queries_overtake_entries() -> Patches:
 
     def overtake(self: Executors, m: Any, sender: Any) -> None:
         for slot in self.slots:
-            if slot.channel is not None:
-                slot.channel._gathered.sort(key=lambda one: type(one) is ApplyEntries)
+            channel: Any = slot.channel
+            if channel is not None:
+                channel._gathered.sort(key=lambda one: type(one) is ApplyEntries)
         flush(self, m, sender)
 
     return [InHandlers(Executors, EndTurn, overtake)]

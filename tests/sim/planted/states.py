@@ -11,6 +11,7 @@ from fleet.actors.client.refusals import on_refusal
 from fleet.actors.client.session_state import SessionState
 from fleet.actors.executor.hosted_object import HostedObject
 from fleet.actors.member.actor import Member
+from fleet.actors.messages.executor import DumpObject
 from fleet.objects import applier as apply
 from fleet.objects.applier import Applier
 from fleet.raft import follower
@@ -161,7 +162,10 @@ def snapshot_index_is_off() -> Patches:
         self.executor.planted_before = self.executor.dump()  # type: ignore[attr-defined]
         return execute(self, body, tell)
 
-    return [patch.object(Applier, "_commands", remember), patch.object(HostedObject, "on_dump", _dump(late))]
+    return [
+        patch.object(Applier, "_commands", remember),
+        patch.dict(HostedObject.handlers, {DumpObject: _dump(late)}),
+    ]
 
 
 def _dump(dump: Any) -> Any:

@@ -11,7 +11,6 @@ from fleet.actors.executor.hook_events import HookEvents
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown
-from fleet.objects import class_refs
 from fleet.raft import leader
 from fleet.raft.progress import REPLICATE, Progress
 from fleet.raft.state import CoreState
@@ -54,17 +53,6 @@ def expired_session_begins_anew() -> Patches:
         state.queue.extendleft(reversed(calls))
 
     return [patch.object(replies, "_expire_session", expire)]
-
-
-def exit_at_import_ends_the_member() -> Patches:
-    """S70: of what goes wrong when a class is loaded, only exceptions are expected."""
-    load = class_refs._loaded_class
-
-    def only_exceptions(module: str, name: str, loader: Any) -> Any:
-        cls = loader()
-        return load(module, name, lambda: cls)
-
-    return [patch.object(class_refs, "_loaded_class", only_exceptions)]
 
 
 def hooks_never_end() -> Patches:
