@@ -51,7 +51,10 @@ def _rebuild(cls: type[FleetError], what: str, facts: dict[str, Any]) -> FleetEr
 
 
 class Reject(Exception):
-    """Raise it inside a command to refuse: the state is unchanged, the caller gets `Rejected(value)`."""
+    """Raise it inside a command, before it changes anything, to refuse: the caller gets `Rejected(value)`.
+
+    Fields that were assigned before are taken back. A deeper change, such as an item added to a list, stays.
+    """
 
     def __init__(self, value: Any = None) -> None:
         super().__init__(value)
@@ -59,7 +62,7 @@ class Reject(Exception):
 
 
 class Rejected(FleetError):
-    """The command or query raised `Reject(value)`; the state is unchanged. `value`: what it gave."""
+    """The command or query raised `Reject(value)`, before it changed anything. `value`: what it gave."""
 
     def __init__(self, value: Any = None, /, **facts: Any) -> None:
         super().__init__(str(value), **facts)
