@@ -239,7 +239,7 @@ class Member(GuardedActor):
     def on_object_message(self, m: Any, sender: Any) -> None:
         """From an executor. A member whose object lives here takes its answers at once."""
         self.object.take(m)
-        if not self.object.has_begun or self.turn_end.is_asked:
+        if self.stopped or self.handlers is self.opening or self.turn_end.is_asked:
             return
         if not self.core.is_settled:
             self.turn_end.ask()

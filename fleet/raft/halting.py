@@ -186,7 +186,9 @@ def proposal_of(core: CoreState, place: tuple[Index, Place]) -> Index:
 
 def skip_if_agreed(core: CoreState, role: Leader) -> None:
     """Propose to skip the command once every voter has halted there, and skip it once every voter has that
-    proposal on its disk and still says so."""
+    proposal on its disk and still says so. Every voter since the command's entry: one that votes no more may
+    have led meanwhile, executed the command, and told its result. Only an operator can overrule one that is
+    gone."""
     halt = core.halt
     if halt is None or halt.is_repeated or role.handover is not None:
         return
@@ -195,7 +197,10 @@ def skip_if_agreed(core: CoreState, role: Leader) -> None:
     place = (halt.index, halt.place)
     if skip_of(core, place):
         return
-    others = [role.progress[voter] for voter in core.membership.current.voters if voter != core.id]
+    voters = core.membership.voters_since(halt.index) - {core.id}
+    if not voters <= role.progress.keys():
+        return
+    others = [role.progress[voter] for voter in voters]
     if any(progress.halted != place for progress in others):
         return
     proposal = proposal_of(core, place)

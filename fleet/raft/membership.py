@@ -91,6 +91,11 @@ class Membership:
             who in members.voters for changed_at, members in self.history if changed_at > index
         )
 
+    def voters_since(self, index: Index) -> set[MemberId]:
+        """Who voted as of a log index or after any later change."""
+        changed = (members.voters for changed_at, members in self.history if changed_at > index)
+        return set(self.at(index).voters).union(*changed)
+
     def knows_since(self, index: Index, who: MemberId) -> bool:
         """Whether `who` belongs to the group as of a log index or after any later change."""
         return who in self.at(index).everyone or any(
