@@ -14,8 +14,10 @@ once that voter had some time to halt, too (`successor`).
 **An operator decides**, by `Skip`, while a voter is away.
 
 **A member that may have executed it does not agree** (`Halt.is_repeated`): it may have told the caller. Its
-executor was lost, and the next one executes the log again. Only an operator passes such a command, or the
-member executes it when it tries again.
+executor was lost and executes the log again, or the member was restarted with that entry on its disk. Only an
+operator passes such a command, or the member executes it when it tries again. An exception is a command that
+was proposed to be skipped in the newest term that this member knew: it had halted there, and tells nobody
+anything of its own before it leads in a later one.
 
 A report must still be true when `Skipped` is committed, yet a member that restarts, or tries again, could
 execute the command after all. So the leader first appends `SkipProposed`, and counts only reports of voters
@@ -34,6 +36,8 @@ skips. Such a member must replace its state when the `Skipped` is handed out to 
 """
 
 from typing import Final
+
+from msgspec.structs import replace
 
 from fleet.raft.entries import Entry, Halt, Skipped, SkipProposed
 from fleet.raft.events import ExecutionHalted, ExecutionResumed, Skip
@@ -87,6 +91,12 @@ def reported_place(halt: Halt | None) -> Place:
     return NO_PLACE if halt.is_repeated else halt.place
 
 
+def remember_proposals(core: CoreState) -> None:
+    """Of a member that starts with what is on its disk."""
+    proposed = [entry for entry in core.skips if type(entry.body) is SkipProposed and entry.term == core.term]
+    core.never_executed = frozenset(map(place_of, proposed))
+
+
 def place_of(entry: Entry) -> tuple[Index, Place]:
     assert isinstance(entry.body, Skipped | SkipProposed)
     return entry.body.index, entry.body.place
@@ -136,7 +146,9 @@ def on_execution_halted(core: CoreState, role: Role, m: ExecutionHalted) -> None
     assert m.halt.index <= core.log.applied, f"halts at {m.halt.index}, handed out: {core.log.applied}"
     if core.snapshot is not None and m.halt.index <= core.snapshot.index:
         return
-    core.halt = m.halt
+    is_known = (m.halt.index, m.halt.place) in core.never_executed
+    is_repeated = m.halt.is_repeated or (m.halt.index <= core.restarted_with and not is_known)
+    core.halt = replace(m.halt, is_repeated=is_repeated)
     if type(role) is Leader:
         begin_evasion(core, role)
         skip_if_agreed(core, role)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fleet.raft.config import GroupConfig
 from fleet.raft.core import Core
 from fleet.raft.entries import ConfigChanged, Entry, Founded, HardState, SnapshotMeta
+from fleet.raft.halting import remember_proposals
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.membership import Membership
 from fleet.raft.messages import PreVoteReply
@@ -40,8 +41,9 @@ def start_core(
     for entry in entries:
         log.append(entry)
     core.noted = log.applied
-    log.durable = log.last_index
+    log.durable = core.restarted_with = log.last_index
     core.note_skips(log.entries)
+    remember_proposals(core)
     core.unconfirmed, core.held_after = True, log.applied
     known = core.membership.changed_at
     core.membership.append([entry for entry in entries if entry.index > known])

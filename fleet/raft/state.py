@@ -178,6 +178,10 @@ class CoreState:
     """The commit index before the restart; entries up to it are applied when a leader confirms them."""
     conflict: CommittedConflict | None = None
     """Set when this member and its leader committed different histories; it then takes no further part."""
+    restarted_with: Index = 0
+    """The last entry on its disk when it started: earlier lives may have executed what is up to there, except
+    for `never_executed`."""
+    never_executed: frozenset[tuple[Index, Place]] = frozenset()
     halt: Halt | None = None
     """The command that this member does not execute: its executor halts there, or it is to be skipped."""
     skips: list[Entry] = field(default_factory=list)

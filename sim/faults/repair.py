@@ -1,8 +1,9 @@
 """What takes an operator once the faults are over: nodes that do not start, members on damaged records,
-nodes that left."""
+nodes that left, groups that halt at a command which nobody can execute."""
 
 from typing import Any
 
+from fleet.actors.messages.operator import SkipCommand
 from fleet.cluster.state import ACTIVE, LEAVING, NodeRecord
 from fleet.errors import Damaged
 from fleet.sim.faults.field import Field
@@ -24,6 +25,22 @@ def repair(field: Field) -> None:
             field.command("set_state", node.name, ACTIVE)
         if not node.is_up:
             node.start()
+    skip_hangs(field)
+
+
+def skip_hangs(field: Field) -> None:
+    """Of members that were restarted nobody knows whether they executed it before. An operator does, of a
+    command that hangs always."""
+    for name in list(field.groups.kinds):
+        halts = [member.core.halt for member in field.world.members_of(name) if member.core.is_leader]
+        for halt in halts:
+            if halt is not None and halt.cause.startswith("hang:"):
+                ask(field, SkipCommand(halt.index), name)
+
+
+def ask(field: Field, op: Any, group: str) -> None:
+    admin = field.admin
+    admin.in_turn(lambda: admin.ask(op, group, "", lambda value, error: None))
 
 
 def replace_disk(field: Field, node: SimNode) -> None:

@@ -55,7 +55,9 @@ def follower(
     """A member whose group began with these members; `terms` are those of its entries."""
     start = SnapshotMeta(index=0, term=0, members=Members(voters, learners), config=config, size=0, crc=0)
     log = [Entry(e.term, e.index, (bodies or {}).get(e.index, e.body)) for e in entries(*terms)]
-    return start_core(me, 0, random.Random(1), HardState(term, vote), start, log)
+    core = start_core(me, 0, random.Random(1), HardState(term, vote), start, log)
+    core.restarted_with = 0  # this is its first life
+    return core
 
 
 def leader(

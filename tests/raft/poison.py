@@ -22,6 +22,8 @@ class Poisoned(Sleepers):
         """Members whose executors have not come to the next entry yet."""
         self.queues: dict[str, list[Entry]] = {}
         self.outcomes: dict[str, dict[tuple[int, int], str]] = {}
+        self.told: dict[tuple[int, int], str] = {}
+        """What leaders have told their clients, in this life or an earlier one."""
         super().__init__(*words)
 
     def do_crash(self, name: str) -> None:
@@ -58,6 +60,8 @@ class Poisoned(Sleepers):
                     core.step(self.now, ExecutionHalted(Halt(*at, f"{name} hangs")))
                     return False
             outcomes.setdefault(at, cause or DONE)
+            if core.is_leader:
+                self.told.setdefault(at, outcomes[at])
         return True
 
     def wake(self, name: str) -> None:
@@ -95,7 +99,7 @@ class Poisoned(Sleepers):
     def check(self) -> None:
         super().check()
         for at in {at for outcomes in self.outcomes.values() for at in outcomes}:
-            told = {outcomes[at] for outcomes in self.outcomes.values() if at in outcomes}
+            told = {outcomes[at] for outcomes in (self.told, *self.outcomes.values()) if at in outcomes}
             assert len(told) == 1, f"outcomes of {at} differ: {self.of(*at)}"
 
 

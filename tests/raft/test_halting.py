@@ -44,7 +44,7 @@ from tests.raft.cores import (
     settled,
     step,
 )
-from tests.raft.poison import DONE, poisoned_group
+from tests.raft.poison import DONE, POISON, Poisoned, poisoned_group
 
 HALT = Halt(2, 0, "add hangs")
 """At the entry that a `settled` leader began with."""
@@ -270,6 +270,38 @@ def test_a_member_reports_that_it_may_have_executed_it() -> None:
     append(core, (2, 2), commit=2)
     (reply,) = said(settle(core), AppendReply)
     assert (reply.halted_index, reply.halted_place) == (1, NO_PLACE)
+
+
+def restart_all(group: Poisoned) -> None:
+    for name in group.players:
+        group.run(f"crash {name}")
+    for name in group.players:
+        group.run(f"restart {name}")
+
+
+def test_a_command_that_an_earlier_life_may_have_executed_is_passed_by_an_operator_alone() -> None:
+    """The leader executed it and told its client; then all hang in it, as the log is executed again."""
+    group, index = poisoned_group(hang="")
+    group.run("live 1000")
+    assert set(group.of(index).values()) == {DONE}
+    group.hangs = {name: {POISON} for name in group.players}
+    restart_all(group)
+    group.run("live 20000")
+    assert set(group.of(index).values()) == {None} and group.proposals == []
+    leader = group.leading[-1]
+    assert group.retry(leader) and group.of(index)[leader] == DONE
+
+
+def test_one_member_that_may_have_executed_it_prevents_that_it_is_skipped() -> None:
+    group, index = poisoned_group(hang="n1 n2")
+    group.run("deliver")
+    group.hangs["n3"] = {POISON}
+    group.run("crash n3")
+    group.run("restart n3")
+    group.run("live 20000")
+    halts = {core.id[:2]: core.halt for core in group.cores}
+    assert [bool(halt and halt.is_repeated) for halt in halts.values()] == [False, False, True]
+    assert group.proposals == [] and set(group.of(index).values()) == {None}
 
 
 def test_s71_a_voter_that_was_removed_since_may_have_executed_it_and_only_an_operator_skips_it() -> None:
