@@ -186,18 +186,19 @@ class MemberObject:
     def apply(self, entries: Sequence[Entry]) -> None:
         """Committed entries, each once and in order."""
         assert entries[0].index == self.handed + 1, f"{entries[0].index} handed over after {self.handed}"
-        self.handed = entries[-1].index
+        before, self.handed = self.handed, entries[-1].index
         passed = [entry.body for entry in entries if type(entry.body) is Skipped]
-        if passed and self._passes(passed):
+        if passed and self._passes(passed, before):
             return
         if self.is_open:
             self._apply(entries, known=0)
 
-    def _passes(self, bodies: Sequence[Skipped]) -> bool:
-        """Whether the object is made again because of commands that the group records as failed."""
+    def _passes(self, bodies: Sequence[Skipped], handed: Index) -> bool:
+        """Whether the object is made again because of commands that the group records as failed: entries up to
+        `handed` were given to it, and it executes them if it has not yet."""
         places = {(body.index, body.place) for body in bodies}
         is_ended = self.halt is not None and (self.halt.index, self.halt.place) in places
-        executed = {place for place in places if place[0] <= self.index and place not in self.skipped}
+        executed = {place for place in places if place[0] <= handed and place not in self.skipped}
         if executed and not self._can_undo(min(executed)[0]):
             return True
         if is_ended or executed:
