@@ -94,6 +94,7 @@ class HookEvents:
         self.applier = applier
         self.runner = runner
         self.teller = HookTeller(hooks, group, member, executor)
+        self.has_led = False
         self.is_restored = False
         """Whether its member was started from its disk and has not led since."""
         self.term: Term = 0
@@ -107,7 +108,7 @@ class HookEvents:
     def lead(self, term: Term, is_restored: bool, has_led: bool) -> None:
         """It leads, from now on, in this term; with `has_led`, it has executed an entry of it already."""
         self.leave()
-        self.term, self.is_restored = term, is_restored
+        self.term, self.is_restored = term, is_restored and not self.has_led
         if has_led:
             self._settle()
 
@@ -154,7 +155,7 @@ class HookEvents:
     def _settle(self) -> None:
         """Everything committed before is applied: the leadership begins for the hooks."""
         assert not self.is_elected
-        self.is_elected = True
+        self.is_elected = self.has_led = True
         inherited, self.inherited = self.inherited, []
         wants_restored = self.is_restored and "on_restored" in self.wanted
         if wants_restored or "on_elected" in self.wanted:

@@ -194,8 +194,8 @@ class MemberObject:
             self._apply(entries, known=0)
 
     def _passes(self, bodies: Sequence[Skipped], handed: Index) -> bool:
-        """Whether the object is made again because of commands that the group records as failed: entries up to
-        `handed` were given to it, and it executes them if it has not yet."""
+        """Whether the object is made again because of commands that the group records as failed. Entries up
+        to `handed` were given to it, and it executes them if it has not yet."""
         places = {(body.index, body.place) for body in bodies}
         is_ended = self.halt is not None and (self.halt.index, self.halt.place) in places
         executed = {place for place in places if place[0] <= handed and place not in self.skipped}

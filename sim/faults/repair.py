@@ -31,7 +31,7 @@ def repair(field: Field) -> None:
 def skip_hangs(field: Field) -> None:
     """Of members that were restarted nobody knows whether they executed it before. An operator does, of a
     command that hangs always."""
-    for name in list(field.groups.kinds):
+    for name in sorted({member.spec.name for _, member in field.world.members()}):
         halts = [member.core.halt for member in field.world.members_of(name) if member.core.is_leader]
         for halt in halts:
             if halt is not None and halt.cause.startswith("hang:"):

@@ -150,7 +150,7 @@ def test_a_command_is_told_when_it_is_executed_and_not_when_it_is_repeated_or_re
 def test_what_was_restored_is_told_once_in_a_members_life() -> None:
     group = Group(Sum)
     for term in (2, 3):
-        group.hook_events.lead(term, term == 2, False)
+        group.hook_events.lead(term, True, False)
         group.apply(term, Noop())
         group.hook_events.leave()
     hooks = [told[0] for told in SEEN]
