@@ -204,7 +204,7 @@ class NodeMembership:
         known = self.view.nodes.get(name)
         if known is None or known.state != LEAVING:
             return
-        here = {one.group for one in local.members if not one.is_dropped} | local.coming.keys()
+        here = {one.group for one in local.members} | local.coming.keys()  # until their data is deleted
         left = len(here - {CLUSTER_GROUP})
         if left:
             what = f"node={name} is leaving: {left} of its members still have to move to other nodes"

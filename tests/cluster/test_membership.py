@@ -200,6 +200,9 @@ def test_a_node_leaves_when_no_member_lives_on_it() -> None:
     busy = replace(LOCAL, members=own, coming={"g": 5})
     what = "node=n1 is leaving: 1 of its members still have to move to other nodes"
     assert membership.step(0, Changed(busy)) == [Warn("leaving", what)]
+    (going,) = held(("g", 5))
+    ending = replace(LOCAL, members=(*own, replace(going, is_dropped=True)))  # seed 850456
+    assert Warn("leaving", what) in membership.step(0, Changed(ending))
     free = replace(LOCAL, members=own)
     assert membership.step(0, Changed(free)) == [SendCommand("leaving as n1", "left", (N1, "a"))]
     assert membership.step(0, Dropped(CLUSTER_GROUP, LOCAL)) == [Left()]
