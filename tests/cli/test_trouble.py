@@ -114,7 +114,7 @@ def test_addresses_of_two_clusters_are_told(tmp_path: Path) -> None:
 
 def test_a_module_that_is_slow_to_import_is_waited_for_and_told(tmp_path: Path) -> None:
     with fleet_of(tmp_path, "n1") as one, inside(tmp_path):
-        slow = "import sys, time, shop\n\ntime.sleep(2.5 * ('start' in sys.argv))\n"
+        slow = "import sys, time, shop\n\ntime.sleep(2.5 * ('executor' in sys.argv[0]))\n"
         for name in ("slow_a", "slow_b"):
             (tmp_path / f"{name}.py").write_text(slow + "class Mine(shop.Account): ...\n")
         said = one.say("group", "add", "g", "slow_a:Mine", "--replicas", "1", "--timeout", "0.5", "--json")

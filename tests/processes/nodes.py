@@ -18,7 +18,7 @@ from msgspec import Struct
 
 import fleet
 from fleet.actors.messages.operator import MemberStatus
-from fleet.errors import OutcomeUnknown
+from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.raft.ids import node_of
 from tests.support.waiting import WAIT_S, eventually
 
@@ -278,6 +278,8 @@ def member_status(cluster: Cluster, client: fleet.Fleet, group: str, node: NodeP
 
     value = client._ask(GetStatus(), group, node.address, timeout=1.0)
     assert isinstance(value, MemberStatus)
+    if node_of(value.member) != node.name:  # its own is being started, and another one has answered
+        raise Unavailable("the member does not answer yet", group=group, node=node.name)
     return value
 
 

@@ -47,13 +47,15 @@ def test_s41_a_follower_that_was_away_for_long_catches_up_by_a_snapshot(three: C
     follower = three.others(leader_node(three, client, "shelf"))[0]
     had = member_status(three, client, "shelf", follower)
     follower.kill()
-    for number in range(0, 140, 10):  # commands that are submitted together share an entry
+    for number in range(0, 1000, 10):  # commands that are submitted together share an entry
         books |= fill(shelf, [f"later {number + place}" for place in range(10)], rng)
-    eventually(lambda: client.status("shelf").snapshot_index > had.last_index + 8)
+        if number >= 130 and client.status("shelf").snapshot_index > had.last_index + 8:
+            break
     follower.start()
     books |= fill(shelf, [f"meanwhile {number}" for number in range(20)], rng)
     await_all_caught_up(three, client, "shelf")
-    assert member_status(three, client, "shelf", follower).snapshot_index > had.last_index
+    now = eventually(lambda: member_status(three, client, "shelf", follower))
+    assert now.snapshot_index > had.last_index
     client.transfer_leader("shelf", follower.name)
     assert f"{follower.name}@" in follower.log.read_text().rpartition(" leads")[0].splitlines()[-1]
     check(shelf, books)
