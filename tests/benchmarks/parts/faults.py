@@ -29,7 +29,6 @@ EDGE_S = 0.2
 PACE_S = 0.02
 HANG_S = 8.0
 FOREVER_S = 1e6
-EXECUTORS = "waits for executors: a command runs in its node's loop"
 BATCHES = 5
 """The p99 of a follower's absence is the median of so many batches': another load is not taken for it."""
 
@@ -119,11 +118,10 @@ def slow(scale: Scale) -> Iterator[Row]:
             time.sleep(AFTER_S)
         elections = float(bench.terms(names) - terms)
         yield watched.row("before it", slow_at - BEFORE_S, slow_at - EDGE_S)
-        yield watched.row("begun in its first second", slow_at, slow_at + 1.0, EXECUTORS)
-        yield watched.row("begun later, while it runs", slow_at + 1.0, slow_at + SLOW_S, EXECUTORS)
-        yield watched.row("begun after it", slow_at + SLOW_S, slow_at + SLOW_S + AFTER_S, EXECUTORS)
-        note = EXECUTORS if elections else ""
-        yield Row("elections in the 19 meanwhile", {"elections": elections}, note)
+        yield watched.row("begun in its first second", slow_at, slow_at + 1.0)
+        yield watched.row("begun later, while it runs", slow_at + 1.0, slow_at + SLOW_S)
+        yield watched.row("begun after it", slow_at + SLOW_S, slow_at + SLOW_S + AFTER_S)
+        yield Row("elections in the 19 meanwhile", {"elections": elections})
 
 
 def hang(scale: Scale) -> Iterator[Row]:
@@ -135,8 +133,8 @@ def hang(scale: Scale) -> Iterator[Row]:
             sleeper.sleep.options(timeout=HANG_S).submit(FOREVER_S)
             time.sleep(HANG_S)
         yield watched.row("before it", hung_at - BEFORE_S, hung_at - EDGE_S)
-        yield watched.row("begun in its first second", hung_at, hung_at + 1.0, EXECUTORS)
-        yield watched.row("begun later", hung_at + 1.0, math.inf, EXECUTORS)
+        yield watched.row("begun in its first second", hung_at, hung_at + 1.0)
+        yield watched.row("begun later", hung_at + 1.0, math.inf)
 
 
 class Watched:
