@@ -39,6 +39,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "kind": st.sampled_from(["counter", "register"]),
     "replicas": st.integers(1, 3),
     "count": st.integers(1, 3),
+    "times": st.integers(1, 3),
     "pinned": st.lists(st.sampled_from(NODES), max_size=3, unique=True).map(tuple),
     "preferred": st.sampled_from([*NODES, ""]),
 }
