@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from time import monotonic
 from typing import Any, ClassVar, Final
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ from fleet.actors.messages.executor import (
     LogRecord,
     ObjectMessage,
     OpenObject,
+    SetLimit,
     TryClass,
 )
 from fleet.actors.messages.local import ExecutorLost, StartExecutors
@@ -41,6 +43,8 @@ QUIET_MS: Final[Millis] = 60_000
 """After so long without trouble, an object that was left alone in an executor joins the others again."""
 BACK_OFF_MS: Final[tuple[Millis, Millis]] = (50, 10_000)
 """The shortest and the longest pause before an executor that ended at once is started again."""
+FINISH_S: Final = 1.5
+"""How long a node that stops in good order waits for its executors, and so for the hooks that they run."""
 STABLE_MS: Final[Millis] = 10_000
 GONE_LIMIT_MS: Final[Millis] = 1000
 """How long a command or a query may go on whose object is gone: nobody waits for it, but others behind it."""
@@ -128,6 +132,11 @@ class Executors(GuardedActor):
             if not placed.is_lost:
                 self._send(placed.slot, m)
             self._retire_if_empty(placed.slot)
+
+    def on_limit(self, m: SetLimit, sender: Any) -> None:
+        placed = self.placed.get(m.number)
+        if placed is not None and placed.run == m.run:
+            placed.limit_ms = m.limit_ms
 
     def on_try(self, m: TryClass, sender: Any) -> None:
         slot = self._slot_for(m.number)
@@ -358,11 +367,13 @@ class Executors(GuardedActor):
     def on_exit(self, m: ActorExitRequest, sender: Any) -> None:
         self.is_ending = True
         self.watching = None
-        for slot in self.slots:
-            if slot.channel is not None:
-                slot.channel.end()
-        if self.spare is not None:
-            self.spare.end()
+        channels = [slot.channel for slot in self.slots if slot.channel is not None]
+        channels += [self.spare] if self.spare is not None else []
+        for channel in channels:
+            channel.finish()
+        until = monotonic() + FINISH_S
+        for channel in channels:
+            channel.end(max(0.0, until - monotonic()))
 
     actions: ClassVar[dict[type, Callable[[Any, Slot, Any], None]]] = {
         PrepareSpare: on_prepare,
@@ -374,6 +385,7 @@ class Executors(GuardedActor):
         OpenObject: on_open,
         CloseObject: on_close,
         TryClass: on_try,
+        SetLimit: on_limit,
         **dict.fromkeys(
             (LoadState, ApplyEntries, AskQueries, CheckCommands, DumpObject, LeadsNow), on_message
         ),

@@ -55,8 +55,11 @@ class Channel(Protocol):
     def sent(self) -> int:
         """Messages so far."""
 
-    def end(self) -> None:
-        """Kill it, and release what belongs to it. Idempotent."""
+    def finish(self) -> None:
+        """Let it end in good order: its objects are closed, and hooks told. Call `end` afterwards."""
+
+    def end(self, patience_s: float = 0.0) -> None:
+        """Kill it, unless it ends by itself so soon, and release what belongs to it. Idempotent."""
 
 
 OpenChannel: TypeAlias = Callable[[], Channel]
@@ -182,11 +185,20 @@ class ProcessChannel:
     def doing(self) -> Doing:
         return read(self._cells)
 
-    def end(self) -> None:
+    def finish(self) -> None:
+        self.flush()
+        if self._socket is not None:
+            with suppress(OSError):  # it has ended already
+                self._socket.shutdown(socket.SHUT_WR)
+
+    def end(self, patience_s: float = 0.0) -> None:
         if self._socket is None:
             return
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._socket.close()
         self._socket = None
         self._epoll.close()

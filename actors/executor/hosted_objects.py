@@ -13,6 +13,7 @@ from fleet.actors.messages.executor import (
     ObjectMessage,
     ObjectOpened,
     OpenObject,
+    SetLimit,
     TryClass,
 )
 from fleet.errors import DataClassUnavailable, FleetError
@@ -57,8 +58,8 @@ class HostedObjects:
             self._open(m)
         elif isinstance(m, TryClass):
             self._try(m)
-        elif hosted is None or hosted.run != m.run:
-            return  # of an object that is gone
+        elif hosted is None or hosted.run != m.run or isinstance(m, SetLimit):
+            return  # of an object that is gone, or not for it
         elif isinstance(m, CloseObject):
             hosted.close()
             del self.objects[m.number]

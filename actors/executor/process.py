@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -90,6 +91,13 @@ class ExecutorProcess:
                 self._handle_one()
             if not self.turns:
                 self.send_answers()
+
+    def close(self) -> None:
+        """The node stops: leaders' hooks are told, and have a moment for it."""
+        self.objects.close()
+        self.hooks.close()
+        with suppress(OSError):  # the node does not wait
+            self.send_answers()
 
     def _handle_one(self) -> None:
         """One message of the object whose turn it is."""
@@ -210,6 +218,7 @@ def main(arguments: list[str]) -> None:
     HERE.in_loop = True
     try:
         process.run()
+        process.close()
     finally:
         os._exit(0)  # hooks that block must not keep it
 

@@ -26,6 +26,7 @@ from fleet.actors.messages.executor import (
     ObjectOpened,
     OpenObject,
     QueriesAnswered,
+    SetLimit,
     StateLoaded,
 )
 from fleet.actors.messages.local import ExecutorLost, StartMember
@@ -125,7 +126,8 @@ class MemberObject:
 
     def open(self) -> None:
         member = self.member
-        spec, limit_ms = member.spec, member.spec.config.command_limit_ms
+        spec, config = member.spec, member.core.config if self.has_begun else member.spec.config
+        limit_ms = config.command_limit_ms
         self.port(
             OpenObject(
                 self.number, self.run, spec.name, member.start.member, spec.data_class, spec.config, limit_ms
@@ -139,6 +141,10 @@ class MemberObject:
         self.window.clear()
         self.skipped.clear()
         self.open()
+
+    def limit(self, limit_ms: Millis) -> None:
+        """How long a command or a query may take was changed."""
+        self.port(SetLimit(self.number, self.run, limit_ms))
 
     def close(self) -> None:
         self.port(CloseObject(self.number, self.run))

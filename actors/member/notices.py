@@ -50,6 +50,8 @@ def note(member: NotingMember, hook: Hook) -> None:
     elif isinstance(hook, MembersChanged | ConfigAdopted | PeerSilent):
         if isinstance(hook, MembersChanged):
             tell_addresses(member)
+        elif isinstance(hook, ConfigAdopted):
+            member.object.limit(core.config.command_limit_ms)
         if core.is_leader:
             member.send(member.start.manager, Leading(core.id, True))
 

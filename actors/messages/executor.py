@@ -94,6 +94,12 @@ class CloseObject(ObjectMessage, frozen=True, array_like=True, tag=8, gc=False):
     """Forget the object, and what it is still to do. Not answered."""
 
 
+class SetLimit(ObjectMessage, frozen=True, array_like=True, tag=10, gc=False):
+    """As `OpenObject.limit_ms`, from now on: for who watches the executor. Not answered."""
+
+    limit_ms: int
+
+
 class TryClass(ObjectMessage, frozen=True, array_like=True, tag=9, gc=False):
     """Load a class, make an object and encode it, as a member would. Answered by `ClassTried`."""
 
@@ -185,6 +191,7 @@ ToExecutor: TypeAlias = (
     | LeadsNow
     | CloseObject
     | TryClass
+    | SetLimit
 )
 FromExecutor: TypeAlias = (
     ObjectOpened

@@ -117,7 +117,10 @@ class SimExecutor:
     def doing(self) -> Doing:
         return read(self.shown)
 
-    def end(self) -> None:
+    def finish(self) -> None:
+        """What hooks are told while a node stops is not judged."""
+
+    def end(self, patience_s: float = 0.0) -> None:
         self.die("it was ended")
         self.process.executors.pop(self._fileno, None)
 

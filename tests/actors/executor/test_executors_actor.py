@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from thespian.actors import ActorExitRequest
 
 from fleet.actors.executor.actor import BACK_OFF_MS, LOOK_MS, QUIET_MS, STABLE_MS, Executors
 from fleet.actors.executor.channel import ExecutorEnded
@@ -16,6 +17,7 @@ from fleet.actors.messages.executor import (
     ObjectMessage,
     ObjectOpened,
     OpenObject,
+    SetLimit,
     TryClass,
 )
 from fleet.actors.messages.local import ExecutorLost, StartExecutors
@@ -38,6 +40,7 @@ class Line:
         self.is_ended = False
         self.answers: list[FromExecutor] = []
         self.death = ""
+        self.is_finishing = False
 
     @property
     def sent(self) -> int:
@@ -61,7 +64,10 @@ class Line:
     def doing(self) -> Doing:
         return self.now_doing
 
-    def end(self) -> None:
+    def finish(self) -> None:
+        self.is_finishing = True
+
+    def end(self, patience_s: float = 0.0) -> None:
         self.is_ended = True
 
     def works(self, kind: int, number: int, run: int = RUN, index: int = 0, place: int = 0) -> None:
@@ -299,3 +305,18 @@ def test_a_host_without_processes_is_asked_again(bench: Bench) -> None:
     bench.broken = False
     bench.look(BACK_OFF_MS[1])
     assert bench.lines[1].messages[0].number == 1
+
+
+def test_executors_may_finish_before_they_are_ended() -> None:
+    """Their hooks are told that the node stops."""
+    bench = Bench(2)
+    bench.receiveMessage(ActorExitRequest(), "manager")
+    assert [(line.is_finishing, line.is_ended) for line in bench.lines] == [(True, True)] * 2
+
+
+def test_another_limit_counts_at_once() -> None:
+    bench = Bench()
+    bench.open(1)
+    for run, limit_ms in ((RUN + 1, LIMIT_MS), (RUN, 9)):
+        bench.receiveMessage(SetLimit(1, run, limit_ms), "member 1")
+        assert bench.placed[1].limit_ms == limit_ms

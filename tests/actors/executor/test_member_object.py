@@ -59,7 +59,9 @@ class Bench:
         self.snapshot: tuple[int, bytes] | None = None
         self.clock = HandClock()
         self.log = Log()
-        self.core: Any = SimpleNamespace(log=self.log, skips=[], snapshot=None, halt=None, term=1)
+        self.core: Any = SimpleNamespace(
+            log=self.log, skips=[], snapshot=None, halt=None, term=1, config=GroupConfig()
+        )
         record = SimpleNamespace(number=7)
         self.start: Any = SimpleNamespace(record=record, member="n1@a.1", clock=self.clock)
         self.spec: Any = SimpleNamespace(name="g", data_class=b"class", config=GroupConfig())
