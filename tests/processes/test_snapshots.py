@@ -72,7 +72,7 @@ def test_s33_a_group_restarts_from_its_snapshots(three: Cluster) -> None:
         three.restart_all(three.nodes, NodeProcess.kill)
         check(shelf, books)
     for node in three.nodes:
-        assert member_status(three, client, "shelf", node).snapshot_index > 0
+        eventually(lambda: member_status(three, client, "shelf", node).snapshot_index > 0)
 
 
 def test_s43_a_command_is_executed_once_also_when_snapshots_come_between(three: Cluster) -> None:
