@@ -32,7 +32,7 @@ from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.errors import Unavailable
 from fleet.objects.payload import ErrorRecord
-from fleet.objects.progress import OTHER
+from fleet.objects.progress import IDLE
 from fleet.raft.ids import Millis
 
 GATHER_MS: Final[Millis] = 20
@@ -70,7 +70,7 @@ class Executors(GuardedActor):
         self.slots: list[Slot] = []
         """Those that objects are spread over, then the others."""
         self.suspects: set[int] = set()
-        """Objects whose loading ended an executor."""
+        """Objects that ended an executor: they are loaded apart from the others."""
         self.spare: Channel | None = None
         self.placed: dict[int, Placed] = {}
         self.is_looking = False
@@ -128,6 +128,7 @@ class Executors(GuardedActor):
         placed = self.placed.get(m.number)
         if placed is not None and placed.run == m.run:
             del self.placed[m.number]
+            self.suspects.discard(m.number)
             placed.slot.numbers.discard(m.number)
             if not placed.is_lost:
                 self._send(placed.slot, m)
@@ -217,8 +218,8 @@ class Executors(GuardedActor):
             self.send(asker, lost_trial(m, doing, why))
         for number in list(slot.numbers):
             placed = self.placed[number]
-            is_it = doing.number == number and doing.run == placed.run
-            if is_it and doing.kind == OTHER:
+            is_it = doing.kind != IDLE and (doing.number, doing.run) == (number, placed.run)
+            if is_it:
                 self.suspects.add(number)
             lost = lost_object(placed, doing if is_it else None, why, is_hung)
             placed.is_lost = True

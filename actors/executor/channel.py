@@ -30,6 +30,9 @@ OUTER_PATH = "FLEET_OUTER_PYTHONPATH"
 """The variable with the PYTHONPATH of the node's own process."""
 READ_BYTES = 1 << 20
 WRITE_BYTES_MAX = 1 << 20
+ENDS_WITHIN_S = 0.1
+"""How long a node waits for a process that closed its connection or was killed. One that hangs in the kernel,
+say in a core dump or on a dead mount, must not hold the node."""
 
 
 class ExecutorEnded(Exception):
@@ -113,9 +116,11 @@ class ProcessChannel:
             self._gathered.append(framed(encode(message)))
 
     def _send_with_memory(self, message: LoadState) -> None:
-        fd = os.memfd_create("fleet-state")
-        write_all(fd, b" ")
-        write_all(fd, message.state)
+        try:
+            fd = memory_with(message.state)
+        except OSError:  # no descriptor, or no memory, for now
+            self._gathered.append(framed(encode(message)))
+            return
         self._close_gathered()
         frame = framed(encode(replace(message, state=b"", in_memory=len(message.state))))
         self._unsent.append((memoryview(frame), fd))
@@ -169,11 +174,14 @@ class ProcessChannel:
         if not data:
             raise ExecutorEnded(self._how_it_ended())
         self._memories += fds
-        return [with_memory(decode_answer(frame), self._memories) for frame in self._frames.feed(data)]
+        try:
+            return [with_memory(decode_answer(frame), self._memories) for frame in self._frames.feed(data)]
+        except (ValueError, OSError) as error:
+            raise ExecutorEnded(f"its answers cannot be read: {error}") from error
 
     def _how_it_ended(self) -> str:
         try:
-            status = self._process.wait(1.0)
+            status = self._process.wait(ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             return "it closed its connection"
         if status >= 0:
@@ -198,13 +206,26 @@ class ProcessChannel:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDS_WITHIN_S)
         self._socket.close()
         self._socket = None
         self._epoll.close()
         self._forget_unsent()
         for fd in self._memories:
             os.close(fd)
+
+
+def memory_with(state: bytes) -> int:
+    """A descriptor of memory with it. Raises OSError."""
+    fd = os.memfd_create("fleet-state")
+    try:
+        write_all(fd, b" ")
+        write_all(fd, state)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def send(sock: socket.socket, data: memoryview, fd: int | None) -> int:

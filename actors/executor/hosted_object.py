@@ -34,7 +34,7 @@ from fleet.objects.applier import Applier, Opened, Outcomes, dumped_object
 from fleet.objects.class_refs import decode_class
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner
-from fleet.objects.payload import ErrorRecord
+from fleet.objects.payload import ErrorRecord, as_text
 from fleet.objects.progress import COMMAND, FIRST, INDEX, OTHER, QUERY, SEQ, Cells, begin, end
 from fleet.raft.entries import Commands, Entry
 
@@ -183,7 +183,7 @@ class HostedObject:
     def on_check(self, m: CheckCommands) -> None:
         begin(self.host.cells, OTHER, self.number, self.run)
         checks = enumerate(map(self.executor.check, m.payloads))
-        objections = {place: why for place, why in checks if why is not None}
+        objections = {place: as_text(why) for place, why in checks if why is not None}
         end(self.host.cells)
         self.host.answer(CommandsChecked(self.number, self.run, m.token, objections))
 

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from contextlib import suppress
 
@@ -187,6 +188,12 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def raise_descriptor_limit() -> None:
+    """A message may bring a descriptor while users' objects hold many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def restore_environment() -> None:
     """Programs that users' code starts find their modules as if the node had started them."""
     outer = os.environ.pop(OUTER_PATH, None)
@@ -207,6 +214,7 @@ def main(arguments: list[str]) -> None:
     restore_environment()
     signal.signal(signal.SIGINT, _ignore)
     signal.signal(signal.SIGTERM, _ignore)
+    raise_descriptor_limit()
     for fd in (socket_fd, cells_fd):
         os.set_inheritable(fd, False)
     if memory_max:
@@ -216,11 +224,17 @@ def main(arguments: list[str]) -> None:
     process = ExecutorProcess(sock, cells, fork_above_bytes)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[ToNode(process)])
     HERE.in_loop = True
+    status = 0
     try:
         process.run()
         process.close()
+    except ConnectionError:
+        pass  # the node has gone
+    except BaseException:
+        traceback.print_exc()
+        status = 1
     finally:
-        os._exit(0)  # hooks that block must not keep it
+        os._exit(status)  # hooks that block must not keep it
 
 
 if __name__ == "__main__":

@@ -316,7 +316,7 @@ class MemberObject:
             self.is_open = False
             self.told.on_failed(error, m.retry)
         else:
-            self._halt(m.index, m.place, str(error))
+            self._halt(m.index, m.place, error.what)
 
     def on_lost(self, m: ExecutorLost) -> None:
         if m.run != self.run:

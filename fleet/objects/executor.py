@@ -164,7 +164,7 @@ class ObjectExecutor:
         except BadArguments as error:
             if may_not_decode(payload) or isinstance(error.__cause__, FATAL):
                 raise
-            return encode_bad_call("the arguments are not a call that can be read"), True  # nowhere
+            return encode_bad_call("the arguments are not a call that can be read"), True
         function = self._commands.get(method)
         if function is None:
             return encode_bad_call(no_such(self._shape, "command", method)), True

@@ -168,8 +168,8 @@ class ErrorRecord(Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, error: FleetError) -> "ErrorRecord":
-        facts = {key: _text(value) for key, value in error.facts.items()}
-        return cls(type(error).__name__, _text(error.what), facts)
+        facts = {key: as_text(value) for key, value in error.facts.items()}
+        return cls(type(error).__name__, as_text(error.what), facts)
 
     def to_error(self) -> FleetError:
         kind = getattr(fleet.errors, self.kind, None)
@@ -178,7 +178,7 @@ class ErrorRecord(Struct, frozen=True, array_like=True):
         return kind(self.what, **self.facts)
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     """As it can travel: half a surrogate pair, say of a file's name, has no UTF-8."""
     return str(value).encode(errors="replace").decode()
 

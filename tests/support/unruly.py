@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import stat
 import sys
 import time
 
@@ -67,6 +68,27 @@ class Unruly(fleet.Data):
     @fleet.command
     def crash(self) -> None:
         ctypes.string_at(0)
+
+
+class Writer(Unruly):
+    """It takes every socket of its process for its own."""
+
+    @fleet.command
+    def write(self) -> None:
+        for fd in sockets():
+            os.write(fd, b"written by users' code")
+
+
+class NeedsDescriptors(Unruly):
+    """Hundreds of files are open while it is made."""
+
+    def __init__(self) -> None:
+        self.count = len([os.dup(0) for _ in range(1500)])
+
+
+def sockets() -> list[int]:
+    fds = [int(name) for name in os.listdir("/proc/self/fd")]
+    return [fd for fd in fds if os.path.exists(f"/proc/self/fd/{fd}") and stat.S_ISSOCK(os.fstat(fd).st_mode)]
 
 
 class Heavy(Unruly):

@@ -248,6 +248,37 @@ def test_a_load_that_works_in_the_end_is_under_no_suspicion(bench: Bench) -> Non
     assert bench.open(1, RUN + 2) is not apart
 
 
+@pytest.mark.parametrize("kind", [COMMAND, QUERY])
+def test_an_object_that_ended_an_executor_does_not_take_the_others_along_again(
+    bench: Bench, kind: int
+) -> None:
+    shared = bench.open(1)
+    shared.works(kind, 1, index=5)
+    bench.dies(shared)
+    bench.clock.now += BACK_OFF_MS[0]
+    assert bench.open(1, RUN + 1) is not bench.open(2)
+
+
+def test_an_object_that_is_closed_is_under_no_suspicion(bench: Bench) -> None:
+    line = bench.open(1)
+    line.works(COMMAND, 1, index=5)
+    bench.dies(line)
+    bench.receiveMessage(CloseObject(1, RUN), "member 1")
+    bench.clock.now += BACK_OFF_MS[0]
+    assert bench.open(1, 2 * RUN) is bench.open(2)
+
+
+def test_an_idle_executor_that_is_killed_is_nobodys_fault(bench: Bench) -> None:
+    for run in range(RUN, RUN + 3):
+        line = bench.open(1, run)
+        line.works(IDLE, 1, run)  # the last that it worked for
+        bench.dies(line)
+        bench.clock.now += BACK_OFF_MS[1]
+        (lost,) = bench.lost(1)
+        assert (lost.is_final, lost.error.kind) == (False, "Unavailable")
+    assert bench.open(1, 2 * RUN) is bench.open(2)
+
+
 def test_an_executor_that_ends_at_once_is_started_again_later_and_later(bench: Bench) -> None:
     pauses = []
     for run in range(RUN, RUN + 4):

@@ -2,11 +2,13 @@
 
 import os
 import socket
+from collections import deque
 from random import Random
 
 import pytest
 
-from fleet.actors.executor.framing import Frames, framed, receive
+from fleet.actors.executor.framing import Frames, framed, receive, with_memory
+from fleet.actors.messages.executor import LoadState
 
 BODIES = [b"", b"a", b"bc" * 40, bytes(5000), b"", b"end"]
 STREAM = b"".join(map(framed, BODIES))
@@ -33,6 +35,20 @@ def test_a_frame_comes_out_as_soon_as_it_is_there() -> None:
     whole = framed(b"abc")
     assert list(frames.feed(whole[:-1])) == []
     assert list(frames.feed(whole[-1:] + whole[:3])) == [b"abc"]
+
+
+@pytest.mark.parametrize("stray", [b"written by users' code", bytes(8), b"\xff" * 8])
+def test_bytes_that_are_no_frame_are_refused(stray: bytes) -> None:
+    frames = Frames()
+    cut = frames.feed(framed(b"abc") + stray)
+    assert next(cut) == b"abc"
+    with pytest.raises(ValueError, match="no frame"):
+        next(cut)
+
+
+def test_a_message_without_the_memory_that_it_brings_is_refused() -> None:
+    with pytest.raises(ValueError, match="memory"):
+        with_memory(LoadState(1, 1, b"", in_memory=5), deque())
 
 
 def test_receiving_without_waiting_does_not_wait_on_a_blocking_socket() -> None:
