@@ -194,7 +194,8 @@ class Member(GuardedActor):
 
     def step(self, event: Any) -> None:
         self.core.step(self.start.clock.now_ms(), event)
-        self.turn_end.ask()
+        if not self.core.is_settled:
+            self.turn_end.ask()
 
     def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
         try:
@@ -228,6 +229,8 @@ class Member(GuardedActor):
         self.step(m)
         self.outbox.release(m.seq)
         self.snapshots.on_persisted()
+        if not self.turn_end.is_asked:
+            self.outbox.flush()
 
     def on_watch(self, m: WatchMessage, sender: Any) -> None:
         """A child has encoded the state, where the object lives here."""

@@ -18,8 +18,8 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     range or contradict each other.
     """
 
-    heartbeat_ms: Millis = 100
-    """How often a leader sends heartbeats."""
+    heartbeat_ms: Millis = 200
+    """How often a leader sends heartbeats, where it has nothing else to send."""
     election_ms: Millis = 1000
     """A follower campaigns after hearing nothing for a random time in [1x, 2x) of this."""
     announce_commits: bool = False

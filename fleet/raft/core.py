@@ -10,17 +10,24 @@ from typing import Final
 from zlib import crc32
 
 from fleet.raft.entries import SnapshotMeta
-from fleet.raft.events import LocalEvent
+from fleet.raft.events import LocalEvent, Persisted
 from fleet.raft.halting import update_hold
 from fleet.raft.ids import Index, Millis
-from fleet.raft.leader import is_sending_snapshot, leader_lease_until, replicate, settle_reads
-from fleet.raft.messages import PeerMessage
+from fleet.raft.leader import (
+    is_sending_snapshot,
+    leader_lease_until,
+    lets_send,
+    replicate,
+    settle_reads,
+)
+from fleet.raft.messages import AppendReply, PeerMessage
 from fleet.raft.promises import is_kept_already
 from fleet.raft.ready import Ready
 from fleet.raft.state import LAST_INDEX, CoreState, Leader
 from fleet.raft.table import dispatch
 from fleet.raft.transitions import note_committed
 
+ACKNOWLEDGEMENTS: Final = frozenset((AppendReply, Persisted))
 APPLY_MAX: Final = 4096
 """Commands handed out for applying in one Ready, so that other groups of the node get their turn."""
 
@@ -36,8 +43,23 @@ class Core(CoreState):
         """Take one event. `now` is milliseconds on a clock that never goes back."""
         assert now >= self.now, f"time goes back from {self.now} to {now}"
         self.now = now
-        self.is_settled = False
+        if self.is_settled and type(event) in ACKNOWLEDGEMENTS:
+            self._acknowledge(event)
+        else:
+            self.is_settled = False
+            dispatch(self, event)
+
+    def _acknowledge(self, event: PeerMessage | LocalEvent) -> None:
+        """One of the acknowledgements that a leader gets for an entry, from its disk and from its peers,
+        commits it. The others leave nothing to do, and neither does that of a follower's disk."""
+        term, commit = self.term, self.log.commit
         dispatch(self, event)
+        self.is_settled = (
+            (self.term, self.log.commit) == (term, commit)
+            and self.saving is None
+            and not self.ready.asks_for_anything()
+            and not (type(self.role) is Leader and lets_send(self, self.role, event))
+        )
 
     def take_ready(self) -> Ready | None:
         """What has to be done since the last call; None for nothing. See `Ready` for the order."""

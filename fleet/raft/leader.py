@@ -2,7 +2,7 @@
 
 from fleet.raft.any_role import on_persisted as anyone_on_persisted
 from fleet.raft.entries import count_of, size_of
-from fleet.raft.events import Persisted, SnapshotLost, Tick
+from fleet.raft.events import LocalEvent, Persisted, SnapshotLost, Tick
 from fleet.raft.halting import skip_if_agreed, successor
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.lease import is_confirmed, lease_until
@@ -11,6 +11,7 @@ from fleet.raft.messages import (
     AppendReply,
     Diverged,
     InstallSnapshot,
+    PeerMessage,
     SnapshotReply,
     TimeoutNow,
 )
@@ -43,8 +44,17 @@ def on_tick(core: CoreState, role: Leader, m: Tick) -> None:
     elif role.offered_at == NOT_OFFERED:
         role.offered_at = core.now
     for peer, progress in role.progress.items():
-        heartbeat(core, role, peer, progress)
+        if not is_in_touch(core, role, progress):
+            heartbeat(core, role, peer, progress)
     sleep_with_followers(core, role)
+
+
+def is_in_touch(core: CoreState, role: Leader, progress: Progress) -> bool:
+    """Whether an append that left lately does what a heartbeat would, and the peer answers those."""
+    if progress.state != REPLICATE or role.reads or role.offered_at != NOT_OFFERED:
+        return False
+    heartbeat_ms = core.config.heartbeat_ms
+    return core.now - progress.sent_at < heartbeat_ms // 2 and progress.is_responsive(core.now, heartbeat_ms)
 
 
 def hears_quorum(core: CoreState, role: Leader) -> bool:
@@ -140,6 +150,17 @@ def replicate(core: CoreState, role: Leader) -> None:
                 send_append(core, role, peer, progress)
 
 
+def lets_send(core: CoreState, role: Leader, m: PeerMessage | LocalEvent) -> bool:
+    """Whether an acknowledgement that has committed nothing may let something be sent."""
+    if role.reads or role.offered_at != NOT_OFFERED:
+        return True
+    progress = role.progress.get(m.src) if type(m) is AppendReply else None
+    if progress is None:
+        return False
+    is_told = progress.commit_told >= core.log.commit or not core.config.announce_commits
+    return progress.state != REPLICATE or progress.next <= core.log.last_index or not is_told
+
+
 def send_append(
     core: CoreState, role: Leader, peer: MemberId, progress: Progress, entries_max: int | None = None
 ) -> None:
@@ -171,7 +192,7 @@ def send_append(
             sleep,
         )
     )
-    progress.commit_told = log.commit
+    progress.commit_told, progress.sent_at = log.commit, core.now
     progress.sent(previous + len(entries))
 
 

@@ -44,6 +44,8 @@ class Progress:
     """The peer's run, as it last reported."""
     commit_told: Index = 0
     """The commit index that the newest append carried."""
+    sent_at: Millis = NO_LEASE
+    """When that left."""
     snapshot: SnapshotMeta | None = None
     offset: int = 0
     chunk_sent_at: Millis = 0

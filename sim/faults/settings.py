@@ -8,7 +8,7 @@ from fleet.raft.config import GroupConfig
 def draw_config(rng: random.Random) -> GroupConfig:
     election_ms = rng.choice([300, 1000])
     return GroupConfig(
-        heartbeat_ms=election_ms // 10,
+        heartbeat_ms=election_ms // 5,
         election_ms=election_ms,
         storage_timeout_ms=2 * election_ms,
         lease_reads=rng.random() < 0.5,

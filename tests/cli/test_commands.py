@@ -72,7 +72,7 @@ def test_a_leadership_is_moved(three: Fleet, name: str) -> None:
 def test_settings_are_changed_on_all_members(three: Fleet, name: str) -> None:
     said = three.say("config", "change", name, "heartbeat_ms=50", "lease_reads=true", "snapshot_factor=5")
     assert said.code == 0, said
-    assert f"{name}: heartbeat_ms 100 -> 50" in said.out.splitlines()
+    assert f"{name}: heartbeat_ms 200 -> 50" in said.out.splitlines()
     config = three.ask("group", "show", name)["config"]
     assert (config["heartbeat_ms"], config["lease_reads"], config["snapshot_factor"]) == (50, True, 5.0)
     assert three.ask("config", "change", name, "heartbeat_ms=50")["changed"] == {}
@@ -90,7 +90,7 @@ def test_settings_are_changed_on_all_members(three: Fleet, name: str) -> None:
 def test_settings_that_cannot_be(three: Fleet, name: str, setting: str, says: str) -> None:
     said = three.say("config", "change", name, setting)
     assert (said.code, said.out) == (2, "") and says in said.err
-    assert three.ask("group", "show", name)["config"]["heartbeat_ms"] == 100
+    assert three.ask("group", "show", name)["config"]["heartbeat_ms"] == 200
 
 
 def test_changes_show_their_revision(three: Fleet, name: str) -> None:

@@ -87,7 +87,8 @@ class Conversation(Stage):
     def do_group(self, *words: str) -> None:
         names = [word for word in words if "=" not in word]
         settings = dict(word.split("=") for word in words if "=" in word)
-        self.config = GroupConfig(**{key: msgspec.json.decode(value) for key, value in settings.items()})
+        given = {key: msgspec.json.decode(value) for key, value in settings.items()}
+        self.config = GroupConfig(**{"heartbeat_ms": 100} | given)
         first, *others = ((member(name), f"at {name}") for name in names)
         founded = Entry(1, 1, Founded(*first, self.config, tuple(others)))
         for name in names:

@@ -14,7 +14,7 @@ from fleet.raft.config import GroupConfig
     [
         ({"heartbeat_ms": 0}, "heartbeat_ms must be at least 5"),
         ({"heartbeat_ms": -5}, "heartbeat_ms is negative: -5"),
-        ({"election_ms": 299}, "election_ms=299 must be at least 3 x heartbeat_ms=100"),
+        ({"election_ms": 599}, "election_ms=599 must be at least 3 x heartbeat_ms=200"),
         ({"lease_reads": True, "clock_drift_margin_ms": 1000}, "leaves no lease"),
         ({"batch_entries_max": 0}, "batch_entries_max must be at least 1"),
         ({"batch_bytes_max": 0}, "batch_bytes_max must be at least 1"),
@@ -36,7 +36,7 @@ from fleet.raft.config import GroupConfig
         ({"heartbeat_ms": 5, "election_ms": 15}, "election_ms must be at least 50"),
         ({"election_ms": 10**30}, "election_ms must be at most 3600000"),
         ({"storage_timeout_ms": 0}, "storage_timeout_ms must be at least 100"),
-        ({"transfer_timeout_ms": 0}, "transfer_timeout_ms=0 is less than heartbeat_ms=100"),
+        ({"transfer_timeout_ms": 0}, "transfer_timeout_ms=0 is less than heartbeat_ms=200"),
         ({"uncommitted_bytes_max": 0}, "uncommitted_bytes_max must be at least 1"),
         ({"log_tail_bytes": 1 << 60}, "log_tail_bytes must be at most"),
         ({"snapshot_ceiling_bytes": 1000}, "snapshot_ceiling_bytes=1000 is less than snapshot_floor_bytes"),

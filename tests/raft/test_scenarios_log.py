@@ -129,10 +129,12 @@ def test_a_silent_follower_costs_one_small_message_a_heartbeat() -> None:
         accept(core, N3)
     silent_since = core.now
     sent: list[AppendEntries] = []
+    core.step(max(core.deadline, core.now), Tick())
     for _ in range(40):
-        core.step(max(core.deadline, core.now), Tick())
         accept(core, N3)
-        sent += [m for m in said(settle(core), AppendEntries) if m.dst == N2]
+        settle(core)
+        core.step(core.deadline, Tick())
+        sent += [m for m in said(take(core), AppendEntries) if m.dst == N2]
     late = [m for m in sent if m.sent_at > silent_since + core.config.election_ms]
     assert leading(core).progress[N2].state == PROBE
     assert len(sent) == 40 and all(m.entries == () for m in late)

@@ -28,6 +28,7 @@ from fleet.raft.restart import start_core
 from fleet.raft.state import Follower
 from tests.raft.asking import call
 from tests.raft.cores import (
+    CONFIG,
     FIVE,
     N1,
     N2,
@@ -193,7 +194,7 @@ def test_rv4_rv5_rv7_what_cannot_be_removed_is_refused() -> None:
 def test_rv8_a_removed_member_costs_no_message_any_more() -> None:
     core = settled()
     step(core, Change(1, MemberRemoved(N3)))
-    core.step(core.deadline, Tick())
+    core.step(core.deadline + CONFIG.heartbeat_ms, Tick())
     assert {m.dst for m in all_said(settle(core))} == {N2}
 
 

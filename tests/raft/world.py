@@ -199,6 +199,9 @@ class World:
 
     def step(self, host: Host, event: PeerMessage | LocalEvent) -> None:
         host.core.step(host.local(self.now), event)
+        if host.core.is_settled:
+            host.core.is_settled = False  # it says that nothing is to be done: see for ourselves
+            assert host.core.take_ready() is None, "there was something to be done"
         if type(event) is Persisted:
             due = [message for seq, message in host.held if seq <= event.seq]
             host.held = [(seq, message) for seq, message in host.held if seq > event.seq]
