@@ -121,7 +121,8 @@ class SimExecutor:
         """What hooks are told while a node stops is not judged."""
 
     def end(self, patience_s: float = 0.0) -> None:
-        self.die("it was ended")
+        """By its node, in whose turn nothing may be reported to it."""
+        self._is_over("it was ended")
         self.process.executors.pop(self._fileno, None)
 
     # -- the executor's end --------------------------------------------------------------------------
@@ -183,14 +184,16 @@ class SimExecutor:
 
     def die(self, why: str) -> None:
         """Idempotent. What has left it arrives."""
-        if self.why:
-            return
-        self.why = why
+        if not self.why:
+            self._is_over(why)
+            if self.process.is_alive:
+                self.process.readable(self._fileno)
+
+    def _is_over(self, why: str) -> None:
+        self.why = self.why or why
         self._inbox.clear()
         for child in list(self._children.values()):
             child.cancel()
-        if self.process.is_alive:
-            self.process.readable(self._fileno)
 
     def _draw(self, range_us: tuple[int, int]) -> int:
         least, most = range_us

@@ -103,6 +103,7 @@ class Process:
         self.is_paused = False
         self.is_occupied = False
         """Its last turn still takes time."""
+        self.is_in_turn = False
         self.is_amid = False
         """A turn was cut; it goes on soon, with what has arrived meanwhile at the end of its queue."""
         self.dumps: dict[int, SimDump] = {}
@@ -145,6 +146,12 @@ class Process:
             self.turn()
 
     def turn(self, is_whole: bool = False) -> None:
+        assert not self.is_in_turn, "a turn within a turn"
+        self.is_in_turn = True
+        self._take_turn(is_whole)
+        self.is_in_turn = False
+
+    def _take_turn(self, is_whole: bool) -> None:
         kernel, clock = self.kernel, self.clock
         runs_in(self)
         if not is_whole and (self.is_amid or self.host.busy_until > self.world.now):

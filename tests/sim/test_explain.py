@@ -32,12 +32,14 @@ print(blake2b(page(tell(*run(7, tracing=True))).encode()).hexdigest())
 
 @cache
 def two_leaders() -> tuple[Told, Failure]:
-    """The first such seed under a majority that is too small by one."""
+    """The first such seed under a majority that is too small by one, with more marks than the words name."""
     with planted(named("majority off by one")):
         for seed in range(1, 60):
             episode, failure = run(seed, tracing=True)
             if failure is not None and failure.rule == "and lead in term" and failure.sentence[0] == "g":
-                return tell(episode, failure), failure
+                told = tell(episode, failure)
+                if len(told.marks) > 12:
+                    return told, failure
     raise AssertionError("not found")
 
 
@@ -89,9 +91,9 @@ def test_the_words_say_what_broke_what_happened_and_who_led() -> None:
 def test_the_page_and_the_words_name_the_rare_states_on_the_way() -> None:
     told, _ = two_leaders()
     assert told.marks == sorted(told.marks, key=lambda mark: mark[1])
-    assert ("the only voter leads", told.marks[0][1]) not in told.marks[-12:]
     said = "\n".join(text(told))
     assert all(name in said for name, _ in told.marks[-12:])
+    assert not any(name in said for name, _ in told.marks[:-12])
     assert [words.partition(" s ")[2] for _, words in data_of(told)["marks"]] == [
         name for name, _ in told.marks
     ]
