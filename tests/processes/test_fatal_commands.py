@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
@@ -244,3 +245,22 @@ def test_s71_a_killed_executor_costs_its_groups_no_second_and_no_leader(yard: No
     assert others.failures == []
     assert longest < 1.0
     assert terms(yard, *names) == before
+
+
+def test_executors_end_with_a_node_that_is_killed_whatever_they_do(yard: NodeFleet, tmp_path: Path) -> None:
+    yard.start("n1", executors=2)
+    group = yard.client.create_group("unruly", Unruly, config=LIMITED)
+    sign = tmp_path / "hangs"
+    group.hang.submit(str(sign))
+    eventually(sign.exists)
+    executors = yard["n1"].executors()
+    assert len(executors) >= 2
+    yard["n1"].kill()
+    eventually(lambda: not any(is_running(executor) for executor in executors))
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -26,8 +26,11 @@ class Unruly(fleet.Data):
         time.sleep(seconds)
 
     @fleet.command
-    def hang(self) -> None:
+    def hang(self, sign: str = "") -> None:
+        """For ever, once a file of that name was made."""
         self.value += 1000
+        if sign:
+            open(sign, "w").close()
         while True:
             time.sleep(1.0)
 
