@@ -19,9 +19,7 @@ from fleet.actors.member.sending_window import Port
 from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.messages.client import ClientRequest
-from fleet.actors.messages.executor import (
-    FROM_OBJECT,
-)
+from fleet.actors.messages.executor import FROM_OBJECT
 from fleet.actors.messages.local import (
     Applied,
     ExecutorLost,
@@ -46,10 +44,7 @@ from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
 from fleet.raft.events import CheckLeader, NodeSilent, Persisted, SnapshotFailed, SnapshotStored, Tick
 from fleet.raft.ids import Index, Millis
-from fleet.raft.ready import (
-    PersistRequest,
-    Ready,
-)
+from fleet.raft.ready import PersistRequest, Ready
 from fleet.raft.restart import join_founding, start_core
 from fleet.raft.state import NEVER
 from fleet.storage.lmdb_store import LmdbStore
