@@ -42,7 +42,15 @@ from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
 from fleet.interfaces import Durable, SnapshotWrite, Write
 from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
-from fleet.raft.events import CheckLeader, NodeSilent, Persisted, SnapshotFailed, SnapshotStored, Tick
+from fleet.raft.events import (
+    CheckLeader,
+    NodeSilent,
+    Persisted,
+    SleepConfirmed,
+    SnapshotFailed,
+    SnapshotStored,
+    Tick,
+)  # fmt: skip
 from fleet.raft.ids import Index, Millis
 from fleet.raft.ready import PersistRequest, Ready
 from fleet.raft.restart import join_founding, start_core
@@ -371,10 +379,11 @@ class Member(GuardedActor):
         WakeupMessage: on_wakeup,
         Persisted: on_persisted,
         WriteFailed: on_write_failed,
-        CheckLeader: lambda member, m, sender: member.step(m),
-        NodeSilent: lambda member, m, sender: member.step(m),
-        SnapshotStored: lambda member, m, sender: member.step(m),
-        SnapshotFailed: lambda member, m, sender: member.step(m),
+        **dict.fromkeys(
+            (CheckLeader, NodeSilent, SnapshotStored, SnapshotFailed),
+            lambda member, m, sender: member.step(m),
+        ),
+        SleepConfirmed: lambda member, m, sender: member.sleep.on_confirmed(m),
         WatchMessage: on_watch,
         **dict.fromkeys(FROM_OBJECT, on_object_message),
         ExecutorLost: on_executor_lost,

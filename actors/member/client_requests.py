@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from fleet.actors.member.looks_first import LooksFirst
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.refused_requests import RememberedRequests
+from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.waiters import ProposedRequest, Reading, UnderWay, Waiter, part_of, runs, seqs_of
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.executor import QueriesAnswered
@@ -40,6 +41,7 @@ class RequestedMember(Protocol):
     core: Core
     object: MemberObject
     is_full: bool
+    sleep: SleepReports
 
     def send(self, target: Any, message: Any) -> None: ...
 
@@ -94,7 +96,7 @@ class ClientRequests:
         self.readings[token] = Reading(waiter, m.first_query, m.queries, size)
         self.reading_bytes += size
         waiter.pending += count
-        self.member.step(ReadQuery(token))
+        self.member.sleep.read(token)
 
     def _trouble_of_reading(self, waiter: Waiter, count: int, size: int) -> FleetError | None:
         if waiter.pending + count > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:

@@ -104,6 +104,12 @@ class MemberHere(Struct, frozen=True):
     address: ActorAddress
 
 
+class AskConfirmed(Struct, frozen=True):
+    """A leader that sleeps asks its registry for `SleepConfirmed`."""
+
+    member: MemberId
+
+
 class MemberGone(Struct, frozen=True):
     group: str
     member: MemberId

@@ -26,6 +26,13 @@ class NodeHeartbeat(Struct, frozen=True, array_like=True, tag=24, gc=False):
     """Of its process: each start draws another one."""
     leaders: Count
     """How many members of the receiver's node those that sleep there lead, and know to sleep, too."""
+    sent_at: Count = 0
+    """By the sender's clock, in milliseconds."""
+    heard_run: Count = 0
+    heard_at: Count = 0
+    """The receiver's newest heartbeat that the sender has heard: its `run` and `sent_at`."""
+    sleepers: Count = 0
+    """The sender's members that sleep under leaders on the receiver's node: `fleet.cluster.node_liveness`."""
 
 
 class NodeHello(Struct, frozen=True, array_like=True, tag=4):

@@ -9,6 +9,7 @@ from fleet.actors.client.cluster_pin import wrong_cluster
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.local import (
+    AskConfirmed,
     Belongs,
     MemberGone,
     MemberHere,
@@ -28,7 +29,7 @@ from fleet.cluster.node_liveness import NodeLiveness, SendHeartbeat, Sleeper, Te
 from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
 from fleet.interfaces import Clock
 from fleet.objects.payload import ErrorRecord
-from fleet.raft.events import CheckLeader, NodeSilent
+from fleet.raft.events import CheckLeader, NodeSilent, SleepConfirmed
 from fleet.raft.ids import MemberId, NodeName, node_of
 
 
@@ -61,7 +62,8 @@ class Registry(GuardedActor):
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
         self.node, self.address = m.node, m.address
-        self.clock, self.run = m.clock, m.run
+        self.clock = m.clock
+        self.run = self.liveness.run = m.run
 
     def on_belongs(self, m: Belongs, sender: Any) -> None:
         self.cluster = m.cluster
@@ -111,18 +113,26 @@ class Registry(GuardedActor):
             if isinstance(effect, SendHeartbeat):
                 route = self.routes.get(effect.node)
                 if route is not None:
-                    self.send(route, NodeHeartbeat(self.node, self.run, effect.leaders))
+                    self.send(route, self._heartbeat(effect))
             elif effect.member in self.members:
                 told = NodeSilent(effect.node) if isinstance(effect, TellSilent) else CheckLeader()
                 self.send(self.members[effect.member], told)
         if self.liveness.deadline is not None:
             self.timer.arm(now, self.liveness.deadline)
 
+    def _heartbeat(self, effect: SendHeartbeat) -> NodeHeartbeat:
+        said = effect.leaders, effect.sent_at, effect.heard_run, effect.heard_at, effect.sleepers
+        return NodeHeartbeat(self.node, self.run, *said)
+
+    def on_ask_confirmed(self, m: AskConfirmed, sender: Any) -> None:
+        self.send(sender, SleepConfirmed(self.liveness.confirmed(m.member)))
+
     def on_sleep(self, m: Sleeper | Woke, sender: Any) -> None:
         self.watch(m)
 
     def on_node_heartbeat(self, m: NodeHeartbeat, sender: Any) -> None:
-        self.watch(node_liveness.HeartbeatReceived(m.node, m.run, m.leaders))
+        said = m.leaders, m.sent_at, m.heard_run, m.heard_at, m.sleepers
+        self.watch(node_liveness.HeartbeatReceived(m.node, m.run, *said))
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
         if self.timer.is_due(m.payload):
@@ -200,6 +210,7 @@ class Registry(GuardedActor):
         MemberGone: on_member_gone,
         Sleeper: on_sleep,
         Woke: on_sleep,
+        AskConfirmed: on_ask_confirmed,
         NodeHeartbeat: on_node_heartbeat,
         WakeupMessage: on_wakeup,
         Whereabouts: on_whereabouts,

@@ -9,23 +9,29 @@ A node also says how many members of the other node sleep as far as their leader
 there rely on leaders of this node, for seconds, some of these lead no more, or what one of the two said was
 lost: the members check.
 
+And it says which heartbeat it has heard last, and which of its members slept then under leaders of the other
+node, as one number. If these are exactly the members that the leaders there know to sleep, each of them
+refuses to elect another leader for its election timeout, counted from that heartbeat: what a lease needs.
+
 `step(now, event)` takes an event and returns its effects; a `Tick` is due at `deadline`.
 """
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from fleet.raft.ids import MemberId, Millis, NodeName
+from fleet.raft.ids import MemberId, Millis, NodeName, node_of
 
 HEARTBEATS: Final = 4
 """In an election timeout."""
 DOUBT_MS: Final[Millis] = 5000
 """For how long more members may rely on leaders of a node than these know of. Then they check, and again
 after twice as long each time."""
+BOND_MASK: Final = (1 << 64) - 1
 DOUBT_MS_MAX: Final[Millis] = 320_000
 
 
@@ -42,9 +48,17 @@ class Sleeper(Struct, frozen=True):
     """Of its leader or, for a leader, of its peers."""
     election_ms: Millis
     is_asleep: bool = True
-    led: tuple[NodeName, ...] = ()
-    """For a leader, the nodes of its followers, one for each; once it sleeps, only of those that it knows to
-    sleep."""
+    followers: tuple[MemberId, ...] = ()
+    """A leader's; once it sleeps, only those that it knows to sleep."""
+
+    @property
+    def bonds(self) -> list[tuple[NodeName, MemberId, MemberId]]:
+        """Followers and leaders that sleep together as far as this member knows, with the other's node."""
+        if not self.is_asleep:
+            return []
+        if self.leader == self.member:
+            return [(node_of(follower), follower, self.member) for follower in self.followers]
+        return [(node_of(self.leader), self.member, self.leader)]
 
 
 class Woke(Struct, frozen=True):
@@ -56,7 +70,14 @@ class HeartbeatReceived(Struct, frozen=True):
     run: int
     """Of its process."""
     leaders: int
-    """How many members of this node that node's sleepers lead (`Sleeper.led`)."""
+    """How many members of this node that node's sleepers lead (`Sleeper.followers`)."""
+    sent_at: Millis = 0
+    """By that node's clock."""
+    heard_run: int = 0
+    heard_at: Millis = 0
+    """Which heartbeat of this node it had heard last: the run of the process, and `sent_at`; 0: none."""
+    sleepers: int = 0
+    """Its members that slept then under leaders of this node, as the sum of their `bond_number`s."""
 
 
 class Tick(Struct, frozen=True):
@@ -70,8 +91,14 @@ Event: TypeAlias = Sleeper | Woke | HeartbeatReceived | Tick
 
 
 class SendHeartbeat(Struct, frozen=True):
+    """The fields are those of `HeartbeatReceived`."""
+
     node: NodeName
     leaders: int
+    sent_at: Millis
+    heard_run: int
+    heard_at: Millis
+    sleepers: int
 
 
 class TellSilent(Struct, frozen=True):
@@ -97,6 +124,16 @@ class Watched:
 
     heard_at: Millis
     run: int = 0
+    sent_at: Millis = 0
+    """When the newest heartbeat of that run left there."""
+    sleepers: int = 0
+    """Members here that sleep under leaders there, as a sum of `bond_number`s."""
+    known: int = 0
+    """Members there that are known to sleep under leaders here, likewise."""
+    confirmed_from: Millis = 0
+    """When the newest heartbeat left which that node heard before it said that exactly these sleep."""
+    confirmed_at: Millis = -1
+    """When that was received."""
     doubted_since: Millis | None = None
     """Since when more members here rely on its leaders than these know of."""
     patience: Millis = DOUBT_MS
@@ -108,8 +145,15 @@ class Watched:
     told: dict[MemberId, None] = field(default_factory=dict)
 
 
+def bond_number(follower: MemberId, leader: MemberId) -> int:
+    digest = blake2b(f"{follower} {leader}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
 class NodeLiveness:
-    def __init__(self) -> None:
+    def __init__(self, run: int = 0) -> None:
+        self.run = run
+        """Of this node's process."""
         self.sleepers: dict[MemberId, tuple[Sleeper, Millis]] = {}
         """Each with the time since when it does."""
         self.watched: dict[NodeName, Watched] = {}
@@ -135,11 +179,11 @@ class NodeLiveness:
         for watched in map(self.watched.__getitem__, event.nodes):
             watched.members[event.member] = None
             watched.leaders += event.leader == event.member
-        for node in event.led:
-            self.watched[node].led += 1
+        self._count(event, 1)
         if before is not None:
             self._forget(before[0], kept=event.nodes)
-        self._effects += [SendHeartbeat(node, self.watched[node].led) for node in new]
+        for node in new:
+            self._send(now, node, self.watched[node])
         at = now + self._interval
         self.deadline = at if self.deadline is None else min(self.deadline, at)
 
@@ -152,8 +196,7 @@ class NodeLiveness:
         self.timeouts[sleeper.election_ms] -= 1
         if not self.timeouts[sleeper.election_ms]:
             del self.timeouts[sleeper.election_ms]
-        for node in sleeper.led:
-            self.watched[node].led -= 1
+        self._count(sleeper, -1)
         for node in sleeper.nodes:
             watched = self.watched[node]
             watched.told.pop(sleeper.member, None)
@@ -166,6 +209,25 @@ class NodeLiveness:
         if not self.sleepers:
             self.deadline = None
 
+    def _count(self, sleeper: Sleeper, sign: int) -> None:
+        for follower in sleeper.followers:
+            self.watched[node_of(follower)].led += sign
+        for node, follower, leader in sleeper.bonds:
+            watched, number = self.watched[node], sign * bond_number(follower, leader)
+            if leader == sleeper.member:
+                watched.known = (watched.known + number) & BOND_MASK
+            else:
+                watched.sleepers = (watched.sleepers + number) & BOND_MASK
+
+    def confirmed(self, member: MemberId) -> dict[NodeName, Millis]:
+        """For a leader that sleeps: from when on, by this node's clock, its followers on each node refuse to
+        elect another leader, for their election timeout."""
+        sleeper, since = self.sleepers.get(member, (None, 0))
+        if sleeper is None or not sleeper.is_asleep or sleeper.leader != member:
+            return {}
+        found = {node: self.watched[node] for node in sleeper.nodes}
+        return {node: one.confirmed_from for node, one in found.items() if one.confirmed_at > since}
+
     # -- other nodes -------------------------------------------------------------------------------------
 
     def _on_heartbeat(self, now: Millis, event: HeartbeatReceived) -> None:
@@ -174,8 +236,13 @@ class NodeLiveness:
             return
         if watched.run not in (0, event.run):
             self._effects += [TellSilent(member, event.node) for member in self._followers(watched)]
+        is_newer = event.run != watched.run or event.sent_at > watched.sent_at
+        watched.sent_at = event.sent_at if is_newer else watched.sent_at
         watched.heard_at, watched.run = now, event.run
         watched.told.clear()
+        is_ours = event.heard_run == self.run and event.heard_at >= max(1, watched.confirmed_from)
+        if is_ours and event.sleepers == watched.known:
+            watched.confirmed_from, watched.confirmed_at = event.heard_at, now
         self._compare(now, watched, event.leaders)
 
     def _compare(self, now: Millis, watched: Watched, leaders: int) -> None:
@@ -201,9 +268,14 @@ class NodeLiveness:
         self.deadline = now + self._interval
         shortest = min(self.timeouts)
         for node, watched in self.watched.items():
-            self._effects.append(SendHeartbeat(node, watched.led))
+            self._send(now, node, watched)
             if now - watched.heard_at >= shortest:
                 self._tell_silent(now, node, watched)
+
+    def _send(self, now: Millis, node: NodeName, watched: Watched) -> None:
+        self._effects.append(
+            SendHeartbeat(node, watched.led, now, watched.run, watched.sent_at, watched.sleepers)
+        )
 
     def _tell_silent(self, now: Millis, node: NodeName, watched: Watched) -> None:
         for member in watched.members:

@@ -15,7 +15,7 @@ from fleet.raft.entries import (
     SessionClosed,
     SessionOpened,
 )
-from fleet.raft.ids import Index, MemberId, NodeName
+from fleet.raft.ids import Index, MemberId, Millis, NodeName
 
 
 class Tick(Struct, frozen=True, gc=False):
@@ -62,6 +62,13 @@ class NodeSilent(Struct, frozen=True, gc=False):
 
 class CheckLeader(Struct, frozen=True, gc=False):
     """Fewer members lead on the leader's node than sleeping members rely on: this one should ask its own."""
+
+
+class SleepConfirmed(Struct, frozen=True, gc=False):
+    """Of a leader that sleeps: on these nodes its followers slept when their node had heard what left here at
+    the time given. They refuse to elect another leader for an election timeout from then on."""
+
+    sent_at: dict[NodeName, Millis]
 
 
 class ExecutionHalted(Struct, frozen=True, gc=False):
@@ -121,6 +128,7 @@ LocalEvent: TypeAlias = (
     | SnapshotLost
     | NodeSilent
     | CheckLeader
+    | SleepConfirmed
     | ExecutionHalted
     | ExecutionResumed
     | Propose

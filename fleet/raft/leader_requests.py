@@ -55,8 +55,10 @@ def unsaved_bytes_max(config: GroupConfig) -> int:
 
 
 def on_query(core: CoreState, role: Leader, m: ReadQuery) -> None:
-    """At once under a lease, else with the next round; not before a commit of this term (S17)."""
-    stir(core, role)
+    """At once under a lease, else with the next round; not before a commit of this term (S17). A leader that
+    sleeps has a lease: else it was woken."""
+    if not core.asleep:
+        stir(core, role)
     index = max(core.log.commit, role.first_index)
     if m.lease and core.now < leader_lease_until(core, role):
         role.reads.appendleft(ReadRound(0, index, [m.token]))

@@ -5,8 +5,8 @@ heartbeats. A follower that is level with it stops its election timer, and says 
 stops its heartbeats. The last to sleep is the leader: until then it notices a follower that does not.
 
 A sleeping follower relies on others to tell it that its leader's node is silent (`NodeSilent`), and protects
-its leader from elections meanwhile. A sleeping leader has no lease: the confirmations that it counts from are
-old. What wakes a member stands in `waking.py`.
+its leader from elections meanwhile. So a leader has a lease while it sleeps, if the nodes of its followers
+confirm that these sleep, too (`SleepConfirmed`). What wakes a member stands in `waking.py`.
 """
 
 from typing import Final

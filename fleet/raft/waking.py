@@ -14,11 +14,12 @@ from fleet.raft.events import (
     Propose,
     ReadQuery,
     Skip,
+    SleepConfirmed,
     Tick,
     Transfer,
 )
 from fleet.raft.ids import node_of
-from fleet.raft.leader import heartbeat, send_append
+from fleet.raft.leader import heartbeat, leader_lease_until, send_append
 from fleet.raft.messages import AppendReply, LeaderCheck, PeerMessage, PreVote, SnapshotReply, VoteRequest
 from fleet.raft.progress import NOT_OFFERED, REPLICATE
 from fleet.raft.quorum import has_quorum
@@ -39,6 +40,8 @@ def wake_for(core: CoreState, event: PeerMessage | LocalEvent) -> None:
     role = core.role
     if type(role) is Leader:
         disturbs = kind in REQUESTS or kind in ELECTION or kind is SnapshotReply or is_check_due
+        if type(event) is ReadQuery and event.lease and core.now < leader_lease_until(core, role):
+            disturbs = False
         if disturbs or (type(event) is AppendReply and not event.asleep):
             wake_leader(core, role)
     elif is_check_due or kind is CheckLeader or kind is ExecutionHalted:
@@ -81,6 +84,15 @@ def on_leader_check(core: CoreState, role: Leader, m: LeaderCheck) -> None:
         wake_leader(core, role)
     else:
         heartbeat(core, role, m.src, progress)
+
+
+def on_sleep_confirmed(core: CoreState, role: Leader, m: SleepConfirmed) -> None:
+    """A lease while the group sleeps: its followers protect this leader as if they had heard it then. They
+    sleep, so they have all that it has; and what left before `lease_since` prolongs no lease."""
+    for peer, progress in role.progress.items():
+        sent_at = m.sent_at.get(node_of(peer))
+        if core.asleep and sent_at is not None and sent_at > role.lease_since and sleeps(role, progress):
+            progress.lease_from = max(progress.lease_from, sent_at)
 
 
 def on_leaders_node_silent(core: CoreState, role: Follower, m: NodeSilent) -> None:

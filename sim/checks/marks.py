@@ -73,6 +73,7 @@ MARKS: tuple[str, ...] = (
     "a sleeping follower is asked for its vote",
     "a sleeping follower is told that its leader's node is silent",
     "a sleeping group is called",
+    "a sleeping group is read under a lease",
     "a sleeping leader is told that a follower's node is silent",
     "a snapshot carries settings that were changed",
     "a snapshot of several chunks is installed",

@@ -173,6 +173,8 @@ def disturbed(core: Any, event: Any) -> Iterator[str]:
         yield "a sleeping follower is told that its leader's node is silent"
     elif kind is PreVote and not core.is_leader:
         yield "a sleeping follower is asked for its vote"
+    elif kind is ReadQuery and event.lease and core.lease_holds(core.now):
+        yield "a sleeping group is read under a lease"
     elif (kind is Propose or kind is ReadQuery) and core.is_leader:
         yield "a sleeping group is called"
 

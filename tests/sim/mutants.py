@@ -162,6 +162,10 @@ MUTANTS = [
     Mutant(edges.node_without_its_registry, "day edges", 20),
     Mutant(edges.death_without_a_word, "day edges", 20, seed=5),
     Mutant(sleepers.stale_read_of_a_sleeping_leader, "storm sleep", 40, seed=5),
+    Mutant(
+        sleepers.awake_followers_promise, "test_s60_followers_that_were_woken_promise_their_leader_nothing"
+    ),
+    Mutant(sleepers.promise_lasts, "storm sleep", 40),
     Mutant(sleepers.sleeper_is_told_nothing, "one by one", 80, seed=11),
     Mutant(sleepers.sleeper_votes_for_anyone, "one by one", 80, seed=9),
     Mutant(sleepers.sleeping_leader_ignores_candidates, "one by one", 80, seed=3),

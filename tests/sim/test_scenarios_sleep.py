@@ -3,9 +3,22 @@
 import pytest
 
 from fleet.actors.messages.operator import DAMAGED
+from fleet.actors.messages.peer import PeerMail
+from fleet.raft.codec import encode_messages
 from fleet.raft.ids import node_of
+from fleet.raft.messages import AppendEntries
 from fleet.testing import Sim
-from tests.sim.scenes import Log, agree, config, leader_of, member, others, terms, wait_for_leader_but
+from tests.sim.scenes import (
+    Log,
+    agree,
+    config,
+    hand_over,
+    leader_of,
+    member,
+    others,
+    terms,
+    wait_for_leader_but,
+)
 
 ASLEEP_S = 5.0
 """Within this a group of these settings sleeps, after whatever happened."""
@@ -224,3 +237,84 @@ def test_a_leader_that_ends_on_a_node_that_lives_is_replaced() -> None:
     assert sim.run("10s", lambda: sim.leader("g") not in (None, old)), "nobody else is elected"
     append(sim, 1)
     agree(sim)
+
+
+# -- reads under a lease --------------------------------------------------------------------------------
+
+
+def test_reads_under_a_lease_leave_a_group_asleep() -> None:
+    """Its followers' nodes have confirmed that they sleep; at first, and while they do not, reads wake it."""
+    for seed in range(40, 45):
+        sim = sleeping(seed, lease_reads=True)
+        sim.run("1s")
+        for _ in range(20):
+            assert sim.group("g", Log).all() == (0,)
+            assert is_asleep(sim)
+            sim.run("70ms")
+        append(sim, 1)
+        assert not is_asleep(sim)
+        assert sim.group("g", Log).all() == (0, 1)
+
+
+def test_without_leases_a_read_wakes_a_group() -> None:
+    sim = sleeping(45)
+    sim.run("1s")
+    assert sim.group("g", Log).all() == (0,)
+    assert not is_asleep(sim)
+
+
+def test_s60_a_sleeping_leader_that_is_cut_off_has_no_lease_when_others_elect_one() -> None:
+    """It had one a moment ago, and its followers were asked for it."""
+    for seed in range(46, 56):
+        sim = sleeping(seed, lease_reads=True)
+        sim.run("1s")
+        old = leader_of(sim)
+        assert sim.group("g", Log).all() == (0,) and is_asleep(sim)
+        sim.partition(old)
+        core = member(sim, old).core
+        assert sim.run("3s", lambda: sim.leader("g") not in (None, old)), "nobody else is elected"
+        assert not core.lease_holds(member(sim, old).start.clock.now_ms())
+        append(sim, 1)
+        sim.heal()
+        assert sim.group("g", Log).all() == (0, 1)
+        agree(sim)
+
+
+def late_heartbeat(sim: Sim, leader: str, follower: str) -> None:
+    """One that left before the leader offered to sleep arrives now."""
+    core, receiver = member(sim, leader).core, member(sim, follower)
+    last, term = core.log.last_index, core.log.last_term
+    heartbeat = AppendEntries(core.term, core.id, receiver.core.id, last, term, (), last, 0, core.now - 5000)
+    mail = PeerMail(receiver.core.id, encode_messages([heartbeat]))
+    process = sim.world.nodes[follower].process
+    assert process is not None
+    process.do(lambda: process.kernel.send(receiver.myAddress, process.kernel.system_address, mail))
+
+
+def test_s60_followers_that_were_woken_promise_their_leader_nothing() -> None:
+    """It sleeps on, and their nodes and its own go on to hear each other, since other groups sleep there."""
+    slow = {"election_ms": 1000, "heartbeat_ms": 100, "clock_drift_margin_ms": 200}
+    for seed in range(60, 70):
+        sim = sleeping(seed, lease_reads=True, **slow)
+        old = leader_of(sim)
+        for number in range(3):
+            sim.group(f"other{number}", Log, config=config(**slow)).append(0)
+        sim.run("5s")
+        assert sim.group("g", Log).all() == (0,) and is_asleep(sim)
+        sim.partition(old)
+        for other in others(sim, old):
+            late_heartbeat(sim, old, other)
+        network = sim.world.network
+        sim.run("10ms")
+        network.weather.cut.clear()
+        for link in [link for link in network.links if old in (link.process.name, link.other.process.name)]:
+            network.break_link(link)  # their answers are lost
+        sim.run("300ms")
+        for other in others(sim, old):
+            network.weather.slow_us.update({(old, other): 150_000, (other, old): 150_000})
+        for _ in range(100):  # the first wakes the group; else another leader would be elected meanwhile
+            assert sim.group("g", Log).all() == (0,)
+            sim.run("20ms")
+        append(sim, 1)
+        assert sim.group("g", Log).all() == (0, 1)
+        agree(sim)

@@ -20,7 +20,7 @@ def group() -> Sleepers:
 def told(group: Sleepers, name: str) -> tuple[tuple[NodeName, ...], tuple[NodeName, ...]] | None:
     """The nodes to be watched for that member, and those whose members it leads."""
     sleeper = sleeper_of(group.core(name))
-    return None if sleeper is None else (sleeper.nodes, sleeper.led)
+    return None if sleeper is None else (sleeper.nodes, tuple(map(node_of, sleeper.followers)))
 
 
 def test_a_leader_leads_all_until_it_sleeps_and_then_those_that_it_knows_to_sleep(group: Sleepers) -> None:

@@ -159,7 +159,7 @@ def test_a_member_that_sleeps_is_told_of_a_silent_node(bench: RegistryBench) -> 
         bench.ask(bench.registry, NodeHeartbeat(N2, 9, 1))
     assert bench.seen(bench.member) == []
     sent = [message for _, _, message in bench.transport.sent]
-    assert sent == [NodeHeartbeat(N1, 5, 0)] * 4
+    assert [(type(m), m.node, m.run, m.leaders) for m in sent] == [(NodeHeartbeat, N1, 5, 0)] * 4
     for _ in range(4):
         bench.clock.now += 250
         bench.advance(0.25)

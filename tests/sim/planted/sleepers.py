@@ -3,12 +3,14 @@
 from typing import Any
 from unittest.mock import patch
 
-from fleet.cluster.node_liveness import NodeLiveness, Tick
+from msgspec.structs import replace
+
+from fleet.cluster.node_liveness import HeartbeatReceived, NodeLiveness, Tick
 from fleet.raft import any_role as anyone
 from fleet.raft import core as core_module
 from fleet.raft import follower, leader, leader_requests, waking
 from fleet.raft.events import ReadQuery
-from fleet.raft.ids import Millis
+from fleet.raft.ids import MemberId, Millis, NodeName
 from fleet.raft.state import NEVER, CoreState, Leader
 from tests.sim.planted.patches import Handler, Patches, in_modules
 
@@ -29,6 +31,27 @@ def stale_read_of_a_sleeping_leader() -> Patches:
         patch.object(waking, "wake_for", wake),
         *in_modules("leader_lease_until", endless, leader, leader_requests, core_module),
     ]
+
+
+def awake_followers_promise() -> Patches:
+    """A node's heartbeat is taken for the promise of its members, whether they sleep or not."""
+
+    def heard(self: NodeLiveness, now: Millis, event: HeartbeatReceived) -> None:
+        watched = self.watched.get(event.node)
+        true_heard(self, now, replace(event, sleepers=watched.known) if watched is not None else event)
+
+    true_heard = NodeLiveness._table[HeartbeatReceived]
+    return [patch.dict(NodeLiveness._table, {HeartbeatReceived: heard})]
+
+
+def promise_lasts() -> Patches:
+    """What a follower's node has confirmed once counts for as long as the leader sleeps."""
+
+    def confirmed(self: NodeLiveness, member: MemberId) -> dict[NodeName, Millis]:
+        return dict.fromkeys(true_confirmed(self, member), NEVER)
+
+    true_confirmed = NodeLiveness.confirmed
+    return [patch.object(NodeLiveness, "confirmed", confirmed)]
 
 
 def sleeper_is_told_nothing() -> Patches:
