@@ -42,15 +42,7 @@ from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
 from fleet.interfaces import Durable, SnapshotWrite, Write
 from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
-from fleet.raft.events import (
-    CheckLeader,
-    NodeSilent,
-    Persisted,
-    SleepConfirmed,
-    SnapshotFailed,
-    SnapshotStored,
-    Tick,
-)  # fmt: skip
+from fleet.raft.events import FROM_NODE, Persisted, SleepConfirmed, Tick
 from fleet.raft.ids import Index, Millis
 from fleet.raft.ready import PersistRequest, Ready
 from fleet.raft.restart import join_founding, start_core
@@ -379,10 +371,7 @@ class Member(GuardedActor):
         WakeupMessage: on_wakeup,
         Persisted: on_persisted,
         WriteFailed: on_write_failed,
-        **dict.fromkeys(
-            (CheckLeader, NodeSilent, SnapshotStored, SnapshotFailed),
-            lambda member, m, sender: member.step(m),
-        ),
+        **dict.fromkeys(FROM_NODE, lambda member, m, sender: member.step(m)),
         SleepConfirmed: lambda member, m, sender: member.sleep.on_confirmed(m),
         WatchMessage: on_watch,
         **dict.fromkeys(FROM_OBJECT, on_object_message),

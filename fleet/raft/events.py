@@ -119,6 +119,8 @@ class Skip(Struct, frozen=True, gc=False):
     index: Index
 
 
+FROM_NODE = frozenset((CheckLeader, NodeSilent, SnapshotFailed, SnapshotStored))
+"""What other actors of a node tell its members, to be stepped as it is."""
 LocalEvent: TypeAlias = (
     Tick
     | Persisted

@@ -12,7 +12,6 @@ from tests.sim.scenes import (
     Log,
     agree,
     config,
-    hand_over,
     leader_of,
     member,
     others,
