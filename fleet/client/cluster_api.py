@@ -196,14 +196,21 @@ class Operations(NodeOperations):
             time.sleep(POLL_S)
 
     def _check_class(self, encoded: bytes, deadline: float) -> None:
-        """Check that a node can load it. A node that imports the module does nothing else meanwhile."""
+        """Check that a node can load it. Where the executor that tried ended for another reason, it is asked
+        again."""
         seconds = max(deadline - time.monotonic(), 0.001)
-        try:
-            self._first_node(CheckClass(encoded), answer_s=seconds)
-        except NoNode as error:
-            what = f"no node said within {seconds:.0f} s whether it can load {class_name(encoded)}"
-            hint = "does its import take that long on the nodes?"
-            raise Unavailable(f"{what}; nothing was done: {hint}", **error.facts) from None
+        while True:
+            try:
+                self._first_node(CheckClass(encoded), answer_s=max(deadline - time.monotonic(), 0.001))
+                return
+            except NoNode as error:
+                trouble = error
+            if time.monotonic() + POLL_S > deadline:
+                break
+            time.sleep(POLL_S)
+        what = f"no node said within {seconds:.0f} s whether it can load {class_name(encoded)}"
+        hint = "does its import take that long on the nodes?"
+        raise Unavailable(f"{what}; nothing was done: {hint}", **trouble.facts)
 
     def _leader_or_none(self, name: str, deadline: float) -> MemberStatus | None:
         try:

@@ -1,7 +1,10 @@
 """Modules that exit, hang or raise when a node's executor imports them (S70)."""
 
 import importlib
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -90,6 +93,28 @@ def test_s70_a_bad_module_is_an_error_at_who_creates_a_group(
         client.create_group("odd", module.cls, replicas=1)
     assert time.monotonic() - began < SOON_S
     assert even.add(2) == 2
+
+
+def test_s70_a_class_is_tried_again_when_its_executor_ended_for_another_reason(
+    nodes: NodesHere, module: Module
+) -> None:
+    """It was killed before it read what it was asked."""
+    nodes.start("n1")
+    client = nodes.connect("n1")
+    (executor,) = [child for child in map(int, children()) if is_executor(child)]
+    os.kill(executor, signal.SIGSTOP)
+    threading.Timer(0.5, os.kill, (executor, signal.SIGKILL)).start()
+    assert client.create_group("odd", module.cls, replicas=1).add() == 1  # type: ignore[attr-defined]
+    assert executor not in map(int, children())
+
+
+def children() -> list[str]:
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return [child for task in tasks for child in task.read_text().split()]
+
+
+def is_executor(process: int) -> bool:
+    return b"fleet.actors.executor.process" in Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 @pytest.mark.parametrize("how", BAD)
