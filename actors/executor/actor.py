@@ -10,7 +10,7 @@ from msgspec import Struct
 from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
 
 from fleet.actors.executor.channel import Channel, ExecutorEnded
-from fleet.actors.executor.slots import ALONE, APART, Placed, Slot, lost_object, lost_trial
+from fleet.actors.executor.slots import ALONE, APART, QUIET_MS, Placed, Slot, lost_object, lost_trial
 from fleet.actors.executor.watchdog import EndIt, ExecutorSeen, MoveOthers, PrepareSpare, Watchdog
 from fleet.actors.messages.executor import (
     ApplyEntries,
@@ -39,8 +39,6 @@ GATHER_MS: Final[Millis] = 20
 """How long entries that may wait are gathered."""
 LOOK_MS: Final[Millis] = 100
 """How often a busy executor is looked at."""
-QUIET_MS: Final[Millis] = 60_000
-"""After so long without trouble, an object that was left alone in an executor joins the others again."""
 BACK_OFF_MS: Final[tuple[Millis, Millis]] = (50, 10_000)
 """The shortest and the longest pause before an executor that ended at once is started again."""
 FINISH_S: Final = 1.5
@@ -186,7 +184,7 @@ class Executors(GuardedActor):
             self.log_rarely("start", "an executor cannot be started: %s", error)
             return
         self.watching = None  # a descriptor may have the number of another one
-        slot.started_at, slot.watchdog = now, Watchdog()
+        slot.started_at, slot.watchdog = now, Watchdog(slot.patience_ms)
         unsent, slot.unsent = slot.unsent, []
         for message in unsent:
             slot.channel.send(message)
@@ -311,7 +309,7 @@ class Executors(GuardedActor):
         name = slow.name if slow is not None else "(a class that is loaded)"
         log.warning("group=%s is slow: %d other objects get another executor", name, len(moved))
         if slot.place >= 0:
-            fresh = Slot(slot.place)
+            fresh = Slot(slot.place, patience_ms=slot.patience_of_next(action, self._now()))
             self.slots[slot.place] = fresh
             self.slots.append(slot)
             self._begin(fresh)

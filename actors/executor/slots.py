@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fleet.actors.executor.channel import Channel
-from fleet.actors.executor.watchdog import Watchdog
+from fleet.actors.executor.watchdog import LOAD_LIMIT_MS, SLOW_MS, MoveOthers, Watchdog
 from fleet.actors.messages.executor import ClassTried, ObjectMessage, TryClass
 from fleet.actors.messages.local import ExecutorLost
 from fleet.errors import CommandFailed, DataClassUnavailable, FleetError, QueryFailed, Unavailable
@@ -16,6 +16,8 @@ ALONE: Final = -1
 """The place of an executor that was left alone with a slow object."""
 APART: Final = -2
 """The place of the executor for objects whose loading ended one, so that they end no other's."""
+QUIET_MS: Final[Millis] = 60_000
+"""After so long without trouble, an object that was left alone in an executor joins the others again."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class Slot:
     trying: dict[int, tuple[Any, TryClass]] = field(default_factory=dict)
     """Who wants to know whether a class can be loaded, by token."""
     watchdog: Watchdog = field(default_factory=Watchdog)
+    patience_ms: Millis = SLOW_MS
+    """That of its watchdogs."""
     is_asked: bool = False
     """Whether to flush it at the end of this turn."""
     is_flush_due: bool = False
@@ -58,6 +62,12 @@ class Slot:
     busy_at: Millis = 0
     """When it was last seen at work for long."""
     start_at: Millis = 0
+
+    def patience_of_next(self, action: MoveOthers, now: Millis) -> Millis:
+        """Of the executor that the others move to. On a host that is busy every executor is slow at first,
+        and each move makes it busier."""
+        patience_ms = self.patience_ms if now - self.started_at < QUIET_MS else SLOW_MS
+        return min(2 * patience_ms, LOAD_LIMIT_MS) if action.is_loading else patience_ms
 
 
 def lost_trial(m: TryClass, doing: Doing, why: str) -> ClassTried:

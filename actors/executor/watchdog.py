@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from fleet.objects.progress import COMMAND, IDLE, QUERY, Doing
+from fleet.objects.progress import COMMAND, IDLE, OTHER, QUERY, Doing
 from fleet.raft.ids import Millis
 
 SLOW_MS: Final[Millis] = 1000
@@ -34,6 +34,8 @@ class MoveOthers(Struct, frozen=True, gc=False):
     """All objects but this one are to live in another executor."""
 
     number: int
+    is_loading: bool = False
+    """What is slow is a class or a state that is loaded, as it may be in the other executor."""
 
 
 class EndIt(Struct, frozen=True, gc=False):
@@ -46,7 +48,9 @@ Action: TypeAlias = PrepareSpare | MoveOthers | EndIt
 
 
 class Watchdog:
-    def __init__(self) -> None:
+    def __init__(self, patience_ms: Millis = SLOW_MS) -> None:
+        self.patience_ms = patience_ms
+        """How long the others wait while a class or a state is loaded."""
         self.key: tuple[int, int, int, int] | None = None
         """What it works on, None while it works on nothing."""
         self.key_since: Millis = 0
@@ -77,11 +81,13 @@ class Watchdog:
         taken_ms = now - self.key_since
         if not seen.others or seen.doing.kind == IDLE:
             return
-        if taken_ms >= SLOW_MS // 2 and not self.is_prepared:
+        is_loading = seen.doing.kind == OTHER
+        slow_ms = self.patience_ms if is_loading else SLOW_MS
+        if taken_ms >= slow_ms // 2 and not self.is_prepared:
             self.is_prepared = True
             yield PrepareSpare()
-        if taken_ms >= SLOW_MS:
-            yield MoveOthers(seen.doing.number)
+        if taken_ms >= slow_ms:
+            yield MoveOthers(seen.doing.number, is_loading)
 
     def _stuck(self, now: Millis, seen: ExecutorSeen) -> Iterator[Action]:
         is_call = seen.doing.kind in (COMMAND, QUERY)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from thespian.actors import ActorExitRequest
 
-from fleet.actors.executor.actor import BACK_OFF_MS, LOOK_MS, QUIET_MS, STABLE_MS, Executors
+from fleet.actors.executor.actor import BACK_OFF_MS, LOOK_MS, STABLE_MS, Executors
 from fleet.actors.executor.channel import ExecutorEnded
+from fleet.actors.executor.slots import QUIET_MS
 from fleet.actors.executor.watchdog import LOAD_LIMIT_MS, SLOW_MS
 from fleet.actors.messages.executor import (
     AskQueries,
@@ -277,6 +278,35 @@ def test_an_idle_executor_that_is_killed_is_nobodys_fault(bench: Bench) -> None:
         (lost,) = bench.lost(1)
         assert (lost.is_final, lost.error.kind) == (False, "Unavailable")
     assert bench.open(1, 2 * RUN) is bench.open(2)
+
+
+def moves_after(bench: Bench, kind: int) -> int:
+    """How long the newest executor may be slow before its others move, in milliseconds."""
+    newest = bench.slots[0].channel
+    assert isinstance(newest, Line)
+    slow = min(bench.slots[0].numbers)
+    newest.works(kind, slow, bench.placed[slow].run, index=5)
+    bench.look(0)
+    waited, slot = 0, bench.slots[0]
+    while bench.slots[0] is slot:
+        bench.look(SLOW_MS // 4)
+        waited += SLOW_MS // 4
+    for number in (1, 2, 3, 4, 5, 6):
+        if bench.lost(number):
+            bench.open(number, bench.placed[number].run + 1)
+    return waited
+
+
+def test_on_a_busy_host_objects_do_not_move_for_ever() -> None:
+    """Each new executor must load their classes, too, and is as slow."""
+    bench = Bench()
+    for number in (1, 2, 3, 4, 5, 6):
+        bench.open(number)
+    assert [moves_after(bench, OTHER) for _ in range(3)] == [SLOW_MS, 2 * SLOW_MS, 4 * SLOW_MS]
+    assert moves_after(bench, COMMAND) == SLOW_MS
+    bench.clock.now += QUIET_MS
+    assert moves_after(bench, COMMAND) == SLOW_MS
+    assert bench.slots[0].patience_ms == SLOW_MS
 
 
 def test_an_executor_that_ends_at_once_is_started_again_later_and_later(bench: Bench) -> None:

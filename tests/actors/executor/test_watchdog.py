@@ -42,6 +42,10 @@ TABLE: dict[str, tuple[list[tuple[int, ExecutorSeen]], list[tuple[int, Action]]]
         [(0, seen()), (HALF, seen()), (SLOW_MS, seen())],
         [(HALF, PrepareSpare()), (SLOW_MS, MoveOthers(7))],
     ),
+    "others move from a class that is loaded": (
+        [(0, seen(OTHER)), (HALF, seen(OTHER)), (SLOW_MS, seen(OTHER))],
+        [(HALF, PrepareSpare()), (SLOW_MS, MoveOthers(7, is_loading=True))],
+    ),
     "many short commands of one entry are slow together": (
         [(0, seen(steps=1)), (SLOW_MS, seen(steps=900))],
         [(SLOW_MS, PrepareSpare()), (SLOW_MS, MoveOthers(7))],
@@ -95,3 +99,13 @@ def test_it_is_looked_at_while_it_works() -> None:
     watchdog = Watchdog()
     assert not list(watchdog.step(0, seen())) and watchdog.is_busy
     assert not list(watchdog.step(1, seen(IDLE))) and not watchdog.is_busy
+
+
+def test_patience_is_for_what_is_loaded_and_not_for_commands() -> None:
+    watchdog = Watchdog(patience_ms=4 * SLOW_MS)
+    looks = [(at, action) for at in (0, SLOW_MS, 4 * SLOW_MS) for action in watchdog.step(at, seen(OTHER))]
+    assert looks == [(4 * SLOW_MS, PrepareSpare()), (4 * SLOW_MS, MoveOthers(7, is_loading=True))]
+    watchdog = Watchdog(patience_ms=4 * SLOW_MS)
+    assert [action for at in (0, SLOW_MS) for action in watchdog.step(at, seen())] == [
+        PrepareSpare(), MoveOthers(7)
+    ]  # fmt: skip
