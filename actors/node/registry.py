@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from msgspec import Struct
 from thespian.actors import ActorAddress, WakeupMessage
 
 from fleet.actors.base.addresses import remote_address
@@ -31,6 +32,13 @@ from fleet.interfaces import Clock
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.events import CheckLeader, NodeSilent, SleepConfirmed
 from fleet.raft.ids import MemberId, NodeName, node_of
+
+
+class Heard(Struct, frozen=True):
+    """The registry's message to itself."""
+
+    heartbeat: NodeHeartbeat
+    again: int
 
 
 class Registry(GuardedActor):
@@ -131,6 +139,15 @@ class Registry(GuardedActor):
         self.watch(m)
 
     def on_node_heartbeat(self, m: NodeHeartbeat, sender: Any) -> None:
+        """What is said of members in answer to it must hold when it is heard. One that woke before says so at
+        the end of its turn, which is over when `Heard` comes first; its word is here when it comes again."""
+        self.send(self.myAddress, Heard(m, 1))
+
+    def on_heard(self, heard: Heard, sender: Any) -> None:
+        if heard.again:
+            self.send(self.myAddress, Heard(heard.heartbeat, heard.again - 1))
+            return
+        m = heard.heartbeat
         said = m.leaders, m.sent_at, m.heard_run, m.heard_at, m.sleepers
         self.watch(node_liveness.HeartbeatReceived(m.node, m.run, *said))
 
@@ -212,6 +229,7 @@ class Registry(GuardedActor):
         Woke: on_sleep,
         AskConfirmed: on_ask_confirmed,
         NodeHeartbeat: on_node_heartbeat,
+        Heard: on_heard,
         WakeupMessage: on_wakeup,
         Whereabouts: on_whereabouts,
         PeerMail: on_peer_mail,

@@ -17,6 +17,8 @@ from fleet.actors.messages.operator import DISK_FULL, GetStatus, GroupRequest, O
 from fleet.actors.messages.peer import NodeHeartbeat, PeerMail
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.node.registry import Registry
+from fleet.actors.runtime.actor import GuardedActor
+from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster.node_liveness import Sleeper, Woke
 from fleet.raft.events import NodeSilent
 from fleet.raft.ids import MemberId, NodeName, member_id
@@ -174,3 +176,30 @@ def test_a_node_whose_members_are_awake_sends_no_heartbeats(bench: RegistryBench
     bench.clock.now += 10_000
     bench.advance(10.0)
     assert bench.transport.sent == []
+
+
+class Woken(GuardedActor):
+    """A member of the node that wakes, and says so at the end of its turn."""
+
+    def on_message(self, m: Any, sender: Any) -> None:
+        self.registry = sender
+        self.send(self.myAddress, EndTurn())
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.send(self.registry, Woke(HERE))
+
+    handlers = {str: on_message, EndTurn: on_end_turn}
+
+
+def test_what_is_said_of_sleepers_holds_when_a_heartbeat_is_heard(bench: RegistryBench) -> None:
+    """One woke just before, and has not said so yet."""
+    member, registry = bench.create(Woken), bench.kernel.instance(bench.registry)
+    bench.tell(bench.registry, Routes({N2: remote_address("there:2", REGISTRY)}))
+    bench.ask(bench.registry, Sleeper(HERE, THERE, (N2,), 1000))
+    bench.kernel.send(member, bench.registry, "wake")
+    bench.tell(bench.registry, NodeHeartbeat(N2, 9, 1, sent_at=5))
+    while bench.kernel.run(bench.transport.time, 1):
+        watched = registry.liveness.watched.get(N2)
+        assert watched is None or watched.sent_at == 0
+    bench.ask(bench.registry, Sleeper(HERE, THERE, (N2,), 1000), NodeHeartbeat(N2, 9, 1, sent_at=6))
+    assert registry.liveness.watched[N2].sent_at == 6
