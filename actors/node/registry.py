@@ -216,7 +216,7 @@ class Registry(GuardedActor):
     def on_failure(self, why: str) -> None:
         log.critical("node=%s: no group is reachable here without the registry", self.node)
 
-    outside = frozenset((PeerMail, NodeHeartbeat, ClientRequest, GroupRequest))
+    outside = frozenset((PeerMail, NodeHeartbeat, Heard, ClientRequest, GroupRequest))
     handlers = {
         StartRegistry: on_start,
         Belongs: on_belongs,

@@ -240,7 +240,7 @@ class NodeLiveness:
         watched.sent_at = event.sent_at if is_newer else watched.sent_at
         watched.heard_at, watched.run = now, event.run
         watched.told.clear()
-        is_ours = event.heard_run == self.run and event.heard_at >= max(1, watched.confirmed_from)
+        is_ours = event.heard_run == self.run and max(1, watched.confirmed_from) <= event.heard_at <= now
         if is_ours and event.sleepers == watched.known:
             watched.confirmed_from, watched.confirmed_at = event.heard_at, now
         self._compare(now, watched, event.leaders)

@@ -39,9 +39,9 @@ def wake_for(core: CoreState, event: PeerMessage | LocalEvent) -> None:
     is_check_due = kind is Tick and core.now >= core.deadline
     role = core.role
     if type(role) is Leader:
-        disturbs = kind in REQUESTS or kind in ELECTION or kind is SnapshotReply or is_check_due
         if type(event) is ReadQuery and event.lease and core.now < leader_lease_until(core, role):
-            disturbs = False
+            return
+        disturbs = kind in REQUESTS or kind in ELECTION or kind is SnapshotReply or is_check_due
         if disturbs or (type(event) is AppendReply and not event.asleep):
             wake_leader(core, role)
     elif is_check_due or kind is CheckLeader or kind is ExecutionHalted:

@@ -321,3 +321,14 @@ def test_followers_and_those_that_are_awake_are_promised_nothing() -> None:
     pair.near.step(pair.now, Sleeper(OTHER, OTHER, (B,), ELECTION_MS, is_asleep=False, followers=(AT_B,)))
     pair.exchange()
     assert pair.confirmed == {}
+
+
+def test_what_cannot_have_left_yet_confirms_nothing() -> None:
+    """A node that says so is wrong about something: the lease would last for as long."""
+    pair = Pair()
+    (there,) = pair.beat(pair.near)
+    pair.carry(pair.near, replace(there, sent_at=pair.now + 10_000))
+    (back,) = pair.beat(pair.far)
+    assert back.heard_at > pair.now
+    pair.carry(pair.far, back)
+    assert pair.confirmed == {}

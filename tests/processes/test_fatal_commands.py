@@ -256,7 +256,11 @@ def test_executors_end_with_a_node_that_is_killed_whatever_they_do(yard: NodeFle
     executors = yard["n1"].executors()
     assert len(executors) >= 2
     yard["n1"].kill()
-    eventually(lambda: not any(is_running(executor) for executor in executors))
+    try:
+        eventually(lambda: not any(map(is_running, executors)))
+    finally:
+        for executor in filter(is_running, executors):
+            os.kill(executor, signal.SIGKILL)
 
 
 def is_running(process: int) -> bool:

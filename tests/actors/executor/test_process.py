@@ -101,23 +101,27 @@ def test_an_executor_that_meets_something_unexpected_says_so_and_fails(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     channel = ProcessChannel()
-    assert channel._socket is not None
-    channel._socket.send(b"no frame, but bytes")
-    assert how_it_ends(channel) == "it ended with status 1"
-    channel.end()
+    try:
+        assert channel._socket is not None
+        channel._socket.send(b"no frame, but bytes")
+        assert how_it_ends(channel) == "it ended with status 1"
+    finally:
+        channel.end()
     assert "ValueError: bytes that are no frame" in capfd.readouterr().err
 
 
-def test_an_executor_has_as_many_descriptors_as_its_host_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_executor_has_as_many_descriptors_as_its_host_allows() -> None:
     least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, most))
     try:
         channel = ProcessChannel()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (least, most))
-    channel.send(TryClass(1, 1, encode_class(NeedsDescriptors)))
-    assert answers(channel, 1) == [ClassTried(1, 1, None)]
-    channel.end()
+    try:
+        channel.send(TryClass(1, 1, encode_class(NeedsDescriptors)))
+        assert answers(channel, 1) == [ClassTried(1, 1, None)]
+    finally:
+        channel.end()
 
 
 def test_a_big_state_arrives_from_a_node_that_has_no_descriptor_left(

@@ -203,3 +203,16 @@ def test_what_is_said_of_sleepers_holds_when_a_heartbeat_is_heard(bench: Registr
         assert watched is None or watched.sent_at == 0
     bench.ask(bench.registry, Sleeper(HERE, THERE, (N2,), 1000), NodeHeartbeat(N2, 9, 1, sent_at=6))
     assert registry.liveness.watched[N2].sent_at == 6
+
+
+def test_a_heartbeat_that_cannot_be_handled_does_not_end_the_registry(
+    bench: RegistryBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = bench.kernel.instance(bench.registry)
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
+    bench.settle()
+    with monkeypatch.context() as broken:
+        broken.setattr(registry.liveness, "step", None)
+        bench.ask(bench.registry, NodeHeartbeat(N2, 9, 1))
+    bench.ask(bench.registry, bench.request("g"))
+    assert bench.seen(bench.member) == [bench.request("g")]
