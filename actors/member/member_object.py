@@ -36,10 +36,10 @@ from fleet.errors import Damaged, FleetError, GroupHalted, Unavailable
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
 from fleet.raft.entries import Entry, Halt, Skipped
-from fleet.raft.events import ExecutionHalted, ExecutionResumed
+from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway
 from fleet.raft.halting import may_retry, skipped_at
 from fleet.raft.ids import Index, Millis, Revision, Term
-from fleet.raft.state import NEVER
+from fleet.raft.state import NEVER, Leader
 
 TRY_MS: tuple[Millis, Millis] = (15_000, 900_000)
 """The shortest and the longest pause before a member that has halted tries that command again."""
@@ -141,6 +141,8 @@ class MemberObject:
         self.window.clear()
         self.skipped.clear()
         self.open()
+        if self.has_begun:
+            self.member.step(ExecutorAway(True))
 
     def limit(self, limit_ms: Millis) -> None:
         """How long a command or a query may take was changed."""
@@ -156,6 +158,7 @@ class MemberObject:
             self.has_begun = True
             self.told.on_opened()
             return
+        self.member.step(ExecutorAway(False))
         self._restore()
         if self.dumping:
             error = ErrorRecord.of(Unavailable("its executor ended meanwhile", group=self.member.spec.name))
@@ -255,8 +258,10 @@ class MemberObject:
             self._send(question)
 
     def is_behind(self) -> bool:
-        """Whether so much waits for it that no more commands should be proposed."""
-        return self.window.is_full()
+        """Whether so much of what this leader proposed waits for it that it should propose no more. What was
+        in its log when it was elected does not count: callers cannot make that less."""
+        role = self.member.core.role
+        return type(role) is Leader and self.window.is_full(role.first_index)
 
     def _apply(self, entries: Sequence[Entry], known: Index) -> None:
         if not entries:

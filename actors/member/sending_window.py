@@ -15,7 +15,7 @@ PART_MAX = 1024
 """Commands in one message, so that its answer does not keep others waiting."""
 PART_BYTES_MAX = 4 << 20
 WAITING_MAX = 16
-"""Messages that wait: with more, no commands should be proposed."""
+"""Messages with a leader's own commands that wait: with more, it should propose none."""
 Port: TypeAlias = Callable[[ObjectMessage], None]
 """Takes messages to the executor, in order."""
 
@@ -29,21 +29,28 @@ class SendingWindow:
     def __init__(self, port: Port) -> None:
         self.port = port
         self.waiting: deque[ObjectMessage] = deque()
+        self.waiting_entries: deque[Index] = deque()
+        """The last entry of each `ApplyEntries` among them."""
         self.sent: deque[tuple[Index, int, int]] = deque()
         """Entries that were sent and are not executed: the last, their commands, their bytes."""
         self.commands = self.bytes = 0
 
     def clear(self) -> None:
         self.waiting.clear()
+        self.waiting_entries.clear()
         self.sent.clear()
         self.commands = self.bytes = 0
 
-    def is_full(self) -> bool:
-        return len(self.waiting) >= WAITING_MAX
+    def is_full(self, first: Index) -> bool:
+        """Whether enough entries from `first` on wait."""
+        waiting = self.waiting_entries
+        return len(waiting) >= WAITING_MAX and waiting[-WAITING_MAX] >= first
 
     def send(self, message: ObjectMessage) -> None:
         if self.waiting or (type(message) is ApplyEntries and not self._has_room()):
             self.waiting.append(message)
+            if isinstance(message, ApplyEntries):
+                self.waiting_entries.append(message.entries[-1].index)
         else:
             self._send_now(message)
 
@@ -58,7 +65,10 @@ class SendingWindow:
     def go_on(self) -> None:
         """Send what there is room for."""
         while self.waiting and (type(self.waiting[0]) is not ApplyEntries or self._has_room()):
-            self._send_now(self.waiting.popleft())
+            message = self.waiting.popleft()
+            if type(message) is ApplyEntries:
+                self.waiting_entries.popleft()
+            self._send_now(message)
 
     def _has_room(self) -> bool:
         return self.commands < SENT_MAX and self.bytes < SENT_BYTES_MAX

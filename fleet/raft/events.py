@@ -82,6 +82,12 @@ class ExecutionResumed(Struct, frozen=True, gc=False):
     """This member executes again: the command was skipped, or the state replaced, or a retry allowed."""
 
 
+class ExecutorAway(Struct, frozen=True, gc=False):
+    """This member has no executor for its object for now, or has one again: what is committed waits."""
+
+    is_away: bool
+
+
 class Propose(Struct, frozen=True, gc=False):
     """Append these in this order, all or none. Their results come from applying them."""
 
@@ -133,6 +139,7 @@ LocalEvent: TypeAlias = (
     | SleepConfirmed
     | ExecutionHalted
     | ExecutionResumed
+    | ExecutorAway
     | Propose
     | ReadQuery
     | Change

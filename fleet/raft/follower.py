@@ -3,7 +3,7 @@
 from zlib import crc32
 
 from fleet.raft.events import Change, Propose, ReadQuery, Skip, Tick, Transfer
-from fleet.raft.halting import reported_place
+from fleet.raft.halting import reported_halt
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -96,8 +96,7 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
             core.life,
             core.wall_ms,
             core.asleep,
-            core.halt.index if core.halt is not None else 0,
-            reported_place(core.halt),
+            *reported_halt(core),
         )
     )
 

@@ -5,7 +5,8 @@ received, committed and handed out, and wait in the driver behind that command. 
 replies where they have halted, and there are three ways on:
 
 **Another member can execute it.** A leader that has halted hands over to a responsive voter that has not,
-once that voter had some time to halt, too (`successor`).
+once that voter had some time to halt, too (`successor`). So does one whose executor is away for long, since
+its class takes its time to load, for example.
 
 **Nobody can.** When every voter has reported that it halts at the leader's own place, the command is skipped:
 `Skipped` is appended, and once that is committed every member records the command as failed
@@ -40,19 +41,24 @@ from typing import Final
 from msgspec.structs import replace
 
 from fleet.raft.entries import Entry, Halt, Skipped, SkipProposed
-from fleet.raft.events import ExecutionHalted, ExecutionResumed, Skip
+from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway, Skip
 from fleet.raft.ids import Index, MemberId, Millis, Place
 from fleet.raft.messages import NO_PLACE
 from fleet.raft.progress import Progress
 from fleet.raft.ready import CHANGE_IN_PROGRESS, NOT_HALTED, TRANSFERRING
 from fleet.raft.sleeping import stir
-from fleet.raft.state import LAST_INDEX, CoreState, Evasion, Leader, Role
+from fleet.raft.state import LAST_INDEX, NEVER, CoreState, Evasion, Leader, Role
 
 GRACE_TIMEOUTS: Final = 2
 """Other members have this many election timeouts to halt, too, before a halted leader hands over to one that
 has not."""
 EVASION_MS_MAX: Final[Millis] = 60_000
 """The longest delay between attempts to hand over that fail."""
+AWAY_MS: Final[Millis] = 3_000
+"""A leader without an executor waits for one so long, and two election timeouts at least: a new one that only
+has to start and load the class is there by then."""
+NO_COMMAND: Final = (0, 0)
+"""The place of an evasion for want of an executor."""
 
 
 # -- what the driver asks --------------------------------------------------------------------------
@@ -84,11 +90,13 @@ def may_retry(core: CoreState) -> bool:
 # -- what is not executed --------------------------------------------------------------------------
 
 
-def reported_place(halt: Halt | None) -> Place:
-    """As in `AppendReply.halted_place`."""
-    if halt is None:
-        return 0
-    return NO_PLACE if halt.is_repeated else halt.place
+def reported_halt(core: CoreState) -> tuple[Index, Place]:
+    """As in `AppendReply.halted_index` and `halted_place`. A member whose executor is away for long says that
+    it has halted somewhere, so that the leadership is not handed to it."""
+    halt = core.halt
+    if halt is not None:
+        return halt.index, NO_PLACE if halt.is_repeated else halt.place
+    return (core.log.applied, NO_PLACE) if core.now - core.away_since >= AWAY_MS else (0, 0)
 
 
 def remember_proposals(core: CoreState) -> None:
@@ -150,13 +158,17 @@ def on_execution_halted(core: CoreState, role: Role, m: ExecutionHalted) -> None
     is_repeated = m.halt.is_repeated or (m.halt.index <= core.restarted_with and not is_known)
     core.halt = replace(m.halt, is_repeated=is_repeated)
     if type(role) is Leader:
-        begin_evasion(core, role)
+        begin_evasion(core, role, (m.halt.index, m.halt.place), GRACE_TIMEOUTS * core.config.election_ms)
         skip_if_agreed(core, role)
 
 
 def on_execution_resumed(core: CoreState, role: Role, m: ExecutionResumed) -> None:
     if core.halt is not None and core.halt.index <= core.log.applied:
         core.halt = None
+
+
+def on_executor_away(core: CoreState, role: Role, m: ExecutorAway) -> None:
+    core.away_since = core.now if m.is_away else NEVER
 
 
 def on_skip(core: CoreState, role: Leader, m: Skip) -> None:
@@ -222,21 +234,25 @@ def skip_if_agreed(core: CoreState, role: Leader) -> None:
         core.append(Skipped(halt.index, halt.place, halt.cause))
 
 
-def begin_evasion(core: CoreState, role: Leader) -> Evasion:
-    """The attempts for the place of this halt: a new place, new attempts."""
-    assert core.halt is not None
-    place = (core.halt.index, core.halt.place)
+def begin_evasion(core: CoreState, role: Leader, place: tuple[Index, Place], grace_ms: Millis) -> Evasion:
+    """The attempts because of this place: a new place, new attempts."""
     if role.evasion is None or role.evasion.place != place:
-        role.evasion = Evasion(place, core.now + GRACE_TIMEOUTS * core.config.election_ms)
+        role.evasion = Evasion(place, core.now + grace_ms)
     return role.evasion
 
 
 def successor(core: CoreState, role: Leader) -> MemberId | None:
-    """To whom a halted leader hands over now: the responsive, caught-up voter that has not halted and was
-    tried least; None: to nobody yet. Each attempt that fails doubles the time to the next one."""
-    if core.halt is None or role.handover is not None:
+    """To whom a leader that cannot execute hands over now: of the responsive, caught-up voters that have not
+    halted the one tried least; None: to nobody yet. Each attempt that fails doubles the time to the next."""
+    if role.handover is not None:
         return None
-    evasion = begin_evasion(core, role)
+    timeouts_ms = GRACE_TIMEOUTS * core.config.election_ms
+    if core.halt is not None:
+        evasion = begin_evasion(core, role, (core.halt.index, core.halt.place), timeouts_ms)
+    elif core.now - max(core.away_since, role.elected_at) >= max(AWAY_MS, timeouts_ms):
+        evasion = begin_evasion(core, role, NO_COMMAND, 0)
+    else:
+        return None
     if core.now < evasion.not_before or skip_of(core, evasion.place):
         return None
     voters = core.membership.current.voters
@@ -245,7 +261,7 @@ def successor(core: CoreState, role: Leader) -> MemberId | None:
         return None
     target = min(able, key=lambda peer: evasion.tried.get(peer, 0))
     evasion.tried[target] = evasion.tried.get(target, 0) + 1
-    delay = GRACE_TIMEOUTS * core.config.election_ms << min(sum(evasion.tried.values()), 16)
+    delay = timeouts_ms << min(sum(evasion.tried.values()), 16)
     evasion.not_before = core.now + min(delay, EVASION_MS_MAX)
     return target
 

@@ -34,7 +34,7 @@ def on_tick(core: CoreState, role: Leader, m: Tick) -> None:
         return
     if role.handover is not None:
         check_handover(core, role)
-    elif core.halt is not None:
+    elif core.halt is not None or core.away_since != NEVER:
         skip_if_agreed(core, role)
         evade(core, role)
     role.next_heartbeat = next_on_grid(core.now, core.config.heartbeat_ms)
@@ -103,7 +103,7 @@ def give_up_handover(core: CoreState, role: Leader, handover: Handover) -> None:
 
 
 def evade(core: CoreState, role: Leader) -> None:
-    """A halted leader hands over to a member that has not halted, if there is one."""
+    """A leader that cannot execute hands over to a member that perhaps can, if there is one."""
     target = successor(core, role)
     if target is not None:
         role.handover = Handover(None, target, core.now + core.config.transfer_timeout_ms)
@@ -293,7 +293,7 @@ def advance_commit(core: CoreState, role: Leader) -> None:
     match = {peer: progress.match for peer, progress in role.progress.items()}
     index = reached_by_quorum(pick(match, core.membership.current.voters, core.id, log.durable))
     if index > log.commit and log.term_at(index) == core.term:
-        for entry in log.slice(log.commit + 1, index):
+        for entry in log.slice(max(log.commit + 1, role.first_index), index):
             role.uncommitted -= count_of(entry.body)
             role.uncommitted_bytes -= size_of(entry)
         was_settled = log.commit >= role.first_index

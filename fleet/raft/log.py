@@ -123,9 +123,6 @@ class Log:
         self.applied += len(taken)
         return taken
 
-    def commands_after(self, index: Index) -> int:
-        return sum(count_of(entry.body) for entry in self.entries[max(0, index - self.base_index) :])
-
     def bytes_after(self, index: Index) -> int:
         return sum(map(size_of, self.entries[max(0, index - self.base_index) :]))
 

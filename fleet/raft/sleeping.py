@@ -34,7 +34,11 @@ def stir(core: CoreState, role: Leader) -> None:
 def may_sleep(core: CoreState, role: Leader) -> bool:
     """Whether a leader and a majority of its voters have nothing left to do."""
     config = core.config
-    if not core.may_sleep or core.now - role.active_at < IDLE_TIMEOUTS * config.election_ms:
+    if (
+        not core.may_sleep
+        or core.away_since != NEVER
+        or core.now - role.active_at < IDLE_TIMEOUTS * config.election_ms
+    ):
         return False
     if role.reads or role.waiting or role.handover is not None:
         return False

@@ -86,7 +86,8 @@ class Leader:
     handover: Handover | None = None
     evasion: Evasion | None = None
     uncommitted: int = 0
-    """Commands, and other entries, that are not committed yet."""
+    """Commands, and other entries, that this leader appended and that are not committed yet. What it found
+    in its log does not count: after a restart nobody knows which of it is committed."""
     uncommitted_bytes: int = 0
     lease_since: Millis = NO_LEASE
     lease_index: Index = 0
@@ -184,6 +185,8 @@ class CoreState:
     never_executed: frozenset[tuple[Index, Place]] = frozenset()
     halt: Halt | None = None
     """The command that this member does not execute: its executor halts there, or it is to be skipped."""
+    away_since: Millis = NEVER
+    """Since when it has no executor; NEVER: it has one."""
     skips: list[Entry] = field(default_factory=list)
     """The entries of the log that skip a command or propose to."""
     held_after: Index = LAST_INDEX

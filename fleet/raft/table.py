@@ -10,6 +10,7 @@ from fleet.raft.events import (
     CheckLeader,
     ExecutionHalted,
     ExecutionResumed,
+    ExecutorAway,
     LocalEvent,
     NodeSilent,
     Persisted,
@@ -66,6 +67,7 @@ ANYONE: Final[dict[type, Handler]] = {
     SnapshotStored: anyone.on_snapshot_stored,
     ExecutionHalted: halting.on_execution_halted,
     ExecutionResumed: halting.on_execution_resumed,
+    ExecutorAway: halting.on_executor_away,
 }
 
 HANDLERS: Final[dict[type, dict[type, Handler]]] = {

@@ -170,8 +170,6 @@ def become_leader(core: CoreState) -> None:
         next_heartbeat=next_on_grid(core.now, core.config.heartbeat_ms),
         elected_at=core.now,
         active_at=core.now,
-        uncommitted=core.log.commands_after(core.log.commit),
-        uncommitted_bytes=core.log.bytes_after(core.log.commit),
     )
     core.leader = core.id
     core.tries = 0

@@ -39,7 +39,7 @@ def wake_for(core: CoreState, event: PeerMessage | LocalEvent) -> None:
     is_check_due = kind is Tick and core.now >= core.deadline
     role = core.role
     if type(role) is Leader:
-        if type(event) is ReadQuery and event.lease and core.now < leader_lease_until(core, role):
+        if type(event) is ReadQuery and event.lease and may_answer_asleep(core, role):
             return
         disturbs = kind in REQUESTS or kind in ELECTION or kind is SnapshotReply or is_check_due
         if disturbs or (type(event) is AppendReply and not event.asleep):
@@ -51,6 +51,11 @@ def wake_for(core: CoreState, event: PeerMessage | LocalEvent) -> None:
             reset_election_deadline(core)  # it campaigns, so it leads no more
         elif event.dst == core.id:
             wake_in_doubt(core)
+
+
+def may_answer_asleep(core: CoreState, role: Leader) -> bool:
+    """Whether a read needs nothing of the followers. Without an executor the leader may have to hand over."""
+    return core.now < leader_lease_until(core, role) and core.away_since == NEVER
 
 
 def wake_leader(core: CoreState, role: Leader) -> None:

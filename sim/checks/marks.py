@@ -37,6 +37,7 @@ MARKS: tuple[str, ...] = (
     "a leader steps down while its disk writes",
     "a leader steps down while reads wait",
     "a leader that hands over is succeeded",
+    "a leader without an executor is succeeded",
     "a leader's hooks are told of a command that an earlier leader proposed",
     "a leader's hooks are told that it steps down",
     "a leader's hooks are told that it was restored",

@@ -16,6 +16,7 @@ from fleet.raft.entries import (
     Skipped,
 )
 from fleet.raft.events import ExecutionHalted, ExecutionResumed, NodeSilent, Propose, ReadQuery
+from fleet.raft.halting import NO_COMMAND
 from fleet.raft.ids import node_of
 from fleet.raft.messages import PreVote
 from fleet.raft.ready import (
@@ -96,6 +97,8 @@ def roles(core: Any, was: Any, term: int) -> Iterator[str]:
 
 def ends(core: Any, was: Leader, is_same_term: bool) -> Iterator[str]:
     yield "a leader steps down in its own term" if is_same_term else "a leader is deposed by a later term"
+    if was.evasion is not None and was.evasion.place == NO_COMMAND:
+        yield "a leader without an executor is succeeded"
     if was.handover is not None:
         yield "a leader that hands over is succeeded"
     if was.reads:

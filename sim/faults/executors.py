@@ -2,21 +2,24 @@
 
 from typing import Self
 
-from fleet.sim.faults.fault import Fault
+from fleet.sim.faults.fault import Fault, span
 from fleet.sim.faults.field import Field
+from fleet.sim.world.timeline import MS
 
 
 class KillExecutor(Fault, frozen=True, array_like=True, tag="kill_executor"):
-    """Whatever it does."""
+    """Whatever it does. New ones may take their time to start, until a calm."""
 
     node: str
+    start_us: int = 0
 
     @classmethod
     def draw(cls, field: Field) -> Self:
-        return cls(field.any().name)
+        return cls(field.any().name, field.rng.choice([0, 0, 0, 8_000 * MS]))
 
     def do(self, field: Field) -> bool:
-        process = field.nodes[self.node].process
+        host = field.nodes[self.node]
+        host.start_us, process = self.start_us, host.process
         if process is None or not process.executors:
             return False
         for executor in list(process.executors.values()):
@@ -25,7 +28,8 @@ class KillExecutor(Fault, frozen=True, array_like=True, tag="kill_executor"):
         return True
 
     def words(self, now: int) -> str:
-        return f"the executors of node {self.node} are killed"
+        how = f", and new ones start {span(self.start_us)} later" if self.start_us else ""
+        return f"the executors of node {self.node} are killed{how}"
 
 
 class HangingCode(Fault, frozen=True, array_like=True, tag="hanging_code"):

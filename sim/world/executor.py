@@ -27,6 +27,7 @@ class ExecutorsHost(Protocol):
     dump_us: tuple[int, int]
     code_us: int
     imports: str
+    start_us: int
     hangs: int
     """So many of the next calls of users' methods never return."""
     dies: int
@@ -87,7 +88,7 @@ class SimExecutor:
         self.is_busy = True
         self.why = ""
         """How it ended."""
-        self.world.after(self._draw(START_US), self._started)
+        self.world.after(process.host.start_us + self._draw(START_US), self._started)
 
     # -- the node's end ------------------------------------------------------------------------------
 

@@ -68,6 +68,8 @@ class SimHost:
         """How long users' code takes at most, each time it runs."""
         self.hangs = self.dies = 0
         """So many of the next calls of users' methods never return, or end their executors."""
+        self.start_us = 0
+        """How much longer than usual an executor takes to start."""
         self.fork_above_bytes = 0
         self.imports = ""
         """What importing a user's class does, one of `user_code.IMPORTS`."""

@@ -4,10 +4,19 @@ import pytest
 
 from fleet.raft.core import Core
 from fleet.raft.entries import Halt, Skipped
-from fleet.raft.events import ExecutionHalted, ExecutionResumed, NodeSilent, Skip, Tick, Transfer
-from fleet.raft.halting import EVASION_MS_MAX, GRACE_TIMEOUTS, successor
+from fleet.raft.events import (
+    ExecutionHalted,
+    ExecutionResumed,
+    ExecutorAway,
+    NodeSilent,
+    ReadQuery,
+    Skip,
+    Tick,
+    Transfer,
+)
+from fleet.raft.halting import AWAY_MS, EVASION_MS_MAX, GRACE_TIMEOUTS, successor
 from fleet.raft.ids import MemberId, NodeName
-from fleet.raft.messages import AppendReply, TimeoutNow, VoteReply
+from fleet.raft.messages import NO_PLACE, AppendReply, TimeoutNow, VoteReply
 from fleet.raft.ready import TARGET_HALTED, TRANSFERRING
 from fleet.raft.sleeping import may_sleep
 from tests.raft.cores import (
@@ -305,3 +314,69 @@ def test_a_halted_member_in_doubt_of_its_leader_is_in_no_hurry_either() -> None:
     group.step("n2", ExecutionHalted(Halt(core.log.applied, 0, "hangs")))
     group.step("n2", NodeSilent(NodeName("n1")))
     assert core.deadline >= group.now + ELECTION_MS
+
+
+# -- a leader whose executor is away ----------------------------------------------------------------------
+
+
+def test_a_leader_without_an_executor_hands_over_after_a_while() -> None:
+    core = settled()
+    replies(core)
+    step(core, ExecutorAway(True))
+    assert pass_time(core, AWAY_MS - CONFIG.heartbeat_ms) == []
+    assert pass_time(core, 2 * CONFIG.heartbeat_ms) != []
+
+
+def test_it_stays_if_its_executor_returns_in_time() -> None:
+    core = settled()
+    step(core, ExecutorAway(True))
+    assert pass_time(core, AWAY_MS - CONFIG.heartbeat_ms) == []
+    step(core, ExecutorAway(False))
+    assert pass_time(core, 2 * AWAY_MS) == []
+
+
+def test_a_new_leader_without_an_executor_waits_as_long_before_it_hands_back() -> None:
+    """Else two that load the same slow class would hand over to each other all the time."""
+    core = follower()
+    step(core, ExecutorAway(True))
+    core.now += 10 * AWAY_MS
+    campaign(core)
+    core.step(core.now, VoteReply(core.term, N2, core.id, granted=True))
+    settle(core)
+    assert core.is_leader
+    replies(core)
+    assert pass_time(core, AWAY_MS - CONFIG.heartbeat_ms) == []
+    assert pass_time(core, 2 * CONFIG.heartbeat_ms) != []
+
+
+def test_the_leadership_is_not_handed_to_a_member_without_an_executor() -> None:
+    """Neither by a leader that has none itself, nor by reconciliation, which prefers a certain leader."""
+    core = follower(terms=(1, 1))
+    step(core, ExecutorAway(True))
+    for later, told in ((AWAY_MS - 1, (0, 0)), (1, (2, NO_PLACE))):
+        core.now += later
+        append(core, (2, 1), commit=2)
+        (reply,) = said(settle(core), AppendReply)
+        assert (reply.halted_index, reply.halted_place) == told
+
+
+def test_a_leader_hands_over_for_its_halt_as_before_while_its_executor_is_away() -> None:
+    core = settled(terms=(1, 1, 1))
+    replies(core)
+    step(core, ExecutorAway(True))
+    step(core, ExecutionHalted(HALT))
+    assert pass_time(core, GRACE_MS - CONFIG.heartbeat_ms) == []
+    assert pass_time(core, 2 * CONFIG.heartbeat_ms) != []
+
+
+def test_a_group_sleeps_on_when_its_leader_loses_its_executor_and_wakes_for_a_read() -> None:
+    """Each executor serves many groups: to wake them all for nothing would cost more than it helps."""
+    group = sleeping_group()
+    core = group.core("n1")
+    group.step("n1", ExecutorAway(True))
+    assert core.asleep
+    group.step("n1", ReadQuery(1, lease=True))
+    assert not core.asleep
+    core.now += 100 * AWAY_MS
+    core.away_since = core.now
+    assert not may_sleep(core, leading(core))

@@ -14,6 +14,7 @@ from tests.raft.cores import (
     answered,
     command,
     follower,
+    leader,
     leading,
     settled,
     step,
@@ -109,6 +110,17 @@ def test_the_limit_on_what_is_uncommitted_is_reached_and_not_passed() -> None:
     core = settled(config=GroupConfig(uncommitted_max=2))
     told = [answered(step(core, Propose(token, (command(token),)))) for token in (1, 2, 3)]
     assert told == [{}, {}, {3: OVERLOADED}]
+
+
+def test_what_a_leader_found_in_its_log_does_not_count_as_its_own() -> None:
+    """After a restart it does not know what of it is committed, and refused every command until it did."""
+    small = GroupConfig(uncommitted_max=2, uncommitted_bytes_max=100)
+    core = leader(terms=(1,) * 50, config=small)
+    assert core.log.commit < 50
+    assert answered(step(core, Propose(1, (command(1),)))) == {}
+    accept(core, N2)
+    assert core.log.commit == core.log.last_index
+    assert (leading(core).uncommitted, leading(core).uncommitted_bytes) == (0, 0)
 
 
 def test_the_limit_on_uncommitted_bytes_does_not_wear_off() -> None:

@@ -12,6 +12,7 @@ from fleet.raft.events import (
     CheckLeader,
     ExecutionHalted,
     ExecutionResumed,
+    ExecutorAway,
     LocalEvent,
     NodeSilent,
     Persisted,
@@ -93,6 +94,7 @@ SAMPLES: dict[type, PeerMessage | LocalEvent] = {
     Transfer: Transfer(1, N2),
     ExecutionHalted: ExecutionHalted(Halt(0, 0, "add hangs")),
     ExecutionResumed: ExecutionResumed(),
+    ExecutorAway: ExecutorAway(True),
     Skip: Skip(1, 1),
 }
 

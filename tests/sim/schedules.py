@@ -20,6 +20,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "inward": st.booleans(),
     "us": st.integers(1, 30).map(lambda tenths: tenths * 100 * MS),
     "signed_us": st.integers(-3600, 3600).map(lambda seconds: seconds * S),
+    "start_us": st.sampled_from([0, 8_000 * MS]),
     "back_us": st.integers(1, 20).map(lambda tenths: tenths * 100 * MS),
     "power": st.booleans(),
     "sides": st.lists(st.integers(0, 1), max_size=6).map(tuple),

@@ -24,7 +24,7 @@ from fleet.errors import CommandFailed, FleetError, Unavailable
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, Skipped, SkipProposed
-from fleet.raft.events import ExecutionHalted, ExecutionResumed
+from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway
 from tests.support.clocks import HandClock
 
 RUN = 1 << 32
@@ -70,6 +70,8 @@ class Bench:
         self.opened()
 
     def step(self, event: Any) -> None:
+        if isinstance(event, ExecutorAway):
+            return
         self.steps.append(event)
         self.core.halt = event.halt if isinstance(event, ExecutionHalted) else None
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fleet.actors.member.member_object import TRY_MS, MemberObject
+from fleet.actors.member.sending_window import SENT_MAX, WAITING_MAX
 from fleet.actors.messages.executor import (
     EntriesApplied,
     ObjectMessage,
@@ -15,9 +16,10 @@ from fleet.actors.messages.executor import (
 from fleet.actors.messages.local import ExecutorLost
 from fleet.errors import Unavailable
 from fleet.objects.payload import ErrorRecord
-from fleet.raft.events import ExecutionHalted, ExecutionResumed
+from fleet.raft.entries import Commands
+from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway
 from tests.actors.member.requested import SPEC, start_of
-from tests.raft.cores import N1, settled
+from tests.raft.cores import N1, leading, settled
 from tests.support.clocks import HandClock
 
 WHY = ErrorRecord.of(Unavailable("it was ended"))
@@ -68,6 +70,30 @@ def test_an_object_whose_executor_is_lost_is_opened_again() -> None:
     assert hosted.openings == [7, 8]
 
 
+def test_the_member_says_while_it_has_no_executor() -> None:
+    hosted = Hosted()
+    assert hosted.events == []
+    hosted.lost()
+    assert hosted.events == [ExecutorAway(True)]
+    hosted.opened()
+    assert hosted.events == [ExecutorAway(True), ExecutorAway(False)]
+
+
+def test_only_what_its_leader_proposed_makes_an_object_behind() -> None:
+    """What is executed again after a restart is refused to nobody: callers cannot make it less."""
+    hosted = Hosted()
+    for seq in range(1, 30):
+        hosted.core.append(Commands(1, seq, 0, 0, (b"x",) * SENT_MAX))
+    entries = hosted.core.log.slice(hosted.core.log.commit + 1, hosted.core.log.last_index)
+    for place, entry in enumerate(entries):
+        assert hosted.object.is_behind() is (place > WAITING_MAX)
+        hosted.object.apply([entry])
+    leading(hosted.core).first_index = entries[-WAITING_MAX].index + 1
+    assert not hosted.object.is_behind()
+    leading(hosted.core).first_index -= 1
+    assert hosted.object.is_behind()
+
+
 def test_an_object_that_is_lost_while_it_is_opened_after_a_halt_is_opened_again() -> None:
     hosted = Hosted()
     hosted.lost(index=2)
@@ -94,7 +120,7 @@ def test_a_command_that_was_executed_before_is_reported_as_such(executed: int) -
     hosted.lost()
     hosted.opened()
     hosted.lost(index=2)
-    (halted,) = hosted.events
+    (halted,) = [event for event in hosted.events if not isinstance(event, ExecutorAway)]
     assert isinstance(halted, ExecutionHalted) and halted.halt.is_repeated == (executed == 2)
 
 
