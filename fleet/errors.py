@@ -371,6 +371,12 @@ class DirectoryInUse(FleetError):
     hint = "another process holds this data directory; stop it first"
 
 
+class CannotRecover(NotDone):
+    """The majority of a group cannot be given up this way; nothing was changed."""
+
+    hint = "give a report of every node that survives, and name every other node as lost"
+
+
 class NameTaken(FleetError):
     """Another node of the cluster runs under this one's name."""
 

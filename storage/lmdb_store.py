@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
 from fleet.interfaces import StoreIdentity
 from fleet.storage import keys
 from fleet.storage.directory import DATA, ENVIRONMENT, Lock, check_data_file, make_private, sync_directory
+from fleet.storage.lmdb_environment import LmdbTransaction, open_environment
 from fleet.storage.records import seal
 from fleet.storage.steps import found
 from fleet.storage.store import Store
@@ -104,9 +105,9 @@ class LmdbStore(Store):
         shutil.rmtree(aside, ignore_errors=True)
         try:
             aside.mkdir(mode=0o700)
-            env = _open_environment(aside, self._map_bytes_start)
+            env = open_environment(aside, self._map_bytes_start)
             with env.begin(write=True) as txn:
-                found(_LmdbTransaction(txn), identity)
+                found(LmdbTransaction(txn), identity)
             env.close()
             sync_directory(aside)
             aside.rename(self._env_path)
@@ -118,7 +119,7 @@ class LmdbStore(Store):
         size = (self._env_path / DATA).stat().st_size
         map_bytes = max(self._map_bytes_start, -(-size // PAGE_BYTES) * PAGE_BYTES)
         try:
-            self._env = _open_environment(self._env_path, map_bytes)
+            self._env = open_environment(self._env_path, map_bytes)
         except (OSError, lmdb.Error) as error:
             raise self._fault(error) from error
 
@@ -141,7 +142,7 @@ class LmdbStore(Store):
         while True:
             try:
                 with self._env.begin(write=True) as txn:
-                    result = act(_LmdbTransaction(txn))
+                    result = act(LmdbTransaction(txn))
                 return result
             except lmdb.MapFullError as error:
                 if not self._grow(map_bytes_max) and not self._ripen():
@@ -157,7 +158,7 @@ class LmdbStore(Store):
             self._check()
             try:
                 with self._env.begin() as txn:
-                    return act(_LmdbTransaction(txn))
+                    return act(LmdbTransaction(txn))
             except lmdb.Error as error:
                 raise self._fault(error) from error
 
@@ -261,55 +262,3 @@ class LmdbStore(Store):
             self._room_checked_at = -ROOM_CHECK_S
             return StoreFull(f"the disk is full: {text}", path=path)
         return StorageFault(f"the disk failed: {text}", path=path)
-
-
-def _open_environment(path: Path, map_bytes: int) -> Any:
-    return lmdb.open(
-        str(path),
-        map_size=map_bytes,
-        mode=0o700,
-        sync=True,
-        metasync=True,
-        writemap=False,
-        max_dbs=0,
-        create=False,
-    )
-
-
-class _LmdbTransaction:
-    """`fleet.storage.transaction.Transaction` over one of LMDB's."""
-
-    __slots__ = ("_txn", "get")
-
-    def __init__(self, txn: Any) -> None:
-        self._txn = txn
-        self.get: Callable[[bytes], bytes | None] = txn.get
-
-    def put(self, items: Iterable[tuple[bytes, bytes]]) -> None:
-        with self._txn.cursor() as cursor:
-            cursor.putmulti(items)
-
-    def delete(self, keys: Iterable[bytes]) -> None:
-        delete = self._txn.delete
-        for key in keys:
-            delete(key)
-
-    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        with self._txn.cursor() as cursor:
-            if not cursor.set_range(start):
-                return
-            for key, record in cursor:
-                if key >= end:
-                    return
-                yield key, record
-
-    def span(self, start: bytes, end: bytes) -> tuple[bytes, bytes] | None:
-        with self._txn.cursor() as cursor:
-            if not cursor.set_range(start) or cursor.key() >= end:
-                return None
-            first = cursor.key()
-            if cursor.set_range(end):
-                cursor.prev()
-            else:
-                cursor.last()
-            return first, cursor.key()

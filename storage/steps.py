@@ -1,6 +1,8 @@
 """The steps of a store within one transaction, as functions of the transaction."""
 
-from fleet.errors import StorageFault, WrongDirectory
+from collections.abc import Mapping
+
+from fleet.errors import Damaged, StorageFault, WrongDirectory
 from fleet.interfaces import GroupRecord, Loaded, StoreIdentity
 from fleet.raft.entries import Entry, HardState
 from fleet.raft.ids import GroupName
@@ -24,7 +26,8 @@ def renew(txn: Transaction, identity: StoreIdentity) -> None:
     txn.put([(keys.identity_key, pack(keys.identity_key, Identity(FORMAT, identity)))])
 
 
-def read_identity(cluster: str, node: str, where: str, txn: Transaction) -> StoreIdentity:
+def read_owner(where: str, txn: Transaction) -> StoreIdentity:
+    """Raises WrongDirectory for a directory of another format."""
     stored = unpack(keys.identity_key, txn.get(keys.identity_key), Identity)
     owner = stored.owner
     if stored.format != FORMAT:
@@ -33,6 +36,11 @@ def read_identity(cluster: str, node: str, where: str, txn: Transaction) -> Stor
             path=where,
             node=owner.node,
         )
+    return owner
+
+
+def read_identity(cluster: str, node: str, where: str, txn: Transaction) -> StoreIdentity:
+    owner = read_owner(where, txn)
     if (owner.cluster, owner.node) != (cluster, node):
         raise WrongDirectory(
             f"it belongs to node {owner.node!r} of cluster {owner.cluster!r}, "
@@ -44,6 +52,25 @@ def read_identity(cluster: str, node: str, where: str, txn: Transaction) -> Stor
 
 def read_groups(txn: Transaction) -> list[GroupRecord]:
     return [unpack(key, record, GroupRecord) for key, record in txn.scan(*keys.kind_range(0, keys.GROUP))]
+
+
+def read_sound_groups(txn: Transaction) -> tuple[list[GroupRecord], list[Damaged]]:
+    """As `read_groups`, with the damaged records apart."""
+    records, damages = [], []
+    for key, record in txn.scan(*keys.kind_range(0, keys.GROUP)):
+        try:
+            records.append(unpack(key, record, GroupRecord))
+        except Damaged as error:
+            damages.append(error)
+    return records, damages
+
+
+def put_specs(specs: Mapping[int, bytes], txn: Transaction) -> None:
+    """Replace what members need to start, by the numbers of their groups."""
+    for number, spec in specs.items():
+        key = keys.group_key(number)
+        record = unpack(key, txn.get(key), GroupRecord)
+        txn.put([(key, pack(key, GroupRecord(number, record.name, spec)))])
 
 
 def create(name: GroupName, spec: bytes, txn: Transaction) -> GroupRecord:

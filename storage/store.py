@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, Damaged
 from fleet.interfaces import GroupRecord, Loaded, SnapshotWrite, StoreIdentity, Write
 from fleet.raft.ids import GroupName, Index
 from fleet.storage import keys, snapshots, steps
@@ -68,6 +68,10 @@ class Store(ABC):
         """In order of creation. Raises Damaged for a damaged record; its group can still be dropped by
         number."""
         return self._view(steps.read_groups)
+
+    def sound_groups(self) -> tuple[list[GroupRecord], list[Damaged]]:
+        """As `groups`, with the damaged records apart."""
+        return self._view(steps.read_sound_groups)
 
     def create_group(self, name: GroupName, spec: bytes) -> GroupRecord:
         """Create a group, durably on return. Its number is never used again."""
@@ -302,6 +306,26 @@ class Store(ABC):
         with self._turn:
             self._update(act)
             self.identity = identity
+
+    def rewrite(
+        self, batch: Sequence[Write], specs: Mapping[int, bytes], meta: Mapping[str, bytes] = NO_META
+    ) -> None:
+        """Write to the logs of groups, and replace the specs of groups, in one transaction with the node's
+        records `meta`: for a node that is stopped. The batch has no snapshots.
+
+        Raises:
+            StoreFull, StorageFault: nothing was changed.
+        """
+        assert all(one.snapshot is None for one in batch), "a snapshot is written by `write`"
+        items = _meta_items(meta)
+
+        def act(txn: Transaction) -> dict[int, Extent]:
+            txn.put(items)
+            steps.put_specs(specs, txn)
+            return self._apply(batch, {}, txn)
+
+        with self._turn:
+            self._shapes.update(self._update(act))
 
     def get_meta(self, key: str) -> bytes | None:
         place = _meta_key(key)

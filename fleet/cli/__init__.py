@@ -15,6 +15,7 @@ from fleet.cli.group import group
 from fleet.cli.member import leader, member
 from fleet.cli.node import node
 from fleet.cli.outcome import CODES, FAILED, INTERRUPTED, show_wrong_usage
+from fleet.cli.recover import recover
 from fleet.cli.settings import config
 from fleet.cli.sim import sim
 from fleet.cli.start import start
@@ -28,7 +29,8 @@ SETTINGS = {
 
 WHAT = """Keep Python objects alive on several hosts at once.
 
-Run nodes with `fleet start`; every other command asks a cluster, the one at --connect or $FLEET_CONNECT."""
+Run nodes with `fleet start`; every other command asks a cluster, the one at --connect or $FLEET_CONNECT,
+or works on the directory of a stopped node."""
 
 
 class CommandGroup(click.Group):
@@ -68,7 +70,8 @@ def main(as_json: bool) -> None:
 
 
 COMMANDS = (
-    start, status, node, group, leader, member, config, call, query, unreachable, doctor, demo, sim,
+    start, status, node, group, leader, member, config, call, query, unreachable, doctor, recover,
+    demo, sim,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

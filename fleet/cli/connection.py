@@ -133,7 +133,12 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
             fail(path, error, as_json)
         sys.exit(code or 0)
 
-    command: Any = run
+    return client_options(run)
+
+
+def client_options(function: Callable[..., None]) -> Callable[..., None]:
+    """With the options that `client` takes from the command line."""
+    command: Any = function
     for option in reversed(OPTIONS):
         command = option(command)
     return command  # type: ignore[no-any-return]

@@ -2,12 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import click
 from msgspec.structs import asdict
 
 from fleet.actors.messages.operator import MemberStatus
-from fleet.cli.connection import Console, client, count
+from fleet.cli.connection import Console, client, client_options, count
+from fleet.cli.directory import examine_directory
 from fleet.cli.findings import Finding, findings, no_majority, notes_on
 from fleet.cli.outcome import DEGRADED
 from fleet.client.survey import Survey
@@ -18,10 +20,8 @@ from fleet.raft.ids import node_of
 ASKED_S = 1.0
 
 
-@click.command()
 @client
-def doctor(console: Console) -> int | None:
-    """Show what is wrong, why, and what is safe to do next. Exits with 4 if something is."""
+def examine_cluster(console: Console) -> int | None:
     try:
         survey, found = examine(console)
     except NoMajority:
@@ -31,6 +31,21 @@ def doctor(console: Console) -> int | None:
     groups, nodes = count(len(survey.view.groups), "group"), count(len(survey.nodes), "node")
     well = f"{groups} on {nodes}: all have a leader and as many members as they should"
     return _tell(console, found, notes_on(survey), well)
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(file_okay=False), help="Of a stopped node: show what it holds.")
+@client_options
+def doctor(data_dir: str | None, **options: Any) -> None:
+    """Show what is wrong, why, and what is safe to do next. Exits with 4 if something is.
+
+    With --data-dir it asks no cluster: it reads the directory of a node that is stopped, verifies all of it,
+    and changes nothing. With --json that is the report that `fleet recover` takes.
+    """
+    if data_dir is None:
+        examine_cluster(**options)
+    else:
+        examine_directory(data_dir, options["as_json"])
 
 
 def examine(console: Console) -> tuple[Survey, list[Finding]]:
