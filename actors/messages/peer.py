@@ -68,4 +68,14 @@ class Clone(Struct, frozen=True, array_like=True, tag=23):
     witness: NodeName
 
 
-register(PeerMail, NodeHeartbeat, NodeHello, OlderCopy, Clone)
+class GivenUp(Struct, frozen=True, array_like=True, tag=25):
+    """The receiver's cluster was recovered without it: it may not run any more."""
+
+    former: Count
+    """The uid of the cluster that both belonged to."""
+    cluster: Count
+    """The uid with which the others continue."""
+    witness: NodeName
+
+
+register(PeerMail, NodeHeartbeat, NodeHello, OlderCopy, Clone, GivenUp)

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from thespian.actors import ActorAddress
 
 from fleet.actors.base.addresses import remote_address
+from fleet.actors.client.cluster_pin import uid_text
 from fleet.actors.messages.local import Routes
-from fleet.actors.messages.peer import Clone, NodeHello, OlderCopy
+from fleet.actors.messages.peer import Clone, GivenUp, NodeHello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND
 from fleet.actors.node.parts import Node
+from fleet.actors.node.records import applied_recoveries
 from fleet.actors.runtime.actor import log
 from fleet.cluster import reconciliation_events
 from fleet.cluster.state import NodeRecord
-from fleet.errors import DirectoryInUse
+from fleet.errors import DirectoryInUse, NodeGivenUp
 from fleet.interfaces import PutMeta
 from fleet.raft.ids import Millis, NodeName
 
@@ -29,6 +31,16 @@ class Greetings:
         self.node = node
         self.clones: dict[NodeName, tuple[str, Millis]] = {}
         """By node, the address of the second process of its directory, and when that was last told."""
+        self.former: frozenset[int] = frozenset()
+        """The uids of this node's cluster before it was recovered."""
+        self.given_up: frozenset[str] = frozenset()
+        """`node@incarnation` of the nodes that it was recovered without."""
+
+    def begin(self) -> None:
+        """Before the first hello. Raises Damaged."""
+        applied = applied_recoveries(self.node.store)
+        self.former = frozenset(one.former for one in applied) - {self.node.cluster.cluster_uid()}
+        self.given_up = frozenset(disk for one in applied for disk in one.lost)
 
     def say_to_everyone(self) -> None:
         """Say hello to nodes that answered, to nodes known by name, and to addresses given at the start."""
@@ -52,6 +64,9 @@ class Greetings:
         nodes = node.nodes
         if m.me.name == nodes.me.name:
             node.admission.meet_namesake(m)
+            return
+        if m.cluster in self.former or f"{m.me.name}@{m.me.incarnation}" in self.given_up:
+            node.send(m.manager, GivenUp(m.cluster, node.cluster.cluster_uid(), nodes.me.name))
             return
         if m.cluster and not node.cluster.router.admits(m.me.address or m.me.name, m.cluster):
             if m.answer:  # it learns from this that the clusters differ
@@ -115,6 +130,14 @@ class Greetings:
         me = node.nodes.me
         if m.started_ms == me.started_ms:
             node.end(DirectoryInUse(f"its directory already runs at {m.address}, node {m.witness} reports"))
+
+    def on_given_up(self, m: GivenUp) -> None:
+        """Survivors continue without this node. With others that were lost it might still be a majority of
+        the groups as they were."""
+        node = self.node
+        if m.former == node.cluster.cluster_uid():
+            what = f"its cluster {uid_text(m.former)} was recovered without it, as {uid_text(m.cluster)}"
+            node.end(NodeGivenUp(f"{what}, node {m.witness} reports", node=node.start.name))
 
     def on_cluster_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None:
         """Say hello to nodes of the cluster that are not known yet, and forget nodes that left it."""

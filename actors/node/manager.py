@@ -35,7 +35,7 @@ from fleet.actors.messages.operator import (
     NodeRequest,
     OpReply,
 )
-from fleet.actors.messages.peer import Clone, NodeHello, OlderCopy
+from fleet.actors.messages.peer import Clone, GivenUp, NodeHello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.node import timers
@@ -164,6 +164,7 @@ class NodeManager(GuardedActor):
             self.send(self.executors, StartExecutors(m.executors, m.open_executor, m.clock))
         self.notifyOnSystemRegistrationChanges(True)
         self.cluster.begin()
+        self.greetings.begin()
         self.held.begin(self.nodes.infos, (*m.join, *m.founders))
         self.hosted_members.load()
         self.cluster.found_alone()
@@ -345,6 +346,7 @@ class NodeManager(GuardedActor):
         NodeHello: lambda node, m, sender: node.greetings.on_hello(m),
         OlderCopy: lambda node, m, sender: node.renewal.on_older_copy(m),
         Clone: lambda node, m, sender: node.greetings.on_clone(m),
+        GivenUp: lambda node, m, sender: node.greetings.on_given_up(m),
         ClassTried: lambda node, m, sender: node.classes.on_tried(m),
         WakeupMessage: on_wakeup,
         MemberStopped: on_member_stopped,

@@ -3,13 +3,27 @@
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from fleet.actors.runtime.actor import log
 from fleet.errors import Damaged, StorageFault
 from fleet.interfaces import Durable
-from fleet.raft.ids import NodeName
+from fleet.raft.ids import Millis, NodeName
 
 BOOT_KEY = "boot"
+RECOVERIES_KEY = "recoveries"
+
+
+class AppliedRecovery(Struct, frozen=True, array_like=True):
+    """`fleet recover` has changed the directory."""
+
+    plan: str
+    """The id of its plan."""
+    former: int
+    """The uid of the cluster before."""
+    wall_ms: Millis
+    lost: tuple[str, ...]
+    """`node@incarnation` of the nodes that were given up."""
 
 
 def read_record(data: bytes, kind: Any, place: str, **facts: Any) -> Any:
@@ -22,6 +36,13 @@ def read_record(data: bytes, kind: Any, place: str, **facts: Any) -> Any:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Damaged(f"the record cannot be read: {error}", **facts, place=place) from error
+
+
+def applied_recoveries(store: Durable) -> list[AppliedRecovery]:
+    """In their order. Raises Damaged."""
+    data = store.get_meta(RECOVERIES_KEY)
+    found: list[AppliedRecovery] = read_record(data, list[AppliedRecovery], RECOVERIES_KEY) if data else []
+    return found
 
 
 def count_boot(store: Durable, node: NodeName) -> int:

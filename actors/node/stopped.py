@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from fleet.actors.client.cluster_pin import uid_text
@@ -14,7 +13,7 @@ from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.cluster_membership import CLUSTER_KEY
 from fleet.actors.node.greetings import NODES_KEY
 from fleet.actors.node.hosted_members import HALTED_KEY, Halted
-from fleet.actors.node.records import read_record
+from fleet.actors.node.records import RECOVERIES_KEY, AppliedRecovery, applied_recoveries, read_record
 from fleet.cluster.commands import Cluster
 from fleet.cluster.recovery import RECOVERED, GroupPlan, RecoveryPlan
 from fleet.cluster.recovery_entries import recovery_entries
@@ -30,17 +29,6 @@ from fleet.raft.entries import Entry, HardState
 from fleet.raft.ids import MemberId, Millis, NodeName, member_id
 from fleet.raft.restart import start_core
 from fleet.storage import Store
-
-RECOVERIES_KEY = "recoveries"
-
-
-class AppliedRecovery(Struct, frozen=True, array_like=True):
-    """A record of the node: a recovery was applied to its directory."""
-
-    plan: str
-    wall_ms: Millis
-    lost: tuple[NodeName, ...]
-
 
 # -- what is in it -----------------------------------------------------------------------------------
 
@@ -72,10 +60,6 @@ def read_report(store: Store) -> NodeReport:
     )  # fmt: skip
     own = report.member_of(CLUSTER_GROUP, 0)
     return _with_state(store, report, own.number) if own is not None and own.holds_data else report
-
-
-def applied_recoveries(store: Store) -> list[AppliedRecovery]:
-    return list(_meta(store, RECOVERIES_KEY, list[AppliedRecovery], []))
 
 
 def _meta(store: Store, key: str, kind: Any, missing: Any) -> Any:
@@ -139,6 +123,7 @@ def _with_state(store: Store, report: NodeReport, number: int) -> NodeReport:
     return replace(
         report,
         nodes={one.name: one.address for one in view.nodes},
+        disks={one.name: one.incarnation for one in view.nodes},
         groups={one.name: one.uid for one in view.groups},
         removed=tuple(one.uid for one in view.removed),
         salt=applier.sessions.salt,
@@ -202,7 +187,7 @@ def _write(store: Store, spec: GroupSpec, member: MemberReport, term: int, entri
 
 def _records(store: Store, plan: RecoveryPlan, wall_ms: Millis) -> dict[str, bytes]:
     encode = msgspec.msgpack.encode
-    applied = [*applied_recoveries(store), AppliedRecovery(plan.id, wall_ms, plan.lost)]
+    applied = [*applied_recoveries(store), AppliedRecovery(plan.id, plan.uid, wall_ms, plan.lost_disks)]
     records = {RECOVERIES_KEY: encode(applied)}
     if plan.recovers_cluster:
         known = _meta(store, NODES_KEY, tuple[NodeInfo, ...], ())

@@ -1,5 +1,4 @@
-"""What is wrong with a cluster, why, and what is safe to do next, as `fleet doctor` and `status` report
-it."""
+"""What is wrong with a cluster, why, and what is safe to do next, for `fleet doctor` and `status`."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import quote
@@ -17,6 +16,7 @@ from fleet.raft.entries import Halt
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
 
 NAMES_SHOWN = 8
+IF_LOST = "If those disks are lost for good, see `fleet recover --help`."
 MISSING = (
     "members are missing on nodes that answer; they are added one at a time",
     "nothing yet; if this persists, the log of the leader's node says why.",
@@ -82,7 +82,7 @@ def no_majority(
     addresses |= {node.name: node.address for node in known}
     lines = {node: start_line(node.name, addresses, node.zone, cluster=cluster) for node in silent}
     starts = [f"`{line}` (disk {node.incarnation})" for node, line in lines.items()]
-    then = f"start these, with their old disks: {'; '.join(starts)}. Nothing else to do."
+    then = f"start these, with their old disks: {'; '.join(starts)}. {IF_LOST}"
     return Finding("no-majority", (CLUSTER_GROUP,), what, why, then)
 
 
@@ -119,7 +119,7 @@ def _unheard(survey: Survey, groups: list[str], holders: Mapping[str, str]) -> F
     elif holders:
         then = "look again in a few seconds; the logs of these nodes say why a member does not answer."
     else:
-        then = "start the nodes that held the members again, with their old disks: nothing else helps."
+        then = f"start the nodes that held the members again, with their old disks. {IF_LOST}"
     return Finding("no-leader", tuple(groups), what, why, then)
 
 
@@ -166,10 +166,10 @@ def _bring_back(survey: Survey, missing: Mapping[str, str]) -> str:
     if not silent:
         return (
             "start these nodes again with their old disks, if they exist; the cluster can do nothing safe by "
-            "itself: without a majority of the disks, acknowledged commands may be lost."
+            f"itself: without a majority of the disks, acknowledged commands may be lost. {IF_LOST}"
         )
     starts = [f"`{_start_command(survey, node)}` (disk {node.record.incarnation})" for node in silent]
-    return f"bring back {'; '.join(starts)}. Do not purge: that abandons the disks. Nothing else to do."
+    return f"bring back {'; '.join(starts)}. Do not purge: that abandons the disks. {IF_LOST}"
 
 
 def _start_command(survey: Survey, node: NodeSeen) -> str:

@@ -143,6 +143,8 @@ def words(plan: RecoveryPlan) -> list[str]:
     lines = [f"plan {plan.id} for cluster {plan.cluster} {uid_text(plan.uid)}: {survive} survive, not {lost}"]
     if plan.recovers_cluster:
         lines.append(f"the cluster continues as {uid_text(plan.new_uid)}, and {lost} are purged")
+    elif plan.with_action(RECOVERED):
+        lines.append(f"the cluster itself keeps its majority: purge {lost} there, by `fleet node purge NAME`")
     for one in plan.groups:
         if one.action != KEPT:
             lines += _words_on(one)

@@ -20,7 +20,7 @@ from msgspec import Struct
 from fleet.cluster.recovery_reports import MemberReport, NodeReport
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import CannotRecover
-from fleet.raft.ids import Index, MemberId, NodeName, Term, member_id, node_of
+from fleet.raft.ids import Index, MemberId, NodeName, Term, disk_of, member_id, node_of
 from fleet.raft.quorum import has_quorum
 
 KEPT: Final = "kept"
@@ -79,6 +79,8 @@ class RecoveryPlan(Struct, frozen=True):
     """Differs from `uid` exactly if the cluster group is recovered."""
     survivors: tuple[NodeName, ...]
     lost: tuple[NodeName, ...]
+    lost_disks: tuple[str, ...]
+    """`node@incarnation` of all that is known of them: such a node is told to end should it return."""
     purged: tuple[NodeName, ...]
     """Those of the lost nodes that the recovered cluster purges at once."""
     groups: tuple[GroupPlan, ...]
@@ -121,6 +123,7 @@ def make_plan(reports: Sequence[NodeReport], lost: Collection[NodeName]) -> Reco
         new_uid=int.from_bytes(digest, "big") if recovers else uid,
         survivors=tuple(maker.reported),
         lost=names,
+        lost_disks=tuple(sorted(_disks(reports, names))),
         purged=tuple(name for name in names if recovers and name in state.nodes),
         groups=(cluster, *(maker.group_plan(group, number) for group, number in sorted(found))),
         unknown=tuple(
@@ -158,6 +161,17 @@ def _check(reports: Sequence[NodeReport], lost: Collection[NodeName]) -> None:
     for name in lost:
         if name not in known:
             raise CannotRecover(f"no report knows a node {name!r}", known=", ".join(sorted(known)))
+
+
+def _disks(reports: Sequence[NodeReport], lost: Collection[NodeName]) -> Iterator[str]:
+    found: set[tuple[NodeName, str]] = set()
+    for report in reports:
+        found |= set(report.disks.items())
+        members = [who for one in report.members for who in (*one.voters, *one.learners)]
+        found |= {(node_of(who), disk_of(who)) for who in members}
+    for node, disk in found:
+        if node in lost:
+            yield f"{node}@{disk}"
 
 
 class _Maker:

@@ -68,6 +68,8 @@ class NodeReport(Struct, frozen=True):
     members: tuple[MemberReport, ...] = ()
     nodes: dict[NodeName, str] = {}
     """Addresses, by name."""
+    disks: dict[NodeName, str] = {}
+    """Incarnations, by name."""
     groups: dict[str, int] = {}
     """Uids, by name."""
     removed: tuple[int, ...] = ()

@@ -20,6 +20,7 @@ from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
 from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.hosted_members import Halted
+from fleet.actors.node.records import AppliedRecovery
 from fleet.cli.demo.data import Counter
 from fleet.cluster.commands import Cluster
 from fleet.cluster.founding_messages import Record
@@ -130,6 +131,7 @@ def disk() -> Iterator[tuple[str, bytes]]:
         "cluster": 1,
         "founding": struct(Record),
         "halted": {7: struct(Halted)},
+        "recoveries": [struct(AppliedRecovery)],
         "left": [1],
         "nodes": (struct(NodeInfo),),
     }
