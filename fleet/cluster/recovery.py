@@ -213,7 +213,7 @@ class _Maker:
         sound = [one for one in holders if all(_has_committed_of(other, one) for other in holders)]
         if not sound:
             return GroupPlan(group, uid, CONFLICT, why=_conflict(holders))
-        source = max(sound, key=lambda one: (one.last_term, one.last_index, one.commit, one.member))
+        source = max(sound, key=_completeness)
         here = {one.member for one in holders}
         away = [who for who in source.voters if node_of(who) not in {*self.lost, *self.reported}]
         if has_quorum({*here, *away}, source.voters):
@@ -257,6 +257,11 @@ def renamed(member: MemberId, digest: str) -> MemberId:
     """The id with which the member continues: another life on the same disk."""
     disk, _, life = member.rpartition("@")[2].partition(".")
     return member_id(node_of(member), disk, f"{life.partition('-')[0]}-{digest}")
+
+
+def _completeness(one: MemberReport) -> tuple[object, ...]:
+    """Raft 5.4.1; of equal logs that of a voter."""
+    return one.last_term, one.last_index, one.member in one.voters, one.commit, one.member
 
 
 def _has_committed_of(other: MemberReport, source: MemberReport) -> bool:

@@ -1,0 +1,119 @@
+"""Three of five nodes are lost at once: the drill of `fleet/docs/recovery.md`, as it is written."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from fleet.cli import main
+from tests.support.waiting import eventually
+
+from .fleets import Fleet, Said, fleet_of, inside
+from .processes import PATIENCE_S, ROOT
+
+DRILL = re.findall(
+    r"^```sh\n(.*?)^```", (ROOT / "fleet/docs/recovery.md").read_text(), flags=re.DOTALL | re.MULTILINE
+)
+LIGHT = ("--executors", "0")
+SURVIVORS, LOST = ("n1", "n2"), ("n3", "n4", "n5")
+GROUPS = {
+    "kept": ("n1", "n2", "n3"),
+    "one of three": ("n3", "n1", "n4"),
+    "two of five": ("n5", "n2", "n3", "n1", "n4"),
+    "none": ("n4", "n5", "n3"),
+}
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Five nodes with groups, killed at once; the directories of three of them are gone."""
+    directory = tmp_path_factory.mktemp("five")
+    with fleet_of(directory, *SURVIVORS, *LOST, options=LIGHT) as one, inside(directory):
+        for amount, (name, nodes) in enumerate(GROUPS.items(), 1):
+            one.ask("group", "add", name, "shop:Account", *(f"--node={node}" for node in nodes))
+            assert one.ask("call", name, "deposit", str(amount))["value"] == amount
+        one.until_json("status", holds=lambda seen: seen["health"] == "healthy")
+        for name in (*LOST, *SURVIVORS):
+            one.kill(name)
+        for name in LOST:
+            (directory / f"fleet-{name}").rename(directory / f"gone-{name}")
+        yield one
+
+
+def run(one: Fleet, block: str) -> list[Said]:
+    """The commands of a block of the page; what follows `>` is a file."""
+    said = []
+    for line in block.strip().splitlines():
+        command, _, file = line.partition(" > ")
+        fleet, *words = shlex.split(command)
+        assert fleet == "fleet"
+        said.append(one.say(*words))
+        if file:
+            Path(file).write_text(said[-1].out)
+    return said
+
+
+def test_s82_rf9_the_survivors_of_three_lost_nodes_serve_again_and_the_lost_are_refused(five: Fleet) -> None:
+    examine, plan, apply, starts = DRILL
+    told, *_ = run(five, examine)
+    assert told.code == 0 and "all checksums are right" in told.out and "one of three" in told.out
+    (planned,) = run(five, plan)
+    assert "✗ none is lost" in planned.out and "1 group unchanged, a majority survives: kept" in planned.out
+    assert "one of three continues on n1 from n1" in planned.out
+    begun_at = monotonic()
+    assert [one.code for one in run(five, apply)] == [4, 4]  # a group is lost
+    assert ["this plan was applied before" in one.out for one in run(five, apply)] == [True, True]
+    start(five, starts)
+    assert monotonic() - begun_at < 60
+    for name in LOST:
+        (five.directory / f"gone-{name}").rename(five.directory / f"fleet-{name}")
+        five.begin(name, f"--join={five.addresses['n1']}", *LIGHT)
+    for name in LOST:
+        assert five.processes[name].wait(PATIENCE_S) == 1
+        assert "was recovered without it" in (five.directory / f"{name}.err").read_text()
+    check(five, before=10)
+
+
+def start(five: Fleet, block: str) -> None:
+    for line in block.strip().splitlines():
+        found = re.fullmatch(r"fleet start --name (\w+) --listen [\d.:]+ (--data-dir) ([\w-]+)", line)
+        assert found is not None, line
+        five.begin(found[1], *found.groups()[1:], *LIGHT)
+    check(five, before=0)
+
+
+def check(five: Fleet, before: int) -> None:
+    """The groups whose data survived serve, with all that was acknowledged; the cluster has two nodes."""
+    connect = ",".join(five.addresses[name] for name in SURVIVORS)
+
+    def ask(*words: str) -> Any:
+        said = five.say(*words, "--json", connect=connect)
+        return said.json if said.code in (0, 4) else {}
+
+    for amount, name in enumerate(GROUPS, 1):
+        if name != "none":
+            eventually(lambda: ask("query", name, "available").get("value") == amount + before, PATIENCE_S)
+            assert ask("call", name, "deposit", "10")["value"] == amount + before + 10
+    eventually(lambda: {one["name"] for one in ask("node", "list")} == {*SURVIVORS}, PATIENCE_S)
+    assert any("none" in one["subjects"] for one in ask("doctor")["findings"])
+
+
+# -- what is refused ---------------------------------------------------------------------------------
+
+
+def said(*arguments: str) -> Said:
+    result = CliRunner().invoke(main, [*arguments], prog_name="fleet")
+    return Said(result.exit_code, result.stdout, result.stderr)
+
+
+def test_a_directory_that_is_none_and_a_report_that_is_none_are_refused(tmp_path: Path) -> None:
+    where = ("--data-dir", str(tmp_path))
+    assert "it is no data directory of a node" in said("doctor", *where).err
+    one = said("recover", *where, "--lost", "n3", "--json")
+    assert (one.code, one.error["error"]) == (1, "WrongDirectory")
+    assert list(tmp_path.iterdir()) == []
