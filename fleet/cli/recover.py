@@ -56,15 +56,16 @@ def recover(
         if not as_json:
             for line in words(plan):
                 click.echo(line)
-        if not is_plan_only and plan.with_action(RECOVERED):
-            if not is_sure:
-                _ask(plan, as_json)
-            for node in open_here:
-                _apply(plan, *here[node])
+        applies = open_here if plan.with_action(RECOVERED) and not is_plan_only else []
+        if applies and not is_sure:
+            _ask(plan, as_json)
+        for node in applies:
+            _apply(plan, *here[node])
         if as_json:
-            click.echo(to_json({**msgspec.to_builtins(plan), "applied": not is_plan_only and open_here}))
+            uids = {"uid": uid_text(plan.uid), "new_uid": uid_text(plan.new_uid)}
+            click.echo(to_json({**msgspec.to_builtins(plan), **uids, "applied": applies}))
         elif not is_plan_only:
-            click.echo(_done(plan, open_here))
+            click.echo(_done(plan, applies))
     except FleetError as error:
         fail(path, error, as_json)
     sys.exit(DEGRADED if plan.with_action(LOST) or plan.with_action(CONFLICT) else 0)

@@ -1,24 +1,33 @@
 """Three of five nodes are lost at once: the drill of `fleet/docs/recovery.md`, as it is written."""
 
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import lmdb
 import pytest
 from click.testing import CliRunner
 
 from fleet.cli import main
+from fleet.interfaces import Write
+from fleet.raft.entries import HardState
+from fleet.storage import LmdbStore
+from fleet.storage.keys import entry_key
+from tests.support.stopped_nodes import GONE, N1, N2, StoppedNode
 from tests.support.waiting import eventually
 
 from .fleets import Fleet, Said, fleet_of, inside
-from .processes import PATIENCE_S, ROOT
+from .processes import FLEET, PATIENCE_S, ROOT, environment
 
 DRILL = re.findall(
     r"^```sh\n(.*?)^```", (ROOT / "fleet/docs/recovery.md").read_text(), flags=re.DOTALL | re.MULTILINE
 )
+MIB = 1 << 20
 LIGHT = ("--executors", "0")
 SURVIVORS, LOST = ("n1", "n2"), ("n3", "n4", "n5")
 GROUPS = {
@@ -117,3 +126,85 @@ def test_a_directory_that_is_none_and_a_report_that_is_none_are_refused(tmp_path
     one = said("recover", *where, "--lost", "n3", "--json")
     assert (one.code, one.error["error"]) == (1, "WrongDirectory")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> dict[str, Path]:
+    """The directories of two survivors of five, without their nodes."""
+    paths: dict[str, Path] = {}
+    for node in (N1, N2):
+        paths[node] = tmp_path / node
+        store = LmdbStore(paths[node], "c", node, incarnation="aaaa", map_bytes_start=MIB)
+        StoppedNode(node, store)
+        store.close()
+    return paths
+
+
+def recover(two: dict[str, Path], *more: str) -> Said:
+    directories = [word for path in two.values() for word in ("--data-dir", str(path))]
+    return said("recover", *directories, "--lost", ",".join(GONE), *more)
+
+
+def data(two: dict[str, Path]) -> list[bytes]:
+    return [(path / "env" / "data.mdb").read_bytes() for path in two.values()]
+
+
+def test_directories_on_one_host_need_no_reports(
+    two: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = data(two)
+    unsure, planned = recover(two, "--json"), recover(two, "--plan", "--json")
+    assert unsure.code == 2 and "gives up for good what only n3, n4, n5 have" in unsure.error["message"]
+    assert planned.json["applied"] == [] and data(two) == before
+    done = recover(two, "--yes", "--json")
+    assert (done.code, done.json["applied"], done.json["id"]) == (0, [N1, N2], planned.json["id"])
+    lines = [one.getMessage() for one in caplog.records if one.name == "fleet.audit"]
+    assert ["without n3, n4, n5" in line for line in lines] == [True, True]
+    shown = said("doctor", "--data-dir", str(two[N1])).out
+    assert planned.json["new_uid"] in shown
+
+
+def test_at_a_terminal_it_asks_for_the_clusters_name(two: dict[str, Path], tmp_path: Path) -> None:
+    before = data(two)
+    words = ["recover", f"--data-dir={two[N1]}", f"--data-dir={two[N2]}", "--lost", ",".join(GONE)]
+    for typed, code, says in (("other", 2, "nothing was changed"), ("c", 0, "done on n1, n2")):
+        keyboard, terminal = os.openpty()
+        os.write(keyboard, f"{typed}\n".encode())
+        one = subprocess.run(
+            [*FLEET, *words], env=environment(tmp_path), stdin=terminal, capture_output=True, text=True
+        )
+        os.close(keyboard)
+        os.close(terminal)
+        assert one.returncode == code and says in one.stdout + one.stderr, one
+        assert "Type the cluster's name, c" in one.stderr and (data(two) == before) == (code == 2)
+
+
+def test_a_directory_that_has_changed_since_its_report_is_refused(
+    two: dict[str, Path], tmp_path: Path
+) -> None:
+    for node, path in two.items():
+        (tmp_path / f"{node}.json").write_text(said("doctor", "--data-dir", str(path), "--json").out)
+    store = LmdbStore(two[N2], "c", N2)
+    store.write([Write(1, 0, hard=HardState(9))])
+    store.close()
+    before = data(two)
+    reports = [f"--report={tmp_path / node}.json" for node in two]
+    refused = recover(two, *reports, "--yes")
+    assert refused.code == 1 and "directory of node n2 has changed since its report" in refused.err
+    assert data(two) == before
+    (tmp_path / "n1.json").write_text("{}")
+    assert "is no report of" in recover(two, *reports, "--yes").err
+
+
+def test_a_node_that_runs_is_not_touched(two: dict[str, Path]) -> None:
+    store = LmdbStore(two[N2], "c", N2)
+    assert "the data directory is in use" in recover(two, "--yes").err
+    store.close()
+
+
+def test_damage_is_shown_and_counts(two: dict[str, Path]) -> None:
+    with lmdb.open(str(two[N1] / "env"), map_size=MIB) as env, env.begin(write=True) as txn:
+        txn.put(entry_key(1, 1), b"damaged")
+    shown = said("doctor", "--data-dir", str(two[N1]))
+    assert shown.code == 4 and "does not run" in shown.out and "✗ fleet:cluster:" in shown.out
+    assert "fleet:cluster continues on n2 from n2" in recover(two, "--plan").out

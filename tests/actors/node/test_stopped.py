@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from fleet.actors.messages.peer import GivenUp, NodeHello
-from fleet.actors.messages.values import GroupSpec, NodeInfo
+from fleet.actors.messages.values import NodeInfo
 from fleet.actors.node.cluster_membership import CLUSTER_KEY
 from fleet.actors.node.greetings import NODES_KEY
 from fleet.actors.node.hosted_members import HALTED_KEY, Halted
@@ -15,78 +15,31 @@ from fleet.actors.node.records import RECOVERIES_KEY, AppliedRecovery
 from fleet.actors.node.stopped import apply_recovery, read_report
 from fleet.cluster.commands import Cluster
 from fleet.cluster.recovery import KEPT, make_plan
-from fleet.cluster.recovery_reports import MemberReport
-from fleet.cluster.state import ACTIVE, CLUSTER_GROUP
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import NodeGivenUp
-from fleet.interfaces import SnapshotWrite, Write
+from fleet.interfaces import SnapshotWrite
 from fleet.objects.applier import Applier
-from fleet.objects.class_refs import encode_class
 from fleet.objects.executor import ObjectExecutor
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Commands, Entry, Founded, HardState, Members, SessionOpened, SnapshotMeta
-from fleet.raft.ids import GroupName, MemberId, NodeName, member_id
-from fleet.storage import MemoryStore
+from fleet.raft.entries import Entry, Members, SessionOpened, SnapshotMeta
+from fleet.raft.ids import MemberId, member_id
 from fleet.storage.keys import entry_key, number_of
-from tests.support.classes import Counter
 from tests.support.node_bench import NodeBench, TestStore
-
-N1, N2, *GONE = NODES = tuple(NodeName(f"n{number}") for number in range(1, 6))
-UID = 42
-encode = msgspec.msgpack.encode
-
-
-def founded(life: str) -> Founded:
-    first, *others = (member_id(node, "aaaa", life) for node in NODES)
-    return Founded(first, "n1:1", GroupConfig(), tuple((one, f"{one[:2]}:1") for one in others))
-
-
-def state_of_cluster(body: Founded) -> list[Entry]:
-    """The log of the cluster group: five nodes join, and group g is added."""
-    call = Cluster.__fleet_codec__.encode_call
-    joins = tuple(call("join", (node, "aaaa", "z", f"{node}:1", 1.0, ACTIVE), {}) for node in NODES)
-    added = call("add_group", ("g", 3, encode_class(Counter), GroupConfig()), {})
-    session = zlib.crc32(body.member.encode()) << 32 | 2
-    return [
-        Entry(1, 1, body),
-        Entry(2, 2, SessionOpened("test", 1)),
-        Entry(2, 3, Commands(session, 1, 0, 1, (*joins, added))),
-    ]
-
-
-class Stopped:
-    """The store of n1, with its members of the cluster group and of a group."""
-
-    def __init__(self, node: NodeName = N1) -> None:
-        self.image: dict[int, dict[bytes, bytes]] = {}
-        self.store = MemoryStore("c", node, incarnation="aaaa", image=self.image)
-        self.store.put_meta(CLUSTER_KEY, encode(UID))
-        infos = tuple(NodeInfo(name, f"{name}:1", "z", "aaaa", 1) for name in NODES if name != node)
-        self.store.put_meta(NODES_KEY, encode(infos))
-        body = founded("c")
-        self.cluster = self.add(CLUSTER_GROUP, UID, member_id(node, "aaaa", "c"), body, 0)
-        log = state_of_cluster(body)
-        self.write(self.cluster, log, 2)
-        self.group_uid = read_report(self.store).groups["g"]
-        self.life = f"g{self.group_uid}"
-        me = member_id(node, "aaaa", self.life)
-        self.group = self.add("g", self.group_uid, me, founded(self.life), UID)
-
-    def add(self, name: str, uid: int, member: MemberId, body: Founded, cluster: int) -> int:
-        spec = GroupSpec(name, encode_class(Counter), GroupConfig(), uid, member, body, cluster)
-        return self.store.create_group(GroupName(name), encode(spec)).number
-
-    def write(self, number: int, log: list[Entry], term: int, **more: Any) -> None:
-        self.store.write([Write(number, 0, hard=HardState(term), entries=tuple(log), **more)])
-
-    def member(self, group: str = "g") -> MemberReport:
-        return next(one for one in read_report(self.store).members if one.group == group)
-
-    def specs(self) -> dict[str, GroupSpec]:
-        return {one.name: msgspec.msgpack.decode(one.spec, type=GroupSpec) for one in self.store.groups()}
+from tests.support.stopped_nodes import (
+    GONE,
+    N1,
+    N2,
+    NODES,
+    UID,
+    StoppedNode,
+    encode,
+    founded,
+    state_of_cluster,
+)
 
 
 def test_the_report_has_the_cluster_and_each_members_log() -> None:
-    stopped = Stopped()
+    stopped = StoppedNode()
     report = read_report(stopped.store)
     assert (report.node, report.incarnation, report.uid) == (N1, "aaaa", f"{UID:014x}")
     assert report.nodes == {node: f"{node}:1" for node in NODES} and set(report.disks.values()) == {"aaaa"}
@@ -97,12 +50,12 @@ def test_the_report_has_the_cluster_and_each_members_log() -> None:
 
 
 def test_a_founder_that_wrote_nothing_yet_has_the_entry_of_all_founders() -> None:
-    one = Stopped().member()
+    one = StoppedNode().member()
     assert (one.last_index, one.term, len(one.voters), one.holds_data) == (1, 1, 5, True)
 
 
 def test_a_log_behind_a_snapshot_keeps_its_base_and_the_state_its_content() -> None:
-    stopped = Stopped()
+    stopped = StoppedNode()
     applier = Applier(ObjectExecutor(Cluster), GroupConfig())
     for entry in state_of_cluster(founded("c")):
         applier.apply(entry)
@@ -116,19 +69,19 @@ def test_a_log_behind_a_snapshot_keeps_its_base_and_the_state_its_content() -> N
 
 
 def test_damaged_and_halted_members_are_named() -> None:
-    stopped = Stopped()
+    stopped = StoppedNode()
     stopped.write(stopped.group, [Entry(1, 1, founded(stopped.life))], 1)
     key = entry_key(stopped.group, 1)
     stopped.image[number_of(key)][key] = b"damaged"
     assert "entry 1" in stopped.member().trouble and stopped.member(CLUSTER_GROUP).holds_data
-    stopped = Stopped()
+    stopped = StoppedNode()
     halted = {stopped.group: Halted(MemberId("n1@aaaa.5"), "conflict", "two histories")}
     stopped.store.put_meta(HALTED_KEY, encode(halted))
     assert (stopped.member().trouble, stopped.member().member) == ("two histories", "n1@aaaa.5")
 
 
 def test_a_recovery_rewrites_the_directory_and_is_remembered() -> None:
-    stopped = Stopped()
+    stopped = StoppedNode()
     report = read_report(stopped.store)
     plan = make_plan([report], [N2, *GONE])
     done = apply_recovery(stopped.store, plan, report, 5)
@@ -146,7 +99,7 @@ def test_a_recovery_rewrites_the_directory_and_is_remembered() -> None:
 
 
 def test_a_survivor_that_is_no_source_gets_a_new_id_and_keeps_its_log() -> None:
-    first, second = Stopped(), Stopped(N2)
+    first, second = StoppedNode(), StoppedNode(N2)
     log = state_of_cluster(founded("c"))
     first.write(first.cluster, [*log, Entry(2, 4, SessionOpened("more", 2))], 5)
     reports = [read_report(one.store) for one in (first, second)]
