@@ -83,6 +83,8 @@ class StartRegistry(Struct, frozen=True):
     run: int
     """Of the node's process; another one each time."""
     address: str = ""
+    given_up: frozenset[str] = frozenset()
+    """`node@incarnation` of nodes that a recovery gave up: no mail goes there."""
 
 
 class Belongs(Struct, frozen=True):

@@ -13,7 +13,7 @@ from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.known_nodes import ELDER, OLDER, SECOND, SOUND
 from fleet.actors.node.parts import Node
-from fleet.actors.node.records import applied_recoveries
+from fleet.actors.node.records import applied_recoveries, given_up_disks
 from fleet.actors.runtime.actor import log
 from fleet.cluster import reconciliation_events
 from fleet.cluster.state import NodeRecord
@@ -38,9 +38,9 @@ class Greetings:
 
     def begin(self) -> None:
         """Before the first hello. Raises Damaged."""
-        applied = applied_recoveries(self.node.store)
-        self.former = frozenset(one.former for one in applied) - {self.node.cluster.cluster_uid()}
-        self.given_up = frozenset(disk for one in applied for disk in one.lost)
+        former = (one.former for one in applied_recoveries(self.node.store))
+        self.former = frozenset(former) - {self.node.cluster.cluster_uid()}
+        self.given_up = given_up_disks(self.node.store)
 
     def say_to_everyone(self) -> None:
         """Say hello to nodes that answered, to nodes known by name, and to addresses given at the start."""
@@ -136,8 +136,9 @@ class Greetings:
         the groups as they were."""
         node = self.node
         if m.former == node.cluster.cluster_uid():
-            what = f"its cluster {uid_text(m.former)} was recovered without it, as {uid_text(m.cluster)}"
-            node.end(NodeGivenUp(f"{what}, node {m.witness} reports", node=node.start.name))
+            new = f", as {uid_text(m.cluster)}" if m.cluster != m.former else ""
+            what = f"its cluster {uid_text(m.former)} was recovered without it{new}, node {m.witness} reports"
+            node.end(NodeGivenUp(what, node=node.start.name))
 
     def on_cluster_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None:
         """Say hello to nodes of the cluster that are not known yet, and forget nodes that left it."""

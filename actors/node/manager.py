@@ -62,7 +62,7 @@ from fleet.actors.node.held_start import HeldStart
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import KnownNodes
 from fleet.actors.node.operator_requests import REACHABLE_MS, OperatorRequests
-from fleet.actors.node.records import count_boot
+from fleet.actors.node.records import count_boot, given_up_disks
 from fleet.actors.node.registry import Registry
 from fleet.actors.node.renewal import Renewal
 from fleet.actors.node.tried_classes import TriedClasses
@@ -155,7 +155,7 @@ class NodeManager(GuardedActor):
         if known is not None:
             self.nodes.add_from(known)
         self.registry = self.createActor(Registry, globalName=self._global(REGISTRY))
-        self.send(self.registry, StartRegistry(m.name, m.clock, wall_ms, m.address))
+        self.send(self.registry, StartRegistry(m.name, m.clock, wall_ms, m.address, given_up_disks(store)))
         if m.writer is not None:
             self.disk = self.createActor(Disk)
             self.send(self.disk, StartDisk(m.writer))

@@ -45,6 +45,11 @@ def applied_recoveries(store: Durable) -> list[AppliedRecovery]:
     return found
 
 
+def given_up_disks(store: Durable) -> frozenset[str]:
+    """`node@incarnation` of the nodes that recoveries gave up. Raises Damaged."""
+    return frozenset(disk for one in applied_recoveries(store) for disk in one.lost)
+
+
 def count_boot(store: Durable, node: NodeName) -> int:
     """Count this start of the disk, durably: no message leaves before. Blocks, since the node has not started
     yet.

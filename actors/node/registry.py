@@ -31,7 +31,7 @@ from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
 from fleet.interfaces import Clock
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.events import CheckLeader, NodeSilent, SleepConfirmed
-from fleet.raft.ids import MemberId, NodeName, node_of
+from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
 
 
 class Heard(Struct, frozen=True):
@@ -64,12 +64,14 @@ class Registry(GuardedActor):
         """Members whose class is loaded, by group. Who asks for one asks again."""
         self.full: set[str] = set()
         """Groups whose member here stopped for lack of space."""
+        self.given_up: frozenset[str] = frozenset()
+        """As in `StartRegistry`."""
         self.seen = RememberedRequests()
         self.liveness = NodeLiveness()
         self.timer = Timer(self)
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
-        self.node, self.address = m.node, m.address
+        self.node, self.address, self.given_up = m.node, m.address, m.given_up
         self.clock = m.clock
         self.run = self.liveness.run = m.run
 
@@ -158,12 +160,15 @@ class Registry(GuardedActor):
     # -- mail --------------------------------------------------------------------------------------
 
     def on_peer_mail(self, m: PeerMail, sender: Any) -> None:
-        """From here to another node, or from another node to here."""
+        """From here to another node, or from another node to here. A member that continues knows the former
+        ones until it hears from its leader: those that returned might tell it to leave."""
         member = self.members.get(m.dst)
         if member is not None:
             self.send(member, m)
             return
         node = node_of(m.dst)
+        if self.given_up and f"{node}@{disk_of(m.dst)}" in self.given_up:
+            return
         route = self.routes.get(node) if node != self.node else None
         if route is not None:
             self.send(route, m)

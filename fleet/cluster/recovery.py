@@ -42,7 +42,7 @@ class Continued(Struct, frozen=True):
     votes: bool
 
 
-class Dropped(Struct, frozen=True):
+class DroppedEntries(Struct, frozen=True):
     """Entries of a survivor that the source does not have: they were never committed, as far as is known."""
 
     node: NodeName
@@ -65,7 +65,7 @@ class GroupPlan(Struct, frozen=True):
     continued: tuple[Continued, ...] = ()
     removed: tuple[MemberId, ...] = ()
     """All former ids."""
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[DroppedEntries, ...] = ()
     why: str = ""
     """For a conflict: what differs."""
 
@@ -280,8 +280,8 @@ def _conflict(holders: Sequence[MemberReport]) -> str:
     )
 
 
-def _dropped(source: MemberReport, holders: Sequence[MemberReport]) -> Iterator[Dropped]:
+def _dropped(source: MemberReport, holders: Sequence[MemberReport]) -> Iterator[DroppedEntries]:
     for one in holders:
         agreed = max(source.agrees_until(one), one.commit)
         if one.member != source.member and one.last_index > agreed:
-            yield Dropped(node_of(one.member), agreed + 1, one.last_index)
+            yield DroppedEntries(node_of(one.member), agreed + 1, one.last_index)

@@ -36,7 +36,7 @@ class RegistryBench(Bench):
         self.registry = self.create(Registry)
         self.member = self.create(Recorder)
         self.clock = HandClock()
-        self.ask(self.registry, StartRegistry(N1, self.clock, 5))
+        self.ask(self.registry, StartRegistry(N1, self.clock, 5, given_up=frozenset(("n2@lost",))))
 
     def seen(self, actor: Address) -> list[Any]:
         (seen,) = self.ask(actor, "what?")
@@ -65,6 +65,13 @@ def test_mail_for_nobody_is_dropped(bench: RegistryBench) -> None:
     wiped = member_id(N1, "old", 1)
     assert bench.ask(bench.registry, PeerMail(wiped, b""), PeerMail(MemberId("n9@x.1"), b"")) == []
     assert bench.transport.sent == []
+
+
+def test_s32_no_mail_goes_to_the_disk_of_a_node_that_was_given_up(bench: RegistryBench) -> None:
+    bench.tell(bench.registry, Routes({N2: remote_address("there:2", REGISTRY)}))
+    new, lost = (member_id(N2, disk, 1) for disk in ("new", "lost"))
+    bench.ask(bench.registry, PeerMail(lost, b""), PeerMail(new, b""))
+    assert [message for _, _, message in bench.transport.sent] == [PeerMail(new, b"")]
 
 
 def test_what_a_node_says_itself_is_newer_than_what_a_log_says(bench: RegistryBench) -> None:
