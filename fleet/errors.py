@@ -371,21 +371,6 @@ class DirectoryInUse(FleetError):
     hint = "another process holds this data directory; stop it first"
 
 
-class CannotRecover(NotDone):
-    """The majority of a group cannot be given up this way; nothing was changed."""
-
-    hint = "give a report of every node that survives, and name every other node as lost"
-
-
-class NodeGivenUp(FleetError):
-    """The cluster was recovered without this node, which was named as lost."""
-
-    hint = (
-        "if it is one of the survivors, apply the same `fleet recover` to its directory; "
-        "else keep that aside, and start the node with an empty one and --join: then it is a new node"
-    )
-
-
 class NameTaken(FleetError):
     """Another node of the cluster runs under this one's name."""
 

@@ -14,9 +14,18 @@ from fleet.actors.node.stopped import apply_recovery, read_report
 from fleet.cli.connection import count
 from fleet.cli.directory import read_directory
 from fleet.cli.outcome import DEGRADED, JSON, fail, to_json
-from fleet.cluster.recovery import CONFLICT, KEPT, LOST, RECOVERED, GroupPlan, RecoveryPlan, make_plan
+from fleet.cluster.recovery import (
+    CONFLICT,
+    KEPT,
+    LOST,
+    RECOVERED,
+    CannotRecover,
+    GroupPlan,
+    RecoveryPlan,
+    make_plan,
+)
 from fleet.cluster.recovery_reports import NodeReport
-from fleet.errors import CannotRecover, ConfigError, FleetError
+from fleet.errors import ConfigError, FleetError
 from fleet.raft.ids import NodeName
 from fleet.storage import LmdbStore
 
