@@ -1,6 +1,7 @@
 """What the data directory of a stopped node holds, for people and as JSON."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -8,10 +9,12 @@ from fleet.actors.node.stopped import read_report
 from fleet.cli.connection import columns, count
 from fleet.cli.outcome import DEGRADED, fail, to_json
 from fleet.cluster.recovery_reports import MemberReport, NodeReport
-from fleet.errors import FleetError
+from fleet.errors import FleetError, WrongDirectory
 from fleet.raft.ids import node_of
 from fleet.storage import StoppedStore
 
+MEMBERS = "members"
+"""Where the members of a node have their directories if each of them is a process."""
 HEADINGS = ("GROUP", "MEMBER", "TERM", "LAST", "COMMIT", "SNAPSHOT", "VOTERS", "STATE")
 
 
@@ -20,6 +23,9 @@ def read_directory(where: str) -> NodeReport:
     Raises:
         WrongDirectory, DirectoryInUse, Damaged: nothing can be read; see `StoppedStore`.
     """
+    if any(Path(where, MEMBERS).glob("*/")):
+        what = "its members have directories of their own, as on Thespian's bases: they cannot be read here"
+        raise WrongDirectory(what, path=where)
     store = StoppedStore(where)
     try:
         return read_report(store)

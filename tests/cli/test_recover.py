@@ -202,6 +202,12 @@ def test_a_node_that_runs_is_not_touched(two: dict[str, Path]) -> None:
     store.close()
 
 
+def test_members_with_directories_of_their_own_are_not_taken_for_empty_ones(two: dict[str, Path]) -> None:
+    (two[N1] / "members" / "1").mkdir(parents=True)
+    before = data(two)
+    assert "directories of their own" in recover(two, "--yes").err and data(two) == before
+
+
 def test_damage_is_shown_and_counts(two: dict[str, Path]) -> None:
     with lmdb.open(str(two[N1] / "env"), map_size=MIB) as env, env.begin(write=True) as txn:
         txn.put(entry_key(1, 1), b"damaged")
