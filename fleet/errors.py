@@ -319,7 +319,8 @@ class NotDecodable(FleetError):
 
 
 class ImpureCommand(FleetError):
-    """`ctx` was used outside of a command, or a handle inside one."""
+    """`ctx` was used outside of a command, or a handle inside one; or a strict command read what differs from
+    member to member: the message has the line, the call, and what to use instead. The state is as before."""
 
 
 class WouldDeadlock(FleetError):

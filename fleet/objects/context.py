@@ -16,6 +16,8 @@ class _Running(threading.local):
 
     context: Context | None = None
     seeded: tuple[Context, Random] | None = None
+    is_strict: bool = False
+    """A test runs: commands of every class are strict (`fleet.objects.strict`)."""
 
 
 RUNNING = _Running()
@@ -76,6 +78,17 @@ def _context(name: str) -> Context:
     if context is QUERYING:
         raise ImpureCommand(f"ctx.{name} is not there in a query; pass it in, or keep it in the state")
     return context
+
+
+@contextmanager
+def strict(is_strict: bool = True) -> Iterator[None]:
+    """Make commands strict in this thread, those of objects that are created meanwhile too; or not."""
+    before = RUNNING.is_strict
+    RUNNING.is_strict = is_strict
+    try:
+        yield
+    finally:
+        RUNNING.is_strict = before
 
 
 @contextmanager

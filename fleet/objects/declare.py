@@ -32,6 +32,7 @@ from fleet.errors import ConfigError
 from fleet.objects.handles import Caller, CallOptions, CommandCall, Function, Kind, LocalCall, QueryCall
 from fleet.objects.hooks import LeaderHooks, check_hooks
 from fleet.objects.payload import PICKLED, Codec
+from fleet.objects.strict import as_executed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,7 +73,9 @@ class Command(Method[P, R]):
     def __get__(self, instance: object, owner: type[Any]) -> CommandCall[P, R]: ...
 
     def __get__(self, instance: object | None, owner: type[Any]) -> Any:
-        return self if instance is None else LocalCall(self.function, instance)
+        if instance is None:
+            return self
+        return LocalCall(as_executed(type(instance), self.function), instance)
 
 
 class Query(Method[P, R]):
@@ -142,8 +145,9 @@ class Data:
     gets a copy of the default, or calls its `dataclasses.field(default_factory=...)`. Or define `__init__`
     without arguments.
 
-    Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle") and
-    `hooks` (a subclass of `fleet.LeaderHooks`; inherited).
+    Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle"), `hooks` (a
+    subclass of `fleet.LeaderHooks`; inherited) and `strict` (whether a command that reads time, chance, the
+    environment, files or sockets fails with ImpureCommand; False; inherited).
     Invariant: a field with a default always exists; it cannot be deleted.
     Raises: ConfigError: from the class statement, for a class that could not be replicated.
 
@@ -155,6 +159,7 @@ class Data:
     __fleet_version__: ClassVar[int] = 1
     __fleet_codec__: ClassVar[Codec] = PICKLED
     __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
+    __fleet_strict__: ClassVar[bool] = False
 
     # Also runs on the empty skeleton of a class that arrives by value, whose own attributes are set later,
     # without this: decisions made here are kept in attributes that travel.
@@ -164,6 +169,7 @@ class Data:
         version: int | None = None,
         codec: str | None = None,
         hooks: type[LeaderHooks[Any]] | None = None,
+        strict: bool | None = None,
         **rest: Any,
     ) -> None:
         super().__init_subclass__(**rest)
@@ -176,6 +182,8 @@ class Data:
         if hooks is not None:
             check_hooks(hooks, cls.__qualname__)
             cls.__fleet_hooks__ = hooks
+        if strict is not None:
+            cls.__fleet_strict__ = strict
         _adopt_functional(cls)
         _check_class(cls)
 

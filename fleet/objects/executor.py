@@ -41,6 +41,7 @@ from fleet.objects.payload import (
 )
 from fleet.objects.progress import METHOD, SEQ, STEPS, Cells, no_cells
 from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
+from fleet.objects.strict import commands_of
 
 log = logging.getLogger("fleet.objects")
 
@@ -65,7 +66,7 @@ class ObjectExecutor:
             raise ConfigError(f"{cls!r} is not a data class; derive it from fleet.Data")
         shape = self._shape = shape_of(cls)
         self._class = cls
-        self._commands, self._queries = shape.commands, shape.queries
+        self._commands, self._queries = commands_of(cls, shape.commands), shape.queries
         self._version: int = cls.__fleet_version__
         codec: Codec = cls.__fleet_codec__
         self._codec = codec
@@ -150,8 +151,9 @@ class ObjectExecutor:
 
     def _halt(self, error: BaseException, context: Context) -> NoReturn:
         name, message, where = describe(error, self._class.__module__)
-        what = f"{name}: {message}"
-        raise MemberMustHalt(what, error=name, where=where, revision=context.revision) from error
+        raise MemberMustHalt(
+            f"{name}: {message}", error=name, where=where, revision=context.revision
+        ) from error
 
     def check(self, payload: bytes) -> str | None:
         """As in `fleet.interfaces.Executor`. Nodes with other modules than the leader's may still fail to

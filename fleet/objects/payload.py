@@ -24,6 +24,7 @@ from fleet.errors import (
     BadArguments,
     CommandFailed,
     FleetError,
+    ImpureCommand,
     ImpureQuery,
     NotDecodable,
     NotEncodable,
@@ -53,7 +54,7 @@ PACKED = 6
 _REFUSED = 7
 """A command of ours refused, with an error of `fleet.errors`."""
 
-_OURS = frozenset({"fleet.objects.payload", "fleet.objects.declare", "fleet.objects.executor"})
+_OURS = frozenset(f"fleet.objects.{name}" for name in ("payload", "declare", "executor", "strict"))
 _MESSAGE_MAX = 2000
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
@@ -256,6 +257,8 @@ def _error_of(data: bytes) -> FleetError:
         return Rejected(_loaded(body))
     if tag == bytes((_COMMAND_FAILED,)):
         error, message, where = _loaded(body)
+        if error == ImpureCommand.__name__:
+            return ImpureCommand(message)
         return CommandFailed(message, error=error, where=where)
     if tag == bytes((_QUERY_FAILED,)):
         error, message, where = _loaded(body)
@@ -311,6 +314,14 @@ def _where(traceback: TracebackType | None, home: str) -> str:
             found = f"{module}:{frame.f_code.co_qualname}:{step.tb_lineno}"
         step = step.tb_next
     return found
+
+
+def is_in_call(error: BaseException) -> bool:
+    """Whether the call itself raised it, before any frame of the user's code."""
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_globals.get("__name__") in _OURS:
+        step = step.tb_next
+    return step is None
 
 
 def no_result(error: BaseException, method: str, value: Any) -> FleetError:

@@ -6,7 +6,7 @@ from typing import Any
 from fleet.errors import BadArguments
 from fleet.objects.declare import Shape
 from fleet.objects.handles import Function, Kind
-from fleet.objects.payload import Codec
+from fleet.objects.payload import Codec, is_in_call
 
 DECODED_MAX = 4096
 DECODED_BYTES_MAX = 1024
@@ -63,8 +63,8 @@ def no_such(shape: Shape, kind: Kind, method: str) -> str:
 def misfit_of(
     error: BaseException, method: str, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> str | None:
-    """What is wrong with the arguments, if the call itself raised, before any frame of the user's code."""
-    if type(error) is not TypeError or (error.__traceback__ and error.__traceback__.tb_next):
+    """What is wrong with the arguments, if they are why it raised."""
+    if type(error) is not TypeError or not is_in_call(error):
         return None
     return unbindable(method, inspect.signature(function), args, kwargs)
 

@@ -1,118 +1,94 @@
 """Arguments for commands and queries, drawn by their annotations."""
 
-import collections.abc
-import enum
 import inspect
 import random
-import types
 import typing
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeAlias
 
 from fleet.errors import ConfigError
-from fleet.objects.declare import Shape, shape_of
+from fleet.objects.declare import shape_of
+from fleet.testing.values import CannotMake, Draw, Maker, draw_of, name_of
 
 Args: TypeAlias = tuple[Any, ...]
-Calls: TypeAlias = dict[str, Callable[[random.Random], Args]]
-
-WORDS = ("", "a", "b", "ab", "zeta", "é", "x" * 40)
-SIZE_MAX = 3
+Kwargs: TypeAlias = dict[str, Any]
+Arguments: TypeAlias = Callable[[random.Random], tuple[Args, Kwargs]]
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Drawer:
-    """`calls` names, for a method, a function of a `random.Random` that returns its arguments."""
+    """`calls` names, for a method, what draws a tuple of all its arguments; `values`, for a type or a
+    parameter's name, what draws one. To draw is to call a function of a `random.Random`, or to take from a
+    strategy of hypothesis.
+    """
 
-    def __init__(self, cls: type[Any], calls: Calls) -> None:
+    def __init__(self, cls: type[Any], calls: Mapping[str, Any], values: Mapping[Any, Any]) -> None:
         self.cls = cls
         shape = shape_of(cls)
         unknown = [name for name in calls if name not in shape.commands and name not in shape.queries]
         if unknown:
             raise ConfigError(f"{cls.__qualname__} has no command or query {unknown[0]!r}")
-        self.commands = self._drawers(shape, shape.commands, calls)
-        self.queries = self._drawers(shape, shape.queries, calls)
+        self._by_name = {key: draw_of(made) for key, made in values.items() if isinstance(key, str)}
+        self._maker = Maker({key: made for key, made in values.items() if not isinstance(key, str)})
+        self._unused = set(self._by_name)
+        self.commands = {name: self._drawer(name, one, calls) for name, one in sorted(shape.commands.items())}
+        self.queries = {name: self._drawer(name, one, calls) for name, one in sorted(shape.queries.items())}
+        if self._unused:
+            raise ConfigError(f"no method of {cls.__qualname__} has a parameter {min(self._unused)!r}")
 
-    def _drawers(self, shape: Shape, methods: dict[str, Any], calls: Calls) -> Calls:
-        return {name: calls.get(name) or self._by_hints(name, one) for name, one in sorted(methods.items())}
-
-    def _by_hints(self, name: str, function: Any) -> Callable[[random.Random], Args]:
-        try:
-            hints = typing.get_type_hints(function)
-        except Exception as error:  # whatever an annotation may raise when it is evaluated
-            raise self._cannot(name, f"its annotations cannot be read: {error}") from error
-        wanted = []
-        for parameter in list(inspect.signature(function).parameters.values())[1:]:
-            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL, parameter.KEYWORD_ONLY):
-                if parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
-                    raise self._cannot(name, f"{parameter.name} can only be given by its name")
-                continue
-            if parameter.name not in hints and parameter.default is parameter.empty:
-                raise self._cannot(name, f"{parameter.name} has no annotation")
-            if parameter.name in hints:
-                wanted.append((parameter, hints[parameter.name]))
-        for parameter, hint in wanted:
-            try:
-                draw(hint, random.Random(0))
-            except ConfigError as error:
-                if parameter.default is parameter.empty:
-                    raise self._cannot(name, f"{parameter.name}: {error}") from None
-                wanted = wanted[: wanted.index((parameter, hint))]
-                break
-        return lambda rng: tuple(draw(hint, rng) for _, hint in wanted)
-
-    def _cannot(self, name: str, why: str) -> ConfigError:
-        return ConfigError(
-            f"{self.cls.__qualname__}.{name}: {why}; say how to call it: "
-            f"check({self.cls.__name__}, calls={{{name!r}: lambda rng: (rng.randint(1, 9),)}})"
+    def _drawer(self, name: str, function: Any, calls: Mapping[str, Any]) -> Arguments:
+        if name in calls:
+            draw = draw_of(calls[name])
+            return lambda rng: (draw(rng), {})
+        by_place, by_name = self._by_hints(name, function)
+        return lambda rng: (
+            tuple(one(rng) for one in by_place),
+            {key: one(rng) for key, one in by_name.items()},
         )
 
+    def _by_hints(self, name: str, function: Any) -> tuple[list[Draw], dict[str, Draw]]:
+        hints = self._hints(name, function)
+        by_place: list[Draw] = []
+        by_name: dict[str, Draw] = {}
+        is_by_place = True
+        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+            if parameter.kind in _VARIADIC:
+                continue
+            one = self._parameter(name, parameter, hints)
+            if one is None:
+                is_by_place = False  # it keeps its default, and so do those after it, unless named
+            elif is_by_place and parameter.kind is not parameter.KEYWORD_ONLY:
+                by_place.append(one)
+            elif parameter.kind is not parameter.POSITIONAL_ONLY:
+                by_name[parameter.name] = one
+        return by_place, by_name
 
-def draw(hint: Any, rng: random.Random) -> Any:
-    """A value of that type, often small, so that calls use the same keys again."""
-    simple = _SIMPLE.get(hint)
-    if simple is not None:
-        return simple(rng)
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return draw(parts[0], rng)
-    if origin in (typing.Union, types.UnionType):
-        return draw(rng.choice(parts), rng)
-    if origin is typing.Literal:
-        return rng.choice(parts)
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return rng.choice(list(hint))
-    if hasattr(hint, "__supertype__"):
-        return draw(hint.__supertype__, rng)
-    return _collection(origin or hint, parts, rng)
+    def _hints(self, name: str, function: Any) -> dict[str, Any]:
+        try:
+            return typing.get_type_hints(function)
+        except Exception as error:  # whatever an annotation may raise when it is evaluated
+            places = ", ".join(list(inspect.signature(function).parameters)[1:])
+            self._fail(name, f"its annotations cannot be read: {error}", f"calls={{{name!r}: ...}}", places)
 
+    def _parameter(self, name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Draw | None:
+        """What draws it; None: it has a default, and nothing tells what else it may be."""
+        if parameter.name in self._by_name:
+            self._unused.discard(parameter.name)
+            return self._by_name[parameter.name]
+        try:
+            if parameter.name in hints:
+                return self._maker.draw(hints[parameter.name])
+            why, key = "it has no annotation", repr(parameter.name)
+        except CannotMake as error:
+            why = str(error)
+            key = name_of(error.kind) if isinstance(error.kind, type) else repr(parameter.name)
+        if parameter.default is not parameter.empty:
+            return None
+        self._fail(name, why, f"values={{{key}: ...}}", parameter.name)
 
-def _collection(kind: Any, parts: tuple[Any, ...], rng: random.Random) -> Any:
-    count = rng.randint(0, SIZE_MAX)
-    if kind is tuple and parts and parts[-1] is not Ellipsis:
-        return tuple(draw(part, rng) for part in parts)
-    one = parts[0] if parts else int
-    if kind in (list, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection):
-        return [draw(one, rng) for _ in range(count)]
-    if kind is tuple:
-        return tuple(draw(one, rng) for _ in range(count))
-    if kind in (set, frozenset, collections.abc.Set):
-        return (frozenset if kind is frozenset else set)(draw(one, rng) for _ in range(count))
-    if kind in (dict, collections.abc.Mapping):
-        key, value = parts or (str, int)
-        return {draw(key, rng): draw(value, rng) for _ in range(count)}
-    raise ConfigError(f"no value of {kind!r} can be made up")
-
-
-def _int(rng: random.Random) -> int:
-    return rng.choice([0, 1, -1, 2, rng.randint(1, 10), rng.randint(-100, 100), rng.randint(0, 10**6)])
-
-
-_SIMPLE: dict[Any, Callable[[random.Random], Any]] = {
-    int: _int,
-    bool: lambda rng: rng.random() < 0.5,
-    float: lambda rng: rng.choice([0.0, 0.5, -1.5, round(rng.uniform(-100, 100), 3)]),
-    str: lambda rng: rng.choice(WORDS),
-    bytes: lambda rng: rng.choice(WORDS).encode(),
-    type(None): lambda rng: None,
-    Any: _int,
-    object: _int,
-}
+    def _fail(self, method: str, why: str, remedy: str, parameter: str) -> NoReturn:
+        cls = self.cls.__name__
+        raise ConfigError(
+            f"{cls}.{method}: parameter {parameter}: {why}; say how: check({cls}, {remedy}), where ... is a "
+            "function such as lambda rng: rng.randint(1, 9), or a strategy of hypothesis"
+        )

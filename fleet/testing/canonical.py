@@ -1,9 +1,16 @@
 """A value as text that is the same for equal values in every process: sets in order, no addresses."""
 
+import collections
+import datetime
+import decimal
+import enum
 import re
+import uuid
 from typing import Any
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
+_SCALARS = (datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, decimal.Decimal, uuid.UUID)
 
 
 def canonical(value: Any) -> str:
@@ -24,7 +31,11 @@ def _text(value: Any, above: tuple[int, ...]) -> str:
         return f"{_name(value, set)}{{{', '.join(sorted(_text(one, above) for one in value))}}}"
     if isinstance(value, tuple):
         return f"{_name(value, tuple)}({', '.join(_text(one, above) for one in value)})"
-    if isinstance(value, list):
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, _SCALARS):
+        return repr(value)
+    if isinstance(value, list | collections.deque):
         return f"{_name(value, list)}[{', '.join(_text(one, above) for one in value)}]"
     if isinstance(value, BaseException):
         return f"{type(value).__qualname__}{_text(value.args, above)}"

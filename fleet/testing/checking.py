@@ -6,22 +6,32 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeAlias
 
 import cloudpickle
 
-from fleet.errors import ConfigError, Reject
-from fleet.objects.context import executing
+from fleet.errors import ConfigError, ImpureCommand, Reject
+from fleet.objects import context
 from fleet.objects.declare import shape_of
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_call
-from fleet.testing.arguments import Calls, Drawer
+from fleet.objects.strict import as_executed, guarded
+from fleet.testing.arguments import Drawer
 from fleet.testing.canonical import canonical
+from fleet.testing.encoding import culprit
 from fleet.testing.scripts import Script, Step
 
 HASH_SEEDS = (0, 1, 2, 3)
+ZONES = ("UTC0", "JST-9", "EST5", "NPT-5:45")
 PROCESS_S = 300
+
+Setting: TypeAlias = dict[str, str]
+"""Environment of a process."""
+Steps: TypeAlias = list[tuple[str, str, str]]
+"""Call, answer and state."""
+Replica: TypeAlias = tuple[Setting, Steps]
 
 
 class CheckFailed(AssertionError):
@@ -32,31 +42,50 @@ def check(
     cls: type[Any],
     seeds: int | Iterable[int] = 100,
     *,
-    calls: Calls | None = None,
+    calls: Mapping[str, Any] = MappingProxyType({}),
+    values: Mapping[Any, Any] = MappingProxyType({}),
     hash_seeds: Sequence[int] = HASH_SEEDS,
+    strict: bool = True,
 ) -> None:
     """Run scripts of 20 calls each, one a seed, and raise CheckFailed at the first that shows one of these:
 
+    - a command, or the creation of the object, reads time, chance, the environment, files or sockets: the
+      cause of the CheckFailed is an ImpureCommand with the line, and what to use instead. `strict=False`
+      allows it, as far as replicas do not differ;
     - replicas differ: a result or a state depends on the process (`hash()`, the order of a set, `id()`,
-      time, an unseeded `random`, the environment), shown by processes with other hash seeds;
-    - a state cannot be encoded, or comes back from its bytes as another one;
+      the local time zone), shown by processes with other hash seeds and time zones;
+    - a result or a state cannot be encoded, and which part of it; or the state comes back as another one;
     - the object continues differently from a snapshot than without, at any step: part of its state lies
       outside of the object, or is lost in the snapshot;
     - a query changes the object;
     - a command raises `Reject` after it has changed the object;
     - the object keeps an argument itself, so that its caller could change the state later.
 
-    Arguments are drawn by annotation; where that is impossible, `calls` maps a method's name to a function of
-    a `random.Random` that returns a tuple of arguments. `hash_seeds`: () omits the other processes.
+    Arguments are made up by annotation. `values` says how to draw those of a type, in fields of others, too,
+    or of a parameter of that name; `calls` how to draw the tuple of all arguments of a method. Each is a
+    function of a `random.Random`, or a strategy of hypothesis. `hash_seeds`: () omits the other processes.
+
+    Raises: CheckFailed. ConfigError: an argument cannot be made up, and how to say it.
     """
     wanted = list(range(1, seeds + 1)) if isinstance(seeds, int) else list(seeds)
-    drawer = Drawer(cls, calls or {})
+    drawer = Drawer(cls, calls, values)
     if not drawer.commands and not drawer.queries:
         raise ConfigError(f"{cls.__qualname__} has no @fleet.command and no @fleet.query to check")
-    if hash_seeds and wanted:
-        _compare_processes(cls, calls or {}, wanted, hash_seeds)
-    for seed in wanted:
-        _Trial(Script(cls, drawer, seed)).run()
+    scripts = [Script(cls, drawer, seed) for seed in wanted]
+    with context.strict(strict):
+        if strict:
+            _create(cls)
+        if hash_seeds and scripts:
+            _compare_processes(cls, scripts, strict, hash_seeds)
+        for script in scripts:
+            _Trial(script).run()
+
+
+def _create(cls: type[Any]) -> None:
+    try:
+        guarded(f"{cls.__qualname__}.__init__", cls.__module__, cls)()
+    except ImpureCommand as error:
+        raise CheckFailed(f"a new object differs from member to member: {error}") from error
 
 
 class _Trial:
@@ -71,7 +100,7 @@ class _Trial:
     def run(self) -> None:
         """`kept` continues, `reborn` is restored from its snapshot before each call."""
         kept = ObjectExecutor(self.cls)
-        for number, (is_query, payload, context) in enumerate(self.script.calls):
+        for number, (is_query, *_) in enumerate(self.script.calls):
             snapshot = self._dump(kept)
             reborn = ObjectExecutor(self.cls)
             reborn.load(snapshot)
@@ -87,6 +116,8 @@ class _Trial:
                 self._keeps_no_argument(snapshot, number)
             step, other = self.script.step(kept, number), self.script.step(reborn, number)
             self.done.append(step)
+            if step.fault:
+                self._fail(step.fault)
             if step != other:
                 self._fail(
                     f"{step.call} goes on differently from a snapshot than without",
@@ -101,7 +132,7 @@ class _Trial:
         try:
             return executor.dump()
         except Exception as error:  # told with the script that led there
-            self._fail(str(error))
+            self._fail(str(error), f"the part: {culprit(executor._object, 'self')}")
 
     def _is_pure(self, snapshot: bytes, number: int) -> None:
         executor = ObjectExecutor(self.cls)
@@ -118,7 +149,7 @@ class _Trial:
     def _refuses_cleanly(self, snapshot: bytes, number: int) -> None:
         instance, function, args, kwargs = self._plain(snapshot, number)
         before = canonical(_state_of(instance))
-        with executing(copy.copy(self.script.calls[number][2])):
+        with context.executing(copy.copy(self.script.calls[number][2])):
             try:
                 function(instance, *args, **kwargs)
             except Reject:
@@ -134,7 +165,7 @@ class _Trial:
 
     def _keeps_no_argument(self, snapshot: bytes, number: int) -> None:
         instance, function, args, kwargs = self._plain(snapshot, number)
-        with executing(copy.copy(self.script.calls[number][2])):
+        with context.executing(copy.copy(self.script.calls[number][2])):
             try:
                 function(instance, *args, **kwargs)
             except Exception:  # as above
@@ -151,10 +182,13 @@ class _Trial:
         """As a unit test calls it: the object itself, with nothing between."""
         method, args, kwargs = decode_call(self.script.calls[number][1])
         instance = ObjectExecutor(self.cls).copy_from(snapshot)
-        return instance, shape_of(self.cls).commands[method], copy.deepcopy(args), copy.deepcopy(kwargs)
+        function = as_executed(self.cls, shape_of(self.cls).commands[method])
+        return instance, function, copy.deepcopy(args), copy.deepcopy(kwargs)
 
     def _fail(self, what: str, *more: str) -> NoReturn:
-        raise CheckFailed(_report(self.cls, self.script.seed, what, more, [str(step) for step in self.done]))
+        report = _report(self.cls, self.script.seed, what, more, [str(step) for step in self.done])
+        impure = self.done[-1].impure if self.done else ""
+        raise CheckFailed(report) from (ImpureCommand(impure) if impure else None)
 
 
 def _state_of(instance: Any) -> Any:
@@ -188,16 +222,23 @@ def _report(cls: type[Any], seed: int, what: str, more: Sequence[str], steps: Se
 # -- other processes -------------------------------------------------------------------------------
 
 
-def _compare_processes(cls: type[Any], calls: Calls, seeds: list[int], hash_seeds: Sequence[int]) -> None:
-    """Replicas are processes with hash seeds of their own: each runs all scripts."""
-    found = [_run_elsewhere(cls, calls, seeds, hash_seed) for hash_seed in hash_seeds]
-    first, *others = found
-    for hash_seed, other in zip(hash_seeds[1:], others):
-        for seed in seeds:
-            _compare(cls, seed, (hash_seeds[0], first[seed]), (hash_seed, other[seed]))
+def _compare_processes(
+    cls: type[Any], scripts: list[Script], is_strict: bool, hash_seeds: Sequence[int]
+) -> None:
+    """Replicas are processes with hash seeds and time zones of their own: each runs all scripts."""
+    body = pickle.dumps((sys.path, _portable((is_strict, scripts), cls)))
+    settings = [
+        {"PYTHONHASHSEED": str(hash_seed), "TZ": ZONES[number % len(ZONES)]}
+        for number, hash_seed in enumerate(hash_seeds)
+    ]
+    found = [_run_elsewhere(cls, body, setting) for setting in settings]
+    for setting, other in zip(settings[1:], found[1:]):
+        for script in scripts:
+            seed = script.seed
+            _compare(cls, seed, (settings[0], found[0][seed]), (setting, other[seed]))
 
 
-def _compare(cls: type[Any], seed: int, one: tuple[int, Any], other: tuple[int, Any]) -> None:
+def _compare(cls: type[Any], seed: int, one: Replica, other: Replica) -> None:
     done: list[str] = []
     for mine, theirs in zip(one[1], other[1]):
         if mine != theirs:
@@ -207,8 +248,8 @@ def _compare(cls: type[Any], seed: int, one: tuple[int, Any], other: tuple[int, 
                     seed,
                     f"{mine[0]} differs from process to process: it reads what is not the same everywhere",
                     [
-                        f"PYTHONHASHSEED={hash_seed}: -> {step[1]}, state {step[2]}"
-                        for hash_seed, step in ((one[0], mine), (other[0], theirs))
+                        f"{_in_words(setting)}: -> {step[1]}, state {step[2]}"
+                        for setting, step in ((one[0], mine), (other[0], theirs))
                     ],
                     done,
                 )
@@ -216,15 +257,16 @@ def _compare(cls: type[Any], seed: int, one: tuple[int, Any], other: tuple[int, 
         done.append(f"{mine[0]} -> {mine[1]}")
 
 
-def _run_elsewhere(
-    cls: type[Any], calls: Calls, seeds: list[int], hash_seed: int
-) -> dict[int, list[tuple[str, str, str]]]:
+def _in_words(setting: Setting) -> str:
+    return " ".join(f"{name}={value}" for name, value in setting.items())
+
+
+def _run_elsewhere(cls: type[Any], body: bytes, setting: Setting) -> dict[int, Steps]:
     with tempfile.NamedTemporaryFile(prefix="fleet-check-") as file:
-        file.write(pickle.dumps((sys.path, _portable((cls, calls, seeds), cls))))
+        file.write(body)
         file.flush()
         command = [sys.executable, "-m", "fleet.testing.replica", file.name]
-        ours = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(sys.path)}
-        environment = {**os.environ, **ours}
+        environment = {**os.environ, **setting, "PYTHONPATH": os.pathsep.join(sys.path)}
         try:
             done = subprocess.run(command, env=environment, capture_output=True, timeout=PROCESS_S)
         except subprocess.TimeoutExpired:
@@ -233,7 +275,7 @@ def _run_elsewhere(
     if done.returncode:
         said = done.stderr.decode()[-2000:]
         raise CheckFailed(f"{cls.__qualname__} fails in a process of its own:\n{said}")
-    steps: dict[int, list[tuple[str, str, str]]] = pickle.loads(done.stdout)
+    steps: dict[int, Steps] = pickle.loads(done.stdout)
     return steps
 
 

@@ -7,17 +7,13 @@ stderr.
 import os
 import pickle
 import sys
-from typing import Any
 
-from fleet.testing.arguments import Drawer
+from fleet.objects.context import strict
 from fleet.testing.scripts import Script, Step
 
 
-def steps_of(
-    cls: type[Any], calls: dict[str, Any], seeds: list[int]
-) -> dict[int, list[tuple[str, str, str]]]:
-    drawer = Drawer(cls, calls)
-    return {seed: [_plain(step) for step in Script(cls, drawer, seed).run()] for seed in seeds}
+def steps_of(scripts: list[Script]) -> dict[int, list[tuple[str, str, str]]]:
+    return {script.seed: [_plain(step) for step in script.run()] for script in scripts}
 
 
 def _plain(step: Step) -> tuple[str, str, str]:
@@ -30,9 +26,9 @@ def main() -> None:
     with open(sys.argv[1], "rb") as file:
         paths, body = pickle.load(file)
     sys.path[:0] = [path for path in paths if path not in sys.path]
-    cls, calls, seeds = pickle.loads(body)
-    with out:
-        out.write(pickle.dumps(steps_of(cls, calls, seeds)))
+    is_strict, scripts = pickle.loads(body)
+    with out, strict(is_strict):
+        out.write(pickle.dumps(steps_of(scripts)))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,21 @@
 """One seed of `check`: a script of calls, run as a member runs them, and the result of each step."""
 
 import random
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
 
-from fleet.errors import NotEncodable
+from fleet.errors import CommandFailed, ImpureCommand, NotDecodable, NotEncodable, QueryFailed, Reject
 from fleet.interfaces import Context, MemberMustHalt
+from fleet.objects.context import QUERYING, executing
+from fleet.objects.declare import shape_of
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import decode_call, encode_call
-from fleet.testing.arguments import Drawer
+from fleet.objects.payload import decode_call
+from fleet.objects.strict import as_executed
+from fleet.testing.arguments import Args, Drawer, Kwargs
 from fleet.testing.canonical import canonical
+from fleet.testing.encoding import culprit
 from fleet.testing.histories import answer_of
 
 STEPS = 20
@@ -23,6 +28,10 @@ class Step(Struct, frozen=True):
     call: str
     answer: str
     state: str
+    fault: str = ""
+    """What is wrong with it, whatever other processes say."""
+    impure: str = ""
+    """What it read, in words."""
 
     def __str__(self) -> str:
         return f"{self.call} -> {self.answer}"
@@ -35,7 +44,7 @@ class Script:
         self.cls = cls
         self.seed = seed
         rng = random.Random(f"fleet.testing/{seed}")
-        self.calls: list[tuple[bool, bytes, Context]] = []
+        self.drawn: list[tuple[bool, str, Args, Kwargs, Context]] = []
         now_ms = WALL_MS + rng.randrange(10**9)
         for index in range(1, STEPS + 1):
             is_query = bool(drawer.queries) and (not drawer.commands or rng.random() < 0.3)
@@ -43,7 +52,12 @@ class Script:
             name = rng.choice(list(methods))
             now_ms += rng.choice([0, 1, 1000, 86_400_000])
             context = Context(index, now_ms, 1, index, "check")
-            self.calls.append((is_query, encode_call(name, methods[name](rng), {}), context))
+            self.drawn.append((is_query, name, *methods[name](rng), context))
+
+    @cached_property
+    def calls(self) -> list[tuple[bool, bytes, Context]]:
+        encode = self.cls.__fleet_codec__.encode_call
+        return [(is_query, encode(*call), context) for is_query, *call, context in self.drawn]
 
     def run(self) -> list[Step]:
         """As far as it goes: a state that cannot be encoded ends it."""
@@ -68,7 +82,35 @@ class Script:
                 return Step(self.called(number), f"halts the member: {halt.what}", "")
             if not is_clean:
                 executor.load(before)
-        return Step(self.called(number), _in_words(answer_of(record)), canonical(executor._state()))
+        answer = answer_of(record)
+        impure = answer[-1] if answer[0] == ImpureCommand.__name__ else ""
+        fault = impure or self._fault(answer, before, number)
+        return Step(self.called(number), _in_words(answer), canonical(executor._state()), fault, impure)
+
+    def _fault(self, answer: tuple[Any, ...], before: bytes, number: int) -> str:
+        """What is wrong with the answer by itself."""
+        kind, *facts = answer
+        if kind == NotDecodable.__name__:
+            return f"{self.called(number)}: {facts[-1]}"
+        if kind in (CommandFailed.__name__, QueryFailed.__name__) and facts[0] == NotEncodable.__name__:
+            return f"{self.called(number)}: its result cannot be encoded: {self._part(before, number)}"
+        return ""
+
+    def _part(self, before: bytes, number: int) -> str:
+        """Call it once more, on an object of its own, for the result that no record holds."""
+        is_query, payload, context = self.calls[number]
+        method, args, kwargs = decode_call(payload)
+        shape = shape_of(self.cls)
+        function = shape.queries[method] if is_query else as_executed(self.cls, shape.commands[method])
+        instance = ObjectExecutor(self.cls).copy_from(before)
+        try:
+            with executing(QUERYING if is_query else context):
+                value = function(instance, *args, **kwargs)
+        except Reject as refusal:
+            return culprit(refusal.value, "the value of Reject")
+        except Exception as error:  # it depends on more than its arguments
+            return f"now it raises {error!r}"
+        return culprit(value, "the result")
 
     def called(self, number: int) -> str:
         method, args, kwargs = decode_call(self.calls[number][1])

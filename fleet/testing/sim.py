@@ -10,6 +10,7 @@ from fleet.actors.client.calls import ClientCall
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.class_refs import encode_class
+from fleet.objects.context import strict
 from fleet.objects.declare import bind
 from fleet.objects.handles import CallOptions, Kind
 from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
@@ -46,12 +47,17 @@ class Sim(Stage):
         faults: Faults = Faults(),
         tracing: bool = False,
         executors: int = 0,
+        strict: bool = True,
     ) -> None:
-        """`executors`: of each node, as `fleet start --executors`; 0: objects live with their members."""
+        """`executors`: of each node, as `fleet start --executors`; 0: objects live with their members.
+        `strict`: whether commands that read time, chance, the environment, files or sockets fail with
+        ImpureCommand.
+        """
         if nodes < 1:
             raise ConfigError(f"nodes must be at least 1, not {nodes}")
         self.seed = seed
         self.faults = faults
+        self.is_strict = strict
         self.timeout = TIMEOUT_S
         self.world = World(seed, tracing)
         self.rng = random.Random(f"{seed}/faults")
@@ -144,7 +150,8 @@ class Sim(Stage):
             raise WouldDeadlock("time is passing already: this was called from inside the simulated fleet")
         self._is_running = True
         try:
-            return self.world.run(us, until, every)
+            with strict(self.is_strict):
+                return self.world.run(us, until, every)
         finally:
             self._is_running = False
 
