@@ -319,8 +319,7 @@ class NotDecodable(FleetError):
 
 
 class ImpureCommand(FleetError):
-    """`ctx` was used outside of a command, or a handle inside one; or a strict command read what differs from
-    member to member: the message has the line, the call, and what to use instead. The state is as before."""
+    """`ctx` outside of a command; or, in one, a handle, or a read of what differs from member to member."""
 
 
 class WouldDeadlock(FleetError):

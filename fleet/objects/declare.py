@@ -182,6 +182,8 @@ class Data:
         if hooks is not None:
             check_hooks(hooks, cls.__qualname__)
             cls.__fleet_hooks__ = hooks
+        if strict not in (None, True, False):
+            raise ConfigError(f"{cls.__qualname__}: strict must be True or False, not {strict!r}")
         if strict is not None:
             cls.__fleet_strict__ = strict
         _adopt_functional(cls)

@@ -72,9 +72,8 @@ class ObjectExecutor:
         self._codec = codec
         self._decode_call, self._encode_ok = codec.decode_call, codec.encode_ok
         self._encode_state = codec.encode_state
-        self._own_state: Function | None = getattr(cls, "__getstate__")
-        if self._own_state is getattr(object, "__getstate__"):
-            self._own_state = None
+        own: Function = getattr(cls, "__getstate__")
+        self._own_state = None if own is getattr(object, "__getstate__") else own
         self._object: Any = cls()
         self._dump: bytes | None = None
         self._dump_bytes = 0
@@ -151,9 +150,8 @@ class ObjectExecutor:
 
     def _halt(self, error: BaseException, context: Context) -> NoReturn:
         name, message, where = describe(error, self._class.__module__)
-        raise MemberMustHalt(
-            f"{name}: {message}", error=name, where=where, revision=context.revision
-        ) from error
+        what = f"{name}: {message}"
+        raise MemberMustHalt(what, error=name, where=where, revision=context.revision) from error
 
     def check(self, payload: bytes) -> str | None:
         """As in `fleet.interfaces.Executor`. Nodes with other modules than the leader's may still fail to

@@ -1,12 +1,16 @@
 """`check`: whether a data class can be replicated. It runs no fleet: see `Sim` and `DataMachine`."""
 
 import copy
+import dataclasses
+import enum
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeAlias
 
@@ -205,11 +209,15 @@ def _disturb(value: Any) -> bool:
         value.add("changed by the caller")
     elif isinstance(value, bytearray):
         value += b"changed by the caller"
-    elif hasattr(value, "__dict__") and not isinstance(value, type):
+    elif hasattr(value, "__dict__") and not (isinstance(value, type | enum.Enum) or _is_frozen(value)):
         value.__dict__["changed_by_the_caller"] = 1
     else:
         return False
     return True
+
+
+def _is_frozen(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and bool(getattr(type(value), "__dataclass_params__").frozen)
 
 
 def _report(cls: type[Any], seed: int, what: str, more: Sequence[str], steps: Sequence[str]) -> str:
@@ -231,7 +239,8 @@ def _compare_processes(
         {"PYTHONHASHSEED": str(hash_seed), "TZ": ZONES[number % len(ZONES)]}
         for number, hash_seed in enumerate(hash_seeds)
     ]
-    found = [_run_elsewhere(cls, body, setting) for setting in settings]
+    with ThreadPoolExecutor(len(settings)) as pool:
+        found = list(pool.map(partial(_run_elsewhere, cls, body), settings))
     for setting, other in zip(settings[1:], found[1:]):
         for script in scripts:
             seed = script.seed

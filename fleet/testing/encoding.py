@@ -8,9 +8,11 @@ from fleet.objects.payload import encode_value, message_of
 
 
 def culprit(value: Any, place: str) -> str:
-    """The innermost part that cannot be encoded, by its place, its type and the reason. `place`: in words,
-    where the value is."""
+    """The innermost part that cannot be encoded, by its place, its type and the reason; "" if all of it can.
+    `place`: in words, where the value is."""
     reason = _reason(value)
+    if not reason:
+        return ""
     above: list[int] = []
     while id(value) not in above:
         above.append(id(value))
@@ -19,7 +21,7 @@ def culprit(value: Any, place: str) -> str:
             if why:
                 place, value, reason = place + name, part, why
                 break
-    return f"{place} ({type(value).__qualname__}): {reason or 'it can be encoded alone'}"
+    return f"{place} ({type(value).__qualname__}): {reason}"
 
 
 def _reason(value: Any) -> str:

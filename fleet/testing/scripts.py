@@ -92,12 +92,15 @@ class Script:
         kind, *facts = answer
         if kind == NotDecodable.__name__:
             return f"{self.called(number)}: {facts[-1]}"
-        if kind in (CommandFailed.__name__, QueryFailed.__name__) and facts[0] == NotEncodable.__name__:
-            return f"{self.called(number)}: its result cannot be encoded: {self._part(before, number)}"
+        is_lost = kind == CommandFailed.__name__ and facts[0] == NotEncodable.__name__
+        if is_lost or kind == QueryFailed.__name__:
+            part = self._unencodable(before, number)
+            return part and f"{self.called(number)}: its result cannot be encoded: {part}"
         return ""
 
-    def _part(self, before: bytes, number: int) -> str:
-        """Call it once more, on an object of its own, for the result that no record holds."""
+    def _unencodable(self, before: bytes, number: int) -> str:
+        """Call it once more, on an object of its own, for the result that no record holds; "" if it has
+        none."""
         is_query, payload, context = self.calls[number]
         method, args, kwargs = decode_call(payload)
         shape = shape_of(self.cls)
@@ -108,8 +111,8 @@ class Script:
                 value = function(instance, *args, **kwargs)
         except Reject as refusal:
             return culprit(refusal.value, "the value of Reject")
-        except Exception as error:  # it depends on more than its arguments
-            return f"now it raises {error!r}"
+        except Exception:  # its own, which is an answer like others
+            return ""
         return culprit(value, "the result")
 
     def called(self, number: int) -> str:

@@ -13,8 +13,8 @@ import pytest
 import fleet
 from fleet.errors import ConfigError
 from fleet.testing import CheckFailed, check, checking
-from fleet.testing.values import Maker
 from fleet.testing.canonical import canonical
+from fleet.testing.values import Maker
 from tests.testing import accounts
 
 
@@ -27,7 +27,10 @@ def test_a_fit_class_passes() -> None:
     [
         (accounts.SetOrder, "differs from process to process"),
         (accounts.HashOfText, "differs from process to process"),
-        (accounts.UnseededRandom, r"UnseededRandom.draw uses random.random\(\) in line \d+ of tests.testing.acc"),
+        (
+            accounts.UnseededRandom,
+            r"UnseededRandom.draw uses random.random\(\) in line \d+ of tests.testing.acc",
+        ),
         (accounts.OutsideState, "goes on differently from a snapshot"),
         (accounts.LostOnTheWay, "goes on differently from a snapshot"),
         (accounts.ReadsIdentity, "differs|differently"),
@@ -103,7 +106,9 @@ def test_arguments_without_annotation_are_asked_for() -> None:
         def add(self, n):  # type: ignore[no-untyped-def]
             self.total += n
 
-    with pytest.raises(ConfigError, match=r"Bare.add: parameter n: it has no annotation; .* check\(Bare, values={'n'"):
+    with pytest.raises(
+        ConfigError, match=r"Bare.add: parameter n: it has no annotation; .* check\(Bare, values={'n'"
+    ):
         check(Bare, seeds=1)
     check(Bare, seeds=5, calls={"add": lambda rng: (rng.randint(1, 9),)}, hash_seeds=())
     with pytest.raises(ConfigError, match="no command or query 'sub'"):

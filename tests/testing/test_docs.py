@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis.stateful import run_state_machine_as_test
 
 import fleet
 from fleet.testing import check
@@ -30,14 +29,28 @@ def test_check_finds_what_is_wrong_with_the_basket(capsys: pytest.CaptureFixture
     assert issubclass(names["Basket"], fleet.Data)
 
 
+def test_what_cannot_be_made_up_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    run(BLOCKS[0] + BLOCKS[1] + BLOCKS[2])
+    told = capsys.readouterr().out
+    comment = re.search(r"print\(error\) +# (.*), \.\.\.$", BLOCKS[2], re.M)
+    assert comment is not None and comment[1] in told
+
+
+def test_the_strict_command_is_refused_in_the_words_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    run("import fleet\n" + BLOCKS[3])
+    told = capsys.readouterr().out.strip().replace("in line 11 of", "in line 10 of")  # after our import
+    assert f"prints `{told}`." in TEXT
+
+
 def test_the_account_survives_what_is_done_to_it() -> None:
-    run(BLOCKS[2])
+    run(BLOCKS[4])
 
 
 def test_hypothesis_drives_the_account() -> None:
-    names = run(BLOCKS[2] + BLOCKS[3])
-    run_state_machine_as_test(names["AccountModel"], settings=names["TestAccount"].settings)
+    names = run(BLOCKS[4] + BLOCKS[5])
+    case = names["TestAccount"]
+    case().runTest()
 
 
 def test_every_block_is_run() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 6
