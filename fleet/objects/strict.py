@@ -82,8 +82,8 @@ _USERS_NAMES: Final = {
     "random.Random.": "random.",
 }
 _QUIET = frozenset(
-    "importlib zipimport logging traceback linecache tokenize warnings zoneinfo _strptime"
-    " pdb bdb coverage pydevd _pydevd_bundle".split()
+    "importlib _frozen_importlib _frozen_importlib_external zipimport logging traceback linecache tokenize"
+    " warnings zoneinfo _strptime pdb bdb coverage pydevd _pydevd_bundle".split()
 )
 """Modules that read the host without a word of it in their results: an import in a command, a log line."""
 
@@ -113,7 +113,7 @@ class _Running:
         while frame is not None and frame.f_code is not _CALL:
             module = str(frame.f_globals.get("__name__", "?"))
             top = module.partition(".")[0]
-            if top in _QUIET or frame.f_code.co_filename.startswith("<frozen importlib"):
+            if top in _QUIET:
                 return
             is_users = top not in sys.stdlib_module_names and (top != "fleet" or self.home == top)
             if top == self.home and not is_home or is_users and not place:

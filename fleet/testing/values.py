@@ -20,7 +20,7 @@ Draw: TypeAlias = Callable[[random.Random], Any]
 
 WORDS: Final = ("", "a", "b", "ab", "zeta", "é", "x" * 40)
 SIZE_MAX: Final = 3
-DEPTH_MAX: Final = 3
+DEPTH_MAX: Final = 2
 """Of classes in one another; below it collections are empty."""
 TRIES: Final = 50
 POOL: Final = 100
