@@ -5,9 +5,9 @@ every call of a Python function and every call of a C function from Python code,
 user's module has it. An audit hook sees the files, sockets and processes that C code opens.
 
 Not seen are clocks and random numbers that C code reads by itself, say `map(time.time, ...)`, a
-`default_factory` of a msgspec Struct, or numpy; and `time.gmtime()` without an argument. Where another
-profiler runs, commands are not strict. They run without the cyclic garbage collector, since that calls what
-is not the command's, at any moment.
+`default_factory` of a msgspec Struct, or numpy; and `time.gmtime()` without an argument. Another profiler of
+the thread waits until the command has ended, and so does the cyclic garbage collector, which at any moment
+calls what is not the command's.
 """
 
 import datetime
@@ -183,9 +183,15 @@ _THREAD = _Thread()
 
 
 def _call(command: str, home: str, function: Function, args: Any, kwargs: Any) -> Any:
-    if _THREAD.running is not None or sys.getprofile() is not None:  # called by a strict command; or profiled
+    if _THREAD.running is not None:  # a strict command calls it
         return function(*args, **kwargs)
+    profiler: Any = sys.getprofile()
     is_collecting = gc.isenabled()
+    is_c = profiler is not None and not callable(
+        profiler
+    )  # that of cProfile, which `setprofile` takes wrongly
+    if is_c:
+        profiler.disable()
     running = _THREAD.running = _Running(command, home)
     gc.disable()
     sys.setprofile(running.profile)
@@ -197,7 +203,9 @@ def _call(command: str, home: str, function: Function, args: Any, kwargs: Any) -
         if running.refusal is None:
             raise
     finally:
-        sys.setprofile(None)
+        sys.setprofile(None if is_c else profiler)
+        if is_c:
+            profiler.enable()
         _THREAD.running = None
         if is_collecting:
             gc.enable()

@@ -196,7 +196,8 @@ class Sim(Stage):
         """Why the calls of a group are not linearizable; None when they are. Raises NotDecided."""
         if group not in self._calls:
             raise NoSuchGroup(f"there is no group {group!r} in this simulation")
-        return self._calls[group].violation()
+        with strict(self.is_strict):
+            return self._calls[group].violation()
 
     def calls(self, group: str) -> Calls:
         return self._calls[group]

@@ -1,11 +1,13 @@
 """Strict commands: what differs from member to member is refused, with the line and what to use instead."""
 
+import cProfile
 import datetime
 import functools
 import gc
 import logging
 import os
 import pathlib
+import pickle
 import random
 import secrets
 import socket
@@ -21,6 +23,7 @@ from random import random as chance
 from time import time as clock
 from typing import Any
 
+import cloudpickle
 import pytest
 
 import fleet
@@ -175,16 +178,28 @@ def test_what_the_garbage_collector_calls_is_not_the_commands() -> None:
     assert times
 
 
-def test_a_thread_that_is_profiled_is_not_strict() -> None:
+def test_a_profiler_waits_and_goes_on() -> None:
     def profiler(*event: Any) -> None:
         pass
 
     sys.setprofile(profiler)
     try:
-        assert run(time.time) > 0
+        with pytest.raises(ImpureCommand):
+            run(lambda: time.time())
         assert sys.getprofile() is profiler
     finally:
         sys.setprofile(None)
+
+
+def test_the_profiler_of_the_standard_library_waits_and_goes_on() -> None:
+    profiler = cProfile.Profile()
+    profiler.enable()
+    with pytest.raises(ImpureCommand):
+        run(lambda: time.time())
+    os.path.normcase("seen")
+    profiler.disable()
+    names = [entry.code.co_name for entry in profiler.getstats() if not isinstance(entry.code, str)]
+    assert "normcase" in names
 
 
 # -- classes -------------------------------------------------------------------------------------------
@@ -248,6 +263,19 @@ def test_a_command_of_a_strict_class_fails_and_its_caller_gets_the_error(cls: ty
 def test_queries_of_a_strict_class_may_read_the_time() -> None:
     (record,), _ = ObjectExecutor(Till).query((encode_call("age", (), {}),))
     assert decode_result(record) > 0
+
+
+def test_a_class_that_travels_by_value_stays_strict() -> None:
+    class Local(Till):
+        pass
+
+    class Free(Till, strict=False):
+        pass
+
+    local, free = pickle.loads(cloudpickle.dumps((Local, Free)))
+    with pytest.raises(ImpureCommand, match="Local.stamp uses time.time"):
+        apply(ObjectExecutor(local), "stamp")
+    assert apply(ObjectExecutor(free), "stamp") > 0
 
 
 def test_only_a_class_that_says_so_is_strict() -> None:
