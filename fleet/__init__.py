@@ -24,7 +24,7 @@ from fleet.objects.hooks import Committed, LeaderHooks
 from fleet.raft.config import GroupConfig
 
 if TYPE_CHECKING:
-    from fleet import aio
+    from fleet import aio, thespian
     from fleet.client.connection import Fleet, connect
     from fleet.node import Node
 
@@ -45,12 +45,14 @@ __all__ = [
     "connect",
     "ctx",
     "query",
+    "thespian",
 ]
 _ON_DEMAND = {
     "Fleet": "fleet.client.connection",
     "Node": "fleet.node",
     "aio": "fleet.aio",
     "connect": "fleet.client.connection",
+    "thespian": "fleet.thespian",
 }
 """What an executor, which imports users' modules, does not need: its start takes a quarter of the time."""
 _LASTING: tuple[type, ...] = (Committed, Data, GroupConfig, LeaderHooks, type(ctx))
@@ -66,7 +68,7 @@ def __getattr__(name: str) -> Any:
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(_ON_DEMAND[name])
-    value = globals()[name] = module if name == "aio" else getattr(module, name)
+    value = globals()[name] = module if module.__name__ == f"fleet.{name}" else getattr(module, name)
     return value
 
 

@@ -15,6 +15,9 @@ IN_ASYNCIO = (
     "Await handle.method.aio(...) instead, and use fleet.aio.connect(...)"
 )
 
+STOCK_BASES = ("thespian.system.actorManager", "thespian.system.simpleSystemBase")
+"""The modules of Thespian that run actors: the first for all its bases with a process an actor."""
+
 
 class _Here(threading.local):
     in_loop = False
@@ -45,9 +48,27 @@ def refuse_import(what: str) -> None:
         )
 
 
+def is_in_stock_actor() -> bool:
+    """Whether one of Thespian's own bases runs an actor in this thread. They keep no record of it that holds
+    for all of them, but whatever an actor does has a frame of the base below it."""
+    if not any(base in sys.modules for base in STOCK_BASES):
+        return False
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__") in STOCK_BASES:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def check_may_block(what: str) -> None:
-    """Raises WouldDeadlock where waiting would never end, and warns where it stops an asyncio loop."""
+    """Raises WouldDeadlock where waiting would never end or would stop the mailbox of a Thespian actor, and
+    warns where it stops an asyncio loop."""
     refuse_import(what)
+    if is_in_stock_actor():
+        raise WouldDeadlock(
+            f"{what} inside a Thespian actor: its mailbox would stand still; send fleet.thespian.Call instead"
+        )
     if HERE.in_loop:
         raise WouldDeadlock(
             f"{what} in the thread that runs the actors of a node or client, which would wait for itself"

@@ -131,7 +131,7 @@ class ClientClosed(Unavailable):
     """This client was closed or has failed. It says nothing of the cluster."""
 
     retry = False
-    hint = "open another one with fleet.connect(...)"
+    hint = "open another one with fleet.connect(...), for actors with fleet.thespian.connect(...)"
 
 
 class NoNode(Unavailable):
@@ -325,7 +325,7 @@ class ImpureCommand(FleetError):
 class WouldDeadlock(FleetError):
     """A blocking call where waiting would never end: in a command, in an actor, in an import by a node."""
 
-    hint = "call from a thread of your own; in an actor use .submit() and look at its future later"
+    hint = "call from a thread of your own; an actor sends its calls to fleet.thespian.group(...) instead"
 
 
 # -- a node and its disk ---------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -17,21 +17,21 @@ from fleet.actors.client.calls import ClientCall
 from fleet.actors.client.inbox import Inbox
 from fleet.actors.client.messages import KnownAddresses, LearnAddresses, Leave, ListAddresses, NoteLeader
 from fleet.actors.client.questions import Question
-from fleet.actors.messages.operator import GroupOp, ListNodes, NodeOp, OpValue
+from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
 from fleet.actors.runtime.clock import SystemClock
 from fleet.blocking import check_may_block
 from fleet.client.awaited import AwaitedReply, LoopDeliveries
 from fleet.client.backlog import Backlog, Place
 from fleet.client.cluster_api import Operations
+from fleet.client.first_answer import CONNECT_S, first_questions
 from fleet.client.group_api import GRACE_S
-from fleet.errors import ClientClosed, ConfigError, FleetError, NoNode, OutcomeUnknown, Unavailable
+from fleet.errors import ClientClosed, ConfigError, FleetError, OutcomeUnknown
 from fleet.objects.handles import CallOptions, Kind
 from fleet.objects.outcomes import Receiver
 from fleet.objects.replies import Reply
 from fleet.secret import find_secret
 
 TIMEOUT_S = 10.0
-CONNECT_S = 5.0
 CALLS_MAX = 100_000
 BYTES_MAX = 256 << 20
 LEAVE_S = 0.25
@@ -71,8 +71,15 @@ def connect(
         WouldDeadlock: called from a node's or client's own loop, or while a node imports a module.
     """
     check_may_block("fleet.connect()")
+    listed = listed_addresses(addresses)
+    backlog = Backlog(calls_max, bytes_max, wait_when_full)
+    return Fleet(listed, cluster, find_secret(secret, secret_file), timeout, wait, backlog)
+
+
+def listed_addresses(addresses: str | Sequence[str]) -> list[str]:
+    """Those that `connect` was given. Raises ConfigError: there is none, or one is invalid."""
     parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
-    cleaned = [part.strip() for part in parts if part.strip()]
+    cleaned = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
     if not cleaned:
         raise ConfigError(
             "connect needs at least one host:port of a node. The address of a fleet.Node is empty until it "
@@ -80,12 +87,27 @@ def connect(
         )
     for address in cleaned:
         split_endpoint(address)
-    backlog = Backlog(calls_max, bytes_max, wait_when_full)
-    return Fleet(cleaned, cluster, find_secret(secret, secret_file), timeout, wait, backlog)
+    return cleaned
+
+
+def check_times(timeout: float, wait: float) -> None:
+    """Raises ConfigError for seconds out of range."""
+    if not 0 <= wait < float("inf"):
+        raise ConfigError(f"wait must be 0 or more seconds, not {wait!r}")
+    if not timeout > 0:
+        raise ConfigError(f"timeout must be more than 0 seconds, not {timeout!r}")
+
+
+def new_client_name() -> str:
+    """Unique among clients: it identifies their sessions."""
+    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(8)}"
 
 
 class Fleet(Operations):
-    """A connection to a cluster; close it, or use it with `with`. Threads may share it, processes may not."""
+    """A connection to a cluster; close it, or use it with `with`. Threads may share it, processes may not.
+
+    `wait`: None opens it without waiting for an answer; see `_ask_first`.
+    """
 
     def __init__(
         self,
@@ -93,13 +115,10 @@ class Fleet(Operations):
         cluster: str,
         secret: bytes,
         timeout: float,
-        wait: float,
+        wait: float | None,
         backlog: Backlog,
     ) -> None:
-        if not 0 <= wait < float("inf"):
-            raise ConfigError(f"wait must be 0 or more seconds, not {wait!r}")
-        if not timeout > 0:
-            raise ConfigError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        check_times(timeout, wait or 0.0)
         self.name = cluster
         self.timeout = timeout
         self._backlog = backlog
@@ -112,12 +131,17 @@ class Fleet(Operations):
         self._lock = threading.Lock()
         try:
             actor = self._system.createActor(Client)
-            name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(8)}"
             start = StartClient(
-                self._inbox, self._clock, name, secrets.randbits(32), tuple(addresses), backlog.leave
+                self._inbox,
+                self._clock,
+                new_client_name(),
+                secrets.randbits(32),
+                tuple(addresses),
+                backlog.leave,
             )
             self._system.tell(actor, start)
-            self._first_answer(list(dict.fromkeys(addresses)), wait)
+            if wait is not None:
+                self._first_answer(addresses, wait)
         except BaseException:
             self.close()
             raise
@@ -240,32 +264,18 @@ class Fleet(Operations):
         self._put(Question(op, group, address, deadline, told, repeats))
         return future
 
+    def _ask_first(
+        self, addresses: Sequence[str], wait: float, tell: Callable[[FleetError | None], None]
+    ) -> None:
+        """Ask each of the addresses, and `tell` once, in the client's loop: None when one has accepted this
+        client, else what `connect` raises."""
+        for question in first_questions(addresses, wait, self._clock.now_ms(), tell):
+            self._put(question)
+
     def _first_answer(self, addresses: list[str], wait: float) -> None:
         """Returns when one node has accepted this client. Raises what `connect` documents."""
-        first: Future[None] = Future()
-        errors: dict[str, FleetError] = {}
-
-        def told(address: str, outcome: OpValue | FleetError) -> None:
-            if first.done():
-                return
-            if not isinstance(outcome, FleetError):
-                first.set_result(None)
-                return
-            errors[address] = outcome
-            if len(errors) == len(addresses):
-                first.set_exception(_nobody(errors))
-
-        deadline = self._clock.now_ms() + round(max(CONNECT_S, wait) * 1000)
-        for address in addresses:
-            tell = partial(told, address)
-            self._put(Question(ListNodes(), "", address, deadline, tell, is_patient=wait > 0))
-        first.result(max(CONNECT_S, wait) + GRACE_S)
-
-
-def _nobody(errors: dict[str, FleetError]) -> FleetError:
-    """A refusal by a node that answers, else NoNode with what is wrong at each address."""
-    for error in errors.values():
-        if not isinstance(error, Unavailable):
-            return error
-    what = ", ".join(f"{address}: {error.what}" for address, error in errors.items())
-    return NoNode(f"no node answers: {what}")
+        first: Future[FleetError | None] = Future()
+        self._ask_first(addresses, wait, first.set_result)
+        error = first.result(max(CONNECT_S, wait) + GRACE_S)
+        if error is not None:
+            raise error

@@ -31,6 +31,7 @@ from msgspec import Struct
 from fleet.errors import ConfigError
 from fleet.objects.handles import Caller, CallOptions, CommandCall, Function, Kind, LocalCall, QueryCall
 from fleet.objects.hooks import LeaderHooks, check_hooks
+from fleet.objects.messages import Call, call_of
 from fleet.objects.payload import PICKLED, Codec
 from fleet.objects.strict import as_executed
 
@@ -59,6 +60,13 @@ class Method(Generic[P, R]):
 
     def __call__(self, instance: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return cast(R, self.function(instance, *args, **kwargs))
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """The call as a message to an address of `fleet.thespian.group`. Raises NotEncodable."""
+        return call_of(self.kind, self.__name__, args, kwargs)
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.__name__ = name  # members know it by this one, whatever the function is called
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.__wrapped__,)

@@ -20,6 +20,7 @@ SAME = {
     "AskStatus": "of a group, for two deciders",
     "StatusReceived": "of a group, by two deciders",
     "OperatorRequests": "at a member and at a node",
+    "Call": "of a group's method, by a handle and as a message",
     "Fleet": "for threads and for asyncio",
     "Node": "what users start, and what its parts know of it",
 }
