@@ -10,6 +10,7 @@ from fleet.errors import OutcomeUnknown
 from fleet.objects.context import ctx
 from fleet.objects.declare import Data, bind, command, query
 from fleet.objects.handles import Caller
+from fleet.thespian import Call
 
 
 class Counter(Data, version=2, codec="cloudpickle"):
@@ -50,6 +51,13 @@ def on_a_handle(caller: Caller) -> None:
     assert_type(counter.get.aio(), Awaitable[int])
     assert_type(counter.held.options(timeout=1)("a"), list[str])
     counter.rename("a", new="b")
+
+
+def as_a_message() -> None:
+    assert_type(Counter.add.call(5), Call)
+    assert_type(Counter.held.call(prefix="a").options(tag=1, timeout=2), Call)
+    Counter.add.call("five")  # E: arg-type
+    Counter.held.call()  # E: call-arg
 
 
 async def in_asyncio(caller: Caller) -> None:
