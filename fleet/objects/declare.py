@@ -154,8 +154,9 @@ class Data:
     without arguments.
 
     Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle"), `hooks` (a
-    subclass of `fleet.LeaderHooks`; inherited) and `strict` (whether a command that reads time, chance, the
-    environment, files or sockets fails with ImpureCommand; False; inherited).
+    subclass of `fleet.LeaderHooks`; inherited), `strict` (whether a command that reads time, chance, the
+    environment, files or sockets fails with ImpureCommand; False; inherited) and `check_arguments` (whether
+    handles refuse arguments that are not what a method's annotations say; True; inherited).
     Invariant: a field with a default always exists; it cannot be deleted.
     Raises: ConfigError: from the class statement, for a class that could not be replicated.
 
@@ -168,6 +169,7 @@ class Data:
     __fleet_codec__: ClassVar[Codec] = PICKLED
     __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
     __fleet_strict__: ClassVar[bool] = False
+    __fleet_check_arguments__: ClassVar[bool] = True
 
     # Also runs on the empty skeleton of a class that arrives by value, whose own attributes are set later,
     # without this: decisions made here are kept in attributes that travel.
@@ -178,6 +180,7 @@ class Data:
         codec: str | None = None,
         hooks: type[LeaderHooks[Any]] | None = None,
         strict: bool | None = None,
+        check_arguments: bool | None = None,
         **rest: Any,
     ) -> None:
         super().__init_subclass__(**rest)
@@ -194,6 +197,11 @@ class Data:
             raise ConfigError(f"{cls.__qualname__}: strict must be True or False, not {strict!r}")
         if strict is not None:
             cls.__fleet_strict__ = strict
+        if check_arguments not in (None, True, False):
+            what = f"check_arguments must be True or False, not {check_arguments!r}"
+            raise ConfigError(f"{cls.__qualname__}: {what}")
+        if check_arguments is not None:
+            cls.__fleet_check_arguments__ = check_arguments
         _adopt_functional(cls)
         _check_class(cls)
 

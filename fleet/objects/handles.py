@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from fleet.blocking import check_may_block
 from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
+from fleet.objects.arguments import Check, check_of
 from fleet.objects.context import RUNNING
 from fleet.objects.payload import decode_result
 from fleet.objects.replies import Reply
@@ -99,7 +100,7 @@ class Call(_Described, Generic[P, R]):
     QueryFailed, ImpureQuery, NotDecodable; WouldDeadlock or ImpureCommand inside a command.
     """
 
-    __slots__ = ("_caller", "_group", "_name", "_options", "_class", "_encode")
+    __slots__ = ("_caller", "_group", "_name", "_options", "_class", "_encode", "_check")
     kind: ClassVar[Kind]
 
     def __init__(self, caller: Caller, group: str, name: str, options: CallOptions, cls: type[Any]) -> None:
@@ -109,15 +110,21 @@ class Call(_Described, Generic[P, R]):
         self._options = options
         self._class = cls
         self._encode = cls.__fleet_codec__.encode_call
+        self._check: Check | None = None
 
     def _described(self) -> Function:
         return cast(Function, inspect.getattr_static(self._class, self._name).__wrapped__)
+
+    def _first_check(self) -> Check:
+        check = self._check = check_of(self._class, self._name)
+        return check
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if RUNNING.context is not None:
             raise WouldDeadlock(f"{self!r} is called from inside a command or query")
         check_may_block("a call")
         caller, options = self._caller, self._options
+        (self._check or self._first_check())(args, kwargs)
         payload = self._encode(self._name, args, kwargs)
         reply = caller.submit(self._group, self.kind, self._name, payload, options)
         return cast(R, decode_result(caller.wait(reply, options)))
@@ -125,12 +132,14 @@ class Call(_Described, Generic[P, R]):
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         if RUNNING.context is not None:
             raise ImpureCommand(f"{self!r} is submitted from inside a command; every member would send it")
+        (self._check or self._first_check())(args, kwargs)
         payload = self._encode(self._name, args, kwargs)
         return self._caller.submit(self._group, self.kind, self._name, payload, self._options)
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         if RUNNING.context is not None:
             raise ImpureCommand(f"{self!r} is awaited inside a command; every member would send it")
+        (self._check or self._first_check())(args, kwargs)
         payload = self._encode(self._name, args, kwargs)
         return self._caller.submit_aio(self._group, self.kind, self._name, payload, self._options)
 

@@ -29,6 +29,10 @@ from tests.objects.direct import Counter, Direct, world
 LOADED_BY: list[str] = []
 
 
+class Unchecked(Counter, check_arguments=False):
+    pass
+
+
 class Watched:
     def __setstate__(self, state: object) -> None:
         LOADED_BY.append(threading.current_thread().name)
@@ -90,7 +94,7 @@ def test_options_make_another_call_and_leave_the_first() -> None:
 
 
 def test_a_call_raises_what_the_group_answered() -> None:
-    counter = bind(Counter, "visits", Direct(Counter))
+    counter = bind(Unchecked, "visits", Direct(Unchecked))
     with pytest.raises(Rejected) as refused:
         counter.add(-1)
     assert refused.value.value == "n must not be negative"
@@ -101,9 +105,9 @@ def test_a_call_raises_what_the_group_answered() -> None:
 
 
 def test_an_argument_that_cannot_be_encoded_is_never_sent() -> None:
-    caller = Direct(Counter)
+    caller = Direct(Unchecked)
     with pytest.raises(NotEncodable, match="argument 1"):
-        bind(Counter, "visits", caller).add(threading.Lock())  # type: ignore[arg-type]
+        bind(Unchecked, "visits", caller).add(threading.Lock())  # type: ignore[arg-type]
     assert caller.calls == []
 
 
