@@ -1,17 +1,16 @@
 """A group's data class as bytes: by tag for the library's own, by reference or by value for users'."""
 
-import pickle
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-import cloudpickle
 import msgspec
 from msgspec import Struct
 
 from fleet.blocking import importing
 from fleet.errors import CallsAtImport, DataClassUnavailable, NotEncodable, WouldDeadlock
-from fleet.objects.payload import PROTOCOL, message_of
+from fleet.objects.by_value import dumps, loads
+from fleet.objects.payload import message_of
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -48,7 +47,7 @@ def encode_class(cls: type) -> bytes:
     if tag is not None:
         return _encode(BuiltIn(tag))
     try:
-        pickled = cloudpickle.dumps(cls, PROTOCOL)
+        pickled = dumps(cls)
     except MemoryError:
         raise
     except Exception as error:
@@ -80,7 +79,7 @@ def decode_class(data: bytes) -> type:
             raise DataClassUnavailable(what, data_class=ref.tag)
         return _loaded_class(module, name, lambda: getattr(import_module(module), name))
     pickled = ref.pickled
-    return _loaded_class(ref.module, ref.name, lambda: pickle.loads(pickled))
+    return _loaded_class(ref.module, ref.name, lambda: loads(pickled))
 
 
 def _loaded_class(module: str, name: str, load: Callable[[], Any]) -> type:

@@ -31,8 +31,8 @@ from fleet.errors import (
     QueryFailed,
     Rejected,
 )
+from fleet.objects.by_value import PROTOCOL, dumps, loads
 
-PROTOCOL = 5
 FATAL = (MemoryError, RecursionError, SystemError)
 """Errors that may happen on one member only. They never become a result of a command."""
 
@@ -53,8 +53,11 @@ PACKED = 6
 """A value of ours: tag and value, as msgpack."""
 _REFUSED = 7
 """A command of ours refused, with an error of `fleet.errors`."""
+_TRACED = 8
+"""A failure with its traceback, as msgpack: the text, and the failure as it is without."""
 
-_OURS = frozenset(f"fleet.objects.{name}" for name in ("payload", "declare", "executor", "strict"))
+OURS = frozenset(f"fleet.objects.{name}" for name in ("payload", "by_value", "declare", "executor", "strict"))
+"""Modules between the call of a method and its first line."""
 _MESSAGE_MAX = 2000
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
@@ -93,14 +96,9 @@ def encode_value(value: Any) -> bytes:
     try:
         data = pickle.dumps(value, PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):
-        return _by_value(value)  # local classes and lambdas; or raises
+        return dumps(value)  # local classes and lambdas; or raises
     if _GLOBAL in data and (_MAIN in data or _mentions_registered(data)):
-        return _by_value(value)
-    return data
-
-
-def _by_value(value: Any) -> bytes:
-    data: bytes = cloudpickle.dumps(value, PROTOCOL)
+        return dumps(value)
     return data
 
 
@@ -144,7 +142,7 @@ def _culprit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 def decode_call(payload: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     """Method, positional and named arguments. Raises BadArguments: not a call, or not loadable here."""
     try:
-        method, args, kwargs = pickle.loads(payload)
+        method, args, kwargs = loads(payload)
     except BaseException as error:  # also MemoryError: a few bytes may ask for any amount of memory
         raise BadArguments(
             f"the arguments cannot be loaded on the node: {type(error).__name__}: {message_of(error)}; "
@@ -186,6 +184,7 @@ def as_text(value: object) -> str:
 
 _encode = msgspec.msgpack.Encoder().encode
 _read_packed = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw]).decode
+_read_traced = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
 _read_error = msgspec.msgpack.Decoder(ErrorRecord).decode
 _result_tags: dict[type, str] = dict.fromkeys((type(None), bool, int, float, str, bytes), "")
 _result_readers: dict[str, Any] = {"": msgspec.msgpack.Decoder().decode}
@@ -214,6 +213,11 @@ def encode_failed(kind: str, error: str, message: str, where: str) -> bytes:
     """`kind` is "command" or "query"; the rest become the facts of CommandFailed or QueryFailed."""
     tag = _COMMAND_FAILED if kind == "command" else _QUERY_FAILED
     return bytes((tag,)) + pickle.dumps((error, message, where), PROTOCOL)
+
+
+def with_traceback(failure: bytes, text: str) -> bytes:
+    """A failed call as its caller is told: with `remote_traceback`."""
+    return bytes((_TRACED,)) + _encode((text, failure)) if text else failure
 
 
 def encode_bad_call(message: str) -> bytes:
@@ -253,16 +257,21 @@ def _error_of(data: bytes) -> FleetError:
             return Rejected(_read_error(body).to_error())
         except (msgspec.MsgspecError, UnicodeDecodeError) as trouble:
             return NotDecodable(f"not the record of a refusal: {trouble}")
+    if tag == bytes((_TRACED,)):
+        text, failure = _read_traced(body)
+        error = _error_of(failure)
+        error.facts["remote_traceback"] = text
+        return error
     if tag == bytes((_REJECTED,)):
         return Rejected(_loaded(body))
     if tag == bytes((_COMMAND_FAILED,)):
-        error, message, where = _loaded(body)
-        if error == ImpureCommand.__name__:
+        error_name, message, where = _loaded(body)
+        if error_name == ImpureCommand.__name__:
             return ImpureCommand(message)
-        return CommandFailed(message, error=error, where=where)
+        return CommandFailed(message, error=error_name, where=where)
     if tag == bytes((_QUERY_FAILED,)):
-        error, message, where = _loaded(body)
-        return QueryFailed(message, error=error, where=where)
+        error_name, message, where = _loaded(body)
+        return QueryFailed(message, error=error_name, where=where)
     if tag == bytes((_BAD_CALL,)):
         return BadArguments(_loaded(body))
     if tag == bytes((_IMPURE,)):
@@ -273,7 +282,7 @@ def _error_of(data: bytes) -> FleetError:
 
 def _loaded(data: bytes) -> Any:
     try:
-        return pickle.loads(data)
+        return loads(data)
     except MemoryError:
         raise
     except Exception as error:
@@ -308,7 +317,7 @@ def _where(traceback: TracebackType | None, home: str) -> str:
     while step is not None:
         frame = step.tb_frame
         module = str(frame.f_globals.get("__name__", "?"))
-        if module in _OURS:
+        if module in OURS:
             pass
         elif not found or module.partition(".")[0] == package:
             found = f"{module}:{frame.f_code.co_qualname}:{step.tb_lineno}"
@@ -319,7 +328,7 @@ def _where(traceback: TracebackType | None, home: str) -> str:
 def is_in_call(error: BaseException) -> bool:
     """Whether the call itself raised it, before any frame of the user's code."""
     step = error.__traceback__
-    while step is not None and step.tb_frame.f_globals.get("__name__") in _OURS:
+    while step is not None and step.tb_frame.f_globals.get("__name__") in OURS:
         step = step.tb_next
     return step is None
 
@@ -338,7 +347,7 @@ class _Pickled:
     encode_ok = staticmethod(encode_ok)
     encode_rejected = staticmethod(encode_rejected)
     encode_state = staticmethod(encode_value)
-    decode_state = staticmethod(pickle.loads)
+    decode_state = staticmethod(loads)
 
 
 PICKLED: Codec = _Pickled()

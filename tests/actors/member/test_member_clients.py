@@ -1,10 +1,8 @@
 """A member and its clients: what is refused, what is recorded, and when it is told."""
 
-import pickle
 import random
 from decimal import Decimal
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -83,7 +81,7 @@ def test_of_a_request_sent_again_what_is_under_way_is_neither_proposed_nor_judge
     append = [encode_call("append", (number,), {}) for number in range(4)]
     alone.ask(*append[:2])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
+        patch.setattr(fleet.objects.payload, "loads", short_of_memory)
         alone.tell(ClientRequest("g", "c1", CLIENT, alone.session, 0, False, 1, tuple(append[:2]), 0, (), 7))
     assert refusals(alone.replies) == []
     alone.tell(ClientRequest("g", "c1", CLIENT, alone.session, 0, False, 1, tuple(append), 0, (), 8))
@@ -135,7 +133,7 @@ def test_s78_a_copy_of_a_request_that_was_refused_is_not_carried_out() -> None:
     alone = Alone()
     good = encode_call("append", (Decimal(1),), {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
+        patch.setattr(fleet.objects.payload, "loads", short_of_memory)
         alone.ask(good)
     assert len(refusals(alone.replies)) == 1
     alone.seq -= 1
@@ -144,11 +142,8 @@ def test_s78_a_copy_of_a_request_that_was_refused_is_not_carried_out() -> None:
     assert alone.values == []
 
 
-def short_of_memory() -> Any:
-    def loads(data: bytes) -> Any:
-        raise MemoryError
-
-    return SimpleNamespace(loads=loads, dumps=pickle.dumps, PicklingError=pickle.PicklingError)
+def short_of_memory(data: bytes) -> NoReturn:
+    raise MemoryError
 
 
 class Conversation:
@@ -191,7 +186,7 @@ def test_s78_a_check_that_fails_after_the_command_was_executed_is_not_told_as_no
     talk.step(1000, TurnEnded())
     assert talk.held.values == [7]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fleet.objects.payload, "pickle", short_of_memory())
+        patch.setattr(fleet.objects.payload, "loads", short_of_memory)
         talk.session.step(2000, LinkLost(remote_address("a:1", REGISTRY)))
         talk.hear(talk.step(2000, Woken()), 2000)
     talk.step(10_000, Woken())

@@ -1,0 +1,173 @@
+"""A digest of the code of a class: the same in each run of the same script, another when the code is another.
+
+It covers the class, what its methods name in its own module, and constants; not line numbers, and not what is
+imported from elsewhere. Between versions of Python it differs, as the code does.
+"""
+
+import dataclasses
+import enum
+import inspect
+import re
+import types
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from hashlib import blake2b
+from typing import Any
+
+CONSTANTS = (type(None), bool, int, float, complex, str, bytes, type(...))
+DEPTH_MAX = 50
+VALUES_MAX = 10_000
+"""So many values are looked at, that deep within each other."""
+_NO_REPR = getattr(object, "__repr__")
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+_NOT_CODE = frozenset(
+    {"__doc__", "__module__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__"}
+)
+
+
+def digest_of(cls: type) -> str:
+    """32 hexadecimal digits. Raises ValueError: there is too much to look at; or what users' code raises."""
+    walk = _Walk(cls.__module__)
+    walk.add(cls)
+    return walk.hash.hexdigest()
+
+
+class _Walk:
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.hash = blake2b(digest_size=16)
+        self.seen: dict[int, int] = {}
+        """By identity, in the order of their visits: these refer to each other in circles."""
+        self.kept: list[object] = []
+        """So that no identity is used again."""
+        self.depth = self.count = 0
+
+    def add(self, value: Any) -> None:
+        self.count += 1
+        if self.count > VALUES_MAX or self.depth > DEPTH_MAX:
+            raise ValueError("there is too much in reach of the class")
+        if isinstance(value, CONSTANTS):
+            self._text(f"{type(value).__name__} {value!r}")
+            return
+        if not isinstance(value, tuple | types.CodeType):  # which have no circles, and may be shared or not
+            if id(value) in self.seen:
+                self._text(f"seen {self.seen[id(value)]}")
+                return
+            self.seen[id(value)] = len(self.seen)
+            self.kept.append(value)
+        self.depth += 1
+        self._add_new(value)
+        self.depth -= 1
+
+    def _text(self, text: str) -> None:
+        data = text.encode(errors="surrogatepass")
+        self.hash.update(len(data).to_bytes(8) + data)
+
+    def _all(self, values: Iterable[Any]) -> None:
+        values = list(values)
+        self._text(str(len(values)))
+        for value in values:
+            self.add(value)
+
+    def _add_new(self, value: Any) -> None:
+        if isinstance(value, type):
+            self._add_class(value)
+        elif isinstance(value, types.FunctionType):
+            self._add_function(value)
+        elif isinstance(value, types.CodeType):
+            self._text(_code_digest(value))
+        elif isinstance(value, staticmethod | classmethod):
+            self._all([type(value).__name__, value.__func__])
+        elif isinstance(value, property):
+            self._all([value.fget, value.fset, value.fdel])
+        elif isinstance(value, cached_property):
+            self.add(value.func)
+        elif isinstance(value, list | tuple):
+            self._all([type(value).__name__, *value])
+        elif isinstance(value, dict):
+            self._all(["dict", *value, *value.values()])
+        elif isinstance(value, set | frozenset):
+            self._all(["set", *sorted(map(_words, value))])
+        elif isinstance(value, types.ModuleType):
+            self._text(f"module {value.__name__}")
+        elif hasattr(value, "__wrapped__") and not inspect.isroutine(value):
+            self._all([type(value).__qualname__, value.__wrapped__])  # a command, a query
+        elif getattr(type(value), "__repr__") is _NO_REPR and hasattr(value, "__dict__"):
+            self._all([type(value), vars(value)])
+        else:
+            self._text(f"{type(value).__qualname__} {_words(value)}")
+
+    def _add_class(self, cls: type) -> None:
+        self._text(f"class {cls.__module__}.{cls.__qualname__}")
+        if cls.__module__ != self.module:
+            return
+        self._all([type(cls).__qualname__, *cls.__bases__])
+        if issubclass(cls, enum.Enum):
+            for name, member in cls.__members__.items():
+                self._all([name, member.value])
+        if dataclasses.is_dataclass(cls):
+            self._text(repr(cls.__dataclass_params__))  # type: ignore[attr-defined]
+            for field in dataclasses.fields(cls):
+                self._text(_words(field))
+                if isinstance(field.default_factory, types.FunctionType):
+                    self.add(field.default_factory)
+        config = getattr(cls, "__struct_config__", None)
+        if config is not None:
+            names = [name for name in dir(config) if not name.startswith("__")]
+            self._all([_words(getattr(config, name)) for name in names])
+        for name, value in sorted(vars(cls).items()):
+            if name == "__annotations__":
+                self._all(f"{key}: {inspect.formatannotation(kind)}" for key, kind in value.items())
+            elif name not in _NOT_CODE and (_is_code(value) or not name.startswith("_")):
+                self._text(name)
+                self.add(value)
+
+    def _add_function(self, function: types.FunctionType) -> None:
+        self._text(f"function {function.__module__}.{function.__qualname__}")
+        if function.__module__ != self.module:
+            return
+        self.add(function.__code__)
+        self._all([function.__defaults__, function.__kwdefaults__])
+        self._all(_content(cell) for cell in function.__closure__ or ())
+        for name in sorted(_names(function.__code__)):
+            if name in function.__globals__:
+                self._text(name)
+                self.add(function.__globals__[name])
+
+    def add_code(self, code: types.CodeType) -> None:
+        self._all([code.co_code, code.co_exceptiontable, code.co_flags, code.co_argcount])
+        self._all([code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_consts])
+
+
+@lru_cache(maxsize=1024)
+def _code_digest(code: types.CodeType) -> str:
+    walk = _Walk("")
+    walk.add_code(code)
+    return walk.hash.hexdigest()
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, types.FunctionType | staticmethod | classmethod | property | cached_property)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """What it and the functions in it may look up among the globals."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return names
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "an empty cell"
+
+
+def _words(value: Any) -> str:
+    try:
+        return _ADDRESS.sub("", repr(value))
+    except Exception:  # of somebody's __repr__
+        return type(value).__qualname__
