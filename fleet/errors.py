@@ -3,19 +3,17 @@
 Two families answer the question that matters after a failed command: `NotDone` (it was not executed and
 never will be) and `OutcomeUnknown` (it may have been executed, or may still be). Only `error.again()` waits
 on for that same call; calling the method again is a new command, which may be executed as well. `Rejected`
-is the user's own refusal. Each says what failed, where, and what to do next, and survives pickling, since
-errors travel between actors.
+is the user's own refusal. Each says what failed, where, and what to do next, and survives pickling.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 
 class FleetError(Exception):
     """Base class. Keyword facts become attributes and are part of the message.
 
     `retry`: whether making the same call again is safe and may succeed. False after OutcomeUnknown, since a
-    new call may be executed besides this one: use `again`.
-    `hint`: what to do next.
+    new call may be executed besides this one: use `again`. `hint`: what to do next.
     """
 
     retry: ClassVar[bool] = False
@@ -29,18 +27,20 @@ class FleetError(Exception):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "facts":
             raise AttributeError(name)
-        try:
+        if name in self.facts:
             return self.facts[name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}; its facts: {self.facts}") from None
+        raise AttributeError(f"{type(self).__name__} has no {name!r}; its facts: {self.facts}")
+
+    @property
+    def remote_traceback(self) -> str:
+        return cast(str, self.facts.get("remote_traceback", ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.what, self.facts))
 
     def __str__(self) -> str:
-        facts = ", ".join(f"{key}={value}" for key, value in self.facts.items())
-        what = self.what or type(self).__name__
-        parts = (what, facts and f"({facts})", self.hint and f"- {self.hint}")
+        facts = ", ".join(f"{key}={value}" for key, value in self.facts.items() if key != "remote_traceback")
+        parts = (self.what or type(self).__name__, facts and f"({facts})", self.hint and f"- {self.hint}")
         return " ".join(part for part in parts if part)
 
 
@@ -296,16 +296,15 @@ class SessionExpired(OutcomeUnknown):
 
 
 class CommandFailed(FleetError):
-    """The command raised on every member alike; the state was rolled back.
-
-    `error`: the exception's type name; `where`: its innermost line in the user's code.
-    """
+    """The command raised on every member alike; the state was rolled back. `error`: its type's name;
+    `where`: its innermost line in the user's code; `remote_traceback`: what Python prints of it on a member,
+    up to 4,000 characters; "" where that is not known."""
 
     hint = "the state is as before the call"
 
 
 class QueryFailed(FleetError):
-    """The query raised. `error` and `where` as in CommandFailed."""
+    """The query raised. Facts as in CommandFailed."""
 
 
 class ImpureQuery(FleetError):

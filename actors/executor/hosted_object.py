@@ -36,6 +36,7 @@ from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner
 from fleet.objects.payload import ErrorRecord, as_text
 from fleet.objects.progress import COMMAND, FIRST, INDEX, OTHER, QUERY, SEQ, Cells, begin, end
+from fleet.objects.tracebacks import Tracebacks
 from fleet.raft.entries import Commands, Entry
 
 log = logging.getLogger("fleet.actors")
@@ -53,6 +54,8 @@ class ObjectHost(Protocol):
     fork_above_bytes: int
     """States bigger than this are encoded in a forked child; 0: never."""
     hooks: HookRunner | None
+    tells_tracebacks: bool
+    """Whether callers get the tracebacks of what fails."""
 
     def answer(self, message: FromExecutor) -> None: ...
 
@@ -74,7 +77,8 @@ class HostedObject:
         self.host = host
         self.number, self.run = m.number, m.run
         self.group, self.member = m.group, m.member
-        self.executor = ObjectExecutor(decode_class(m.data_class), host.cells)
+        self.tracebacks = Tracebacks() if host.tells_tracebacks else None
+        self.executor = ObjectExecutor(decode_class(m.data_class), host.cells, self.tracebacks)
         self.applier = Applier(self.executor, m.config)
         self.hooks: HookEvents | None = open_hook_events(
             m.group, m.member, self.applier, self.executor, host.hooks
@@ -128,6 +132,8 @@ class HostedObject:
             self.opened.append(opened)
 
     def _note(self, outcomes: Outcomes, is_new: bool) -> None:
+        if is_new and self.tracebacks is not None:
+            outcomes = self.tracebacks.added_to(outcomes)
         self.outcomes.append(outcomes)
         self.outcome_bytes += sum(map(len, outcomes.values))
         if self.outcome_bytes > RESULTS_BYTES_MAX:

@@ -37,6 +37,7 @@ class HostedObjects:
         fork_above_bytes: int = 0,
         hooks: HookRunner | None = None,
         now: Callable[[], float] = time.monotonic,
+        tells_tracebacks: bool = False,
     ) -> None:
         self.answer = answer
         self.fork = fork
@@ -44,6 +45,7 @@ class HostedObjects:
         self.cells = no_cells() if cells is None else cells
         self.hooks = hooks
         self.now = now
+        self.tells_tracebacks = tells_tracebacks
         self.objects: dict[int, HostedObject] = {}
         self.dumping: dict[int, tuple[HostedObject, Dump]] = {}
         """By the descriptor that is readable when a child is done."""

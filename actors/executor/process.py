@@ -55,6 +55,7 @@ class ProcessObjects(HostedObjects):
             cells=process.cells,
             fork_above_bytes=fork_above_bytes,
             hooks=process.hooks,
+            tells_tracebacks=True,
         )
         self.process = process
 

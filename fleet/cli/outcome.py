@@ -47,7 +47,7 @@ def record_of(error: Exception) -> dict[str, Any]:
     return {
         "error": type(error).__name__,
         "message": "refused" if isinstance(error, Rejected) else error.what or type(error).__name__,
-        "facts": {key: str(value) for key, value in error.facts.items()},
+        "facts": {key: str(value) for key, value in error.facts.items() if key != "remote_traceback"},
         "hint": hint_of(error),
         "retry": error.retry,
         **({"value": error.value} if isinstance(error, Rejected) else {}),

@@ -42,6 +42,7 @@ from fleet.objects.payload import (
 from fleet.objects.progress import METHOD, SEQ, STEPS, Cells, no_cells
 from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
 from fleet.objects.strict import commands_of
+from fleet.objects.tracebacks import Tracebacks
 
 log = logging.getLogger("fleet.objects")
 
@@ -60,8 +61,8 @@ class ObjectExecutor:
     Invariant: `_dump` is None or the encoded state of `_object` as it is now.
     """
 
-    def __init__(self, cls: type[Any], cells: Cells | None = None) -> None:
-        """`cells`: where it notes which of its methods runs."""
+    def __init__(self, cls: type[Any], cells: Cells | None = None, traced: Tracebacks | None = None) -> None:
+        """`cells`: where it notes which method runs. `traced`: where it leaves the tracebacks of failures."""
         if not (isinstance(cls, type) and issubclass(cls, Data)):
             raise ConfigError(f"{cls!r} is not a data class; derive it from fleet.Data")
         shape = self._shape = shape_of(cls)
@@ -84,6 +85,7 @@ class ObjectExecutor:
         """Methods that were seen to change the object before they rejected."""
         self._calls = CheckedCalls(shape, codec)
         self._cells = no_cells() if cells is None else cells
+        self._tracebacks = Tracebacks(0) if traced is None else traced
         self.methods = (*shape.commands, *shape.queries)
         """Names, by the numbers that it notes, from 1 on."""
         self._method_numbers = {name: number for number, name in enumerate(self.methods, 1)}
@@ -150,8 +152,9 @@ class ObjectExecutor:
 
     def _halt(self, error: BaseException, context: Context) -> NoReturn:
         name, message, where = describe(error, self._class.__module__)
-        what = f"{name}: {message}"
-        raise MemberMustHalt(what, error=name, where=where, revision=context.revision) from error
+        raise MemberMustHalt(
+            f"{name}: {message}", error=name, where=where, revision=context.revision
+        ) from error
 
     def check(self, payload: bytes) -> str | None:
         """As in `fleet.interfaces.Executor`. Nodes with other modules than the leader's may still fail to
@@ -193,8 +196,7 @@ class ObjectExecutor:
 
     def _state_before(self) -> bytes | None:
         """The state as it is, where it is encoded already or encoding it costs little."""
-        if self._wary:
-            self._wary -= 1
+        self._wary = max(0, self._wary - 1)
         if self._dump_bytes > (WARY_BYTES_MAX if self._wary else SMALL_BYTES_MAX):
             return self._dump
         return self._dump_if_possible()
@@ -212,17 +214,14 @@ class ObjectExecutor:
         except BaseException as error:
             return self._failed(no_result(error, "Reject", refusal.value), before)
         is_clean = held is None or is_as_held(held, self._object)
-        if is_clean and before is not None and self._changed_since(before):
-            self._tell_changed(method)
-        return result, is_clean
-
-    def _tell_changed(self, method: str) -> None:
-        if method not in self._told:
+        if is_clean and before is not None and self._changed_since(before) and method not in self._told:
             self._told.add(method)
             what = "%s.%s changed the object and then raised Reject: the change stays. Reject before changing"
             log.error(what, self._class.__name__, method)
+        return result, is_clean
 
     def _failed(self, error: BaseException, before: bytes | None) -> tuple[bytes, bool]:
+        self._tracebacks.keep(RUNNING.context, error)
         return encode_failed("command", *describe(error, self._class.__module__)), self._is_as(before)
 
     def _is_as(self, before: bytes | None) -> bool:
@@ -294,7 +293,8 @@ class ObjectExecutor:
             return self._query_failed(no_result(error, "Reject", refusal.value))
 
     def _query_failed(self, error: BaseException) -> bytes:
-        return encode_failed("query", *describe(error, self._class.__module__))
+        record = encode_failed("query", *describe(error, self._class.__module__))
+        return self._tracebacks.added_to_query(record, error)
 
     def _changed_since(self, before: bytes) -> bool:
         """False also for a state that is encoded differently each time: nothing can be concluded from it."""
