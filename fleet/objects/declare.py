@@ -193,15 +193,11 @@ class Data:
         if hooks is not None:
             check_hooks(hooks, cls.__qualname__)
             cls.__fleet_hooks__ = hooks
-        if strict not in (None, True, False):
-            raise ConfigError(f"{cls.__qualname__}: strict must be True or False, not {strict!r}")
-        if strict is not None:
-            cls.__fleet_strict__ = strict
-        if check_arguments not in (None, True, False):
-            what = f"check_arguments must be True or False, not {check_arguments!r}"
-            raise ConfigError(f"{cls.__qualname__}: {what}")
-        if check_arguments is not None:
-            cls.__fleet_check_arguments__ = check_arguments
+        for keyword, flag in (("strict", strict), ("check_arguments", check_arguments)):
+            if flag not in (None, True, False):
+                raise ConfigError(f"{cls.__qualname__}: {keyword} must be True or False, not {flag!r}")
+            if flag is not None:
+                setattr(cls, f"__fleet_{keyword}__", flag)
         _adopt_functional(cls)
         _check_class(cls)
 
@@ -362,10 +358,8 @@ class Handle:
     def __init__(self, cls: type, group: str, caller: Caller) -> None:
         shape, options = shape_of(cls), CallOptions()
         calls: dict[str, Any] = {}
-        for name in shape.commands:
-            calls[name] = CommandCall(caller, group, name, options, cls)
-        for name in shape.queries:
-            calls[name] = QueryCall(caller, group, name, options, cls)
+        calls |= {name: CommandCall(caller, group, name, options, cls) for name in shape.commands}
+        calls |= {name: QueryCall(caller, group, name, options, cls) for name in shape.queries}
         self.__dict__.update(calls, _fleet_class=cls, _fleet_group=group)
         self.__dict__["__origin__"] = cls  # what help() describes instead
 
