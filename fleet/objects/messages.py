@@ -4,8 +4,9 @@ import pickle
 from typing import Any, Self
 
 from fleet.errors import BadArguments, FleetError, NotEncodable
+from fleet.objects.by_value import PROTOCOL
 from fleet.objects.handles import CallOptions, Kind
-from fleet.objects.payload import PROTOCOL, decode_result, encode_call
+from fleet.objects.payload import decode_result, encode_call
 from fleet.raft.ids import Revision
 
 _KEEP: Any = object()
