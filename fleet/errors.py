@@ -6,6 +6,7 @@ on for that same call; calling the method again is a new command, which may be e
 is the user's own refusal. Each says what failed, where, and what to do next, and survives pickling.
 """
 
+from functools import partial
 from typing import Any, ClassVar, cast
 
 
@@ -36,18 +37,12 @@ class FleetError(Exception):
         return cast(str, self.facts.get("remote_traceback", ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.what, self.facts))
+        return partial(type(self), self.what, **self.facts), ()
 
     def __str__(self) -> str:
         facts = ", ".join(f"{key}={value}" for key, value in self.facts.items() if key != "remote_traceback")
         parts = (self.what or type(self).__name__, facts and f"({facts})", self.hint and f"- {self.hint}")
         return " ".join(part for part in parts if part)
-
-
-def _rebuild(cls: type[FleetError], what: str, facts: dict[str, Any]) -> FleetError:
-    error = cls.__new__(cls)
-    FleetError.__init__(error, what, **facts)
-    return error
 
 
 class Reject(Exception):
@@ -69,11 +64,7 @@ class Rejected(FleetError):
         self.value = value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild_rejected, (type(self), self.value, self.facts))
-
-
-def _rebuild_rejected(cls: type[Rejected], value: Any, facts: dict[str, Any]) -> Rejected:
-    return cls(value, **facts)
+        return partial(type(self), self.value, **self.facts), ()
 
 
 # -- definitely not executed -----------------------------------------------------------------------
@@ -158,6 +149,15 @@ class DeadlineExceededBeforeSend(NotDone):
 
     retry = True
     hint = "the timeout passed before the command left; try again with more time"
+
+
+class TooStale(NotDone):
+    """No member that was asked could prove that its state is as new as the query wants it.
+
+    `node`: of the last one; `age` and `max_age`: seconds; or `revision` and `at_least`."""
+
+    retry = True
+    hint = "ask again, or with a greater max_age; without .stale and .at_least the leader answers"
 
 
 class TooLarge(NotDone):

@@ -22,19 +22,21 @@ def expire_calls(state: SessionState, now: Millis) -> None:
     """End the calls whose time is over with what is known for certain."""
     if now < state.expires_at:
         return
-    for queue in (state.queue, state.query_queue):
+    for queue in (state.queue, state.query_queue, state.reads.queue):
         late = [call for call in queue if call.deadline <= now]
         if late:
             kept = [call for call in queue if call.deadline > now]
             queue.clear()
             queue.extend(kept)
             for call in late:
-                state.settle(call, Failed(_not_done(state)))
-    for query in _late(state.queries, now):
-        state.settle(state.queries.pop(query), Failed(_not_done(state)))
+                state.settle(call, Failed(call.too_stale or _not_done(state)))
+    for asked in (state.queries, state.reads.under_way):
+        for query in _late(asked, now):
+            call = asked.pop(query)
+            state.settle(call, Failed(call.too_stale or _not_done(state)))
     for seq in _late(state.inflight, now):
         _expire_command(state, seq, now)
-    calls = (*state.queue, *state.query_queue, *state.queries.values(), *state.inflight.values())
+    calls = (*_queries(state), *state.queue, *state.inflight.values())
     state.expires_at = min((call.deadline for call in calls), default=NEVER)
 
 
@@ -49,6 +51,11 @@ def _expire_command(state: SessionState, seq: int, now: Millis) -> None:
         state.settled.append((call, Unsettled(_unknown(state))))
 
 
+def _queries(state: SessionState) -> Iterable[ClientCall]:
+    reads = state.reads
+    return (*state.query_queue, *state.queries.values(), *reads.queue, *reads.under_way.values())
+
+
 def _late(calls: dict[int, ClientCall], now: Millis) -> list[int]:
     return [number for number, call in calls.items() if call.deadline <= now]
 
@@ -56,7 +63,7 @@ def _late(calls: dict[int, ClientCall], now: Millis) -> list[int]:
 def _not_done(state: SessionState) -> FleetError:
     if isinstance(state.last_error, NoSuchGroup):
         return state.last_error
-    if state.has_asked or state.last_error is not None:
+    if state.has_asked or state.reads.under_way or state.last_error is not None:
         reason = str(state.last_error) if state.last_error is not None else "no node answered"
         return Unavailable("no answer in time", group=state.group, reason=reason)
     return DeadlineExceededBeforeSend("no answer in time", group=state.group)
@@ -70,11 +77,13 @@ def _unknown(state: SessionState) -> OutcomeUnknown:
 def fail_all(state: SessionState, error: FleetError) -> None:
     """Fail every call. Commands that were sent and not refused may still have been executed."""
     refused = [call for call in state.inflight.values() if not call.sends]
-    unsent: Iterable[ClientCall] = (*state.queue, *state.query_queue, *state.queries.values(), *refused)
+    unsent: Iterable[ClientCall] = (*state.queue, *_queries(state), *refused)
     sent = [call for call in state.inflight.values() if call.sends]
     state.queue.clear()
     state.query_queue.clear()
     state.queries.clear()
+    state.reads.queue.clear()
+    state.reads.under_way.clear()
     state.inflight.clear()
     state.opening, state.under_way, state.resend_at = False, 0, None
     for call in unsent:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 from fleet.actors.client.endings import expire_calls, fail_all
+from fleet.actors.client.member_reads import send_reads, take_reads
 from fleet.actors.client.refusals import on_refusal
 from fleet.actors.client.replies import take_answers
 from fleet.actors.client.requests import send_again, send_closing, send_queued
@@ -53,11 +54,15 @@ Event: TypeAlias = (
 
 
 def on_turn_ended(state: SessionState, now: Millis, event: TurnEnded) -> None:
+    send_reads(state, now)
     send_queued(state, now, event.groups)
 
 
 def on_reply(state: SessionState, now: Millis, event: ClientReply) -> None:
     """A refusal at the door of a cluster says nothing of where the leader is."""
+    event = take_reads(state, now, event)
+    if not (event.session or event.results or event.answers or event.refusals or event.cluster):
+        return
     state.asked_at = now
     take_answers(state, now, event)
     for refusal in event.refusals:

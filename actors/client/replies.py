@@ -1,5 +1,6 @@
 """How a reply settles the calls of a session."""
 
+from fleet.actors.client.member_reads import settle_answered
 from fleet.actors.client.session_state import SessionState
 from fleet.actors.messages.client import ClientReply
 from fleet.errors import OutcomeUnknown, SessionExpired
@@ -23,11 +24,13 @@ def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
         else:
             _take_refused(state, now, outcomes)
     queries = state.queries
-    for first, values in m.answers:
-        for query, value in enumerate(values, first):
+    for answers in m.answers:
+        revision = answers.revision
+        state.seen = max(state.seen, revision)
+        for query, value in enumerate(answers.values, answers.first):
             asked = queries.pop(query, None)
             if asked is not None:
-                state.settle(asked, Succeeded(value))
+                settle_answered(state, asked, value, revision)
     if m.session or m.results or m.answers:
         state.pause = 0
         state.nowhere.clear()
@@ -37,6 +40,7 @@ def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
 def _take_values(state: SessionState, outcomes: Outcomes) -> None:
     inflight, settled = state.inflight, state.settled
     revision = outcomes.revision - outcomes.first
+    state.seen = max(state.seen, outcomes.revision + len(outcomes.values) - 1)
     for seq, value in enumerate(outcomes.values, outcomes.first):
         call = inflight.pop(seq, None)
         if call is None:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from thespian.actors import ActorAddress
 
@@ -12,7 +13,7 @@ from fleet.actors.client.session_events import Effect, SettleLate
 from fleet.errors import FleetError, TooLarge
 from fleet.objects.outcomes import CallEnd, CallOutcome, Failed
 from fleet.raft.config import CARRIED_BYTES_MAX
-from fleet.raft.ids import Millis, SessionId
+from fleet.raft.ids import Millis, Revision, SessionId
 
 PAYLOAD_BYTES_MAX = CARRIED_BYTES_MAX
 """Arguments of one call. With a batch beside it, it still fits a frame of a link."""
@@ -21,6 +22,31 @@ SILENCE_MS: Millis = 500
 PAUSE_MS: tuple[Millis, Millis] = (5, 200)
 """Delay between attempts at nodes that refused."""
 NEVER: Millis = 1 << 62
+READS_FROM: Final = 1 << 48
+"""Queries that any member may answer are numbered from here on."""
+
+
+@dataclass(slots=True)
+class MemberReads:
+    """Invariant: `under_way` is ordered by number."""
+
+    queue: deque[ClientCall] = field(default_factory=deque)
+    under_way: dict[int, ClientCall] = field(default_factory=dict)
+    requests: int = 0
+    """Under way."""
+    next: int = READS_FROM
+    address: str = ""
+    """Of the node that is asked."""
+    asked_at: Millis = 0
+    """When the oldest unanswered request left, moved on by every sign of life."""
+    members: tuple[str, ...] = ()
+    """Addresses of nodes that hold members, as a member said last."""
+    helpless: set[str] = field(default_factory=set)
+    """Nodes that did not help since one did."""
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self.queue or self.under_way)
 
 
 @dataclass(slots=True)
@@ -42,6 +68,10 @@ class SessionState:
     inflight: dict[int, ClientCall] = field(default_factory=dict)
     query_queue: deque[ClientCall] = field(default_factory=deque)
     queries: dict[int, ClientCall] = field(default_factory=dict)
+    reads: MemberReads = field(default_factory=MemberReads)
+    """Queries that any member may answer."""
+    seen: Revision = 0
+    """The latest of which this client was told; no query that any member may answer goes back behind it."""
     under_way: int = 0
     """Requests of which a call is not settled."""
     number: int = 0
@@ -68,11 +98,11 @@ class SessionState:
 
     @property
     def is_waiting(self) -> bool:
-        return bool(self.inflight or self.queries or self.queue or self.query_queue)
+        return bool(self.inflight or self.queries or self.has_queued or self.reads.under_way)
 
     @property
     def has_queued(self) -> bool:
-        return bool(self.queue or self.query_queue)
+        return bool(self.queue or self.query_queue or self.reads.queue)
 
     @property
     def has_asked(self) -> bool:
@@ -85,9 +115,12 @@ class SessionState:
 
     def due_at(self) -> Millis:
         """The earliest time at which something has to be done without a message."""
+        due = self.expires_at
+        if self.reads.under_way:
+            due = min(due, self.reads.asked_at + SILENCE_MS)
         if self.resend_at is not None:
-            return min(self.expires_at, self.resend_at)
-        return min(self.expires_at, self.asked_at + SILENCE_MS) if self.has_asked else self.expires_at
+            return min(due, self.resend_at)
+        return min(due, self.asked_at + SILENCE_MS) if self.has_asked else due
 
     # -- changes -----------------------------------------------------------------------------------
 
@@ -101,7 +134,10 @@ class SessionState:
                 continue
             if call.deadline < self.expires_at:
                 self.expires_at = call.deadline
-            (self.query_queue if call.is_query else self.queue).append(call)
+            if call.bound is not None:
+                self.reads.queue.append(call)
+            else:
+                (self.query_queue if call.is_query else self.queue).append(call)
 
     def settle(self, call: ClientCall, end: CallEnd) -> None:
         """The end of a call. Whoever was told that it is unsettled is told late."""
@@ -115,7 +151,9 @@ class SessionState:
         batch, call.batch = call.batch, None
         if batch is not None:
             batch.remaining -= 1
-            if not batch.remaining:
+            if not batch.remaining and batch.is_of_reads:
+                self.reads.requests -= 1
+            elif not batch.remaining:
                 self.under_way = max(0, self.under_way - 1)
 
     def try_again(self, now: Millis) -> None:

@@ -1,6 +1,7 @@
 """Which node a session asks, and when it asks another."""
 
 from fleet.actors.client.endings import fail_all
+from fleet.actors.client.member_reads import give_up_node
 from fleet.actors.client.session_events import (
     ClusterPinned,
     ForeignNode,
@@ -53,6 +54,9 @@ def look_for_silence(state: SessionState, now: Millis) -> None:
         state.target = state.endpoints.another(state.target)
         state.resend_at = now
         state.effects.append(LookForNodes())
+    if state.reads.under_way and now - state.reads.asked_at >= SILENCE_MS:
+        give_up_node(state)
+        state.effects.append(LookForNodes())
 
 
 def on_link_lost(state: SessionState, now: Millis, event: LinkLost) -> None:
@@ -61,6 +65,9 @@ def on_link_lost(state: SessionState, now: Millis, event: LinkLost) -> None:
         state.target = state.endpoints.another(event.registry)
         if state.has_asked:
             state.resend_at = now
+    reads = state.reads
+    if reads.address and state.endpoints.registries.get(reads.address) == event.registry:
+        give_up_node(state)
 
 
 def on_link_made(state: SessionState, now: Millis, event: LinkMade) -> None:

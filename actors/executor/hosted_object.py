@@ -179,7 +179,8 @@ class HostedObject:
                 values = self.applier.query(payloads)
                 if self.hooks is not None:
                     self.hooks.on_read(payloads[: len(values)], values)
-                self.host.answer(QueriesAnswered(self.number, self.run, m.token, tuple(values)))
+                revision = self.applier.revision
+                self.host.answer(QueriesAnswered(self.number, self.run, m.token, tuple(values), revision))
                 payloads = payloads[len(values) :]
         except MemberMustHalt as error:
             self._fail(error, retry=True)

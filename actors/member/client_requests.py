@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
+from fleet.actors.member.bounded_reads import BoundedReads, addresses_of
 from fleet.actors.member.looks_first import LooksFirst
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.waiters import ProposedRequest, Reading, UnderWay, Waiter, part_of, runs, seqs_of
-from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.client import Answers, ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.executor import QueriesAnswered
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
@@ -19,7 +20,7 @@ from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
 from fleet.raft.entries import Commands, SessionClosed, SessionOpened
 from fleet.raft.events import Propose, ReadQuery
-from fleet.raft.ids import MemberId, Millis, SessionId, node_of
+from fleet.raft.ids import MemberId, Millis, Revision, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
 from fleet.raft.sessions import STALE
 
@@ -53,7 +54,7 @@ class RequestedMember(Protocol):
 
 
 class ClientRequests:
-    """One reply a client and turn. No client waits at a member that does not lead."""
+    """One reply a client and turn. Without a bound, no client waits at a member that does not lead."""
 
     def __init__(self, member: RequestedMember) -> None:
         self.member = member
@@ -67,6 +68,7 @@ class ClientRequests:
         self.dirty: dict[str, Waiter] = {}
         self.refused = RememberedRequests()
         self.looks = LooksFirst(self)
+        self.bounded = BoundedReads(self)
 
     def next_token(self) -> int:
         self.token += 1
@@ -93,10 +95,11 @@ class ClientRequests:
             self._refuse(waiter, trouble, queries=queries, number=m.number)
             return
         token = self.next_token()
-        self.readings[token] = Reading(waiter, m.first_query, m.queries, size)
+        reading = self.readings[token] = Reading(waiter, m.first_query, m.queries, size)
         self.reading_bytes += size
         waiter.pending += count
-        self.member.sleep.read(token)
+        if m.bound is None or not self.bounded.take(token, reading, m.bound):
+            self.member.sleep.read(token)
 
     def _trouble_of_reading(self, waiter: Waiter, count: int, size: int) -> FleetError | None:
         if waiter.pending + count > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:
@@ -221,9 +224,13 @@ class ClientRequests:
         self.member.object.ask(token, reading.queries)
 
     def on_answered(self, m: QueriesAnswered) -> None:
-        """Results under a lease leave only while it holds (S19)."""
+        """Results under a lease leave only while it holds (S19), and those with a bound within it (S21)."""
         reading, member = self.readings.get(m.token), self.member
         if reading is None:
+            return
+        error = self.bounded.objection(reading, m.revision) if reading.bound is not None else None
+        if error is not None:
+            self.fail_reading(m.token, error, member.core.leader)
             return
         if reading.is_lease and not member.core.lease_holds(member.start.clock.now_ms()):
             del self.readings[m.token]
@@ -233,7 +240,7 @@ class ClientRequests:
             return
         count = len(m.values)
         reading.waiter.pending -= count
-        self._answer(reading.waiter, reading.first, list(m.values))
+        self._answer(reading.waiter, reading.first, m.values, m.revision)
         reading.first += count
         reading.queries = reading.queries[count:]
         if not reading.queries:
@@ -245,20 +252,21 @@ class ClientRequests:
         if token in self.looks.asked:
             self.looks.on_checked(token, {})  # what has come meanwhile is refused for the same reason
             return
-        reading = self.readings.pop(token, None)
-        if reading is not None:
-            self._fail_reading(reading, error)
+        if token in self.readings:
+            self.fail_reading(token, error)
 
-    def _fail_reading(self, reading: Reading, error: FleetError, leader: MemberId | None = None) -> None:
+    def fail_reading(self, token: int, error: FleetError, leader: MemberId | None = None) -> None:
+        """Refuse those of its queries that are not answered."""
+        reading = self.readings.pop(token)
         queries = tuple(range(reading.first, reading.first + len(reading.queries)))
         reading.waiter.pending -= len(queries)
         self.reading_bytes -= reading.size
         self._refuse(reading.waiter, error, leader, queries=queries)
 
-    def _answer(self, waiter: Waiter, first: int, values: list[bytes]) -> None:
+    def _answer(self, waiter: Waiter, first: int, values: tuple[bytes, ...], revision: Revision) -> None:
         size = sum(map(len, values))
         if waiter.bytes + size <= min(REPLY_BYTES_MAX, RESULT_BYTES_MAX):
-            waiter.answers.append((first, tuple(values)))
+            waiter.answers.append(Answers(first, values, revision))
             self._count(waiter, size)
             return
         for query, value in enumerate(values, first):
@@ -267,7 +275,7 @@ class ClientRequests:
                 error = TooLarge(what, group=self.member.spec.name)
                 self._refuse(waiter, error, queries=(query,))
             else:
-                waiter.answers.append((query, (value,)))
+                waiter.answers.append(Answers(query, (value,), revision))
                 self._count(waiter, len(value))
 
     def _count(self, waiter: Waiter, size: int) -> None:
@@ -278,9 +286,8 @@ class ClientRequests:
 
     def on_answer(self, answer: Answer) -> bool:
         """The core refused a request. False: the token belongs to another module."""
-        reading = self.readings.pop(answer.token, None)
-        if reading is not None:
-            self._fail_reading(reading, self._why(answer), answer.leader)
+        if answer.token in self.readings:
+            self.fail_reading(answer.token, self._why(answer), answer.leader)
             return True
         proposal = self.proposals.pop(answer.token, None)
         if proposal is None:
@@ -377,9 +384,10 @@ class ClientRequests:
             tuple(waiter.results),
             tuple(waiter.answers),
             tuple(waiter.refusals),
+            members=addresses_of(self.member.core) if waiter.wants_members else (),
         )
         self.member.send(waiter.reply_to, reply)
-        waiter.session = waiter.bytes = 0
+        waiter.session, waiter.bytes, waiter.wants_members = 0, 0, False
         waiter.results, waiter.answers, waiter.refusals = [], [], []
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from thespian.actors import ActorAddress
 
-from fleet.actors.messages.client import Refusal
+from fleet.actors.messages.client import Answers, ReadBound, Refusal
 from fleet.objects.applier import Outcomes
 from fleet.raft.entries import Commands
-from fleet.raft.ids import SessionId
+from fleet.raft.ids import Millis, SessionId
 from fleet.raft.sessions import DONE
 
 
@@ -22,10 +22,12 @@ class Waiter:
     """The number of requests that it waits for; at 0 it can be forgotten."""
     session: SessionId = 0
     results: list[Outcomes] = field(default_factory=list)
-    answers: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    answers: list[Answers] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     bytes: int = 0
     """In results and answers."""
+    wants_members: bool = False
+    """Whether it asks where the group's members are."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,10 @@ class Reading:
     """Of the payloads, at first."""
     is_lease: bool = False
     """Whether they are executed under a lease."""
+    bound: ReadBound | None = None
+    """How new the state must be, where any member may answer."""
+    fresh_at: Millis = 0
+    """When the state that they see was that of the group, at the latest."""
 
 
 @dataclass(slots=True)

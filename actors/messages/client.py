@@ -9,7 +9,27 @@ from fleet.actors.base.wire import register
 from fleet.actors.messages.values import CALLS_MAX, Count, Name
 from fleet.objects.applier import Outcomes
 from fleet.objects.payload import ErrorRecord
-from fleet.raft.ids import SessionId
+from fleet.raft.ids import Revision, SessionId
+
+
+class ReadBound(Struct, frozen=True, array_like=True, gc=False):
+    """Queries that any member may answer, from its own state, if that is new enough."""
+
+    max_age_ms: int
+    """At most so old; below 0: however old."""
+    at_least: Revision
+    """Of this revision or a later one."""
+    wants_members: bool = False
+    """Whether the client asks where members of the group are."""
+
+
+class Answers(Struct, frozen=True, array_like=True, gc=False):
+    """The number of the first query, the results of it and those that follow it, and the revision that the
+    state had."""
+
+    first: int
+    values: tuple[bytes, ...]
+    revision: Revision = 0
 
 
 class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -34,6 +54,8 @@ class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """The client closes: forget its session. Any reply confirms it."""
     cluster: Count = 0
     """The uid of the cluster that the client has pinned; 0 before its first answer."""
+    bound: ReadBound | None = None
+    """Not None: there are only queries, and any member may answer them."""
 
 
 class Refusal(Struct, frozen=True, array_like=True, gc=False):
@@ -59,11 +81,12 @@ class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):
     session: SessionId
     """Not 0: the session that was opened."""
     results: tuple[Outcomes, ...]
-    answers: tuple[tuple[int, tuple[bytes, ...]], ...]
-    """The number of the first query, and the results of it and those that follow it."""
+    answers: tuple[Answers, ...]
     refusals: tuple[Refusal, ...]
     cluster: Count = 0
     """Set where the request was for another cluster, or for none yet: the uid of this one."""
+    members: tuple[str, ...] = ()
+    """Addresses of the nodes that hold members, where the client asked for them."""
 
 
 register(ClientRequest, ClientReply)

@@ -142,10 +142,11 @@ class EntriesApplied(ObjectMessage, frozen=True, array_like=True, tag=23, gc=Fal
 
 
 class QueriesAnswered(ObjectMessage, frozen=True, array_like=True, tag=24, gc=False):
-    """Results of the next queries of that token, at least one."""
+    """Results of the next queries of that token, at least one. `revision`: of the state that they saw."""
 
     token: int
     values: tuple[bytes, ...]
+    revision: Revision = 0
 
 
 class CommandsChecked(ObjectMessage, frozen=True, array_like=True, tag=25, gc=False):

@@ -13,7 +13,7 @@ from typing import Any, Self
 from fleet.actors.base.base import start_system
 from fleet.actors.base.settings import split_endpoint
 from fleet.actors.client.actor import Client, StartClient
-from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.calls import ClientCall, bound_of
 from fleet.actors.client.inbox import Inbox
 from fleet.actors.client.messages import KnownAddresses, LearnAddresses, Leave, ListAddresses, NoteLeader
 from fleet.actors.client.questions import Question
@@ -185,7 +185,7 @@ class Fleet(Operations):
     def submit_aio(
         self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
     ) -> Awaitable[Any]:
-        reply = self._deliveries.new_reply()
+        reply = self._deliveries.new_reply(options.with_revision)
         call = self._new_call(group, kind, payload, options, reply)
         place = self._backlog.enter(len(payload), options.wait_when_full)
         if place is not None:
@@ -204,7 +204,7 @@ class Fleet(Operations):
         self, group: str, kind: Kind, payload: bytes, options: CallOptions, receiver: Receiver
     ) -> ClientCall:
         deadline = self._clock.now_ms() + round((options.timeout or self.timeout) * 1000)
-        return ClientCall(group, kind == "query", payload, deadline, receiver)
+        return ClientCall(group, kind == "query", payload, deadline, receiver, bound_of(options))
 
     def _send(self, call: ClientCall) -> None:
         if not self._inbox.put(call):

@@ -9,6 +9,7 @@ from typing import (
     ClassVar,
     Generic,
     Literal,
+    NamedTuple,
     NoReturn,
     ParamSpec,
     Protocol,
@@ -19,6 +20,7 @@ from typing import (
 )
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fleet.blocking import check_may_block
 from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
@@ -26,11 +28,15 @@ from fleet.objects.arguments import Check, check_of
 from fleet.objects.context import RUNNING
 from fleet.objects.payload import decode_result
 from fleet.objects.replies import Reply
+from fleet.raft.ids import Millis, Revision
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Kind: TypeAlias = Literal["command", "query"]
 Function: TypeAlias = Callable[..., Any]
+AGE_MAX = 1_000_000
+"""Seconds."""
+REVISION_MAX = 1 << 62
 
 
 class CallOptions(Struct, frozen=True, gc=False):
@@ -40,10 +46,24 @@ class CallOptions(Struct, frozen=True, gc=False):
     """Seconds."""
     wait_when_full: bool | None = None
     """When the client is at its limits: wait within the timeout (True), or raise Overloaded (False)."""
+    max_age_ms: Millis | None = None
+    """Of a query that any member may answer: how old its state may be; below 0: however old. None: the leader
+    answers, and proves that nothing is newer."""
+    at_least: Revision = 0
+    """Such a query sees this revision or a later one."""
+    with_revision: bool = False
+    """Whether a result that is awaited comes with its revision."""
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
+
+
+class AtRevision(NamedTuple, Generic[R]):
+    """A result, and the group's revision that it is of: a command's own, or that of the state a query saw."""
+
+    value: R
+    revision: Revision
 
 
 class Caller(Protocol):
@@ -58,7 +78,8 @@ class Caller(Protocol):
     def submit_aio(
         self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
     ) -> Awaitable[Any]:
-        """As `submit`, but awaiting it waits for room and gives the decoded result."""
+        """As `submit`, but awaiting it waits for room and gives the decoded result; with the option
+        `with_revision`, as AtRevision."""
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
         """Block until it is done and return the encoded result. Raises OutcomeUnknown after the timeout."""
@@ -120,14 +141,19 @@ class Call(_Described, Generic[P, R]):
         return check
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._waited(self._submitted(args, kwargs))
+
+    def _submitted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reply[Any]:
+        """Of a call that blocks."""
         if RUNNING.context is not None:
             raise WouldDeadlock(f"{self!r} is called from inside a command or query")
         check_may_block("a call")
-        caller, options = self._caller, self._options
         (self._check or self._first_check())(args, kwargs)
         payload = self._encode(self._name, args, kwargs)
-        reply = caller.submit(self._group, self.kind, self._name, payload, options)
-        return cast(R, decode_result(caller.wait(reply, options)))
+        return self._caller.submit(self._group, self.kind, self._name, payload, self._options)
+
+    def _waited(self, reply: Reply[Any]) -> R:
+        return cast(R, decode_result(self._caller.wait(reply, self._options)))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         if RUNNING.context is not None:
@@ -143,6 +169,19 @@ class Call(_Described, Generic[P, R]):
         payload = self._encode(self._name, args, kwargs)
         return self._caller.submit_aio(self._group, self.kind, self._name, payload, self._options)
 
+    def with_revision(self, *args: P.args, **kwargs: P.kwargs) -> AtRevision[R]:
+        """Call it; the result comes with its revision, for `.at_least` of a later query. Raises as a call."""
+        reply = self._submitted(args, kwargs)
+        return AtRevision(self._waited(reply), reply.revision)
+
+    def aio_with_revision(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[AtRevision[R]]:
+        """`with_revision` for asyncio."""
+        return cast(Awaitable[AtRevision[R]], self._changed(with_revision=True).aio(*args, **kwargs))
+
+    def _changed(self, **options: Any) -> Self:
+        changed = replace(self._options, **options)
+        return type(self)(self._caller, self._group, self._name, changed, self._class)
+
     def options(self, *, timeout: float | None = None, wait_when_full: bool | None = None) -> Self:
         """The same method with other options; options that are not given stay as they are.
 
@@ -152,7 +191,7 @@ class Call(_Described, Generic[P, R]):
         had = self._options
         timeout = had.timeout if timeout is None else timeout
         waits = had.wait_when_full if wait_when_full is None else wait_when_full
-        return type(self)(self._caller, self._group, self._name, CallOptions(timeout, waits), self._class)
+        return self._changed(timeout=timeout, wait_when_full=waits)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self._name} of group {self._group!r}>"
@@ -168,6 +207,30 @@ class QueryCall(Call[P, R]):
     __doc__ = cast(str, property(_doc))
     __slots__ = ()
     kind = "query"
+
+    def stale(self, max_age: float | None = 2.0) -> Self:
+        """The same query, which any member may answer from its own state, if that is at most `max_age`
+        seconds old; None: however old. It never sees an older revision than this client was told of before.
+
+        Where a member cannot prove that its state is so new, the leader is asked, within the timeout; a call
+        raises TooStale if that does not answer. Raises: ConfigError: `max_age` is below 0 or no number.
+        """
+        if max_age is None:
+            return self._changed(max_age_ms=-1)
+        if not 0 <= max_age < AGE_MAX:
+            raise ConfigError(f"max_age must be None, or from 0 to {AGE_MAX} seconds, not {max_age!r}")
+        return self._changed(max_age_ms=int(max_age * 1000))
+
+    def at_least(self, revision: Revision) -> Self:
+        """The same query, which any member may answer whose state is of this revision or a later one: it sees
+        the command of that revision. With `.stale` both must hold.
+
+        Raises TooStale, when called, as `stale`. Raises: ConfigError: `revision` is no whole number from 0.
+        """
+        if type(revision) is not int or not 0 <= revision < REVISION_MAX:
+            raise ConfigError(f"a revision is a whole number from 0, not {revision!r}")
+        age_ms = self._options.max_age_ms
+        return self._changed(at_least=revision, max_age_ms=-1 if age_ms is None else age_ms)
 
 
 class LocalCall(_Described):
@@ -190,4 +253,4 @@ class LocalCall(_Described):
         method = f"{type(self._instance).__name__}.{self._function.__name__}"
         raise NoSuchGroup(f"{method}: a plain local object is no handle of a group; call it directly")
 
-    aio = options = submit
+    aio = options = with_revision = aio_with_revision = stale = at_least = submit

@@ -11,7 +11,7 @@ from fleet.raft.ids import Revision
 
 class Succeeded(Struct, frozen=True, gc=False):
     """The call was executed. `value` is a result as `fleet.objects.payload` encodes it, which may hold the
-    user's refusal; `revision` is 0 for a query."""
+    user's refusal; `revision`: a command's own, or that of the state which a query saw."""
 
     value: bytes
     revision: Revision = 0

@@ -70,7 +70,7 @@ class Reply(Future[R]):
 
     @property
     def revision(self) -> Revision:
-        """The group's revision at which the command took effect; 0 before that, and for a query."""
+        """The group's revision at which the command took effect, or that the query saw; 0 before that."""
         outcome = self._outcome
         return outcome.revision if isinstance(outcome, Succeeded) else 0
 

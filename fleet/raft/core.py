@@ -11,6 +11,7 @@ from zlib import crc32
 
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import LocalEvent, Persisted
+from fleet.raft.freshness import settle_proof
 from fleet.raft.halting import update_hold
 from fleet.raft.ids import Index, Millis
 from fleet.raft.leader import (
@@ -77,6 +78,7 @@ class Core(CoreState):
             self._note_up_to(self.log.applied)
         if self.log.applied == self.held_after:
             self._note_up_to(self.log.commit)
+        settle_proof(self)
         self.is_settled = not ready.apply
         if self._snapshot_is_due():
             self._ask_for_snapshot(ready)

@@ -3,6 +3,7 @@
 from zlib import crc32
 
 from fleet.raft.events import Change, Propose, ReadQuery, Skip, Tick, Transfer
+from fleet.raft.freshness import keep_proof, own_stamp
 from fleet.raft.halting import reported_halt
 from fleet.raft.messages import (
     AppendEntries,
@@ -80,6 +81,8 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
         reset_election_deadline(core)
     if not entries and verified > log.durable:
         verified = log.durable  # the rest is confirmed to the appends that brought it
+    if m.stamp:
+        keep_proof(core, m)
     if m.sleep:
         sleep_if_level(core, verified, m.commit)
     core.send_durably(
@@ -97,6 +100,7 @@ def on_append(core: CoreState, role: Follower | Candidate, m: AppendEntries) -> 
             core.wall_ms,
             core.asleep,
             *reported_halt(core),
+            own_stamp(core),
         )
     )
 

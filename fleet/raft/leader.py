@@ -3,6 +3,7 @@
 from fleet.raft.any_role import on_persisted as anyone_on_persisted
 from fleet.raft.entries import count_of, size_of
 from fleet.raft.events import LocalEvent, Persisted, SnapshotLost, Tick
+from fleet.raft.freshness import keep_stamp
 from fleet.raft.halting import skip_if_agreed, successor
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.lease import is_confirmed, lease_until
@@ -190,6 +191,7 @@ def send_append(
             role.round,
             core.now,
             sleep,
+            progress.proven_stamp,
         )
     )
     progress.commit_told, progress.sent_at = log.commit, core.now
@@ -235,6 +237,7 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
         core.send(Diverged(core.term, core.id, m.src, core.log.last_index, core.log.last_term))
         return
     confirm(role, progress, m)
+    keep_stamp(core, role, progress, m)
     halted = (m.halted_index, m.halted_place) if m.halted_index else None
     progress.reported(halted, m.index, m.sent_at)
     progress.accepted(m.index)

@@ -33,6 +33,8 @@ class AppendEntries(Message, frozen=True, array_like=True, tag=10, gc=False):
     """The leader's own clock; the reply repeats it. Leases count from it."""
     sleep: bool = False
     """The group is idle: a follower that has all of `commit`, and nothing more, stops its election timer."""
+    stamp: int = 0
+    """Of a reply of `dst`: all that was committed by then is at or before `commit` (`freshness.py`)."""
 
 
 class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
@@ -57,6 +59,8 @@ class AppendReply(Message, frozen=True, array_like=True, tag=11, gc=False):
     halted_place: Place = 0
     """The command at which this member has halted; index 0: none. `NO_PLACE`: it may have executed it before,
     and so prevents that it is skipped."""
+    stamp: int = 0
+    """This member's clock, which an append repeats once it proves how fresh the state is (`freshness.py`)."""
 
 
 class PreVote(Message, frozen=True, array_like=True, tag=12, gc=False):

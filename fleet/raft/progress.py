@@ -15,6 +15,7 @@ SNAPSHOT: Final = 2
 """The entries that the peer needs are compacted: chunks of the snapshot are sent, one at a time."""
 NO_LEASE: Final[Millis] = -(1 << 62)
 NOT_OFFERED: Final[Millis] = -1
+NO_STAMP: Final = 0
 
 
 @dataclass(slots=True)
@@ -57,6 +58,13 @@ class Progress:
     """The highest entry that the peer had on its disk when it reported that."""
     reported_at: Millis = NOT_OFFERED
     """When the newest append left whose acceptance reported whether the peer has halted."""
+    followed_at: Millis = NO_LEASE
+    """When the newest append left that the peer accepted, whatever leases ask for."""
+    waiting_stamp: int = NO_STAMP
+    waiting_since: Millis = 0
+    """The stamp of a reply of the peer, and when that arrived: not proven yet. See `freshness.py`."""
+    proven_stamp: int = NO_STAMP
+    """This leader led when the peer's clock showed that."""
 
     def accepted(self, index: Index) -> None:
         """The peer's log is equal and durable up to `index`."""

@@ -160,6 +160,10 @@ class CoreState:
     """A member that woke in doubt of its leader refuses elections until then, so that the leader can
     answer."""
     started_at: Millis = 0
+    fresh_at: Millis = -NEVER
+    """A follower's state, as handed out, is that of its group at this time or later; see `freshness.py`."""
+    proof: tuple[Millis, Index] | None = None
+    """The same, once the entries up to that index are handed out."""
     tries: int = 0
     """Campaigns since a leader was last heard."""
     deadline: Millis = NEVER

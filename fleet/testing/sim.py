@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from fleet.actors.client.calls import ClientCall
+from fleet.actors.client.calls import ClientCall, bound_of
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.class_refs import encode_class
 from fleet.objects.context import strict
 from fleet.objects.declare import bind
-from fleet.objects.handles import CallOptions, Kind
+from fleet.objects.handles import AtRevision, CallOptions, Kind
 from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
 from fleet.objects.replies import Reply
 from fleet.raft.config import GroupConfig
@@ -211,18 +211,24 @@ class _Caller:
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
         sim, router = self.sim, self.client.router
-        note = sim.calls(group).begins(self.name, kind, method, payload, sim.world.now)
-        reply: _Noted = _Noted(sim, note)
+        bound = bound_of(options)
+        if bound is None:
+            reply: Reply[Any] = _Noted(
+                sim, sim.calls(group).begins(self.name, kind, method, payload, sim.world.now)
+            )
+        else:
+            reply = Reply()  # it may be behind, and has no place in the history
         timeout_ms = round((options.timeout or sim.timeout) * 1000)
         deadline = router.clock.now_ms() + timeout_ms
-        call = ClientCall(group, kind == "query", payload, deadline, reply)
+        call = ClientCall(group, kind == "query", payload, deadline, reply, bound)
         self.client.in_turn(lambda: router.submit(call))
         return reply
 
     def submit_aio(
         self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
     ) -> Awaitable[Any]:
-        return asyncio.wrap_future(self.submit(group, kind, method, payload, options))
+        reply = self.submit(group, kind, method, payload, options)
+        return _revised(reply) if options.with_revision else asyncio.wrap_future(reply)
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
         within = round((options.timeout or self.sim.timeout) * S) + 5 * S
@@ -230,6 +236,10 @@ class _Caller:
         if not reply.done():
             raise OutcomeUnknown("the simulated client does not answer")
         return reply.raw(0)
+
+
+async def _revised(reply: Reply[Any]) -> AtRevision[Any]:
+    return AtRevision(await asyncio.wrap_future(reply), reply.revision)
 
 
 class _Noted(Reply[Any]):

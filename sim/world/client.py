@@ -10,12 +10,14 @@ from thespian.actors import WakeupMessage
 from fleet.actors.client.calls import ClientCall
 from fleet.actors.client.questions import Question
 from fleet.actors.client.requester import Requester
+from fleet.actors.messages.client import ReadBound
 from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
 from fleet.cluster.codec import codec_of
 from fleet.errors import FleetError
 from fleet.interfaces import Clock
 from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import decode_result
+from fleet.raft.ids import Revision
 
 NEXT = "next"
 Told = Callable[[Any, FleetError | None], None]
@@ -33,6 +35,8 @@ class SimClient(Requester):
 
     in_turn: Callable[[Callable[[], None]], None]
     """Runs an action in its process, as a turn of its own."""
+    told_revision: Revision = 0
+    """Of the result that `told` is given."""
 
     def on_start(self, m: StartClient, sender: Any) -> None:
         self.on_time: Callable[[], None] = lambda: None
@@ -41,7 +45,14 @@ class SimClient(Requester):
     # From outside, between turns or within one:
 
     def call(
-        self, group: str, method: str, args: tuple[Any, ...], is_query: bool, within_ms: int, told: Told
+        self,
+        group: str,
+        method: str,
+        args: tuple[Any, ...],
+        is_query: bool,
+        within_ms: int,
+        told: Told,
+        bound: ReadBound | None = None,
     ) -> None:
         """Calls `told(value, error)` exactly once."""
 
@@ -53,11 +64,12 @@ class SimClient(Requester):
             except FleetError as error:
                 told(None, error)
             else:
+                self.told_revision = outcome.revision
                 told(result, None)
 
         deadline = self.router.clock.now_ms() + within_ms
         payload = codec_of(group).encode_call(method, args, {})
-        self.router.submit(ClientCall(group, is_query, payload, deadline, Impatient(settled)))
+        self.router.submit(ClientCall(group, is_query, payload, deadline, Impatient(settled), bound))
 
     def ask(
         self,

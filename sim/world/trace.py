@@ -176,7 +176,9 @@ def about_mail(mail: Any) -> tuple[str, str, str]:
         case ClientReply():
             told = [_about_outcomes(outcomes) for outcomes in mail.results]
             told += [
-                f"query {first + place} answered" for first, v in mail.answers for place in range(len(v))
+                f"query {one.first + place} answered"
+                for one in mail.answers
+                for place in range(len(one.values))
             ]
             told += [f"refused: {refusal.error.what or refusal.error.kind}" for refusal in mail.refusals]
             return CLIENT, mail.group, ", ".join(told) or "session opened"

@@ -10,7 +10,7 @@ import msgspec
 from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.base.handshake import Acceptor, Connector, LinkIdentity
 from fleet.actors.base.wire import encode_item
-from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.client import Answers, ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.operator import (
     AddMember,
     ChangeConfig,
@@ -244,7 +244,11 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         (
             "node",
             ClientReply(
-                "fleet:cluster", 1, (Outcomes(1, 1, "done", 1, (b"x",)),), ((1, (b"x",)),), (refusal,)
+                "fleet:cluster",
+                1,
+                (Outcomes(1, 1, "done", 1, (b"x",)),),
+                (Answers(1, (b"x",), 1),),
+                (refusal,),
             ),
         ),
         ("node", FoundingHello(founder, "list", (("127.0.0.1:1", "bbbb"),))),

@@ -11,7 +11,7 @@ from fleet.raft.ids import MemberId, node_of
 from fleet.raft.messages import Message
 from fleet.raft.state import Candidate
 
-UNTOLD = ("term", "src", "dst", "sent_at", "life", "wall_ms", "data")
+UNTOLD = ("term", "src", "dst", "sent_at", "life", "wall_ms", "data", "stamp")
 REFUSALS = ("ok", "granted", "installed")
 """Fields that are told also where they are False."""
 NEW = {"role": "follower", "term": "0", "vote": "none", "leader": "none"}

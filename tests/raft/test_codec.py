@@ -60,11 +60,11 @@ MESSAGES = [
             round=5,
             sent_at=300,
         ),
-        f"919b0a02{ID2}{ID1}01019193020296030102000091c401780205cd012cc2",
+        f"919c0a02{ID2}{ID1}01019193020296030102000091c401780205cd012cc200",
     ),
     (
         AppendReply(2, N2, N1, ok=True, index=2, hint=1, hint_term=1, round=5, sent_at=300),
-        f"919f0b02{ID2}{ID1}c302010105cd012c0000c20000",
+        f"91dc00100b02{ID2}{ID1}c302010105cd012c0000c2000000",
     ),
     (PreVote(3, N2, N1, last_index=9, last_term=8), f"91960c03{ID2}{ID1}0908"),
     (PreVoteReply(3, N2, N1, granted=True), f"91950d03{ID2}{ID1}c3"),

@@ -1,10 +1,12 @@
 """The invariants of the protocol, checked after every step of every member."""
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from fleet.raft.entries import Body, Entry
-from fleet.raft.ids import Index, MemberId, Term
+from fleet.raft.freshness import fresh_at
+from fleet.raft.ids import Index, MemberId, Millis, Term
 from fleet.raft.messages import PeerMessage, PreVote, PreVoteReply, Removed, VoteReply, VoteRequest
 from fleet.raft.quorum import has_quorum
 from fleet.raft.ready import Ready
@@ -23,6 +25,10 @@ class Witness:
         self.leaders: dict[Term, MemberId] = {}
         self.known: dict[tuple[Term, Index], tuple[Term | None, Body]] = {}
         self.committed: dict[Index, Entry] = {}
+        self.commits: list[tuple[Millis, Index]] = []
+        """When an index was first known to be committed, in order."""
+        self.proofs = 0
+        """How many claims of freshness were looked at."""
         self.states: dict[Index, int] = {}
         self.dumps: dict[Index, bytes] = {}
         self.votes: dict[tuple[MemberId, Term], MemberId] = {}
@@ -95,12 +101,26 @@ class Witness:
         if log.commit > self.commit_of[host.id] and core.is_leader:
             self.is_safe(host)
         self.commit_of[host.id] = log.commit
+        if not self.commits or log.commit > self.commits[-1][1]:
+            self.commits.append((self.world.now, log.commit))
+        self.fresh(host)
         if isinstance(core.role, Leader):
             for peer, progress in core.role.progress.items():
                 self.need(progress.match < progress.next, f"{peer}: {progress}")
                 self.need(peer != core.id, f"{core.id} sends to itself")
             members = set(core.membership.current.everyone) - {core.id}
             self.need(set(core.role.progress) == members, f"{core.id} follows {set(core.role.progress)}")
+
+    def fresh(self, host: "Host") -> None:
+        """What was committed before a member's state is claimed to be fresh is in that state."""
+        claimed = fresh_at(host.core)
+        if claimed < 0:
+            return
+        before = bisect_left(self.commits, (claimed * 1000 // host.rate, 0))
+        index = self.commits[before - 1][1] if before else 0
+        sentence = f"{host.id} claims to have all up to {claimed}, and lacks {index}"
+        self.need(host.applier.index >= index, sentence)
+        self.proofs += 1
 
     def is_safe(self, host: "Host") -> None:
         """What a leader commits is on the disks of a majority at that moment."""

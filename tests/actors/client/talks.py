@@ -17,7 +17,7 @@ from fleet.actors.client.session_events import (
     TurnEnded,
     Woken,
 )
-from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.client import Answers, ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.errors import (
     FleetError,
@@ -92,7 +92,7 @@ class Talk:
         self.step(ClientReply("g", opened, records, (), ()))
 
     def answer(self, *answers: tuple[int, bytes]) -> None:
-        told = tuple((number, (value,)) for number, value in answers)
+        told = tuple(Answers(number, (value,)) for number, value in answers)
         self.step(ClientReply("g", 0, (), told, ()))
 
     def refuse(

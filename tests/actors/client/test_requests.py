@@ -12,7 +12,7 @@ from fleet.actors.client.endings import LINGER_MS
 from fleet.actors.client.messages import Leave
 from fleet.actors.client.questions import ASK_AGAIN_MS, Question
 from fleet.actors.client.router import Router
-from fleet.actors.messages.client import ClientReply, ClientRequest
+from fleet.actors.messages.client import Answers, ClientReply, ClientRequest
 from fleet.actors.messages.operator import AddMember, Done, GroupRequest, OpReply
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.runtime.turn import EndTurn
@@ -154,7 +154,7 @@ def test_groups_count_as_busy_while_they_have_calls() -> None:
         client.router.submit(ClientCall(group, True, b"query", 10_000, Impatient(lambda outcome: None)))
     client.router.on_end_turn(EndTurn())
     assert client.router.busy == {"g", "h"}
-    client.router.on_reply(ClientReply("g", 0, (), ((1, (b"value",)),), ()))
+    client.router.on_reply(ClientReply("g", 0, (), (Answers(1, (b"value",)),), ()))
     assert client.router.busy == {"h"}
     client.now = 20_000
     client.wait(20_000)

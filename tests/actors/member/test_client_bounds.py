@@ -68,7 +68,7 @@ def test_s69_queries_and_commands_beyond_a_clients_share_are_refused(
         assert kinds == {"Overloaded"} and not any(one.answers or one.results for one in reply)
     for _ in range(3):  # what was answered counts no more
         (told,) = bench.call(queries=three[:2])
-        assert [(first, len(values)) for first, values in told.answers] == [(1, 2)] and not told.refusals
+        assert [(one.first, len(one.values)) for one in told.answers] == [(1, 2)] and not told.refusals
     for _ in range(3):
         (told,) = bench.call(commands=[add, add])
         assert sum(len(one.values) for one in told.results) == 2 and not told.refusals
@@ -82,7 +82,7 @@ def test_s69_queries_that_would_fill_a_member_are_refused(
     assert [refusal.error.kind for refusal in reply.refusals] == ["Overloaded"]
     for _ in range(3):  # what was answered counts no more
         (reply,) = bench.call(queries=[GET] * 2)
-        assert [len(values) for _, values in reply.answers] == [2]
+        assert [len(one.values) for one in reply.answers] == [2]
 
 
 def test_s69_answers_leave_a_reply_at_a_time(bench: LeaderBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_s69_answers_leave_a_reply_at_a_time(bench: LeaderBench, monkeypatch: py
     monkeypatch.setattr(Applier, "query", query)
     monkeypatch.setattr(clients.ClientRequests, "_tell", told)
     replies = bench.call(queries=[GET] * 3)
-    assert [[query for query, _ in reply.answers] for reply in replies if reply.answers] == [[1], [2], [3]]
+    assert [[one.first for one in reply.answers] for reply in replies if reply.answers] == [[1], [2], [3]]
     assert order[:6] == ["executed", "told"] * 3, "no result waits in memory for the next"
 
 
