@@ -32,8 +32,8 @@ def expire_calls(state: SessionState, now: Millis) -> None:
                 state.settle(call, Failed(call.too_stale or _not_done(state)))
     for asked in (state.queries, state.reads.under_way):
         for query in _late(asked, now):
-            call = asked.pop(query)
-            state.settle(call, Failed(call.too_stale or _not_done(state)))
+            error = asked[query].too_stale or _not_done(state)
+            state.settle(asked.pop(query), Failed(error))
     for seq in _late(state.inflight, now):
         _expire_command(state, seq, now)
     calls = (*_queries(state), *state.queue, *state.inflight.values())

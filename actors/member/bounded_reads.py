@@ -1,7 +1,7 @@
 """Queries that any member may answer, from its own state: is that new enough?
 
-A leader that cannot prove it for its own state asks its followers, as for any query. A follower refuses, and
-says where the leader is.
+Without a proof a member refuses, also a leader: the client then asks the leader as for any other query, which
+confirms that it leads.
 """
 
 from typing import Protocol
@@ -35,24 +35,19 @@ class BoundedReads:
     def __init__(self, clients: Refuser) -> None:
         self.clients = clients
 
-    def take(self, token: int, reading: Reading, bound: ReadBound) -> bool:
-        """Have the queries executed, or refuse them. False: this leader has to confirm them first."""
+    def take(self, token: int, reading: Reading, bound: ReadBound) -> None:
+        """Have the queries executed, or refuse them."""
         member = self.clients.member
-        core = member.core
         reading.waiter.wants_members |= bound.wants_members
-        reading.bound, reading.fresh_at = bound, fresh_at(core)
-        error = self.objection(reading, member.object.revision if core.is_leader else bound.at_least)
+        reading.bound, reading.fresh_at = bound, fresh_at(member.core)
+        error = self.objection(reading, bound.at_least)
         if error is None:
             member.object.ask(token, reading.queries)
-        elif core.is_leader:
-            reading.bound = None
-            return False
         else:
-            self.clients.fail_reading(token, error, core.leader)
-        return True
+            self.clients.fail_reading(token, error, member.core.leader)
 
     def objection(self, reading: Reading, revision: Revision) -> TooStale | None:
-        """Why queries that see this revision are not answered. Asked again when they are executed."""
+        """Why queries that see this revision may not be answered. Asked again when they were executed."""
         bound, member = reading.bound, self.clients.member
         assert bound is not None
         where = {"group": member.spec.name, "node": node_of(member.core.id)}

@@ -98,8 +98,10 @@ class ClientRequests:
         reading = self.readings[token] = Reading(waiter, m.first_query, m.queries, size)
         self.reading_bytes += size
         waiter.pending += count
-        if m.bound is None or not self.bounded.take(token, reading, m.bound):
+        if m.bound is None:
             self.member.sleep.read(token)
+        else:
+            self.bounded.take(token, reading, m.bound)
 
     def _trouble_of_reading(self, waiter: Waiter, count: int, size: int) -> FleetError | None:
         if waiter.pending + count > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:

@@ -42,11 +42,11 @@ class Calls:
         self.lines: list[str] = []
 
     def begins(
-        self, client: str, kind: Kind, method: str, payload: bytes, now: int
+        self, client: str, kind: Kind, method: str, payload: bytes, now: int, since: int | None = None
     ) -> Callable[[bytes | None, FleetError | None, int], None]:
-        """To be called once with the outcome."""
+        """To be called once with the outcome. `since`: the earliest time whose state a query may be told."""
         called = Called(kind, payload)
-        call = self.history.call(client, self.group, called, now)
+        call = self.history.call(client, self.group, called, now, since)
 
         def ends(value: bytes | None, error: FleetError | None, at: int) -> None:
             if value is not None:

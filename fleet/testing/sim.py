@@ -18,6 +18,7 @@ from fleet.objects.replies import Reply
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
 from fleet.sim.checks.appliers import applier_of
+from fleet.sim.search.workload import since_of
 from fleet.sim.world.client import SimClient
 from fleet.sim.world.timeline import MS, S
 from fleet.sim.world.world import World
@@ -211,13 +212,9 @@ class _Caller:
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
         sim, router = self.sim, self.client.router
-        bound = bound_of(options)
-        if bound is None:
-            reply: Reply[Any] = _Noted(
-                sim, sim.calls(group).begins(self.name, kind, method, payload, sim.world.now)
-            )
-        else:
-            reply = Reply()  # it may be behind, and has no place in the history
+        bound, now = bound_of(options), sim.world.now
+        since = since_of(bound, now) if bound is not None else None
+        reply: _Noted = _Noted(sim, sim.calls(group).begins(self.name, kind, method, payload, now, since))
         timeout_ms = round((options.timeout or sim.timeout) * 1000)
         deadline = router.clock.now_ms() + timeout_ms
         call = ClientCall(group, kind == "query", payload, deadline, reply, bound)

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from msgspec import UNSET, Struct
 
+from fleet.sim.checks.revisions import Revisions
+
 UNKNOWN: Final = "<unknown>"
 """The output of an operation whose client never learned what became of it. It may have taken effect at any
 moment after its call, even after the client gave up, or never. Compared by identity."""
@@ -55,11 +57,16 @@ class History:
     """
 
     def __init__(self) -> None:
+        self.revisions = Revisions()
         self._calls: list[RecordedCall] = []
         self._last = -1
 
-    def call(self, process: Hashable, key: Hashable, input: Any, now: int) -> RecordedCall:
-        call = RecordedCall(process, key, self._moment(now), input)
+    def call(
+        self, process: Hashable, key: Hashable, input: Any, now: int, since: int | None = None
+    ) -> RecordedCall:
+        """`since`: of a query that may be told the state of that time, as if it had been called then."""
+        moment = self._moment(now) if since is None else since * 1000
+        call = RecordedCall(process, key, moment, input)
         self._calls.append(call)
         return call
 

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from fleet.actors.messages.client import ReadBound
 from fleet.errors import (
     CommandFailed,
     DeadlineExceededBeforeSend,
@@ -14,12 +15,13 @@ from fleet.errors import (
     Overloaded,
     QueryFailed,
     SessionExpired,
+    TooStale,
 )
 from fleet.sim.checks import models
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.history import History, RecordedCall
 from fleet.sim.world.objects import ENCODED
-from fleet.sim.world.timeline import S
+from fleet.sim.world.timeline import MS, S
 from fleet.sim.world.world import World
 
 MODELS: dict[str, models.Model] = {
@@ -39,6 +41,7 @@ TOLD: dict[type, str] = {
     Overloaded: "a client is told that too much is under way",
     NoSuchGroup: "a client is told that there is no such group",
     DeadlineExceededBeforeSend: "a call is never sent, since its time is over",
+    TooStale: "a client is told that no state is as new as it asks for",
 }
 # end of marks
 
@@ -108,6 +111,11 @@ def has_executors(world: World) -> bool:
     return all(node.executors for node in world.nodes.values())
 
 
+def since_of(bound: ReadBound, now: int) -> int:
+    """The earliest time whose state a query may be told that is asked now."""
+    return max(0, now - bound.max_age_ms * MS) if bound.max_age_ms >= 0 else 0
+
+
 KIND_OF = {encoded: kind for kind, encoded in ENCODED.items()}
 
 
@@ -143,6 +151,8 @@ class Load:
         """How likely a call is one that never returns."""
         self.lulls = self.rng.choice([0, 0, 0.01])
         """How likely it then makes all clients quiet, so that groups sleep."""
+        self.stale = self.rng.choice([0, 0.1, 0.5])
+        """How likely a query is one that any member may answer."""
         self.number = 0
         self.done = 0
         self.failed = 0
@@ -196,15 +206,35 @@ class Load:
 
     def call(self, group: str) -> None:
         asked, method, args, is_query = self._draw(self.groups.kinds[group])
-        history = self.groups.histories[group]
-        call = history.call(self.name, group, asked, self.world.now)
+        history, now = self.groups.histories[group], self.world.now
+        bound = self._draw_bound(history) if is_query and self.rng.random() < self.stale else None
+        since = since_of(bound, now) if bound is not None else None
+        call = history.call(self.name, group, asked, now, since)
+        seen, newest = history.revisions.seen(self.name), history.revisions.newest
+        least = max(seen, bound.at_least) if bound is not None else seen
         self._begin(group)
 
         def told(value: Any, error: FleetError | None) -> None:
+            if error is None:
+                self._judge(history, is_query, least, value)
+                if is_query and self.client.told_revision < newest:
+                    self.world.mark("a query is answered with an old state")
             self._note(history, call, is_query, value, error)
             self._end(group, error)
 
-        self.client.call(group, method, args, is_query, self.timeout_ms, told)
+        self.client.call(group, method, args, is_query, self.timeout_ms, told, bound)
+
+    def _draw_bound(self, history: History) -> ReadBound:
+        """How old the state may be, and sometimes a revision that somebody was told of."""
+        max_age_ms = self.rng.choice([0, 100, 400, 400, 1500, -1])
+        return ReadBound(max_age_ms, self.rng.choice([0, 0, history.revisions.newest]))
+
+    def _judge(self, history: History, is_query: bool, least: int, value: Any) -> None:
+        revision, known = self.client.told_revision, history.revisions
+        objection = known.objection(least, revision, value) if is_query else ""
+        if objection:  # not here: the client's actor would take it for a reply that is none
+            self.world.after(0, self.world.violated, f"{self.name}: {objection}")
+        known.told(self.name, revision)
 
     def call_all(self) -> None:
         """Each group once."""

@@ -228,7 +228,7 @@ def test_s21_a_follower_that_is_cut_off_with_its_old_leader_does_not_stay_fresh(
 
 
 def test_claims_of_freshness_hold_on_bad_days() -> None:
-    """`Witness.fresh` judges every step of each storm in `test_random.py`; it must have something to judge."""
+    """`Witness.fresh` judges each step of the storms in `test_random.py`; it must have something to judge."""
     storm = Storm(3)
     storm.run(2000)
     assert storm.world.witness.proofs > 100

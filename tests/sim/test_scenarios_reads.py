@@ -3,6 +3,7 @@
 import pytest
 
 from fleet.actors.messages.operator import TransferLeader
+from fleet.errors import TooStale
 from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, ask, config, leader_of, member, others, wait_for_leader_but
 
@@ -111,3 +112,86 @@ def test_s18_the_lease_ends_before_another_is_told_to_lead() -> None:
         sim.heal()
         assert sim.explain("g") is None
     assert handed_over
+
+
+def cut_clients(sim: Sim, ways: dict[str, set[str]]) -> None:
+    """Each client reaches these nodes only."""
+    for client, reached in ways.items():
+        for name in set(sim.nodes) - reached:
+            sim.world.network.weather.cut.update(((client, name), (name, client)))
+
+
+def test_s21_a_member_that_is_cut_off_with_its_old_leader_refuses_reads_with_an_age_limit() -> None:
+    """The old leader does not know that it was deposed, sends heartbeats, and thinks itself fresh, too."""
+    patient = {
+        "heartbeat_ms": 100,
+        "election_ms": 3000,
+        "clock_drift_margin_ms": 600,
+        "storage_timeout_ms": 9000,
+    }
+    sim = Sim(seed=21, nodes=5)
+    writer = sim.group("g", Log, replicas=5, config=config(**patient))
+    writer.append(0)
+    sim.run("1s")
+    old = leader_of(sim)
+    kept, new, *rest = others(sim, old)
+    for node in (old, kept):
+        reader = sim.group("g", Log, client=f"at {node}")
+        cut_clients(sim, {f"at {node}": {node}})
+        assert reader.all.stale(1.0)() == (0,)
+    sim.world.network.weather.cut.update((far, near) for far in (new, *rest) for near in (old, kept))
+    ask(sim, TransferLeader(member(sim, new).core.id))
+    assert sim.run("1s", lambda: member(sim, new).core.is_leader), (
+        "it was told before the others were cut off"
+    )
+    sim.partition(old, kept)
+    other = sim.group("g", Log, client="c3")
+    cut_clients(sim, {"c3": {new, *rest}})
+    assert other.append(1) == 2
+    sim.run("300ms")
+    assert member(sim, old).core.is_leader and member(sim, kept).core.leader == member(sim, old).core.id
+    for node in (old, kept):
+        reader = sim.group("g", Log, client=f"at {node}")
+        assert reader.all.stale(5.0)() == (0,) == reader.all.stale(None)()
+        with pytest.raises(TooStale):
+            reader.all.stale(0.25).options(timeout=0.1)()
+    agree(sim)
+    sim.run("1s")
+    assert [sim.group("g", Log, client=f"at {node}").all.stale(1.0)() for node in (old, kept)] == [(0, 1)] * 2
+
+
+def test_s21_reads_of_one_client_never_go_back_whichever_member_answers() -> None:
+    sim = Sim(seed=22)
+    writer = sim.group("g", Log, config=config())
+    writer.append(0)
+    sim.run("1s")
+    behind, *_ = others(sim, leader_of(sim))
+    sim.partition(behind)
+    value, revision = writer.append.with_revision(1)
+    assert value == 2 and writer.all.with_revision() == ((0, 1), revision)
+    reader = sim.group("g", Log, client="c2")
+    cut_clients(sim, {"c1": {behind}, "c2": {behind}})
+    assert reader.all.stale(None)() == (0,), "it has seen nothing newer"
+    for query in (writer.all.stale(None), reader.all.at_least(revision)):
+        with pytest.raises(TooStale, match=f"at_least={revision}"):
+            query.options(timeout=1.0)()
+    sim.heal()
+    assert writer.all.stale(None)() == reader.all.at_least(revision)() == (0, 1)
+    with pytest.raises(TooStale):
+        reader.all.at_least(revision + 1)()
+    agree(sim)
+
+
+def test_a_group_that_sleeps_answers_reads_with_an_age_limit() -> None:
+    """Its followers can prove nothing, and refuse; the client asks the leader then."""
+    sim = Sim(seed=23)
+    writer = sim.group("g", Log, config=config(lease_reads=True))
+    writer.append(0)
+    assert sim.run("10s", lambda: all(m.core.asleep for m in sim.world.members_of("g")))
+    sim.run("10s")
+    for number in range(2, 6):
+        reader = sim.group("g", Log, client=f"c{number}")
+        began = sim.now
+        assert reader.all.stale(0.5)() == (0,)
+        assert sim.now - began < 0.5
+    agree(sim)

@@ -3,13 +3,18 @@
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
+from fleet.actors.member.bounded_reads import BoundedReads
+from fleet.actors.member.waiters import Reading
+from fleet.errors import TooStale
 from fleet.raft import any_role as anyone
 from fleet.raft import core as core_module
-from fleet.raft import follower, leader, leader_requests, restart
+from fleet.raft import follower, freshness, leader, leader_requests, restart
 from fleet.raft.events import ReadQuery
-from fleet.raft.ids import Millis
+from fleet.raft.ids import Millis, Revision
 from fleet.raft.lease import ReadRound, lease_until
-from fleet.raft.messages import AppendReply, TimeoutNow
+from fleet.raft.messages import AppendEntries, AppendReply, TimeoutNow
 from fleet.raft.progress import NO_LEASE
 from fleet.raft.state import CoreState, Leader
 from fleet.raft.transitions import become_candidate
@@ -130,3 +135,45 @@ def stale_round_counts() -> Patches:
 
     true_reply = leader.on_append_reply
     return [Handler(leader.on_append_reply, on_reply)]
+
+
+def stale_read_without_a_proof() -> Patches:
+    """S21: a follower answers whatever age is asked for, without a proof that its state is so new."""
+    objection = BoundedReads.objection
+
+    def only_revisions(self: BoundedReads, reading: Reading, revision: Revision) -> TooStale | None:
+        assert reading.bound is not None
+        bound, reading.bound = reading.bound, replace(reading.bound, max_age_ms=-1)
+        found = objection(self, reading, revision)
+        reading.bound = bound
+        return found
+
+    return [patch.object(BoundedReads, "objection", only_revisions)]
+
+
+def heartbeat_is_a_proof() -> Patches:
+    """S21: a follower's state counts as fresh when an append arrives, also one of a deposed leader."""
+
+    def keep(core: CoreState, m: AppendEntries) -> None:
+        core.proof = core.now, m.commit
+
+    return in_modules("keep_proof", keep, follower)
+
+
+def leader_proves_alone() -> Patches:
+    """S21: a leader that no majority follows any more proves how fresh states are, its own and others'."""
+
+    def at_once(core: CoreState, role: Leader) -> Millis:
+        return core.now
+
+    return [patch.object(freshness, "led_at", at_once)]
+
+
+def reads_go_back() -> Patches:
+    """S21: a member answers with an older revision than its client has seen."""
+    objection = BoundedReads.objection
+
+    def only_ages(self: BoundedReads, reading: Reading, revision: Revision) -> TooStale | None:
+        return objection(self, reading, 1 << 62)
+
+    return [patch.object(BoundedReads, "objection", only_ages)]
