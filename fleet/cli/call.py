@@ -46,13 +46,40 @@ def call(console: Console, group: str, method: str, args: tuple[str, ...], kwarg
 
 
 @_command
-def query(console: Console, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]) -> None:
-    """Execute the query METHOD of GROUP, and print its result. It sees all commands acknowledged before."""
-    _ask(console, "query", group, method, args, kwargs)
+def query(
+    console: Console,
+    group: str,
+    method: str,
+    args: tuple[str, ...],
+    kwargs: tuple[str, ...],
+    stale: float | None,
+) -> None:
+    """Execute the query METHOD of GROUP, and print its result. It sees all commands acknowledged before.
+
+    With --stale it sees those acknowledged so many seconds before.
+    """
+    options = CallOptions(max_age_ms=None if stale is None else int(stale * 1000))
+    _ask(console, "query", group, method, args, kwargs, options)
+
+
+query.params.append(
+    click.Option(
+        ("--stale",),
+        type=click.FloatRange(0, 1e6),
+        metavar="SECONDS",
+        help="Ask any member, whose state is so old at most.",
+    )
+)
 
 
 def _ask(
-    console: Console, kind: Kind, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]
+    console: Console,
+    kind: Kind,
+    group: str,
+    method: str,
+    args: tuple[str, ...],
+    kwargs: tuple[str, ...],
+    options: CallOptions = CallOptions(),
 ) -> None:
     check_group_name(group)
     named = {}
@@ -62,7 +89,6 @@ def _ask(
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--kwarg")
         named[name] = value_of(text)
     payload = codec_of(group).encode_call(method, tuple(map(value_of, args)), named)
-    options = CallOptions()
     began_at = monotonic()
     reply = console.fleet.submit(group, kind, method, payload, options)
     data = console.fleet.wait(reply, options)

@@ -22,6 +22,9 @@ def test_methods_are_called_by_name(three: Fleet, name: str) -> None:
     assert first["revision"] > 0
     assert three.say("call", name, "deposit", "20", "--kwarg", "note=hm").out == "520\n"
     assert three.say("query", name, "available").out == "520\n"
+    seen = three.ask("query", name, "available", "--stale", "0")
+    assert (seen["value"], seen["revision"]) == (520, first["revision"] + 1)
+    assert three.ask("query", name, "available", "--stale", "60")["value"] in (0, 500, 520)
 
 
 def test_arguments_are_json_or_python_or_text(three: Fleet, name: str) -> None:

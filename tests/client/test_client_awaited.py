@@ -9,6 +9,7 @@ import pytest
 
 from fleet.client.awaited import AwaitedReply, LoopDeliveries
 from fleet.errors import OutcomeUnknown, Unavailable
+from fleet.objects.handles import AtRevision
 from fleet.objects.outcomes import Failed, Succeeded, Unsettled
 from fleet.objects.payload import encode_ok
 
@@ -37,6 +38,17 @@ def test_all_that_is_settled_together_wakes_the_loop_once() -> None:
         return [await reply.future for reply in replies], len(woken)
 
     assert asyncio.run(main()) == (list(range(100)), 1)
+
+
+def test_a_result_is_awaited_with_its_revision_where_that_is_asked_for() -> None:
+    async def main() -> list[Any]:
+        deliveries = LoopDeliveries()
+        replies = [deliveries.new_reply(), deliveries.new_reply(with_revision=True)]
+        for reply in replies:
+            reply.settle(Succeeded(encode_ok("value"), 7))
+        return [await reply.future for reply in replies]
+
+    assert asyncio.run(main()) == ["value", AtRevision("value", 7)]
 
 
 def test_a_task_that_was_cancelled_is_told_nothing_and_the_others_are() -> None:

@@ -44,16 +44,19 @@ class Direct:
     def __init__(self, cls: type) -> None:
         self.executor = ObjectExecutor(cls)
         self.calls: list[tuple[str, Kind, str, float | None]] = []
+        self.options = CallOptions()
+        """Of the last call."""
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
         self.calls.append((group, kind, method, options.timeout))
+        self.options = options
         index = len(self.calls)
         if kind == "command":
             (result,), _ = self.executor.apply(world(index), (payload,))
         else:
             (result,), _ = self.executor.query((payload,))
         reply: Reply[Any] = Reply()
-        reply.settle(Succeeded(result))
+        reply.settle(Succeeded(result, index))
         return reply
 
     def submit_aio(

@@ -93,6 +93,50 @@ def test_options_make_another_call_and_leave_the_first() -> None:
         add.options(timeout=0)
 
 
+def test_a_query_may_be_answered_by_any_member_within_bounds() -> None:
+    caller = Direct(Counter)
+    get = bind(Counter, "visits", caller).get
+    for query, age_ms, revision in (
+        (get, None, 0),
+        (get.stale(), 2000, 0),
+        (get.stale(0.25), 250, 0),
+        (get.stale(max_age=None), -1, 0),
+        (get.at_least(7), -1, 7),
+        (get.stale(1).at_least(7), 1000, 7),
+        (get.at_least(7).stale(1).options(timeout=2.0), 1000, 7),
+    ):
+        assert query() == 0
+        assert (caller.options.max_age_ms, caller.options.at_least) == (age_ms, revision)
+    assert caller.options.timeout == 2.0
+
+
+@pytest.mark.parametrize("age", [-1, float("nan"), float("inf"), 1e12])
+def test_an_age_that_is_none_is_refused(age: float) -> None:
+    with pytest.raises(ConfigError, match="max_age"):
+        bind(Counter, "visits", Direct(Counter)).get.stale(age)
+
+
+@pytest.mark.parametrize("revision", [-1, 1.0, True, None, 1 << 62])
+def test_a_revision_that_is_none_is_refused(revision: Any) -> None:
+    with pytest.raises(ConfigError, match="revision"):
+        bind(Counter, "visits", Direct(Counter)).get.at_least(revision)
+
+
+def test_a_result_may_come_with_its_revision() -> None:
+    caller = Direct(Counter)
+    counter = bind(Counter, "visits", caller)
+    assert counter.add.with_revision(5) == (5, 1)
+    seen = counter.get.stale(1.0).with_revision()
+    assert (seen.value, seen.revision) == (5, 2) and caller.options.max_age_ms == 1000
+    with pytest.raises(Rejected):
+        counter.add.with_revision(-1)
+
+
+def test_a_command_cannot_be_stale() -> None:
+    add = bind(Counter, "visits", Direct(Counter)).add
+    assert not hasattr(add, "stale") and not hasattr(add, "at_least")
+
+
 def test_a_call_raises_what_the_group_answered() -> None:
     counter = bind(Unchecked, "visits", Direct(Unchecked))
     with pytest.raises(Rejected) as refused:

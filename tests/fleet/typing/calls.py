@@ -9,7 +9,7 @@ from fleet.cluster.state import GroupInfo
 from fleet.errors import OutcomeUnknown
 from fleet.objects.context import ctx
 from fleet.objects.declare import Data, bind, command, query
-from fleet.objects.handles import Caller
+from fleet.objects.handles import AtRevision, Caller
 from fleet.thespian import Call
 
 
@@ -51,6 +51,11 @@ def on_a_handle(caller: Caller) -> None:
     assert_type(counter.get.aio(), Awaitable[int])
     assert_type(counter.held.options(timeout=1)("a"), list[str])
     counter.rename("a", new="b")
+    assert_type(counter.add.with_revision(5), AtRevision[int])
+    assert_type(counter.get.stale(max_age=2.0)(), int)
+    assert_type(counter.get.stale(None).at_least(7).with_revision().value, int)
+    assert_type(counter.held.at_least(7).options(timeout=1)("a"), list[str])
+    assert_type(counter.held.stale().submit("a"), Future[list[str]])
 
 
 def as_a_message() -> None:
@@ -64,6 +69,8 @@ async def in_asyncio(caller: Caller) -> None:
     counter = bind(Counter, "visits", caller)
     assert_type(await counter.add.aio(5), int)
     assert_type(await counter.held.aio("a"), list[str])
+    assert_type(await counter.held.stale(1.5).aio("a"), list[str])
+    assert_type((await counter.add.aio_with_revision(5)).revision, int)
 
 
 async def with_an_asyncio_client(error: OutcomeUnknown) -> None:
@@ -104,6 +111,9 @@ def refused(caller: Caller) -> None:
     counter.held.submit(1)  # E: arg-type
     counter.held.aio()  # E: call-arg
     counter.gone()  # E: attr-defined
+    counter.add.stale(2.0)  # E: attr-defined
+    counter.get.stale("2")  # E: arg-type
+    counter.add.with_revision("5")  # E: arg-type
     text: str = counter.add(5)  # E: assignment
     late: Future[str] = counter.get.submit()  # E: assignment
     print(text, late)
