@@ -39,6 +39,8 @@ class BoundedReads:
         """Have the queries executed, or refuse them."""
         member = self.clients.member
         reading.waiter.wants_members |= bound.wants_members
+        if bound.max_age_ms >= 0:
+            member.core.read_at = member.start.clock.now_ms()
         reading.bound, reading.fresh_at = bound, fresh_at(member.core)
         error = self.objection(reading, bound.at_least)
         if error is None:

@@ -52,9 +52,11 @@ def may_sleep(core: CoreState, role: Leader) -> bool:
 
 
 def is_at_rest(core: CoreState) -> bool:
-    """Whether everything is committed, applied and on this member's disk, no snapshot is under way, and no
-    command waits to be skipped."""
+    """Whether everything is committed, applied and on this member's disk, no snapshot is under way, no
+    command waits to be skipped, and nobody reads here with an age limit."""
     log = core.log
+    if core.now - core.read_at < IDLE_TIMEOUTS * core.config.election_ms:
+        return False
     if core.halt is not None or not log.last_index == log.commit == log.applied == log.durable or core.writes:
         return False
     snapshot_is_under_way = core.taking or core.saving or core.storing or core.snapshot_failures

@@ -164,6 +164,8 @@ class CoreState:
     """A follower's state, as handed out, is that of its group at this time or later; see `freshness.py`."""
     proof: tuple[Millis, Index] | None = None
     """The same, once the entries up to that index are handed out."""
+    read_at: Millis = -NEVER
+    """When the driver was last asked for a read with an age limit. Asleep, this member could prove no age."""
     tries: int = 0
     """Campaigns since a leader was last heard."""
     deadline: Millis = NEVER

@@ -7,6 +7,7 @@ import pytest
 
 from fleet.raft.core import Core
 from fleet.raft.entries import Entry, MemberDemoted, SnapshotMeta
+from fleet.raft.freshness import fresh_at
 from fleet.raft.lease import ReadRound
 from fleet.raft.messages import (
     AppendReply,
@@ -38,6 +39,10 @@ def progress_of(group: Sleepers, name: str) -> Progress:
 
 def has_a_read(core: Core, role: Leader) -> None:
     role.reads.append(ReadRound(9, 1, [1]))
+
+
+def is_read_with_an_age_limit(core: Core, role: Leader) -> None:
+    core.read_at = core.now
 
 
 def has_a_change(core: Core, role: Leader) -> None:
@@ -93,6 +98,7 @@ def votes_no_more(core: Core, role: Leader) -> None:
     "blocker",
     [
         has_a_read,
+        is_read_with_an_age_limit,
         has_a_change,
         hands_over,
         has_not_committed,
@@ -115,6 +121,18 @@ def test_a_leader_that_has_anything_left_to_do_does_not_sleep(
     assert isinstance(role, Leader) and may_sleep(core, role)
     blocker(core, role)
     assert not may_sleep(core, role)
+
+
+def test_a_follower_that_is_read_with_an_age_limit_keeps_its_group_awake() -> None:
+    """Asleep, it could not prove how old its state is."""
+    group = Sleepers()
+    for _ in range(0, 2 * ASLEEP_MS, ELECTION_MS):
+        group.run(f"live {ELECTION_MS}")
+        group.core("n2").read_at = group.now
+    assert group.leading == ["n1"] and "n1" not in group.asleep and "n2" not in group.asleep
+    assert group.now - fresh_at(group.core("n2")) < ELECTION_MS
+    group.run(f"live {ASLEEP_MS}")
+    assert group.asleep == ["n1", "n2", "n3"]
 
 
 def test_a_leader_does_not_sleep_once_a_follower_that_slept_has_lost_its_tail() -> None:

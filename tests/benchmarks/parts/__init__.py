@@ -19,6 +19,7 @@ PARTS: dict[str, Part] = {
     "limits": limits.rows,
     "commands": throughput.commands,
     "reads": throughput.reads,
+    "stale": throughput.stale_reads,
     "payloads": throughput.payloads,
     "groups": throughput.groups,
     "peers": peers.rows,

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from tests.benchmarks import load
 from tests.benchmarks.figures import Case, Figures, Row, Scale, measured
 from tests.benchmarks.nodes import Bench, sender, three_nodes
@@ -55,6 +57,18 @@ def reads(scale: Scale) -> Iterator[Row]:
     with three_nodes() as bench:
         (counter,) = bench.create([GROUP], Counter)
         yield from measured(sweep(bench, counter.get, scale), scale.rounds)
+
+
+def stale_reads(scale: Scale) -> Iterator[Row]:
+    """Reads of at most two seconds ago at one follower, beside linearizable ones, by the same callers."""
+    with three_nodes() as bench:
+        (counter,) = bench.create([GROUP], Counter)
+        follower = bench.cluster.others(bench.leader(GROUP))[0]
+        stale = bench.cluster.connect(follower).group(GROUP, Counter).get.stale(2.0)
+        assert stale() == 0
+        for name, method in (("leader, ", counter.get), ("follower, ", stale)):
+            cases = [replace(case, name=name + case.name) for case in sweep(bench, method, scale)]
+            yield from measured(cases, scale.rounds)
 
 
 def payloads(scale: Scale) -> Iterator[Row]:
