@@ -157,7 +157,7 @@ class TooStale(NotDone):
     `node`: of the last one; `age` and `max_age`: seconds; or `revision` and `at_least`."""
 
     retry = True
-    hint = "ask again, or with a greater max_age; without .stale and .at_least the leader answers"
+    hint = "ask again, or allow a greater age; a query without such a limit is answered by the leader"
 
 
 class TooLarge(NotDone):
