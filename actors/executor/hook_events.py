@@ -145,7 +145,8 @@ class HookEvents:
             self._tell("on_committed", self.teller.committed, *told, size=len(payload) + len(value))
 
     def on_read(self, queries: Sequence[bytes], answers: Sequence[bytes]) -> None:
-        if "on_query_answered" in self.wanted and self.term:
+        """Also a leader that has not begun yet, and a follower, may be asked for an old state."""
+        if "on_query_answered" in self.wanted and self.is_elected:
             for payload, result in zip(queries, answers, strict=True):
                 size = len(payload) + len(result)
                 self._tell("on_query_answered", self.teller.query_answered, payload, result, size=size)

@@ -64,6 +64,22 @@ class Nothing(Sum, hooks=LeaderHooks):
     pass
 
 
+class AskedNotes(LeaderHooks["Asked"]):
+    def on_elected(self, state: "Asked", term: int) -> None:
+        SEEN.append(("elected", term))
+
+    def on_query_answered(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
+    ) -> None:
+        SEEN.append((method, value))
+
+
+class Asked(fleet.Data, hooks=AskedNotes):
+    @fleet.query
+    def get(self) -> int:
+        return 7
+
+
 class Unencodable(Sum):
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -134,6 +150,25 @@ def test_a_leader_deposed_before_its_first_own_entry_tells_nothing() -> None:
     group.hook_events.lead(4, False, False)
     group.apply(4, Noop())
     assert SEEN == [("elected", 1, 4)]
+
+
+def test_queries_are_told_between_the_beginning_and_the_end_of_a_leadership() -> None:
+    """Others may be answered with an old state before, and by followers."""
+    group = Group(Asked)
+
+    def read() -> None:
+        payloads = (encode_call("get", (), {}),)
+        group.hook_events.on_read(payloads, group.applier.query(payloads))
+
+    read()
+    group.hook_events.lead(2, False, False)
+    read()
+    assert SEEN == []
+    group.apply(2, Noop())
+    read()
+    group.hook_events.leave()
+    read()
+    assert SEEN == [("elected", 2), ("get", 7)]
 
 
 def test_a_command_is_told_when_it_is_executed_and_not_when_it_is_repeated_or_refused() -> None:
