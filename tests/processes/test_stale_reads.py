@@ -2,11 +2,21 @@
 
 import time
 
-import pytest
-
-from fleet.errors import TooStale
+from fleet.errors import TooStale, Unavailable
+from fleet.objects.handles import QueryCall
 from tests.processes.nodes import QUICK, Cluster, eventually, leader_node
 from tests.support.classes import Counter
+
+
+def refusal_of(query: QueryCall[[], int], least: int) -> TooStale | None:
+    """None: it was answered, since its state is not too old yet, or a busy node was silent."""
+    try:
+        assert query() >= least
+    except TooStale as error:
+        return error
+    except Unavailable:
+        pass
+    return None
 
 
 def test_s21_rv16_a_follower_answers_what_it_can_prove(three: Cluster) -> None:
@@ -17,7 +27,8 @@ def test_s21_rv16_a_follower_answers_what_it_can_prove(three: Cluster) -> None:
     follower, other = three.others(leader)
     reader = three.connect(follower).group("visits", Counter)
     assert reader.get.at_least(first.revision)() == 1
-    assert reader.get.stale(0.5).with_revision() == first
+    seen = reader.get.stale(0.5).with_revision()
+    assert seen.value == 1 and seen.revision >= first.revision
 
     follower.pause()
     before, until = 0, time.monotonic() + 0.7
@@ -28,12 +39,9 @@ def test_s21_rv16_a_follower_answers_what_it_can_prove(three: Cluster) -> None:
 
     for node in (leader, other):
         node.pause()
-    with pytest.raises(TooStale) as refused:
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            assert reader.get.stale(0.3).options(timeout=0.5)() >= before
-    assert refused.value.node == follower.name and float(refused.value.age) > 0.3
-    assert reader.get.stale(None)() >= before, "a majority has failed, and any age will do"
+    refused = eventually(lambda: refusal_of(reader.get.stale(0.3).options(timeout=1.0), before))
+    assert refused.node == follower.name and float(refused.age) > 0.3
+    assert eventually(reader.get.stale(None)) >= before, "a majority has failed, and any age will do"
     for node in (leader, other):
         node.resume()
     counter.add(1)
