@@ -35,7 +35,8 @@ def keep_stamp(core: CoreState, role: Leader, progress: Progress, m: AppendReply
     """Of a peer's reply, which confirmed this leader. The stamp that waits is the oldest that is not proven,
     so that one is proven however many come."""
     progress.followed_at = max(progress.followed_at, m.sent_at)
-    if progress.waiting_stamp != NO_STAMP and progress.waiting_since < led_at(core, role):
+    is_later = progress.waiting_stamp != NO_STAMP and progress.waiting_since < core.now
+    if is_later and progress.waiting_since < led_at(core, role):
         progress.proven_stamp, progress.waiting_stamp = progress.waiting_stamp, NO_STAMP
     if progress.waiting_stamp == NO_STAMP:
         progress.waiting_stamp, progress.waiting_since = m.stamp, core.now
