@@ -54,7 +54,8 @@ Event: TypeAlias = (
 
 
 def on_turn_ended(state: SessionState, now: Millis, event: TurnEnded) -> None:
-    send_reads(state, now)
+    if state.reads.queue:
+        send_reads(state, now)
     send_queued(state, now, event.groups)
 
 

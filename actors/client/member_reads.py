@@ -104,6 +104,8 @@ def _send(state: SessionState, now: Millis) -> None:
 
 def take_reads(state: SessionState, now: Millis, m: ClientReply) -> ClientReply:
     """Settle the queries of this kind, or ask elsewhere. Returns the rest of the reply."""
+    if not m.answers and not m.refusals:
+        return m
     answers = tuple(one for one in m.answers if one.first >= READS_FROM)
     refusals = tuple(one for one in m.refusals if _is_of_reads(one))
     if not answers and not refusals:
