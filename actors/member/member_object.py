@@ -140,9 +140,9 @@ class MemberObject:
         self.is_open = self.is_parked = False
         self.window.clear()
         self.skipped.clear()
-        self.open()
         if self.has_begun:
             self.member.step(ExecutorAway(True))
+        self.open()
 
     def limit(self, limit_ms: Millis) -> None:
         """How long a command or a query may take was changed."""

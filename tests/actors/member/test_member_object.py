@@ -18,6 +18,7 @@ from fleet.errors import Unavailable
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.entries import Commands
 from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway
+from fleet.raft.state import NEVER
 from tests.actors.member.requested import SPEC, start_of
 from tests.raft.cores import N1, leading, settled
 from tests.support.clocks import HandClock
@@ -77,6 +78,21 @@ def test_the_member_says_while_it_has_no_executor() -> None:
     assert hosted.events == [ExecutorAway(True)]
     hosted.opened()
     assert hosted.events == [ExecutorAway(True), ExecutorAway(False)]
+
+
+def test_an_object_in_the_members_own_process_is_not_away_once_it_is_open_again() -> None:
+    """It is open before `open` returns."""
+    hosted = Hosted()
+    send = hosted.object.port
+
+    def answer_at_once(message: ObjectMessage) -> None:
+        send(message)
+        if isinstance(message, OpenObject):
+            hosted.opened()
+
+    hosted.object.port = answer_at_once
+    hosted.lost()
+    assert hosted.object.is_open and hosted.core.away_since == NEVER
 
 
 def test_only_what_its_leader_proposed_makes_an_object_behind() -> None:
