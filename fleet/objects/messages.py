@@ -137,7 +137,7 @@ class Result:
     """Its name."""
     lazy_tag: LazyTag
     revision: Revision
-    """The group's revision at which the command took effect; 0 for a query, and where no command was
+    """The group's revision at which the command took effect, or that the query saw; 0 where nothing was
     executed."""
 
     def __init__(

@@ -56,7 +56,7 @@ def group_of(base: str) -> str:
 def test_a_call_to_a_groups_name_gets_its_result(apps: dict[str, StockWorld], base: str) -> None:
     do, visits = apps[base].do, group_of(base)
     assert do("call", visits, "command", "add", 5)[::3] == (("t", "add"), 5)
-    assert do("call", visits, "query", "get") == (("t", "get"), visits, 0, 5)
+    assert do("call", visits, "query", "get") == (("t", "get"), visits, 1, 5)
     assert do("call", visits, "command", "add", -5)[3] == "Rejected"
     assert do("call", visits, "command", "nothing")[3] == "BadArguments"
     assert do("call_unloadable", visits) == 6
