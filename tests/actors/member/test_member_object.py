@@ -80,6 +80,14 @@ def test_the_member_says_while_it_has_no_executor() -> None:
     assert hosted.events == [ExecutorAway(True), ExecutorAway(False)]
 
 
+def test_an_object_that_hangs_where_a_snapshot_has_overtaken_it_goes_on_from_that() -> None:
+    """Seed 1200125: it waited for ever for a command that no member executes any more."""
+    hosted = Hosted()
+    hosted.core.snapshot = SimpleNamespace(index=3)  # type: ignore[assignment]
+    hosted.lost(index=2)
+    assert hosted.object.halt is None and hosted.openings == [7, 8]
+
+
 def test_an_object_in_the_members_own_process_is_not_away_once_it_is_open_again() -> None:
     """It is open before `open` returns."""
     hosted = Hosted()
