@@ -44,10 +44,6 @@ class MemberReads:
     helpless: set[str] = field(default_factory=set)
     """Nodes that did not help since one did."""
 
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self.queue or self.under_way)
-
 
 @dataclass(slots=True)
 class SessionState:

@@ -9,7 +9,6 @@ from fleet.raft.events import (
     ExecutionResumed,
     ExecutorAway,
     NodeSilent,
-    ReadQuery,
     Skip,
     Tick,
     Transfer,
@@ -369,14 +368,9 @@ def test_a_leader_hands_over_for_its_halt_as_before_while_its_executor_is_away()
     assert pass_time(core, 2 * CONFIG.heartbeat_ms) != []
 
 
-def test_a_group_sleeps_on_when_its_leader_loses_its_executor_and_wakes_for_a_read() -> None:
-    """Each executor serves many groups: to wake them all for nothing would cost more than it helps."""
-    group = sleeping_group()
-    core = group.core("n1")
-    group.step("n1", ExecutorAway(True))
-    assert core.asleep
-    group.step("n1", ReadQuery(1, lease=True))
-    assert not core.asleep
-    core.now += 100 * AWAY_MS
+def test_a_leader_without_an_executor_does_not_fall_asleep() -> None:
+    """Asleep it would hand over to nobody."""
+    core = sleeping_group().core("n1")
+    assert may_sleep(core, leading(core))
     core.away_since = core.now
     assert not may_sleep(core, leading(core))

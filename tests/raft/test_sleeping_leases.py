@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from fleet.raft.core import Core
-from fleet.raft.events import ReadQuery, SleepConfirmed
+from fleet.raft.events import ExecutorAway, ReadQuery, SleepConfirmed
 from fleet.raft.ids import Millis, NodeName
 from fleet.raft.messages import AppendEntries
 from fleet.raft.progress import NOT_OFFERED
@@ -58,6 +58,16 @@ def test_what_the_node_of_one_follower_confirms_suffices_for_a_majority(leader: 
     confirm(leader, "n3")
     assert leader.lease_holds(leader.now) and outcome(leader) == "under the lease"
     assert leader.take_ready() is None
+
+
+def test_a_leader_that_loses_its_executor_sleeps_on_until_a_read_wakes_it(leader: Core) -> None:
+    """Each executor serves many groups: to wake them all for nothing would cost more than it helps. A read
+    may have to be answered by another leader."""
+    confirm(leader, "n3")
+    leader.step(leader.now, ExecutorAway(True))
+    assert leader.asleep and leader.lease_holds(leader.now)
+    leader.step(leader.now, READ)
+    assert not leader.asleep
 
 
 @pytest.mark.parametrize(("later", "then"), [(-1, "under the lease"), (0, "a round")])
