@@ -173,6 +173,10 @@ _DICTS = frozenset({dict, defaultdict, OrderedDict, Counter})
 """Items are looked at in values of exactly these types: elsewhere, asking for them may change the value."""
 
 
+_BARE = (typing.Tuple,)  # noqa: UP006
+"""No more than its class, though it looks as the annotation of the empty tuple does."""
+
+
 def expected_of(annotation: Any) -> Expected | None:
     """None: everything fits, or nobody knows."""
     origin, inner = get_origin(annotation), get_args(annotation)
@@ -241,8 +245,8 @@ def _find_other(choices: tuple[Any, ...], annotation: Any, value: Any) -> Misfit
 
 def _of_generic(origin: type, inner: tuple[Any, ...], annotation: Any) -> Expected | None:
     outer = _of_class(origin, annotation)
-    if outer is None:
-        return None
+    if outer is None or annotation in _BARE:
+        return outer
     items: list[Expected | None] = []
     find: Callable[[Any], Misfit | None] | None = None
     if origin is tuple and inner[-1:] != (Ellipsis,):

@@ -78,6 +78,7 @@ FITTING: list[tuple[Any, Any]] = [
     (Mapping[str, list[int]], {"a": [1]}),
     (dict[str, Any], {"a": object()}),
     (tuple[int, ...], ()),
+    (typing.Tuple, (1, 2)),  # noqa: UP006
     (tuple[int, str], (1, "a")),
     (tuple[()], ()),
     (set[Colour], {Colour.RED}),
