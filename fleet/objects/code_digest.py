@@ -1,7 +1,8 @@
 """A digest of the code of a class: the same in each run of the same script, another when the code is another.
 
 It covers the class, what its methods name in its own module, and constants; not line numbers, and not what is
-imported from elsewhere. Between versions of Python it differs, as the code does.
+imported from elsewhere. Between versions of Python it differs, as the code does. Containers and objects count
+with what they hold when they are first looked at: code may fill them, such as a cache, and remains the same.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import enum
 import inspect
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sized
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -32,6 +33,10 @@ def digest_of(cls: type) -> str:
     return walk.hash.hexdigest()
 
 
+_held: dict[int, tuple[object, Any]] = {}
+"""By identity, each with its owner, so that the identity is not used again."""
+
+
 class _Walk:
     def __init__(self, module: str) -> None:
         self.module = module
@@ -45,7 +50,7 @@ class _Walk:
     def add(self, value: Any) -> None:
         self.count += 1
         if self.count > VALUES_MAX or self.depth > DEPTH_MAX:
-            raise ValueError("there is too much in reach of the class")
+            raise _too_much()
         if isinstance(value, CONSTANTS):
             self._text(f"{type(value).__name__} {value!r}")
             return
@@ -83,17 +88,18 @@ class _Walk:
         elif isinstance(value, cached_property):
             self.add(value.func)
         elif isinstance(value, list | tuple):
-            self._all([type(value).__name__, *value])
+            self._all([type(value).__name__, *_at_first(value, tuple)])
         elif isinstance(value, dict):
-            self._all(["dict", *value, *value.values()])
+            held = _at_first(value, dict)
+            self._all(["dict", *held, *held.values()])
         elif isinstance(value, set | frozenset):
-            self._all(["set", *sorted(map(_words, value))])
+            self._all(["set", *sorted(map(_words, _at_first(value, frozenset)))])
         elif isinstance(value, types.ModuleType):
             self._text(f"module {value.__name__}")
         elif hasattr(value, "__wrapped__") and not inspect.isroutine(value):
             self._all([type(value).__qualname__, value.__wrapped__])  # a command, a query
         elif getattr(type(value), "__repr__") is _NO_REPR and hasattr(value, "__dict__"):
-            self._all([type(value), vars(value)])
+            self._all([type(value), _at_first(value, _attributes)])
         else:
             self._text(f"{type(value).__qualname__} {_words(value)}")
 
@@ -144,6 +150,26 @@ def _code_digest(code: types.CodeType) -> str:
     walk = _Walk("")
     walk.add_code(code)
     return walk.hash.hexdigest()
+
+
+def _too_much() -> ValueError:
+    return ValueError("there is too much in reach of the class")
+
+
+def _at_first(value: Any, copy: Callable[[Any], Any]) -> Any:
+    """A copy of what it held when this was first asked."""
+    if isinstance(value, tuple | frozenset):
+        return value
+    known = _held.get(id(value))
+    if known is None:
+        if isinstance(value, Sized) and len(value) > VALUES_MAX:
+            raise _too_much()
+        known = _held[id(value)] = value, copy(value)
+    return known[1]
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    return dict(vars(value))
 
 
 def _is_code(value: Any) -> bool:

@@ -197,6 +197,17 @@ def test_a_class_whose_helper_was_defined_again_is_another_one_from_then_on(
     assert type(by_value.loads(first)) is type
 
 
+def test_a_class_stays_the_same_when_what_its_code_fills_is_filled(script: types.ModuleType) -> None:
+    """A cache, or a count: values that were sent before must stay equal to those that are sent later."""
+    script.__dict__["CACHE"] = {}
+    exec("def helper(n):\n    CACHE[n] = CONFIG\n    CONFIG.step += 1\n    return n", vars(script))
+    first = ids(by_value.dumps(script.Point(1)))
+    script.Point(1).moved()
+    assert script.CACHE and ids(by_value.dumps(script.Point(1))) == first
+    script.__dict__["CACHE"] = {2: 3}
+    assert ids(by_value.dumps(script.Point(1))) != first
+
+
 def ids(data: bytes) -> dict[str, bytes]:
     return {name.decode(): whole for whole, name in re.findall(rb"(fleet:a_script:(\w+):[0-9a-f]{32})", data)}
 
