@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from fleet.errors import Damaged, StorageFault, WrongDirectory
+from fleet.errors import Damaged, NoDataDirectory, StorageFault
 from fleet.storage import steps
 from fleet.storage.directory import DATA, ENVIRONMENT, Lock, check_data_file
 from fleet.storage.lmdb_environment import LmdbTransaction, open_environment
@@ -22,7 +22,8 @@ class StoppedStore(Store):
     """Reads whatever node owns the directory, and holds its lock meanwhile, so that no node starts in it.
 
     Raises:
-        WrongDirectory: it is no data directory, or has another format.
+        NoDataDirectory: nothing of a node is there.
+        WrongDirectory: it has another format.
         DirectoryInUse: its node runs.
         Damaged: the database as a whole is unusable.
     """
@@ -32,7 +33,7 @@ class StoppedStore(Store):
         self.path = Path(path).absolute()
         env = self.path / ENVIRONMENT
         if not env.is_dir():
-            raise WrongDirectory("it is no data directory of a node", path=str(self.path))
+            raise NoDataDirectory("it is no data directory of a node", path=str(self.path))
         self._env: Any = None
         self._lock = Lock(self.path)
         try:

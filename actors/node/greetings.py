@@ -16,9 +16,8 @@ from fleet.actors.node.parts import Node
 from fleet.actors.node.records import applied_recoveries, given_up_disks
 from fleet.actors.runtime.actor import log
 from fleet.cluster import reconciliation_events
-from fleet.cluster.recovery import NodeGivenUp
 from fleet.cluster.state import NodeRecord
-from fleet.errors import DirectoryInUse
+from fleet.errors import DirectoryInUse, NodeGivenUp
 from fleet.interfaces import PutMeta
 from fleet.raft.ids import Millis, NodeName
 

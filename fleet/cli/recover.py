@@ -19,13 +19,12 @@ from fleet.cluster.recovery import (
     KEPT,
     LOST,
     RECOVERED,
-    CannotRecover,
     GroupPlan,
     RecoveryPlan,
     make_plan,
 )
 from fleet.cluster.recovery_reports import NodeReport
-from fleet.errors import ConfigError, FleetError
+from fleet.errors import CannotRecover, ConfigError, FleetError
 from fleet.raft.ids import NodeName
 from fleet.storage import LmdbStore
 

@@ -19,25 +19,9 @@ from msgspec import Struct
 
 from fleet.cluster.recovery_reports import MemberReport, NodeReport
 from fleet.cluster.state import CLUSTER_GROUP
-from fleet.errors import FleetError, NotDone
+from fleet.errors import CannotRecover
 from fleet.raft.ids import Index, MemberId, NodeName, Term, disk_of, member_id, node_of
 from fleet.raft.quorum import has_quorum
-
-
-class CannotRecover(NotDone):
-    """The reports do not allow a plan; nothing was changed."""
-
-    hint = "give a report of every node that survives, and name every other node as lost"
-
-
-class NodeGivenUp(FleetError):
-    """A node ends, since its cluster was recovered without it: it was named as lost."""
-
-    hint = (
-        "if it is one of the survivors, apply the same `fleet recover` to its directory; "
-        "else keep that aside, and start the node with an empty one and --join: then it is a new node"
-    )
-
 
 KEPT: Final = "kept"
 """A majority survives: nothing is changed."""

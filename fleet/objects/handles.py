@@ -55,7 +55,7 @@ class CallOptions(Struct, frozen=True, gc=False):
     """Whether a result that is awaited comes with its revision."""
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not self.timeout > 0:
+        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
             raise ConfigError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
 
 
@@ -217,7 +217,7 @@ class QueryCall(Call[P, R]):
         """
         if max_age is None:
             return self._changed(max_age_ms=-1)
-        if not 0 <= max_age < AGE_MAX:
+        if not (isinstance(max_age, int | float) and 0 <= max_age < AGE_MAX):
             raise ConfigError(f"max_age must be None, or from 0 to {AGE_MAX} seconds, not {max_age!r}")
         return self._changed(max_age_ms=int(max_age * 1000))
 

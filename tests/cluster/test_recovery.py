@@ -12,7 +12,6 @@ from fleet.cluster.recovery import (
     KEPT,
     LOST,
     RECOVERED,
-    CannotRecover,
     GroupPlan,
     RecoveryPlan,
     make_plan,
@@ -21,6 +20,7 @@ from fleet.cluster.recovery import (
 from fleet.cluster.recovery_entries import recovery_entries
 from fleet.cluster.recovery_reports import MemberReport, NodeReport
 from fleet.cluster.state import CLUSTER_GROUP
+from fleet.errors import CannotRecover
 from fleet.raft.entries import Commands, MemberAdded, MemberPromoted, MemberRemoved, SessionOpened
 from fleet.raft.ids import MemberId, NodeName, disk_of, member_id, node_of
 

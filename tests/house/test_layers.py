@@ -16,7 +16,7 @@ HOST = (*PURE, "fleet.objects", "fleet.cluster", "fleet.blocking")
 
 # package or module -> what of ours it may import, and which other packages
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
-    "fleet.errors": ((), set()),
+    "fleet.errors": (("fleet.errors",), set()),
     "fleet.blocking": (("fleet.errors",), set()),
     "fleet.secret": (("fleet.errors",), set()),
     "fleet.raft": (("fleet.raft", "fleet.errors"), {"msgspec"}),

@@ -5,7 +5,7 @@ import copy
 import pickle
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -89,8 +89,9 @@ def test_options_make_another_call_and_leave_the_first() -> None:
     add.options(timeout=1.5).options()(1)
     add(1)
     assert [timeout for *_, timeout in caller.calls] == [1.5, None]
-    with pytest.raises(ConfigError, match="timeout"):
-        add.options(timeout=0)
+    for wrong in (0, "2"):
+        with pytest.raises(ConfigError, match="timeout"):
+            add.options(timeout=cast(Any, wrong))
 
 
 def test_a_query_may_be_answered_by_any_member_within_bounds() -> None:
@@ -110,8 +111,8 @@ def test_a_query_may_be_answered_by_any_member_within_bounds() -> None:
     assert caller.options.timeout == 2.0
 
 
-@pytest.mark.parametrize("age", [-1, float("nan"), float("inf"), 1e12])
-def test_an_age_that_is_none_is_refused(age: float) -> None:
+@pytest.mark.parametrize("age", [-1, float("nan"), float("inf"), 1e12, "2"])
+def test_an_age_that_is_none_is_refused(age: Any) -> None:
     with pytest.raises(ConfigError, match="max_age"):
         bind(Counter, "visits", Direct(Counter)).get.stale(age)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.errors import Damaged, DirectoryInUse, StorageFault, WrongDirectory
+from fleet.errors import Damaged, DirectoryInUse, NoDataDirectory, StorageFault, WrongDirectory
 from fleet.interfaces import StoreIdentity
 from fleet.storage import StoppedStore
 from fleet.storage.keys import entry_key, group_key, identity_key
@@ -46,7 +46,7 @@ def test_no_node_starts_in_it_meanwhile_and_it_is_not_read_while_one_runs(lmdb_d
 
 def test_other_directories_are_told_apart(lmdb_disk: LmdbDisk, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(WrongDirectory, match="no data directory"):
+    with pytest.raises(NoDataDirectory, match="no data directory .* name the --data-dir"):
         StoppedStore(tmp_path / "empty")
     assert list((tmp_path / "empty").iterdir()) == []
     later = Identity(FORMAT + 1, StoreIdentity("c1", "n1", "aa"))

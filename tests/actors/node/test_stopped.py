@@ -14,8 +14,9 @@ from fleet.actors.node.hosted_members import HALTED_KEY, Halted
 from fleet.actors.node.records import RECOVERIES_KEY, AppliedRecovery
 from fleet.actors.node.stopped import apply_recovery, read_report
 from fleet.cluster.commands import Cluster
-from fleet.cluster.recovery import KEPT, NodeGivenUp, make_plan
+from fleet.cluster.recovery import KEPT, make_plan
 from fleet.cluster.state import CLUSTER_GROUP
+from fleet.errors import NodeGivenUp
 from fleet.interfaces import SnapshotWrite
 from fleet.objects.applier import Applier
 from fleet.objects.executor import ObjectExecutor
