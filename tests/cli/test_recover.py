@@ -124,7 +124,7 @@ def test_a_directory_that_is_none_and_a_report_that_is_none_are_refused(tmp_path
     where = ("--data-dir", str(tmp_path))
     assert "it is no data directory of a node" in said("doctor", *where).err
     one = said("recover", *where, "--lost", "n3", "--json")
-    assert (one.code, one.error["error"]) == (1, "WrongDirectory")
+    assert (one.code, one.error["error"]) == (1, "NoDataDirectory")
     assert list(tmp_path.iterdir()) == []
 
 
