@@ -24,7 +24,8 @@ from fleet.errors import (
     Unavailable,
 )
 from fleet.objects.class_refs import class_name, encode_class
-from fleet.objects.declare import Data, bind
+from fleet.objects.declare import Data
+from fleet.objects.group_handle import bind
 from fleet.raft.config import GroupConfig
 
 D = TypeVar("D")

@@ -33,7 +33,7 @@ from fleet.errors import (
     TargetUnresponsive,
     Unavailable,
 )
-from fleet.objects.declare import bind
+from fleet.objects.group_handle import bind
 from fleet.objects.handles import CallOptions, CommandCall
 from fleet.objects.payload import decode_result
 from fleet.objects.replies import Reply

@@ -1,7 +1,7 @@
-"""How a user's class becomes a replicated object: `Data`, `@command`, `@query`, `ctx`, and handles.
+"""How a user's class becomes a replicated object: `Data`, `@command`, `@query`.
 
 One method is three things. On a plain instance it runs at once, so that a class can be unit tested without a
-cluster. On a handle (`bind`) it is sent to the group. On a member the executor runs its function.
+cluster. On a handle (`group_handle`) it is sent to the group. On a member the executor runs its function.
 """
 
 import copy
@@ -16,7 +16,6 @@ from typing import (
     Concatenate,
     Final,
     Generic,
-    NoReturn,
     ParamSpec,
     Self,
     TypeVar,
@@ -29,7 +28,7 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from fleet.errors import ConfigError
-from fleet.objects.handles import Caller, CallOptions, CommandCall, Function, Kind, LocalCall, QueryCall
+from fleet.objects.handles import CommandCall, Function, Kind, LocalCall, QueryCall
 from fleet.objects.hooks import LeaderHooks, check_hooks
 from fleet.objects.messages import Call, call_of
 from fleet.objects.payload import PICKLED, Codec
@@ -37,7 +36,6 @@ from fleet.objects.strict import as_executed
 
 P = ParamSpec("P")
 R = TypeVar("R")
-D = TypeVar("D")
 
 RESERVED = frozenset({"command", "query", "migrate", "watch"})
 """Names that no command or query may have: the functional style and the handle need them."""
@@ -343,58 +341,3 @@ def _shared_by_all(cls: type) -> list[str]:
 def _needs_arguments(init: Function) -> bool:
     after_self = list(inspect.signature(init).parameters.values())[1:]
     return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in after_self)
-
-
-# -- handles ------------------------------------------------------------------------------------------
-
-
-class Handle:
-    """A group, seen as an object of its data class: the commands and queries, without state.
-
-    An instance of the class for `isinstance` and for the type checker. The calls are plain attributes,
-    so that finding one is a dictionary look-up.
-    """
-
-    def __init__(self, cls: type, group: str, caller: Caller) -> None:
-        shape, options = shape_of(cls), CallOptions()
-        calls: dict[str, Any] = {}
-        calls |= {name: CommandCall(caller, group, name, options, cls) for name in shape.commands}
-        calls |= {name: QueryCall(caller, group, name, options, cls) for name in shape.queries}
-        self.__dict__.update(calls, _fleet_class=cls, _fleet_group=group)
-        self.__dict__["__origin__"] = cls  # what help() describes instead
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return cast(type, self.__dict__["_fleet_class"])
-
-    def __getattr__(self, name: str) -> NoReturn:
-        cls = self.__dict__["_fleet_class"]
-        if inspect.isfunction(inspect.getattr_static(cls, name, None)):
-            why = "it is neither a @fleet.command nor a @fleet.query"
-        else:
-            why = "the state lives in the group; ask by a @fleet.query"
-        raise AttributeError(f"a handle of {cls.__name__} has no {name!r}: {why}", name=name)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        why = "the state lives in the group; change it by a @fleet.command"
-        raise AttributeError(f"cannot set {name!r} on a handle: {why}", name=name)
-
-    def __delattr__(self, name: str) -> NoReturn:
-        self.__setattr__(name, None)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} belongs to this client and cannot be sent; send the group's name")
-
-    def __repr__(self) -> str:
-        return f"<handle of group {self._fleet_group!r}, a {self._fleet_class.__name__}>"
-
-
-def bind(cls: type[D], group: str, caller: Caller) -> D:
-    """The handle of `group`. Costs 0.5 us a method: keep it instead of binding for each call."""
-    return cast(D, Handle(cls, group, caller))
-
-
-def group_of(handle: object) -> str:
-    if type(handle) is not Handle:
-        raise TypeError(f"{handle!r} is not a handle of a group")
-    return cast(str, handle.__dict__["_fleet_group"])

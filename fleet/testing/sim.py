@@ -11,7 +11,7 @@ from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.class_refs import encode_class
 from fleet.objects.context import strict
-from fleet.objects.declare import bind
+from fleet.objects.group_handle import bind
 from fleet.objects.handles import AtRevision, CallOptions, Kind
 from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
 from fleet.objects.replies import Reply

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from fleet.errors import BadArguments, ConfigError, NotDone
 from fleet.objects.arguments import expected_of
-from fleet.objects.declare import Data, bind, command, query
+from fleet.objects.declare import Data, command, query
+from fleet.objects.group_handle import bind
 from fleet.objects.handles import Kind
 from tests.objects.direct import Direct
 

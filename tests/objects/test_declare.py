@@ -14,7 +14,8 @@ from fleet.errors import (
     NoSuchGroup,
 )
 from fleet.objects.class_refs import decode_class, encode_class
-from fleet.objects.declare import RESERVED, Data, bind, command, query
+from fleet.objects.declare import RESERVED, Data, command, query
+from fleet.objects.group_handle import bind
 from tests.objects.direct import Counter, Direct
 
 # -- plain instances ------------------------------------------------------------------------------

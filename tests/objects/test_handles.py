@@ -20,7 +20,7 @@ from fleet.errors import (
     WouldDeadlock,
 )
 from fleet.objects.context import executing
-from fleet.objects.declare import bind, group_of
+from fleet.objects.group_handle import bind, group_of
 from fleet.objects.outcomes import Failed, Succeeded
 from fleet.objects.payload import encode_ok
 from fleet.objects.replies import Reply

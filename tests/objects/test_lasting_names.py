@@ -14,7 +14,8 @@ from fleet.cluster.commands import Cluster
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, NoSuchNode, Rejected
 from fleet.objects.class_refs import BUILT_IN, class_name, decode_class, encode_class
-from fleet.objects.declare import bind, shape_of
+from fleet.objects.declare import shape_of
+from fleet.objects.group_handle import bind
 from fleet.storage import LmdbStore
 from tests.house.test_layers import modules
 

@@ -8,7 +8,8 @@ import fleet
 from fleet.cluster.state import GroupInfo
 from fleet.errors import OutcomeUnknown
 from fleet.objects.context import ctx
-from fleet.objects.declare import Data, bind, command, query
+from fleet.objects.declare import Data, command, query
+from fleet.objects.group_handle import bind
 from fleet.objects.handles import AtRevision, Caller
 from fleet.thespian import Call
 
