@@ -8,9 +8,12 @@ with what they hold when they are first looked at: code may fill them, such as a
 import dataclasses
 import enum
 import inspect
+import logging
 import re
+import sys
 import types
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Set, Sized
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -19,6 +22,7 @@ CONSTANTS = (type(None), bool, int, float, complex, str, bytes, type(...))
 DEPTH_MAX = 50
 VALUES_MAX = 10_000
 """So many values are looked at, that deep within each other."""
+PARTIAL_ITEMS_MAX = 1000
 _NO_REPR = getattr(object, "__repr__")
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _NOT_CODE = frozenset(
@@ -33,13 +37,28 @@ def digest_of(cls: type) -> str:
     return walk.hash.hexdigest()
 
 
+def partial_digest_of(cls: type, modules: Iterable[str] = ()) -> str:
+    """Also of what it names in these modules. Of a large container its size counts, and where there is too
+    much, the rest is left out."""
+    walk = _Walk(cls.__module__, frozenset(modules), PARTIAL_ITEMS_MAX)
+    with suppress(_TooMuch):
+        walk.add(cls)
+    return walk.hash.hexdigest()
+
+
 _held: dict[int, tuple[object, Any]] = {}
 """By identity, each with its owner, so that the identity is not used again."""
 
 
+class _TooMuch(ValueError):
+    pass
+
+
 class _Walk:
-    def __init__(self, module: str) -> None:
-        self.module = module
+    def __init__(self, module: str, others: Set[str] = frozenset(), items_max: int | None = None) -> None:
+        self.others = others
+        self.modules = {module} | others
+        self.items_max = items_max
         self.hash = blake2b(digest_size=16)
         self.seen: dict[int, int] = {}
         """By identity, in the order of their visits: these refer to each other in circles."""
@@ -87,6 +106,8 @@ class _Walk:
             self._all([value.fget, value.fset, value.fdel])
         elif isinstance(value, cached_property):
             self.add(value.func)
+        elif self._is_large(value):
+            self._text(f"{type(value).__name__} of {len(value)}")
         elif isinstance(value, list | tuple):
             self._all([type(value).__name__, *_at_first(value, tuple)])
         elif isinstance(value, dict):
@@ -96,6 +117,8 @@ class _Walk:
             self._all(["set", *sorted(map(_words, _at_first(value, frozenset)))])
         elif isinstance(value, types.ModuleType):
             self._text(f"module {value.__name__}")
+        elif isinstance(value, logging.Logger):  # its level, which it tells, is that of the process
+            self._text(f"logger {value.name}")
         elif hasattr(value, "__wrapped__") and not inspect.isroutine(value):
             self._all([type(value).__qualname__, value.__wrapped__])  # a command, a query
         elif getattr(type(value), "__repr__") is _NO_REPR and hasattr(value, "__dict__"):
@@ -103,9 +126,14 @@ class _Walk:
         else:
             self._text(f"{type(value).__qualname__} {_words(value)}")
 
+    def _is_large(self, value: Any) -> bool:
+        if self.items_max is None or not isinstance(value, list | tuple | dict | set | frozenset):
+            return False
+        return id(value) not in _held and len(value) > self.items_max
+
     def _add_class(self, cls: type) -> None:
         self._text(f"class {cls.__module__}.{cls.__qualname__}")
-        if cls.__module__ != self.module:
+        if cls.__module__ not in self.modules:
             return
         self._all([type(cls).__qualname__, *cls.__bases__])
         if issubclass(cls, enum.Enum):
@@ -130,15 +158,17 @@ class _Walk:
 
     def _add_function(self, function: types.FunctionType) -> None:
         self._text(f"function {function.__module__}.{function.__qualname__}")
-        if function.__module__ != self.module:
+        if function.__module__ not in self.modules:
             return
         self.add(function.__code__)
         self._all([function.__defaults__, function.__kwdefaults__])
         self._all(_content(cell) for cell in function.__closure__ or ())
-        for name in sorted(_names(function.__code__)):
-            if name in function.__globals__:
-                self._text(name)
-                self.add(function.__globals__[name])
+        names = _names(function.__code__)
+        spaces = [(module, vars(sys.modules[module])) for module in sorted(self.others & sys.modules.keys())]
+        for module, space in [("", function.__globals__), *spaces]:
+            for name in sorted(names & space.keys()):
+                self._text(f"{module}.{name}" if module else name)
+                self.add(space[name])
 
     def add_code(self, code: types.CodeType) -> None:
         self._all([code.co_code, code.co_exceptiontable, code.co_flags, code.co_argcount])
@@ -152,8 +182,8 @@ def _code_digest(code: types.CodeType) -> str:
     return walk.hash.hexdigest()
 
 
-def _too_much() -> ValueError:
-    return ValueError("there is too much in reach of the class")
+def _too_much() -> _TooMuch:
+    return _TooMuch("there is too much in reach of the class")
 
 
 def _at_first(value: Any, copy: Callable[[Any], Any]) -> Any:

@@ -31,6 +31,7 @@ from fleet.errors import ConfigError
 from fleet.objects.handles import CommandCall, Function, Kind, LocalCall, QueryCall
 from fleet.objects.hooks import LeaderHooks, check_hooks
 from fleet.objects.messages import Call, call_of
+from fleet.objects.module_codes import remember_code
 from fleet.objects.payload import PICKLED, Codec
 from fleet.objects.strict import as_executed
 
@@ -155,6 +156,8 @@ class Data:
     subclass of `fleet.LeaderHooks`; inherited), `strict` (whether a command that reads time, chance, the
     environment, files or sockets fails with ImpureCommand; False; inherited) and `check_arguments` (whether
     handles refuse arguments that are not what a method's annotations say; True; inherited).
+    `fingerprint_modules = [...]` names modules whose code counts as the class's own: see
+    `fleet.objects.fingerprint`.
     Invariant: a field with a default always exists; it cannot be deleted.
     Raises: ConfigError: from the class statement, for a class that could not be replicated.
 
@@ -198,6 +201,7 @@ class Data:
                 setattr(cls, f"__fleet_{keyword}__", flag)
         _adopt_functional(cls)
         _check_class(cls)
+        remember_code(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
@@ -302,7 +306,7 @@ def _check_class(cls: type) -> None:
     """Raises ConfigError for mistakes that would otherwise fail later, on every member at once."""
     cls_name, fields, methods = cls.__qualname__, _field_names(cls), _methods(cls)
     for name in _shared_by_all(cls):
-        if name not in fields:
+        if name not in fields and name != "fingerprint_modules":
             what = f"{cls_name}.{name} is shared by all objects and is no state"
             raise ConfigError(f"{what}: annotate it to make it state, or as a ClassVar if it never changes")
     if "__slots__" in cls.__dict__:

@@ -43,6 +43,8 @@ def packed(**results: type[Struct]) -> Callable[[C], C]:
 class PackedCodec:
     """A `fleet.objects.payload.Codec`."""
 
+    name: ClassVar = "packed"
+
     def __init__(self, cls: type[Data]) -> None:
         shape = shape_of(cls)
         self._readers = {

@@ -13,7 +13,7 @@ Decoding is not safe against a hostile sender: links authenticate their peers fi
 import pickle
 import re
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import cloudpickle
 import msgspec
@@ -64,6 +64,8 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 class Codec(Protocol):
     """How the calls of a data class, what they answer and its state are bytes."""
+
+    name: ClassVar[str]
 
     def encode_call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes: ...
 
@@ -342,6 +344,7 @@ def no_result(error: BaseException, method: str, value: Any) -> FleetError:
 class _Pickled:
     """Of users' classes."""
 
+    name: ClassVar = "cloudpickle"
     encode_call = staticmethod(encode_call)
     decode_call = staticmethod(decode_call)
     encode_ok = staticmethod(encode_ok)

@@ -23,6 +23,12 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.interfaces": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.objects": ((*PURE, "fleet.objects", "fleet.blocking"), {"msgspec"}),
     "fleet.objects.code_digest": ((), set()),
+    "fleet.objects.fingerprint": (("fleet.errors", "fleet.objects"), {"cloudpickle"}),
+    "fleet.objects.module_codes": ((), set()),
+    "fleet.objects.sources": (("fleet.objects.module_codes", "fleet.objects.reach"), set()),
+    "fleet.objects.reach": (("fleet.objects.statements",), set()),
+    "fleet.objects.statements": (("fleet.objects.syntax",), set()),
+    "fleet.objects.syntax": ((), set()),
     "fleet.objects.by_value": (("fleet.objects.code_digest",), {"cloudpickle", "msgspec"}),
     "fleet.objects.payload": (("fleet.errors", "fleet.objects.by_value"), {"cloudpickle", "msgspec"}),
     "fleet.objects.class_refs": (
