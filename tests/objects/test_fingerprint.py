@@ -1,5 +1,9 @@
 """What changes the fingerprint of a class, and what does not."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from fleet.errors import ConfigError
@@ -142,3 +146,43 @@ def test_wrong_modules_are_an_error_that_says_what_to_do(modules: Modules, value
     cls = modules.load(shop=NAMED.replace('["rules"]', value), rules=RULES).Counter
     with pytest.raises(ConfigError, match=says):
         fingerprint_of(cls)
+
+
+@pytest.mark.parametrize("setting", ["strict=True", "version=2"])
+def test_what_a_base_class_elsewhere_says_of_the_class_counts(modules: Modules, setting: str) -> None:
+    base = "import fleet\nclass Base(fleet.Data):\n    def add(self): ...\n"
+    shop = "from rules import Base\nclass Counter(Base):\n    pass\n"
+    assert of(modules, shop, base) != of(modules, shop, edited(base, "Data", f"Data, {setting}"))
+
+
+def test_signatures_of_a_base_class_elsewhere_count(modules: Modules) -> None:
+    base = "import fleet\nclass Base(fleet.Data):\n    @fleet.command\n    def add(self, n): ...\n"
+    shop = "from rules import Base\nclass Counter(Base):\n    pass\n"
+    first = of(modules, shop, base)
+    assert of(modules, shop, edited(base, "n): ...", "n): n + 1")) == first
+    for other in ("m", "n=1", "*n", "*, n"):
+        assert of(modules, shop, edited(base, "n)", f"{other})")) != first
+
+
+def elsewhere(*options: str) -> str:
+    """Of the module that was written last, in a process of its own."""
+    code = "from fleet.objects import fingerprint; from shop import Counter\n"
+    code += "print(fingerprint.fingerprint_of(Counter), Counter in fingerprint._known)"
+    command = [sys.executable, *options, "-c", code]
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    found, is_of_source = done.stdout.split()
+    assert is_of_source == "True", done.stderr
+    return found
+
+
+def test_code_without_its_assertions_is_other_code(modules: Modules) -> None:
+    modules.load(shop=SHOP, rules=RULES)
+    plain, without, neither = elsewhere(), elsewhere("-O"), elsewhere("-OO")
+    assert plain != without == neither
+
+
+def test_a_module_that_comes_from_its_bytecode_is_compared_with_its_source(modules: Modules) -> None:
+    first = of(modules, SHOP)
+    assert elsewhere() == elsewhere() == first
+    assert list(modules.folder.glob("__pycache__/shop.*"))
