@@ -9,6 +9,7 @@ import click
 
 from fleet import __version__
 from fleet.cli.call import call, query
+from fleet.cli.contracts import contracts
 from fleet.cli.demo.command import demo
 from fleet.cli.doctor import doctor
 from fleet.cli.group import group
@@ -71,7 +72,7 @@ def main(as_json: bool) -> None:
 
 COMMANDS = (
     start, status, node, group, leader, member, config, call, query, unreachable, doctor, recover,
-    demo, sim,
+    demo, sim, contracts,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -1,0 +1,168 @@
+"""What a change of a field breaks for states that are stored."""
+
+import pytest
+from msgspec import structs
+
+from fleet.contracts.compare import changes
+from fleet.contracts.difference import CALLERS, NOTHING, STATES, Difference
+from fleet.errors import ConfigError
+from tests.support.basket import BASKET, compared, contract
+from tests.support.modules import Modules, modules
+
+__all__ = ["modules"]
+
+FIELDS = [
+    (
+        "total: int = 0",
+        "total: int = 0\n    more: int = 0",
+        NOTHING,
+        "more",
+        "the field is new; where it is not stored it has its default",
+    ),
+    (
+        "self.extra = 1",
+        "self.extra = self.other = 1",
+        STATES,
+        "other",
+        "lacks it - annotate it and give it a default in the class, or raise version and define migrate",
+    ),
+    (
+        "    total: int = 0\n",
+        "",
+        STATES,
+        "total",
+        "the field was removed; what is stored in it is lost - keep it, or raise version",
+    ),
+    ("total: int = 0", "amount: int = 0", STATES, "total", "the field was renamed to amount, it seems"),
+    (
+        "total: int = 0",
+        "total: str = ''",
+        STATES,
+        "total",
+        "the field is str, was int - accept what is stored, or raise version",
+    ),
+    ("total: int = 0", "total: float = 0", NOTHING, "total", "the field is float, was int"),
+    (
+        "    price: int = 0\n",
+        "    price: int = 0\n    tax: int = 0\n",
+        NOTHING,
+        "Item.tax",
+        "the field is new; where",
+    ),
+    (
+        "    price: int = 0\n",
+        "    price: int = 0\n    tags: list[str] = field(default_factory=list)\n",
+        STATES,
+        "Item.tags",
+        "what is stored lacks it",
+    ),
+    (
+        "@dataclass\nclass Item:\n    name: str\n    price: int = 0\n",
+        "@dataclass(slots=True)\nclass Item:\n    name: str\n    price: int = 0\n    tax: int = 0\n",
+        STATES,
+        "Item.tax",
+        "what is stored lacks it",
+    ),
+    ("    price: int = 0\n", "", STATES, "Item.price", "the field was removed"),
+    (
+        '    next: "Size | None" = None\n',
+        '    next: "Size | None" = None\n    depth: int = 0\n',
+        NOTHING,
+        "Size.depth",
+        "the field is new; where",
+    ),
+    (
+        '    next: "Size | None" = None\n',
+        '    depth: int = 0\n    next: "Size | None" = None\n',
+        STATES,
+        "Size",
+        "its fields are in another order",
+    ),
+    ("    y: int = 0\n", "    y: int = 0\n    z: int = 0\n", NOTHING, "Spot.z", "the field is new; where"),
+    (
+        "    y: int = 0\n",
+        "    z: int = 0\n    y: int = 0\n",
+        STATES,
+        "Spot",
+        "its fields are in another order",
+    ),
+    (
+        "    deep: bool\n",
+        "    deep: bool\n    wide: bool\n",
+        NOTHING,
+        "Options.wide",
+        "the field is new; where",
+    ),
+    ("BLUE = 2", "BLUE = 3", STATES, "Colour.BLUE", "the member is 3, was 2, which is what is stored"),
+    ("    BLUE = 2\n", "", STATES, "Colour.BLUE", "the member, 2, was removed - keep it"),
+    ("BLUE = 2", "NAVY = 2", NOTHING, "Colour.BLUE", "the member was renamed"),
+    ("BLUE = 2", "BLUE = 2\n    PINK = 3", NOTHING, "Colour.PINK", "the member is new"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "breaks", "where", "says"), FIELDS)
+def test_what_a_difference_breaks_for_states(
+    modules: Modules, old: str, new: str, breaks: str, where: str, says: str
+) -> None:
+    found = [one for one in compared(modules, (old, new)) if one.breaks != CALLERS]
+    assert [one for one in found if (one.breaks, one.where) == (breaks, where) and says in str(one)], found
+    assert {one.breaks for one in found} <= {NOTHING, breaks}
+
+
+def test_nothing_is_said_of_a_class_that_stays(modules: Modules) -> None:
+    assert compared(modules) == []
+    assert (
+        compared(modules, ("class Basket(fleet.Data):", "class Basket(fleet.Data):\n    '''Text.'''")) == []
+    )
+
+
+MIGRATE = "    @classmethod\n    def migrate(cls, from_version, raw):\n        return raw\n\n    @fleet.query"
+RAISED = ("(fleet.Data):", "(fleet.Data, version=2):")
+
+
+def test_a_higher_version_without_migrate_breaks_states(modules: Modules) -> None:
+    (found,) = compared(modules, RAISED)
+    assert found.breaks == STATES and "define migrate, or leave version=1" in str(found)
+
+
+@pytest.mark.parametrize(("old", "new", "breaks", "where", "says"), FIELDS)
+def test_with_a_higher_version_and_migrate_no_field_breaks_states(
+    modules: Modules, old: str, new: str, breaks: str, where: str, says: str
+) -> None:
+    found = compared(modules, (old, new), RAISED, ("    @fleet.query", MIGRATE))
+    assert STATES not in {one.breaks for one in found}
+    assert Difference("", "version 2, was 1, with migrate") in found
+    assert bool(breaks) is any("migrate has to see to it" in one.what for one in found)
+
+
+def test_migrate_without_a_higher_version_mends_nothing(modules: Modules) -> None:
+    found = compared(modules, ("    total: int = 0\n", ""), ("    @fleet.query", MIGRATE))
+    assert [one.breaks for one in found] == [STATES]
+
+
+def test_a_lower_version_breaks_states(modules: Modules) -> None:
+    first, second = contract(modules, BASKET.replace(*RAISED)), contract(modules, BASKET)
+    (found,) = changes(first, second)
+    assert found.breaks == STATES and "states of version 2 cannot be loaded" in found.what
+
+
+def test_another_codec_breaks_states(modules: Modules) -> None:
+    first = contract(modules, BASKET)
+    second = structs.replace(first, codec="packed")
+    (found,) = changes(first, second)
+    assert found.breaks == STATES and "codec packed, was cloudpickle" in found.what
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("class Basket: ...", "is not a data class"),
+        (
+            "import fleet\nclass Basket(fleet.Data):\n    def __init__(self):\n        1 / 0",
+            "no Basket can be made: Zero",
+        ),
+    ],
+)
+def test_what_has_no_contract_is_an_error(modules: Modules, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        contract(modules, text)
