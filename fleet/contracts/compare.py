@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from fleet.contracts.annotations import accepts
 from fleet.contracts.calls import changed_calls
-from fleet.contracts.contract import ClassContract, FieldContract, TypeContract
+from fleet.contracts.contract import BY_PLACE, ClassContract, FieldContract, TypeContract
 from fleet.contracts.difference import CALLERS, NOTHING, STATES, Difference
 
 
@@ -109,9 +109,13 @@ def _changed_types(old: ClassContract, new: ClassContract) -> Iterator[Differenc
 def _changed_type(where: str, old: TypeContract, new: TypeContract) -> Iterator[Difference]:
     yield from _changed_fields(where, old.fields, new.fields)
     order = list(old.fields)
-    if new.by_place and list(new.fields)[: len(order)] != order and old.fields.keys() <= new.fields.keys():
-        what = "its fields are in another order, and it is stored as its values in order"
-        yield Difference(where, what, STATES, "put the fields back, new ones last")
+    if new.stored != old.stored:
+        what = f"it is stored {new.stored}, was {old.stored}"
+        yield Difference(where, what, STATES, "keep slots, frozen and its base as they were")
+    elif new.stored == BY_PLACE and old.fields.keys() <= new.fields.keys():
+        if list(new.fields)[: len(order)] != order:
+            what = "its fields are in another order, and it is stored as its values in order"
+            yield Difference(where, what, STATES, "put the fields back, new ones last")
     for name, value in old.members.items():
         if name not in new.members and value not in new.members.values():
             yield Difference(f"{where}.{name}", f"the member, {value}, was removed", STATES, "keep it")

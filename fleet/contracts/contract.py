@@ -1,6 +1,10 @@
 """The contract of a data class, as it stands in the lock file."""
 
+from typing import Final
+
 from msgspec import Struct
+
+BY_PLACE: Final = "by place"
 
 
 class ParameterContract(Struct, frozen=True, omit_defaults=True):
@@ -27,8 +31,8 @@ class TypeContract(Struct, frozen=True, omit_defaults=True):
     """A class with fields that states or calls hold: a dataclass, a Struct; or an enum, by its values."""
 
     fields: dict[str, FieldContract] = {}
-    by_place: bool = False
-    """Whether it is stored as its values in order, as a NamedTuple is."""
+    stored: str = "by name"
+    """Or BY_PLACE, as a NamedTuple is, or "in slots"."""
     members: dict[str, str] = {}
     in_state: bool = False
     in_calls: bool = False

@@ -11,6 +11,7 @@ import msgspec
 
 from fleet.contracts.annotations import text_of
 from fleet.contracts.contract import (
+    BY_PLACE,
     ClassContract,
     FieldContract,
     MethodContract,
@@ -128,22 +129,30 @@ def _type(cls: type, in_state: bool, in_calls: bool) -> TypeContract:
         members = {name: repr(one.value) for name, one in getattr(cls, "__members__").items()}
         return TypeContract(members=members, in_state=in_state, in_calls=in_calls)
     hints, filled = _hints(cls), set(_filled(cls))
-    names, by_place = _names(cls, hints)
-    fields = {name: FieldContract(text_of(hints.get(name, "")), name in filled) for name in names}
-    return TypeContract(fields, by_place, in_state=in_state, in_calls=in_calls)
+    names, stored = _names(cls, hints), _stored(cls)
+    fields = {
+        name: FieldContract(text_of(hints.get(name, "")), name in filled)
+        for name in (names if stored == BY_PLACE else sorted(names))
+    }
+    return TypeContract(fields, stored, in_state=in_state, in_calls=in_calls)
 
 
-def _names(cls: Any, hints: dict[str, Any]) -> tuple[list[str], bool]:
-    """Of its fields; and whether their order counts."""
+def _names(cls: Any, hints: dict[str, Any]) -> list[str]:
     if dataclasses.is_dataclass(cls):
-        return sorted(field.name for field in dataclasses.fields(cls)), False
+        return [field.name for field in dataclasses.fields(cls)]
+    for names in ("__struct_fields__", "_fields", "model_fields"):
+        if hasattr(cls, names):
+            return list(getattr(cls, names))
+    return list(hints)
+
+
+def _stored(cls: type) -> str:
+    if dataclasses.is_dataclass(cls) and "__slots__" in vars(cls):
+        return BY_PLACE if "__getstate__" in vars(cls) else "in slots"  # the former, if it is frozen
     if issubclass(cls, msgspec.Struct):
         kinds = {one.kind for one in inspect.signature(cls).parameters.values()}
-        by_place = inspect.Parameter.KEYWORD_ONLY not in kinds
-        return (list if by_place else sorted)(cls.__struct_fields__), by_place
-    if hasattr(cls, "_fields"):
-        return list(cls._fields), True
-    return sorted(getattr(cls, "model_fields", hints)), False
+        return "by name" if inspect.Parameter.KEYWORD_ONLY in kinds else BY_PLACE
+    return BY_PLACE if issubclass(cls, tuple) else "by name"
 
 
 def _filled(cls: Any) -> Iterator[str]:

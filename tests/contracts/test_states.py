@@ -5,7 +5,8 @@ from msgspec import structs
 
 from fleet.contracts.compare import changes
 from fleet.contracts.difference import CALLERS, NOTHING, STATES, Difference
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, DataClassUnavailable
+from fleet.objects.executor import ObjectExecutor
 from tests.support.basket import BASKET, compared, contract
 from tests.support.modules import Modules, modules
 
@@ -57,11 +58,18 @@ FIELDS = [
         "what is stored lacks it",
     ),
     (
-        "@dataclass\nclass Item:\n    name: str\n    price: int = 0\n",
-        "@dataclass(slots=True)\nclass Item:\n    name: str\n    price: int = 0\n    tax: int = 0\n",
+        "@dataclass\nclass Item",
+        "@dataclass(slots=True)\nclass Item",
         STATES,
-        "Item.tax",
-        "what is stored lacks it",
+        "Item",
+        "stored in slots, was by name",
+    ),
+    (
+        "@dataclass\nclass Item",
+        "class Item(NamedTuple)",
+        STATES,
+        "Item",
+        "it is stored by place, was by name",
     ),
     ("    price: int = 0\n", "", STATES, "Item.price", "the field was removed"),
     (
@@ -166,3 +174,57 @@ def test_another_codec_breaks_states(modules: Modules) -> None:
 def test_what_has_no_contract_is_an_error(modules: Modules, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         contract(modules, text)
+
+
+SHOWN = ("is new", "lacks it", "another order", "was by name")
+ADDED = [row for row in FIELDS if any(word in row[4] for word in SHOWN)]
+
+
+@pytest.mark.parametrize(("old", "new", "breaks", "where", "says"), ADDED)
+def test_what_is_said_of_added_fields_is_what_happens_to_a_stored_state(
+    modules: Modules, old: str, new: str, breaks: str, where: str, says: str
+) -> None:
+    first = modules.load(basket=BASKET)
+    writer = ObjectExecutor(first.Basket)
+    held = writer._object
+    held.items, held.sizes, held.spot = [first.Item("a", 2)], [first.Size(3, first.Size(6))], first.Spot(4, 5)
+    state = writer.dump()
+    second = modules.load(basket=BASKET.replace(old, new))
+    reader = ObjectExecutor(second.Basket)
+
+    def read() -> None:
+        reader.load(state)
+        found = reader._object
+        (item,), (size,), spot = found.items, found.sizes, found.spot
+        assert (item.name, item.price, size.width, size.next.width, spot.x, spot.y) == ("a", 2, 3, 6, 4, 5)
+        for holder, names in ((item, "tax tags"), (size, "depth"), (spot, "z"), (found, "more other")):
+            for name in set(names.split()) & set(new.replace(":", " ").replace(".", " ").split()):
+                getattr(holder, name)
+
+    if breaks:
+        with pytest.raises((AttributeError, AssertionError, DataClassUnavailable)):
+            read()
+    else:
+        read()
+
+
+SLOTS = "@dataclass(slots=True, frozen=True)\nclass Pair:\n    a: int\n    b: int = 0\n"
+PAIR = f"from dataclasses import dataclass\nimport fleet\n{SLOTS}class Basket(fleet.Data):\n"
+PAIR += "    pair: Pair | None = None\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("a: int\n", "c: int\n    a: int\n", "Pair: its fields are in another order"),
+        (
+            "b: int = 0\n",
+            "b: int = 0\n    c: int = 0\n",
+            "Pair.c: the field is new, and what is",
+        ),
+        ("(slots=True, frozen=True)", "(slots=True)", "Pair: it is stored in slots, was by place"),
+    ],
+)
+def test_frozen_slots_are_stored_by_place(modules: Modules, old: str, new: str, says: str) -> None:
+    found = changes(contract(modules, PAIR), contract(modules, PAIR.replace(old, new)))
+    assert [one for one in found if one.breaks == STATES and says in str(one)], found
