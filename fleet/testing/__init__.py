@@ -8,16 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fleet.testing.checking import CheckFailed, check
+    from fleet.testing.checking import check
     from fleet.testing.faults import Faults
     from fleet.testing.histories import NotDecided
+    from fleet.testing.reports import CheckFailed
     from fleet.testing.sim import Sim
     from fleet.testing.stateful import DataMachine, rule
     from fleet.testing.world import executing
 
 __all__ = ["CheckFailed", "DataMachine", "Faults", "NotDecided", "Sim", "check", "executing", "rule"]
 _ON_DEMAND = {
-    "CheckFailed": "checking",
+    "CheckFailed": "reports",
     "DataMachine": "stateful",
     "Faults": "faults",
     "NotDecided": "histories",

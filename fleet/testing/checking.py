@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
@@ -25,7 +25,9 @@ from fleet.objects.strict import as_executed, guarded
 from fleet.testing.arguments import Drawer
 from fleet.testing.canonical import canonical
 from fleet.testing.encoding import culprit
-from fleet.testing.scripts import Script, Step
+from fleet.testing.reports import CheckFailed, report
+from fleet.testing.scripts import Script
+from fleet.testing.upgrades import Upgrade, former_of, narrowed
 
 HASH_SEEDS = (0, 1, 2, 3)
 ZONES = ("UTC0", "JST-9", "EST5", "NPT-5:45")
@@ -38,10 +40,6 @@ Steps: TypeAlias = list[tuple[str, str, str]]
 Replica: TypeAlias = tuple[Setting, Steps]
 
 
-class CheckFailed(AssertionError):
-    """The class cannot be replicated; the message has the seed, the calls before, and how to repeat it."""
-
-
 def check(
     cls: type[Any],
     seeds: int | Iterable[int] = 100,
@@ -50,6 +48,9 @@ def check(
     values: Mapping[Any, Any] = MappingProxyType({}),
     hash_seeds: Sequence[int] = HASH_SEEDS,
     strict: bool = True,
+    since: type[Any] | None = None,
+    history: Sequence[tuple[Any, ...]] = (),
+    differing: Collection[str] = (),
 ) -> None:
     """Run scripts of 20 calls each, one a seed, and raise CheckFailed at the first that shows one of these:
 
@@ -65,6 +66,10 @@ def check(
     - a command raises `Reject` after it has changed the object;
     - the object keeps an argument itself, so that its caller could change the state later.
 
+    `since`, a former version of the class: calls of that one are executed first, up to a drawn point, and the
+    class goes on from there: see `fleet.testing.upgrades`. `history`: its calls, instead of made up ones.
+    `differing`: queries whose answers the switch may change.
+
     Arguments are made up by annotation. `values` says how to draw those of a type, in fields of others, too,
     or of a parameter of that name; `calls` how to draw the tuple of all arguments of a method. Each is a
     function of a `random.Random`, or a strategy of hypothesis. `hash_seeds`: () omits the other processes.
@@ -72,17 +77,39 @@ def check(
     Raises: CheckFailed. ConfigError: an argument cannot be made up, and how to say it.
     """
     wanted = list(range(1, seeds + 1)) if isinstance(seeds, int) else list(seeds)
-    drawer = Drawer(cls, calls, values)
-    if not drawer.commands and not drawer.queries:
-        raise ConfigError(f"{cls.__qualname__} has no @fleet.command and no @fleet.query to check")
-    scripts = [Script(cls, drawer, seed) for seed in wanted]
+    scripts = _scripts(cls, wanted, calls, values, since, history, differing)
     with context.strict(strict):
         if strict:
             _create(cls)
+        for script in scripts:
+            script.rehearse()
         if hash_seeds and scripts:
             _compare_processes(cls, scripts, strict, hash_seeds)
         for script in scripts:
             _Trial(script).run()
+
+
+def _scripts(
+    cls: type[Any],
+    seeds: Iterable[int],
+    calls: Mapping[str, Any],
+    values: Mapping[Any, Any],
+    since: type[Any] | None,
+    history: Sequence[tuple[Any, ...]],
+    differing: Collection[str],
+) -> Sequence[Script]:
+    former = None
+    if since is not None:
+        former = former_of(cls, since, calls, values, history, differing)
+        calls, values = narrowed(cls, since, calls, values)
+    elif history or differing:
+        raise ConfigError("history and differing are about a former version of the class: say since=")
+    drawer = Drawer(cls, calls, values)
+    if not drawer.commands and not drawer.queries:
+        raise ConfigError(f"{cls.__qualname__} has no @fleet.command and no @fleet.query to check")
+    if former is None:
+        return [Script(cls, drawer, seed) for seed in seeds]
+    return [Upgrade(former, cls, drawer, seed) for seed in seeds]
 
 
 def _create(cls: type[Any]) -> None:
@@ -99,11 +126,12 @@ class _Trial:
         self.script = script
         self.cls = script.cls
         self.queries = shape_of(script.cls).queries
-        self.done: list[Step] = []
+        self.done = list(script.before)
 
     def run(self) -> None:
         """`kept` continues, `reborn` is restored from its snapshot before each call."""
         kept = ObjectExecutor(self.cls)
+        kept.load(self.script.start)
         for number, (is_query, *_) in enumerate(self.script.calls):
             snapshot = self._dump(kept)
             reborn = ObjectExecutor(self.cls)
@@ -190,9 +218,9 @@ class _Trial:
         return instance, function, copy.deepcopy(args), copy.deepcopy(kwargs)
 
     def _fail(self, what: str, *more: str) -> NoReturn:
-        report = _report(self.cls, self.script.seed, what, more, [str(step) for step in self.done])
+        said = report(self.cls, self.script.again, what, more, [str(step) for step in self.done])
         impure = self.done[-1].impure if self.done else ""
-        raise CheckFailed(report) from (ImpureCommand(impure) if impure else None)
+        raise CheckFailed(said) from (ImpureCommand(impure) if impure else None)
 
 
 def _state_of(instance: Any) -> Any:
@@ -220,21 +248,14 @@ def _is_frozen(value: Any) -> bool:
     return dataclasses.is_dataclass(value) and bool(getattr(type(value), "__dataclass_params__").frozen)
 
 
-def _report(cls: type[Any], seed: int, what: str, more: Sequence[str], steps: Sequence[str]) -> str:
-    lines = [f"{cls.__qualname__}: {what}", *(f"  {line}" for line in more)]
-    if steps:
-        lines += ["after", *(f"  {step}" for step in steps)]
-    return "\n".join([*lines, f"seed {seed}; again: check({cls.__name__}, seeds=[{seed}])"])
-
-
 # -- other processes -------------------------------------------------------------------------------
 
 
 def _compare_processes(
-    cls: type[Any], scripts: list[Script], is_strict: bool, hash_seeds: Sequence[int]
+    cls: type[Any], scripts: Sequence[Script], is_strict: bool, hash_seeds: Sequence[int]
 ) -> None:
     """Replicas are processes with hash seeds and time zones of their own: each runs all scripts."""
-    body = pickle.dumps((sys.path, _portable((is_strict, scripts), cls)))
+    body = pickle.dumps((sys.path, _portable((is_strict, list(scripts)), scripts[0].classes)))
     settings = [
         {"PYTHONHASHSEED": str(hash_seed), "TZ": ZONES[number % len(ZONES)]}
         for number, hash_seed in enumerate(hash_seeds)
@@ -244,17 +265,17 @@ def _compare_processes(
     for setting, other in zip(settings[1:], found[1:]):
         for script in scripts:
             seed = script.seed
-            _compare(cls, seed, (settings[0], found[0][seed]), (setting, other[seed]))
+            _compare(script, (settings[0], found[0][seed]), (setting, other[seed]))
 
 
-def _compare(cls: type[Any], seed: int, one: Replica, other: Replica) -> None:
+def _compare(script: Script, one: Replica, other: Replica) -> None:
     done: list[str] = []
     for mine, theirs in zip(one[1], other[1]):
         if mine != theirs:
             raise CheckFailed(
-                _report(
-                    cls,
-                    seed,
+                report(
+                    script.cls,
+                    script.again,
                     f"{mine[0]} differs from process to process: it reads what is not the same everywhere",
                     [
                         f"{_in_words(setting)}: -> {step[1]}, state {step[2]}"
@@ -288,17 +309,18 @@ def _run_elsewhere(cls: type[Any], body: bytes, setting: Setting) -> dict[int, S
     return steps
 
 
-def _portable(value: Any, cls: type[Any]) -> bytes:
+def _portable(value: Any, classes: Iterable[type[Any]]) -> bytes:
     """By value what another process could not import: a test's own module, whatever its name is here."""
-    module = sys.modules.get(cls.__module__)
-    if module is None or cls.__module__ == "__main__" or _is_importable(cls.__module__, module):
-        body: bytes = cloudpickle.dumps(value)
-        return body
-    cloudpickle.register_pickle_by_value(module)
+    names = {cls.__module__ for cls in classes} - {"__main__"}
+    modules = [sys.modules[name] for name in names if name in sys.modules]
+    away = [module for module in modules if not _is_importable(module.__name__, module)]
+    for module in away:
+        cloudpickle.register_pickle_by_value(module)
     try:
-        body = cloudpickle.dumps(value)
+        body: bytes = cloudpickle.dumps(value)
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        for module in away:
+            cloudpickle.unregister_pickle_by_value(module)
     return body
 
 

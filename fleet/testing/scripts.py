@@ -44,6 +44,10 @@ class Script:
         self.cls = cls
         self.seed = seed
         rng = random.Random(f"fleet.testing/{seed}")
+        self.start: bytes | None = None
+        """The state to begin with; None: a new object."""
+        self.before: list[Step] = []
+        """What led there."""
         self.drawn: list[tuple[bool, str, Args, Kwargs, Context]] = []
         now_ms = WALL_MS + rng.randrange(10**9)
         for index in range(1, STEPS + 1):
@@ -54,14 +58,27 @@ class Script:
             context = Context(index, now_ms, 1, index, "check")
             self.drawn.append((is_query, name, *methods[name](rng), context))
 
+    @property
+    def classes(self) -> list[type[Any]]:
+        return [self.cls]
+
+    @property
+    def again(self) -> str:
+        return f"seed {self.seed}; again: check({self.cls.__name__}, seeds=[{self.seed}])"
+
     @cached_property
     def calls(self) -> list[tuple[bool, bytes, Context]]:
         encode = self.cls.__fleet_codec__.encode_call
         return [(is_query, encode(*call), context) for is_query, *call, context in self.drawn]
 
+    def rehearse(self) -> None:
+        """Find what is wrong before its first call, and leave `start`."""
+
     def run(self) -> list[Step]:
         """As far as it goes: a state that cannot be encoded ends it."""
-        executor = ObjectExecutor(self.cls)
+        return self.run_on(ObjectExecutor(self.cls))
+
+    def run_on(self, executor: ObjectExecutor) -> list[Step]:
         steps: list[Step] = []
         for number in range(len(self.calls)):
             try:
@@ -85,7 +102,7 @@ class Script:
         answer = answer_of(record)
         impure = answer[-1] if answer[0] == ImpureCommand.__name__ else ""
         fault = impure or self._fault(answer, before, number)
-        return Step(self.called(number), _in_words(answer), canonical(executor._state()), fault, impure)
+        return Step(self.called(number), in_words(answer), canonical(executor._state()), fault, impure)
 
     def _fault(self, answer: tuple[Any, ...], before: bytes, number: int) -> str:
         """What is wrong with the answer by itself."""
@@ -122,6 +139,6 @@ class Script:
         return f"{method}({', '.join(shown)})"
 
 
-def _in_words(answer: tuple[Any, ...]) -> str:
+def in_words(answer: tuple[Any, ...]) -> str:
     kind, *facts = answer
     return canonical(facts[0]) if kind == "value" else f"{kind} {', '.join(map(canonical, facts))}"

@@ -45,15 +45,26 @@ def test_the_strict_command_is_refused_in_the_words_of_the_page(capsys: pytest.C
     assert f"prints `{told}`." in TEXT
 
 
+def test_what_migrate_loses_is_told_in_the_words_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    before = "import fleet\nfrom fleet.testing import CheckFailed, check\n"
+    run(before + BLOCKS[4])
+    told = capsys.readouterr().out
+    (shown,) = re.findall(r"^```\n(Tally: .*?)  \.\.\.\n(.*?)^```", TEXT, re.M | re.S)
+    assert told.startswith(shown[0]) and told.endswith(shown[1])
+    (mended,) = re.findall(r"^and `(return .*?)` mends it", TEXT, re.M)
+    run(before + BLOCKS[4].replace("return {}", mended))
+    assert capsys.readouterr().out == ""
+
+
 def test_the_account_survives_what_is_done_to_it() -> None:
-    run(BLOCKS[4])
+    run(BLOCKS[5])
 
 
 def test_hypothesis_drives_the_account() -> None:
-    names = run(BLOCKS[4] + BLOCKS[5])
+    names = run(BLOCKS[5] + BLOCKS[6])
     case = names["TestAccount"]
     case().runTest()
 
 
 def test_every_block_is_run() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
