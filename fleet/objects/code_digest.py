@@ -6,13 +6,14 @@ with what they hold when they are first looked at: code may fill them, such as a
 """
 
 import dataclasses
+import dis
 import enum
 import inspect
 import logging
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Set, Sized
+from collections.abc import Callable, Iterable, Iterator, Set, Sized
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -24,6 +25,7 @@ VALUES_MAX = 10_000
 """So many values are looked at, that deep within each other."""
 PARTIAL_ITEMS_MAX = 1000
 _NO_REPR = getattr(object, "__repr__")
+_LOOK_UPS = frozenset({"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"})
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _NOT_CODE = frozenset(
     {"__doc__", "__module__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__"}
@@ -163,12 +165,14 @@ class _Walk:
         self.add(function.__code__)
         self._all([function.__defaults__, function.__kwdefaults__])
         self._all(_content(cell) for cell in function.__closure__ or ())
-        names = _names(function.__code__)
-        spaces = [(module, vars(sys.modules[module])) for module in sorted(self.others & sys.modules.keys())]
-        for module, space in [("", function.__globals__), *spaces]:
-            for name in sorted(names & space.keys()):
-                self._text(f"{module}.{name}" if module else name)
-                self.add(space[name])
+        self._add_named(_globals(function.__code__), function.__globals__, "")
+        for module in sorted(self.others & sys.modules.keys()):
+            self._add_named(_names(function.__code__), vars(sys.modules[module]), f"{module}.")
+
+    def _add_named(self, names: Set[str], space: dict[str, Any], prefix: str) -> None:
+        for name in sorted(names & space.keys()):
+            self._text(prefix + name)
+            self.add(space[name])
 
     def add_code(self, code: types.CodeType) -> None:
         self._all([code.co_code, code.co_exceptiontable, code.co_flags, code.co_argcount])
@@ -206,13 +210,21 @@ def _is_code(value: Any) -> bool:
     return isinstance(value, types.FunctionType | staticmethod | classmethod | property | cached_property)
 
 
+@lru_cache(maxsize=1024)
+def _globals(code: types.CodeType) -> frozenset[str]:
+    """What it and the functions in it look up among the globals: no attributes, and no imports of their own,
+    since those do not travel with it."""
+    found = {one.argval for one in dis.get_instructions(code) if one.opname in _LOOK_UPS}
+    return frozenset(found).union(*map(_globals, _inner(code)))
+
+
 def _names(code: types.CodeType) -> set[str]:
-    """What it and the functions in it may look up among the globals."""
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names(constant)
-    return names
+    """Whatever it and the functions in it name, attributes as well."""
+    return set(code.co_names).union(*map(_names, _inner(code)))
+
+
+def _inner(code: types.CodeType) -> Iterator[types.CodeType]:
+    return (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
 
 
 def _content(cell: Any) -> Any:

@@ -101,6 +101,7 @@ class Counter(Base, version=1, hooks=Hooks):
 
     @fleet.query
     def get(self, size: Size | None = None) -> int:
+        import logging  # a name that the module has, too
         return self.value
 
 class Other(fleet.Data):
