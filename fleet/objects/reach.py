@@ -11,6 +11,7 @@ Standard library only, as `fleet.objects.syntax`.
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from hashlib import blake2b
 from typing import Final, TypeAlias
 
@@ -61,8 +62,18 @@ class Source:
         bound = {name for one in reached for name in one.binds}
         held = {name for one in reached if one.value is not None for name in one.binds}
         called = held | self._backward(name for one in reached if self._is_filled(one) for name in one.binds)
+        learning = self._learning & (bound | called)
         others = (one for one in self.statements if one not in reached)
-        return {one for one in others if one.changes & bound or one.calls & called}
+        return {one for one in others if one.changes & bound or one.calls & called or one.bases & learning}
+
+    @cached_property
+    def _learning(self) -> set[str]:
+        """The classes that learn of their subclasses, and may put them into a table."""
+        found, more = set[str](), {name for one in self.statements for name in one.learning}
+        while more - found:
+            found |= more
+            more = {name for one in self.statements if one.bases & found for name in one.binds}
+        return found
 
     def _backward(self, names: Iterable[str]) -> set[str]:
         """What reaches one of these, by name."""

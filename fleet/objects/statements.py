@@ -77,6 +77,23 @@ class Statement:
         return frozenset(name for one in found for name in _words(one))
 
     @cached_property
+    def bases(self) -> frozenset[str]:
+        """Of a class, with its metaclass."""
+        if not isinstance(self.node, ast.ClassDef):
+            return frozenset()
+        return frozenset(name for one in (*self.node.bases, *self.node.keywords) for name in _words(one))
+
+    @cached_property
+    def learning(self) -> frozenset[str]:
+        """Of a class: itself, if it learns of its subclasses; and its metaclass, which does."""
+        if not isinstance(self.node, ast.ClassDef):
+            return frozenset()
+        hooks = (one for one in self.node.body if isinstance(one, _FUNCTIONS))
+        found = self.binds if any(one.name == "__init_subclass__" for one in hooks) else set()
+        metas = (one for one in self.node.keywords if one.arg == "metaclass")
+        return frozenset(found).union(*map(_words, metas))
+
+    @cached_property
     def calls(self) -> frozenset[str]:
         """What it names in calls that happen while the module is imported, and in decorators."""
         return frozenset(_called(self.node))

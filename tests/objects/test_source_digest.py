@@ -190,6 +190,7 @@ def test_what_counts_is_what_calls_lead_to(data: st.DataObject) -> None:
     assert (digest(text(edited, order), f"f{start}") != before) is (edited in reached)
 
 
+LEARN = "def __init_subclass__(cls): ...\n"
 PUT = "def put(f):\n    T[f] = f\n"
 
 
@@ -218,6 +219,10 @@ PUT = "def put(f):\n    T[f] = f\n"
         ("def main(): T\nT = []\nif __name__ == '__main__':\n  main()\ndef B(): T", {"B", "T"}),
         ("class A(B): ...\nclass B: ...", {"B"}),
         ("B = 1\nB += A\nA = 2", {"B", "A"}),
+        (f"class B:\n  {LEARN}class C(B): ...\nclass D(C): ...\nclass E: ...", {"B", "C", "D"}),
+        (f"T = []\nclass A:\n  {LEARN}  x = T\nclass C(A): ...\ndef B(): T", {"B", "T", "C", "A"}),
+        ("T = []\nclass M(type): T\nclass A(metaclass=M): ...\ndef B(): T", {"B", "T", "M", "A"}),
+        ("class A: ...\nclass B(A): ...\nclass C(A): ...", {"A", "B"}),
         ("for k in 'ab':\n  B[k] = A\nA = 1\nB = {}", {"B", "A", "k"}),
     ],
 )
