@@ -74,6 +74,9 @@ def test_an_edit_that_changes_nothing_leaves_the_fingerprint(modules: Modules, o
         ("from rules import tax", "from other_rules import tax"),
         ("class Counter(Base,", "class Counter(Base, strict=True,"),
         ("        assert self.value >= 0\n", ""),
+        ("def traced(function):", "def traced(function, /):"),
+        ("total = 5\n        self.value += closure()", "total = 5\n        self.value -= closure()"),
+        ("return call\n", "renamed = call\n    return renamed\n"),
     ],
 )
 def test_an_edit_that_may_change_a_result_changes_the_fingerprint(

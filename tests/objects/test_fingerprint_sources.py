@@ -130,13 +130,13 @@ def test_a_class_of_twenty_methods_takes_two_milliseconds_once_its_module_is_par
     module = modules.load(shop=shop)
     fingerprint_of(module.First)
     took = []
-    for _ in range(5):
+    for _ in range(10):
         fingerprint._known.clear()
         for statement in sources._sources["shop"].statements:
             statement.__dict__.pop("digest", None)
-        started = time.perf_counter()
+        started = time.thread_time()
         fingerprint_of(module.Counter)
-        took.append(time.perf_counter() - started)
+        took.append(time.thread_time() - started)
     assert min(took) < 0.002
 
 
