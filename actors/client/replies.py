@@ -6,16 +6,14 @@ from fleet.actors.messages.client import ClientReply
 from fleet.errors import OutcomeUnknown, SessionExpired
 from fleet.objects.applier import Outcomes
 from fleet.objects.outcomes import Failed, Succeeded
-from fleet.raft.ids import Millis
+from fleet.raft.ids import Millis, SessionId
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER
 
 
 def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
     """Settle what was answered. Refusals are another matter."""
     if m.session:
-        state.opening = False
-        if not state.session_id:
-            state.session_id, state.next_seq = m.session, 1
+        _begin_session(state, now, m.session)
     for outcomes in m.results:
         if outcomes.session != state.session_id:
             continue  # of an earlier one
@@ -35,6 +33,18 @@ def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
         state.pause = 0
         state.nowhere.clear()
         state.last_error = None
+
+
+def _begin_session(state: SessionState, now: Millis, session: SessionId) -> None:
+    """None is begun twice: its numbers would begin anew, and stand for commands that were executed. A reply
+    may come late, and a leader that executes its log again tells of every session that was opened there."""
+    if session in state.expired:
+        if state.opening:
+            state.try_again(now)
+        return
+    state.opening = False
+    if not state.session_id:
+        state.session_id, state.next_seq = session, 1
 
 
 def _take_values(state: SessionState, outcomes: Outcomes) -> None:
@@ -79,6 +89,7 @@ def _expire_session(state: SessionState, seq: int) -> None:
     newest = max(state.inflight[seq].sends, default=0)
     is_new = len(state.inflight[seq].sends) <= 1
     state.inflight.clear()
+    state.expired.add(state.session_id)
     state.session_id, state.opening = 0, False
     fresh = []
     for number, call in calls:

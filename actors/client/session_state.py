@@ -49,7 +49,8 @@ class MemberReads:
 class SessionState:
     """Commands are sent and executed in the order of their calls.
 
-    Invariant: `inflight` is ordered by sequence number, and all of it belongs to `session_id`.
+    Invariants: `inflight` is ordered by sequence number, and all of it belongs to `session_id`; within a
+    session a number names one command for ever.
     """
 
     group: str
@@ -58,6 +59,8 @@ class SessionState:
     """Where replies are wanted."""
     endpoints: Endpoints
     session_id: SessionId = 0
+    expired: set[SessionId] = field(default_factory=set)
+    """Earlier ones, which the group has forgotten."""
     next_seq: int = 1
     next_query: int = 1
     queue: deque[ClientCall] = field(default_factory=deque)

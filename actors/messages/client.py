@@ -79,7 +79,7 @@ class Refusal(Struct, frozen=True, array_like=True, gc=False):
 class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):
     group: str
     session: SessionId
-    """Not 0: the session that was opened."""
+    """Not 0: the session that was opened. It may have expired since."""
     results: tuple[Outcomes, ...]
     answers: tuple[Answers, ...]
     refusals: tuple[Refusal, ...]

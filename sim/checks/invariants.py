@@ -10,11 +10,12 @@ from zlib import crc32
 
 from fleet.actors.base.kernel import Kernel
 from fleet.interfaces import Write
-from fleet.raft.entries import ConfigChanged, Entry, Members
+from fleet.raft.entries import Commands, ConfigChanged, Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
 from fleet.sim.checks import clusters, rare
 from fleet.sim.checks.appliers import applier_of
+from fleet.sim.checks.numbers import Numbers
 from fleet.sim.checks.promises import OnDisk, broken_by
 
 STATES_EVERY = 8
@@ -35,6 +36,7 @@ class GroupPast:
     """As of the same indexes."""
     changed_at: Index = 0
     """Where its settings were changed last."""
+    numbers: Numbers = field(default_factory=Numbers)
 
 
 @dataclass(slots=True)
@@ -240,6 +242,9 @@ class Invariants:
             self.world.mark(rare.COMMITTED[kind])
         if kind is ConfigChanged:
             past.changed_at = entry.index
+        objection = past.numbers.objection(entry.body) if isinstance(entry.body, Commands) else ""
+        if objection:
+            self.world.violated(f"{past.name}: {objection}")
 
     def _is_safe(self, past: GroupPast, core: Any) -> None:
         """Acknowledged implies durable: what a leader commits is on a majority's disks by then."""

@@ -9,9 +9,10 @@ from fleet.cluster.state import ACTIVE, GroupInfo, NodeRecord
 from fleet.errors import GroupExists, NoSuchGroup, OutcomeUnknown, Unavailable
 from fleet.objects.hooks import Committed
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Members
+from fleet.raft.entries import Commands, Members
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
+from fleet.sim.checks.numbers import Numbers
 from fleet.sim.checks.placement import Redundancy
 from fleet.sim.world.timeline import Broken, S
 from fleet.sim.world.world import World
@@ -63,6 +64,16 @@ def test_an_answer_that_the_cluster_does_not_bear_out_is_told(
         history.answered(history.asks("add_group", ADD, 0), None, 0)
     history.answered(history.asks(method, args, 1), error, 2)
     assert "operators' requests" in history.objection(there, 3)
+
+
+# -- numbers of commands -----------------------------------------------------------------------------
+
+
+def test_a_number_that_names_two_commands_of_a_session_is_told() -> None:
+    numbers = Numbers()
+    for session, first, payloads in ((7, 1, (b"a", b"b")), (7, 2, (b"b", b"c")), (8, 1, (b"z",))):
+        assert numbers.objection(Commands(session, first, 0, 5, payloads)) == ""
+    assert "command 3 of session 7" in numbers.objection(Commands(7, 3, 0, 5, (b"d",)))
 
 
 # -- the cluster -------------------------------------------------------------------------------------

@@ -53,3 +53,25 @@ def test_a_member_that_executed_what_an_operator_skips_takes_it_back() -> None:
     sim.heal()
     sim.run(5.0)
     assert sim.states_equal("g") and counter.get() == 1
+
+
+def test_s44_a_leader_that_executes_its_log_again_revives_no_session() -> None:
+    """It comes to where the client opened its former session, which has expired since, while the client waits
+    for a new one; and again, while the first command of that is under way."""
+    sim = Sim(seed=44, nodes=3, executors=1)
+    counter = sim.group("g", COUNTER, config=fleet.GroupConfig(session_ttl_ms=1000))
+    other = sim.group("g", COUNTER, client="c2")
+    assert counter.add(1) == 1
+    for _ in range(10):
+        other.add(10)
+        sim.run(0.25)
+    reply = counter.add.options(timeout=20.0).submit(100)
+    session, leader = sim.client.router.sessions["g"], sim.nodes[leader_of(sim)]
+    for is_amid in (lambda: session.opening, lambda: bool(session.inflight)):
+        assert sim.run(5.0, is_amid, every=0.0001)
+        assert leader.process is not None
+        for executor in list(leader.process.executors.values()):
+            executor.die("it was ended by SIGKILL")
+    assert sim.run(20.0, reply.done)
+    assert reply.result() == 201 == counter.get()
+    assert sim.states_equal("g") and sim.linearizable("g")

@@ -196,6 +196,25 @@ def test_s44_what_was_sent_once_to_an_expired_session_goes_on_in_a_new_one(talk:
     assert talk.told == {}
 
 
+def test_s44_a_session_that_has_expired_is_not_begun_again(talk: Talk) -> None:
+    """Its command 1 would be told the result of the one that was executed long ago (seed 2001878). The reply
+    was late, or a leader that executes its log again has come to where that session was opened."""
+    talk.submit(b"a", b"b")
+    talk.sent()
+    talk.reply((1, DONE, b"1"), (2, EXPIRED, b""))
+    request = talk.request()
+    assert request is not None and request.opens
+    talk.reply(opened=SESSION)
+    assert [(request.opens, request.session) for request in talk.requests_again()] == [(True, 0)]
+    talk.reply((1, DONE, b"1"))
+    talk.reply(opened=SESSION + 1)
+    talk.reply(opened=SESSION)
+    request = talk.request()
+    assert request is not None
+    assert (request.session, request.first, request.commands) == (SESSION + 1, 1, (b"b",))
+    assert talk.values() == {b"a": [b"1"]}
+
+
 def test_s44_what_was_sent_twice_may_have_been_executed_in_the_expired_session(talk: Talk) -> None:
     talk.submit(b"a")
     talk.sent()

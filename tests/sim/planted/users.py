@@ -55,6 +55,18 @@ def expired_session_begins_anew() -> Patches:
     return [patch.object(replies, "_expire_session", expire)]
 
 
+def expired_session_is_begun_again() -> Patches:
+    """Seed 2001878: a client begins a session that has expired again, when a leader that executes its log
+    again comes to where that was opened, or its reply comes late."""
+
+    def begin(state: SessionState, now: int, session: int) -> None:
+        state.opening = False
+        if not state.session_id:
+            state.session_id, state.next_seq = session, 1
+
+    return [patch.object(replies, "_begin_session", begin)]
+
+
 def hooks_never_end() -> Patches:
     """Hooks are not told that their leader steps down."""
 
