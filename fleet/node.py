@@ -15,7 +15,7 @@ from typing import Any, Self
 from thespian.actors import ActorSystemFailure
 
 from fleet.actors.base.base import start_system
-from fleet.actors.base.settings import own_name, split_endpoint
+from fleet.actors.base.settings import own_name
 from fleet.actors.client.cluster_pin import uid_text
 from fleet.actors.executor.channel import ProcessChannel
 from fleet.actors.executor.hook_threads import ThreadRunner
@@ -27,9 +27,11 @@ from fleet.actors.node.greetings import NODES_KEY
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
 from fleet.client.connection import Fleet, connect
-from fleet.cluster.commands import PURGE_AFTER_MS_MIN
-from fleet.cluster.founding_messages import check_founders
+from fleet.config.checks import check_places
+from fleet.config.effective import check_contradictions, configure, node_arguments
+from fleet.config.settings import OF_A_NODE, check_values
 from fleet.errors import ConfigError, Damaged, FleetError, NodeDamaged, Unavailable, UnknownName
+from fleet.health import NodeHealth
 from fleet.interfaces import Clock
 from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
@@ -37,12 +39,8 @@ from fleet.storage import LmdbStore, Writer
 from fleet.storage.directory import ENVIRONMENT
 
 log = logging.getLogger(__name__)
-NAME_MAX = 200
-"""Characters of a node's name, which is part of its members' ids."""
 START_S = 30.0
 LOOK_S = 0.1
-EXECUTORS_MAX = 64
-EXECUTOR_MEMORY_MIN = 64 << 20
 FORK_ABOVE_BYTES = 1 << 20
 """Encoding less than this takes less time than an election timeout, and not much more than a fork."""
 
@@ -70,6 +68,7 @@ class Node:
             fatal command costs its own group only. 0: this process does, which is for trusted, fast code.
         executor_memory_max: bytes that one of them may use; 0: three quarters of the host's memory, shared
             among them.
+        health: "host:port" where GET of /live and /ready is answered over HTTP; None: nowhere.
         cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`.
         insecure: whether to listen beyond loopback without encryption.
 
@@ -90,6 +89,7 @@ class Node:
     _store: LmdbStore | None = None
     _manager: Any = None
     _hooks: ThreadRunner | None = None
+    _health: NodeHealth | None = None
     _error: FleetError | None = None
 
     def __init__(
@@ -112,12 +112,23 @@ class Node:
         insecure: bool = False,
         executors: int = 1,
         executor_memory_max: int = 0,
+        health: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        check_name(name)
-        check_addresses(listen, join, founders, found)
-        check_settings(data_dir, weight, purge_after)
-        check_executors(executors, executor_memory_max)
+        check_values(
+            name=name,
+            listen=listen,
+            data_dir=data_dir,
+            advertise=advertise,
+            join=join,
+            founders=founders,
+            weight=weight,
+            purge_after=purge_after,
+            executors=executors,
+            executor_memory_max=executor_memory_max,
+            health=health,
+        )
+        check_places(listen, join, founders, found, health)
         self.name = name
         self.listen = listen
         self.data_dir = data_dir if data_dir is not None else f"fleet-{name}"
@@ -134,9 +145,27 @@ class Node:
         self.insecure = insecure
         self.executors = executors
         self.executor_memory_max = executor_memory_max
+        self.health = health
         self.clock = clock or SystemClock()
         self._signalled = threading.Event()
         """Set on a signal, and when the node ends by itself."""
+
+    @classmethod
+    def from_config(cls, path: str | None = None, **arguments: Any) -> Self:
+        """A node with the settings of `fleet.toml`, or of the file at `path`, as `fleet start` finds them.
+
+        `arguments` are those of `Node`; they override the environment, which overrides the file.
+
+        Raises:
+            ConfigError: an invalid setting; says where it is.
+        """
+        own = {key: arguments.pop(key) for key in ("secret", "clock") if key in arguments}
+        found = configure(OF_A_NODE, arguments, path, flag_names="")
+        unknown = arguments.keys() - found.found.keys()
+        if unknown:
+            raise ConfigError(f"a node has no setting {min(unknown)!r}")
+        check_contradictions(found)
+        return cls(**own, **node_arguments(found))
 
     def start(self) -> Self:
         """Start the node. Returns itself when every member on its disk has been started."""
@@ -179,6 +208,9 @@ class Node:
     def _begin(self) -> None:
         """Open the store and start the actors. The port is bound already."""
         self.address = self._system.base.endpoint
+        self._health = NodeHealth(self._system.base, self.name)
+        if self.health is not None:
+            self._health.serve(self.health)
         try:
             self._store = LmdbStore(self.data_dir, cluster=self.cluster, node=self.name)
         except Damaged as error:
@@ -207,10 +239,11 @@ class Node:
             writer=Writer(self._store, self._system.base.after_flush),
             fork_above_bytes=FORK_ABOVE_BYTES,
             executors=self.executors,
-            open_executor=partial(ProcessChannel, memory_max, FORK_ABOVE_BYTES),
+            open_executor=partial(ProcessChannel, memory_max, FORK_ABOVE_BYTES, self.name),
             hooks=self._hooks,
         )
         self._system.tell(self._manager, start)
+        self._health.manager = self._manager
         self.members()
         if self.found:
             self._await_founding()
@@ -260,6 +293,8 @@ class Node:
         """
         if self._system is not None:
             system, self._system = self._system, None
+            if self._health is not None:
+                self._health.close()
             system.shutdown()
             if system.base.is_running():
                 what = "the node does not stop, since one of its actors never returned; its log says where"
@@ -271,11 +306,17 @@ class Node:
             self._store.close()
             self._store = None
 
-    def run_until_signal(self, drain_s: float = 0.0) -> None:
+    def watch_health(self, every_s: float, told: Callable[[tuple[str, ...]], None]) -> None:
+        """As `NodeHealth.watch`, of a node that has started."""
+        assert self._health is not None
+        self._health.watch(every_s, told)
+
+    def run_until_signal(self, drain_s: float = 0.0, on_stop: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, or until the node was drained and has left its cluster, then stop.
         Call it in the main thread. The handlers of both signals are afterwards as they were before.
 
         `drain_s`: seconds that leaving the cluster may take after SIGTERM; a second signal ends it early.
+        `on_stop`: called when the end begins.
 
         Raises:
             WrongSecret, WrongCluster, NameTaken, DirectoryInUse, Unavailable: why the node ended by itself.
@@ -288,16 +329,17 @@ class Node:
 
         before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            self._serve(numbers, drain_s)
+            self._serve(numbers, drain_s, on_stop)
         finally:
             for number, handler in before.items():
                 if handler is not None:  # it was installed by Python
                     signal.signal(number, handler)
 
-    def _serve(self, numbers: list[int], drain_s: float) -> None:
+    def _serve(self, numbers: list[int], drain_s: float, on_stop: Callable[[], None]) -> None:
         while not self._signalled.wait(1.0):
             if not self._system.base.is_running():
                 raise Unavailable("the node ended by itself; its log says why", node=self.name)
+        on_stop()
         if self._error is not None:
             self.stop()
             raise self._error
@@ -337,49 +379,7 @@ class Node:
         self.stop()
 
 
-def check_settings(data_dir: str | os.PathLike[str] | None, weight: float, purge_after: float) -> None:
-    """Raises ConfigError for an empty directory name, or a number out of range."""
-    if data_dir == "":
-        raise ConfigError("data_dir is empty: omit it for fleet-NAME, or name a directory")
-    if not 0 <= weight < float("inf"):
-        raise ConfigError(f"weight must be 0 or more, not {weight}")
-    if not purge_after * 1000 >= PURGE_AFTER_MS_MIN:
-        least = f"at least {PURGE_AFTER_MS_MIN // 1000} s, since nodes show themselves about once a second"
-        raise ConfigError(f"purge_after must be {least}; {purge_after} s is less")
-
-
-def check_executors(count: int, memory_max: int) -> None:
-    """Raises ConfigError for a number out of range."""
-    if not 0 <= count <= EXECUTORS_MAX:
-        raise ConfigError(f"executors must be 0 to {EXECUTORS_MAX}, not {count}")
-    if memory_max and memory_max < EXECUTOR_MEMORY_MIN:
-        least = f"at least {EXECUTOR_MEMORY_MIN} bytes, what an empty one takes"
-        raise ConfigError(f"executor_memory_max must be {least}, not {memory_max}")
-
-
 def own_share(executors: int) -> int:
     """Bytes for each executor, so that together they leave a quarter of the host's memory."""
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return host * 3 // 4 // max(1, executors)
-
-
-def check_addresses(listen: str, join: Sequence[str], founders: Sequence[str], found: bool | None) -> None:
-    """Raises ConfigError for an invalid address, or for addresses that contradict each other or `found`."""
-    if isinstance(join, str) or isinstance(founders, str):
-        raise ConfigError(f"join and founders are lists of host:port, not a text: {join or founders!r}")
-    for address in (listen, *join, *founders):
-        split_endpoint(address)
-    if join and founders:
-        raise ConfigError("a node joins a cluster or is one of its founders: join or founders, not both")
-    if found and (join or founders):
-        raise ConfigError("found is for a node that founds alone, without join and without founders")
-    if founders:
-        check_founders(founders, founders[0])  # a node that is not listed joins the cluster that they found
-
-
-def check_name(name: str) -> None:
-    """Raises ConfigError for a name that no node may have."""
-    if not name or any(character in "@#/, \t\n" or not character.isprintable() for character in name):
-        raise ConfigError(f"a node's name is printable, not empty, and without @ # / , or blanks: {name!r}")
-    if len(name) > NAME_MAX:
-        raise ConfigError(f"a node's name has at most {NAME_MAX} characters, not {len(name)}")

@@ -163,6 +163,11 @@ class FleetBase:
     def is_running(self) -> bool:
         return self._reactor.is_running()
 
+    @property
+    def reactor(self) -> Reactor:
+        """For what has descriptors of its own in the loop."""
+        return self._reactor
+
     def run_in_loop(self, action: Callable[[], T]) -> T:
         """Run `action` between two messages in the thread of the actors. Returns or raises what it does."""
         if self._reactor.in_loop():

@@ -243,7 +243,8 @@ class Executors(GuardedActor):
             return
         for answer in answers:
             if isinstance(answer, LogRecord):
-                logging.getLogger(answer.logger).log(answer.level, "%s", answer.text)
+                logger, about = logging.getLogger(answer.logger), {"fields": answer.fields}
+                logger.log(answer.level, "%s", answer.text, extra=about)
             elif isinstance(answer, ClassTried):
                 asker, _ = slot.trying.pop(answer.run, (None, None))
                 if asker is not None:

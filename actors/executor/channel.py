@@ -72,7 +72,7 @@ OpenChannel: TypeAlias = Callable[[], Channel]
 class ProcessChannel:
     """Raises OSError when no process can be started."""
 
-    def __init__(self, memory_max: int = 0, fork_above_bytes: int = 0) -> None:
+    def __init__(self, memory_max: int = 0, fork_above_bytes: int = 0, node: str = "") -> None:
         ours, theirs = socket.socketpair()
         cells_fd = -1
         try:
@@ -82,7 +82,7 @@ class ProcessChannel:
             self._map = mmap.mmap(cells_fd, CELLS * CELL_BYTES)
             self._epoll = select.epoll()
             self._process = subprocess.Popen(
-                command(theirs.fileno(), cells_fd, memory_max, fork_above_bytes),
+                command(theirs.fileno(), cells_fd, memory_max, fork_above_bytes, node),
                 pass_fds=(theirs.fileno(), cells_fd),
                 stdin=subprocess.DEVNULL,
                 env=environment(),
@@ -232,9 +232,9 @@ def send(sock: socket.socket, data: memoryview, fd: int | None) -> int:
     return sock.send(data) if fd is None else socket.send_fds(sock, [data], [fd])
 
 
-def command(socket_fd: int, cells_fd: int, memory_max: int, fork_above_bytes: int) -> list[str]:
+def command(socket_fd: int, cells_fd: int, memory_max: int, fork_above_bytes: int, node: str) -> list[str]:
     numbers = map(str, (socket_fd, cells_fd, memory_max, fork_above_bytes))
-    return [sys.executable, "-P", "-m", "fleet.actors.executor.process", *numbers]
+    return [sys.executable, "-P", "-m", "fleet.actors.executor.process", *numbers, node]
 
 
 def environment() -> dict[str, str]:

@@ -160,7 +160,7 @@ class HostedObject:
         cells = self.host.cells
         if self.outcomes or self.opened:
             self._tell(is_amid=True)
-        log.error("group=%s %s cannot go on: %s", self.group, self.member, error)
+        log.error("group=%s member=%s cannot go on: %s", self.group, self.member, error)
         self._fail(error, False, cells[INDEX], cells[SEQ] - cells[FIRST])
 
     def _fail(self, error: FleetError, retry: bool, index: int = 0, place: int = NOWHERE) -> None:

@@ -20,6 +20,7 @@ from collections import deque
 from contextlib import suppress
 
 from msgspec.structs import replace
+from setproctitle import setproctitle
 
 from fleet.actors.executor.channel import OUTER_PATH
 from fleet.actors.executor.framing import Frames, framed, receive, with_memory
@@ -34,6 +35,7 @@ from fleet.actors.messages.executor import (
     encode,
 )
 from fleet.actors.runtime.forked_dump import ForkedDump
+from fleet.actors.runtime.log_fields import fields_of
 from fleet.blocking import HERE
 from fleet.interfaces import Dump
 from fleet.objects.progress import CELL_BYTES, CELLS, TAKEN
@@ -177,7 +179,8 @@ class ToNode(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.process.answer(LogRecord(0, 0, record.name, record.levelno, self.format(record)))
+            text, fields = self.format(record), fields_of(record)
+            self.process.answer(LogRecord(0, 0, record.name, record.levelno, text, fields))
             if threading.current_thread() is not threading.main_thread():
                 self.process.send_answers()
         except Exception:
@@ -210,7 +213,9 @@ def _ignore(number: int, frame: object) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    socket_fd, cells_fd, memory_max, fork_above_bytes = map(int, arguments)
+    *numbers, node = arguments
+    socket_fd, cells_fd, memory_max, fork_above_bytes = map(int, numbers)
+    setproctitle(f"fleet executor of node {node}")
     die_with_parent()
     restore_environment()
     signal.signal(signal.SIGINT, _ignore)

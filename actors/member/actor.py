@@ -196,7 +196,9 @@ class Member(GuardedActor):
         try:
             messages = read_messages(m.body)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            self.log_rarely("mail", "group=%s %s: mail that is none: %.200s", self.spec.name, m.dst, error)
+            self.log_rarely(
+                "mail", "group=%s member=%s: mail that is none: %.200s", self.spec.name, m.dst, error
+            )
             return
         self.core.wall_ms = self.start.clock.wall_ms()
         for message in messages:

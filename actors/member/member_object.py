@@ -356,7 +356,9 @@ class MemberObject:
         self.try_at = self.member.start.clock.now_ms() + min(most, least << min(self.halts, 20))
         self.halts += 1
         name, member = self.member.spec.name, self.member.start.member
-        log.error("group=%s %s halts at entry %d, command %d: %s", name, member, index, place + 1, halt.cause)
+        log.error(
+            "group=%s member=%s halts at entry %d, command %d: %s", name, member, index, place + 1, halt.cause
+        )
         self.member.step(ExecutionHalted(halt))
         if self.dumping:
             record = ErrorRecord.of(self.halted())

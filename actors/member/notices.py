@@ -35,16 +35,16 @@ def note(member: NotingMember, hook: Hook) -> None:
     core, name = member.core, member.spec.name
     if isinstance(hook, BecameLeader):
         member.object.lead(hook.term)
-        log.info("group=%s term=%d %s leads", name, hook.term, core.id)
+        log.info("group=%s term=%d member=%s leads", name, hook.term, core.id)
         member.send(member.start.manager, Leading(core.id, True))
     elif isinstance(hook, SteppedDown):
-        log.info("group=%s term=%d %s steps down", name, hook.term, core.id)
+        log.info("group=%s term=%d member=%s steps down", name, hook.term, core.id)
         member.object.lead(0)
         member.clients.lose_all(core.leader)
         member.send(member.start.manager, Leading(core.id, False))
     elif isinstance(hook, TailLost):
         log.error(
-            "group=%s %s had acknowledged up to %d and has only %d: its disk lost what it had synced",
+            "group=%s member=%s had acknowledged up to %d and has only %d: its disk lost what it had synced",
             name, hook.member, hook.acknowledged, hook.has,
         )  # fmt: skip
     elif isinstance(hook, MembersChanged | ConfigAdopted | PeerSilent):

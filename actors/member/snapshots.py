@@ -96,7 +96,7 @@ class Snapshots:
 
     def _failed(self, error: FleetError) -> SnapshotFailed:
         member = self.member
-        log.error("group=%s %s has no snapshot for now: %s", member.spec.name, member.core.id, error)
+        log.error("group=%s member=%s has no snapshot for now: %s", member.spec.name, member.core.id, error)
         if isinstance(error, StateNotEncodable):
             self.not_encodable = error
         return SnapshotFailed()

@@ -180,6 +180,8 @@ class LogRecord(ObjectMessage, frozen=True, array_like=True, tag=29, gc=False):
     logger: str
     level: int
     text: str
+    fields: dict[str, str | int] = {}
+    """What it is about, as `fleet.actors.runtime.log_fields` finds it."""
 
 
 ToExecutor: TypeAlias = (

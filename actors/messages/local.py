@@ -56,6 +56,18 @@ class StartNode(Struct, frozen=True):
     a member runs its own."""
 
 
+class AskHealth(Struct, frozen=True):
+    """To the node manager; answered by `Health`."""
+
+    token: int
+
+
+class Health(Struct, frozen=True):
+    token: int
+    why_not_ready: tuple[str, ...]
+    """Why the node cannot serve now; (): it can."""
+
+
 class StartDisk(Struct, frozen=True):
     writer: StoreWriter
 

@@ -89,7 +89,8 @@ def look_in(node: Node, effect: groups.WakeIn) -> None:
 
 
 def log_line(node: Node, effect: groups.LogLine) -> None:
-    LEVELS[effect.level]("%s", effect.text)
+    about = {"fields": {"group": effect.group} if effect.group else {}}
+    LEVELS[effect.level]("%s", effect.text, extra=about)
 
 
 # -- members that no leader has added --------------------------------------------------------------
@@ -104,11 +105,11 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
     if hosted is None:
         return
     spec, member = hosted.spec, hosted.member
-    log.info("group=%s %s hears from no leader and asks to be added", spec.name, member)
+    log.info("group=%s member=%s hears from no leader and asks to be added", spec.name, member)
 
     def told(outcome: OpValue | FleetError) -> None:
         if isinstance(outcome, FleetError):
-            log.info("group=%s %s is not added yet: %s", spec.name, member, outcome)
+            log.info("group=%s member=%s is not added yet: %s", spec.name, member, outcome)
 
     op = AddMember(member, node.start.address, spec.uid)
     node.router.ask(Question(op, spec.name, "", node.now() + JOIN_MS, told, repeats=False))
@@ -133,7 +134,7 @@ def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
 def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
     hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is not None and not hosted.is_dropped:
-        log.warning("group=%s %s was damaged and is removed", hosted.spec.name, hosted.member)
+        log.warning("group=%s member=%s was damaged and is removed", hosted.spec.name, hosted.member)
         node.hosted_members.drop(hosted)
 
 

@@ -195,7 +195,7 @@ class HostedMembers:
         if self.halted.pop(hosted.record.number, None) is not None:
             meta[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
         manager.carry_out(DropGroup(hosted.record.number, meta))
-        log.info("group=%s %s has left; its data is deleted", spec.name, hosted.member)
+        log.info("group=%s member=%s has left; its data is deleted", spec.name, hosted.member)
         manager.cluster.on_dropped(hosted)
 
     def forget_left(self, uids: set[int]) -> None:
@@ -259,11 +259,13 @@ class HostedMembers:
             hosted.failures = 0
         hosted.failures += 1
         if not restart:
-            log.error("group=%s %s does not run: %s", hosted.spec.name, hosted.member, why)
+            log.error("group=%s member=%s does not run: %s", hosted.spec.name, hosted.member, why)
             return
         least, most = BACK_OFF_MS
         delay = min(most, least << min(hosted.failures - 1, 20))
-        log.warning("group=%s %s starts again in %d ms: %s", hosted.spec.name, hosted.member, delay, why)
+        log.warning(
+            "group=%s member=%s starts again in %d ms: %s", hosted.spec.name, hosted.member, delay, why
+        )
         self.manager.wake_in(delay, RestartMember(hosted.record.number))
 
     def on_start_due(self, number: int) -> None:

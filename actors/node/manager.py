@@ -21,6 +21,7 @@ from fleet.actors.messages.client import ClientReply
 from fleet.actors.messages.executor import ClassTried
 from fleet.actors.messages.local import (
     Applied,
+    AskHealth,
     Leading,
     LocalAnswer,
     MemberHalted,
@@ -58,6 +59,7 @@ from fleet.actors.node.events import (
 )
 from fleet.actors.node.founding import MESSAGES, FoundingDriver
 from fleet.actors.node.greetings import NODES_KEY, Greetings
+from fleet.actors.node.health import tell_health
 from fleet.actors.node.held_start import HeldStart
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import KnownNodes
@@ -356,6 +358,7 @@ class NodeManager(GuardedActor):
         Leading: on_leading,
         MemberHalted: lambda node, m, sender: node.hosted_members.on_halted(m),
         NodeRequest: lambda node, m, sender: node.operators.on_request(m, sender),
+        AskHealth: tell_health,
         **dict.fromkeys(MESSAGES, lambda node, m, sender: node.founding.on_message(m)),
         OpReply: on_op_reply,
         Applied: lambda node, m, sender: node.cluster.on_applied(m, sender),

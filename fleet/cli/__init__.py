@@ -22,10 +22,7 @@ from fleet.cli.sim import sim
 from fleet.cli.start import start
 from fleet.cli.status import status, unreachable
 
-SETTINGS = {
-    "help_option_names": ["-h", "--help"],
-    "auto_envvar_prefix": "FLEET",
-}
+SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 WHAT = """Keep Python objects alive on several hosts at once.

@@ -9,33 +9,15 @@ from typing import Any
 import click
 
 import fleet
+from fleet.cli.options import configured, setting_options
 from fleet.cli.outcome import JSON, fail, to_json
 from fleet.client.survey import Survey
 from fleet.cluster.state import CLUSTER_GROUP, GroupInfo
+from fleet.config.effective import Configuration
+from fleet.config.settings import OF_A_COMMAND
 from fleet.errors import BadArguments, ConfigError, FleetError, NoSuchGroup, WrongCluster, WrongSecret
 from fleet.raft.ids import Millis
 from fleet.secret import secret_source
-
-CONNECT = "127.0.0.1:7400"
-OPTIONS = (
-    click.option(
-        "--connect",
-        envvar="FLEET_CONNECT",
-        default=CONNECT,
-        show_default=True,
-        help="host:port,... of nodes; one that answers is enough.  [env: FLEET_CONNECT]",
-    ),
-    click.option("--cluster", envvar="FLEET_CLUSTER", default="fleet", show_default=True, help="Cluster id."),
-    click.option("--secret-file", type=click.Path(dir_okay=False), help="Cluster secret, as on the nodes."),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(0, min_open=True),
-        default=10.0,
-        show_default=True,
-        help="Seconds a call may take.",
-    ),  # fmt: skip
-    JSON,
-)
 
 
 class Console:
@@ -110,19 +92,17 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
     """Make a command of a function that takes a `Console` first and returns the exit code, None for 0."""
 
     @wraps(function)
-    def run(
-        connect: str, cluster: str, secret_file: str | None, timeout: float, as_json: bool, **rest: Any
-    ) -> None:
+    def run(as_json: bool, **options: Any) -> None:
         path = click.get_current_context().command_path
+        found = None
         try:
-            if not connect.replace(",", "").strip():
-                raise ConfigError("--connect is empty: write host:port,... of nodes that run")
-            with fleet.connect(connect, cluster=cluster, secret_file=secret_file, timeout=timeout) as one:
-                code = function(Console(one, as_json), **rest)
+            found = configured(options, *OF_A_COMMAND)
+            with connected(found) as one:
+                code = function(Console(one, as_json), **options)
         except WrongSecret as error:
-            fail(path, error, as_json, _which_secret(secret_file))
+            fail(path, error, as_json, _which_secret(found))
         except WrongCluster as error:
-            fail(path, error, as_json, "" if "theirs" in error.facts else _which_cluster(cluster))
+            fail(path, error, as_json, "" if "theirs" in error.facts else _which_cluster(found))
         except (FleetError, TimeoutError) as error:
             fail(path, error, as_json)
         except BrokenPipeError:
@@ -136,23 +116,34 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
     return client_options(run)
 
 
-def client_options(function: Callable[..., None]) -> Callable[..., None]:
-    """With the options that `client` takes from the command line."""
-    command: Any = function
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command  # type: ignore[no-any-return]
-
-
-def _which_secret(secret_file: str | None) -> str:
-    return (
-        f"the one used here is from {secret_source(secret_file)}; copy the nodes' secret, from the file that "
-        "they were started with or ~/.config/fleet/secret there, and name it with --secret-file"
+def connected(found: Configuration) -> fleet.Fleet:
+    """A client with these settings. Raises what `fleet.connect` does."""
+    if not found["connect"]:
+        raise ConfigError("--connect is empty: write host:port,... of nodes that run")
+    return fleet.connect(
+        found["connect"], cluster=found["cluster"], secret_file=found.secret_file, timeout=found["timeout"]
     )
 
 
-def _which_cluster(cluster: str) -> str:
-    return f"--cluster is {cluster!r} here, and the node was started with another one; or --connect is wrong"
+def client_options(function: Callable[..., None]) -> Callable[..., None]:
+    """With the options that `client` takes from the command line."""
+    return setting_options(*OF_A_COMMAND)(JSON(function))  # type: ignore[no-any-return]
+
+
+def _which_secret(found: Configuration | None) -> str:
+    assert found is not None
+    return (
+        f"the one used here is from {secret_source(found.secret_file)}; copy the nodes' secret, from the "
+        "file that they were started with or ~/.config/fleet/secret there, and name it with --secret-file"
+    )
+
+
+def _which_cluster(found: Configuration | None) -> str:
+    assert found is not None
+    return (
+        f"--cluster is {found['cluster']!r} here, and the node was started with another one; "
+        "or --connect is wrong"
+    )
 
 
 def _drop_output() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from fleet.cli.connection import Console, client, count
+from fleet.cli.options import DURATION
 from fleet.cli.outcome import FAILED
-from fleet.cli.start import DURATION, EPILOG, node_options, run_node
+from fleet.cli.start import EPILOG, node_options, run_node
 from fleet.cli.status import node_records, node_rows
 from fleet.cluster.state import ACTIVE, LEAVING, NodeRecord
 from fleet.errors import ConfigError, NoSuchNode, Unavailable

@@ -1,4 +1,4 @@
-"""`fleet config`: the settings of a group, by name."""
+"""`fleet config`: the settings of a group, by name; those of nodes and commands are in `configuration`."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import click
 import msgspec
 from msgspec.structs import asdict
 
+from fleet.cli.configuration import check, init, show
 from fleet.cli.connection import Console, client
 from fleet.errors import ConfigError
 from fleet.raft.config import GroupConfig
@@ -13,7 +14,11 @@ from fleet.raft.config import GroupConfig
 
 @click.group()
 def config() -> None:
-    """Change the settings of a group."""
+    """Settings of nodes and of commands; and those of a group, to change them."""
+
+
+for command in (check, init, show):
+    config.add_command(command)
 
 
 @config.command()

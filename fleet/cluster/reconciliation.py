@@ -209,7 +209,7 @@ class Reconciliation:
         """A disk that does not hold the member never uses its id again: the member is gone for good."""
         member = question.about
         if event.disk == disk_of(member) and member not in event.members:
-            self._tell(f"group={group.group} removes {member}, which its node does not hold")
+            self._tell(group, f"removes {member}, which its node does not hold")
             self._ask_change(now, group.number, Remove(member))
         else:
             self._again(group.number)
@@ -224,14 +224,13 @@ class Reconciliation:
             self._again(group.number)
         elif self.refused.get(group.number) != event.why:
             self.refused[group.number] = event.why
-            what = f"group={group.group} cannot be reconciled with its placement: {event.why}"
-            self._tell(what, "error")
+            self._tell(group, f"cannot be reconciled with its placement: {event.why}", "error")
 
     def _on_useless(self, now: Millis, group: Leads, question: Open, event: AnswerUseless) -> None:
         pass  # the next round asks again
 
-    def _tell(self, text: str, level: str = "info") -> None:
-        self._effects.append(LogLine(text, level))
+    def _tell(self, about: Leads, text: str, level: str = "info") -> None:
+        self._effects.append(LogLine(f"group={about.group} {text}", level, about.group))
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -248,7 +247,7 @@ class Reconciliation:
             self._add_member(now, group, event, step)
         elif step is not None:
             if isinstance(step, Remove):
-                self._tell(f"group={group.group} removes {step.member}")
+                self._tell(group, f"removes {step.member}")
             self._ask_change(now, group.number, step)
         elif not self._ask_for_silent(now, group, event):
             seats = event.seen.seats

@@ -163,6 +163,8 @@ class LogLine(Struct, frozen=True):
     text: str
     level: str = "info"
     """info, warning or error."""
+    group: str = ""
+    """The one that it is about, if it is about one."""
 
 
 Effect: TypeAlias = AskStatus | AskChange | AskToHost | AskForMembers | NoteConfig | WakeIn | LogLine

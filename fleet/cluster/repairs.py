@@ -80,4 +80,4 @@ class Repairs:
             return []
         self.refused[event.number] = event.why
         what = f"group={member.group} {member.member} is damaged and not replaced yet: {event.why}"
-        return [LogLine(what, "warning")]
+        return [LogLine(what, "warning", member.group)]

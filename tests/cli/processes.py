@@ -76,6 +76,15 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
     return seen
 
 
+def children(process: int) -> list[str]:
+    """The ids of its child processes."""
+    return [
+        child
+        for tasks in Path(f"/proc/{process}/task").glob("*/children")
+        for child in tasks.read_text().split()
+    ]
+
+
 def processes_with(word: str) -> list[int]:
     """Those that run and have `word` in their command line: the test's own directory is in that of a node."""
     found = []

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from fleet.cli import main
 from fleet.cli.connection import columns, count, span
-from fleet.cli.start import DURATION
+from fleet.cli.options import DURATION
 
 from .fleets import Fleet
 
@@ -206,7 +206,7 @@ def test_what_is_asked_for_wrongly_ends_with_2(three: Fleet, arguments: tuple[st
         (("status", "--speed", "9", "--json"), "No such option '--speed'"),
         (("--json", "nothing"), "No such command 'nothing'"),
         (("group", "add", "g", "--json"), "Missing argument 'MODULE:CLASS'"),
-        (("status", "--json", "--timeout", "soon"), "'soon' is not a valid float"),
+        (("status", "--json", "--timeout", "soon"), "'soon' is not understood: write a duration"),
         (("--json", "config", "change", "g", "x"), "'x' is not KEY=VALUE"),
     ],
 )
@@ -247,7 +247,7 @@ def test_durations_are_read_and_written() -> None:
     read = {"30s": 30.0, "10m": 600.0, "1.5h": 5400.0, "250ms": 0.25, "7": 7.0, "2 d": 172800.0}
     assert {text: DURATION.convert(text, None, None) for text in read} == read
     for text in ("", "soon", "5 weeks", "-3s"):
-        with pytest.raises(Exception, match="not a duration"):
+        with pytest.raises(Exception, match="such as 250ms, 30s, 10m or 1h"):
             DURATION.convert(text, None, None)
     assert [span(ms) for ms in (999, 59_000, 131_000, 3_700_000, 200_000_000)] == [
         "0s", "59s", "2m11s", "1h01m", "2d07h"

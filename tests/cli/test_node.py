@@ -1,5 +1,6 @@
 """`fleet start`, and `fleet node` with options: how it starts, what it refuses, how it ends."""
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from tests.support.waiting import eventually
 
-from .processes import FLEET, PATIENCE_S, environment, processes_with, read_until, run, started
+from .processes import FLEET, PATIENCE_S, children, environment, processes_with, read_until, run, started
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
 ALONE = (*ANY_PORT, "--found")
@@ -171,15 +172,12 @@ def test_how_many_executors_and_how_much_memory_they_may_use(tmp_path: Path) -> 
     options = ("--executors", "2", "--executor-memory-max", "300M")
     with started(tmp_path, "start", "--name", "n1", *ALONE, *options) as node:
         read_until(node, "serves at")
-        found = [
-            words
-            for tasks in Path(f"/proc/{node.pid}/task").glob("*/children")
-            for child in tasks.read_text().split()
-            for words in [Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")]
-            if b"fleet.actors.executor.process" in words
-        ]
-        assert len(found) == 2
-        assert all(str(300 << 20).encode() in words for words in found)
+        executors = children(node.pid)
+        assert len(executors) == 2
+        for one in executors:
+            eventually(lambda: b"fleet executor of node n1" in Path(f"/proc/{one}/cmdline").read_bytes())
+            limits = Path(f"/proc/{one}/limits").read_text()
+            assert re.search(rf"^Max data size +{300 << 20} ", limits, re.M), limits
     for wrong in (("--executors", "-1"), ("--executor-memory-max", "1M"), ("--executor-memory-max", "much")):
         refused = run(tmp_path, "start", "--name", "n2", *ALONE, *wrong)
         assert refused.returncode == 2 and wrong[0].strip("-").replace("-", "") in refused.stderr.replace(

@@ -224,7 +224,7 @@ def test_a_start_that_cannot_be(tmp_path: Path) -> None:
         (("--join", "127.0.0.1:1", "--founder", "127.0.0.1:2"), "not both"),
         (("--founder", "127.0.0.1:1", "--founder", "127.0.0.1:1"), "twice"),
         (("--weight", "-1"), "weight must be 0 or more"),
-        (("--purge-after", "soon"), "'soon' is not a duration"),
+        (("--purge-after", "soon"), "'soon' is not understood: write a duration"),
         (("--purge-after", "1500ms"), "at least 2 s"),
     ):
         said = start(*options)

@@ -158,7 +158,7 @@ CASES: dict[str, Steps] = {
         (
             0,
             StepRefused(1, "no class", False),
-            [LogLine("group=g cannot be reconciled with its placement: no class", "error")],
+            [LogLine("group=g cannot be reconciled with its placement: no class", "error", "g")],
         ),
         (0, Look(), []),
         (0, GroupChanged(1), []),
@@ -191,7 +191,7 @@ CASES: dict[str, Steps] = {
         (
             0,
             status(1, Seat(HELD, True, True, 9)),
-            [LogLine("group=g removes n2@b.1"), AskChange(2, 1, Remove(HELD))],
+            [LogLine("group=g removes n2@b.1", group="g"), AskChange(2, 1, Remove(HELD))],
         ),
     ],
     "of a group that the cluster does not show nothing is changed": [

@@ -17,7 +17,7 @@ from fleet.cluster.repairs import (
 from fleet.raft.ids import MemberId
 
 ONE, OTHER = DamagedMember(1, "g", MemberId("n1@a.1")), DamagedMember(2, "h", MemberId("n1@a.2"))
-WHY = LogLine("group=g n1@a.1 is damaged and not replaced yet: no leader", "warning")
+WHY = LogLine("group=g n1@a.1 is damaged and not replaced yet: no leader", "warning", "g")
 CASES: dict[str, list[tuple[Event, list[Effect]]]] = {
     "a healthy node asks for nothing": [(Round(()), [])],
     "its data goes when the group has removed it, and not before": [

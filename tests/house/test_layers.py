@@ -50,10 +50,11 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
         {"thespian", "msgspec"},
     ),
     "fleet.actors": ((*HOST, "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
+    "fleet.actors.executor.process": ((*HOST, "fleet.actors"), {"msgspec", "setproctitle"}),
     "fleet.sim": ((*HOST, "fleet.sim", "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.sim.search.explore": (("fleet.actors", "fleet.storage", "fleet.sim"), {"msgspec", "rich"}),
     "fleet.testing": (("fleet",), {"msgspec", "cloudpickle", "hypothesis"}),
-    "fleet": (("fleet",), {"thespian", "msgspec", "cloudpickle", "click", "rich"}),
+    "fleet": (("fleet",), {"thespian", "msgspec", "cloudpickle", "click", "rich", "setproctitle"}),
 }
 OUTSIDE_OF_WORLDS = {"fleet.sim.search.explore"}
 """It drives worlds in real time, and is in none."""

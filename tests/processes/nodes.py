@@ -165,7 +165,7 @@ class NodeProcess:
             for child in map(int, tasks.read_text().split()):
                 with suppress(OSError):  # it has ended
                     words = Path(f"/proc/{child}/cmdline").read_bytes()
-                    found += [child] if b"fleet.actors.executor.process" in words else []
+                    found += [child] if b"executor" in words else []
         return found
 
     def wipe(self) -> None:

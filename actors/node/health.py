@@ -1,0 +1,21 @@
+"""Answers whether this node can serve."""
+
+from thespian.actors import ActorAddress
+
+from fleet.actors.messages.local import AskHealth, Health
+from fleet.actors.node.operator_requests import REACHABLE_MS
+from fleet.actors.node.parts import Node
+from fleet.cluster.readiness import why_not_ready
+
+
+def tell_health(node: Node, m: AskHealth, sender: ActorAddress) -> None:
+    now = node.now()
+    heard = [name for name in node.view.nodes if node.nodes.is_reachable(name, now, REACHABLE_MS)]
+    starting = [
+        hosted
+        for hosted in node.hosted_members.by_number.values()
+        if hosted.address is None and not hosted.ill and not hosted.is_dropped
+    ]
+    disk = node.store.identity.incarnation
+    why = why_not_ready(node.nodes.me.name, disk, node.view, heard, len(starting))
+    node.send(sender, Health(m.token, why))
