@@ -22,6 +22,7 @@ from fleet.config.effective import (
 )
 from fleet.config.file import Problem, read
 from fleet.config.settings import SECTIONS
+from fleet.config.units import unit
 from fleet.errors import ConfigError, FleetError
 from fleet.secret import find_secret
 
@@ -112,13 +113,17 @@ def _shown(one: Any) -> str:
     "--directory", type=click.Path(file_okay=False), default=".", help="Where to write; default: here."
 )
 @click.option("--force", is_flag=True, help="Replace files that exist; a secret is kept.")
-def init(hosts: tuple[str, ...], nodes: int | None, directory: str, force: bool) -> None:
+@click.option("--systemd", is_flag=True, help="Print a unit for systemd, and write nothing.")
+def init(hosts: tuple[str, ...], nodes: int | None, directory: str, force: bool, systemd: bool) -> None:
     """Write files with settings, commented, to start from.
 
     Without HOST, fleet.toml for one node on this host. With an odd number of HOSTs, n1.toml, n2.toml, ... for
     a node on each, which found a cluster together, and the secret that they share. --nodes does the same for
     several nodes on this host.
     """
+    if systemd:
+        click.echo(unit(own_command()), nl=False)
+        return
     if hosts and nodes:
         raise click.UsageError("HOST... or --nodes, not both", click.get_current_context())
     if nodes:
@@ -138,6 +143,13 @@ def init(hosts: tuple[str, ...], nodes: int | None, directory: str, force: bool)
         click.echo(f"start each: fleet start --config {Path(directory, 'n1.toml')}, and so on")
     else:
         click.echo(f"copy to each host its file and {secret}, and start it: fleet start --config n1.toml")
+
+
+def own_command() -> str:
+    """The absolute path of this `fleet` command, or of the one beside the interpreter."""
+    called = Path(sys.argv[0])
+    beside = Path(sys.executable).with_name("fleet")
+    return str(called.absolute() if called.name == "fleet" and called.exists() else beside)
 
 
 def _write(directory: Path, files: dict[str, str], force: bool) -> None:

@@ -130,6 +130,7 @@ class DemoNodes:
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("FLEET_")},
             "FLEET_SECRET": self.secret,
+            "FLEET_CONFIG": "",  # and not the fleet.toml of the directory where the demo is started
             # The nodes import the same fleet as this process.
             "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
             "PYTHONSAFEPATH": "1",
