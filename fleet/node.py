@@ -115,19 +115,9 @@ class Node:
         health: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        check_values(
-            name=name,
-            listen=listen,
-            data_dir=data_dir,
-            advertise=advertise,
-            join=join,
-            founders=founders,
-            weight=weight,
-            purge_after=purge_after,
-            executors=executors,
-            executor_memory_max=executor_memory_max,
-            health=health,
-        )
+        check_values(name=name, listen=listen, data_dir=data_dir, advertise=advertise, health=health)
+        check_values(join=join, founders=founders, weight=weight, purge_after=purge_after)
+        check_values(executors=executors, executor_memory_max=executor_memory_max)
         check_places(listen, join, founders, found, health)
         self.name = name
         self.listen = listen

@@ -13,9 +13,9 @@ from fleet.cli.options import configured, setting_options
 from fleet.cli.outcome import JSON, fail, to_json
 from fleet.client.survey import Survey
 from fleet.cluster.state import CLUSTER_GROUP, GroupInfo
-from fleet.config.effective import Configuration
+from fleet.config.effective import Configuration, client_arguments
 from fleet.config.settings import OF_A_COMMAND
-from fleet.errors import BadArguments, ConfigError, FleetError, NoSuchGroup, WrongCluster, WrongSecret
+from fleet.errors import BadArguments, FleetError, NoSuchGroup, WrongCluster, WrongSecret
 from fleet.raft.ids import Millis
 from fleet.secret import secret_source
 
@@ -97,7 +97,7 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
         found = None
         try:
             found = configured(options, *OF_A_COMMAND)
-            with connected(found) as one:
+            with fleet.connect(**client_arguments(found)) as one:
                 code = function(Console(one, as_json), **options)
         except WrongSecret as error:
             fail(path, error, as_json, _which_secret(found))
@@ -114,15 +114,6 @@ def client(function: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(code or 0)
 
     return client_options(run)
-
-
-def connected(found: Configuration) -> fleet.Fleet:
-    """A client with these settings. Raises what `fleet.connect` does."""
-    if not found["connect"]:
-        raise ConfigError("--connect is empty: write host:port,... of nodes that run")
-    return fleet.connect(
-        found["connect"], cluster=found["cluster"], secret_file=found.secret_file, timeout=found["timeout"]
-    )
 
 
 def client_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -25,6 +25,8 @@ from fleet.client.backlog import Backlog, Place
 from fleet.client.cluster_api import Operations
 from fleet.client.first_answer import CONNECT_S, first_questions
 from fleet.client.group_api import GRACE_S
+from fleet.config.effective import client_arguments, configure
+from fleet.config.settings import OF_A_COMMAND
 from fleet.errors import ClientClosed, ConfigError, FleetError, OutcomeUnknown
 from fleet.objects.handles import CallOptions, Kind
 from fleet.objects.outcomes import Receiver
@@ -145,6 +147,22 @@ class Fleet(Operations):
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def from_config(cls, path: str | None = None, **arguments: Any) -> "Fleet":
+        """As `connect`, with the settings of `fleet.toml`, or of the file at `path`, as commands find them.
+
+        `arguments` are those of `connect`; they override the environment, which overrides the file.
+
+        Raises:
+            ConfigError: an invalid setting; says where it is. And whatever `connect` raises.
+        """
+        given = {"connect" if name == "addresses" else name: value for name, value in arguments.items()}
+        if isinstance(given.get("connect"), str):
+            given["connect"] = tuple(listed_addresses(given["connect"]))
+        found = configure(OF_A_COMMAND, given, path, flag_names="")
+        others = {name: value for name, value in given.items() if name not in found.found or name == "secret"}
+        return connect(**client_arguments(found), **others)
 
     def close(self) -> None:
         """Fail the calls under way and close this client's sessions. Idempotent.

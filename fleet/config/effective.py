@@ -137,6 +137,18 @@ def strange_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     return found
 
 
+def client_arguments(found: Configuration) -> dict[str, Any]:
+    """What `fleet.connect` takes of the settings of a command.
+
+    Raises:
+        ConfigError: there is no address.
+    """
+    if not found["connect"]:
+        raise ConfigError(f"{found.where('connect')} is empty: write host:port,... of nodes that run")
+    taken = {"addresses": found["connect"], "cluster": found["cluster"], "timeout": found["timeout"]}
+    return {**taken, "secret_file": found.secret_file}
+
+
 def node_arguments(found: Configuration) -> dict[str, Any]:
     """What `fleet.Node` takes of the settings of a node.
 

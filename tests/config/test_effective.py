@@ -142,7 +142,14 @@ def test_a_node_is_made_of_a_file_and_arguments_override_it(monkeypatch: pytest.
     assert (node.name, node.zone, node.cluster, node.executors) == ("n1", "other", "c", 0)
     assert node.secret == b"t" * 64
     with fleet.Node.from_config("fleet.toml", data_dir="here", found=True) as node:
-        assert node.address.startswith("127.0.0.1:")
+        write(f'cluster = "c"\n[client]\nconnect = ["{node.address}"]\ntimeout = "3s"\n', "client.toml")
+        with fleet.Fleet.from_config("client.toml") as client:
+            assert (client.timeout, client.name) == (3.0, "c") and client.nodes()
+        with fleet.Fleet.from_config("client.toml", addresses=node.address, timeout=4.0, wait=1.0) as client:
+            assert client.timeout == 4.0
+    with pytest.raises(ConfigError, match="connect from .*client.toml:2 is empty"):
+        write("[client]\nconnect = []\n", "client.toml")
+        fleet.Fleet.from_config("client.toml")
     with pytest.raises(ConfigError, match="no setting 'speed'"):
         fleet.Node.from_config(speed=1)
     with pytest.raises(ConfigError, match="weight=: weight must be 0 or more"):
