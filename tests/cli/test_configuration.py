@@ -190,7 +190,8 @@ def test_init_replaces_nothing_unless_told_to_and_never_a_secret(tmp_path: Path)
     (tmp_path / "n2.toml").write_text("")
     assert run(tmp_path, *hosts, "--force").returncode == 0
     assert secret.read_text() == before
-    assert 'advertise = "db2.example:7400"' in (tmp_path / "n2.toml").read_text()
+    second = (tmp_path / "n2.toml").read_text()
+    assert 'listen = "0.0.0.0:7400"' in second and 'advertise = "db2.example:7400"' in second
     assert 'listen = "[fd00::3]:7500"' in (tmp_path / "n3.toml").read_text()
     for name in ("n1", "n2", "n3"):
         assert run(tmp_path, "config", "check", f"{name}.toml").returncode == 0
