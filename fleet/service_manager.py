@@ -55,6 +55,11 @@ class ServiceManager:
         longer = round((within_s + GRACE_S) * 1e6)
         self._tell("STOPPING=1", f"STATUS={self._status}", f"EXTEND_TIMEOUT_USEC={longer}")
 
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def _tell(self, *lines: str) -> None:
         if self._socket is not None:
             with suppress(OSError):

@@ -139,6 +139,7 @@ def _serve(node: Node, drain_s: float, voice: Voice) -> None:
         manager.serves()
         node.watch_health(manager.every_s, manager.on_health)
     node.run_until_signal(drain_s, lambda: manager.stops(drain_s))
+    manager.close()
     if node.has_left:
         voice.say(f"node {node.name} has left the cluster and ends")
 

@@ -14,7 +14,7 @@ from fleet.config.kinds import PATH
 from fleet.config.settings import SECTIONS, SETTINGS, Setting
 from fleet.errors import ConfigError
 
-BYTES_MAX = 64 * 1024
+BYTES_MAX = 32 * 1024
 _BY_PLACE = {one.place: one for one in SETTINGS}
 
 
@@ -76,6 +76,9 @@ def read(path: str) -> ConfigFile:
     except tomllib.TOMLDecodeError as error:
         file.problems.append(_syntax(path, text, str(error)))
         return file
+    except RecursionError:
+        file.complain("", "is nested too deeply: settings are texts, numbers and lists of texts")
+        return file
     file.lines = lines_of(text)
     for section, values in _sections(file, tree):
         for key, value in values.items():
@@ -93,29 +96,34 @@ def _syntax(path: str, text: str, error: str) -> Problem:
 
 
 def lines_of(text: str) -> dict[str, int]:
-    """By place, such as "node.listen", the line where it begins.
+    """By place, such as "node.listen", the line where it begins; `text` is valid TOML.
 
-    A key begins after the longest beginning of the file that is valid TOML without it: so nothing but
-    `tomllib` has to know how TOML is written.
+    A statement is the shortest run of lines that is valid TOML by itself: so nothing but `tomllib` has to
+    know how values are written.
     """
     found: dict[str, int] = {}
-    lines, begins = text.split("\n"), 1
-    for count in range(1, len(lines) + 1):
+    section: tuple[str, ...] = ()
+    statement: list[str] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        statement.append(line)
         try:
-            tree = tomllib.loads("\n".join(lines[:count]))
+            tree = tomllib.loads("\n".join(statement))
         except tomllib.TOMLDecodeError:
             continue  # inside of a value of several lines
-        for place in _places(tree):
-            found.setdefault(place, begins)
-        begins = count + 1
+        is_header = statement[0].lstrip().startswith("[")
+        for path in _paths(tree):
+            found.setdefault(".".join(path if is_header else (*section, *path)), number - len(statement) + 1)
+            section = path if is_header else section
+        statement = []
     return found
 
 
-def _places(tree: Mapping[str, Any]) -> Iterator[str]:
+def _paths(tree: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Of each key, the outer ones first."""
     for key, value in tree.items():
-        yield key
+        yield (key,)
         if isinstance(value, dict):
-            yield from (f"{key}.{inner}" for inner in value)
+            yield from ((key, *path) for path in _paths(value))
 
 
 def _sections(file: ConfigFile, tree: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,5 +1,6 @@
 """Reading `fleet.toml`: what is wrong is named with its line and with what to write instead."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,14 @@ log = {level = "info", format = "json"}
     assert "node.name" not in lines
 
 
+def test_a_long_file_is_read_in_no_time() -> None:
+    """It took 48 s when each beginning of the file was parsed."""
+    content = "\n".join(f'key{number} = "{"x" * 10}"' for number in range(1500))
+    begun = time.monotonic()
+    assert lines_of(content)["key1499"] == 1500
+    assert time.monotonic() - begun < 2.0
+
+
 def test_values_of_all_kinds_are_read(tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_text(
@@ -109,6 +118,8 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "fleet.toml"
     path.write_bytes(b'cluster = "a"\n\xff')
     assert [(one.line, one.what[:11]) for one in read(str(path)).problems] == [(2, "is not UTF-")]
+    path.write_bytes(b"x = " + b"[" * 10_000 + b"]" * 10_000)
+    assert "is nested too deeply" in read(str(path)).problems[0].what
     path.write_bytes(b"#" * (BYTES_MAX + 1))
     assert "is longer than" in read(str(path)).problems[0].what
     for where in (tmp_path, tmp_path / "none"):
