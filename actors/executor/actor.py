@@ -6,18 +6,33 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, ClassVar, Final
 
-from msgspec import Struct
 from thespian.actors import ActorExitRequest, ThespianWatch, WakeupMessage, WatchMessage
 
 from fleet.actors.executor.channel import Channel, ExecutorEnded
-from fleet.actors.executor.slots import ALONE, APART, QUIET_MS, Placed, Slot, lost_object, lost_trial
-from fleet.actors.executor.watchdog import EndIt, ExecutorSeen, MoveOthers, PrepareSpare, Watchdog
+from fleet.actors.executor.slots import (
+    ALONE,
+    APART,
+    ENDS_FOR_GOOD,
+    OLD,
+    QUIET_MS,
+    STABLE_MS,
+    TRIAL,
+    FlushSlot,
+    LookAtExecutors,
+    Placed,
+    Slot,
+    lost_object,
+    lost_trial,
+    seen_by,
+)
+from fleet.actors.executor.watchdog import EndIt, MoveOthers, PrepareSpare, Watchdog
 from fleet.actors.messages.executor import (
     ApplyEntries,
     AskQueries,
     CheckCommands,
     ClassTried,
     CloseObject,
+    CopyState,
     DumpObject,
     LeadsNow,
     LoadState,
@@ -39,23 +54,8 @@ GATHER_MS: Final[Millis] = 20
 """How long entries that may wait are gathered."""
 LOOK_MS: Final[Millis] = 100
 """How often a busy executor is looked at."""
-BACK_OFF_MS: Final[tuple[Millis, Millis]] = (50, 10_000)
-"""The shortest and the longest pause before an executor that ended at once is started again."""
 FINISH_S: Final = 1.5
 """How long a node that stops in good order waits for its executors, and so for the hooks that they run."""
-STABLE_MS: Final[Millis] = 10_000
-GONE_LIMIT_MS: Final[Millis] = 1000
-"""How long a command or a query may go on whose object is gone: nobody waits for it, but others behind it."""
-
-
-class LookAtExecutors(Struct, frozen=True):
-    """A timer's payload."""
-
-
-class FlushSlot(Struct, frozen=True):
-    """A timer's payload."""
-
-    slot: Any
 
 
 class Executors(GuardedActor):
@@ -85,9 +85,10 @@ class Executors(GuardedActor):
 
     def on_open(self, m: OpenObject, sender: Any) -> None:
         known = self.placed.get(m.number)
+        slot = self._slot_for(m.number, known.slot if known is not None and m.is_fresh else None)
         if known is not None:
             known.slot.numbers.discard(m.number)
-        slot = self._slot_for(m.number)
+            self._retire_if_empty(known.slot)
         placed = Placed(m.number, m.run, sender, slot, m.limit_ms, m.group)
         if known is not None and known.run >> 32 == m.run >> 32:  # the same start of the member
             placed.failed_at, placed.loads_failed = known.failed_at, known.loads_failed
@@ -95,15 +96,24 @@ class Executors(GuardedActor):
         slot.numbers.add(m.number)
         self._send(slot, m)
 
-    def _slot_for(self, number: int) -> Slot:
+    def _slot_for(self, number: int, leaves: Slot | None = None) -> Slot:
+        """`leaves`: where it was, if that has imported other code than it needs."""
         if number not in self.suspects:
-            return self.slots[number % self.start.count]
+            slot = self.slots[number % self.start.count]
+            return self._renewed(slot) if slot is leaves else slot
         for slot in self.slots:
             if slot.place == APART:
                 return slot
         apart = Slot(APART, busy_at=self._now())
         self.slots.append(apart)
         return apart
+
+    def _renewed(self, slot: Slot) -> Slot:
+        """A new executor takes its place. Objects that need the code which it has imported stay in it."""
+        fresh = self.slots[slot.place] = Slot(slot.place)
+        slot.place = OLD
+        self.slots.append(slot)
+        return fresh
 
     def on_message(self, m: ObjectMessage, sender: Any) -> None:
         placed = self.placed.get(m.number)
@@ -138,7 +148,11 @@ class Executors(GuardedActor):
             placed.limit_ms = m.limit_ms
 
     def on_try(self, m: TryClass, sender: Any) -> None:
-        slot = self._slot_for(m.number)
+        if m.is_fresh:
+            slot = Slot(TRIAL)
+            self.slots.append(slot)
+        else:
+            slot = self._slot_for(m.number)
         slot.trying[m.run] = sender, m
         self._send(slot, m)
 
@@ -180,7 +194,8 @@ class Executors(GuardedActor):
         try:
             slot.channel, self.spare = self.spare or self.start.open(), None
         except OSError as error:
-            self._put_off(slot)
+            slot.put_off(now)
+            self._look_soon()
             self.log_rarely("start", "an executor cannot be started: %s", error)
             return
         self.watching = None  # a descriptor may have the number of another one
@@ -190,12 +205,6 @@ class Executors(GuardedActor):
             slot.channel.send(message)
         slot.is_asked = True
         self.turn_end.ask()
-
-    def _put_off(self, slot: Slot) -> None:
-        least, most = BACK_OFF_MS
-        slot.start_at = self._now() + min(most, least << min(slot.failures, 20))
-        slot.failures += 1
-        self._look_soon()
 
     def _ended(self, slot: Slot, why: str, is_hung: bool = False) -> None:
         """Everything in it is lost, and made again elsewhere by its members."""
@@ -209,7 +218,8 @@ class Executors(GuardedActor):
         log.error("an executor of %d objects has ended: %s", len(slot.numbers), why)
         if now - slot.started_at > STABLE_MS:
             slot.failures = 0
-        self._put_off(slot)
+        slot.put_off(now)
+        self._look_soon()
         slot.unsent.clear()
         trying, slot.trying = slot.trying, {}
         for token, (asker, m) in trying.items():
@@ -223,7 +233,7 @@ class Executors(GuardedActor):
             placed.is_lost = True
             self.send(placed.member, lost)
         slot.numbers.clear()
-        if slot.place == ALONE:
+        if slot.place in ENDS_FOR_GOOD:
             self.slots.remove(slot)
         self._watch()
 
@@ -280,7 +290,7 @@ class Executors(GuardedActor):
                     self._begin(slot)
                     goes_on = True
                 continue
-            seen = self._seen(slot, slot.channel)
+            seen = seen_by(slot, slot.channel, self.placed)
             for action in slot.watchdog.step(now, seen):
                 self.actions[type(action)](self, slot, action)
             goes_on = goes_on or slot.watchdog.is_busy or slot.place < 0
@@ -288,14 +298,6 @@ class Executors(GuardedActor):
         if goes_on:
             self._look_soon()
         self._watch()
-
-    def _seen(self, slot: Slot, channel: Channel) -> ExecutorSeen:
-        doing = channel.doing()
-        placed = self.placed.get(doing.number)
-        is_wanted = placed is not None and placed.run == doing.run
-        limit_ms = placed.limit_ms if placed is not None and is_wanted else GONE_LIMIT_MS
-        others = len(slot.numbers - {doing.number})
-        return ExecutorSeen(doing, channel.sent, limit_ms, others)
 
     def on_prepare(self, slot: Slot, action: PrepareSpare) -> None:
         if self.spare is None:
@@ -306,6 +308,8 @@ class Executors(GuardedActor):
 
     def on_move(self, slot: Slot, action: MoveOthers) -> None:
         """The slot goes on with the slow object alone, and another one takes its place."""
+        if slot.place in (OLD, TRIAL):
+            return  # what is there needs the code that only this executor has
         moved, slow = slot.numbers - {action.number}, self.placed.get(action.number)
         name = slow.name if slow is not None else "(a class that is loaded)"
         log.warning("group=%s is slow: %d other objects get another executor", name, len(moved))
@@ -333,7 +337,7 @@ class Executors(GuardedActor):
 
     def _look_at_alone(self, slot: Slot, now: Millis) -> None:
         """An object that was alone and is not slow any more joins the others."""
-        if slot.place >= 0 or slot.channel is None:
+        if slot.place not in (ALONE, APART) or slot.channel is None:
             return
         if slot.watchdog.is_busy:
             slot.busy_at = now
@@ -387,7 +391,7 @@ class Executors(GuardedActor):
         TryClass: on_try,
         SetLimit: on_limit,
         **dict.fromkeys(
-            (LoadState, ApplyEntries, AskQueries, CheckCommands, DumpObject, LeadsNow), on_message
+            (LoadState, ApplyEntries, AskQueries, CheckCommands, CopyState, DumpObject, LeadsNow), on_message
         ),
         EndTurn: on_end_turn,
         WatchMessage: on_watch,

@@ -16,6 +16,7 @@ from fleet.actors.messages.executor import (
     AskQueries,
     CheckCommands,
     CommandsChecked,
+    CopyState,
     DumpFailed,
     DumpObject,
     EntriesApplied,
@@ -26,18 +27,21 @@ from fleet.actors.messages.executor import (
     ObjectFailed,
     OpenObject,
     QueriesAnswered,
+    StateCopied,
     StateLoaded,
 )
-from fleet.errors import FleetError
+from fleet.errors import FleetError, OtherCode
 from fleet.interfaces import RESULTS_BYTES_MAX, Dump, Fork, MemberMustHalt
 from fleet.objects.applier import Applier, Opened, Outcomes, dumped_object
-from fleet.objects.class_refs import decode_class
+from fleet.objects.class_refs import check_code, decode_class
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner
 from fleet.objects.payload import ErrorRecord, as_text
 from fleet.objects.progress import COMMAND, FIRST, INDEX, OTHER, QUERY, SEQ, Cells, begin, end
+from fleet.objects.sealed import SealedState
 from fleet.objects.tracebacks import Tracebacks
 from fleet.raft.entries import Commands, Entry
+from fleet.raft.messages import OTHER_CODE
 
 log = logging.getLogger("fleet.actors")
 NO_DUMP = (FleetError, OSError, MemoryError)
@@ -78,11 +82,18 @@ class HostedObject:
         self.number, self.run = m.number, m.run
         self.group, self.member = m.group, m.member
         self.tracebacks = Tracebacks() if host.tells_tracebacks else None
-        self.executor = ObjectExecutor(decode_class(m.data_class), host.cells, self.tracebacks)
-        self.applier = Applier(self.executor, m.config)
-        self.hooks: HookEvents | None = open_hook_events(
-            m.group, m.member, self.applier, self.executor, host.hooks
-        )
+        cls = decode_class(m.data_class)
+        self.executor: ObjectExecutor | SealedState
+        self.hooks: HookEvents | None = None
+        try:
+            check_code(m.data_class, cls)
+        except OtherCode as error:
+            self.executor = SealedState(error)
+            self.applier = Applier(self.executor, m.config)
+        else:
+            self.executor = ObjectExecutor(cls, host.cells, self.tracebacks)
+            self.applier = Applier(self.executor, m.config)
+            self.hooks = open_hook_events(m.group, m.member, self.applier, self.executor, host.hooks)
         self.failed = False
         self.dumping: tuple[int, int, Dump] | None = None
         """Index and revision of the snapshot that a child encodes."""
@@ -116,6 +127,10 @@ class HostedObject:
                     self._tell()
         except MemberMustHalt as error:
             self._halt(error)
+            return
+        except OtherCode as error:
+            self._tell(is_amid=True)
+            self._fail(error, True, cells[INDEX], OTHER_CODE)
             return
         finally:
             end(cells)
@@ -182,7 +197,7 @@ class HostedObject:
                 revision = self.applier.revision
                 self.host.answer(QueriesAnswered(self.number, self.run, m.token, tuple(values), revision))
                 payloads = payloads[len(values) :]
-        except MemberMustHalt as error:
+        except (MemberMustHalt, OtherCode) as error:
             self._fail(error, retry=True)
         finally:
             end(cells)
@@ -229,6 +244,17 @@ class HostedObject:
         finally:
             end(host.cells)
 
+    def on_copy(self, m: CopyState) -> None:
+        """On the loop, however big: it is for an operator who waits."""
+        begin(self.host.cells, OTHER, self.number, self.run)
+        try:
+            answer = StateCopied(self.number, self.run, m.token, self.applier.dump())
+        except NO_DUMP as error:
+            told = error if isinstance(error, FleetError) else FleetError(str(error), group=self.group)
+            answer = StateCopied(self.number, self.run, m.token, b"", ErrorRecord.of(told))
+        end(self.host.cells)
+        self.host.answer(answer)
+
     def on_dumped(self) -> None:
         """A descriptor may be reported twice, or late."""
         if self.dumping is None or not self.dumping[2].is_done():
@@ -241,6 +267,11 @@ class HostedObject:
             self._not_dumped(index, error)
         else:
             self.host.answer_from_memory(self._dumped(index, revision, state, crc), dump)
+
+    @property
+    def other_code(self) -> OtherCode | None:
+        """Why it executes nothing; None: it does."""
+        return self.executor.why if isinstance(self.executor, SealedState) else None
 
     def _dumped(self, index: int, revision: int, state: bytes, crc: int) -> ObjectDumped:
         """From now on a command that fails is undone from here."""
@@ -284,5 +315,6 @@ class HostedObject:
         CheckCommands: on_check,
         LoadState: on_load,
         DumpObject: on_dump,
+        CopyState: on_copy,
         LeadsNow: on_leads,
     }

@@ -18,7 +18,8 @@ from fleet.actors.messages.executor import (
 )
 from fleet.errors import DataClassUnavailable, FleetError
 from fleet.interfaces import Dump, Fork
-from fleet.objects.class_refs import class_name, decode_class
+from fleet.objects.applier import dumped_object
+from fleet.objects.class_refs import check_code, class_name, decode_class
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner
 from fleet.objects.payload import ErrorRecord, message_of
@@ -75,7 +76,9 @@ class HostedObjects:
         begin(self.cells, OTHER, m.number, m.run)
         try:
             hosted = self.objects[m.number] = HostedObject(self, m)
-            answer: FromExecutor = ObjectOpened(m.number, m.run, hosted.executor.methods)
+            why = hosted.other_code
+            other = ErrorRecord.of(why) if why is not None else None
+            answer: FromExecutor = ObjectOpened(m.number, m.run, hosted.executor.methods, other)
         except BaseException as error:  # the class is the user's, and may raise anything
             told = as_unavailable(error, m.data_class)
             answer = ObjectFailed(m.number, m.run, ErrorRecord.of(told), told.retry)
@@ -86,7 +89,12 @@ class HostedObjects:
         error: FleetError | None = None
         begin(self.cells, OTHER, m.number, m.run)
         try:
-            ObjectExecutor(decode_class(m.data_class)).dump()
+            cls = decode_class(m.data_class)
+            check_code(m.data_class, cls)
+            executor = ObjectExecutor(cls)
+            if m.state:
+                executor.load(dumped_object(m.state) or None)
+            executor.dump()
         except BaseException as raised:
             error = as_unavailable(raised, m.data_class)
         finally:

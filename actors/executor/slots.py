@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct
+
 from fleet.actors.executor.channel import Channel
-from fleet.actors.executor.watchdog import LOAD_LIMIT_MS, SLOW_MS, MoveOthers, Watchdog
+from fleet.actors.executor.watchdog import LOAD_LIMIT_MS, SLOW_MS, ExecutorSeen, MoveOthers, Watchdog
 from fleet.actors.messages.executor import ClassTried, ObjectMessage, TryClass
 from fleet.actors.messages.local import ExecutorLost
 from fleet.errors import CommandFailed, DataClassUnavailable, FleetError, QueryFailed, Unavailable
@@ -16,6 +18,19 @@ ALONE: Final = -1
 """The place of an executor that was left alone with a slow object."""
 APART: Final = -2
 """The place of the executor for objects whose loading ended one, so that they end no other's."""
+OLD: Final = -3
+"""The place of an executor whose place another one has taken, since it has imported code that others do not
+need."""
+TRIAL: Final = -4
+"""The place of one that only tries a class."""
+ENDS_FOR_GOOD: Final = (ALONE, OLD, TRIAL)
+"""Executors in these places are not started again."""
+GONE_LIMIT_MS: Final[Millis] = 1000
+"""How long a command or a query may go on whose object is gone: nobody waits for it, but others behind it."""
+BACK_OFF_MS: Final[tuple[Millis, Millis]] = (50, 10_000)
+"""The shortest and the longest pause before an executor that ended at once is started again."""
+STABLE_MS: Final[Millis] = 10_000
+"""One that ran for so long did not end at once."""
 QUIET_MS: Final[Millis] = 60_000
 """After so long without trouble, an object that was left alone in an executor joins the others again."""
 
@@ -40,8 +55,8 @@ class Placed:
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """One executor, running or to be started. `place`: among those that objects are spread over, or ALONE
-    or APART."""
+    """One executor, running or to be started. `place`: among those that objects are spread over, or one of
+    the negative ones."""
 
     place: int
     channel: Channel | None = None
@@ -63,11 +78,36 @@ class Slot:
     """When it was last seen at work for long."""
     start_at: Millis = 0
 
+    def put_off(self, now: Millis) -> None:
+        """It has ended, or could not be started: wait before it is started again, longer each time."""
+        least, most = BACK_OFF_MS
+        self.start_at = now + min(most, least << min(self.failures, 20))
+        self.failures += 1
+
     def patience_of_next(self, action: MoveOthers, now: Millis) -> Millis:
         """Of the executor that the others move to. On a host that is busy every executor is slow at first,
         and each move makes it busier."""
         patience_ms = self.patience_ms if now - self.started_at < QUIET_MS else SLOW_MS
         return min(2 * patience_ms, LOAD_LIMIT_MS) if action.is_loading else patience_ms
+
+
+class LookAtExecutors(Struct, frozen=True):
+    """A timer's payload."""
+
+
+class FlushSlot(Struct, frozen=True):
+    """A timer's payload."""
+
+    slot: Any
+
+
+def seen_by(slot: Slot, channel: Channel, objects: dict[int, Placed]) -> ExecutorSeen:
+    """What its watchdog is to be told."""
+    doing = channel.doing()
+    placed = objects.get(doing.number)
+    is_wanted = placed is not None and placed.run == doing.run
+    limit_ms = placed.limit_ms if placed is not None and is_wanted else GONE_LIMIT_MS
+    return ExecutorSeen(doing, channel.sent, limit_ms, len(slot.numbers - {doing.number}))
 
 
 def lost_trial(m: TryClass, doing: Doing, why: str) -> ClassTried:

@@ -9,17 +9,18 @@ import msgspec
 from thespian.actors import ActorExitRequest, WakeupMessage, WatchMessage
 
 from fleet.actors.member.client_requests import ClientRequests
-from fleet.actors.member.member_object import MemberObject, halted
-from fleet.actors.member.notices import note, tell_addresses, words_on
+from fleet.actors.member.member_object import MemberObject
+from fleet.actors.member.notices import note, tell_addresses, tell_class, words_on
 from fleet.actors.member.object_answers import ObjectAnswers
+from fleet.actors.member.object_halts import error_of
 from fleet.actors.member.operator_requests import OperatorRequests
 from fleet.actors.member.outbox import PeerOutbox
-from fleet.actors.member.own_objects import OwnObjects
+from fleet.actors.member.own_objects import OwnObjects, open_store
 from fleet.actors.member.sending_window import Port
 from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.messages.client import ClientRequest
-from fleet.actors.messages.executor import FROM_OBJECT
+from fleet.actors.messages.executor import FROM_OBJECT, ClassTried
 from fleet.actors.messages.local import (
     Applied,
     ExecutorLost,
@@ -39,15 +40,14 @@ from fleet.actors.runtime.timer import Timer
 from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
-from fleet.interfaces import Durable, SnapshotWrite, Write
+from fleet.interfaces import Durable, Loaded, SnapshotWrite, Write
 from fleet.raft.codec import read_messages
 from fleet.raft.core import Core
-from fleet.raft.events import FROM_NODE, Persisted, SleepConfirmed, Tick
+from fleet.raft.events import FROM_NODE, Persisted, SleepConfirmed, SnapshotStored, Tick
 from fleet.raft.ids import Index, Millis
 from fleet.raft.ready import PersistRequest, Ready
-from fleet.raft.restart import join_founding, start_core
+from fleet.raft.restart import first_class, join_founding, start_core
 from fleet.raft.state import NEVER
-from fleet.storage.lmdb_store import LmdbStore
 
 
 class Member(GuardedActor):
@@ -57,6 +57,8 @@ class Member(GuardedActor):
     core: Core
     object: MemberObject
     store: Durable
+    loaded: Loaded
+    """What it found on its disk, until it takes part."""
     number: int
     """The group's number in the store."""
     start: StartMember
@@ -90,7 +92,14 @@ class Member(GuardedActor):
         self.spec = msgspec.msgpack.decode(m.record.spec, type=GroupSpec)
         self.handlers = self.opening
         self.send(m.registry, MemberStarts(self.spec.name, m.member))
-        self.object = MemberObject(self, self.answers, self._port(m), m.run)
+        try:
+            self.store, self.number = open_store(m)
+            self.loaded = self.store.load(self.number)
+        except FleetError as error:
+            self._stop_for(error)
+            return
+        data_class = first_class(self.loaded.snapshot, self.loaded.entries)
+        self.object = MemberObject(self, self.answers, self._port(m), m.run, data_class)
         self.object.open()
 
     def _port(self, m: StartMember) -> Port:
@@ -107,8 +116,7 @@ class Member(GuardedActor):
         try:
             self._revive(m)
         except FleetError as error:
-            ill = DAMAGED if isinstance(error, Damaged) else ""
-            self._stop(removed=False, error=str(error), restart=error.retry, ill=ill)
+            self._stop_for(error)
         if self.stopped:
             return
         self.handlers = type(self).handlers
@@ -117,6 +125,8 @@ class Member(GuardedActor):
         self.operators = OperatorRequests(self, self.clients.next_token)
         self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
         tell_addresses(self)
+        if self.object.data_class != self.spec.data_class:
+            tell_class(self)
         for request in self.early:
             self.operators.take(request)
         self.early.clear()
@@ -126,11 +136,8 @@ class Member(GuardedActor):
         self.early.append(m)
 
     def _revive(self, m: StartMember) -> None:
-        if m.store is not None:
-            self.store = m.store
-        else:
-            self.store, self.number = open_own(m)
-        loaded = self.store.load(self.number)
+        loaded = self.loaded
+        del self.loaded
         if loaded.snapshot is not None:
             self.object.load(loaded.snapshot.index, self.snapshots.read(loaded.snapshot))
         now = m.clock.now_ms()
@@ -145,6 +152,9 @@ class Member(GuardedActor):
             self.spec.name, m.member, self.core.term, self.core.log.last_index,
             loaded.snapshot.index if loaded.snapshot is not None else 0,
         )  # fmt: skip
+
+    def _stop_for(self, error: FleetError) -> None:
+        self._stop(False, str(error), error.retry, DAMAGED if isinstance(error, Damaged) else "")
 
     def _stop(
         self, removed: bool, error: str = "", restart: bool = False, ill: str = "", is_full: bool = False
@@ -295,7 +305,7 @@ class Member(GuardedActor):
             self.send(self.start.manager, told)
         if self.hosted is not None:
             self.hosted.watch()
-        if self.object.halt is not None:
+        if self.object.halts.error() is not None:
             self.object.try_again(core.now)
         self.sleep.report()
         if core.deadline != NEVER:
@@ -360,9 +370,8 @@ class Member(GuardedActor):
     def trouble(self) -> FleetError | None:
         """Why this group must take no more commands: one cannot be executed, or its state cannot be encoded
         and the log would grow without bound. None: no trouble."""
-        if self.core.halt is not None:
-            return halted(self.core.halt, self.spec.name)
-        return self.object.trouble or self.snapshots.not_encodable
+        halted = self.object.halts.error() or error_of(self.core.halt, self.spec.name)
+        return halted or self.object.trouble or self.snapshots.not_encodable
 
     handlers = {
         StartMember: on_start,
@@ -374,6 +383,8 @@ class Member(GuardedActor):
         Persisted: on_persisted,
         WriteFailed: on_write_failed,
         **dict.fromkeys(FROM_NODE, lambda member, m, sender: member.step(m)),
+        SnapshotStored: lambda member, m, sender: member.snapshots.on_stored(m),
+        ClassTried: lambda member, m, sender: member.operators.rehearsals.on_tried(m),
         SleepConfirmed: lambda member, m, sender: member.sleep.on_confirmed(m),
         WatchMessage: on_watch,
         **dict.fromkeys(FROM_OBJECT, on_object_message),
@@ -389,10 +400,3 @@ class Member(GuardedActor):
         ActorExitRequest: on_exit,
     }
     """While its class is loaded. Peers and clients repeat what they send so early."""
-
-
-def open_own(m: StartMember) -> tuple[Durable, int]:
-    """A member in a process of its own opens its own store there: LMDB does not survive a fork."""
-    store = LmdbStore(m.directory, cluster=m.record.name, node=m.member)
-    records = store.groups() or [store.create_group(m.record.name, m.record.spec)]
-    return store, records[0].number

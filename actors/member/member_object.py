@@ -5,8 +5,12 @@ query sees all that was committed before it, and a snapshot holds exactly the en
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
+from msgspec.structs import replace
+
+from fleet.actors.member.object_halts import ObjectHalts
+from fleet.actors.member.object_seams import ObjectsMember, Question, Told
 from fleet.actors.member.sending_window import Port, SendingWindow, in_parts
 from fleet.actors.messages.executor import (
     NOWHERE,
@@ -15,6 +19,7 @@ from fleet.actors.messages.executor import (
     CheckCommands,
     CloseObject,
     CommandsChecked,
+    CopyState,
     DumpFailed,
     DumpObject,
     EntriesApplied,
@@ -27,72 +32,35 @@ from fleet.actors.messages.executor import (
     OpenObject,
     QueriesAnswered,
     SetLimit,
+    StateCopied,
     StateLoaded,
 )
-from fleet.actors.messages.local import ExecutorLost, StartMember
-from fleet.actors.messages.values import GroupSpec
-from fleet.actors.runtime.actor import log
-from fleet.errors import Damaged, FleetError, GroupHalted, Unavailable
+from fleet.actors.messages.local import ExecutorLost
+from fleet.errors import Damaged, FleetError, Unavailable
+from fleet.objects.class_refs import is_imported
 from fleet.objects.payload import ErrorRecord
-from fleet.raft.core import Core
-from fleet.raft.entries import Entry, Halt, Skipped
-from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway
-from fleet.raft.halting import may_retry, skipped_at
+from fleet.raft.entries import Entry, Founded, Halt, Skipped
+from fleet.raft.events import ExecutorAway
+from fleet.raft.halting import skipped_at
 from fleet.raft.ids import Index, Millis, Revision, Term
-from fleet.raft.state import NEVER, Leader
-
-TRY_MS: tuple[Millis, Millis] = (15_000, 900_000)
-"""The shortest and the longest pause before a member that has halted tries that command again."""
-CAUSE_MAX = 500
-"""Characters of the cause of a halt, which is kept in the log."""
-
-
-class ObjectsMember(Protocol):
-    """The member, as its object needs it."""
-
-    core: Core
-    start: StartMember
-    spec: GroupSpec
-
-    def step(self, event: Any) -> None: ...
-
-
-class Told(Protocol):
-    """Who is told of what the executor answers."""
-
-    def on_opened(self) -> None:
-        """It is open for the first time."""
-
-    def on_failed(self, error: FleetError, retry: bool) -> None:
-        """The member cannot go on with it. `retry`: whether starting the member again may help."""
-
-    def on_applied(self, m: EntriesApplied) -> None: ...
-
-    def on_loaded(self, m: StateLoaded) -> None: ...
-
-    def on_answered(self, m: QueriesAnswered) -> None: ...
-
-    def on_checked(self, m: CommandsChecked) -> None: ...
-
-    def on_dumped(self, m: ObjectDumped | DumpFailed) -> None: ...
-
-    def on_question_failed(self, token: int, error: FleetError) -> None:
-        """These queries, or this look at commands, will not be answered."""
-
-    def newest_snapshot(self) -> tuple[Index, bytes] | None:
-        """The entry that it ends with, and the state. Raises Damaged."""
+from fleet.raft.messages import OTHER_CODE
+from fleet.raft.state import Leader
 
 
 class MemberObject:
     """Invariants: `index <= handed`; nothing is sent while it is not open, except what opens it."""
 
-    def __init__(self, member: ObjectsMember, told: Told, port: Port, run: int) -> None:
+    def __init__(
+        self, member: ObjectsMember, told: Told, port: Port, run: int, data_class: bytes = b""
+    ) -> None:
         self.member = member
         self.told = told
         self.number = member.start.record.number
         self.port = port
         self.window = SendingWindow(port)
         self.run = run
+        self.data_class = data_class or member.spec.data_class
+        """That executes what is handed over."""
         self.is_open = False
         self.has_begun = False
         """Whether it was open once, and so the member takes part."""
@@ -103,13 +71,7 @@ class MemberObject:
         self.revision: Revision = 0
         self.trouble: FleetError | None = None
         """Why its state cannot be encoded."""
-        self.halt: Halt | None = None
-        """The command that it cannot execute."""
-        self.halts = 0
-        """How often it has halted there."""
-        self.is_parked = False
-        """It has halted, and is not opened again before `try_at`, or before the group passes that command."""
-        self.try_at: Millis = NEVER
+        self.halts = ObjectHalts(member)
         self.skipped: set[tuple[Index, int]] = set()
         """Commands that this run was told to pass."""
         self.methods: tuple[str, ...] = ()
@@ -119,30 +81,47 @@ class MemberObject:
         """As in `LeadsNow`."""
         self.dumping: Index = 0
         """Of the snapshot that was asked for."""
-        self.questions: dict[int, AskQueries | CheckCommands] = {}
+        self.questions: dict[int, Question] = {}
         """Not answered, by token."""
+
+    @property
+    def halt(self) -> Halt | None:
+        """The command that it cannot execute."""
+        return self.halts.at
 
     # -- open, and open again ----------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, is_fresh: bool = False) -> None:
         member = self.member
         spec, config = member.spec, member.core.config if self.has_begun else member.spec.config
         limit_ms = config.command_limit_ms
-        self.port(
-            OpenObject(
-                self.number, self.run, spec.name, member.start.member, spec.data_class, spec.config, limit_ms
-            )
-        )
+        about = (self.number, self.run, spec.name, member.start.member)
+        self.port(OpenObject(*about, self.data_class, spec.config, limit_ms, is_fresh))
 
-    def open_again(self) -> None:
-        """Its executor ended, or what it executed is not what the group did."""
+    def open_again(self, is_fresh: bool = False) -> None:
+        """Its executor ended, or what it executed is not what the group did. `is_fresh`: elsewhere than in
+        the executor where it was, since modules are not imported twice."""
         self.run += 1
-        self.is_open = self.is_parked = False
+        self.is_open = self.halts.is_parked = False
         self.window.clear()
         self.skipped.clear()
         if self.has_begun:
             self.member.step(ExecutorAway(True))
-        self.open()
+        self.open(is_fresh)
+
+    def switch(self, data_class: bytes) -> bool:
+        """That class executes what is handed over from now on, and begins with the newest snapshot. False: it
+        does already."""
+        if data_class in (b"", self.data_class):
+            return False
+        self.data_class = data_class
+        self.halts.forget_code()
+        self.open_again(is_fresh=is_imported(data_class))
+        return True
+
+    @property
+    def can_answer(self) -> bool:
+        return self.halts.error() is None
 
     def limit(self, limit_ms: Millis) -> None:
         """How long a command or a query may take was changed."""
@@ -154,18 +133,25 @@ class MemberObject:
     def on_opened(self, m: ObjectOpened) -> None:
         self.methods = m.methods
         self.is_open = True
+        other_code = m.other_code.to_error() if m.other_code is not None else None
+        if self.halts.should_look_again(other_code):
+            self.open_again(is_fresh=True)
+            return
+        self.halts.found_code(other_code)
         if not self.has_begun:
             self.has_begun = True
             self.told.on_opened()
+            if other_code is not None:
+                self.member.step(ExecutorAway(True))
             return
-        self.member.step(ExecutorAway(False))
+        self.member.step(ExecutorAway(other_code is not None))
         self._restore()
         if self.dumping:
             error = ErrorRecord.of(Unavailable("its executor ended meanwhile", group=self.member.spec.name))
             self.on_dumped(DumpFailed(m.number, m.run, self.dumping, error))
         questions, self.questions = self.questions, {}
         for token, question in questions.items():
-            self._ask(type(question)(m.number, self.run, token, question.payloads))
+            self._ask(replace(question, run=self.run))
 
     def _restore(self) -> None:
         """Bring a new object to where the former one was, and on to what was handed over."""
@@ -182,12 +168,15 @@ class MemberObject:
 
     # -- what is handed over -----------------------------------------------------------------------
 
-    def load(self, index: Index, state: bytes) -> None:
-        """Replace its state by a snapshot's, which ends with the entry `index`."""
+    def load(self, index: Index, state: bytes, data_class: bytes = b"") -> None:
+        """Replace its state by a snapshot's, which ends with the entry `index`, and after which that class is
+        in force; b"": the same as before."""
         self.handed = self.index = index
         self.trouble, self.dumping = None, 0
-        self._pass_halt(index)
-        if self.has_begun and not self.is_open:
+        self.halts.pass_by(index)
+        if data_class not in (b"", self.data_class):
+            self.switch(data_class)
+        elif self.has_begun and not self.is_open:
             self.open_again()
         elif self.is_open:
             self._send(LoadState(self.number, self.run, state))
@@ -196,6 +185,9 @@ class MemberObject:
         """Committed entries, each once and in order."""
         assert entries[0].index == self.handed + 1, f"{entries[0].index} handed over after {self.handed}"
         before, self.handed = self.handed, entries[-1].index
+        if type(entries[0].body) is Founded and entries[0].body.data_class not in (b"", self.data_class):
+            self.switch(entries[0].body.data_class)
+            return
         passed = [entry.body for entry in entries if type(entry.body) is Skipped]
         if passed and self._passes(passed, before):
             return
@@ -249,9 +241,13 @@ class MemberObject:
     def check(self, token: int, payloads: tuple[bytes, ...]) -> None:
         self._ask(CheckCommands(self.number, self.run, token, payloads))
 
-    def _ask(self, question: AskQueries | CheckCommands) -> None:
-        if self.halt is not None:
-            self.told.on_question_failed(question.token, self.halted())
+    def copy(self, token: int) -> None:
+        self._ask(CopyState(self.number, self.run, token))
+
+    def _ask(self, question: Question) -> None:
+        error = self.halts.error()
+        if error is not None:
+            self.told.on_question_failed(question.token, error)
             return
         self.questions[question.token] = question
         if self.is_open:
@@ -289,7 +285,7 @@ class MemberObject:
         self.window.on_executed(m.index)
         if self.is_restored and self._has_led():
             self.is_restored = False  # its hooks were told
-        self._pass_halt(m.index)
+        self.halts.pass_by(m.index)
         self.told.on_applied(m)
         self.window.go_on()
 
@@ -298,7 +294,9 @@ class MemberObject:
         self.told.on_loaded(m)
 
     def on_answered(self, m: QueriesAnswered) -> None:
-        rest = self.questions[m.token].payloads[len(m.values) :]
+        question = self.questions[m.token]
+        assert type(question) is AskQueries
+        rest = question.payloads[len(m.values) :]
         if rest:
             self.questions[m.token] = AskQueries(m.number, m.run, m.token, rest)
         else:
@@ -308,6 +306,10 @@ class MemberObject:
     def on_checked(self, m: CommandsChecked) -> None:
         del self.questions[m.token]
         self.told.on_checked(m)
+
+    def on_copied(self, m: StateCopied) -> None:
+        del self.questions[m.token]
+        self.told.on_copied(m)
 
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None:
         if m.index != self.dumping:
@@ -335,7 +337,7 @@ class MemberObject:
             self.told.on_failed(m.error.to_error(), True)
         elif m.index:
             self._halt(m.index, m.place, self._cause(m))
-        elif not self.is_parked:
+        elif not self.halts.is_parked:
             self.open_again()
 
     def _cause(self, m: ExecutorLost) -> str:
@@ -343,44 +345,30 @@ class MemberObject:
         return f"{name}: {m.error.what}"
 
     def _halt(self, index: Index, place: int, cause: str) -> None:
-        """Nothing more is executed until the group has agreed to pass that command; perhaps it has by now, or
-        a snapshot of the leader stands for it (seed 1200125)."""
-        core = self.member.core
-        if (index, place) in skipped_at(core) or (core.snapshot is not None and index <= core.snapshot.index):
+        """Nothing more is executed until the group has agreed to pass that command; perhaps it has by now."""
+        if self.halts.is_passed(index, place):
             self.open_again()
             return
-        self.is_open, self.is_parked = False, True
+        self.is_open = False
         self.window.clear()
-        halt = self.halt = Halt(index, place, cause[:CAUSE_MAX], is_repeated=index <= self.index)
-        least, most = TRY_MS
-        self.try_at = self.member.start.clock.now_ms() + min(most, least << min(self.halts, 20))
-        self.halts += 1
-        name, member = self.member.spec.name, self.member.start.member
-        log.error(
-            "group=%s member=%s halts at entry %d, command %d: %s", name, member, index, place + 1, halt.cause
-        )
-        self.member.step(ExecutionHalted(halt))
+        self.halts.begin(index, place, cause, is_repeated=place == OTHER_CODE or index <= self.index)
+        error = self.halted()
         if self.dumping:
-            record = ErrorRecord.of(self.halted())
-            self.on_dumped(DumpFailed(self.number, self.run, self.dumping, record))
+            self.on_dumped(DumpFailed(self.number, self.run, self.dumping, ErrorRecord.of(error)))
         questions, self.questions = self.questions, {}
         for token in questions:
-            self.told.on_question_failed(token, self.halted())
-
-    def _pass_halt(self, index: Index) -> None:
-        """This run has executed all up to `index`: the command at which it halted may be behind it now."""
-        if self.halt is not None and self.halt.index <= index:
-            self.halt = None
-            self.halts = 0
-            self.member.step(ExecutionResumed())
+            self.told.on_question_failed(token, error)
 
     def try_again(self, now: Millis) -> None:
-        """It halted because of its own executor, perhaps, and may execute the command yet."""
-        if self.is_parked and now >= self.try_at and may_retry(self.member.core):
-            self.open_again()
+        """It halted because of its own executor, perhaps, and may execute the command yet; or the code that
+        it needs may be there by now."""
+        if self.halts.is_due(now):
+            self.open_again(is_fresh=self.halts.other_code is not None)
 
-    def halted(self) -> GroupHalted:
-        return halted(self.halt, self.member.spec.name)
+    def halted(self) -> FleetError:
+        error = self.halts.error()
+        assert error is not None
+        return error
 
     answers: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
         ObjectOpened: on_opened,
@@ -389,11 +377,7 @@ class MemberObject:
         EntriesApplied: on_applied,
         QueriesAnswered: on_answered,
         CommandsChecked: on_checked,
+        StateCopied: on_copied,
         ObjectDumped: on_dumped,
         DumpFailed: on_dumped,
     }
-
-
-def halted(halt: Halt | None, group: str) -> GroupHalted:
-    assert halt is not None
-    return GroupHalted(f"it cannot execute entry {halt.index}: {halt.cause}", group=group, index=halt.index)

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.member_object import MemberObject
-from fleet.actors.messages.local import Leading, PeerAddresses, StartMember
+from fleet.actors.messages.local import ClassInForce, Leading, PeerAddresses, StartMember
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import log
 from fleet.raft.core import Core
@@ -61,6 +61,21 @@ def tell_addresses(member: NotingMember) -> None:
     addresses = member.core.membership.current.addresses
     known: dict[NodeName, str] = {node_of(peer): address for peer, address in addresses.items()}
     member.send(member.start.registry, PeerAddresses(known))
+
+
+class ClassTold(Protocol):
+    start: StartMember
+    core: Core
+    object: MemberObject
+
+    def send(self, target: Any, message: Any) -> None: ...
+
+
+def tell_class(member: ClassTold) -> None:
+    """New members are hosted with the class in force."""
+    member.send(member.start.manager, ClassInForce(member.core.id, member.object.data_class))
+    if member.core.is_leader:
+        member.send(member.start.manager, Leading(member.core.id, True))
 
 
 def words_on(conflict: CommittedConflict) -> str:

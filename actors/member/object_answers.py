@@ -12,6 +12,7 @@ from fleet.actors.messages.executor import (
     EntriesApplied,
     ObjectDumped,
     QueriesAnswered,
+    StateCopied,
     StateLoaded,
 )
 from fleet.actors.messages.local import LocalAnswer, LocalRead
@@ -76,11 +77,20 @@ class ObjectAnswers:
     def on_checked(self, m: CommandsChecked) -> None:
         self.member.clients.looks.on_checked(m.token, m.objections)
 
+    def on_copied(self, m: StateCopied) -> None:
+        rehearsals = self.member.operators.rehearsals
+        if m.error is not None:
+            rehearsals.on_failed(m.token, m.error.to_error())
+        else:
+            rehearsals.on_copied(m)
+
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None:
         self.member.snapshots.on_dumped(m)
 
     def on_question_failed(self, token: int, error: FleetError) -> None:
-        if self.local_reads.pop(token, None) is None:
+        if self.local_reads.pop(token, None) is not None:
+            return
+        if not self.member.operators.rehearsals.on_failed(token, error):
             self.member.clients.on_question_failed(token, error)
 
     def newest_snapshot(self) -> tuple[Index, bytes] | None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from fleet.actors.member.client_requests import RequestedMember, where_is
+from fleet.actors.member.rehearsals import Rehearsals
 from fleet.actors.messages.local import MemberHalted
 from fleet.actors.messages.operator import (
     AddMember,
@@ -17,8 +18,10 @@ from fleet.actors.messages.operator import (
     OpReply,
     PeerStatus,
     PromoteMember,
+    RehearseClass,
     RemoveMember,
     SkipCommand,
+    SwitchClass,
     TransferLeader,
 )
 from fleet.errors import (
@@ -33,10 +36,18 @@ from fleet.errors import (
     Unavailable,
     WouldBreakQuorum,
 )
-from fleet.objects.class_refs import class_name
+from fleet.objects.class_refs import class_name, version_of
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
-from fleet.raft.entries import ConfigChanged, Halt, MemberAdded, MemberDemoted, MemberPromoted, MemberRemoved
+from fleet.raft.entries import (
+    ClassSwitched,
+    ConfigChanged,
+    Halt,
+    MemberAdded,
+    MemberDemoted,
+    MemberPromoted,
+    MemberRemoved,
+)
 from fleet.raft.events import Change, Skip, Transfer
 from fleet.raft.ids import MemberId, Millis
 from fleet.raft.ready import (
@@ -80,9 +91,10 @@ class OperatorRequests:
         self.member = member
         self.next_token = next_token
         self.waiting: dict[int, GroupRequest] = {}
+        self.rehearsals = Rehearsals(member)
         self.arriving: list[tuple[Millis, GroupRequest]] = []
         """Who waits for all members to be there, each with the time until which."""
-        self.told_halt: Halt | None = None
+        self.told_halt: tuple[Halt | None, str] = (None, "")
         """What the node manager knows."""
         self.committed: list[tuple[GroupRequest, Answer]] = []
         """Changes whose entries are not executed yet, so that their revision is not known."""
@@ -100,7 +112,12 @@ class OperatorRequests:
             self.arriving.append((self.member.start.clock.now_ms() + ARRIVAL_MS, m))
             self.end_turn()
             return
+        if isinstance(op, SwitchClass) and self._refuses_switch(m, op):
+            return
         token = self.next_token()
+        if isinstance(op, RehearseClass):
+            self.rehearsals.begin(token, m)
+            return
         self.waiting[token] = m
         match op:
             case AddMember():
@@ -118,6 +135,25 @@ class OperatorRequests:
             case SkipCommand():
                 self._note_skip(m, op, "asked for")
                 self.member.step(Skip(token, op.index))
+            case SwitchClass():
+                self.member.step(Change(token, ClassSwitched(op.data_class)))
+
+    def _refuses_switch(self, m: GroupRequest, op: SwitchClass) -> bool:
+        """Whether it is answered at once: it is in force already, or nobody could carry it out."""
+        held, core = self.member.object, self.member.core
+        wanted, former = version_of(op.data_class), version_of(held.data_class)
+        error: FleetError | None = None
+        if wanted == former and class_name(op.data_class) == class_name(held.data_class):
+            self.member.send(m.reply_to, OpReply(m.token, Done(core.log.commit, held.revision)))
+            return True
+        if op.former != former[1]:
+            what = f"the class in force has the fingerprint {former[1]!r} by now"
+            error = ChangeInProgress(what, group=m.group)
+        elif core.is_leader and held.halt is not None:
+            error = held.halted()
+        if error is not None:
+            self.member.send(m.reply_to, OpReply(m.token, None, ErrorRecord.of(error)))
+        return error is not None
 
     def on_answer(self, answer: Answer) -> None:
         request = self.waiting.pop(answer.token, None)
@@ -146,9 +182,10 @@ class OperatorRequests:
         """Tell the node manager of a halt, and answer those whose group is complete, and those who asked a
         member that is not to lead it."""
         core, arriving = self.member.core, self.arriving
-        if core.halt != self.told_halt:
-            self.told_halt = core.halt
-            self.member.send(self.member.start.manager, MemberHalted(core.id, core.halt))
+        halted = core.halt, other_code_of(self.member)
+        if halted != self.told_halt:
+            self.told_halt = halted
+            self.member.send(self.member.start.manager, MemberHalted(core.id, *halted))
         self.arriving = []
         for until, request in arriving:
             is_over = core.now >= until or core.asleep  # no turn would tell that the time is over
@@ -189,10 +226,17 @@ def is_complete(core: Core) -> bool:
     return all(progress.match > 0 for progress in core.role.progress.values())
 
 
+def other_code_of(member: RequestedMember) -> str:
+    """As `MemberStatus.other_code`."""
+    error = member.object.halts.other_code
+    return error.what if error is not None else ""
+
+
 def status_of(member: RequestedMember) -> MemberStatus:
     core = member.core
     members = core.membership.current
     role = core.role
+    version, fingerprint = version_of(member.object.data_class)
     peers: tuple[PeerStatus, ...] = ()
     if isinstance(role, Leader):
         peers = tuple(
@@ -218,8 +262,11 @@ def status_of(member: RequestedMember) -> MemberStatus:
         learners=members.learners,
         peers=peers,
         changed_at=core.membership.changed_at,
-        data_class=class_name(member.spec.data_class),
+        data_class=class_name(member.object.data_class),
         config=core.config,
         removed=members.removed,
         halt=core.halt,
+        version=version,
+        fingerprint=fingerprint,
+        other_code=other_code_of(member),
     )

@@ -1,4 +1,4 @@
-"""A member's object in the member's own process."""
+"""What a member has in its own process: its object without an executor, its store where it is alone."""
 
 from typing import Any, Protocol
 
@@ -7,12 +7,16 @@ from thespian.actors import ThespianWatch
 from fleet.actors.executor.hook_threads import ThreadRunner
 from fleet.actors.executor.hosted_objects import HostedObjects
 from fleet.actors.member.member_object import MemberObject
+from fleet.actors.messages.executor import ClassTried
 from fleet.actors.messages.local import StartMember
+from fleet.interfaces import Durable
+from fleet.storage.lmdb_store import LmdbStore
 
 
 class OwningMember(Protocol):
     start: StartMember
     object: MemberObject
+    operators: Any
     watching: ThespianWatch | None
 
 
@@ -32,7 +36,10 @@ class OwnObjects(HostedObjects):
         self.member = member
 
     def _answer(self, answer: Any) -> None:
-        self.member.object.take(answer)
+        if isinstance(answer, ClassTried):
+            self.member.operators.rehearsals.on_tried(answer)
+        else:
+            self.member.object.take(answer)
 
     def on_watch(self, filenos: list[int]) -> None:
         """Children have encoded a state. By Thespian's rule a descriptor may be reported twice."""
@@ -55,3 +62,13 @@ class OwnObjects(HostedObjects):
 def _no_time() -> float:
     """However long it takes, it answers within the turn."""
     return 0.0
+
+
+def open_store(m: StartMember) -> tuple[Durable, int]:
+    """The member's store, and its number there. A member in a process of its own opens one there: LMDB does
+    not survive a fork. Raises StorageFault, Damaged."""
+    if m.store is not None:
+        return m.store, m.record.number
+    store = LmdbStore(m.directory, cluster=m.record.name, node=m.member)
+    records = store.groups() or [store.create_group(m.record.name, m.record.spec)]
+    return store, records[0].number

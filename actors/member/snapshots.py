@@ -4,6 +4,7 @@ from typing import Any, Protocol
 from zlib import crc32
 
 from fleet.actors.member.member_object import MemberObject
+from fleet.actors.member.notices import tell_class
 from fleet.actors.messages.executor import DumpFailed, ObjectDumped, StateLoaded
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.values import GroupSpec
@@ -50,12 +51,10 @@ class Snapshots:
 
     def newest(self) -> tuple[Index, bytes] | None:
         """The entry that it ends with, and the state. Raises Damaged."""
-        snapshot = self.member.core.snapshot
-        if snapshot is None:
-            return None
-        if self.installing is not None and self.installing[0] == snapshot.index:
+        if self.installing is not None:
             return self.installing
-        return snapshot.index, self.read(snapshot)
+        snapshot = self.member.core.snapshot
+        return (snapshot.index, self.read(snapshot)) if snapshot is not None else None
 
     def read(self, meta: SnapshotMeta) -> bytes:
         """Raises Damaged."""
@@ -69,14 +68,26 @@ class Snapshots:
         """By the leader's snapshot, which overtakes one that is being taken."""
         self.not_encodable = None
         self.installing = meta.index, data
-        self.member.object.load(meta.index, data)
+        before = self.member.object.data_class
+        self.member.object.load(meta.index, data, meta.data_class)
+        if self.member.object.data_class != before:
+            tell_class(self.member)
 
     def on_loaded(self, m: StateLoaded) -> None:
         self.revisions[m.index] = m.revision
 
     def on_persisted(self) -> None:
-        if self.installing is not None and not self.member.core.is_installing:
+        if self.installing is not None and self.member.core.durable_snapshot >= self.installing[0]:
             self.installing = None
+
+    def on_stored(self, m: SnapshotStored) -> None:
+        """A switch of the class is behind this member once its snapshot is durable."""
+        member = self.member
+        member.step(m)
+        self.on_persisted()
+        snapshot = member.core.snapshot
+        if snapshot is not None and member.object.switch(snapshot.data_class):
+            tell_class(member)
 
     # -- taking ------------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ class OpenObject(ObjectMessage, frozen=True, array_like=True, tag=1, gc=False):
     config: GroupConfig
     limit_ms: int = 0
     """How long a command or a query may take before the executor is ended; 0: for ever."""
+    is_fresh: bool = False
+    """Not in the executor where it was, but in one that was started since: modules are not imported twice."""
 
 
 class LoadState(ObjectMessage, frozen=True, array_like=True, tag=2, gc=False):
@@ -72,6 +74,12 @@ class CheckCommands(ObjectMessage, frozen=True, array_like=True, tag=5, gc=False
     payloads: tuple[bytes, ...]
 
 
+class CopyState(ObjectMessage, frozen=True, array_like=True, tag=11, gc=False):
+    """Encode the applied state as it is, which changes nothing. Answered by `StateCopied`."""
+
+    token: int
+
+
 class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):
     """Encode the applied state, as a snapshot at `index`. Answered by `ObjectDumped` or `DumpFailed`."""
 
@@ -104,6 +112,10 @@ class TryClass(ObjectMessage, frozen=True, array_like=True, tag=9, gc=False):
     """Load a class, make an object and encode it, as a member would. Answered by `ClassTried`."""
 
     data_class: bytes
+    is_fresh: bool = False
+    """In an executor of its own, which has imported nothing yet."""
+    state: bytes = b""
+    """A snapshot's, to be loaded and encoded again; b"": a new object is made."""
 
 
 # -- from an executor ----------------------------------------------------------------------------------------
@@ -112,6 +124,8 @@ class TryClass(ObjectMessage, frozen=True, array_like=True, tag=9, gc=False):
 class ObjectOpened(ObjectMessage, frozen=True, array_like=True, tag=20, gc=False):
     methods: tuple[str, ...]
     """Names of commands and queries, for people."""
+    other_code: ErrorRecord | None = None
+    """Why it executes nothing: the code here is not that of its class."""
 
 
 class ObjectFailed(ObjectMessage, frozen=True, array_like=True, tag=21, gc=False):
@@ -165,6 +179,12 @@ class ObjectDumped(ObjectMessage, frozen=True, array_like=True, tag=26, gc=False
     """As in `LoadState`."""
 
 
+class StateCopied(ObjectMessage, frozen=True, array_like=True, tag=30, gc=False):
+    token: int
+    state: bytes
+    error: ErrorRecord | None = None
+
+
 class DumpFailed(ObjectMessage, frozen=True, array_like=True, tag=27, gc=False):
     index: Index
     error: ErrorRecord
@@ -190,6 +210,7 @@ ToExecutor: TypeAlias = (
     | ApplyEntries
     | AskQueries
     | CheckCommands
+    | CopyState
     | DumpObject
     | LeadsNow
     | CloseObject
@@ -205,6 +226,7 @@ FromExecutor: TypeAlias = (
     | CommandsChecked
     | ObjectDumped
     | DumpFailed
+    | StateCopied
     | ClassTried
     | LogRecord
 )
@@ -217,6 +239,7 @@ FROM_OBJECT: tuple[type[Any], ...] = (
     CommandsChecked,
     ObjectDumped,
     DumpFailed,
+    StateCopied,
 )
 """What a member is told of its object."""
 

@@ -158,11 +158,19 @@ class Leading(Struct, frozen=True):
     leads: bool
 
 
+class ClassInForce(Struct, frozen=True):
+    """The class that executes a member's commands by now is not that of its record."""
+
+    member: MemberId
+    data_class: bytes
+
+
 class MemberHalted(Struct, frozen=True):
-    """A member cannot execute this command; None: it executes again."""
+    """A member cannot execute this command, or anything, for it has other code; None and "": it executes."""
 
     member: MemberId
     halt: Halt | None
+    other_code: str = ""
 
 
 class Applied(Struct, frozen=True):

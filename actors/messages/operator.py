@@ -45,6 +45,12 @@ class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
     removed: tuple[MemberId, ...]
     halt: Halt | None = None
     """The command that this member cannot execute; None: it executes."""
+    version: int = 0
+    """Of the class in force."""
+    fingerprint: str = ""
+    """Of its code; "": one of the library's own."""
+    other_code: str = ""
+    """Why this member executes nothing: it has other code; "": it has that."""
 
 
 class ListNodes(Struct, frozen=True, array_like=True, tag=1):
@@ -107,6 +113,20 @@ class SkipCommand(Struct, frozen=True, array_like=True, tag=14):
     """The log index of the command's entry."""
 
 
+class RehearseClass(Struct, frozen=True, array_like=True, tag=15):
+    """Try whether this member could go on with that class. Answered by each member for itself."""
+
+    data_class: bytes
+
+
+class SwitchClass(Struct, frozen=True, array_like=True, tag=16):
+    """Have that class execute the group's commands from now on."""
+
+    data_class: bytes
+    former: Name
+    """The fingerprint of the class in force, as who asks knows it."""
+
+
 class GetCluster(Struct, frozen=True, array_like=True, tag=11):
     """What this node knows of the cluster."""
 
@@ -130,6 +150,8 @@ GroupOp: TypeAlias = (
     | TransferLeader
     | AwaitMembers
     | SkipCommand
+    | RehearseClass
+    | SwitchClass
 )
 
 
@@ -176,6 +198,8 @@ class MemberInfo(Struct, frozen=True, array_like=True):
     """DAMAGED or CONFLICT: it cannot be started again; "" otherwise."""
     halt: Halt | None = None
     """As in MemberStatus."""
+    other_code: str = ""
+    """As in MemberStatus."""
 
 
 class MemberList(Struct, frozen=True, array_like=True, tag=3):
@@ -184,6 +208,12 @@ class MemberList(Struct, frozen=True, array_like=True, tag=3):
 
 
 class Hosted(Struct, frozen=True, array_like=True, tag=4):
+    member: MemberId
+
+
+class Rehearsed(Struct, frozen=True, array_like=True, tag=8):
+    """The member could go on with that class."""
+
     member: MemberId
 
 
@@ -205,7 +235,7 @@ class ClusterSeen(Struct, frozen=True, array_like=True, tag=6):
     """Nodes whose directory recently ran in two processes, and the address of the second."""
 
 
-OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done | ClusterSeen
+OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done | ClusterSeen | Rehearsed
 
 
 class OpReply(Struct, frozen=True, array_like=True, tag=7):

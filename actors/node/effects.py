@@ -84,6 +84,11 @@ def note_config(node: Node, effect: groups.NoteConfig) -> None:
     node.cluster.command(about, "note_config", effect.group, effect.uid, effect.config, effect.applied)
 
 
+def note_class(node: Node, effect: groups.NoteClass) -> None:
+    about = f"noting the class of {effect.group}"
+    node.cluster.command(about, "note_class", effect.group, effect.uid, effect.data_class, effect.applied)
+
+
 def look_in(node: Node, effect: groups.WakeIn) -> None:
     node.wake_in(effect.delay, LookAtGroups())
 
@@ -203,6 +208,7 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     groups.AskToHost: ask_to_host,
     groups.AskForMembers: ask_for_members,
     groups.NoteConfig: note_config,
+    groups.NoteClass: note_class,
     groups.WakeIn: look_in,
     groups.LogLine: log_line,
     unjoined.AskStatus: ask_unjoined_status,

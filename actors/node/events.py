@@ -45,6 +45,7 @@ def to_unjoined_members(node: Node, reply: OpReply) -> unjoined.StatusReceived |
 def _status(node: Node, token: int, status: MemberStatus) -> groups.Answer:
     known = (node.nodes.me.name, *node.nodes.managers)
     reachable = frozenset(name for name in known if node.is_reachable(name))
+    hosted = node.hosted_members.by_member.get(status.member)
     return groups.StatusReceived(
         token=token,
         leads=status.role == "leader",
@@ -56,6 +57,7 @@ def _status(node: Node, token: int, status: MemberStatus) -> groups.Answer:
         applied=status.applied,
         view=node.view,
         reachable=reachable,
+        data_class=hosted.spec.data_class if hosted is not None else b"",
     )
 
 

@@ -32,6 +32,8 @@ class HostedMember:
     """As `MemberInfo.ill`."""
     halt: Halt | None = None
     """As `MemberInfo.halt`."""
+    other_code: str = ""
+    """As `MemberInfo.other_code`."""
     full_at: Millis | None = None
     """When its last write failed for lack of space."""
     is_held: bool = False

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from thespian.actors import ActorAddress, ActorExitRequest
 
 from fleet.actors.member.actor import Member
-from fleet.actors.messages.local import AwaitWrites, MemberGone, MemberHalted, MemberStopped, StartMember
+from fleet.actors.messages.local import (
+    AwaitWrites,
+    ClassInForce,
+    MemberGone,
+    MemberHalted,
+    MemberStopped,
+    StartMember,
+)
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberInfo
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
@@ -211,7 +219,7 @@ class HostedMembers:
         hosted = self.by_member.get(m.member)
         if hosted is None:
             return
-        hosted.address, hosted.leads, hosted.halt = None, False, None
+        hosted.address, hosted.leads, hosted.halt, hosted.other_code = None, False, None, ""
         if m.removed or hosted.is_dropped:
             self._erase(hosted)
             return
@@ -241,16 +249,21 @@ class HostedMembers:
         """A member's actor exited, on request or unexpectedly."""
         for hosted in list(self.by_number.values()):
             if hosted.address == address:
-                hosted.address, hosted.leads, hosted.halt = None, False, None
+                hosted.address, hosted.leads, hosted.halt, hosted.other_code = None, False, None, ""
                 if hosted.is_dropped:
                     self._erase(hosted)
                 elif not hosted.ill:
                     self._trouble(hosted, "its actor ended", restart=True)
 
+    def on_class(self, m: ClassInForce) -> None:
+        hosted = self.by_member.get(m.member)
+        if hosted is not None:
+            hosted.spec = replace(hosted.spec, data_class=m.data_class)
+
     def on_halted(self, m: MemberHalted) -> None:
         hosted = self.by_member.get(m.member)
         if hosted is not None:
-            hosted.halt = m.halt
+            hosted.halt, hosted.other_code = m.halt, m.other_code
 
     def _trouble(self, hosted: HostedMember, why: str, restart: bool) -> None:
         """Start the member again after a growing pause, unless that cannot help."""
@@ -298,7 +311,8 @@ class HostedMembers:
         state = "running" if hosted.address is not None else hosted.trouble or "waiting"
         if self.is_full(hosted) and not hosted.leads:
             state = DISK_FULL
-        return MemberInfo(hosted.spec.name, hosted.member, state, hosted.leads, hosted.ill, hosted.halt)
+        about = (hosted.leads, hosted.ill, hosted.halt, hosted.other_code)
+        return MemberInfo(hosted.spec.name, hosted.member, state, *about)
 
 
 def storage_fault(error: Exception | None) -> FleetError | None:

@@ -22,6 +22,7 @@ from fleet.actors.messages.executor import ClassTried
 from fleet.actors.messages.local import (
     Applied,
     AskHealth,
+    ClassInForce,
     Leading,
     LocalAnswer,
     MemberHalted,
@@ -356,6 +357,7 @@ class NodeManager(GuardedActor):
         ChoreDone: lambda node, m, sender: node.chores.on_done(m),
         ChildActorExited: on_child_exited,
         Leading: on_leading,
+        ClassInForce: lambda node, m, sender: node.hosted_members.on_class(m),
         MemberHalted: lambda node, m, sender: node.hosted_members.on_halted(m),
         NodeRequest: lambda node, m, sender: node.operators.on_request(m, sender),
         AskHealth: tell_health,

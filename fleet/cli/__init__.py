@@ -21,6 +21,7 @@ from fleet.cli.settings import config
 from fleet.cli.sim import sim
 from fleet.cli.start import start
 from fleet.cli.status import status, unreachable
+from fleet.cli.upgrade import upgrade, versions
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -73,3 +74,5 @@ COMMANDS = (
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)
+for command in (upgrade, versions):
+    group.add_command(command)

@@ -10,7 +10,8 @@ from msgspec.structs import asdict
 from fleet.actors.messages.operator import MemberStatus
 from fleet.cli.connection import Console, client, client_options, count
 from fleet.cli.directory import examine_directory
-from fleet.cli.findings import Finding, findings, no_majority, notes_on
+from fleet.cli.finding import Finding
+from fleet.cli.findings import findings, no_majority, notes_on
 from fleet.cli.outcome import DEGRADED
 from fleet.client.survey import Survey
 from fleet.cluster.state import CLUSTER_GROUP

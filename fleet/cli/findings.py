@@ -3,36 +3,22 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import quote
 
-from msgspec import Struct
-
 from fleet.actors.base.settings import is_loopback
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberStatus
 from fleet.actors.messages.values import NodeInfo
 from fleet.cli.connection import count, span
+from fleet.cli.execution_findings import execution_findings
+from fleet.cli.finding import Finding, group_names, listed
 from fleet.client.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP
 from fleet.cluster.wanted import cluster_voters
-from fleet.raft.entries import Halt
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
 
-NAMES_SHOWN = 8
 IF_LOST = "If those disks are lost for good, see `fleet recover --help`."
 MISSING = (
     "members are missing on nodes that answer; they are added one at a time",
     "nothing yet; if this persists, the log of the leader's node says why.",
 )
-
-
-class Finding(Struct, frozen=True):
-    kind: str
-    """no-majority, no-leader, two-clusters, purged, unreachable, not-running, disk-full, damaged, conflict,
-    clone, halted, few-replicas."""
-    subjects: tuple[str, ...]
-    """Groups or nodes."""
-    what: str
-    why: str
-    next: str
-    """What is safe to do, with the command."""
 
 
 Statuses = Mapping[str, Mapping[str, MemberStatus]]
@@ -59,7 +45,7 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
         *(_unreachable(survey, node, node.record.name in needed) for node in survey.silent),
         *_clones(survey),
         *_not_running(survey),
-        *(_halted(survey, group, halts) for group, halts in sorted(survey.halted.items())),
+        *execution_findings(survey),
         *_few_voters(survey, statuses.get(CLUSTER_GROUP, {})),
         *_few_replicas(survey),
     ]
@@ -108,11 +94,11 @@ def _holders(survey: Survey, group: str) -> tuple[tuple[str, str], ...]:
 def _unheard(survey: Survey, groups: list[str], holders: Mapping[str, str]) -> Finding:
     """Only members know the voters: where a group belongs does not say where its members are."""
     has = "has" if len(groups) == 1 else "have"
-    what = f"{count(len(groups), 'group')} {has} no leader, and no member answers: {_group_names(groups)}."
+    what = f"{count(len(groups), 'group')} {has} no leader, and no member answers: {group_names(groups)}."
     away = {str(node.record.name): "" for node in survey.nodes.values() if not node.answers}
     known = [f"{node} ({state})" for node, state in holders.items()]
     if away:
-        known.append(f"perhaps {_names(away)}, which {'is' if len(away) == 1 else 'are'} unreachable")
+        known.append(f"perhaps {listed(away)}, which {'is' if len(away) == 1 else 'are'} unreachable")
     why = f"known members: {', '.join(known)}." if known else "no node that answers has a member."
     if away:
         then = _bring_back(survey, away)
@@ -127,7 +113,7 @@ def _no_leader(survey: Survey, groups: list[str], voters: Mapping[str, str]) -> 
     """One finding for the groups whose voters are on the same nodes."""
     well = [name for name, state in voters.items() if state == RUNNING]
     needed = len(voters) // 2 + 1
-    names = _group_names(groups)
+    names = group_names(groups)
     where = ", ".join(f"{node} ({state})" for node, state in voters.items())
     has = "has" if len(groups) == 1 else "have"
     what = f"{count(len(groups), 'group')} {has} no leader: {names}. Voters: {where}."
@@ -261,7 +247,7 @@ def _not_running(survey: Survey) -> Iterable[Finding]:
         by_reason.setdefault((where, member.state, member.ill), []).append(member.group)
     for (node, reason, ill), groups in by_reason.items():
         led = [group for group in groups if group in survey.leaders]
-        members, names = count(len(groups), "member"), _names(groups)
+        members, names = count(len(groups), "member"), listed(groups)
         if ill == DAMAGED:
             what = f"{members} on {node} damaged: {names}."
             yield Finding("damaged", tuple(groups), what, reason, _replaced(node, groups, led))
@@ -282,7 +268,7 @@ def _not_running(survey: Survey) -> Iterable[Finding]:
 def _replaced(node: NodeName, groups: list[str], led: list[str]) -> str:
     if len(led) == len(groups):
         return f"nothing: {node} replaces it by a new member with the data of the others."
-    waiting = _names(group for group in groups if group not in led)
+    waiting = listed(group for group in groups if group not in led)
     return f"bring back the other members of {waiting}: without a majority of them nothing can be replaced."
 
 
@@ -296,30 +282,6 @@ def _choices(node: NodeName, groups: list[str]) -> str:
     )
 
 
-def _halted(survey: Survey, group: str, halts: Mapping[NodeName, Halt]) -> Finding:
-    leader = survey.leaders.get(group)
-    first = min(halts.values(), key=lambda one: (one.index, one.place))
-    halt = first if leader is None else halts.get(leader, first)
-    where = ", ".join(sorted(halts))
-    what = f"{_group_names([group])} cannot execute {words_on(halt)} on {where}."
-    if leader is not None and leader not in halts:
-        why = f"{halt.cause}. Its leader, on {leader}, has executed it, or may."
-        then = f"nothing for its callers, whom {leader} serves; start {where} again if this persists."
-        return Finding("halted", (group,), what, why, then)
-    why = f"{halt.cause}. The group executes nothing behind it."
-    then = (
-        "bring back members that do not run: once all voters have halted there, the command is recorded as "
-        f"failed. If one is lost: `fleet group skip {quote(group)} {halt.index}` does that at once; what a "
-        "lost member may have answered is undone."
-    )
-    return Finding("halted", (group,), what, why, then)
-
-
-def words_on(halt: Halt) -> str:
-    which = "a command" if not halt.place else f"command {halt.place + 1}"
-    return f"{which} of log entry {halt.index}"
-
-
 def _few_voters(survey: Survey, told: Mapping[str, MemberStatus]) -> Iterable[Finding]:
     """Missing voters of the cluster group: a node that joins gets a member at once, and a vote soon after."""
     status = next((one for one in told.values() if one.role == "leader"), None)
@@ -328,8 +290,8 @@ def _few_voters(survey: Survey, told: Mapping[str, MemberStatus]) -> Iterable[Fi
     wanted, voters = cluster_voters(survey.view.nodes), {node_of(voter) for voter in status.voters}
     missing = [name for name in wanted if name not in voters and survey.nodes[name].answers]
     if missing:
-        has = _names(voters)
-        what = f"the cluster's own group has no voter yet on {_names(missing)}; it has them on {has}."
+        has = listed(voters)
+        what = f"the cluster's own group has no voter yet on {listed(missing)}; it has them on {has}."
         why = "nodes become voters one at a time."
         then = f"keep {has} running until then; if this persists, look at their logs."
         yield Finding("few-replicas", (CLUSTER_GROUP,), what, why, then)
@@ -359,18 +321,8 @@ def _few_replicas(survey: Survey) -> Iterable[Finding]:
         by_reason.setdefault((why, then), []).append(group.name)
     for (why, then), groups in by_reason.items():
         has = "has" if len(groups) == 1 else "have"
-        what = f"{count(len(groups), 'group')} {has} fewer members than wanted: {_group_names(groups)}."
+        what = f"{count(len(groups), 'group')} {has} fewer members than wanted: {group_names(groups)}."
         yield Finding("few-replicas", tuple(groups), what, f"{why}.", then)
-
-
-def _group_names(groups: Iterable[str]) -> str:
-    return _names("the cluster's own" if group == CLUSTER_GROUP else group for group in groups)
-
-
-def _names(names: Iterable[str]) -> str:
-    every = sorted(names)
-    more = len(every) - NAMES_SHOWN
-    return ", ".join(every[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def notes_on(survey: Survey) -> list[str]:

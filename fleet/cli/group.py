@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from fleet.actors.messages.operator import MemberStatus
 from fleet.cli.connection import Console, client, count
-from fleet.cli.findings import words_on
+from fleet.cli.execution_findings import words_on
 from fleet.cli.outcome import DEGRADED
 from fleet.cli.settings import changed
 from fleet.client.survey import Survey

@@ -138,8 +138,18 @@ class Survey(Struct, frozen=True):
         found: dict[str, dict[NodeName, Halt]] = {}
         for name, node in self.nodes.items():
             for member in node.members or ():
-                if member.halt is not None:
+                if member.halt is not None and not member.other_code:
                     found.setdefault(member.group, {})[name] = member.halt
+        return found
+
+    @property
+    def other_code(self) -> dict[str, dict[NodeName, str]]:
+        """Groups with members that have other code than the class in force, and why."""
+        found: dict[str, dict[NodeName, str]] = {}
+        for name, node in self.nodes.items():
+            for member in node.members or ():
+                if member.other_code:
+                    found.setdefault(member.group, {})[name] = member.other_code
         return found
 
     @property

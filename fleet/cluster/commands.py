@@ -264,6 +264,17 @@ class Cluster(Data):
         )
 
     @command
+    def note_class(self, name: str, uid: Index, data_class: bytes, index: Index) -> None:
+        """Note the class in force in the group at `index` of its own log. Ignored as by `note_config`."""
+        group = self.groups.get(name)
+        if group is None or group.uid != uid or index <= group.class_index:
+            return
+        founding = group.founding_class or group.data_class
+        self.groups[name] = replace(
+            group, data_class=data_class, class_index=index, founding_class=founding, rev=ctx.index
+        )
+
+    @command
     def prefer_leader(self, name: str, node: str) -> str:
         """Prefer `node` as leader while a member belongs there and answers; "": the placement chooses.
         Returns the former preference."""

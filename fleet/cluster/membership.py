@@ -273,7 +273,7 @@ class NodeMembership:
             return None
         (first, address), others = group.initial[0], group.initial[1:]
         config = group.founding_config or group.config  # entry 1 is the same on every founder
-        founded = Founded(first, address, config, others)
+        founded = Founded(first, address, config, others, group.founding_class or group.data_class)
         return NewMember(name, group.data_class, config, group.uid, mine[0], founded, self.uid)
 
     def _tell_whereabouts(self, changed: Collection[str]) -> None:

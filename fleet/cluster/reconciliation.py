@@ -37,6 +37,7 @@ from fleet.cluster.reconciliation_events import (
     Look,
     MemberHosted,
     MembersReceived,
+    NoteClass,
     NoteConfig,
     Round,
     StatusReceived,
@@ -237,7 +238,7 @@ class Reconciliation:
     def _on_status(self, now: Millis, group: Leads, question: Open, event: StatusReceived) -> None:
         if not event.leads:
             return
-        self._note_config(group, event)
+        self._note_settings(group, event)
         wanted = wanted_of(group, event.view)
         if wanted is None or is_founding(now, group, event):
             return
@@ -254,11 +255,15 @@ class Reconciliation:
             if any(not seat.votes and node_of(seat.member) in wanted.voters for seat in seats):
                 self._again(group.number)
 
-    def _note_config(self, group: Leads, event: StatusReceived) -> None:
-        """The cluster's state shows each group's configuration as its leader has it."""
+    def _note_settings(self, group: Leads, event: StatusReceived) -> None:
+        """The cluster's state shows each group's configuration and class as its leader has them."""
         shown = event.view.groups.get(group.group)
-        if shown is not None and shown.uid == group.uid and shown.config != event.config:
+        if shown is None or shown.uid != group.uid:
+            return
+        if shown.config != event.config:
             self._effects.append(NoteConfig(group.group, group.uid, event.config, event.applied))
+        if event.data_class not in (b"", shown.data_class):
+            self._effects.append(NoteClass(group.group, group.uid, event.data_class, event.applied))
 
     def _add_member(self, now: Millis, group: Leads, event: StatusReceived, step: AddLearner) -> None:
         is_own = group.group == CLUSTER_GROUP

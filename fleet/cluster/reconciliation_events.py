@@ -61,6 +61,8 @@ class StatusReceived(Struct, frozen=True):
     applied: Index
     view: ClusterView
     reachable: frozenset[NodeName]
+    data_class: bytes = b""
+    """The class in force; b"": not known."""
 
 
 class MemberHosted(Struct, frozen=True):
@@ -151,6 +153,15 @@ class NoteConfig(Struct, frozen=True):
     applied: Index
 
 
+class NoteClass(Struct, frozen=True):
+    """Record in the cluster's state the class that the group has at its log index `applied`."""
+
+    group: str
+    uid: Index
+    data_class: bytes
+    applied: Index
+
+
 class WakeIn(Struct, frozen=True):
     """Step a `Look` after this many milliseconds."""
 
@@ -167,4 +178,6 @@ class LogLine(Struct, frozen=True):
     """The one that it is about, if it is about one."""
 
 
-Effect: TypeAlias = AskStatus | AskChange | AskToHost | AskForMembers | NoteConfig | WakeIn | LogLine
+Effect: TypeAlias = (
+    AskStatus | AskChange | AskToHost | AskForMembers | NoteConfig | NoteClass | WakeIn | LogLine
+)

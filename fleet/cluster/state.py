@@ -54,6 +54,10 @@ class GroupInfo(Struct, frozen=True, array_like=True):
     """The index of the group's own log as of which `config` is known; 0: since its creation."""
     founding_config: GroupConfig | None = None
     """The settings in entry 1 of its log; None: the same as `config`."""
+    class_index: Index = 0
+    """As `config_index`, of `data_class`."""
+    founding_class: bytes = b""
+    """The class in entry 1; b"": the same as `data_class`."""
 
 
 class RemovedGroup(Struct, frozen=True, array_like=True):

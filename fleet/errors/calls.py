@@ -148,6 +148,29 @@ class DataClassUnavailable(NotDone):
     )
 
 
+class OtherCode(NotDone):
+    """The node has other code of the group's data class than that under which the group's commands were
+    proposed: it executes none of them.
+
+    `index`: the log index of the first entry that the node cannot execute.
+    """
+
+    retry = True
+    hint = (
+        "`fleet group versions NAME` shows which node has what; `fleet group upgrade NAME` changes the group "
+        "to the code that is deployed, or deploy the former code again"
+    )
+
+
+class CannotUpgrade(NotDone):
+    """A member cannot go on with the class that its group was to change to. Nothing has changed."""
+
+    hint = (
+        "deploy the class's code on every node, or mend its `migrate`; `fleet group versions NAME` shows "
+        "what is in force"
+    )
+
+
 class CallsAtImport(DataClassUnavailable):
     """Importing the data class's module calls a cluster: the importing node would wait for itself."""
 

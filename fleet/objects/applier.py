@@ -13,6 +13,7 @@ from fleet.interfaces import RESULTS_BYTES_MAX, Context, Executor
 from fleet.objects.payload import encode_failed
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
+    ClassSwitched,
     Commands,
     ConfigChanged,
     Entry,
@@ -122,6 +123,8 @@ class Applier:
         elif type(body) is SessionClosed:
             self._advance(body.wall_ms)
             self.sessions.close(body.client)
+        elif type(body) is ClassSwitched:
+            self.revision += 1
         elif type(body) is ConfigChanged:
             self.config = body.config
             self.revision += 1
@@ -266,13 +269,13 @@ class Applier:
         """Replace the applied state by one that `dump` returned."""
         state = _decode(data)
         assert state.format == FORMAT, f"snapshot format {state.format}, this is {FORMAT}"
-        self.executor.load(state.data)
+        kept = state.data or None  # nothing, where no code that fits has ever run
+        self.executor.load(kept)
         self.index, self.revision = state.index, state.revision
         self.sessions, self.config = state.sessions, state.config
         self.journal.clear()
-        kept = state.data
         self.base_at = 0
-        self.rebase(state.index, base if base is not None else lambda: kept, len(kept))
+        self.rebase(state.index, base if base is not None else lambda: kept, len(state.data))
 
 
 def _known(session: Session, seq: int) -> Outcomes:

@@ -46,6 +46,11 @@ def dumps(value: Any) -> bytes:
     return buffer.getvalue()
 
 
+def brings_class(data: bytes) -> bool:
+    """Whether the pickle brings a class by value."""
+    return _CLASS in data
+
+
 def loads(data: bytes | memoryview) -> Any:
     if _CLASS in data if type(data) is bytes else _find_class(data):
         return _Unpickler(io.BytesIO(data)).load()

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from fleet.blocking import importing
-from fleet.errors import CallsAtImport, DataClassUnavailable, NotEncodable, WouldDeadlock
-from fleet.objects.by_value import dumps, loads
+from fleet.errors import CallsAtImport, DataClassUnavailable, NotEncodable, OtherCode, WouldDeadlock
+from fleet.objects.by_value import brings_class, dumps, loads
+from fleet.objects.fingerprint import fingerprint_of
 from fleet.objects.payload import message_of
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -34,6 +35,9 @@ class ClassRef(Struct, frozen=True, array_like=True, tag=1):
     name: str
     module: str
     pickled: bytes
+    version: int = 1
+    fingerprint: str = ""
+    """Of its code, as who encoded it has it; "": not known."""
 
 
 _read_class_ref: Callable[[bytes], BuiltIn | ClassRef] = msgspec.msgpack.Decoder(BuiltIn | ClassRef).decode
@@ -55,7 +59,8 @@ def encode_class(cls: type) -> bytes:
             f"the class {cls.__qualname__} cannot be sent by value: {message_of(error)}",
             module=cls.__module__,
         ) from error
-    return _encode(ClassRef(cls.__qualname__, cls.__module__, pickled))
+    version = getattr(cls, "__fleet_version__", 1)
+    return _encode(ClassRef(cls.__qualname__, cls.__module__, pickled, version, fingerprint_of(cls)))
 
 
 def class_name(data: bytes) -> str:
@@ -67,6 +72,32 @@ def class_name(data: bytes) -> str:
 def is_built_in(data: bytes) -> bool:
     """Whether it is one of the library's own. Raises DataClassUnavailable for bytes that are no class."""
     return isinstance(_class_ref(data), BuiltIn)
+
+
+def version_of(data: bytes) -> tuple[int, str]:
+    """The class's version and the fingerprint of its code; 0 and "" for one of the library's own."""
+    ref = _class_ref(data)
+    return (0, "") if isinstance(ref, BuiltIn) else (ref.version, ref.fingerprint)
+
+
+def is_imported(data: bytes) -> bool:
+    """Whether nodes import it, so that its code depends on what they have. Loads nothing."""
+    ref = _class_ref(data)
+    return isinstance(ref, ClassRef) and not brings_class(ref.pickled)
+
+
+def check_code(data: bytes, cls: type) -> None:
+    """Raises OtherCode: what was imported here is not what `data` was made from."""
+    ref = _class_ref(data)
+    if isinstance(ref, BuiltIn) or not ref.fingerprint or brings_class(ref.pickled):
+        return
+    found = fingerprint_of(cls)
+    if found != ref.fingerprint:
+        here = getattr(cls, "__fleet_version__", 1)
+        raise OtherCode(
+            f"its commands were proposed under {ref.module}.{ref.name} of version {ref.version} "
+            f"({ref.fingerprint[:12]}), and the code here is of version {here} ({found[:12]})"
+        )
 
 
 def decode_class(data: bytes) -> type:

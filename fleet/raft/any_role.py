@@ -2,6 +2,8 @@
 
 from zlib import crc32
 
+from msgspec.structs import replace
+
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import Persisted, SnapshotFailed, SnapshotStored, SnapshotTaken
 from fleet.raft.messages import (
@@ -129,6 +131,7 @@ def on_snapshot_stored(core: CoreState, role: Role, m: SnapshotStored) -> None:
         core.log.compact(keep_after)
         core.membership.compact(keep_after)
         core.skips = [entry for entry in core.skips if entry.index > keep_after]
+        core.switches = [entry for entry in core.switches if entry.index > keep_after]
     note_snapshot(core, meta)
 
 
@@ -141,7 +144,7 @@ def on_snapshot_failed(core: CoreState, role: Role, m: SnapshotFailed) -> None:
 
 def describe(meta: SnapshotMeta, data: bytes, crc: int | None) -> SnapshotMeta:
     crc = crc32(data) if crc is None else crc
-    return SnapshotMeta(meta.index, meta.term, meta.members, meta.config, len(data), crc)
+    return replace(meta, size=len(data), crc=crc)
 
 
 def on_vote_request(core: CoreState, role: Role, m: VoteRequest) -> None:

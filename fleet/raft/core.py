@@ -25,6 +25,7 @@ from fleet.raft.messages import AppendReply, PeerMessage
 from fleet.raft.promises import is_kept_already
 from fleet.raft.ready import Ready
 from fleet.raft.state import LAST_INDEX, CoreState, Leader
+from fleet.raft.switching import class_at, held_for_switch
 from fleet.raft.table import dispatch
 from fleet.raft.transitions import note_committed
 
@@ -71,7 +72,7 @@ class Core(CoreState):
         self.finish_write()
         self.finish_save()
         ready = self.ready
-        if self.skips or self.unconfirmed or self.held_after != LAST_INDEX:
+        if self.skips or self.switches or self.unconfirmed or self.held_after != LAST_INDEX:
             update_hold(self)
         if self.has_more():
             ready.apply = self.log.take_committed(APPLY_MAX, self.held_after)
@@ -122,7 +123,8 @@ class Core(CoreState):
         index = self.log.applied
         term = self.log.term_at(index)
         assert term is not None
-        self.taking = SnapshotMeta(index, term, self.membership.at(index), self.config, 0, 0)
+        members, data_class = self.membership.at(index), class_at(self, index)
+        self.taking = SnapshotMeta(index, term, members, self.config, 0, 0, data_class)
         ready.take_snapshot = index
 
     def _snapshot_is_under_way(self) -> bool:
@@ -134,6 +136,8 @@ class Core(CoreState):
         config = self.config
         if self.halt is not None:
             return False  # the state is not that of the entries that were handed out
+        if self.switches and self.log.applied == held_for_switch(self):
+            return not self._snapshot_is_under_way() and self.now >= self.snapshot_not_before
         if self.bytes_since_snapshot <= config.snapshot_floor_bytes or self._snapshot_is_under_way():
             return False
         if self.now < self.snapshot_not_before:

@@ -27,6 +27,8 @@ class Founded(Struct, frozen=True, array_like=True, tag=1, gc=False):
     config: GroupConfig
     others: tuple[tuple[MemberId, str], ...] = ()
     """The other founders and where their nodes listen."""
+    data_class: bytes = b""
+    """The class that executes the commands from here on, opaque to the protocol; b"": the library's own."""
 
 
 class SessionOpened(Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -114,6 +116,14 @@ class Skipped(Struct, frozen=True, array_like=True, tag=10, gc=False):
     cause: str
 
 
+class ClassSwitched(Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """Commands after this one are executed by another class, or by other code of the same: see
+    `switching.py`."""
+
+    data_class: bytes
+    """As in `Founded`."""
+
+
 class SkipProposed(Struct, frozen=True, array_like=True, tag=11, gc=False):
     """Every voter has reported that it halts at this command. A member that halts there and has this in its
     log does not execute the command any more, unless it turns out that no `Skipped` follows: see
@@ -137,6 +147,7 @@ Body: TypeAlias = (
     | ConfigChanged
     | Skipped
     | SkipProposed
+    | ClassSwitched
 )
 MemberChange: TypeAlias = MemberAdded | MemberPromoted | MemberDemoted | MemberRemoved
 MEMBERSHIP_BODIES = (Founded, MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
@@ -185,6 +196,8 @@ class SnapshotMeta(Struct, frozen=True, array_like=True):
     size: int
     crc: int
     """zlib.crc32 of the `size` bytes."""
+    data_class: bytes = b""
+    """The class in force after `index`, as in `Founded`."""
 
 
 PAYLOAD_OVERHEAD = 32

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from fleet.raft.entries import (
+    ClassSwitched,
     Commands,
     ConfigChanged,
     Halt,
@@ -104,10 +105,10 @@ class ReadQuery(Struct, frozen=True, gc=False):
 
 
 class Change(Struct, frozen=True, gc=False):
-    """Change the members or the configuration; answered when committed."""
+    """Change the members, the configuration or the class; answered when committed."""
 
     token: int
-    body: MemberChange | ConfigChanged
+    body: MemberChange | ConfigChanged | ClassSwitched
 
 
 class Transfer(Struct, frozen=True, gc=False):

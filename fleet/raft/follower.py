@@ -17,6 +17,7 @@ from fleet.raft.messages import (
 from fleet.raft.ready import NOT_LEADER, Restored
 from fleet.raft.sleeping import sleep_if_level
 from fleet.raft.state import NEVER, Candidate, CoreState, Follower, Incoming
+from fleet.raft.switching import adopt_state, needs_state
 from fleet.raft.transitions import (
     become_candidate,
     become_pre_candidate,
@@ -135,12 +136,13 @@ def on_install_snapshot(core: CoreState, role: Follower | Candidate, m: InstallS
     follow(core, m.src)
     core.heard_round = max(core.heard_round, (core.term, m.round))
     log, meta = core.log, m.meta
-    if log.commit >= meta.index or log.term_at(meta.index) == meta.term:
+    is_needed = needs_state(core, meta)
+    if not is_needed and (log.commit >= meta.index or log.term_at(meta.index) == meta.term):
         log.commit_to(meta.index)
         core.incoming = None
         reply_snapshot(core, m, offset=meta.size, installed=True)
         return
-    if meta.index <= core.committed and log.term_at(meta.index) is not None:
+    if meta.index <= core.committed and log.term_at(meta.index) not in (None, meta.term):
         stop_in_conflict(core, m.src, meta.index, meta.term)
         return
     incoming = core.incoming
@@ -157,7 +159,10 @@ def on_install_snapshot(core: CoreState, role: Follower | Candidate, m: InstallS
     if len(data) != meta.size or crc32(data) != meta.crc:
         reply_snapshot(core, m, offset=0, installed=False)
         return
-    install(core, m, data)
+    if is_needed:
+        adopt_state(core, meta, data)
+    else:
+        install(core, m, data)
     reply_snapshot(core, m, offset=meta.size, installed=True)
 
 
@@ -169,6 +174,7 @@ def install(core: CoreState, m: InstallSnapshot, data: bytes) -> None:
     core.config = meta.config
     core.unwritten.clear()
     core.skips.clear()
+    core.switches.clear()
     core.noted = meta.index
     if core.halt is not None and core.halt.index <= meta.index:
         core.halt = None

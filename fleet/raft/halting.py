@@ -43,11 +43,12 @@ from msgspec.structs import replace
 from fleet.raft.entries import Entry, Halt, Skipped, SkipProposed
 from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway, Skip
 from fleet.raft.ids import Index, MemberId, Millis, Place
-from fleet.raft.messages import NO_PLACE
+from fleet.raft.messages import NO_PLACE, OTHER_CODE
 from fleet.raft.progress import Progress
 from fleet.raft.ready import CHANGE_IN_PROGRESS, NOT_HALTED, TRANSFERRING
 from fleet.raft.sleeping import stir
 from fleet.raft.state import LAST_INDEX, NEVER, CoreState, Evasion, Leader, Role
+from fleet.raft.switching import held_for_switch
 
 GRACE_TIMEOUTS: Final = 2
 """Other members have this many election timeouts to halt, too, before a halted leader hands over to one that
@@ -84,7 +85,7 @@ def may_retry(core: CoreState) -> bool:
     halt = core.halt
     if halt is None or core.log.term_at(core.log.commit) != core.term:
         return False
-    return halt.is_repeated or (halt.index, halt.place) not in proposed_at(core)
+    return halt.is_repeated or halt.place == OTHER_CODE or (halt.index, halt.place) not in proposed_at(core)
 
 
 # -- what is not executed --------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def reported_halt(core: CoreState) -> tuple[Index, Place]:
     it has halted somewhere, so that the leadership is not handed to it."""
     halt = core.halt
     if halt is not None:
-        return halt.index, NO_PLACE if halt.is_repeated else halt.place
+        return halt.index, NO_PLACE if halt.is_repeated and halt.place != OTHER_CODE else halt.place
     return (core.log.applied, NO_PLACE) if core.now - core.away_since >= AWAY_MS else (0, 0)
 
 
@@ -144,6 +145,8 @@ def update_hold(core: CoreState) -> None:
         index, place = min(held)
         core.held_after = index - 1
         core.halt = halt or Halt(index, place, held[index, place])
+    if core.switches:
+        core.held_after = min(core.held_after, held_for_switch(core))
 
 
 # -- events ----------------------------------------------------------------------------------------
@@ -175,7 +178,7 @@ def on_skip(core: CoreState, role: Leader, m: Skip) -> None:
     """An operator's decision: no voter is asked."""
     stir(core, role)
     halt = core.halt
-    if halt is None or halt.index != m.index:
+    if halt is None or halt.index != m.index or halt.place == OTHER_CODE:
         core.answer(m.token, NOT_HALTED)
         return
     if role.handover is not None:
@@ -214,7 +217,7 @@ def skip_if_agreed(core: CoreState, role: Leader) -> None:
     have led meanwhile, executed the command, and told its result. Only an operator can overrule one that is
     gone."""
     halt = core.halt
-    if halt is None or halt.is_repeated or role.handover is not None:
+    if halt is None or halt.is_repeated or halt.place == OTHER_CODE or role.handover is not None:
         return
     if core.log.commit < role.first_index:
         return

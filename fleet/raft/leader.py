@@ -21,6 +21,7 @@ from fleet.raft.quorum import pick, reached_by_quorum
 from fleet.raft.ready import TARGET_UNRESPONSIVE, PeerSilent, TailLost
 from fleet.raft.sleeping import may_sleep, sleep_with_followers
 from fleet.raft.state import NEVER, CoreState, Handover, Leader
+from fleet.raft.switching import offer_state
 from fleet.raft.transitions import become_follower, next_on_grid, reset_election_deadline, restart_lease
 
 # -- time ------------------------------------------------------------------------------------------
@@ -241,6 +242,8 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
     halted = (m.halted_index, m.halted_place) if m.halted_index else None
     progress.reported(halted, m.index, m.sent_at)
     progress.accepted(m.index)
+    if halted is not None and offer_state(core, progress):
+        send_chunk(core, role, m.src, progress)
     if m.index > core.log.commit:
         advance_commit(core, role)
     try_handover(core, role)
@@ -258,6 +261,7 @@ def on_snapshot_reply(core: CoreState, role: Leader, m: SnapshotReply) -> None:
     progress.heard(core.now)
     confirm(role, progress, m)
     if m.installed:
+        progress.halted = None
         progress.accepted(m.index)
         advance_commit(core, role)
     elif progress.snapshot is not None and progress.snapshot.index == m.index:

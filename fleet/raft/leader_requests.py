@@ -2,6 +2,7 @@
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
+    ClassSwitched,
     ConfigChanged,
     MemberAdded,
     MemberChange,
@@ -29,6 +30,7 @@ from fleet.raft.ready import (
 )
 from fleet.raft.sleeping import stir
 from fleet.raft.state import CoreState, Handover, Leader
+from fleet.raft.switching import is_switch_open
 
 
 def on_propose(core: CoreState, role: Leader, m: Propose) -> None:
@@ -77,7 +79,11 @@ def on_change(core: CoreState, role: Leader, m: Change) -> None:
     if role.handover is not None:
         core.answer(m.token, TRANSFERRING)
         return
-    if not isinstance(body, ConfigChanged):
+    if isinstance(body, ClassSwitched):
+        if core.log.commit < role.first_index or is_switch_open(core):
+            core.answer(m.token, CHANGE_IN_PROGRESS)
+            return
+    elif not isinstance(body, ConfigChanged):
         if core.log.commit < max(role.first_index, core.membership.changed_at):
             core.answer(m.token, CHANGE_IN_PROGRESS)
             return

@@ -11,6 +11,8 @@ from fleet.raft.entries import Entry, SnapshotMeta
 from fleet.raft.ids import Index, MemberId, Millis, Place, Term
 
 NO_PLACE: Final[Place] = 1 << 62
+OTHER_CODE: Final[Place] = NO_PLACE - 1
+"""Of a member that has other code than the class in force: see `switching.py`."""
 """Of no command."""
 
 

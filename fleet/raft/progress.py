@@ -80,7 +80,8 @@ class Progress:
             self.replicating_since = self.acked_at
             self.next = self.match + 1
         elif self.state == SNAPSHOT and self.snapshot is not None and index >= self.snapshot.index:
-            self.become_probe(self.match + 1)
+            if self.halted is None:  # else its log is complete, and it waits for the state
+                self.become_probe(self.match + 1)
 
     def rejected(self, refused: Index, retry_at: Index, sent_at: Millis) -> bool:
         """The peer refused the append after `refused`. False: an old reply that says nothing new."""

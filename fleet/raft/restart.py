@@ -42,13 +42,13 @@ def start_core(
         log.append(entry)
     core.noted = log.applied
     log.durable = core.restarted_with = log.last_index
-    core.note_skips(log.entries)
+    core.note_special(log.entries)
     remember_proposals(core)
     core.unconfirmed, core.held_after = True, log.applied
     known = core.membership.changed_at
     core.membership.append([entry for entry in entries if entry.index > known])
     if log.entries and isinstance(log.entries[0].body, Founded):
-        core.config = log.entries[0].body.config
+        core.config, core.first_class = log.entries[0].body.config, log.entries[0].body.data_class
     core.committed_before = min(hard.commit, log.last_index)
     core.bytes_since_snapshot = log.bytes_after(snapshot.index if snapshot else 0)
     protect_possible_lease(core)
@@ -56,6 +56,14 @@ def start_core(
     if core.membership.current.voters == (member,):
         core.deadline = now
     return core
+
+
+def first_class(snapshot: SnapshotMeta | None, entries: Sequence[Entry]) -> bytes:
+    """The class that executes the first of a restarted member's entries; b"": it is not known from these."""
+    if snapshot is not None:
+        return snapshot.data_class
+    first = entries[0].body if entries else None
+    return first.data_class if isinstance(first, Founded) else b""
 
 
 def protect_possible_lease(core: Core) -> None:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     Body,
+    ClassSwitched,
     Entry,
     Founded,
     Halt,
@@ -29,6 +30,7 @@ from fleet.raft.ready import Answer, CommittedConflict, PersistRequest, Ready, S
 from fleet.raft.wall import stamp
 
 SKIPS: Final = frozenset((Skipped, SkipProposed))
+SPECIAL: Final = SKIPS | {ClassSwitched}
 NEVER: Final[Millis] = 1 << 62
 LAST_INDEX: Final[Index] = 1 << 62
 """Beyond every log."""
@@ -195,6 +197,10 @@ class CoreState:
     """Since when it has no executor; NEVER: it has one."""
     skips: list[Entry] = field(default_factory=list)
     """The entries of the log that skip a command or propose to."""
+    switches: list[Entry] = field(default_factory=list)
+    """Those that change the class: see `switching.py`."""
+    first_class: bytes = b""
+    """That of entry 1, if this member has seen it."""
     held_after: Index = LAST_INDEX
     """Entries after this one are not handed out: see `halting.py`."""
     noted: Index = 0
@@ -304,18 +310,22 @@ class CoreState:
             kept = [entry for entry in self.skips if entry.index < new[0].index]
             self.unconfirmed |= len(kept) < len(self.skips)
             self.skips = kept
+            self.switches = [entry for entry in self.switches if entry.index < new[0].index]
         self._note_appended(new)
 
     def _note_appended(self, entries: Sequence[Entry]) -> None:
         self.membership.append(entries)
-        self.note_skips(entries)
+        self.note_special(entries)
         if entries[0].index == 1 and isinstance(entries[0].body, Founded):
-            self.config = entries[0].body.config
+            self.config, self.first_class = entries[0].body.config, entries[0].body.data_class
         self.unwritten.extend(entries)
         self.bytes_since_snapshot += sum(map(size_of, entries))
 
-    def note_skips(self, entries: Sequence[Entry]) -> None:
-        self.skips += [entry for entry in entries if type(entry.body) in SKIPS]
+    def note_special(self, entries: Sequence[Entry]) -> None:
+        special = [entry for entry in entries if type(entry.body) in SPECIAL]
+        if special:
+            self.skips += [entry for entry in special if type(entry.body) in SKIPS]
+            self.switches += [entry for entry in special if type(entry.body) is ClassSwitched]
 
     def note_clock(self, peer: MemberId, wall_ms: Millis) -> None:
         if wall_ms:

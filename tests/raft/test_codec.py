@@ -45,7 +45,7 @@ from tests.raft.cores import CONFIG, N1, N2, THREE
 ID1, ID2 = "a66e3140642e31", "a66e3240642e31"
 CONFIG_HEX = msgspec.msgpack.encode(CONFIG).hex()
 META = SnapshotMeta(index=9, term=2, members=Members((N1,), (), {N1: "a"}), config=CONFIG, size=3, crc=7)
-META_HEX = f"9609029491{ID1}9081{ID1}a16190{CONFIG_HEX}0307"
+META_HEX = f"9709029491{ID1}9081{ID1}a16190{CONFIG_HEX}0307c400"
 
 MESSAGES = [
     (
@@ -87,8 +87,8 @@ MESSAGES = [
 
 BODIES = [
     (Noop(), "9100"),
-    (Founded(N1, "a", CONFIG), f"9501{ID1}a161{CONFIG_HEX}90"),
-    (Founded(N1, "a", CONFIG, ((N2, "b"),)), f"9501{ID1}a161{CONFIG_HEX}9192{ID2}a162"),
+    (Founded(N1, "a", CONFIG), f"9601{ID1}a161{CONFIG_HEX}90c400"),
+    (Founded(N1, "a", CONFIG, ((N2, "b"),)), f"9601{ID1}a161{CONFIG_HEX}9192{ID2}a162c400"),
     (SessionOpened("c", 7), "9302a16307"),
     (SessionClosed("c", 7), "9309a16307"),
     (Commands(session=1, first=2, acked=3, wall_ms=4, payloads=(b"xyz",)), "96030102030491c40378797a"),

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from thespian.actors import ActorExitRequest
 
-from fleet.actors.executor.actor import BACK_OFF_MS, LOOK_MS, STABLE_MS, Executors
+from fleet.actors.executor.actor import LOOK_MS, Executors
 from fleet.actors.executor.channel import ExecutorEnded
-from fleet.actors.executor.slots import QUIET_MS
+from fleet.actors.executor.slots import BACK_OFF_MS, QUIET_MS, STABLE_MS
 from fleet.actors.executor.watchdog import LOAD_LIMIT_MS, SLOW_MS
 from fleet.actors.messages.executor import (
     AskQueries,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.member.member_object import TRY_MS, MemberObject
+from fleet.actors.member.member_object import MemberObject
+from fleet.actors.member.object_halts import TRY_MS
 from fleet.actors.messages.executor import (
     ApplyEntries,
     AskQueries,
@@ -90,6 +91,8 @@ class Bench:
         self.answered.append(m)
 
     def on_checked(self, m: Any) -> None: ...
+
+    def on_copied(self, m: Any) -> None: ...
 
     def on_dumped(self, m: Any) -> None: ...
 

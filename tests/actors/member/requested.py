@@ -1,6 +1,7 @@
 """A member as the requests to it see it, around a core that the test steps."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -42,6 +43,8 @@ class Requested:
 
     def __post_init__(self) -> None:
         self.start = start_of(self.core.id, HandClock(self.core.now))
+        halts = SimpleNamespace(other_code=None)
+        self.object: Any = SimpleNamespace(data_class=self.spec.data_class, halts=halts)
         self.operators = OperatorRequests(self, lambda: 1)  # type: ignore[arg-type]
 
     def send(self, target: Any, message: OpReply) -> None:

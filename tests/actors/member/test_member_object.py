@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.member.member_object import TRY_MS, MemberObject
+from fleet.actors.member.member_object import MemberObject
+from fleet.actors.member.object_halts import TRY_MS
 from fleet.actors.member.sending_window import SENT_MAX, WAITING_MAX
 from fleet.actors.messages.executor import (
     EntriesApplied,

@@ -19,10 +19,11 @@ ME = Bench().me
 
 
 class Member(Requested):
-    """It steps its core, and answers whom the core does. `object`: it has halted."""
+    """It steps its core, and answers whom the core does. Its object has halted."""
 
-    class object:
-        revision, index, halt = 5, 1, HALT
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        vars(self.object).update(revision=5, index=1, halt=HALT)
 
     def step(self, event: Any) -> None:
         for ready in step(self.core, event):

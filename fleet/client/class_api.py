@@ -1,0 +1,105 @@
+"""Requests about the code of groups' data classes: which is in force, who has what, and changing it."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from msgspec import Struct
+
+from fleet.actors.messages.operator import Done, MemberStatus, RehearseClass, SwitchClass
+from fleet.client.group_api import GRACE_S
+from fleet.client.node_api import NodeOperations
+from fleet.cluster.state import NodeRecord
+from fleet.errors import CannotUpgrade, ConfigError, FleetError, NotMember
+from fleet.objects.class_refs import encode_class
+from fleet.objects.declare import Data
+from fleet.raft.ids import MemberId, NodeName, node_of
+
+ASKED_S = 2.0
+"""How long members may take to say what they have."""
+
+
+class ClassVersions(Struct, frozen=True):
+    """The code of a group's data class: what is in force, and which members execute it."""
+
+    group: str
+    data_class: str
+    """Module and qualified name."""
+    version: int
+    fingerprint: str
+    """Of the code under which the group's commands are proposed now."""
+    nodes: dict[NodeName, str | None]
+    """By the nodes of its members that answer: "" executes it; else why that node has other code. None: the
+    node does not answer."""
+
+
+class ClassOperations(NodeOperations):
+    """The part of `fleet.Fleet` about the code of data classes. All calls block."""
+
+    def versions(self, group: str) -> ClassVersions:
+        """Which code of its data class is in force in the group, and who has it.
+
+        Raises: NoSuchGroup; Unavailable: none of its members answers.
+        """
+        leader = self.status(group)
+        statuses = self.statuses(group, ASKED_S)
+        nodes = {node_of(member): None for member in (*leader.voters, *leader.learners)}
+        told: dict[NodeName, str | None] = {
+            node: statuses[node].other_code if node in statuses else None for node in nodes
+        }
+        return ClassVersions(group, leader.data_class, leader.version, leader.fingerprint, told)
+
+    def upgrade(self, group: str, data_class: type[Data], *, timeout: float | None = None) -> int:
+        """Change the group to this class, or to this code of its class, on all members.
+
+        Every member tries it first: it loads the class, and migrates the state as it is now by the class's
+        `migrate`. If that fails on one of them, nothing changes. Commands that were proposed before the
+        change are executed by the former code, later ones by the new one, on every member.
+
+        A class that nodes import is imported by new processes, so that the code must be on the nodes' disks
+        before; one of a script is sent by value. `timeout`: seconds for each step, by default the client's.
+
+        Returns the revision of the group at which the change was in force; repeated, it changes nothing.
+
+        Raises:
+            CannotUpgrade: a member cannot go on with the class; says which, and why.
+            ChangeInProgress: another change of the class is under way.
+            ConfigError: not a data class. NotEncodable: it cannot be sent by value.
+            NoSuchGroup, Unavailable, OutcomeUnknown.
+        """
+        if not (isinstance(data_class, type) and issubclass(data_class, Data)):
+            raise ConfigError(f"{data_class!r} is not a data class; derive it from fleet.Data")
+        encoded = encode_class(data_class)
+        status = self.status(group, timeout)
+        self._rehearse(status, encoded, timeout)
+        value = self._ask(SwitchClass(encoded, status.fingerprint), group, timeout=timeout)
+        return cast(Done, value).revision
+
+    def _rehearse(self, status: MemberStatus, data_class: bytes, timeout: float | None) -> None:
+        """Raises CannotUpgrade."""
+        view = self.cluster(timeout).view
+        assert view is not None
+        records = {record.name: record for record in view.nodes}
+        members = (*status.voters, *status.learners)
+        asked = {
+            member: self._ask_soon(
+                RehearseClass(data_class), status.group, address_of(member, records), True, timeout
+            )
+            for member in members
+        }
+        why: dict[str, str] = {}
+        for member, future in asked.items():
+            try:
+                future.result((timeout or self.timeout) + GRACE_S)
+            except FleetError as error:
+                why[str(node_of(member))] = f"{type(error).__name__}: {error.what}"
+        if why:
+            told = "; ".join(f"{node}: {what}" for node, what in sorted(why.items()))
+            raise CannotUpgrade(f"not every member can go on with that class: {told}", group=status.group)
+
+
+def address_of(member: MemberId, records: Mapping[NodeName, NodeRecord]) -> str:
+    """Raises NotMember: its node is not in the cluster."""
+    record = records.get(node_of(member))
+    if record is None:
+        raise NotMember(f"the node of {member} is not in the cluster", member=member)
+    return record.address

@@ -1,0 +1,47 @@
+"""The object of a member that has other code than its group's class: the state, and nothing that runs."""
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from fleet.errors import FleetError, OtherCode
+from fleet.interfaces import RESULTS_BYTES_MAX, Context
+
+
+class SealedState:
+    """A `fleet.interfaces.Executor` that keeps the state as it is, encoded, and executes nothing."""
+
+    methods: tuple[str, ...] = ()
+
+    def __init__(self, why: OtherCode) -> None:
+        self.why = why
+        self._state = b""
+
+    def apply(
+        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+    ) -> tuple[list[bytes], bool]:
+        """Raises OtherCode."""
+        self._refuse()
+
+    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+        """Raises OtherCode."""
+        self._refuse()
+
+    def query(self, payloads: Sequence[bytes]) -> tuple[list[bytes], bool]:
+        """Raises OtherCode."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise self.why
+
+    def check(self, payload: bytes) -> str | None:
+        return str(self.why)
+
+    def dump(self) -> bytes:
+        """What was loaded; b"": nothing, and so a new object."""
+        return self._state
+
+    def trouble(self) -> FleetError | None:
+        return None
+
+    def load(self, state: bytes | None) -> None:
+        self._state = state or b""
