@@ -57,6 +57,8 @@ class Fleet:
     members = _in_thread(blocking.Fleet.members)
     status = _in_thread(blocking.Fleet.status)
     statuses = _in_thread(blocking.Fleet.statuses)
+    versions = _in_thread(blocking.Fleet.versions)
+    upgrade = _in_thread(blocking.Fleet.upgrade)
     transfer_leader = _in_thread(blocking.Fleet.transfer_leader)
     release_leader = _in_thread(blocking.Fleet.release_leader)
     remove_member = _in_thread(blocking.Fleet.remove_member)
