@@ -58,7 +58,7 @@ class ObjectHalts:
         self._put_off()
         name, member = self.member.spec.name, self.member.start.member
         which = f"command {place + 1}" if place != OTHER_CODE else "which was proposed under other code"
-        log.error("group=%s %s halts at entry %d, %s: %s", name, member, index, which, halt.cause)
+        log.error("group=%s member=%s halts at entry %d, %s: %s", name, member, index, which, halt.cause)
         self.member.step(ExecutionHalted(halt))
 
     def should_look_again(self, other_code: FleetError | None) -> bool:
@@ -74,7 +74,7 @@ class ObjectHalts:
         else:
             self._put_off()
             name, member = self.member.spec.name, self.member.start.member
-            log.error("group=%s %s executes nothing for now: %s", name, member, other_code)
+            log.error("group=%s member=%s executes nothing for now: %s", name, member, other_code)
         self.other_code = other_code
 
     def forget_code(self) -> None:

@@ -10,6 +10,7 @@ from zlib import crc32
 
 from fleet.actors.base.kernel import Kernel
 from fleet.interfaces import Write
+from fleet.objects.executor import ObjectExecutor
 from fleet.raft.entries import Commands, ConfigChanged, Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
@@ -31,7 +32,7 @@ class GroupPast:
     known: dict[tuple[Term, Index], tuple[Term, Entry]] = field(default_factory=dict)
     """By term and index: the term before it, and the entry."""
     committed: dict[Index, Entry] = field(default_factory=dict)
-    states: dict[Index, tuple[int, MemberId]] = field(default_factory=dict)
+    states: dict[tuple[Index, int], tuple[int, MemberId]] = field(default_factory=dict)
     members: dict[Index, Members] = field(default_factory=dict)
     """As of the same indexes."""
     changed_at: Index = 0
@@ -310,8 +311,11 @@ class Invariants:
         applier = applier_of(member)
         if applier is None or applier.index % STATES_EVERY or applier.index < member.core.log.base_index:
             return  # perhaps it is being made again
+        if not isinstance(applier.executor, ObjectExecutor):
+            return  # it has other code
         index, state = applier.index, crc32(applier.dump())
-        first, who = past.states.setdefault(index, (state, member.core.id))
+        version = getattr(applier.executor.data_class, "__fleet_version__")
+        first, who = past.states.setdefault((index, version), (state, member.core.id))
         self.world.need(first == state, f"{past.name}: {who} and {member.core.id} differ at {index}")
         members = member.core.membership.at(index)
         known = past.members.setdefault(index, members)

@@ -7,6 +7,7 @@ from fleet.cluster import membership_events, reconciliation_events, repairs, unj
 from fleet.cluster.healing import Demote, Promote, Remove, Transfer
 from fleet.cluster.node_liveness import Sleeper
 from fleet.raft.entries import (
+    ClassSwitched,
     ConfigChanged,
     MemberAdded,
     MemberDemoted,
@@ -39,6 +40,7 @@ COMMITTED: dict[type, str] = {
     MemberDemoted: "a voter becomes a learner",
     MemberRemoved: "a member is removed",
     ConfigChanged: "settings of a group are changed",
+    ClassSwitched: "a group is switched to other code of its class",
     SessionClosed: "a session is closed",
     Skipped: "a command is skipped, since no voter can execute it",
 }
@@ -66,6 +68,7 @@ DECIDED: dict[type, str] = {
     membership_events.ForgetLeft: "a node forgets a removed group that it founded",
     reconciliation_events.AskForMembers: "a silent learner is looked for on its node",
     reconciliation_events.NoteConfig: "the cluster is told of a group's settings",
+    reconciliation_events.NoteClass: "the cluster is told of a group's class",
     reconciliation_events.AskToHost: "a node is asked to host a member",
     Remove: "reconciliation removes a member",
     Demote: "reconciliation makes a voter a learner",
@@ -150,6 +153,8 @@ def watch_member(member: Any, see: See) -> None:
     def carried_out(ready: Any) -> None:
         if any(type(hook) is TailLost for hook in ready.hooks):
             see("a member has lost entries that it acknowledged")
+        if ready.restore is not None and not member.core.is_installing:
+            see("a member whose log is complete takes its leader's state")
 
     def stepped(event: Any) -> None:
         core = member.core
@@ -161,10 +166,20 @@ def watch_member(member: Any, see: See) -> None:
             for name in disturbed(core, event):
                 see(name)
 
+    def opened_again(is_fresh: bool = False) -> None:
+        see("an object is made again")
+
+    def found_code(other_code: Any) -> None:
+        if other_code is not None:
+            see("a member has other code than its group's class")
+        elif member.object.halts.other_code is not None:
+            see("a member has the code of its group's class again")
+
     before(member, "step", stepped)
     before(member.clients, "on_answer", answered)
     before(member, "_carry_out", carried_out)
-    before(member.object, "open_again", lambda: see("an object is made again"))
+    before(member.object, "open_again", opened_again)
+    before(member.object.halts, "found_code", found_code)
 
 
 def disturbed(core: Any, event: Any) -> Iterator[str]:

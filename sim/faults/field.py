@@ -155,11 +155,17 @@ class Field:
         while self.failing:
             self.failing.pop().disarm()
         for node in self.nodes.values():
-            has_bad_code = bool(node.imports)
+            has_bad_code = bool(node.imports) or has_one_code(node)
             node.recover()
             if has_bad_code:
                 self.restart(node.name, REDEPLOYED_US)
             self.start(node)
+
+
+def has_one_code(node: SimNode) -> bool:
+    """Whether it, or an executor of it, has only one code of users' classes."""
+    executors = node.process.executors.values() if node.process is not None else ()
+    return node.code != 0 or any(executor.code for executor in executors)
 
 
 def links_of(node: SimNode) -> list[Any]:

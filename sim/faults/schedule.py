@@ -6,6 +6,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
+from fleet.sim.faults.classes import Deploy, Upgrade
 from fleet.sim.faults.clocks import Jump, JumpWall, Rate
 from fleet.sim.faults.disks import Err, Flip, Full, Hang, SlowDisk, Wipe
 from fleet.sim.faults.executors import FatalCode, HangingCode, KillExecutor
@@ -59,6 +60,8 @@ AnyFault: TypeAlias = (
     | KillExecutor
     | HangingCode
     | FatalCode
+    | Deploy
+    | Upgrade
     | Err
     | Full
     | Hang

@@ -9,6 +9,7 @@ from fleet.actors.executor.channel import ExecutorEnded
 from fleet.actors.executor.hosted_objects import HostedObjects
 from fleet.actors.messages.executor import FromExecutor, ObjectMessage
 from fleet.interfaces import Dump
+from fleet.objects.context import QUERYING, RUNNING
 from fleet.objects.hooks import InlineRunner
 from fleet.objects.progress import CELLS, TAKEN, Doing, read
 from fleet.sim.world.dump import SimDump
@@ -27,6 +28,7 @@ class ExecutorsHost(Protocol):
     dump_us: tuple[int, int]
     code_us: int
     imports: str
+    code: int
     start_us: int
     hangs: int
     """So many of the next calls of users' methods never return."""
@@ -53,6 +55,9 @@ class ExecutorsProcess(Protocol):
 
     def hook(self, teller: Any, name: str, *told: Any) -> None: ...
 
+    def note_code(self, group: str, revision: int, version: int) -> None:
+        """The command of that revision is executed by that version of its class."""
+
 
 class SimExecutor:
     """A `fleet.actors.executor.channel.Channel`, and the process at its other end."""
@@ -60,6 +65,7 @@ class SimExecutor:
     def __init__(self, process: ExecutorsProcess, fileno: int) -> None:
         self.process = process
         self.world = process.world
+        self.code = process.host.code
         self.cells = [0] * CELLS
         self.objects = HostedObjects(
             self._answer,
@@ -207,6 +213,7 @@ class SimExecutor:
         host = self.process.host
         if self._stopped_at is not None:
             return
+        self._note_code()
         if host.hangs:
             host.hangs -= 1
             self.hang()
@@ -218,6 +225,14 @@ class SimExecutor:
             self.world.mark("users' code takes its time")
             self._spent_us += 1 + int(self.world.rng.random() * host.code_us)
             self.shown[:] = self.cells
+
+    def _note_code(self) -> None:
+        """Which version of its class executes the command at hand."""
+        hosted, context = self.objects.objects.get(read(self.cells).number), RUNNING.context
+        if hosted is not None and context not in (None, QUERYING):
+            group = f"{hosted.group} {hosted.applier.sessions.salt}"
+            version = getattr(hosted.executor, "data_class").__fleet_version__
+            self.process.note_code(group, context.revision, version)
 
     def hang(self) -> None:
         self.world.mark("users' code never returns")

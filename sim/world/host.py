@@ -137,7 +137,7 @@ class SimNode(SimHost):
     def recover(self) -> None:
         """End the faults of the machine."""
         self.busy_until, self.forks_fail, self.code_us, self.imports = 0, 0.0, 0, ""
-        self.hangs = self.dies = self.start_us = 0
+        self.hangs = self.dies = self.start_us = self.code = 0
         self.disk.recover()
         if self.process is not None:
             self.process.resume()

@@ -9,7 +9,7 @@ from typing import Any
 import fleet.objects.hooks as hooks
 from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import Data, command, query
-from fleet.sim.world.user_code import hangs, is_imported, is_told, works
+from fleet.sim.world.user_code import deployed_code, hangs, is_imported, is_told, works
 
 ENDINGS = (ValueError, SystemExit, KeyboardInterrupt, GeneratorExit)
 """What commands raise, each as good as the other: they are failures of the command alone."""
@@ -122,16 +122,68 @@ class Listed(Data):
         return tuple(self.values)
 
 
+class LaterCounter(Counter, version=2):
+    total: int = 0
+
+    @classmethod
+    def migrate(cls, version: int, state: dict[str, Any]) -> dict[str, Any]:
+        return {"total": state.get("value", 0)}
+
+    @property
+    def value(self) -> int:
+        return self.total
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self.total = value
+
+
+class LaterRegister(Register, version=2, hooks=RegisterHooks):
+    content: int = 0
+
+    @classmethod
+    def migrate(cls, version: int, state: dict[str, Any]) -> dict[str, Any]:
+        return {"content": state.get("value", 0)}
+
+    @property
+    def value(self) -> int:
+        return self.content
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self.content = value
+
+
+class LaterListed(Listed, version=2):
+    contents: list[int] = []
+
+    @classmethod
+    def migrate(cls, version: int, state: dict[str, Any]) -> dict[str, Any]:
+        return {"contents": state.get("values", [])}
+
+    @property
+    def values(self) -> list[int]:
+        return self.contents
+
+
 KINDS: dict[str, type[Data]] = {"counter": Counter, "register": Register, "list": Listed}
+LATER: dict[str, type[Data]] = {"counter": LaterCounter, "register": LaterRegister, "list": LaterListed}
+"""The same, with code that a later deployment brings."""
 ENCODED: dict[str, bytes] = {name: encode_class(kind) for name, kind in KINDS.items()}
 """As an operator sends them, whose process has imported them long ago."""
-_BY_NAME = {kind.__name__: kind for kind in KINDS.values()}
-for _name in _BY_NAME:
+ENCODED_LATER: dict[str, bytes] = {name: encode_class(kind) for name, kind in LATER.items()}
+_DEPLOYED: tuple[dict[str, type[Data]], ...] = (
+    {kind.__name__: kind for kind in (*KINDS.values(), *LATER.values())},
+    {kind.__name__: KINDS[name] for kinds in (KINDS, LATER) for name, kind in kinds.items()},
+    {kind.__name__: LATER[name] for kinds in (KINDS, LATER) for name, kind in kinds.items()},
+)
+"""What stands under each name where both codes, only the first or only the later one is deployed."""
+for _name in _DEPLOYED[0]:
     del globals()[_name]  # so that `__getattr__` is asked, as a module runs its code when it is imported
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _BY_NAME:
+    if name not in _DEPLOYED[0]:
         raise AttributeError(name)
     is_imported()
-    return _BY_NAME[name]
+    return _DEPLOYED[deployed_code()][name]

@@ -48,6 +48,10 @@ class Environment(Timeline):
         """A leader hook was called; `teller` is the hooks object."""
         raise NotImplementedError
 
+    def note_code(self, group: str, revision: int, version: int) -> None:
+        """As `ExecutorsProcess.note_code`."""
+        raise NotImplementedError
+
 
 class SimHost:
     """A machine with a clock. Clients live on one without a disk."""
@@ -73,6 +77,8 @@ class SimHost:
         self.fork_above_bytes = 0
         self.imports = ""
         """What importing a user's class does, one of `user_code.IMPORTS`."""
+        self.code = 0
+        """Which code of users' classes new executors load, as `user_code.deployed_code` has it."""
         up_us = rng.randrange(DAY_US)
         wall_us = 20_000 * DAY_US + rng.randrange(1_000_000)
         self.clock = SimClock(world, up_us, wall_us - up_us, rate)
@@ -211,6 +217,13 @@ class Process:
     @property
     def imports(self) -> str:
         return self.host.imports
+
+    @property
+    def code(self) -> int:
+        return 0
+
+    def note_code(self, group: str, revision: int, version: int) -> None:
+        self.world.note_code(group, revision, version)
 
     def hook(self, teller: Any, name: str, *told: Any) -> None:
         self.world.hook(teller, name, *told)

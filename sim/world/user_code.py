@@ -21,6 +21,10 @@ class Host(Protocol):
     @property
     def imports(self) -> str: ...
 
+    @property
+    def code(self) -> int:
+        """As in `deployed_code`."""
+
     def hook(self, teller: Any, name: str, *told: Any) -> None:
         """A leader hook was called."""
 
@@ -56,6 +60,12 @@ def is_imported() -> None:
         raise RuntimeError("the simulated module raises when it is imported")
     if host.imports == "exit":
         raise SystemExit("the simulated module ends the interpreter when it is imported")
+
+
+def deployed_code() -> int:
+    """Which code of the classes is loaded: the first, the second, or 0: whichever is asked for."""
+    host = _running[0]
+    return host.code if host is not None else 0
 
 
 def is_told(teller: Any, name: str, *told: Any) -> None:

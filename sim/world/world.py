@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fleet.interfaces import Write
+from fleet.sim.checks.codes import Codes
 from fleet.sim.checks.hooks import HookJournal
 from fleet.sim.checks.invariants import Invariants
 from fleet.sim.world.client import SimClient, StartClient
@@ -30,6 +31,7 @@ class World(Environment):
         self.clients: dict[str, SimClient] = {}
         self.invariants = Invariants(self)
         self.hooks = HookJournal(self)
+        self.codes = Codes(self)
         self.alarms: list[str] = []
         self.accused = ""
         """What a judge found wrong in the middle of a turn, where actors log what is raised."""
@@ -141,6 +143,9 @@ class World(Environment):
         if self.events is not None:
             self.events.written(self.now, process.name, process.observed.homes, writes)
         self.invariants.written(process, writes)
+
+    def note_code(self, group: str, revision: int, version: int) -> None:
+        self.codes.note(group, revision, version)
 
     def hook(self, teller: Any, name: str, *told: Any) -> None:
         self.hooks.note(teller, name, told)

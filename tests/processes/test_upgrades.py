@@ -10,6 +10,7 @@ import pytest
 
 import fleet
 from fleet.errors import CannotUpgrade, OtherCode
+from fleet.raft.ids import NodeName
 from tests.processes.fleet_nodes import NodeFleet
 from tests.processes.nodes import QUICK
 from tests.support.waiting import eventually
@@ -167,7 +168,7 @@ def test_a_member_with_other_code_waits_while_the_others_serve(three: NodeFleet,
     three["n3"].kill()
     three["n3"].start()
     assert group.put(1) == 51
-    eventually(lambda: "version 2" in (three.client.versions("tally").nodes[NODES[2]] or ""), 20.0)
+    eventually(lambda: "version 2" in (three.client.versions("tally").nodes[NodeName("n3")] or ""), 20.0)
     assert group.put(1) == 52
     shop.deploy(SECOND, "n1", "n2")
     second = shop.tally(SECOND)
