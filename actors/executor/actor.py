@@ -88,12 +88,13 @@ class Executors(GuardedActor):
         slot = self._slot_for(m.number, known.slot if known is not None and m.is_fresh else None)
         if known is not None:
             known.slot.numbers.discard(m.number)
-            self._retire_if_empty(known.slot)
         placed = Placed(m.number, m.run, sender, slot, m.limit_ms, m.group)
         if known is not None and known.run >> 32 == m.run >> 32:  # the same start of the member
             placed.failed_at, placed.loads_failed = known.failed_at, known.loads_failed
         self.placed[m.number] = placed
         slot.numbers.add(m.number)
+        if known is not None:
+            self._retire_if_empty(known.slot)
         self._send(slot, m)
 
     def _slot_for(self, number: int, leaves: Slot | None = None) -> Slot:

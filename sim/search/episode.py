@@ -192,7 +192,8 @@ class Episode:
             dumps = {applier and applier.dump() for applier in appliers}
             world.need(len(dumps) == 1, f"members of {group} differ in the end")
             if kind == "list":
-                values = state_of(members[0]).values
+                state = state_of(members[0])
+                values = state.contents if hasattr(state, "contents") else state.values
                 world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
         for group, kind, history in self.groups.all():
             verdict = check(history.operations(), MODELS[kind], steps_max=STEPS_MAX)

@@ -122,48 +122,112 @@ class Listed(Data):
         return tuple(self.values)
 
 
-class LaterCounter(Counter, version=2):
+class LaterCounter(Data, version=2):
     total: int = 0
 
     @classmethod
     def migrate(cls, version: int, state: dict[str, Any]) -> dict[str, Any]:
         return {"total": state.get("value", 0)}
 
-    @property
-    def value(self) -> int:
+    @command
+    def spoil(self, value: int) -> None:
+        self.total += value
+        raise ENDINGS[value % len(ENDINGS)](value)
+
+    @command
+    def hang(self, value: int) -> None:
+        hangs()
+        raise ValueError(value)
+
+    @query
+    def taint(self, value: int) -> None:
+        self.total += value
+
+    @command
+    def add(self, n: int = 1) -> int:
+        works()
+        self.total += n
         return self.total
 
-    @value.setter
-    def value(self, value: int) -> None:
-        self.total = value
+    @query
+    def get(self) -> int:
+        works()
+        return self.total
 
 
-class LaterRegister(Register, version=2, hooks=RegisterHooks):
+class LaterRegisterHooks(RegisterHooks):
+    def on_restored(self, state: Any) -> None:
+        is_told(self, "restored", state.content)
+
+    def on_elected(self, state: Any, term: int) -> None:
+        is_told(self, "elected", state.content, term)
+
+
+class LaterRegister(Data, version=2, hooks=LaterRegisterHooks):
     content: int = 0
 
     @classmethod
     def migrate(cls, version: int, state: dict[str, Any]) -> dict[str, Any]:
         return {"content": state.get("value", 0)}
 
-    @property
-    def value(self) -> int:
-        return self.content
+    @command
+    def spoil(self, value: int) -> None:
+        self.content = value
+        raise ENDINGS[value % len(ENDINGS)](value)
 
-    @value.setter
-    def value(self, value: int) -> None:
+    @command
+    def hang(self, value: int) -> None:
+        hangs()
+        raise ValueError(value)
+
+    @query
+    def taint(self, value: int) -> None:
         self.content = value
 
+    @command
+    def write(self, value: int) -> None:
+        works()
+        self.content = value
 
-class LaterListed(Listed, version=2):
+    @command
+    def cas(self, old: int, new: int) -> bool:
+        if self.content != old:
+            return False
+        self.content = new
+        return True
+
+    @query
+    def read(self) -> int:
+        works()
+        return self.content
+
+
+class LaterListed(Data, version=2):
     contents: list[int] = []
 
     @classmethod
     def migrate(cls, version: int, state: dict[str, Any]) -> dict[str, Any]:
         return {"contents": state.get("values", [])}
 
-    @property
-    def values(self) -> list[int]:
-        return self.contents
+    @command
+    def spoil(self, value: int) -> None:
+        self.contents.append(value)
+        raise ENDINGS[value % len(ENDINGS)](value)
+
+    @command
+    def hang(self, value: int) -> None:
+        hangs()
+        raise ValueError(value)
+
+    @command
+    def append(self, value: int) -> None:
+        works()
+        self.contents.append(value)
+
+    @query
+    def all(self) -> tuple[int, ...]:
+        works()
+        return tuple(self.contents)
 
 
 KINDS: dict[str, type[Data]] = {"counter": Counter, "register": Register, "list": Listed}
