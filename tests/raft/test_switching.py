@@ -1,6 +1,7 @@
 """A log names the class that executes it: what is handed out, and how a member without that class goes on."""
 
 import random
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -184,7 +185,7 @@ def test_a_follower_that_executes_takes_no_state_that_its_log_holds() -> None:
 
 def report(core: Core, at: int) -> list[Ready]:
     """N3 has everything, and waits at that entry for the right code."""
-    where = {"halted_index": at, "halted_place": OTHER_CODE}
+    where: dict[str, Any] = {"halted_index": at, "halted_place": OTHER_CODE}
     return step(core, AppendReply(core.term, N3, N1, True, core.log.last_index, 0, 0, 0, core.now, **where))
 
 
