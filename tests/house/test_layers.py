@@ -32,7 +32,13 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.objects.by_value": (("fleet.objects.code_digest",), {"cloudpickle", "msgspec"}),
     "fleet.objects.payload": (("fleet.errors", "fleet.objects.by_value"), {"cloudpickle", "msgspec"}),
     "fleet.objects.class_refs": (
-        ("fleet.errors", "fleet.blocking", "fleet.objects.by_value", "fleet.objects.payload"),
+        (
+            "fleet.errors",
+            "fleet.blocking",
+            "fleet.objects.by_value",
+            "fleet.objects.fingerprint",
+            "fleet.objects.payload",
+        ),
         {"msgspec"},
     ),
     "fleet.cluster": ((*PURE, "fleet.objects", "fleet.cluster"), {"msgspec"}),

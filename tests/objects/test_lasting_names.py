@@ -107,6 +107,7 @@ def use_all(client: fleet.Fleet) -> set[str]:
     client.set_purge_after(60)
     client.remove_group("total")
     cluster.note_config("count", 1, SMALL, 0)
+    cluster.note_class("count", 1, b"", 0)
     cluster.join("n3", "disk", "zone", "127.0.0.1:1", 1, "active")
     cluster.report("n2", "n3", "disk", True)
     cluster.report("n2", "n3", "disk", False)
@@ -123,7 +124,17 @@ def use_all(client: fleet.Fleet) -> set[str]:
     for group in ("count", "shop"):
         client.status(group)
     return {
-        *("add_group", "cleaned", "join", "left", "note_config", "pin_group", "prefer_leader", "purge"),
+        *(
+            "add_group",
+            "cleaned",
+            "join",
+            "left",
+            "note_class",
+            "note_config",
+            "pin_group",
+            "prefer_leader",
+            "purge",
+        ),
         *("remove_group", "report", "set_purge_after", "set_replicas", "set_state"),
     }
 
