@@ -263,7 +263,8 @@ class Executor(Protocol):
         """Execute queries. Returns the results of the first of them, and whether the object is intact, as
         `apply` does; if so, there is one result at least, and no more than about `RESULTS_BYTES_MAX`."""
 
-    def dump(self) -> bytes: ...
+    def dump(self, version: int = 0) -> bytes:
+        """The state, encoded; as that of an older `version` of its class, if that is not 0."""
 
     def trouble(self) -> FleetError | None:
         """Why the state cannot be dumped, if that was noticed. A leader that sees it proposes no further

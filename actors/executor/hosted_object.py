@@ -234,10 +234,10 @@ class HostedObject:
         begin(host.cells, OTHER, self.number, self.run)
         try:
             if limit and max(m.size, applier.bytes_about()) > limit:
-                self.dumping = m.index, applier.revision, host.fork(applier.dump)
+                self.dumping = m.index, applier.revision, host.fork(partial(applier.dump, m.version))
                 host.wait_for(self, self.dumping[2])
             else:
-                state = applier.dump()
+                state = applier.dump(m.version)
                 self.host.answer(self._dumped(m.index, applier.revision, state, crc32(state)))
         except NO_DUMP as error:
             self._not_dumped(m.index, error)
@@ -248,7 +248,7 @@ class HostedObject:
         """On the loop, however big: it is for an operator who waits."""
         begin(self.host.cells, OTHER, self.number, self.run)
         try:
-            answer = StateCopied(self.number, self.run, m.token, self.applier.dump())
+            answer = StateCopied(self.number, self.run, m.token, self.applier.dump(m.version))
         except NO_DUMP as error:
             told = error if isinstance(error, FleetError) else FleetError(str(error), group=self.group)
             answer = StateCopied(self.number, self.run, m.token, b"", ErrorRecord.of(told))

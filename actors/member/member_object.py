@@ -37,7 +37,7 @@ from fleet.actors.messages.executor import (
 )
 from fleet.actors.messages.local import ExecutorLost
 from fleet.errors import Damaged, FleetError, Unavailable
-from fleet.objects.class_refs import is_imported
+from fleet.objects.class_refs import is_imported, version_of
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.entries import Entry, Founded, Halt, Skipped
 from fleet.raft.events import ExecutorAway
@@ -228,12 +228,12 @@ class MemberObject:
         """Whether an entry of this term was executed before."""
         return self.term != 0 and self.member.core.log.term_at(self.index) == self.term
 
-    def dump(self, index: Index, size: int) -> None:
+    def dump(self, index: Index, size: int, data_class: bytes) -> None:
         """Encode its state; all entries up to `index`, and no others, were handed over."""
         assert index == self.handed
         self.dumping = index
         if self.is_open:
-            self._send(DumpObject(self.number, self.run, index, size))
+            self._send(DumpObject(self.number, self.run, index, size, self._version_for(data_class)))
 
     def ask(self, token: int, queries: tuple[bytes, ...]) -> None:
         self._ask(AskQueries(self.number, self.run, token, queries))
@@ -241,8 +241,12 @@ class MemberObject:
     def check(self, token: int, payloads: tuple[bytes, ...]) -> None:
         self._ask(CheckCommands(self.number, self.run, token, payloads))
 
-    def copy(self, token: int) -> None:
-        self._ask(CopyState(self.number, self.run, token))
+    def copy(self, token: int, data_class: bytes) -> None:
+        """Its state, for that class to load."""
+        self._ask(CopyState(self.number, self.run, token, self._version_for(data_class)))
+
+    def _version_for(self, data_class: bytes) -> int:
+        return 0 if data_class in (b"", self.data_class) else version_of(data_class)[0]
 
     def _ask(self, question: Question) -> None:
         error = self.halts.error()

@@ -32,9 +32,10 @@ class Rehearsals:
 
     def begin(self, token: int, request: GroupRequest) -> None:
         """Ask for the state; without one, as on a member that has other code, the class alone is tried."""
+        assert isinstance(request.op, RehearseClass)
         self.waiting[token] = request
         if self.member.object.can_answer:
-            self.member.object.copy(token)
+            self.member.object.copy(token, request.op.data_class)
         else:
             self._try(token, b"")
 

@@ -16,6 +16,7 @@ from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import SnapshotFailed, SnapshotStored, SnapshotTaken
 from fleet.raft.ids import Index, Revision
 from fleet.raft.ready import SaveRequest
+from fleet.raft.switching import class_at
 
 
 class SnapshottingMember(Protocol):
@@ -95,7 +96,7 @@ class Snapshots:
         core = self.member.core
         newest, size = (core.snapshot.index, core.snapshot.size) if core.snapshot is not None else (0, 0)
         self.revisions = {at: revision for at, revision in self.revisions.items() if at >= newest}
-        self.member.object.dump(index, size)
+        self.member.object.dump(index, size, class_at(core, index))
 
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None:
         if isinstance(m, ObjectDumped):

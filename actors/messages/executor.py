@@ -78,6 +78,8 @@ class CopyState(ObjectMessage, frozen=True, array_like=True, tag=11, gc=False):
     """Encode the applied state as it is, which changes nothing. Answered by `StateCopied`."""
 
     token: int
+    version: int = 0
+    """Of the class that is to load it, if that is older than the object's; 0: any."""
 
 
 class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):
@@ -86,6 +88,8 @@ class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):
     index: Index
     size: int
     """Of the newest snapshot, in bytes: a big one is encoded by a forked child."""
+    version: int = 0
+    """As in `CopyState`."""
 
 
 class LeadsNow(ObjectMessage, frozen=True, array_like=True, tag=7, gc=False):

@@ -250,9 +250,10 @@ class Applier:
         commands = sum(len(executed.payloads) for executed in self.journal)
         return self.base_bytes + self.journal_bytes - JOURNAL_OVERHEAD * commands
 
-    def dump(self) -> bytes:
-        """A snapshot of the applied state, encoded. Raises StateNotEncodable."""
-        data = self.executor.dump()
+    def dump(self, version: int = 0) -> bytes:
+        """A snapshot of the applied state, encoded; for an older `version` of its class, if that is not 0.
+        Raises StateNotEncodable."""
+        data = self.executor.dump(version)
         return _encode(AppliedState(FORMAT, self.index, self.revision, self.sessions, self.config, data))
 
     def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:

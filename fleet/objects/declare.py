@@ -38,7 +38,7 @@ from fleet.objects.strict import as_executed
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RESERVED = frozenset({"command", "query", "migrate", "watch"})
+RESERVED = frozenset({"command", "query", "migrate", "migrate_back", "watch"})
 """Names that no command or query may have: the functional style and the handle need them."""
 
 
@@ -227,6 +227,11 @@ class Data:
         """Turn the state `raw` of an older version (a dict of fields, or what `__getstate__` gave) into this
         version's. Fields it leaves out get their defaults."""
         return raw
+
+    @classmethod
+    def migrate_back(cls, to_version: int, raw: Any) -> Any:
+        """Turn the state `raw` of this version into that of an older one, to which the group returns."""
+        raise NotImplementedError(f"define {cls.__qualname__}.migrate_back(to_version, raw)")
 
 
 # -- what a class is made of ----------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 from fleet.errors import (
     BadArguments,
     ConfigError,
-    DataClassUnavailable,
     FleetError,
     Reject,
     StateNotEncodable,
@@ -41,6 +40,7 @@ from fleet.objects.payload import (
 )
 from fleet.objects.progress import METHOD, SEQ, STEPS, Cells, no_cells
 from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
+from fleet.objects.stored_state import VERSION_BYTES, revived, turned_back
 from fleet.objects.strict import commands_of
 from fleet.objects.tracebacks import Tracebacks
 
@@ -52,7 +52,6 @@ refusal can be shown to have changed nothing."""
 WARY_BYTES_MAX = 256 * 1024
 """One up to this size is, before each of the `WARY_COUNT` commands after one that was refused or failed."""
 WARY_COUNT = 64
-_VERSION_BYTES = 4
 
 
 class ObjectExecutor:
@@ -313,10 +312,13 @@ class ObjectExecutor:
 
     # -- state ------------------------------------------------------------------------------------
 
-    def dump(self) -> bytes:
-        """The class's version and the state, encoded. Raises StateNotEncodable, with the field."""
+    def dump(self, version: int = 0) -> bytes:
+        """The class's version and the state, encoded. Raises StateNotEncodable, with the field, or since the
+        class has no way back to an older `version`; 0: its own."""
+        if 0 < version < self._version:
+            return turned_back(self._class, self._encoded_state(), version)
         try:
-            return self._version.to_bytes(_VERSION_BYTES) + self._encoded_state()
+            return self._version.to_bytes(VERSION_BYTES) + self._encoded_state()
         except MemoryError:
             raise
         except Exception as error:
@@ -328,46 +330,18 @@ class ObjectExecutor:
 
     def load(self, state: bytes | None) -> None:
         """Raises DataClassUnavailable, and keeps the object, when this class cannot read the state."""
-        loaded = self._class() if state is None else self._revived(state)
+        loaded = self._class() if state is None else revived(self._class, state)
         self._object = loaded
         self._dump = self._trouble = None
-        self._dump_bytes = 0 if state is None else len(state) - _VERSION_BYTES
+        self._dump_bytes = 0 if state is None else len(state) - VERSION_BYTES
 
     def copy_from(self, state: bytes) -> Any:
         """A private object in the state that `dump` returned. May be called in any thread."""
-        return self._revived(state)
+        return revived(self._class, state)
 
     @property
     def data_class(self) -> type[Data]:
         return self._class
-
-    def _revived(self, state: bytes) -> Any:
-        cls: Any = self._class
-        version = int.from_bytes(state[:_VERSION_BYTES])
-        if version > self._version:
-            raise DataClassUnavailable(
-                f"the state has version {version}, the class here only {self._version}",
-                data_class=cls.__qualname__,
-                module=cls.__module__,
-            )
-        try:
-            raw = self._codec.decode_state(memoryview(state)[_VERSION_BYTES:])
-            if version < self._version:
-                raw = cls.migrate(version, raw)
-            revived = cls.__new__(cls)
-            if hasattr(cls, "__setstate__"):
-                revived.__setstate__(raw)
-            else:
-                revived.__dict__.update(raw)
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise DataClassUnavailable(
-                f"the state of version {version} cannot be loaded: {type(error).__name__}: {error}",
-                data_class=cls.__qualname__,
-                module=cls.__module__,
-            ) from error
-        return revived
 
     def _state(self) -> Any:
         return self._object.__dict__ if self._own_state is None else self._own_state(self._object)

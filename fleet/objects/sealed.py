@@ -36,7 +36,7 @@ class SealedState:
     def check(self, payload: bytes) -> str | None:
         return str(self.why)
 
-    def dump(self) -> bytes:
+    def dump(self, version: int = 0) -> bytes:
         """What was loaded; b"": nothing, and so a new object."""
         return self._state
 

@@ -42,6 +42,10 @@ class Tally(fleet.Data, version=2):
     def migrate(cls, version, state):
         return {"sums": {"all": state["total"]}}
 
+    @classmethod
+    def migrate_back(cls, version, state):
+        return {"total": state["sums"]["all"]}
+
     @fleet.command
     def record(self, n: int) -> int:
         self.sums["all"] += n
@@ -51,6 +55,7 @@ class Tally(fleet.Data, version=2):
     def get(self) -> int:
         return self.sums["all"]
 """
+ONE_WAY = SECOND.replace("migrate_back", "no_way_back")
 BROKEN = SECOND.replace('state["total"]', 'state["missing"]')
 NODES = ("n1", "n2", "n3")
 
@@ -160,6 +165,40 @@ def test_a_class_that_cannot_take_the_state_changes_nothing(three: NodeFleet, sh
     with pytest.raises(CannotUpgrade, match="n3: OtherCode"):
         three.client.upgrade("tally", shop.tally(SECOND))
     assert group.put(1) == 52
+
+
+def test_s50_a_group_returns_to_the_former_code_if_there_is_a_way_back(three: NodeFleet, shop: Shop) -> None:
+    filled(three, shop.tally(FIRST))
+    for text, total in ((SECOND, 51), (ONE_WAY, 52)):
+        shop.deploy(text, *NODES)
+        later = shop.tally(text)
+        three.client.upgrade("tally", later)
+        assert three.client.group("tally", later).record(1) == total
+    shop.deploy(FIRST, *NODES)
+    first = shop.tally(FIRST)
+    with pytest.raises(CannotUpgrade, match="no way back to version 1"):
+        three.client.upgrade("tally", first)
+    shop.deploy(SECOND, *NODES)
+    three.client.upgrade("tally", shop.tally(SECOND))
+    shop.deploy(FIRST, *NODES)
+    first = shop.tally(FIRST)
+    three.client.upgrade("tally", first)
+    assert three.client.group("tally", first).put(1) == 53
+
+
+def test_a_node_that_joins_after_an_upgrade_gets_a_member(three: NodeFleet, shop: Shop) -> None:
+    """Its log begins with the snapshot, and its class is the one in force."""
+    filled(three, shop.tally(FIRST))
+    shop.deploy(SECOND, *NODES, "n4")
+    second = shop.tally(SECOND)
+    three.client.upgrade("tally", second)
+    node = three.add("n4", zone="n4", purge_after=600.0)
+    node.path = str(shop.home / "n4")
+    node.start()
+    three.await_nodes(*NODES, "n4")
+    three.client.pin_group("tally", ["n4", "n1", "n2"])
+    eventually(lambda: str(three.client.status("tally").leader).startswith("n4"), 40.0)
+    assert three.client.group("tally", second).record(1) == 51
 
 
 def test_a_member_with_other_code_waits_while_the_others_serve(three: NodeFleet, shop: Shop) -> None:

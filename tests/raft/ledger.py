@@ -42,7 +42,7 @@ class Ledger:
         self.lines.append(FAIL)
         return ([b"failed"] if len(payloads) == 1 else []), False
 
-    def dump(self) -> bytes:
+    def dump(self, version: int = 0) -> bytes:
         return msgspec.msgpack.encode(self.lines)
 
     def load(self, state: bytes | None) -> None:

@@ -84,10 +84,10 @@ def test_s72_a_late_report_is_not_taken_for_that_of_the_next_child(
     """Which may have the same descriptor: the member waited for it, with the whole node."""
     alone, gate, encode = forking(), tmp_path / "gate", Applier.dump
 
-    def dump(applier: Applier) -> bytes:
+    def dump(applier: Applier, version: int) -> bytes:
         while not gate.exists():
             time.sleep(0.01)  # in the child, which nothing else reaches
-        return encode(applier)
+        return encode(applier, version)
 
     monkeypatch.setattr(Applier, "dump", dump)
     gate.touch()
