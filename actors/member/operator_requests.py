@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from fleet.actors.member.client_requests import RequestedMember, where_is
 from fleet.actors.member.rehearsals import Rehearsals
@@ -80,7 +81,8 @@ ERRORS: dict[str, type[FleetError]] = {
 """Any other reason means that this member cannot take the request now."""
 
 
-ARRIVAL_MS: Millis = 5000
+LOADING: Final = "it is being loaded"
+ARRIVAL_MS: Final[Millis] = 5000
 """How long a leader waits to hear all its members before it answers anyway."""
 
 
@@ -268,5 +270,5 @@ def status_of(member: RequestedMember) -> MemberStatus:
         halt=core.halt,
         version=version,
         fingerprint=fingerprint,
-        other_code=other_code_of(member),
+        other_code=other_code_of(member) or ("" if member.object.is_open else LOADING),
     )

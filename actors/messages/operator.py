@@ -50,7 +50,7 @@ class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
     fingerprint: str = ""
     """Of its code; "": one of the library's own."""
     other_code: str = ""
-    """Why this member executes nothing: it has other code; "": it has that."""
+    """Why this member executes nothing: it has other code, or loads it; "": it has that."""
 
 
 class ListNodes(Struct, frozen=True, array_like=True, tag=1):

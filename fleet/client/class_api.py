@@ -1,16 +1,17 @@
 """Requests about the code of groups' data classes: which is in force, who has what, and changing it."""
 
+import time
 from collections.abc import Mapping
 from typing import cast
 
 from msgspec import Struct
 
-from fleet.actors.messages.operator import Done, MemberStatus, RehearseClass, SwitchClass
-from fleet.client.group_api import GRACE_S
+from fleet.actors.messages.operator import Done, MemberStatus, OpValue, RehearseClass, SwitchClass
+from fleet.client.group_api import CHANGE_PAUSE_S, GRACE_S, POLL_S
 from fleet.client.node_api import NodeOperations
 from fleet.cluster.state import NodeRecord
-from fleet.errors import CannotUpgrade, ConfigError, FleetError, NotMember
-from fleet.objects.class_refs import encode_class
+from fleet.errors import CannotUpgrade, ChangeInProgress, ConfigError, FleetError, NotMember, OutcomeUnknown
+from fleet.objects.class_refs import encode_class, version_of
 from fleet.objects.declare import Data
 from fleet.raft.ids import MemberId, NodeName, node_of
 
@@ -58,7 +59,8 @@ class ClassOperations(NodeOperations):
         A class that nodes import is imported by new processes, so that the code must be on the nodes' disks
         before; one of a script is sent by value. `timeout`: seconds for each step, by default the client's.
 
-        Returns the revision of the group at which the change was in force; repeated, it changes nothing.
+        Returns the revision of the group at which the change was in force, once the members that answer have
+        loaded the class; repeated, it changes nothing.
 
         Raises:
             CannotUpgrade: a member cannot go on with the class; says which, and why.
@@ -71,8 +73,29 @@ class ClassOperations(NodeOperations):
         encoded = encode_class(data_class)
         status = self.status(group, timeout)
         self._rehearse(status, encoded, timeout)
-        value = self._ask(SwitchClass(encoded, status.fingerprint), group, timeout=timeout)
+        value = self._switch(status, encoded, timeout or self.timeout)
+        self._await_code(group, version_of(encoded)[1], timeout or self.timeout)
         return cast(Done, value).revision
+
+    def _switch(self, status: MemberStatus, data_class: bytes, seconds: float) -> OpValue:
+        """Again while a leader is new, or was lost: a switch that is in force already is answered as done."""
+        until, switch = time.monotonic() + seconds, SwitchClass(data_class, status.fingerprint)
+        while True:
+            try:
+                return self._ask(switch, status.group, timeout=until - time.monotonic())
+            except (ChangeInProgress, OutcomeUnknown):
+                if time.monotonic() + CHANGE_PAUSE_S >= until:
+                    raise
+                time.sleep(CHANGE_PAUSE_S)
+
+    def _await_code(self, group: str, fingerprint: str, seconds: float) -> None:
+        """Until the members that answer execute that code, so that files may be replaced again."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            statuses = self.statuses(group, ASKED_S).values()
+            if all(one.fingerprint == fingerprint and not one.other_code for one in statuses):
+                return
+            time.sleep(POLL_S)
 
     def _rehearse(self, status: MemberStatus, data_class: bytes, timeout: float | None) -> None:
         """Raises CannotUpgrade."""

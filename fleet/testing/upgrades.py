@@ -15,9 +15,10 @@ from fleet.errors import ConfigError, DataClassUnavailable, ImpureCommand, NotEn
 from fleet.interfaces import Context
 from fleet.objects.context import RUNNING
 from fleet.objects.declare import Data, shape_of
-from fleet.objects.executor import _VERSION_BYTES, ObjectExecutor
+from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import describe, encode_value
 from fleet.objects.signatures import unbindable
+from fleet.objects.stored_state import VERSION_BYTES
 from fleet.objects.strict import guarded
 from fleet.testing.arguments import Args, Drawer, Kwargs
 from fleet.testing.canonical import canonical
@@ -129,7 +130,7 @@ class Upgrade(Script):
 
     def _is_pure(self, before: int, state: bytes) -> None:
         cls = self.cls
-        raw = cls.__fleet_codec__.decode_state(memoryview(state)[_VERSION_BYTES:])
+        raw = cls.__fleet_codec__.decode_state(memoryview(state)[VERSION_BYTES:])
         migrate = guarded(f"{cls.__qualname__}.migrate", cls.__module__, cls.migrate)
         try:
             migrate(before, raw)
@@ -234,10 +235,10 @@ def _moved(state: bytes, former: type, cls: type) -> bytes:
             return super().find_class(cls.__module__ if is_here else module, name)
 
     try:
-        raw = Unpickler(io.BytesIO(state[_VERSION_BYTES:])).load()
+        raw = Unpickler(io.BytesIO(state[VERSION_BYTES:])).load()
     except Exception:  # it is no pickle
         return state
-    return state[:_VERSION_BYTES] + encode_value(raw)
+    return state[:VERSION_BYTES] + encode_value(raw)
 
 
 # -- what is drawn ----------------------------------------------------------------------------------------
