@@ -20,7 +20,7 @@ class SimDump:
         mark: Callable[[str], None],
     ) -> None:
         self._mark = mark
-        self.owner = getattr(dump, "__self__", None)
+        self.owner = getattr(getattr(dump, "func", dump), "__self__", None)
         """Whose state it is."""
         self.is_over = False
         self._fileno = fileno

@@ -23,6 +23,7 @@ DAYS: dict[str, dict[str, int]] = {
                   "calm": 2},
     "executors": {"kill_executor": 5, "fatal_code": 3, "slow_code": 3, "hanging_code": 1, "transfer": 3,
                   "partial": 1, "calm": 2},
+    "classes": {"deploy": 6, "upgrade": 4, "kill_executor": 2, "kill": 2, "partial": 1, "transfer": 2, "calm": 3},
     "slow disks": {"slow_disk": 4, "hang": 2, "straggle": 3, "partial": 2, "transfer": 3, "power": 2,
                    "calm": 2},
     "moves": {"pin": 5, "replicas": 3, "kill": 3, "power": 4, "slow_disk": 3, "calm": 2},
