@@ -57,8 +57,7 @@ class Member(GuardedActor):
     core: Core
     object: MemberObject
     store: Durable
-    loaded: Loaded
-    """What it found on its disk, until it takes part."""
+    loaded: Loaded  # what it found on its disk, until it takes part
     number: int
     """The group's number in the store."""
     start: StartMember
@@ -98,13 +97,12 @@ class Member(GuardedActor):
         except FleetError as error:
             self._stop_for(error)
             return
-        data_class = first_class(self.loaded.snapshot, self.loaded.entries)
-        self.object = MemberObject(self, self.answers, self._port(m), m.run, data_class)
+        found = first_class(self.loaded.snapshot, self.loaded.entries)
+        self.object = MemberObject(self, self.answers, self._port(m), m.run, found)
         self.object.open()
 
     def _port(self, m: StartMember) -> Port:
-        """To the executor of its object. That of the cluster group, whose class is the library's own, lives
-        here."""
+        """To the executor of its object. That of the cluster group, a class of the library's own, is here."""
         if m.executors is not None and self.spec.name != CLUSTER_GROUP:
             return partial(self.send, m.executors)
         self.hosted = OwnObjects(self)
@@ -139,7 +137,7 @@ class Member(GuardedActor):
         loaded = self.loaded
         del self.loaded
         if loaded.snapshot is not None:
-            self.object.load(loaded.snapshot.index, self.snapshots.read(loaded.snapshot))
+            self.object.load(loaded.snapshot, self.snapshots.read(loaded.snapshot))
         now = m.clock.now_ms()
         rng = random.Random(m.seed)
         self.core = start_core(m.member, now, rng, loaded.hard, loaded.snapshot, loaded.entries)

@@ -39,9 +39,9 @@ from fleet.actors.messages.local import ExecutorLost
 from fleet.errors import Damaged, FleetError, Unavailable
 from fleet.objects.class_refs import is_imported, version_of
 from fleet.objects.payload import ErrorRecord
-from fleet.raft.entries import Entry, Founded, Halt, Skipped
+from fleet.raft.entries import Entry, Founded, Halt, Skipped, SnapshotMeta
 from fleet.raft.events import ExecutorAway
-from fleet.raft.halting import skipped_at
+from fleet.raft.halting import place_of, skipped_at
 from fleet.raft.ids import Index, Millis, Revision, Term
 from fleet.raft.messages import OTHER_CODE
 from fleet.raft.state import Leader
@@ -72,8 +72,10 @@ class MemberObject:
         self.trouble: FleetError | None = None
         """Why its state cannot be encoded."""
         self.halts = ObjectHalts(member)
+        self.base: Index = 0
+        """This run began with a snapshot that stands for the entries up to here."""
         self.skipped: set[tuple[Index, int]] = set()
-        """Commands that this run was told to pass."""
+        """Commands that this run was told to pass, or that its snapshot has passed."""
         self.methods: tuple[str, ...] = ()
         self.term: Term = 0
         """In which its member leads, for the hooks."""
@@ -104,7 +106,7 @@ class MemberObject:
         self.run += 1
         self.is_open = self.halts.is_parked = False
         self.window.clear()
-        self.skipped.clear()
+        self._begin_with(self.told.newest_meta() if self.has_begun else None)
         if self.has_begun:
             self.member.step(ExecutorAway(True))
         self.open(is_fresh)
@@ -153,12 +155,17 @@ class MemberObject:
         for token, question in questions.items():
             self._ask(replace(question, run=self.run))
 
+    def _begin_with(self, meta: SnapshotMeta | None) -> None:
+        self.base, self.skipped = (meta.index, set(meta.skipped)) if meta is not None else (0, set())
+
     def _restore(self) -> None:
         """Bring a new object to where the former one was, and on to what was handed over."""
         entries, base = self.member.core.log, 0
         found = self.told.newest_snapshot()
         if found is not None:
-            base, state = found
+            meta, state = found
+            base = meta.index
+            self._begin_with(meta)
             self._send(LoadState(self.number, self.run, state))
         known = max(base, self.index)
         self._apply(entries.slice(base + 1, known) if known > base else (), known)
@@ -168,14 +175,14 @@ class MemberObject:
 
     # -- what is handed over -----------------------------------------------------------------------
 
-    def load(self, index: Index, state: bytes, data_class: bytes = b"") -> None:
-        """Replace its state by a snapshot's, which ends with the entry `index`, and after which that class is
-        in force; b"": the same as before."""
-        self.handed = self.index = index
+    def load(self, meta: SnapshotMeta, state: bytes) -> None:
+        """Replace its state by a snapshot's."""
+        self.handed = self.index = meta.index
         self.trouble, self.dumping = None, 0
-        self.halts.pass_by(index)
-        if data_class not in (b"", self.data_class):
-            self.switch(data_class)
+        self._begin_with(meta)
+        self.halts.pass_by(meta.index)
+        if meta.data_class not in (b"", self.data_class):
+            self.switch(meta.data_class)
         elif self.has_begun and not self.is_open:
             self.open_again()
         elif self.is_open:
@@ -235,6 +242,11 @@ class MemberObject:
         if self.is_open:
             self._send(DumpObject(self.number, self.run, index, size, self._version_for(data_class)))
 
+    def skipped_before(self, index: Index) -> tuple[tuple[Index, int], ...]:
+        """As in `SnapshotMeta.skipped`, of its state after the entry `index`."""
+        behind = {place_of(one) for one in self.member.core.skips if one.index > index}
+        return tuple(sorted(place for place in self.skipped & behind if place[0] <= index))
+
     def ask(self, token: int, queries: tuple[bytes, ...]) -> None:
         self._ask(AskQueries(self.number, self.run, token, queries))
 
@@ -266,7 +278,8 @@ class MemberObject:
     def _apply(self, entries: Sequence[Entry], known: Index) -> None:
         if not entries:
             return
-        skipped = skipped_at(self.member.core)
+        agreed = skipped_at(self.member.core)
+        skipped = {place: why for place, why in agreed.items() if place[0] > self.base}
         to_pass = tuple((*place, why) for place, why in skipped.items() if place not in self.skipped)
         self.skipped.update(skipped)
         for part in in_parts(entries):

@@ -18,7 +18,7 @@ from fleet.actors.messages.executor import (
 from fleet.actors.messages.local import LocalAnswer, LocalRead
 from fleet.actors.messages.operator import DAMAGED
 from fleet.errors import Damaged, FleetError
-from fleet.raft.ids import Index
+from fleet.raft.entries import SnapshotMeta
 
 
 class AnsweredMember(Protocol):
@@ -93,5 +93,8 @@ class ObjectAnswers:
         if not self.member.operators.rehearsals.on_failed(token, error):
             self.member.clients.on_question_failed(token, error)
 
-    def newest_snapshot(self) -> tuple[Index, bytes] | None:
+    def newest_meta(self) -> SnapshotMeta | None:
+        return self.member.snapshots.newest_meta()
+
+    def newest_snapshot(self) -> tuple[SnapshotMeta, bytes] | None:
         return self.member.snapshots.newest()

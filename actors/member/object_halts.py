@@ -94,7 +94,10 @@ class ObjectHalts:
             self.member.step(ExecutionResumed())
 
     def is_due(self, now: Millis) -> bool:
-        """Whether to open it again: the cause may have been its own executor, or gone."""
+        """Whether to open it again: the cause may have been its own executor, or gone. The group may have
+        passed the command, too, by an entry that is held back."""
+        if self.is_parked and self.at is not None and self.is_passed(self.at.index, self.at.place):
+            return True
         if now < self.try_at:
             return False
         return may_retry(self.member.core) if self.is_parked else self.other_code is not None

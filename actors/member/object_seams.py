@@ -18,7 +18,7 @@ from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.values import GroupSpec
 from fleet.errors import FleetError
 from fleet.raft.core import Core
-from fleet.raft.ids import Index
+from fleet.raft.entries import SnapshotMeta
 
 Question: TypeAlias = AskQueries | CheckCommands | CopyState
 
@@ -57,5 +57,8 @@ class Told(Protocol):
     def on_question_failed(self, token: int, error: FleetError) -> None:
         """These queries, or this look at commands, will not be answered."""
 
-    def newest_snapshot(self) -> tuple[Index, bytes] | None:
-        """The entry that it ends with, and the state. Raises Damaged."""
+    def newest_meta(self) -> SnapshotMeta | None:
+        """Of the snapshot that a new object begins with."""
+
+    def newest_snapshot(self) -> tuple[SnapshotMeta, bytes] | None:
+        """With the state. Raises Damaged."""

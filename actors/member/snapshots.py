@@ -36,7 +36,7 @@ class SnapshottingMember(Protocol):
 class Snapshots:
     def __init__(self, member: SnapshottingMember) -> None:
         self.member = member
-        self.installing: tuple[Index, bytes] | None = None
+        self.installing: tuple[SnapshotMeta, bytes] | None = None
         """The leader's snapshot, until it is on the disk."""
         self.not_encodable: FleetError | None = None
         """Why the newest snapshot failed."""
@@ -50,12 +50,15 @@ class Snapshots:
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def newest(self) -> tuple[Index, bytes] | None:
-        """The entry that it ends with, and the state. Raises Damaged."""
+    def newest_meta(self) -> SnapshotMeta | None:
+        return self.installing[0] if self.installing is not None else self.member.core.snapshot
+
+    def newest(self) -> tuple[SnapshotMeta, bytes] | None:
+        """Raises Damaged."""
         if self.installing is not None:
             return self.installing
         snapshot = self.member.core.snapshot
-        return (snapshot.index, self.read(snapshot)) if snapshot is not None else None
+        return (snapshot, self.read(snapshot)) if snapshot is not None else None
 
     def read(self, meta: SnapshotMeta) -> bytes:
         """Raises Damaged."""
@@ -68,9 +71,9 @@ class Snapshots:
     def replace(self, meta: SnapshotMeta, data: bytes) -> None:
         """By the leader's snapshot, which overtakes one that is being taken."""
         self.not_encodable = None
-        self.installing = meta.index, data
+        self.installing = meta, data
         before = self.member.object.data_class
-        self.member.object.load(meta.index, data, meta.data_class)
+        self.member.object.load(meta, data)
         if self.member.object.data_class != before:
             tell_class(self.member)
 
@@ -78,7 +81,7 @@ class Snapshots:
         self.revisions[m.index] = m.revision
 
     def on_persisted(self) -> None:
-        if self.installing is not None and self.member.core.durable_snapshot >= self.installing[0]:
+        if self.installing is not None and self.member.core.durable_snapshot >= self.installing[0].index:
             self.installing = None
 
     def on_stored(self, m: SnapshotStored) -> None:
@@ -102,7 +105,8 @@ class Snapshots:
         if isinstance(m, ObjectDumped):
             self.revisions[m.index] = m.revision
             self.not_encodable = None
-            self.member.step(SnapshotTaken(m.index, m.state, m.crc))
+            skipped = self.member.object.skipped_before(m.index)
+            self.member.step(SnapshotTaken(m.index, m.state, m.crc, skipped))
         else:
             self.member.step(self._failed(m.error.to_error()))
 

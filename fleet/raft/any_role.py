@@ -118,7 +118,7 @@ def on_snapshot_taken(core: CoreState, role: Role, m: SnapshotTaken) -> None:
     taking, core.taking = core.taking, None
     if taking is None or taking.index != m.index or m.index < core.log.base_index:
         return
-    core.saving = (describe(taking, m.data, m.crc), m.data)
+    core.saving = (replace(describe(taking, m.data, m.crc), skipped=m.skipped), m.data)
 
 
 def on_snapshot_stored(core: CoreState, role: Role, m: SnapshotStored) -> None:

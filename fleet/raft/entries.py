@@ -198,6 +198,8 @@ class SnapshotMeta(Struct, frozen=True, array_like=True):
     """zlib.crc32 of the `size` bytes."""
     data_class: bytes = b""
     """The class in force after `index`, as in `Founded`."""
+    skipped: tuple[tuple[Index, Place], ...] = ()
+    """Commands up to `index` that it has passed, although the `Skipped` is behind it in the log."""
 
 
 PAYLOAD_OVERHEAD = 32

@@ -16,7 +16,7 @@ from fleet.raft.entries import (
     SessionClosed,
     SessionOpened,
 )
-from fleet.raft.ids import Index, MemberId, Millis, NodeName
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, Place
 
 
 class Tick(Struct, frozen=True, gc=False):
@@ -36,6 +36,8 @@ class SnapshotTaken(Struct, frozen=True, gc=False):
     index: Index
     data: bytes
     crc: int | None = None
+    skipped: tuple[tuple[Index, Place], ...] = ()
+    """As in `SnapshotMeta`."""
 
 
 class SnapshotStored(Struct, frozen=True, gc=False):

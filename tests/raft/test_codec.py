@@ -45,7 +45,7 @@ from tests.raft.cores import CONFIG, N1, N2, THREE
 ID1, ID2 = "a66e3140642e31", "a66e3240642e31"
 CONFIG_HEX = msgspec.msgpack.encode(CONFIG).hex()
 META = SnapshotMeta(index=9, term=2, members=Members((N1,), (), {N1: "a"}), config=CONFIG, size=3, crc=7)
-META_HEX = f"9709029491{ID1}9081{ID1}a16190{CONFIG_HEX}0307c400"
+META_HEX = f"9809029491{ID1}9081{ID1}a16190{CONFIG_HEX}0307c40090"
 
 MESSAGES = [
     (

@@ -40,6 +40,7 @@ class Hosted:
         nothing = SimpleNamespace(
             on_opened=lambda: None,
             on_applied=lambda m: None,
+            newest_meta=lambda: None,
             newest_snapshot=lambda: None,
             on_question_failed=lambda token, error: None,
         )
