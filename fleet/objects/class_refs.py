@@ -59,8 +59,10 @@ def encode_class(cls: type) -> bytes:
             f"the class {cls.__qualname__} cannot be sent by value: {message_of(error)}",
             module=cls.__module__,
         ) from error
-    version = getattr(cls, "__fleet_version__", 1)
-    return _encode(ClassRef(cls.__qualname__, cls.__module__, pickled, version, fingerprint_of(cls)))
+    version, fingerprint = 1, ""
+    if hasattr(cls, "__fleet_version__"):  # else it is refused where it is loaded
+        version, fingerprint = cls.__fleet_version__, fingerprint_of(cls)
+    return _encode(ClassRef(cls.__qualname__, cls.__module__, pickled, version, fingerprint))
 
 
 def class_name(data: bytes) -> str:
