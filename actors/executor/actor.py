@@ -85,9 +85,9 @@ class Executors(GuardedActor):
 
     def on_open(self, m: OpenObject, sender: Any) -> None:
         known = self.placed.get(m.number)
-        slot = self._slot_for(m.number, known.slot if known is not None and m.is_fresh else None)
         if known is not None:
             known.slot.numbers.discard(m.number)
+        slot = self._slot_for(m.number, known.slot if known is not None and m.is_fresh else None)
         placed = Placed(m.number, m.run, sender, slot, m.limit_ms, m.group)
         if known is not None and known.run >> 32 == m.run >> 32:  # the same start of the member
             placed.failed_at, placed.loads_failed = known.failed_at, known.loads_failed
@@ -178,11 +178,6 @@ class Executors(GuardedActor):
         if slot.channel is not None:
             slot.channel.flush()
             self._look_soon()
-
-    def on_flush_due(self, slot: Slot) -> None:
-        slot.is_flush_due = False
-        self._flush(slot)
-        self._watch()
 
     # -- starting and ending -----------------------------------------------------------------------
 
@@ -277,7 +272,9 @@ class Executors(GuardedActor):
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
         if isinstance(m.payload, FlushSlot):
-            self.on_flush_due(m.payload.slot)
+            m.payload.slot.is_flush_due = False
+            self._flush(m.payload.slot)
+            self._watch()
         else:
             self.on_look()
 
