@@ -50,8 +50,7 @@ class Node:
 
     Args:
         name: unique in the cluster, and always the same for one data directory.
-        listen: "host:port"; port 0 picks a free one. Addresses other than loopback need `insecure=True`
-            until links are encrypted.
+        listen: "host:port"; port 0 picks a free one.
         data_dir: this node's own directory, created when missing; "fleet-NAME" by default.
         advertise: "host:port" where others reach this node, if not `listen`.
         join: addresses of nodes of a cluster; one that answers is enough, and none is needed after the
@@ -70,7 +69,6 @@ class Node:
             among them.
         health: "host:port" where GET of /live and /ready is answered over HTTP; None: nowhere.
         cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`.
-        insecure: whether to listen beyond loopback without encryption.
 
     Raises:
         ConfigError: an invalid setting (here or from `start`).
@@ -109,7 +107,6 @@ class Node:
         cluster: str = "fleet",
         secret: bytes | str | None = None,
         secret_file: str | os.PathLike[str] | None = None,
-        insecure: bool = False,
         executors: int = 1,
         executor_memory_max: int = 0,
         health: str | None = None,
@@ -132,7 +129,6 @@ class Node:
         self.zone = zone
         self.cluster = cluster
         self.secret = find_secret(secret, secret_file)
-        self.insecure = insecure
         self.executors = executors
         self.executor_memory_max = executor_memory_max
         self.health = health
@@ -166,7 +162,6 @@ class Node:
             advertise=self.advertise or self._name_among_founders(),
             cluster=self.cluster,
             secret=self.secret,
-            insecure=self.insecure,
         )
         try:
             self._begin()

@@ -16,6 +16,7 @@ from thespian.system import isInternalActorSystemMessage
 
 from fleet.actors.base.addresses import Address
 from fleet.actors.base.cell import refuse
+from fleet.actors.base.channel import Credentials
 from fleet.actors.base.kernel import Kernel
 from fleet.actors.base.links import Links
 from fleet.actors.base.reactor import Reactor
@@ -46,10 +47,9 @@ class FleetBase:
 
     Args:
         listen: "host:port" for links from other processes; port 0 picks a free one, see `endpoint`.
-            None: only dial others. A host other than loopback needs `insecure=True`.
+            None: only dial others.
         advertise: "host:port" where others reach this process, if not `listen`.
         cluster, secret: only processes with the same cluster id and secret exchange messages.
-        insecure: listen on a network although links are not encrypted.
         capabilities: Thespian's, for classes with an actorSystemCapabilityCheck.
         limits: the other fields of LinkSettings.
 
@@ -64,14 +64,14 @@ class FleetBase:
         advertise: str | None = None,
         cluster: str = "",
         secret: bytes = b"",
-        insecure: bool = False,
         capabilities: dict[str, Any] | None = None,
         **limits: Any,
     ) -> None:
         settings = LinkSettings(cluster=cluster, secret=secret, **limits)
         if listen is not None and not secret:
             raise ConfigError("listen needs a secret: without one, anybody could run code here")
-        listener = None if listen is None else bind(listen, insecure)
+        credentials = Credentials(cluster, secret) if secret else None
+        listener = None if listen is None else bind(listen)
         try:
             endpoint = "" if listener is None else advertised(listener, listen or "", advertise)
         except BaseException:
@@ -83,7 +83,7 @@ class FleetBase:
         self._reactor = Reactor()
         capabilities = {**_common_capabilities(), **(capabilities or {})}
         self.kernel = Kernel(self._reactor, self.boot, endpoint, capabilities)
-        self._links = Links(self._reactor, self.kernel, settings, listener)
+        self._links = Links(self._reactor, self.kernel, settings, credentials, listener)
         self._lock = threading.Lock()
         self._waiting: set[queue.SimpleQueue[Any]] = set()
         self._ended = False
@@ -142,8 +142,9 @@ class FleetBase:
         """By endpoint, why the last attempt to reach it failed; removed once a link is up.
 
         The reasons are short fixed texts: "refused", "timeout", "unreachable", "unresolvable", "closed",
-        "wrong secret", "wrong cluster id", "wrong version", "not a fleet process", "no secret",
-        "another endpoint", "bad endpoint", "bad frame"; any other text is the operating system's.
+        "wrong secret", "wrong cluster id", "wrong version", "certificate out of date",
+        "not a fleet process", "no secret", "another endpoint", "bad endpoint", "bad frame"; any other text
+        is the operating system's.
         """
         return self._links.errors.copy()
 

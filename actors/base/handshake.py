@@ -1,19 +1,22 @@
 """The handshake: both sides prove that they know the cluster secret before any message is decoded.
 
-Acceptor                                     Connector
-  Hello (cluster, nonce, boot, endpoint) ->
+TLS comes first (channel.py). Inside of it:
+
+Connector                                     Acceptor
+  Hello (nonce, boot, longest frame, endpoint) ->
                                           <- Answer (its own Hello, proof over both)
-  Verdict (proof over all of that, or why not) ->
+  Confirmation (proof over both) ->
 
-Each of the three is a struct of fixed size: no general decoder sees bytes of an unproved peer. In every
-version a Hello begins with the magic bytes and the version.
+Each of the three is a struct of fixed size: no general decoder sees bytes of an unproved peer.
 
-Each proof is an HMAC-SHA256 over the side's role, the cluster id and both Hellos as sent, so it is valid for
-this pair of processes, these nonces, this version and this direction only: it can be neither replayed nor
-reflected. The cluster id is sent as a hash; it is compared first, so that a connector can tell a wrong
-address from a wrong secret. The reason in a Verdict is unproved: it only explains a failure. Frames after the
-handshake are neither encrypted nor authenticated, and the proof is not bound to the connection: an attacker
-between two processes can relay it.
+Each proof is an HMAC-SHA256 over the version, the side's role, the cluster id, both Hellos as sent and the
+two certificates that the sides have shown (`channel`). So it is valid for this pair of processes, this
+connection, these nonces and this direction only: it can be neither replayed nor reflected, nor passed on by
+a process in between, which would have to show a certificate of its own.
+
+Before the certificates, TLS agrees on the first of `protocols` that both sides know (ALPN). So a process
+tells another cluster, another version and a wrong secret apart. That is only an explanation of a failure:
+nobody has proved it.
 
 Pure: bytes in, bytes out.
 """
@@ -28,18 +31,13 @@ from msgspec import Struct
 from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.wire import LENGTH
 
-VERSION = 2
-_MAGIC = b"fleet"
+VERSION = 3
 _NONCE_BYTES = 32
 _PROOF_BYTES = 32
-_NO_PROOF = bytes(_PROOF_BYTES)
-_FIRST = struct.Struct(">5sB")
-"""Magic and version."""
-_HELLO = struct.Struct(f">5sB16s{_NONCE_BYTES}sQIH{ENDPOINT_BYTES_MAX}s")
-"""Magic, version, hash of the cluster id, nonce, boot id, longest frame, length of the endpoint, endpoint."""
+_HELLO = struct.Struct(f">{_NONCE_BYTES}sQIH{ENDPOINT_BYTES_MAX}s")
+"""Nonce, boot id, longest frame, length of the endpoint, endpoint."""
 _ANSWER = struct.Struct(f">{_HELLO.size}s{_PROOF_BYTES}s")
-_VERDICT = struct.Struct(f">B{_PROOF_BYTES}s")
-"""0 or the number of a reason, and the proof."""
+_CONFIRMATION = struct.Struct(f">{_PROOF_BYTES}s")
 HANDSHAKE_BYTES_MAX = _ANSWER.size
 """The longest frame before the peer has proved itself."""
 FRAME_BYTES_MIN = 4096
@@ -50,16 +48,15 @@ WRONG_CLUSTER = "wrong cluster id"
 WRONG_VERSION = "wrong version"
 NOT_FLEET = "not a fleet process"
 WRONG_ENDPOINT = "another endpoint"
-_REASONS = ("", WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION, NOT_FLEET)
+OUT_OF_DATE = "certificate out of date"
 
 
 class Refused(Exception):
-    """The handshake failed. `reply`: bytes to send before closing, or b""."""
+    """The handshake failed."""
 
-    def __init__(self, reason: str, reply: bytes = b"") -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.reply = reply
 
 
 class LinkIdentity(Struct, frozen=True):
@@ -85,42 +82,32 @@ class Hello(Struct, frozen=True):
     """The longest frame that this side will read."""
 
 
+def protocols(cluster: str) -> list[str]:
+    """The names of what is spoken inside TLS, from the narrowest to the one that every version has."""
+    digest = hashlib.blake2b(cluster.encode(), digest_size=16, person=b"fleet-cluster").hexdigest()
+    return [f"fleet/{VERSION}/{digest}", f"fleet/{VERSION}", "fleet"]
+
+
+def mismatch(agreed: str | None, cluster: str) -> str:
+    """What the peer is, going by the name that TLS has agreed on; "" for a process of this cluster."""
+    reasons = dict(zip(protocols(cluster), ("", WRONG_CLUSTER, WRONG_VERSION), strict=True))
+    return reasons.get(agreed or "", NOT_FLEET)
+
+
 def _frame(body: bytes) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def _cluster_hash(cluster: str) -> bytes:
-    return hashlib.blake2b(cluster.encode(), digest_size=16, person=b"fleet-cluster").digest()
-
-
 def _hello(me: LinkIdentity) -> bytes:
     endpoint = me.endpoint.encode()
-    return _HELLO.pack(
-        _MAGIC,
-        VERSION,
-        _cluster_hash(me.cluster),
-        os.urandom(_NONCE_BYTES),
-        me.boot,
-        me.frame_bytes_max,
-        len(endpoint),
-        endpoint,
-    )
+    return _HELLO.pack(os.urandom(_NONCE_BYTES), me.boot, me.frame_bytes_max, len(endpoint), endpoint)
 
 
-def _read_hello(me: LinkIdentity, data: bytes) -> Hello:
-    """Raises Refused for another version, another cluster, or bytes that are no Hello."""
-    if len(data) < _FIRST.size:
-        raise Refused(NOT_FLEET)
-    magic, version = _FIRST.unpack_from(data)
-    if magic != _MAGIC:
-        raise Refused(NOT_FLEET)
-    if version != VERSION:
-        raise Refused(WRONG_VERSION)
+def _read_hello(data: bytes) -> Hello:
+    """Raises Refused for bytes that are no Hello."""
     if len(data) != _HELLO.size:
         raise Refused(NOT_FLEET)
-    _, _, cluster, _, boot, frame_bytes_max, length, padded = _HELLO.unpack(data)
-    if not hmac.compare_digest(cluster, _cluster_hash(me.cluster)):
-        raise Refused(WRONG_CLUSTER)
+    _, boot, frame_bytes_max, length, padded = _HELLO.unpack(data)
     endpoint = padded[:length]
     if not 0 < boot < 2**63 or frame_bytes_max < FRAME_BYTES_MIN or length > ENDPOINT_BYTES_MAX:
         raise Refused(NOT_FLEET)
@@ -130,52 +117,52 @@ def _read_hello(me: LinkIdentity, data: bytes) -> Hello:
         raise Refused(NOT_FLEET) from None
 
 
-def _proof(me: LinkIdentity, role: bytes, accepting: bytes, connecting: bytes) -> bytes:
-    parts = (b"fleet", role, me.cluster.encode(), accepting, connecting)
-    return hmac.digest(me.secret, b"".join(LENGTH.pack(len(part)) + part for part in parts), "sha256")
+class _Side:
+    """`channel` names the two certificates."""
 
+    __slots__ = ("_me", "_channel", "_hello")
 
-def _verdict(reason: str, proof: bytes = _NO_PROOF) -> bytes:
-    return _frame(_VERDICT.pack(_REASONS.index(reason), proof))
-
-
-class Acceptor:
-    """The listening side: send `greeting`, then pass the peer's one frame to `answered`."""
-
-    __slots__ = ("greeting", "_me", "_hello")
-
-    def __init__(self, me: LinkIdentity) -> None:
+    def __init__(self, me: LinkIdentity, channel: bytes) -> None:
         self._me = me
+        self._channel = channel
         self._hello = _hello(me)
+
+    def _proof(self, role: bytes, connecting: bytes, accepting: bytes) -> bytes:
+        me = self._me
+        parts = (b"fleet", bytes([VERSION]), role, me.cluster.encode(), connecting, accepting, self._channel)
+        return hmac.digest(me.secret, b"".join(LENGTH.pack(len(part)) + part for part in parts), "sha256")
+
+    def _check(self, proof: bytes, role: bytes, connecting: bytes, accepting: bytes) -> None:
+        if not hmac.compare_digest(proof, self._proof(role, connecting, accepting)):
+            raise Refused(WRONG_SECRET)
+
+
+class Connector(_Side):
+    """The dialling side: send `greeting`, then pass the peer's one frame to `answered`."""
+
+    __slots__ = ("greeting",)
+
+    def __init__(self, me: LinkIdentity, channel: bytes) -> None:
+        super().__init__(me, channel)
         self.greeting = _frame(self._hello)
 
     def answered(self, frame: bytes) -> tuple[Hello, bytes]:
-        """The proven peer, and the reply that admits it. Raises Refused."""
-        try:
-            return self._answered(frame)
-        except Refused as refused:
-            raise Refused(refused.reason, _verdict(refused.reason)) from None
-
-    def _answered(self, frame: bytes) -> tuple[Hello, bytes]:
+        """The proven peer, and the confirmation to send. Raises Refused."""
         if len(frame) != _ANSWER.size:
-            # It may be of another version, in which a Hello comes first, too.
-            _read_hello(self._me, frame)
             raise Refused(NOT_FLEET)
         theirs, proof = _ANSWER.unpack(frame)
-        hello = _read_hello(self._me, theirs)
-        if not hmac.compare_digest(proof, _proof(self._me, b"connector", self._hello, theirs)):
-            raise Refused(WRONG_SECRET)
-        return hello, _verdict("", _proof(self._me, b"acceptor", self._hello, theirs))
+        hello = _read_hello(theirs)
+        self._check(proof, b"acceptor", self._hello, theirs)
+        return hello, _frame(_CONFIRMATION.pack(self._proof(b"connector", self._hello, theirs)))
 
 
-class Connector:
-    """The dialling side: pass the peer's first frame to `greeted` and its second one to `admitted`."""
+class Acceptor(_Side):
+    """The listening side: pass the peer's first frame to `greeted` and its second one to `admitted`."""
 
-    __slots__ = ("_me", "_hello", "_theirs", "_peer")
+    __slots__ = ("_theirs", "_peer")
 
-    def __init__(self, me: LinkIdentity) -> None:
-        self._me = me
-        self._hello = _hello(me)
+    def __init__(self, me: LinkIdentity, channel: bytes) -> None:
+        super().__init__(me, channel)
         self._theirs = b""
         self._peer: Hello | None = None
 
@@ -183,19 +170,15 @@ class Connector:
         return self._peer is not None
 
     def greeted(self, frame: bytes) -> bytes:
-        """The reply to send. Raises Refused."""
-        self._peer = _read_hello(self._me, frame)
+        """The answer to send. Raises Refused."""
+        self._peer = _read_hello(frame)
         self._theirs = frame
-        return _frame(_ANSWER.pack(self._hello, _proof(self._me, b"connector", frame, self._hello)))
+        return _frame(_ANSWER.pack(self._hello, self._proof(b"acceptor", frame, self._hello)))
 
     def admitted(self, frame: bytes) -> Hello:
         """The proven peer. Raises Refused."""
         assert self._peer is not None
-        if len(frame) != _VERDICT.size:
+        if len(frame) != _CONFIRMATION.size:
             raise Refused(NOT_FLEET)
-        reason, proof = _VERDICT.unpack(frame)
-        if reason:
-            raise Refused(_REASONS[reason] if reason < len(_REASONS) else NOT_FLEET)
-        if not hmac.compare_digest(proof, _proof(self._me, b"acceptor", self._theirs, self._hello)):
-            raise Refused(WRONG_SECRET)
+        self._check(frame, b"connector", self._theirs, self._hello)
         return self._peer

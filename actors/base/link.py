@@ -1,16 +1,19 @@
-"""One connection to another process: connecting, proving, then messages until it closes."""
+"""One connection to another process: connecting, TLS and proofs, then messages until it closes."""
 
 from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Protocol
 
 from fleet.actors.base.addresses import ActorId, Address, LocalId
+from fleet.actors.base.channel import Channel
 from fleet.actors.base.frames import FrameError, FrameReader
 from fleet.actors.base.handshake import (
     FRAME_BYTES_MIN,
@@ -37,6 +40,8 @@ class LinkStage(Enum):
 CONNECTING, PROVING, UP, CLOSED = LinkStage  # a global is read faster than a member of an Enum
 _READ = EPOLLIN | EPOLLRDHUP
 _SENDERS_MAX = 4096
+_PORTION_BYTES = 256 * 1024
+"""What is encrypted at a time: more waits as it is until the socket takes it."""
 
 _REASONS = {
     errno.ECONNREFUSED: "refused",
@@ -75,13 +80,19 @@ class LinkOwner(Protocol):
     kernel: Kernel
     settings: LinkSettings
     identity: LinkIdentity
-    shared: memoryview
+    arrived: memoryview
     """The buffer into which all links read."""
+    shared: memoryview
+    """The one into which they decrypt."""
     dirty: list[Link]
     """Links with something to send at the end of the turn."""
     counts: Counter[str]
     waiting_bytes: int
     mark_bytes: int
+
+    def channel(self, accepts: bool) -> Channel: ...
+
+    def may_shake(self) -> bool: ...
 
     def is_over_budget(self, link: Link, waiting: int) -> bool: ...
 
@@ -107,8 +118,10 @@ class Link:
 
     Whatever arrives, and whenever, can at worst close this link.
 
-    Invariants: No body of a frame is decoded before `stage` is UP. `_backlog` holds what the socket has
-    refused and leaves first; the outbox grows behind it. While `is_full`, nothing is read, so that a process
+    Invariants: No body of a frame is decoded before `stage` is UP. `_backlog` holds what is encrypted and the
+    socket has refused, and leaves first; then `_rest`, which waits to be encrypted, and is None whenever
+    `_backlog` is; the outbox grows behind them. After each reading at most a part of a record is left in the
+    channel. While `is_full`, nothing is read, so that a process
     that asks without reading the answers has to wait. This holds only for processes that do not listen: two
     nodes that both waited to be read would never read.
     """
@@ -127,7 +140,9 @@ class Link:
         "is_full",
         "_counted",
         "_backlog",
+        "_rest",
         "_reader",
+        "_channel",
         "_handshake",
         "_senders",
     )
@@ -147,21 +162,19 @@ class Link:
         self._counted = 0
         """The bytes of this link that are in the sum of all links."""
         self._backlog: memoryview | None = None
+        self._rest: memoryview | None = None
         self._reader = FrameReader(links.shared, HANDSHAKE_BYTES_MAX)
-        self._handshake: Acceptor | Connector
+        self._channel = links.channel(peer is None)
+        self._handshake: Acceptor | Connector | None = None
+        """None until TLS is established."""
         self._senders: dict[LocalId, Address] = {}
-        if peer is None:
-            self._handshake = Acceptor(links.identity)
-            self._send_now(self._handshake.greeting)
-        else:
-            self._handshake = Connector(links.identity)
 
     def is_backlogged(self) -> bool:
         """Whether the socket takes no more for now."""
         return self._backlog is not None
 
     def waiting_bytes(self) -> int:
-        return len(self.outbox.frames) + (0 if self._backlog is None else len(self._backlog))
+        return len(self.outbox.frames) + len(self._backlog or b"") + len(self._rest or b"")
 
     # -- messages out ------------------------------------------------------------------------------
 
@@ -189,46 +202,52 @@ class Link:
             self.links.dirty.append(self)
 
     def flush(self) -> None:
-        """Send the turn's frames, all in one call if the socket takes them."""
+        """Send the turn's frames, in one call if they are few and the socket takes them."""
         self.dirty = False
-        outbox = self.outbox
-        outbox.close()
+        self.outbox.close()
         if self.stage is not UP:
             return
         if self._backlog is not None:
             self._count()
             return
-        frames = outbox.frames
         try:
-            sent = self.sock.send(frames)
-        except BlockingIOError:
-            sent = 0
+            self._drain()
         except OSError as error:
             self.links.closed(self, reason_of(error))
-            return
-        if sent == len(frames):
-            frames.clear()
-        else:
-            outbox.frames = bytearray()
-            self._backlog = memoryview(frames)[sent:]
-            self._count()
-            self._watch()
 
     def _drain(self) -> None:
-        """Send more of the backlog: the socket takes some."""
-        while self._backlog is not None:
-            sent = self.sock.send(self._backlog)
-            if sent < len(self._backlog):
-                self._backlog = self._backlog[sent:]
-                self._count()
-                return
+        """Send what waits, until the socket takes no more."""
+        was_backlogged = self._backlog is not None
+        while data := self._portion() if self._backlog is None else self._backlog:
+            try:
+                sent = self.sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(data):
+                self._backlog = memoryview(data)[sent:]
+                break
             self._backlog = None
-            self.outbox.close()
-            if self.outbox.frames:
-                self._backlog = memoryview(self.outbox.frames)
-                self.outbox.frames = bytearray()
-        self._count()
-        self._watch()
+        is_backlogged = self._backlog is not None
+        if is_backlogged or self._counted:
+            self._count()
+        if is_backlogged is not was_backlogged:
+            self._watch()
+
+    def _portion(self) -> bytes:
+        """The next bytes for the socket, encrypted now."""
+        rest = self._rest
+        if rest is None:
+            outbox = self.outbox
+            outbox.close()
+            frames = outbox.frames
+            if len(frames) <= _PORTION_BYTES:
+                data = self._channel.seal(frames)
+                frames.clear()
+                return data
+            rest = memoryview(frames)
+            outbox.frames = bytearray()
+        self._rest = rest[_PORTION_BYTES:] or None
+        return self._channel.seal(rest[:_PORTION_BYTES])
 
     def _count(self) -> None:
         """Update the sum of waiting bytes, and pause or resume reading accordingly."""
@@ -246,7 +265,7 @@ class Link:
         """The link was closed: drop what waits."""
         self.links.waiting_bytes -= self._counted
         self._counted = 0
-        self._backlog = None
+        self._backlog = self._rest = None
         self.outbox = Outbox()
 
     def _watch(self) -> None:
@@ -275,9 +294,11 @@ class Link:
         except BlockingIOError:
             pass
         except Refused as refused:
-            self._refuse(refused)
+            self.links.closed(self, refused.reason)
         except FrameError as error:
             self.links.refused_input(self, str(error))
+        except ssl.SSLError as error:
+            self._broken(error)
         except OSError as error:
             self.links.closed(self, reason_of(error))
         except Exception as error:
@@ -290,33 +311,61 @@ class Link:
         self.stage = PROVING
         self.links.reactor.change(self.sock.fileno(), _READ)
         self.links.limit_stage(self, PROVING)
+        self._shake()
 
     def _read(self) -> None:
-        reader = self._reader
-        count = self.sock.recv_into(reader.space())
-        if not count:
-            self.links.closed(self, "closed")
+        links, channel = self.links, self._channel
+        if self._handshake is None and self.peer is None and not links.may_shake():
             return
-        for frame in reader.received(count):
-            if self.stage is UP:
-                self.links.deliver(self, frame)
-            else:
-                self._prove(bytes(frame))
-            if self.stage is CLOSED:
+        count = self.sock.recv_into(links.arrived)
+        if not count:
+            links.closed(self, "closed")
+            return
+        channel.receive(links.arrived[:count])
+        if not channel.is_open:
+            self._shake()
+            if not channel.is_open:
                 return
+        reader = self._reader
+        while count := channel.read_into(reader.space()):
+            for frame in reader.received(count):
+                if self.stage is UP:
+                    links.deliver(self, frame)
+                else:
+                    self._prove(bytes(frame))
+                if self.stage is CLOSED:
+                    return
+        if channel.has_ended:
+            links.closed(self, "closed")
+        elif channel.has_output():
+            self.touch()
+
+    def _shake(self) -> None:
+        """Continue the handshake of TLS. Once it is done, the side that dialled begins the proofs."""
+        channel = self._channel
+        channel.shake()
+        if not channel.is_open:
+            data = channel.output()
+        elif self.peer is None:
+            self._handshake = Acceptor(self.links.identity, channel.binding())
+            data = channel.output()
+        else:
+            self._handshake = connector = Connector(self.links.identity, channel.binding())
+            data = channel.seal(connector.greeting)
+        if data:
+            self._send_now(data)
 
     def _prove(self, frame: bytes) -> None:
         handshake = self._handshake
-        if isinstance(handshake, Acceptor):
-            hello, reply = handshake.answered(frame)
-            self._send_now(reply)
-            self._rise(hello)
-        elif handshake.is_greeted():
-            hello = handshake.admitted(frame)
+        if isinstance(handshake, Connector):
+            hello, confirmation = handshake.answered(frame)
             self.links.check_dialled(self, hello)
+            self._send_now(self._channel.seal(confirmation))
             self._rise(hello)
-        else:
-            self._send_now(handshake.greeted(frame))
+        elif handshake is not None and handshake.is_greeted():
+            self._rise(handshake.admitted(frame))
+        elif handshake is not None:
+            self._send_now(self._channel.seal(handshake.greeted(frame)))
 
     def _rise(self, hello: Hello) -> None:
         self.stage = UP
@@ -326,13 +375,15 @@ class Link:
         self._reader.limit = self.links.settings.frame_bytes_max
         self.links.up(self)
 
-    def _refuse(self, refused: Refused) -> None:
-        if refused.reply:
-            try:
-                self.sock.send(refused.reply)
-            except OSError:
-                pass  # the reply is a courtesy
-        self.links.closed(self, refused.reason)
+    def _broken(self, error: ssl.SSLError) -> None:
+        """The peer breaks TLS, or its certificate does not fit."""
+        if self._backlog is None:
+            with suppress(OSError):
+                self.sock.send(self._channel.output())  # tells the peer why
+        if self.stage is UP:
+            self.links.refused_input(self, f"TLS: {error.reason}")
+        else:
+            self.links.closed(self, self._channel.reason(error))
 
     # -- messages in -------------------------------------------------------------------------------
 

@@ -21,7 +21,10 @@ from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any
 
 from fleet.actors.base.addresses import ActorId, Address
+from fleet.actors.base.channel import Channel, Credentials
 from fleet.actors.base.handshake import (
+    NOT_FLEET,
+    OUT_OF_DATE,
     WRONG_CLUSTER,
     WRONG_ENDPOINT,
     WRONG_SECRET,
@@ -43,13 +46,22 @@ log = logging.getLogger("fleet.base")
 
 _SHARED_BYTES = 256 * 1024
 _PEERS_MAX = 4096
+_SHAKES_A_TURN = 8
+_PERMANENT = frozenset((WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION, OUT_OF_DATE))
+"""Reasons that somebody has to do something about."""
 
 
 class Links:
-    """`listener` is a listening socket, or None for a process that only dials."""
+    """`credentials`: None if there is no secret, and so no links. `listener` is a listening socket, or None
+    for a process that only dials."""
 
     def __init__(
-        self, reactor: Events, kernel: Kernel, settings: LinkSettings, listener: socket.socket | None
+        self,
+        reactor: Events,
+        kernel: Kernel,
+        settings: LinkSettings,
+        credentials: Credentials | None,
+        listener: socket.socket | None,
     ) -> None:
         self.reactor = reactor
         self.kernel = kernel
@@ -57,6 +69,8 @@ class Links:
         self.identity = LinkIdentity(
             settings.cluster, settings.secret, kernel.boot, kernel.endpoint, settings.frame_bytes_max
         )
+        self._credentials = credentials
+        self.arrived = memoryview(bytearray(_SHARED_BYTES))
         self.shared = memoryview(bytearray(_SHARED_BYTES))
         self.dirty: list[Link] = []
         self.counts: Counter[str] = Counter()
@@ -70,6 +84,8 @@ class Links:
         self._by_boot: dict[int, Link] = {}
         self._all: set[Link] = set()
         self._unproved: dict[Link, None] = {}
+        self._shaken = 0
+        """Steps of TLS's handshake that strangers were given in this turn."""
         self._rare_log = RareLog(log)
         self._random = random.Random()
 
@@ -98,6 +114,7 @@ class Links:
 
     def flush(self) -> None:
         """Send what the turn has queued. Called at the end of each turn."""
+        self._shaken = 0
         if self.dirty:
             dirty, self.dirty = self.dirty, []
             for link in dirty:
@@ -172,7 +189,7 @@ class Links:
 
     def _dial(self, peer: Peer[Link]) -> None:
         peer.is_dialling = True
-        if not self.settings.secret:
+        if self._credentials is None:
             self._failed(peer, "no secret")
         elif not peer.host:
             self._failed(peer, "bad endpoint")
@@ -253,7 +270,7 @@ class Links:
         self.counts["dropped_unconnected"] += dropped
         self.counts["failed_attempts"] += 1
         self.errors[peer.endpoint] = reason
-        level = logging.ERROR if reason in (WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION) else logging.WARNING
+        level = logging.ERROR if reason in _PERMANENT else logging.WARNING
         about = peer.endpoint if peer.host else ""
         self._log("dial", about, "endpoint=%s cannot be reached: %s", peer.endpoint, reason, level=level)
         self.kernel.link_watchers.link_refused(peer.endpoint, reason)
@@ -264,7 +281,7 @@ class Links:
         try:
             self._prepare(sock)
             link = Link(self, sock, None, address)
-        except (OSError, Refused):
+        except OSError:
             sock.close()
             return
         self._all.add(link)
@@ -274,7 +291,17 @@ class Links:
         if len(self._unproved) > self.settings.unproved_max:
             self.closed(next(iter(self._unproved)), "too many at once")
 
+    def may_shake(self) -> bool:
+        """Whether an accepted link may take a step of its handshake in this turn, which costs up to 1 ms.
+        Otherwise its bytes stay in its socket: a crowd of strangers delays each turn only a little."""
+        self._shaken += 1
+        return self._shaken <= _SHAKES_A_TURN
+
     # -- called by links ---------------------------------------------------------------------------
+
+    def channel(self, accepts: bool) -> Channel:
+        assert self._credentials is not None
+        return self._credentials.channel(accepts)
 
     def check_dialled(self, link: Link, hello: Hello) -> None:
         """Refuse a process that answers in the place of another.
@@ -337,7 +364,7 @@ class Links:
                 del self._by_boot[link.boot]
             self.kernel.link_watchers.link_down(link.endpoint, link.boot)
         elif peer is not None:
-            self._failed(peer, "not a fleet process" if stage is PROVING and reason == "closed" else reason)
+            self._failed(peer, NOT_FLEET if stage is PROVING and reason == "closed" else reason)
         else:
             self.counts["refused_links"] += 1
             what = "a connection from %s was closed before it was a link: %s"

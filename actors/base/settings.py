@@ -1,4 +1,4 @@
-"""Settings of links and endpoints. No process listens on a network by accident."""
+"""Settings of links and endpoints."""
 
 import ipaddress
 import socket
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.handshake import FRAME_BYTES_MIN
 from fleet.actors.base.names import addresses
-from fleet.errors import ConfigError, OpenToNetwork
+from fleet.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +106,10 @@ def join_endpoint(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def bind(listen: str, insecure: bool) -> socket.socket:
+def bind(listen: str) -> socket.socket:
     """A listening, non-blocking socket.
 
     Raises:
-        OpenToNetwork: the host is not loopback, and `insecure` is False.
         ConfigError: `listen` is invalid or cannot be resolved.
         OSError: the address cannot be used.
     """
@@ -119,8 +118,6 @@ def bind(listen: str, insecure: bool) -> socket.socket:
         family, where = addresses(host, port)[0]
     except OSError as error:
         raise ConfigError(f"listen={listen!r} cannot be resolved: {error}") from None
-    if not ipaddress.ip_address(where[0]).is_loopback and not insecure:
-        raise OpenToNetwork(f"listen={listen!r} is open to the network, and links are not encrypted")
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -139,12 +136,6 @@ def is_name(host: str) -> bool:
     except ValueError:
         return True
     return False
-
-
-def is_loopback(endpoint: str) -> bool:
-    """Judged by the text alone: of names, only localhost counts."""
-    host, _ = split_endpoint(endpoint)
-    return host == "localhost" if is_name(host) else ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 def advertised(listener: socket.socket, listen: str, advertise: str | None) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import quote
 
-from fleet.actors.base.settings import is_loopback
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberStatus
 from fleet.actors.messages.values import NodeInfo
 from fleet.cli.connection import count, span
@@ -181,8 +180,6 @@ def start_line(
         words.append(f"--weight {weight:g}")
     if cluster != CLUSTER_ID:
         words.append(f"--cluster {quote(cluster)}")
-    if not is_loopback(addresses[name]):
-        words.append("--insecure")
     return " ".join((*words, *filter(None, [join])))
 
 

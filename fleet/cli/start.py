@@ -21,7 +21,7 @@ from fleet.config.effective import (
     strange_variables,
 )
 from fleet.config.settings import BY_NAME, OF_A_NODE
-from fleet.errors import ConfigError, FleetError, OpenToNetwork
+from fleet.errors import ConfigError, FleetError
 from fleet.logs import TEXT, begin_log, said
 from fleet.node import Node
 from fleet.service_manager import ServiceManager
@@ -85,9 +85,6 @@ def run_node(verbose: bool, **options: Any) -> None:
         if found["until_eof"]:
             _begin_watching_stdin(found["drain_on_term"])
         _serve(Node(**arguments), found["drain_on_term"], voice)
-    except OpenToNetwork as error:
-        what = f"{error.what}: listen on 127.0.0.1, or use --insecure if the network is trusted"
-        voice.fail(USAGE, f"{path}: {what} - see {path} --help")
     except ConfigError as error:
         voice.fail(USAGE, f"{path}: {error} - see {path} --help")
     except (CannotStart, FleetError) as error:

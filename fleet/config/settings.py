@@ -124,8 +124,6 @@ SETTINGS = (
     Setting(section=NODE, key="health", kind=ENDPOINT, check=checks.check_endpoint,
             shown_default="none: off", example="127.0.0.1:7480",
             what="Where /live and /ready answer over HTTP."),
-    Setting(section=NODE, key="insecure", kind=SWITCH, default=False,
-            what="Listen beyond loopback without encryption."),
     Setting(section=NODE, key="until_eof", kind=SWITCH, default=False, not_in_files=ONCE,
             what="Stop when stdin is closed, as when the parent dies."),
     Setting(section=LOG, key="level", kind=one_of("debug", "info", "warning", "error"), default="warning",

@@ -67,12 +67,6 @@ class ConfigError(FleetError, ValueError):
     """An invalid setting; the message names it and says what is valid."""
 
 
-class OpenToNetwork(ConfigError):
-    """An address that other hosts reach, while links are not encrypted."""
-
-    hint = "listen on 127.0.0.1, or pass insecure=True if the network is trusted"
-
-
 class WrongSecret(FleetError):
     """The two sides of a link hold different cluster secrets."""
 

@@ -224,7 +224,7 @@ def test_a_command_to_start_a_node_carries_its_settings_and_founds_nothing() -> 
     addresses = {N1: "10.0.0.1:7400", N2: "[::1]:1"}
     assert start_line(N1, addresses, "rack 1", 2.0, "orders") == (
         "fleet start --name n1 --zone 'rack 1' --listen 10.0.0.1:7400 --data-dir ITS-OWN --weight 2 "
-        "--cluster orders --insecure --join [::1]:1"
+        "--cluster orders --join [::1]:1"
     )
     assert start_line(N2, addresses, "z").endswith("--data-dir ITS-OWN --join 10.0.0.1:7400")
 

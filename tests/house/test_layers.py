@@ -55,6 +55,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
         ("fleet.actors.base", "fleet.blocking", "fleet.errors"),
         {"thespian", "msgspec"},
     ),
+    "fleet.actors.base.certificates": ((), {"cryptography", "msgspec"}),
     "fleet.actors": ((*HOST, "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.actors.executor.process": ((*HOST, "fleet.actors"), {"msgspec", "setproctitle"}),
     "fleet.sim": ((*HOST, "fleet.sim", "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),

@@ -52,7 +52,6 @@ class HostFleet(NodeFleet):
         ip("-n", host, "link", "set", "eth0", "up")
         node.wrapper = ("ip", "netns", "exec", host)
         node.address = f"{self.address(name)}:7400"
-        node.settings["insecure"] = True
         return node
 
     def address(self, name: str) -> str:

@@ -1,13 +1,18 @@
 """Sockets that speak the protocol of links by hand."""
 
 import socket
+import ssl
 import struct
 from collections.abc import Callable
+from hashlib import sha256
+from time import time
 from typing import Any
 
 import msgspec
 
-from fleet.actors.base.handshake import Connector, LinkIdentity
+from fleet.actors.base.certificates import Authority, Leaf
+from fleet.actors.base.channel import load_leaf
+from fleet.actors.base.handshake import Connector, LinkIdentity, protocols
 from fleet.actors.base.settings import split_endpoint
 from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S
 
@@ -25,7 +30,7 @@ def read_frame(sock: socket.socket) -> bytes:
     while len(data) < 4 or len(data) < 4 + struct.unpack(">I", data[:4])[0]:
         try:
             more = sock.recv(1 if len(data) < 4 else 4 + struct.unpack(">I", data[:4])[0] - len(data))
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             return b""
         if not more:
             return b""
@@ -35,17 +40,42 @@ def read_frame(sock: socket.socket) -> bytes:
 
 def is_closed(sock: socket.socket) -> bool:
     """The other side hangs up, sooner or later."""
-    while read_frame(sock):
+    try:
+        while sock.recv(65536):
+            pass
+    except (ConnectionError, ssl.SSLError):
         pass
     return True
 
 
-def join(endpoint: str, secret: bytes = SECRET, boot: int = 4711, claimed: str = "") -> socket.socket:
+def context(
+    authority: bytes = SECRET, leaf: Leaf | None = None, side: int = ssl.PROTOCOL_TLS_CLIENT
+) -> ssl.SSLContext:
+    """TLS as a process with this secret speaks it, or one that shows another certificate."""
+    made = ssl.SSLContext(side)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_REQUIRED
+    made.load_verify_locations(cadata=Authority(authority).certificate)
+    made.set_alpn_protocols(protocols(CLUSTER))
+    load_leaf(made, leaf or Authority(authority).leaf(time()))
+    return made
+
+
+def dial_tls(endpoint: str, secret: bytes = SECRET) -> tuple[ssl.SSLSocket, bytes]:
+    """TLS as a member of the cluster, no proof yet; and the binding of its channel."""
+    leaf = Authority(secret).leaf(time())
+    sock = context(secret, leaf).wrap_socket(dial(endpoint))
+    theirs = sock.getpeercert(True)
+    assert theirs is not None
+    return sock, sha256(leaf.certificate).digest() + sha256(theirs).digest()
+
+
+def join(endpoint: str, secret: bytes = SECRET, boot: int = 4711, claimed: str = "") -> ssl.SSLSocket:
     """A link made by hand, proven and ready for frames."""
-    sock = dial(endpoint)
-    connector = Connector(LinkIdentity(CLUSTER, secret, boot, claimed, 1 << 20))
-    sock.sendall(connector.greeted(read_frame(sock)))
-    connector.admitted(read_frame(sock))
+    sock, binding = dial_tls(endpoint, secret)
+    connector = Connector(LinkIdentity(CLUSTER, secret, boot, claimed, 1 << 20), binding)
+    sock.sendall(connector.greeting)
+    sock.sendall(connector.answered(read_frame(sock))[1])
     return sock
 
 

@@ -287,9 +287,8 @@ def test_many_systems_live_in_one_process(start: Start) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"listen": "0.0.0.0:0"}, "insecure=True"),
-        ({"listen": "[::]:0"}, "insecure=True"),
-        ({"listen": "0.0.0.0:0", "insecure": True}, "advertise="),
+        ({"listen": "0.0.0.0:0"}, "advertise="),
+        ({"listen": "[::]:0"}, "advertise="),
         ({"listen": "127.0.0.1"}, "host:port"),
         ({"listen": "127.0.0.1:99999"}, "host:port"),
         ({"listen": "::1:5"}, "brackets"),
@@ -315,7 +314,7 @@ def test_a_port_that_is_taken_leaves_nothing_behind(start: Start) -> None:
 
 
 def test_the_endpoint_is_what_others_can_use(start: Start) -> None:
-    open_to_all = start(listen="0.0.0.0:0", insecure=True, advertise="127.0.0.1:0")
+    open_to_all = start(listen="0.0.0.0:0", advertise="127.0.0.1:0")
     echo = open_to_all.createActor(Echo)
     assert open_to_all.base.endpoint.startswith("127.0.0.1:")
     assert start(listen=None).ask(echo, "hello", WAIT_S) == "hello"
