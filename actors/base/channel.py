@@ -150,9 +150,6 @@ class Channel:
         sides = (theirs, self._own) if self._accepts else (self._own, theirs)
         return b"".join(sha256(side).digest() for side in sides)
 
-    def has_output(self) -> bool:
-        return self._leaving.pending > 0
-
     def output(self) -> bytes:
         """What TLS itself has to send; b"" if nothing."""
         return self._leaving.read()

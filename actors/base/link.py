@@ -337,8 +337,6 @@ class Link:
                     return
         if channel.has_ended:
             links.closed(self, "closed")
-        elif channel.has_output():
-            self.touch()
 
     def _shake(self) -> None:
         """Continue the handshake of TLS. Once it is done, the side that dialled begins the proofs."""

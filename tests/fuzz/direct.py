@@ -4,8 +4,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from fleet.actors.base.handshake import Hello, LinkIdentity
-from fleet.actors.base.link import CLOSED, PROVING, Link
+from fleet.actors.base.channel import Credentials
+from fleet.actors.base.handshake import Acceptor, Connector, Hello, LinkIdentity
+from fleet.actors.base.link import CLOSED, PROVING, UP, Link
 from fleet.actors.base.links import Links
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.settings import LinkSettings
@@ -16,7 +17,7 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id
 from tests.actors.base.helpers import CLUSTER, SECRET
-from tests.fuzz.inputs import Inputs
+from tests.fuzz.inputs import CHANNEL, Inputs
 from tests.support.classes import Counter
 from tests.support.node_bench import N1, NodeBench
 
@@ -46,6 +47,27 @@ class Socket:
         return len(data)
 
     def close(self) -> None: ...
+
+
+class Open:
+    """A Channel on which TLS is established, without the encryption."""
+
+    is_open = True
+    has_ended = False
+
+    def __init__(self) -> None:
+        self.arrived = b""
+
+    def receive(self, data: memoryview) -> None:
+        self.arrived += data
+
+    def read_into(self, space: memoryview) -> int:
+        taken, self.arrived = self.arrived[: len(space)], self.arrived[len(space) :]
+        space[: len(taken)] = taken
+        return len(taken)
+
+    def seal(self, data: Any) -> bytes:
+        return bytes(data)
 
 
 class Events:
@@ -81,7 +103,8 @@ class Direct:
         bench.request(HostMember(spec, ()))
         self.events = Events(bench.transport.now)
         settings = LinkSettings(cluster=CLUSTER, secret=SECRET)
-        self.links = Links(self.events, bench.kernel, settings, None)
+        credentials = Credentials(CLUSTER, SECRET)
+        self.links = Links(self.events, bench.kernel, settings, credentials, None)
         identity = LinkIdentity(CLUSTER, SECRET, 4711, "", 1 << 20)
         self.inputs = Inputs(self.rng, identity, GROUP, MEMBER, bench.kernel.endpoint)
         self.fd = 0
@@ -93,6 +116,7 @@ class Direct:
         self.fd += 1
         link = Link(self.links, Socket(self.fd), peer, "fuzz:1")  # type: ignore[arg-type]
         link.stage = PROVING
+        self.links._unproved[link] = None
         self.links._all.add(link)
         self.events.add(self.fd, 0, link.on_event)
         return link
@@ -102,23 +126,29 @@ class Direct:
         sock.incoming = data
         while sock.incoming and link.stage is not CLOSED:
             link.on_event(1)
+            self.links.flush()
         self.count += 1
         self.closed += link.stage is CLOSED
 
     def one(self) -> None:
         """One input, and what becomes of it."""
         how = self.rng.random()
-        if how < 0.25:
-            link = self._link(None)
-            self._feed(link, self.inputs.answer())
-            self.links.closed(link, "done")
+        if how < 0.02:
+            self._unproved(self._link(None), self.inputs.stranger())
+        elif how < 0.04:
+            self._unproved(self._link(Peer[Link]("fuzz:1")), self.inputs.stranger())
+        elif how < 0.25:
+            link = self._opened(self._link(None))
+            link._handshake = Acceptor(self.inputs.identity, CHANNEL)
+            self._unproved(link, self.inputs.offer())
         elif how < 0.4:
-            link = self._link(Peer[Link]("fuzz:1"))
-            self._feed(link, self.inputs.offer())
-            self.links.closed(link, "done")
+            link = self._opened(self._link(Peer[Link]("fuzz:1")))
+            link._handshake = Connector(self.inputs.identity, CHANNEL)
+            self._unproved(link, self.inputs.answer())
         else:
             if self.up is None:
-                self.up = self._link(None)
+                self.up = self._opened(self._link(None))
+                self.up._handshake = Acceptor(self.inputs.identity, CHANNEL)
                 self.up._rise(Hello(4711, "", 1 << 20))
             self._feed(self.up, self.inputs.frame())
             if self.up._reader._frame is not None:
@@ -126,6 +156,15 @@ class Direct:
             if self.up.stage is CLOSED:
                 self.up = None
         self._settle()
+
+    def _opened(self, link: Link) -> Link:
+        link._channel = Open()  # type: ignore[assignment]
+        return link
+
+    def _unproved(self, link: Link, data: bytes) -> None:
+        self._feed(link, data)
+        assert link.stage is not UP, "nobody has proved anything"
+        self.links.closed(link, "done")
 
     def _settle(self) -> None:
         bench = self.bench

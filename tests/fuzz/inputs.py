@@ -3,12 +3,14 @@
 import random
 import struct
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from fleet.actors.base.addresses import ActorId, Address
-from fleet.actors.base.handshake import Acceptor, Connector, LinkIdentity
+from fleet.actors.base.channel import Credentials
+from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector, LinkIdentity
 from fleet.actors.base.wire import encode_item
 from fleet.actors.messages.client import Answers, ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.operator import (
@@ -47,6 +49,7 @@ from fleet.raft.messages import (
     SnapshotReply,
     VoteRequest,
 )
+from tests.actors.base.helpers import CLUSTER, SECRET
 
 PORTS = ("h:" + "9" * 5000, "127.0.0.1:99999", "[", ":", "h\x00:1", "x" * 400 + ":1", "127.0.0.1:-1")
 NUMBERS = (
@@ -125,6 +128,17 @@ def mangled(rng: random.Random, data: bytes) -> bytes:
     return bytes(out)
 
 
+CHANNEL = bytes(64)
+
+
+@cache
+def client_hello() -> bytes:
+    """What a process that dials says first."""
+    channel = Credentials(CLUSTER, SECRET).channel(False)
+    channel.shake()
+    return channel.output()
+
+
 class Inputs:
     """`victim`: a member id and its group, which this may disturb; nothing names another group."""
 
@@ -140,6 +154,20 @@ class Inputs:
 
     # -- before the proof ------------------------------------------------------------------------------
 
+    def stranger(self) -> bytes:
+        """To whoever dials or listens, instead of TLS."""
+        rng = self.rng
+        record = b"\x16\x03" + rng.randbytes(1) + struct.pack(">H", rng.choice((0, 5, 300, 16384, 65535)))
+        match rng.randrange(4):
+            case 0:
+                return rng.randbytes(rng.choice((0, 3, 4, 40, 600, 5000)))
+            case 1:
+                return record + rng.randbytes(rng.choice((0, 1, 300)))
+            case 2:
+                return rng.choice((b"\x14", b"\x15", b"\x17")) + record[1:] + rng.randbytes(300)
+            case _:
+                return mangled(rng, client_hello())
+
     def greeting(self, make: Callable[[LinkIdentity], bytes]) -> bytes:
         rng = self.rng
         match rng.randrange(6):
@@ -148,19 +176,19 @@ class Inputs:
             case 1:
                 return framed(nested(rng))
             case 2:
-                return framed(b"\x93\xa5fleet\x02" + nested(rng))
+                return framed((b"\x93\xa5fleet\x02" + nested(rng))[:HANDSHAKE_BYTES_MAX])
             case 3:
                 return make(self.identity)[: rng.randrange(500)]
             case _:
                 return mangled(rng, make(self.identity))
 
-    def answer(self) -> bytes:
-        """To an acceptor's greeting."""
-        return self.greeting(lambda me: Connector(me).greeted(Acceptor(me).greeting[4:]))
-
     def offer(self) -> bytes:
-        """To whoever dials."""
-        return self.greeting(lambda me: Acceptor(me).greeting)
+        """To an acceptor, inside TLS."""
+        return self.greeting(lambda me: Connector(me, CHANNEL).greeting + bytes(36))
+
+    def answer(self) -> bytes:
+        """To whoever dials, inside TLS."""
+        return self.greeting(lambda me: Acceptor(me, CHANNEL).greeted(Connector(me, CHANNEL).greeting[4:]))
 
     # -- after the proof -------------------------------------------------------------------------------
 

@@ -4,32 +4,31 @@ import json
 import os
 import random
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from fleet.actors.base.addresses import ActorId, Address
+from fleet.actors.base.certificates import Authority
 from fleet.actors.base.handshake import Connector, LinkIdentity
 from fleet.actors.base.settings import split_endpoint
 from fleet.actors.base.wire import encode_item
 from fleet.actors.messages.operator import ListNodes, NodeRequest
 from fleet.secret import find_secret
+from tests.actors.base.sockets import context, read_frame
 from tests.fuzz.inputs import Inputs, framed
 from tests.processes.nodes import CLUSTER, ROOT, Cluster
 from tests.support.classes import Counter
 from tests.support.waiting import eventually
 
 WAIT_S = 5.0
-
-
-def read_frame(sock: socket.socket) -> bytes:
-    head = sock.recv(4, socket.MSG_WAITALL)
-    return sock.recv(struct.unpack(">I", head)[0], socket.MSG_WAITALL) if len(head) == 4 else b""
 
 
 class Live:
@@ -43,6 +42,8 @@ class Live:
             client.create_group("measured", Counter)
             self.member = str(eventually(lambda: client.status("victim").leader))
         self.secret = find_secret(None, self.node.secret_file)
+        self.leaf = Authority(self.secret).leaf(time.time())
+        self.tls = context(self.secret, self.leaf, cluster=CLUSTER)
         self.count = 0
         self.meter: Any = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.meter", self.node.address, str(self.node.secret_file)],
@@ -58,11 +59,17 @@ class Live:
     def _dial(self) -> socket.socket:
         return socket.create_connection(split_endpoint(self.node.address), WAIT_S)
 
+    def _dial_tls(self) -> tuple[ssl.SSLSocket, bytes]:
+        sock = self.tls.wrap_socket(self._dial())
+        theirs = sock.getpeercert(True)
+        assert theirs is not None
+        return sock, sha256(self.leaf.certificate).digest() + sha256(theirs).digest()
+
     def _join(self) -> socket.socket:
-        sock = self._dial()
-        connector = Connector(self.identity())
-        sock.sendall(connector.greeted(read_frame(sock)))
-        connector.admitted(read_frame(sock))
+        sock, channel = self._dial_tls()
+        connector = Connector(self.identity(), channel)
+        sock.sendall(connector.greeting)
+        sock.sendall(connector.answered(read_frame(sock))[1])
         return sock
 
     def run(self, until: float) -> None:
@@ -75,11 +82,14 @@ class Live:
 
     def _some(self, inputs: Inputs) -> None:
         how = self.rng.random()
-        if how < 0.3:
+        if how < 0.2:
             with self._dial() as sock:
-                read_frame(sock)
                 self.count += 1
-                sock.sendall(inputs.answer())
+                sock.sendall(inputs.stranger())
+        elif how < 0.3:
+            with self._dial_tls()[0] as sock:
+                self.count += 1
+                sock.sendall(inputs.offer())
         elif how < 0.35:
             self._lure(inputs)
         else:
@@ -97,7 +107,7 @@ class Live:
             caught, _ = self.trap.accept()
             with caught:
                 self.count += 1
-                caught.sendall(inputs.offer())
+                caught.sendall(inputs.stranger())
 
     def resources(self) -> tuple[int, int]:
         """Descriptors, and resident memory in KiB."""

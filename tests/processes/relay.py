@@ -1,13 +1,14 @@
 """Slow and cut links between hosts: every node advertises a relay, which delays or holds what it gets."""
 
 import asyncio
+import os
 import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from .nodes import free_port
+from .nodes import NodeProcess, free_port
 
 CHUNK_BYTES = 16 << 10
 QUEUE_BYTES_MAX = 256 << 10
@@ -23,15 +24,15 @@ class Slowness:
 
 @dataclass(slots=True)
 class Relays:
-    """One for each node, all in one thread. A dialling node tells its own address first, and nobody but the
-    relay of a node is in front of it: so both ends of each connection are known."""
+    """One for each node, all in one thread. What they relay is encrypted: who dials is known by the process
+    that holds the other end of the connection."""
 
     slow: dict[str, Slowness] = field(default_factory=dict)
     """By the advertised address of the host."""
     cuts: set[frozenset[str]] = field(default_factory=set)
     """Pairs of advertised addresses: what either sends to the other waits until the pair is taken out."""
-    addresses: list[str] = field(default_factory=list)
-    """Those that are advertised."""
+    nodes: dict[str, NodeProcess] = field(default_factory=dict)
+    """By advertised address."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     thread: threading.Thread | None = None
@@ -53,17 +54,17 @@ class Relays:
         self.thread.join(10)
         self.loop.close()
 
-    def in_front_of(self, target: str) -> str:
+    def in_front_of(self, node: NodeProcess) -> str:
         """The address to advertise."""
         address = f"127.0.0.1:{free_port()}"
-        self.addresses.append(address)
+        self.nodes[address] = node
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-            await self._relay(address, target, reader, writer)
+            await self._relay(address, node.address, reader, writer)
 
         host, _, port = address.partition(":")
         asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, host, int(port)), self.loop).result(10)
@@ -78,9 +79,9 @@ class Relays:
         except OSError:
             writer.close()
             return
-        ends = [address]
+        ends = [address, *self._dialled_by(writer.get_extra_info("peername")[1])]
         pumps = [
-            asyncio.ensure_future(self._pump(ends, reader, there[1], names_its_end=True)),
+            asyncio.ensure_future(self._pump(ends, reader, there[1])),
             asyncio.ensure_future(self._pump(ends, there[0], writer)),
         ]
         try:
@@ -91,23 +92,23 @@ class Relays:
             for end in (writer, there[1]):
                 end.close()
 
+    def _dialled_by(self, port: int) -> list[str]:
+        """The address of the node whose connection comes from this port; empty if it is not a node's."""
+        with open("/proc/net/tcp") as file:
+            rows = [line.split() for line in file]
+        sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}")}
+        return [address for address, node in self.nodes.items() if sockets & descriptors(node)]
+
     async def _pump(
-        self,
-        ends: list[str],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        names_its_end: bool = False,
+        self, ends: list[str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         waiting: deque[tuple[float, bytes]] = deque()
         free_at, more = 0.0, asyncio.Event()
 
         async def read() -> None:
-            nonlocal free_at, names_its_end
+            nonlocal free_at
             while data := await reader.read(CHUNK_BYTES):
                 now = self.loop.time()
-                if names_its_end:
-                    names_its_end = False
-                    ends.extend(known for known in self.addresses if known.encode() in data)
                 how = [self.slow[end] for end in ends if end in self.slow]
                 free_at = max([now, free_at]) + max([len(data) / one.bytes_per_s for one in how], default=0)
                 waiting.append((free_at + sum(one.delay_s for one in how), data))
@@ -131,3 +132,15 @@ class Relays:
                 writer.write(data)
                 await writer.drain()
         reading.cancel()
+
+
+def descriptors(node: NodeProcess) -> set[str]:
+    """What the process of the node has open."""
+    found: set[str] = set()
+    if node.process is not None:
+        folder = f"/proc/{node.process.pid}/fd"
+        with suppress(OSError):
+            for name in os.listdir(folder):
+                with suppress(OSError):
+                    found.add(os.readlink(f"{folder}/{name}"))
+    return found

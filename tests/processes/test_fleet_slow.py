@@ -30,7 +30,7 @@ class RelayedFleet(NodeFleet):
     def add(self, name: str, **settings: Any) -> Any:
         settings.setdefault("join", [node.settings["advertise"] for node in self.nodes.values()])
         node = super().add(name, **settings)
-        node.settings["advertise"] = self.relays.in_front_of(node.address)
+        node.settings["advertise"] = self.relays.in_front_of(node)
         return node
 
     def at(self, name: str) -> str:

@@ -49,31 +49,34 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 def context(
-    authority: bytes = SECRET, leaf: Leaf | None = None, side: int = ssl.PROTOCOL_TLS_CLIENT
+    authority: bytes = SECRET,
+    leaf: Leaf | None = None,
+    side: int = ssl.PROTOCOL_TLS_CLIENT,
+    cluster: str = CLUSTER,
 ) -> ssl.SSLContext:
     """TLS as a process with this secret speaks it, or one that shows another certificate."""
     made = ssl.SSLContext(side)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_REQUIRED
     made.load_verify_locations(cadata=Authority(authority).certificate)
-    made.set_alpn_protocols(protocols(CLUSTER))
+    made.set_alpn_protocols(protocols(cluster))
     load_leaf(made, leaf or Authority(authority).leaf(time()))
     return made
 
 
-def dial_tls(endpoint: str, secret: bytes = SECRET) -> tuple[ssl.SSLSocket, bytes]:
+def dial_tls(endpoint: str) -> tuple[ssl.SSLSocket, bytes]:
     """TLS as a member of the cluster, no proof yet; and the binding of its channel."""
-    leaf = Authority(secret).leaf(time())
-    sock = context(secret, leaf).wrap_socket(dial(endpoint))
+    leaf = Authority(SECRET).leaf(time())
+    sock = context(SECRET, leaf).wrap_socket(dial(endpoint))
     theirs = sock.getpeercert(True)
     assert theirs is not None
     return sock, sha256(leaf.certificate).digest() + sha256(theirs).digest()
 
 
-def join(endpoint: str, secret: bytes = SECRET, boot: int = 4711, claimed: str = "") -> ssl.SSLSocket:
+def join(endpoint: str, boot: int = 4711, claimed: str = "", frame_bytes_max: int = 1 << 20) -> ssl.SSLSocket:
     """A link made by hand, proven and ready for frames."""
-    sock, binding = dial_tls(endpoint, secret)
-    connector = Connector(LinkIdentity(CLUSTER, secret, boot, claimed, 1 << 20), binding)
+    sock, binding = dial_tls(endpoint)
+    connector = Connector(LinkIdentity(CLUSTER, SECRET, boot, claimed, frame_bytes_max), binding)
     sock.sendall(connector.greeting)
     sock.sendall(connector.answered(read_frame(sock))[1])
     return sock

@@ -117,6 +117,7 @@ def test_a_peer_that_reads_late_gets_everything_in_order(start: Start) -> None:
     node, client = start(), start(listen=None)
     recorder = node.createActor(Recorder)
     with join(node.base.endpoint, boot=4711) as slow:
+        eventually(lambda: node.base.stats()["links_up"] == 1)
         for number in range(2000):
             node.tell(Address(ActorId("", 4711, number)), bytes(5000))
         assert client.ask(recorder, "what?", 0.01) is None

@@ -1,8 +1,10 @@
 """Whoever else connects to the port, or answers in the place of a peer: it is refused, and harms nobody."""
 
+import itertools
 import os
 import pickle
 import socket
+import ssl
 import struct
 import time
 from typing import Any
@@ -13,9 +15,9 @@ from thespian.actors import (
 )
 
 from fleet.actors.base import LinkRefused, remote_address
-from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, LinkIdentity
-from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder
-from tests.actors.base.sockets import Start, dial, frame, is_closed, join, read_frame, reasons
+from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX
+from tests.actors.base.helpers import WAIT_S, Echo, Recorder
+from tests.actors.base.sockets import Start, context, dial, dial_tls, frame, is_closed, join, reasons
 from tests.support.waiting import eventually
 
 # -- processes that do not belong together -------------------------------------------------------------
@@ -104,10 +106,10 @@ def test_s68_a_pickle_is_never_loaded_whoever_sends_it(start: Start, tmp_path: A
     item = [echo.ident.local, 1, -1, bomb]
     raw = struct.pack(">I", len(bomb)) + bomb
     for data in (raw, frame(item), frame([bomb, bytes(32)]), frame([item])):
-        with dial(node.base.endpoint) as sock:
-            read_frame(sock)
-            sock.sendall(data * 3)
-            assert is_closed(sock)
+        for sock in (dial(node.base.endpoint), dial_tls(node.base.endpoint)[0]):
+            with sock:
+                sock.sendall(data * 3)
+                assert is_closed(sock)
     assert not os.path.exists(path)
     with join(node.base.endpoint) as sock:
         sock.sendall(frame(item))
@@ -138,10 +140,11 @@ def test_s66_nested_bytes_of_a_stranger_close_his_connection_and_harm_nobody(sta
     """2,010 bytes ended a node: RecursionError of a decoder that saw them before the proof."""
     node = start()
     echo = node.createActor(Echo)
-    for body in (NESTED, NESTED[1:], NESTED[5:-1], NESTED[:400]):
-        with dial(node.base.endpoint) as sock:
-            sock.sendall(struct.pack(">I", len(body)) + body)
-            assert is_closed(sock)
+    for body in (NESTED, NESTED[1:], NESTED[5:-1], NESTED[:346]):
+        for sock in (dial(node.base.endpoint), dial_tls(node.base.endpoint)[0]):
+            with sock:
+                sock.sendall(struct.pack(">I", len(body)) + body)
+                assert is_closed(sock)
     assert node.ask(echo, "hello", WAIT_S) == "hello"
     eventually(lambda: node.base.stats()["unproved"] == 0)
 
@@ -149,15 +152,16 @@ def test_s66_nested_bytes_of_a_stranger_close_his_connection_and_harm_nobody(sta
 def test_s66_a_hostile_listener_closes_its_connection_and_harms_nobody(start: Start) -> None:
     node = start()
     echo = node.createActor(Echo)
-    greeting = Acceptor(LinkIdentity(CLUSTER, SECRET, 4711, "", 1 << 20)).greeting
-    nested = b"\x93\xa5fleet\x01" + NESTED[5:]
-    for data in (struct.pack(">I", len(nested)) + nested, greeting + struct.pack(">I", 400) + NESTED[:400]):
+    listening = context(side=ssl.PROTOCOL_TLS_SERVER)
+    for body, is_member in itertools.product((NESTED, NESTED[:HANDSHAKE_BYTES_MAX]), (False, True)):
         with socket.create_server(("127.0.0.1", 0)) as server:
             endpoint = f"127.0.0.1:{server.getsockname()[1]}"
             node.tell(remote_address(endpoint, "echo"), "hello")
             sock, _ = server.accept()
+            if is_member:
+                sock = listening.wrap_socket(sock, server_side=True)
             with sock:
-                sock.sendall(data)
+                sock.sendall(struct.pack(">I", len(body)) + body)
                 assert is_closed(sock)
                 eventually(lambda: endpoint in node.base.link_errors())
     assert node.ask(echo, "hello", WAIT_S) == "hello"
@@ -201,7 +205,7 @@ def test_another_process_in_the_place_of_one_that_proved_to_be_this_endpoint_is_
 
 def test_a_length_over_the_limit_closes_the_link_before_and_after_the_handshake(start: Start) -> None:
     node = start(frame_bytes_max=100_000)
-    with dial(node.base.endpoint) as sock:
+    with dial_tls(node.base.endpoint)[0] as sock:
         sock.sendall(struct.pack(">I", HANDSHAKE_BYTES_MAX + 1))
         assert is_closed(sock)
     with join(node.base.endpoint) as sock:
@@ -266,13 +270,6 @@ def test_s68_an_endpoint_that_is_none_is_no_more_than_a_failed_attempt(start: St
         assert node.ask(remote_address(endpoint, "echo"), "hello", 0.01) is None
         assert node.base.link_errors()[endpoint] == "bad endpoint"
     assert node.ask(echo, "hello", WAIT_S) == "hello"
-
-
-def test_whoever_does_not_prove_himself_is_hung_up_on(start: Start) -> None:
-    node = start(handshake_ms_max=50)
-    with dial(node.base.endpoint) as sock:
-        assert read_frame(sock)
-        assert is_closed(sock)
 
 
 def test_a_crowd_of_strangers_does_not_keep_a_member_out(start: Start) -> None:

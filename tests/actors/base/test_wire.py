@@ -17,15 +17,15 @@ from fleet.actors.base.frames import FrameError, FrameReader
 from fleet.actors.base.handshake import (
     HANDSHAKE_BYTES_MAX,
     NOT_FLEET,
-    VERSION,
     WRONG_CLUSTER,
     WRONG_SECRET,
     WRONG_VERSION,
     Acceptor,
     Connector,
-    Hello,
     LinkIdentity,
     Refused,
+    mismatch,
+    protocols,
 )
 from fleet.actors.base.wire import (
     FRAME_CLOSED_BYTES,
@@ -250,6 +250,8 @@ def test_garbage_is_not_a_frame(garbage: bytes) -> None:
 
 # -- handshake -------------------------------------------------------------------------------------
 
+CHANNEL = bytes(range(64))
+
 
 def identity(**changes: Any) -> LinkIdentity:
     given: dict[str, Any] = {
@@ -266,88 +268,109 @@ def body(frame: bytes) -> bytes:
     return frame[LENGTH.size :]
 
 
-def shake(accepting: LinkIdentity, connecting: LinkIdentity) -> tuple[Hello, Hello]:
-    """Whom each side met: (seen by the acceptor, seen by the connector)."""
-    acceptor, connector = Acceptor(accepting), Connector(connecting)
-    seen, verdict = acceptor.answered(body(connector.greeted(body(acceptor.greeting))))
-    return seen, connector.admitted(body(verdict))
+def sides(
+    accepting: LinkIdentity | None = None, connecting: LinkIdentity | None = None, channel: bytes = CHANNEL
+) -> tuple[Acceptor, Connector]:
+    return Acceptor(accepting or identity(), channel), Connector(connecting or identity(), CHANNEL)
 
 
 def test_both_sides_learn_who_the_other_is() -> None:
-    seen, met = shake(identity(boot=5, endpoint="here:1"), identity(boot=6, endpoint=""))
+    acceptor, connector = sides(identity(), identity(boot=6, endpoint=""))
+    met, confirmation = connector.answered(body(acceptor.greeted(body(connector.greeting))))
+    seen = acceptor.admitted(body(confirmation))
     assert (seen.boot, seen.endpoint) == (6, "") and (met.boot, met.endpoint) == (5, "here:1")
 
 
-def test_a_wrong_secret_is_told_to_the_connector_and_proves_nothing_to_it() -> None:
-    acceptor, connector = Acceptor(identity()), Connector(identity(secret=b"other"))
-    answer = connector.greeted(body(acceptor.greeting))
-    with pytest.raises(Refused) as refused:
-        acceptor.answered(body(answer))
-    assert refused.value.reason == WRONG_SECRET
+@pytest.mark.parametrize(
+    "other", [{"connecting": identity(secret=b"other")}, {"connecting": identity(cluster="green")}]
+)
+def test_whoever_has_another_secret_or_cluster_proves_nothing(other: dict[str, Any]) -> None:
+    acceptor, connector = sides(**other)
+    answer = body(acceptor.greeted(body(connector.greeting)))
     with pytest.raises(Refused) as told:
-        connector.admitted(body(refused.value.reply))
+        connector.answered(answer)
     assert told.value.reason == WRONG_SECRET
-
-
-def test_a_wrong_cluster_shows_before_anything_is_proved() -> None:
+    confirmation = connector._proof(b"connector", connector._hello, answer[:-32])
     with pytest.raises(Refused) as refused:
-        Connector(identity(cluster="green")).greeted(body(Acceptor(identity()).greeting))
-    assert refused.value.reason == WRONG_CLUSTER
-
-
-def test_an_acceptor_that_lets_everybody_in_is_not_believed() -> None:
-    accepting, connector = Acceptor(identity()), Connector(identity())
-    connector.greeted(body(accepting.greeting))
-    with pytest.raises(Refused) as refused:
-        connector.admitted(bytes(33))
+        acceptor.admitted(confirmation)
     assert refused.value.reason == WRONG_SECRET
 
 
-def test_a_proof_cannot_be_reflected() -> None:
-    """A connector without the secret sends back what it is shown, having another link prove it."""
-    victim = identity()
-    first, second = Acceptor(victim), Acceptor(victim)
-    with pytest.raises(Refused) as refused:
-        first.answered(body(second.greeting) + bytes(32))
-    assert refused.value.reason == WRONG_SECRET
-    answer = body(Connector(victim).greeted(body(first.greeting)))
-    with pytest.raises(Refused) as replayed:
-        second.answered(answer)
-    assert replayed.value.reason == WRONG_SECRET
-
-
-def test_a_connector_does_not_take_its_own_proof_for_the_acceptors() -> None:
-    connector = Connector(identity())
-    answer = connector.greeted(body(Acceptor(identity()).greeting))
-    with pytest.raises(Refused):
-        connector.admitted(bytes(1) + body(answer)[-32:])
-
-
-GREETING_BYTES = len(Acceptor(identity()).greeting) - LENGTH.size
-
-
-def test_an_acceptor_says_to_whoever_speaks_another_version_that_it_does() -> None:
-    for frame in (b"fleet\x63 from the future", b"fleet\x01" + bytes(HANDSHAKE_BYTES_MAX - 6)):
+def test_s67_a_proof_is_worth_nothing_on_another_channel() -> None:
+    """A relay would have to show each side a certificate that is not the other side's."""
+    for at in (0, 32):
+        other = CHANNEL[:at] + bytes(32) + CHANNEL[at + 32 :]
+        acceptor, connector = sides(channel=other)
+        answer = body(acceptor.greeted(body(connector.greeting)))
         with pytest.raises(Refused) as refused:
-            Acceptor(identity()).answered(frame)
-        assert refused.value.reason == WRONG_VERSION and refused.value.reply
+            connector.answered(answer)
+        assert refused.value.reason == WRONG_SECRET
+        confirmation = connector._proof(b"connector", connector._hello, answer[:-32])
+        with pytest.raises(Refused):
+            acceptor.admitted(confirmation)
+
+
+def test_a_proof_cannot_be_reflected_or_replayed() -> None:
+    acceptor, connector = sides()
+    answer = body(acceptor.greeted(body(connector.greeting)))
+    with pytest.raises(Refused) as reflected:
+        acceptor.admitted(answer[-32:])
+    assert reflected.value.reason == WRONG_SECRET
+    confirmation = body(connector.answered(answer)[1])
+    later = Acceptor(identity(), CHANNEL)
+    later.greeted(body(connector.greeting))
+    with pytest.raises(Refused) as replayed:
+        later.admitted(confirmation)
+    assert replayed.value.reason == WRONG_SECRET
+    with pytest.raises(Refused) as answered_again:
+        Connector(identity(), CHANNEL).answered(answer)
+    assert answered_again.value.reason == WRONG_SECRET
+    assert acceptor.admitted(confirmation)
+
+
+def test_a_proof_covers_both_hellos() -> None:
+    for changed in (40, 48):  # the last bytes of the boot id and of the longest frame
+        acceptor, connector = sides()
+        hello = bytearray(body(connector.greeting))
+        hello[changed - 1] ^= 1
+        with pytest.raises(Refused):
+            connector.answered(body(acceptor.greeted(bytes(hello))))
+        acceptor, connector = sides()
+        answer = bytearray(body(acceptor.greeted(body(connector.greeting))))
+        answer[changed - 1] ^= 1
+        with pytest.raises(Refused):
+            connector.answered(bytes(answer))
+
+
+def test_a_process_of_another_cluster_version_or_kind_is_told_apart() -> None:
+    exact, version, any_version = protocols("blue")
+    assert mismatch(exact, "blue") == ""
+    assert mismatch(protocols("green")[0], "blue") == NOT_FLEET  # nobody agrees on what he does not offer
+    assert mismatch(version, "blue") == WRONG_CLUSTER
+    assert mismatch(any_version, "blue") == WRONG_VERSION
+    assert mismatch(None, "blue") == NOT_FLEET
+
+
+HELLO_BYTES = len(body(Connector(identity(), CHANNEL).greeting))
 
 
 @given(st.data())
 def test_s66_whatever_a_stranger_sends_the_handshake_only_refuses(data: st.DataObject) -> None:
-    acceptor, connector = Acceptor(identity()), Connector(identity())
-    honest = body(connector.greeted(body(acceptor.greeting)))
-    verdict = body(acceptor.answered(honest)[1])
-    readers: list[tuple[bytes, Callable[[bytes], object] | None]] = [
-        (honest, acceptor.answered),
-        (verdict, connector.admitted),
-        (verdict, None),
+    acceptor, connector = sides()
+    hello = body(connector.greeting)
+    answer = body(acceptor.greeted(hello))
+    confirmation = body(connector.answered(answer)[1])
+    readers: list[tuple[bytes, Callable[[bytes], object]]] = [
+        (answer, connector.answered),
+        (confirmation, acceptor.admitted),
     ]
     for genuine, read in readers:
         frame = data.draw(mutations(genuine))
         with suppress(Refused):
-            (read or Connector(identity()).greeted)(frame)
-            assert frame in (honest, verdict)
+            read(frame)
+            assert frame == genuine
+    with suppress(Refused):
+        Acceptor(identity(), CHANNEL).greeted(data.draw(mutations(hello)))
 
 
 def mutations(genuine: bytes) -> st.SearchStrategy[bytes]:
@@ -363,17 +386,20 @@ def mutations(genuine: bytes) -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("frame", "reason"),
+    "frame",
     [
-        (b"SSH-2.0-OpenSSH_9.2", NOT_FLEET),
-        (b"", NOT_FLEET),
-        (b"fleet\x63 from the future", WRONG_VERSION),
-        (b"other" + bytes([VERSION]) * 400, NOT_FLEET),
-        (b"fleet" + bytes([VERSION]) + bytes(GREETING_BYTES - 6), WRONG_CLUSTER),
-        (b"fleet" + bytes([VERSION]), NOT_FLEET),
+        b"SSH-2.0-OpenSSH_9.2",
+        b"",
+        bytes(HELLO_BYTES),
+        bytes(39) + b"\x05" + b"\x00\x10\x00\x00" + b"\xff\xff" + bytes(HELLO_BYTES - 46),
+        bytes(39) + b"\x05" + b"\x00\x10\x00\x00" + b"\x00\x01" + b"\xff" + bytes(HELLO_BYTES - 47),
+        bytes(39) + b"\x05" + b"\x00\x00\x00\x01" + bytes(HELLO_BYTES - 44),
+        b"\xff" * 40 + b"\x00\x10\x00\x00" + bytes(HELLO_BYTES - 44),
     ],
 )
-def test_a_greeting_that_is_none_is_refused(frame: bytes, reason: str) -> None:
+def test_a_greeting_that_is_none_is_refused(frame: bytes) -> None:
     with pytest.raises(Refused) as refused:
-        Connector(identity()).greeted(frame)
-    assert refused.value.reason == reason
+        Acceptor(identity(), CHANNEL).greeted(frame)
+    assert refused.value.reason == NOT_FLEET
+    with pytest.raises(Refused):
+        Connector(identity(), CHANNEL).answered(frame)

@@ -1,0 +1,440 @@
+"""Links are encrypted, and nobody without the secret gets into one. Real sockets on loopback."""
+
+import os
+import pickle
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from fleet.actors.base import ActorId, Address, remote_address
+from fleet.actors.base.certificates import VALID_S, Authority
+from fleet.actors.base.handshake import Acceptor, Connector, LinkIdentity
+from tests.actors.base.attackers import InTheMiddle, Tamper
+from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder
+from tests.actors.base.sockets import (
+    Start,
+    context,
+    dial,
+    dial_tls,
+    frame,
+    is_closed,
+    join,
+    read_frame,
+    reasons,
+)
+from tests.support.waiting import eventually
+
+FOREIGN = b"the secret of another authority"
+LATE = time.time() - VALID_S - 60
+
+
+class Bomb:
+    """Unpickling it leaves a directory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (os.mkdir, (self.path,))
+
+
+@pytest.fixture
+def in_the_middle(nothing_left: None) -> Iterator[Callable[..., InTheMiddle]]:
+    relays: list[InTheMiddle] = []
+
+    def make(target: str, tamper: Tamper = lambda end, data: data) -> InTheMiddle:
+        relays.append(InTheMiddle(target, tamper))
+        return relays[-1]
+
+    yield make
+    for relay in relays:
+        relay.close()
+
+
+# -- a relay between two honest processes ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("victim", ["dialler", "target"])
+@pytest.mark.parametrize("injected", ["pickle", "frame", "record", "earlier record"])
+def test_s67_what_a_relay_injects_after_the_handshake_is_not_read(
+    start: Start, in_the_middle: Any, tmp_path: Any, victim: str, injected: str
+) -> None:
+    """It passed the handshake on, and then its pickle was run by both."""
+    node, client = start(), start(listen=None)
+    recorder = node.createActor(Recorder, globalName="recorder")
+    relay = in_the_middle(node.base.endpoint)
+    client.tell(remote_address(relay.endpoint, "recorder"), "honest")
+    eventually(lambda: node.ask(recorder, "what?", WAIT_S) == ["honest"])
+    eventually(lambda: node.base.stats()["links_up"] == client.base.stats()["links_up"] == 1)
+    bomb = frame(["recorder", 0, -1, pickle.dumps(Bomb(str(tmp_path / "bomb")))])
+    plain = frame(["recorder", 0, -2, "injected"])
+    other = "target" if victim == "dialler" else "dialler"
+    words = {
+        "pickle": bomb,
+        "frame": plain,
+        "record": b"\x17\x03\x03" + struct.pack(">H", len(plain)) + plain,
+        "earlier record": relay.said_by(other)[-200:],
+    }
+    relay.inject(victim, words[injected])
+    eventually(lambda: node.base.stats()["links_up"] == client.base.stats()["links_up"] == 0)
+    assert not (tmp_path / "bomb").exists()
+    assert node.ask(recorder, "what?", WAIT_S) == ["honest"]
+    client.tell(recorder, "again")
+    eventually(lambda: node.ask(recorder, "what?", WAIT_S) == ["honest", "again"])
+
+
+def test_s67_a_relay_reads_nothing_and_learns_no_secret(start: Start, in_the_middle: Any) -> None:
+    node, client = start(), start(listen=None)
+    node.createActor(Echo, globalName="echo")
+    relay = in_the_middle(node.base.endpoint)
+    word = "a word that is easily found " * 20
+    assert client.ask(remote_address(relay.endpoint, "echo"), word, WAIT_S) == word
+    heard = relay.said_by("dialler") + relay.said_by("target")
+    assert len(heard) > 2 * len(word)
+    assert b"easily found" not in heard and SECRET not in heard
+    assert node.base.endpoint.encode() not in heard
+
+
+def test_s67_a_relay_with_a_certificate_but_no_secret_proves_nothing(start: Start) -> None:
+    """It speaks TLS with each side and passes their proofs on, which are bound to the certificates."""
+    node, client = start(), start(listen=None)
+    recorder = node.createActor(Recorder, globalName="recorder")
+    stolen = Authority(SECRET).leaf(time.time())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+        client.tell(remote_address(endpoint, "recorder"), "for the node only")
+        caught, _ = server.accept()
+        caught.settimeout(WAIT_S)
+        with (
+            context(SECRET, stolen, ssl.PROTOCOL_TLS_SERVER).wrap_socket(caught, server_side=True) as left,
+            context(SECRET, stolen).wrap_socket(dial(node.base.endpoint)) as right,
+        ):
+            hello = read_frame(left)
+            right.sendall(struct.pack(">I", len(hello)) + hello)
+            answer = read_frame(right)
+            left.sendall(struct.pack(">I", len(answer)) + answer)
+            assert is_closed(left)
+            assert reasons(client) == ["wrong secret"]
+            right.sendall(struct.pack(">I", 32) + answer[-32:] + frame(["recorder", 0, -2, "injected"]))
+            assert is_closed(right)
+    assert node.ask(recorder, "what?", WAIT_S) == []
+    assert node.base.stats()["links_up"] == client.base.stats()["links_up"] == 0
+
+
+@pytest.mark.parametrize("end", ["dialler", "target"])
+@pytest.mark.parametrize("at", [5, 60, 300, 600, 1200])
+def test_what_a_relay_changes_in_the_handshake_makes_no_link(
+    start: Start, in_the_middle: Any, end: str, at: int
+) -> None:
+    passed = {"dialler": 0, "target": 0}
+
+    def tamper(who: str, data: bytes) -> bytes:
+        begin = passed[who]
+        passed[who] += len(data)
+        if who == end and begin <= at < begin + len(data):
+            return data[: at - begin] + bytes([data[at - begin] ^ 1]) + data[at - begin + 1 :]
+        return data
+
+    node, client = start(), start(listen=None)
+    recorder = node.createActor(Recorder, globalName="recorder")
+    relay = in_the_middle(node.base.endpoint, tamper)
+    client.tell(remote_address(relay.endpoint, "recorder"), "hello")
+    eventually(lambda: reasons(client))
+    assert node.ask(recorder, "what?", WAIT_S) == []
+    assert node.base.stats()["links_up"] == client.base.stats()["links_up"] == 0
+
+
+def test_a_recorded_connection_says_nothing_when_it_is_played_again(start: Start, in_the_middle: Any) -> None:
+    node, client = start(), start(listen=None)
+    recorder = node.createActor(Recorder, globalName="recorder")
+    relay = in_the_middle(node.base.endpoint)
+    client.tell(remote_address(relay.endpoint, "recorder"), "once")
+    eventually(lambda: node.ask(recorder, "what?", WAIT_S) == ["once"])
+    for pause_s in (0.0, 0.05):
+        with dial(node.base.endpoint) as sock:
+            for who, data in list(relay.said):
+                if who == "dialler":
+                    with suppress(OSError):
+                        sock.sendall(data)
+                    time.sleep(pause_s)  # so that each part meets what it once was the answer to
+            assert is_closed(sock)
+    assert node.ask(recorder, "what?", WAIT_S) == ["once"]
+    assert node.base.stats()["links_made"] == 1
+
+
+def test_a_dialler_does_not_take_its_own_words_for_a_peers(start: Start) -> None:
+    """Reflection: what it says comes back to it."""
+    client = start(listen=None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+        client.tell(remote_address(endpoint, "echo"), "hello")
+        sock, _ = server.accept()
+        with sock:
+            sock.settimeout(WAIT_S)
+            with suppress(OSError):
+                while data := sock.recv(65536):
+                    sock.sendall(data)
+        eventually(lambda: client.base.link_errors() == {endpoint: "not a fleet process"})
+
+
+@pytest.mark.parametrize("role", ["its answer", "its greeting"])
+def test_a_node_does_not_take_its_own_proof_for_a_peers(start: Start, role: str) -> None:
+    node = start()
+    sock, _ = dial_tls(node.base.endpoint)
+    with sock:
+        sock.sendall(Connector(LinkIdentity(CLUSTER, b"unknown", 4711, "", 1 << 20), b"").greeting)
+        answer = read_frame(sock)
+        mine = answer[-32:] if role == "its answer" else answer[:-32]
+        sock.sendall(struct.pack(">I", len(mine)) + mine)
+        assert is_closed(sock)
+    assert node.base.stats().get("links_made", 0) == 0
+
+
+# -- who is no member of the cluster ---------------------------------------------------------------
+
+
+def without_certificate() -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+def of_foreign_authority() -> ssl.SSLContext:
+    made = context(FOREIGN)
+    made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+def with_forged_certificate() -> ssl.SSLContext:
+    """It names the right issuer, whose key it does not have."""
+    forger = Authority(FOREIGN)
+    forger._key, honest = Authority(SECRET)._key, forger._key
+    leaf = forger.leaf(time.time())
+    forger._key = honest
+    broken = bytearray(leaf.certificate)
+    broken[-1] ^= 1
+    pem = leaf.pem[: leaf.pem.index(b"-----BEGIN CERT")] + ssl.DER_cert_to_PEM_cert(bytes(broken)).encode()
+    return context(SECRET, type(leaf)(bytes(broken), pem))
+
+
+def out_of_date() -> ssl.SSLContext:
+    return context(SECRET, Authority(SECRET).leaf(LATE))
+
+
+def only_tls_1_2() -> ssl.SSLContext:
+    made = context()
+    made.maximum_version = ssl.TLSVersion.TLSv1_2
+    return made
+
+
+STRANGERS = [
+    (without_certificate, "not a fleet process"),
+    (of_foreign_authority, "wrong secret"),
+    (with_forged_certificate, "wrong secret"),
+    (out_of_date, "certificate out of date"),
+    (only_tls_1_2, "not a fleet process"),
+]
+
+
+@pytest.mark.parametrize(("stranger", "reason"), STRANGERS)
+def test_a_dialler_that_is_no_member_is_refused(
+    start: Start, caplog: pytest.LogCaptureFixture, stranger: Any, reason: str
+) -> None:
+    node = start()
+    recorder = node.createActor(Recorder)
+    with dial(node.base.endpoint) as raw, suppress(OSError):
+        sock = stranger().wrap_socket(raw)
+        sock.sendall(frame([recorder.ident.local, 0, -2, "let me in"]))
+        assert is_closed(sock)
+    eventually(lambda: node.base.stats().get("refused_links") == 1)
+    assert f"closed before it was a link: {reason}" in caplog.text
+    assert node.ask(recorder, "what?", WAIT_S) == []
+    assert node.base.stats().get("links_made", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("leaf", "authority", "reason"),
+    [
+        (Authority(FOREIGN).leaf(time.time()), FOREIGN, "wrong secret"),
+        (Authority(SECRET).leaf(LATE), SECRET, "certificate out of date"),
+    ],
+)
+def test_a_listener_that_is_no_member_is_refused(
+    start: Start, leaf: Any, authority: bytes, reason: str
+) -> None:
+    client = start(listen=None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+        client.tell(remote_address(endpoint, "echo"), "hello")
+        raw, _ = server.accept()
+        raw.settimeout(WAIT_S)
+        listening = context(authority, leaf, ssl.PROTOCOL_TLS_SERVER)
+        listening.verify_mode = ssl.CERT_NONE
+        with raw, suppress(OSError):
+            is_closed(listening.wrap_socket(raw, server_side=True))
+        eventually(lambda: client.base.link_errors() == {endpoint: reason})
+
+
+def test_a_server_of_another_kind_is_told_apart_from_one_with_another_secret(start: Start) -> None:
+    """It speaks TLS, as every web server does."""
+    client = start(listen=None)
+    other = context(FOREIGN, None, ssl.PROTOCOL_TLS_SERVER)
+    other.set_alpn_protocols(["http/1.1"])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+        client.tell(remote_address(endpoint, "echo"), "hello")
+        raw, _ = server.accept()
+        with raw, suppress(OSError):
+            other.wrap_socket(raw, server_side=True)
+        eventually(lambda: client.base.link_errors() == {endpoint: "not a fleet process"})
+
+
+@pytest.mark.parametrize(
+    "said", [frame(["echo", 0, -2, "hello"]), struct.pack(">I", 400) + bytes(400), b"GET / HTTP/1.1\r\n\r\n"]
+)
+def test_a_dialler_that_speaks_plain_text_is_refused(start: Start, said: bytes) -> None:
+    node = start()
+    recorder = node.createActor(Recorder, globalName="echo")
+    with dial(node.base.endpoint) as sock:
+        sock.sendall(said)
+        assert is_closed(sock)
+    assert node.ask(recorder, "what?", WAIT_S) == []
+    assert node.base.stats()["refused_links"] == 1
+
+
+# -- half of a connection --------------------------------------------------------------------------
+
+
+def client_hello() -> bytes:
+    leaving = ssl.MemoryBIO()
+    tls = context().wrap_bio(ssl.MemoryBIO(), leaving)
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return leaving.read()
+
+
+@pytest.mark.parametrize("said", ["nothing", "half a greeting", "a greeting", "no proof", "half a frame"])
+def test_a_dialler_that_stops_in_the_middle_of_the_handshake_is_hung_up_on(start: Start, said: str) -> None:
+    node = start(handshake_ms_max=100)
+    hello = client_hello()
+    if said in ("no proof", "half a frame"):
+        sock: socket.socket = dial_tls(node.base.endpoint)[0]
+        sock.sendall(b"\x00\x00" if said == "half a frame" else b"")
+    else:
+        sock = dial(node.base.endpoint)
+        sock.sendall({"nothing": b"", "half a greeting": hello[:100], "a greeting": hello}[said])
+    with sock:
+        assert is_closed(sock)
+    assert node.base.stats()["refused_links"] == 1 and node.base.stats()["unproved"] == 0
+
+
+@pytest.mark.parametrize("said", ["nothing", "tls", "answer"])
+def test_a_listener_that_stops_in_the_middle_of_the_handshake_is_given_up(start: Start, said: str) -> None:
+    client = start(listen=None, handshake_ms_max=100)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+        client.tell(remote_address(endpoint, "echo"), "hello")
+        sock, _ = server.accept()
+        with sock:
+            sock.settimeout(WAIT_S)
+            if said != "nothing":
+                sock = context(side=ssl.PROTOCOL_TLS_SERVER).wrap_socket(sock, server_side=True)
+            if said == "answer":
+                greeting = read_frame(sock)
+                answer = Acceptor(LinkIdentity(CLUSTER, SECRET, 1, "", 1 << 20), b"").greeted(greeting)
+                sock.sendall(answer[:-1])
+            assert is_closed(sock)
+            sock.close()
+    eventually(lambda: client.base.link_errors() == {endpoint: "timeout"})
+
+
+@pytest.mark.parametrize("how", ["close_notify", "fin", "fin in the middle of a record"])
+def test_a_peer_that_says_good_bye_in_whatever_way_closes_its_link(start: Start, how: str) -> None:
+    node = start()
+    recorder = node.createActor(Recorder)
+    with join(node.base.endpoint) as sock:
+        sock.sendall(frame((recorder.ident.local, 0, -2, "the last word")))
+        eventually(lambda: node.base.stats()["links_up"] == 1)
+        if how == "close_notify":
+            sock.setblocking(False)
+            with suppress(ssl.SSLWantReadError):
+                sock.unwrap()
+            sock.setblocking(True)
+            assert is_closed(sock)
+        else:
+            raw = socket.socket(fileno=os.dup(sock.fileno()))
+            raw.send(b"\x17\x03\x03\x01" if "record" in how else b"")
+            raw.shutdown(socket.SHUT_WR)
+            raw.close()
+        eventually(lambda: node.base.stats()["links_up"] == 0)
+    assert node.ask(recorder, "what?", WAIT_S) == ["the last word"]
+    assert node.base.stats().get("bad_frames", 0) == 0
+
+
+def test_much_before_the_handshake_is_over_closes_the_connection(start: Start) -> None:
+    node = start(handshake_ms_max=60_000)
+    with dial(node.base.endpoint) as sock:
+        sock.sendall(b"\x16\x03\x01\x40\x00\x01\x01\x00\x00")  # a greeting of 64 KiB
+        with suppress(OSError):
+            for _ in range(400):
+                sock.sendall(b"\x16\x03\x03\x01\x00" + bytes(256))
+        assert is_closed(sock)
+    assert node.base.stats()["refused_links"] == 1
+
+
+def test_a_crowd_that_begins_handshakes_leaves_time_for_others(start: Start) -> None:
+    """Each step of a handshake costs a good part of a millisecond."""
+    node, client = start(), start(listen=None)
+    echo = node.createActor(Echo)
+    assert client.ask(echo, "warm", WAIT_S) == "warm"
+    links, steps, hello = node.base._links, [], client_hello()
+    may_shake = links.may_shake
+
+    def counted() -> bool:
+        answer = may_shake()
+        steps.append((links._shaken, answer))
+        return bool(answer)
+
+    links.may_shake = counted
+    crowd = [dial(node.base.endpoint) for _ in range(60)]
+
+    def all_at_once() -> None:
+        for sock in crowd:
+            sock.sendall(hello)
+
+    node.base.run_in_loop(all_at_once)
+    assert client.ask(echo, "hello", WAIT_S) == "hello"
+    for sock in crowd:
+        assert sock.recv(100)[:1] == b"\x16", "everybody's turn comes"
+        sock.close()
+    assert any(not answer for _, answer in steps), "they did not come at once"
+    assert all(answer == (number <= 8) for number, answer in steps)
+
+
+# -- much to send ----------------------------------------------------------------------------------
+
+
+def test_a_peer_that_reads_slowly_gets_a_big_message_whole_and_little_is_encrypted_ahead(
+    start: Start,
+) -> None:
+    node = start(dead_after_ms=60_000)
+    big = os.urandom(8_000_000)
+    with join(node.base.endpoint, boot=4711, frame_bytes_max=1 << 24) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        eventually(lambda: node.base.stats()["links_up"] == 1)
+        node.tell(Address(ActorId("", 4711, 9)), big)
+        eventually(lambda: node.base.stats()["waiting_bytes"] > 1_000_000)
+        (link,) = node.base._links._all
+        assert len(link._backlog) < 300_000 < len(link._rest)
+        node.tell(Address(ActorId("", 4711, 9)), "behind it")
+        body = read_frame(slow)
+        assert big in body
+        assert b"behind it" in read_frame(slow)
+    eventually(lambda: node.base.stats()["waiting_bytes"] == 0)
