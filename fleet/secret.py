@@ -1,4 +1,8 @@
-"""Where the cluster secret comes from: whoever knows it may run code on the nodes."""
+"""Where the cluster secret comes from: whoever knows it may run code on the nodes.
+
+It yields the keys that encrypt links, and whoever can dial a node sees a certificate that was made with it,
+by which guesses can be tested. So it has to be random.
+"""
 
 import os
 import secrets
@@ -8,7 +12,10 @@ from pathlib import Path
 
 from fleet.errors import ConfigError
 
-SECRET_BYTES_MIN = 16
+SECRET_BYTES_MIN = 32
+DISTINCT_MIN = 10
+"""Different bytes: random ones have more, also when they are written in hexadecimal digits."""
+MAKE_ONE = "make one by: python3 -c 'import secrets; print(secrets.token_hex(32))'"
 ELSEWHERE = "name a file with --secret-file (secret_file=) or $FLEET_SECRET_FILE, or set $FLEET_SECRET"
 
 
@@ -25,7 +32,7 @@ def find_secret(
 
     The user's own file serves one host; nodes on several hosts need the same file on each.
 
-    Raises: ConfigError: a file cannot be read or others may read it, or the secret is too short.
+    Raises: ConfigError: a file cannot be read or others may read it, or the secret is short or guessable.
     """
     if secret is not None:
         return _checked(secret.encode() if isinstance(secret, str) else secret, "secret")
@@ -90,6 +97,9 @@ def _read(path: Path) -> bytes:
 def _checked(secret: bytes, where: str) -> bytes:
     if len(secret) < SECRET_BYTES_MIN:
         raise ConfigError(
-            f"a cluster secret has at least {SECRET_BYTES_MIN} bytes, this one has {len(secret)}", where=where
+            f"a cluster secret has at least {SECRET_BYTES_MIN} bytes, this one has {len(secret)}: {MAKE_ONE}",
+            where=where,
         )
+    if len(set(secret)) < DISTINCT_MIN:
+        raise ConfigError(f"this cluster secret can be guessed: {MAKE_ONE}", where=where)
     return secret

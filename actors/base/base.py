@@ -16,11 +16,11 @@ from thespian.system import isInternalActorSystemMessage
 
 from fleet.actors.base.addresses import Address
 from fleet.actors.base.cell import refuse
-from fleet.actors.base.channel import Credentials
 from fleet.actors.base.kernel import Kernel
 from fleet.actors.base.links import Links
 from fleet.actors.base.reactor import Reactor
 from fleet.actors.base.settings import LinkSettings, advertised, bind
+from fleet.actors.base.tls import Credentials
 from fleet.errors import ConfigError, WouldDeadlock
 
 log = logging.getLogger("fleet.base")

@@ -1,6 +1,6 @@
 """The handshake: both sides prove that they know the cluster secret before any message is decoded.
 
-TLS comes first (channel.py). Inside of it:
+TLS comes first (tls.py). Inside of it:
 
 Connector                                     Acceptor
   Hello (nonce, boot, longest frame, endpoint) ->

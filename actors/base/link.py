@@ -13,7 +13,6 @@ from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Protocol
 
 from fleet.actors.base.addresses import ActorId, Address, LocalId
-from fleet.actors.base.channel import Channel
 from fleet.actors.base.frames import FrameError, FrameReader
 from fleet.actors.base.handshake import (
     FRAME_BYTES_MIN,
@@ -27,6 +26,7 @@ from fleet.actors.base.handshake import (
 from fleet.actors.base.kernel import Kernel
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.settings import LinkSettings
+from fleet.actors.base.tls import TlsStream
 from fleet.actors.base.wire import Outbox
 
 
@@ -90,7 +90,7 @@ class LinkOwner(Protocol):
     waiting_bytes: int
     mark_bytes: int
 
-    def channel(self, accepts: bool) -> Channel: ...
+    def tls(self, accepts: bool) -> TlsStream: ...
 
     def may_shake(self) -> bool: ...
 
@@ -118,12 +118,11 @@ class Link:
 
     Whatever arrives, and whenever, can at worst close this link.
 
-    Invariants: No body of a frame is decoded before `stage` is UP. `_backlog` holds what is encrypted and the
-    socket has refused, and leaves first; then `_rest`, which waits to be encrypted, and is None whenever
-    `_backlog` is; the outbox grows behind them. After each reading at most a part of a record is left in the
-    channel. While `is_full`, nothing is read, so that a process
-    that asks without reading the answers has to wait. This holds only for processes that do not listen: two
-    nodes that both waited to be read would never read.
+    Invariants: No body of a frame is decoded before `stage` is UP. Encrypted bytes that the socket has
+    refused are in `_backlog` and leave first; then `_rest`, which is not encrypted yet, and empty whenever
+    `_backlog` is; then the outbox. After each reading at most a part of a record is left in `_tls`. While
+    `is_full`, nothing is read, so that a process that asks without reading the answers has to wait. This
+    holds only for processes that do not listen: two nodes that both waited to be read would never read.
     """
 
     __slots__ = (
@@ -142,7 +141,7 @@ class Link:
         "_backlog",
         "_rest",
         "_reader",
-        "_channel",
+        "_tls",
         "_handshake",
         "_senders",
     )
@@ -164,7 +163,7 @@ class Link:
         self._backlog: memoryview | None = None
         self._rest: memoryview | None = None
         self._reader = FrameReader(links.shared, HANDSHAKE_BYTES_MAX)
-        self._channel = links.channel(peer is None)
+        self._tls = links.tls(peer is None)
         self._handshake: Acceptor | Connector | None = None
         """None until TLS is established."""
         self._senders: dict[LocalId, Address] = {}
@@ -218,7 +217,8 @@ class Link:
     def _drain(self) -> None:
         """Send what waits, until the socket takes no more."""
         was_backlogged = self._backlog is not None
-        while data := self._portion() if self._backlog is None else self._backlog:
+        data = self._portion() if self._backlog is None else self._backlog
+        while data:
             try:
                 sent = self.sock.send(data)
             except BlockingIOError:
@@ -227,6 +227,7 @@ class Link:
                 self._backlog = memoryview(data)[sent:]
                 break
             self._backlog = None
+            data = self._portion() if self._rest or self.outbox.frames else b""
         is_backlogged = self._backlog is not None
         if is_backlogged or self._counted:
             self._count()
@@ -241,13 +242,13 @@ class Link:
             outbox.close()
             frames = outbox.frames
             if len(frames) <= _PORTION_BYTES:
-                data = self._channel.seal(frames)
+                data = self._tls.seal(frames)
                 frames.clear()
                 return data
             rest = memoryview(frames)
             outbox.frames = bytearray()
         self._rest = rest[_PORTION_BYTES:] or None
-        return self._channel.seal(rest[:_PORTION_BYTES])
+        return self._tls.seal(rest[:_PORTION_BYTES])
 
     def _count(self) -> None:
         """Update the sum of waiting bytes, and pause or resume reading accordingly."""
@@ -314,20 +315,20 @@ class Link:
         self._shake()
 
     def _read(self) -> None:
-        links, channel = self.links, self._channel
+        links, tls = self.links, self._tls
         if self._handshake is None and self.peer is None and not links.may_shake():
             return
         count = self.sock.recv_into(links.arrived)
         if not count:
             links.closed(self, "closed")
             return
-        channel.receive(links.arrived[:count])
-        if not channel.is_open:
+        tls.receive(links.arrived[:count])
+        if not tls.is_open:
             self._shake()
-            if not channel.is_open:
+            if not tls.is_open:
                 return
         reader = self._reader
-        while count := channel.read_into(reader.space()):
+        while count := tls.read_into(reader.space()):
             for frame in reader.received(count):
                 if self.stage is UP:
                     links.deliver(self, frame)
@@ -335,21 +336,21 @@ class Link:
                     self._prove(bytes(frame))
                 if self.stage is CLOSED:
                     return
-        if channel.has_ended:
+        if tls.has_ended:
             links.closed(self, "closed")
 
     def _shake(self) -> None:
         """Continue the handshake of TLS. Once it is done, the side that dialled begins the proofs."""
-        channel = self._channel
-        channel.shake()
-        if not channel.is_open:
-            data = channel.output()
+        tls = self._tls
+        tls.shake()
+        if not tls.is_open:
+            data = tls.output()
         elif self.peer is None:
-            self._handshake = Acceptor(self.links.identity, channel.binding())
-            data = channel.output()
+            self._handshake = Acceptor(self.links.identity, tls.binding())
+            data = tls.output()
         else:
-            self._handshake = connector = Connector(self.links.identity, channel.binding())
-            data = channel.seal(connector.greeting)
+            self._handshake = connector = Connector(self.links.identity, tls.binding())
+            data = tls.seal(connector.greeting)
         if data:
             self._send_now(data)
 
@@ -358,12 +359,12 @@ class Link:
         if isinstance(handshake, Connector):
             hello, confirmation = handshake.answered(frame)
             self.links.check_dialled(self, hello)
-            self._send_now(self._channel.seal(confirmation))
+            self._send_now(self._tls.seal(confirmation))
             self._rise(hello)
         elif handshake is not None and handshake.is_greeted():
             self._rise(handshake.admitted(frame))
         elif handshake is not None:
-            self._send_now(self._channel.seal(handshake.greeted(frame)))
+            self._send_now(self._tls.seal(handshake.greeted(frame)))
 
     def _rise(self, hello: Hello) -> None:
         self.stage = UP
@@ -377,11 +378,11 @@ class Link:
         """The peer breaks TLS, or its certificate does not fit."""
         if self._backlog is None:
             with suppress(OSError):
-                self.sock.send(self._channel.output())  # tells the peer why
+                self.sock.send(self._tls.output())  # tells the peer why
         if self.stage is UP:
             self.links.refused_input(self, f"TLS: {error.reason}")
         else:
-            self.links.closed(self, self._channel.reason(error))
+            self.links.closed(self, self._tls.reason(error))
 
     # -- messages in -------------------------------------------------------------------------------
 

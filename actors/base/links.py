@@ -21,7 +21,6 @@ from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any
 
 from fleet.actors.base.addresses import ActorId, Address
-from fleet.actors.base.channel import Channel, Credentials
 from fleet.actors.base.handshake import (
     NOT_FLEET,
     OUT_OF_DATE,
@@ -40,6 +39,7 @@ from fleet.actors.base.names import LOOKUP_S, begin, resolve
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.rare_log import RareLog
 from fleet.actors.base.settings import LinkSettings
+from fleet.actors.base.tls import Credentials, TlsStream
 from fleet.actors.base.wire import decode_body, decode_frame, encode_item
 
 log = logging.getLogger("fleet.base")
@@ -299,9 +299,9 @@ class Links:
 
     # -- called by links ---------------------------------------------------------------------------
 
-    def channel(self, accepts: bool) -> Channel:
+    def tls(self, accepts: bool) -> TlsStream:
         assert self._credentials is not None
-        return self._credentials.channel(accepts)
+        return self._credentials.tls(accepts)
 
     def check_dialled(self, link: Link, hello: Hello) -> None:
         """Refuse a process that answers in the place of another.

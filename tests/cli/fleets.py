@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 from .processes import FLEET, PATIENCE_S, environment
 
-SECRET = "s" * 64
+SECRET = "a secret of the tests, long enough"
 SHOP = """
 import dataclasses
 import enum

@@ -14,6 +14,8 @@ from fleet.cli.options import DURATION
 
 from .fleets import Fleet
 
+OTHER = "another secret of the tests, long enough"
+
 NOWHERE = "127.0.0.1:1"
 
 
@@ -164,7 +166,7 @@ def test_nobody_is_there(three: Fleet) -> None:
 
 
 def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
-    (tmp_path / "other").write_text("o" * 64)
+    (tmp_path / "other").write_text(OTHER)
     (tmp_path / "other").chmod(0o600)
     said = three.say("status", "--cluster", "other", "--json")
     assert (said.code, said.error["error"]) == (1, "WrongCluster")
@@ -174,7 +176,7 @@ def test_a_stranger_is_refused(three: Fleet, tmp_path: Path) -> None:
     assert "--cluster is 'other' here" in here.err
     for option, environ in (
         (("--secret-file", str(tmp_path / "other")), {}),
-        ((), {"FLEET_SECRET": "o" * 64}),
+        ((), {"FLEET_SECRET": OTHER}),
         ((), {"FLEET_SECRET": None, "FLEET_SECRET_FILE": str(tmp_path / "other")}),
     ):
         wrong = CliRunner().invoke(main, ["status", *option], env=three.environ | environ, prog_name="fleet")

@@ -161,11 +161,15 @@ def test_the_demo_killed_with_9_leaves_no_node_behind(tmp_path: Path) -> None:
         eventually(lambda: not processes_with(str(tmp_path)), PATIENCE_S)
 
 
-def test_the_shell_is_told_the_option_that_opens_a_node_to_the_network(tmp_path: Path) -> None:
-    refused = run(tmp_path, "start", "--name", "n1", "--listen", "0.0.0.0:0", "--found")
-    assert refused.returncode == 2
-    assert "use --insecure" in refused.stderr and "insecure=True" not in refused.stderr
+def test_a_node_listens_on_every_address_of_its_host_once_it_says_by_which_it_is_reached(
+    tmp_path: Path,
+) -> None:
+    words = ("start", "--name", "n1", "--listen", "0.0.0.0:0", "--found")
+    refused = run(tmp_path, *words)
+    assert refused.returncode == 2 and "advertise" in refused.stderr
     assert not (tmp_path / "fleet-n1").exists()
+    with started(tmp_path, *words, "--advertise", "127.0.0.1:0") as node:
+        read_until(node, "serves at 127.0.0.1:")
 
 
 def test_how_many_executors_and_how_much_memory_they_may_use(tmp_path: Path) -> None:

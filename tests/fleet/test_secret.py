@@ -1,11 +1,12 @@
 """Where a secret comes from, and what is said when none is to be had."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from fleet.errors import ConfigError
-from fleet.secret import find_secret
+from fleet.secret import MAKE_ONE, find_secret
 
 SECRET = "a secret of the tests, long enough"
 
@@ -52,3 +53,15 @@ def test_a_file_that_is_not_there_is_named_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         find_secret(secret_file=tmp_path / "none")
     assert str(caught.value).count("none") == 1 and "Errno" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["", "short", "abcdefghijklmnopqrstuvwxyz01234", "password" * 8, "1" * 64])
+def test_a_secret_that_is_short_or_can_be_guessed_is_refused(secret: str) -> None:
+    """Whoever can dial a node can test guesses."""
+    with pytest.raises(ConfigError, match="token_hex"):
+        find_secret(secret)
+
+
+def test_the_secret_that_is_proposed_is_taken() -> None:
+    made = subprocess.run(["sh", "-c", MAKE_ONE.partition(": ")[2]], capture_output=True, text=True).stdout
+    assert len(made.strip()) == 64 and find_secret(made.strip()) == made.strip().encode()

@@ -4,12 +4,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from fleet.actors.base.channel import Credentials
 from fleet.actors.base.handshake import Acceptor, Connector, Hello, LinkIdentity
 from fleet.actors.base.link import CLOSED, PROVING, UP, Link
 from fleet.actors.base.links import Links
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.settings import LinkSettings
+from fleet.actors.base.tls import Credentials
 from fleet.actors.messages.operator import HostMember
 from fleet.actors.messages.values import GroupSpec
 from fleet.objects.class_refs import encode_class
@@ -50,7 +50,7 @@ class Socket:
 
 
 class Open:
-    """A Channel on which TLS is established, without the encryption."""
+    """A TlsStream on which TLS is established, without the encryption."""
 
     is_open = True
     has_ended = False
@@ -158,7 +158,7 @@ class Direct:
         self._settle()
 
     def _opened(self, link: Link) -> Link:
-        link._channel = Open()  # type: ignore[assignment]
+        link._tls = Open()  # type: ignore[assignment]
         return link
 
     def _unproved(self, link: Link, data: bytes) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from fleet.actors.base.addresses import ActorId, Address
-from fleet.actors.base.channel import Credentials
 from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector, LinkIdentity
+from fleet.actors.base.tls import Credentials
 from fleet.actors.base.wire import encode_item
 from fleet.actors.messages.client import Answers, ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.operator import (
@@ -134,9 +134,9 @@ CHANNEL = bytes(64)
 @cache
 def client_hello() -> bytes:
     """What a process that dials says first."""
-    channel = Credentials(CLUSTER, SECRET).channel(False)
-    channel.shake()
-    return channel.output()
+    tls = Credentials(CLUSTER, SECRET).tls(False)
+    tls.shake()
+    return tls.output()
 
 
 class Inputs:

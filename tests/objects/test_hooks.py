@@ -17,7 +17,7 @@ from fleet.objects.declare import Data
 from fleet.raft.ids import node_of
 from tests.support.waiting import eventually
 
-SECRET = "s" * 32
+SECRET = "a secret of the tests, long enough"
 SEEN: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
 """What hooks were told, by group; each begins with the hook's name and the member."""
 GATES: dict[str, threading.Event] = defaultdict(threading.Event)

@@ -19,7 +19,7 @@ from fleet.objects.group_handle import bind
 from fleet.storage import LmdbStore
 from tests.house.test_layers import modules
 
-SECRET = b"of the tests of names"
+SECRET = b"a secret of the tests of names, long enough"
 NAMES = sorted((name for name, _ in modules() if "." in name), key=len, reverse=True)
 OURS = re.compile(b"|".join(re.escape(name.encode()) for name in NAMES))
 SMALL = fleet.GroupConfig(

@@ -29,6 +29,8 @@ from fleet.errors import (
 from tests.processes.nodes import CLUSTER, QUICK, WAIT_S, Cluster, await_all_caught_up
 from tests.support.classes import Counter
 
+OTHER = "another secret of the tests, long enough"
+
 MIB = 1 << 20
 
 
@@ -183,7 +185,7 @@ def test_a_timeout_that_is_none(shared: Cluster, counter: Any) -> None:
 
 def test_the_wrong_secret(shared: Cluster, client: fleet.Fleet) -> None:
     with pytest.raises(WrongSecret):
-        fleet.connect(shared.nodes[0].address, cluster=CLUSTER, secret="x" * 32)
+        fleet.connect(shared.nodes[0].address, cluster=CLUSTER, secret=OTHER)
 
 
 def test_the_wrong_cluster_id(shared: Cluster, client: fleet.Fleet) -> None:
@@ -191,8 +193,8 @@ def test_the_wrong_cluster_id(shared: Cluster, client: fleet.Fleet) -> None:
         fleet.connect(shared.nodes[0].address, cluster="another", secret_file=shared.secret_file)
 
 
-@pytest.mark.parametrize("secret", ["", "short", b"15 bytes long.."])
-def test_a_secret_that_is_too_short(shared: Cluster, secret: Any) -> None:
+@pytest.mark.parametrize("secret", ["", "short", b"of 31 bytes, so one is missing.", "password" * 8])
+def test_a_secret_that_is_short_or_can_be_guessed(shared: Cluster, secret: Any) -> None:
     with pytest.raises(ConfigError):
         fleet.connect(shared.nodes[0].address, cluster=CLUSTER, secret=secret)
 
@@ -368,7 +370,7 @@ def test_a_node_with_another_secret_ends(cluster: Cluster, tmp_path: Path) -> No
     (stranger,) = cluster.add(1)
     stranger.secret_file = tmp_path / "other"
     stranger.secret_file.touch(0o600)
-    stranger.secret_file.write_text("another secret, long enough")
+    stranger.secret_file.write_text(OTHER)
     stranger.launch()
     assert stranger.process is not None and stranger.process.wait(WAIT_S) == 1
     last = stranger.log.read_text().strip().splitlines()[-1]

@@ -8,7 +8,7 @@ from typing import Any
 import fleet
 from fleet.errors import Unavailable
 
-SECRET = "a secret of the tests"
+SECRET = "a secret of the tests, long enough"
 
 
 class NodesHere:

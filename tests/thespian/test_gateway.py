@@ -76,7 +76,7 @@ def test_calls_are_answered_and_what_is_no_call_is_refused(node: fleet.Node, sys
 def test_another_secret_is_refused_and_the_first_client_stays(node: fleet.Node, system: Any) -> None:
     connect(system, node.address)
     with pytest.raises(ConfigError):
-        fleet.thespian.connect(system, node.address, secret="another secret of the tests")
+        fleet.thespian.connect(system, node.address, secret="another secret of the tests, long enough")
     assert ask(system, Call.query("get")).ok
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from fleet.actors.base.certificates import Authority, Leaf
-from fleet.actors.base.channel import load_leaf
 from fleet.actors.base.handshake import Connector, LinkIdentity, protocols
 from fleet.actors.base.settings import split_endpoint
+from fleet.actors.base.tls import load_leaf
 from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S
 
 Start = Callable[..., Any]

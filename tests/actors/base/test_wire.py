@@ -1,7 +1,6 @@
 """Frames and handshakes as bytes, without a socket."""
 
 import pickle
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,19 +13,6 @@ from thespian.actors import ActorExitRequest, PoisonMessage
 
 from fleet.actors.base import ActorId, Address, decode_message, encode_message, register, register_as
 from fleet.actors.base.frames import FrameError, FrameReader
-from fleet.actors.base.handshake import (
-    HANDSHAKE_BYTES_MAX,
-    NOT_FLEET,
-    WRONG_CLUSTER,
-    WRONG_SECRET,
-    WRONG_VERSION,
-    Acceptor,
-    Connector,
-    LinkIdentity,
-    Refused,
-    mismatch,
-    protocols,
-)
 from fleet.actors.base.wire import (
     FRAME_CLOSED_BYTES,
     LENGTH,
@@ -36,6 +22,7 @@ from fleet.actors.base.wire import (
     decode_body,
     decode_frame,
 )
+from tests.actors.base.mutations import mutations
 
 SHARED = 4096
 
@@ -246,160 +233,3 @@ def test_a_length_over_the_limit_is_refused_before_anything_is_allocated() -> No
 def test_garbage_is_not_a_frame(garbage: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_frame(memoryview(garbage))
-
-
-# -- handshake -------------------------------------------------------------------------------------
-
-CHANNEL = bytes(range(64))
-
-
-def identity(**changes: Any) -> LinkIdentity:
-    given: dict[str, Any] = {
-        "cluster": "blue",
-        "secret": b"s3cret",
-        "boot": 5,
-        "endpoint": "here:1",
-        "frame_bytes_max": 1 << 20,
-    }
-    return LinkIdentity(**{**given, **changes})
-
-
-def body(frame: bytes) -> bytes:
-    return frame[LENGTH.size :]
-
-
-def sides(
-    accepting: LinkIdentity | None = None, connecting: LinkIdentity | None = None, channel: bytes = CHANNEL
-) -> tuple[Acceptor, Connector]:
-    return Acceptor(accepting or identity(), channel), Connector(connecting or identity(), CHANNEL)
-
-
-def test_both_sides_learn_who_the_other_is() -> None:
-    acceptor, connector = sides(identity(), identity(boot=6, endpoint=""))
-    met, confirmation = connector.answered(body(acceptor.greeted(body(connector.greeting))))
-    seen = acceptor.admitted(body(confirmation))
-    assert (seen.boot, seen.endpoint) == (6, "") and (met.boot, met.endpoint) == (5, "here:1")
-
-
-@pytest.mark.parametrize(
-    "other", [{"connecting": identity(secret=b"other")}, {"connecting": identity(cluster="green")}]
-)
-def test_whoever_has_another_secret_or_cluster_proves_nothing(other: dict[str, Any]) -> None:
-    acceptor, connector = sides(**other)
-    answer = body(acceptor.greeted(body(connector.greeting)))
-    with pytest.raises(Refused) as told:
-        connector.answered(answer)
-    assert told.value.reason == WRONG_SECRET
-    confirmation = connector._proof(b"connector", connector._hello, answer[:-32])
-    with pytest.raises(Refused) as refused:
-        acceptor.admitted(confirmation)
-    assert refused.value.reason == WRONG_SECRET
-
-
-def test_s67_a_proof_is_worth_nothing_on_another_channel() -> None:
-    """A relay would have to show each side a certificate that is not the other side's."""
-    for at in (0, 32):
-        other = CHANNEL[:at] + bytes(32) + CHANNEL[at + 32 :]
-        acceptor, connector = sides(channel=other)
-        answer = body(acceptor.greeted(body(connector.greeting)))
-        with pytest.raises(Refused) as refused:
-            connector.answered(answer)
-        assert refused.value.reason == WRONG_SECRET
-        confirmation = connector._proof(b"connector", connector._hello, answer[:-32])
-        with pytest.raises(Refused):
-            acceptor.admitted(confirmation)
-
-
-def test_a_proof_cannot_be_reflected_or_replayed() -> None:
-    acceptor, connector = sides()
-    answer = body(acceptor.greeted(body(connector.greeting)))
-    with pytest.raises(Refused) as reflected:
-        acceptor.admitted(answer[-32:])
-    assert reflected.value.reason == WRONG_SECRET
-    confirmation = body(connector.answered(answer)[1])
-    later = Acceptor(identity(), CHANNEL)
-    later.greeted(body(connector.greeting))
-    with pytest.raises(Refused) as replayed:
-        later.admitted(confirmation)
-    assert replayed.value.reason == WRONG_SECRET
-    with pytest.raises(Refused) as answered_again:
-        Connector(identity(), CHANNEL).answered(answer)
-    assert answered_again.value.reason == WRONG_SECRET
-    assert acceptor.admitted(confirmation)
-
-
-def test_a_proof_covers_both_hellos() -> None:
-    for changed in (40, 48):  # the last bytes of the boot id and of the longest frame
-        acceptor, connector = sides()
-        hello = bytearray(body(connector.greeting))
-        hello[changed - 1] ^= 1
-        with pytest.raises(Refused):
-            connector.answered(body(acceptor.greeted(bytes(hello))))
-        acceptor, connector = sides()
-        answer = bytearray(body(acceptor.greeted(body(connector.greeting))))
-        answer[changed - 1] ^= 1
-        with pytest.raises(Refused):
-            connector.answered(bytes(answer))
-
-
-def test_a_process_of_another_cluster_version_or_kind_is_told_apart() -> None:
-    exact, version, any_version = protocols("blue")
-    assert mismatch(exact, "blue") == ""
-    assert mismatch(protocols("green")[0], "blue") == NOT_FLEET  # nobody agrees on what he does not offer
-    assert mismatch(version, "blue") == WRONG_CLUSTER
-    assert mismatch(any_version, "blue") == WRONG_VERSION
-    assert mismatch(None, "blue") == NOT_FLEET
-
-
-HELLO_BYTES = len(body(Connector(identity(), CHANNEL).greeting))
-
-
-@given(st.data())
-def test_s66_whatever_a_stranger_sends_the_handshake_only_refuses(data: st.DataObject) -> None:
-    acceptor, connector = sides()
-    hello = body(connector.greeting)
-    answer = body(acceptor.greeted(hello))
-    confirmation = body(connector.answered(answer)[1])
-    readers: list[tuple[bytes, Callable[[bytes], object]]] = [
-        (answer, connector.answered),
-        (confirmation, acceptor.admitted),
-    ]
-    for genuine, read in readers:
-        frame = data.draw(mutations(genuine))
-        with suppress(Refused):
-            read(frame)
-            assert frame == genuine
-    with suppress(Refused):
-        Acceptor(identity(), CHANNEL).greeted(data.draw(mutations(hello)))
-
-
-def mutations(genuine: bytes) -> st.SearchStrategy[bytes]:
-    """Bytes that are almost those, or not at all."""
-    cut = st.integers(0, len(genuine)).map(lambda at: genuine[:at])
-    longer = st.binary(max_size=20).map(lambda more: genuine + more)
-    other = st.binary(max_size=HANDSHAKE_BYTES_MAX)
-    place = st.tuples(st.integers(0, len(genuine) - 1), st.integers(0, 255))
-    changed = st.lists(place, min_size=1, max_size=4).map(
-        lambda places: bytes(dict(places).get(at, was) for at, was in enumerate(genuine))
-    )
-    return cut | longer | other | changed
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        b"SSH-2.0-OpenSSH_9.2",
-        b"",
-        bytes(HELLO_BYTES),
-        bytes(39) + b"\x05" + b"\x00\x10\x00\x00" + b"\xff\xff" + bytes(HELLO_BYTES - 46),
-        bytes(39) + b"\x05" + b"\x00\x10\x00\x00" + b"\x00\x01" + b"\xff" + bytes(HELLO_BYTES - 47),
-        bytes(39) + b"\x05" + b"\x00\x00\x00\x01" + bytes(HELLO_BYTES - 44),
-        b"\xff" * 40 + b"\x00\x10\x00\x00" + bytes(HELLO_BYTES - 44),
-    ],
-)
-def test_a_greeting_that_is_none_is_refused(frame: bytes) -> None:
-    with pytest.raises(Refused) as refused:
-        Acceptor(identity(), CHANNEL).greeted(frame)
-    assert refused.value.reason == NOT_FLEET
-    with pytest.raises(Refused):
-        Connector(identity(), CHANNEL).answered(frame)

@@ -13,7 +13,7 @@ from tests.actors.base.helpers import WAIT_S
 from tests.support.nodes_here import SECRET, NodesHere
 from tests.support.waiting import eventually
 
-OTHER = "another secret of the tests"
+OTHER = "another secret of the tests, long enough"
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from fleet.storage import LmdbStore
 from tests.support.classes import Counter
 from tests.support.waiting import eventually
 
-SECRET = "a secret of the tests"
+SECRET = "a secret of the tests, long enough"
 
 
 def a_node(home: Path) -> fleet.Node:

@@ -67,13 +67,13 @@ class Credentials:
         load_leaf(context, leaf)
         return context
 
-    def channel(self, accepts: bool) -> "Channel":
+    def tls(self, accepts: bool) -> "TlsStream":
         """For a new link, which was accepted or dialled."""
         now = self._clock()
         if abs(now - self._made_at) > RENEW_S:  # also when the clock was set back
             with suppress(OSError):  # no descriptor is left: the old one serves for weeks
                 self._renew(now)
-        return Channel(self._contexts[accepts], accepts, self._certificate, self._cluster)
+        return TlsStream(self._contexts[accepts], accepts, self._certificate, self._cluster)
 
 
 def load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
@@ -85,7 +85,7 @@ def load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
         context.load_cert_chain(f"/proc/self/fd/{fd}")
 
 
-class Channel:
+class TlsStream:
     """`is_open` once TLS is established; `has_ended` once the peer has said that it sends no more.
 
     Methods raise ssl.SSLError when the peer breaks the protocol; `reason` says what to report, and `output`
@@ -114,13 +114,13 @@ class Channel:
         self._leaving = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._arrived, self._leaving, server_side=accepts)
         self._early = 0
-        """Bytes that arrived before the channel was open."""
+        """Bytes that arrived before the stream was open."""
 
     def receive(self, data: memoryview) -> None:
         """Take bytes of the socket.
 
         Raises:
-            FrameError: too many before the channel is open.
+            FrameError: too many before the stream is open.
         """
         if not self.is_open:
             self._early += len(data)
@@ -144,7 +144,7 @@ class Channel:
         self.is_open = True
 
     def binding(self) -> bytes:
-        """Names the certificates of both sides, the connector's first. Only once the channel is open."""
+        """Names the certificates of both sides, the connector's first. Only once the stream is open."""
         theirs = self._tls.getpeercert(True)
         assert theirs is not None
         sides = (theirs, self._own) if self._accepts else (self._own, theirs)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from fleet.actors.base.certificates import DAY_S, RENEW_S, VALID_S, Authority
-from fleet.actors.base.channel import GREETING_BYTES_MAX, Channel, Credentials
 from fleet.actors.base.frames import FrameError
 from fleet.actors.base.handshake import (
     OUT_OF_DATE,
@@ -19,6 +18,7 @@ from fleet.actors.base.handshake import (
     WRONG_VERSION,
     Refused,
 )
+from fleet.actors.base.tls import GREETING_BYTES_MAX, Credentials, TlsStream
 
 SECRET = b"a secret of these tests, of enough bytes"
 HERE = Credentials("blue", SECRET)
@@ -28,7 +28,7 @@ class Pair:
     """Both sides of a link; `reasons` are why each ended, the dialling side's first."""
 
     def __init__(self, dialling: Credentials = HERE, accepting: Credentials = HERE) -> None:
-        self.sides = (dialling.channel(False), accepting.channel(True))
+        self.sides = (dialling.tls(False), accepting.tls(True))
         self.reasons = ["", ""]
 
     def shake(self) -> "Pair":
@@ -58,7 +58,7 @@ class Pair:
         return side.output()
 
 
-def received(side: Channel, data: bytes, size: int = 1 << 20) -> bytes:
+def received(side: TlsStream, data: bytes, size: int = 1 << 20) -> bytes:
     side.receive(memoryview(data))
     space = memoryview(bytearray(size))
     return bytes(space[: side.read_into(space)])
@@ -205,7 +205,7 @@ def test_a_handshake_that_arrives_byte_by_byte_is_whole_and_a_part_is_none(step:
 
 
 def test_too_much_before_the_handshake_is_over_is_refused() -> None:
-    side = HERE.channel(True)
+    side = HERE.tls(True)
     hello = b"\x16\x03\x01\x40\x00\x01\x00\xff\xff"  # announces a long first message
     side.receive(memoryview(hello))
     side.shake()
