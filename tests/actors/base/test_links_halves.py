@@ -70,7 +70,7 @@ def test_a_peer_that_says_good_bye_in_whatever_way_closes_its_link(start: Start,
             sock.setblocking(False)
             with suppress(ssl.SSLWantReadError):
                 sock.unwrap()
-            sock.setblocking(True)
+            sock.settimeout(WAIT_S)
             assert is_closed(sock)
         else:
             raw = socket.socket(fileno=os.dup(sock.fileno()))

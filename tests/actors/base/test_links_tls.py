@@ -14,7 +14,7 @@ import pytest
 
 from fleet.actors.base import remote_address
 from fleet.actors.base.certificates import VALID_S, Authority
-from fleet.actors.base.handshake import Connector, LinkIdentity
+from fleet.actors.base.handshake import Connector, LinkIdentity, protocols
 from tests.actors.base.attackers import InTheMiddle, Tamper
 from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder
 from tests.actors.base.sockets import (
@@ -202,6 +202,7 @@ def without_certificate() -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
+    made.set_alpn_protocols(protocols(CLUSTER))
     return made
 
 
@@ -227,18 +228,11 @@ def out_of_date() -> ssl.SSLContext:
     return context(SECRET, Authority(SECRET).leaf(LATE))
 
 
-def only_tls_1_2() -> ssl.SSLContext:
-    made = context()
-    made.maximum_version = ssl.TLSVersion.TLSv1_2
-    return made
-
-
 STRANGERS = [
     (without_certificate, "not a fleet process"),
     (of_foreign_authority, "wrong secret"),
     (with_forged_certificate, "wrong secret"),
     (out_of_date, "certificate out of date"),
-    (only_tls_1_2, "not a fleet process"),
 ]
 
 
@@ -256,6 +250,27 @@ def test_a_dialler_that_is_no_member_is_refused(
     assert f"closed before it was a link: {reason}" in caplog.text
     assert node.ask(recorder, "what?", WAIT_S) == []
     assert node.base.stats().get("links_made", 0) == 0
+
+
+def test_an_earlier_version_of_tls_is_refused_even_of_a_member(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = start()
+    older = context()
+    older.maximum_version = ssl.TLSVersion.TLSv1_2
+    with dial(node.base.endpoint) as raw, pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+        older.wrap_socket(raw)
+    eventually(lambda: node.base.stats().get("refused_links") == 1)
+    client = start(listen=None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+        client.tell(remote_address(endpoint, "echo"), "hello")
+        raw, _ = server.accept()
+        listening = context(side=ssl.PROTOCOL_TLS_SERVER)
+        listening.maximum_version = ssl.TLSVersion.TLSv1_2
+        with raw, pytest.raises(ssl.SSLError, match="UNSUPPORTED_PROTOCOL"):
+            listening.wrap_socket(raw, server_side=True)
+        eventually(lambda: client.base.link_errors() == {endpoint: "not a fleet process"})
 
 
 @pytest.mark.parametrize(
