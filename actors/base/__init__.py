@@ -1,7 +1,7 @@
 """The fleet base: a Thespian system base with many light actors in one process.
 
 `start_system()` returns an ordinary Thespian ActorSystem. Its actors share one thread; processes are
-joined by authenticated TCP links, one frame a peer and turn. `kernel` runs the actors, without time or
+joined by encrypted links, one frame a peer and turn. `kernel` runs the actors, without time or
 IO, on a `transport`: `reactor` and `links` on a real host, another one in the simulator.
 """
 
