@@ -142,7 +142,7 @@ class FleetBase:
         """By endpoint, why the last attempt to reach it failed; removed once a link is up.
 
         The reasons are short fixed texts: "refused", "timeout", "unreachable", "unresolvable", "closed",
-        "wrong secret", "wrong cluster id", "wrong version", "certificate out of date",
+        "wrong secret", "wrong cluster id", "wrong version", "certificate out of date: check the clocks",
         "not a fleet process", "no secret", "another endpoint", "bad endpoint", "bad frame"; any other text
         is the operating system's.
         """

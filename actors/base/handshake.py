@@ -48,7 +48,7 @@ WRONG_CLUSTER = "wrong cluster id"
 WRONG_VERSION = "wrong version"
 NOT_FLEET = "not a fleet process"
 WRONG_ENDPOINT = "another endpoint"
-OUT_OF_DATE = "certificate out of date"
+OUT_OF_DATE = "certificate out of date: check the clocks"
 
 
 class Refused(Exception):

@@ -232,7 +232,7 @@ STRANGERS = [
     (without_certificate, "not a fleet process"),
     (of_foreign_authority, "wrong secret"),
     (with_forged_certificate, "wrong secret"),
-    (out_of_date, "certificate out of date"),
+    (out_of_date, "certificate out of date: check the clocks"),
 ]
 
 
@@ -277,7 +277,7 @@ def test_an_earlier_version_of_tls_is_refused_even_of_a_member(
     ("leaf", "authority", "reason"),
     [
         (Authority(FOREIGN).leaf(time.time()), FOREIGN, "wrong secret"),
-        (Authority(SECRET).leaf(LATE), SECRET, "certificate out of date"),
+        (Authority(SECRET).leaf(LATE), SECRET, "certificate out of date: check the clocks"),
     ],
 )
 def test_a_listener_that_is_no_member_is_refused(
