@@ -119,7 +119,7 @@ def test_a_directory_of_another_node_or_cluster_is_refused(tmp_path: Path, other
         ([], "--name"),
         (["--name", "a/b"], "'a/b'"),
         (["--name", "n1", "--listen", "here"], "'here' is not host:port"),
-        (["--name", "n1", "--listen", "0.0.0.0:0", "--found"], "open to the network"),
+        (["--name", "n1", "--listen", "0.0.0.0:0", "--found"], "advertise="),
         (["--name", "n1", "--join", "there"], "'there' is not host:port"),
         (["--name", "n1", "--secret-file", "none"], "the secret file cannot be read"),
         (["--name", "n1", "--data-dir", ""], "data_dir is empty"),
@@ -165,9 +165,6 @@ def test_a_node_listens_on_every_address_of_its_host_once_it_says_by_which_it_is
     tmp_path: Path,
 ) -> None:
     words = ("start", "--name", "n1", "--listen", "0.0.0.0:0", "--found")
-    refused = run(tmp_path, *words)
-    assert refused.returncode == 2 and "advertise" in refused.stderr
-    assert not (tmp_path / "fleet-n1").exists()
     with started(tmp_path, *words, "--advertise", "127.0.0.1:0") as node:
         read_until(node, "serves at 127.0.0.1:")
 
