@@ -42,6 +42,8 @@ _READ = EPOLLIN | EPOLLRDHUP
 _SENDERS_MAX = 4096
 _PORTION_BYTES = 256 * 1024
 """What is encrypted at a time: more waits as it is until the socket takes it."""
+_PORTIONS_A_TURN = 4
+"""About 1 ms: a peer that reads as fast as this process encrypts must not keep it from the others."""
 
 _REASONS = {
     errno.ECONNREFUSED: "refused",
@@ -215,18 +217,20 @@ class Link:
             self.links.closed(self, reason_of(error))
 
     def _drain(self) -> None:
-        """Send what waits, until the socket takes no more."""
+        """Send what waits, until the socket takes no more in this turn."""
         was_backlogged = self._backlog is not None
         data = self._portion() if self._backlog is None else self._backlog
+        portions = 0
         while data:
             try:
-                sent = self.sock.send(data)
+                sent = self.sock.send(data) if portions < _PORTIONS_A_TURN else 0
             except BlockingIOError:
                 sent = 0
             if sent < len(data):
                 self._backlog = memoryview(data)[sent:]
                 break
             self._backlog = None
+            portions += 1
             data = self._portion() if self._rest or self.outbox.frames else b""
         is_backlogged = self._backlog is not None
         if is_backlogged or self._counted:
@@ -343,14 +347,12 @@ class Link:
         """Continue the handshake of TLS. Once it is done, the side that dialled begins the proofs."""
         tls = self._tls
         tls.shake()
-        if not tls.is_open:
-            data = tls.output()
-        elif self.peer is None:
+        data = tls.output()
+        if tls.is_open and self.peer is None:
             self._handshake = Acceptor(self.links.identity, tls.binding())
-            data = tls.output()
-        else:
+        elif tls.is_open:
             self._handshake = connector = Connector(self.links.identity, tls.binding())
-            data = tls.seal(connector.greeting)
+            data += tls.seal(connector.greeting)
         if data:
             self._send_now(data)
 

@@ -9,6 +9,7 @@ import pytest
 
 from fleet.actors.base import ActorId, Address, remote_address
 from fleet.actors.base.handshake import Acceptor, LinkIdentity
+from fleet.actors.base.tls import TlsStream
 from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder
 from tests.actors.base.sockets import Start, context, dial, dial_tls, frame, is_closed, join, read_frame
 from tests.support.waiting import eventually
@@ -142,3 +143,30 @@ def test_a_peer_that_reads_slowly_gets_a_big_message_whole_and_little_is_encrypt
         assert big in body
         assert b"behind it" in read_frame(slow)
     eventually(lambda: node.base.stats()["waiting_bytes"] == 0)
+
+
+def test_a_peer_that_reads_fast_gets_a_share_of_each_turn(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was served until it had everything."""
+    node = start()
+    turns: list[int] = []
+    flush, seal = node.base._links.flush, TlsStream.seal
+
+    def flushed() -> None:
+        flush()
+        turns.append(0)
+
+    def sealed(self: TlsStream, data: bytes) -> bytes:
+        if self in [link._tls for link in node.base._links._all]:
+            turns[-1:] = [sum(turns[-1:]) + len(data)]
+        return seal(self, data)
+
+    monkeypatch.setattr(node.base._links, "flush", flushed)
+    monkeypatch.setattr(TlsStream, "seal", sealed)
+    big = os.urandom(6_000_000)
+    with join(node.base.endpoint, boot=4711, frame_bytes_max=1 << 24) as fast:
+        eventually(lambda: node.base.stats()["links_up"] == 1)
+        node.tell(Address(ActorId("", 4711, 9)), big)
+        assert big in read_frame(fast)
+    assert sum(turns) > 6_000_000 and max(turns) <= 5 * 256 * 1024
