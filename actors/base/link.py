@@ -331,8 +331,10 @@ class Link:
             self._shake()
             if not tls.is_open:
                 return
-        reader = self._reader
-        while count := tls.read_into(reader.space()):
+        reader, has_more = self._reader, True
+        while has_more:
+            count = tls.read_into(space := reader.space())
+            has_more = count == len(space)
             for frame in reader.received(count):
                 if self.stage is UP:
                     links.deliver(self, frame)
@@ -345,8 +347,7 @@ class Link:
 
     def _shake(self) -> None:
         """Continue the handshake of TLS. Once it is done, the side that dialled begins the proofs."""
-        tls = self._tls
-        tls.shake()
+        (tls := self._tls).shake()
         data = tls.output()
         if tls.is_open and self.peer is None:
             self._handshake = Acceptor(self.links.identity, tls.binding())

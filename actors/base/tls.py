@@ -167,19 +167,22 @@ class TlsStream:
         return self._leaving.read()
 
     def read_into(self, space: memoryview) -> int:
-        """Decrypt what was received, as far as the space goes. 0: nothing more for now, or ever."""
+        """Decrypt what was received. Less than the space: nothing more for now, or ever."""
         tls, arrived = self._tls, self._arrived
         count, size = 0, len(space)
-        while count < size and (arrived.pending or tls.pending()):
+        if not (arrived.pending or tls.pending()):
+            return 0
+        while True:
             try:
-                some = tls.read(size - count, space[count:])
+                some = tls.read(size - count, space[count:] if count else space)
             except ssl.SSLWantReadError:
-                break  # the rest of a record has not arrived
+                return count  # the rest of a record has not arrived
             if not some:
                 self.has_ended = True
-                break
+                return count
             count += some  # type: ignore[operator]
-        return count
+            if count == size or not arrived.pending:
+                return count
 
     def reason(self, error: ssl.SSLError) -> str:
         """Why the peer was refused, or refuses."""
