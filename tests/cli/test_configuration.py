@@ -79,7 +79,7 @@ def test_the_environment_of_the_stateful_set_makes_a_cluster(tmp_path: Path) -> 
         for pod, port, probed in zip(pods, ports, health):
             settings = {"FLEET_NODE_LISTEN": f"127.0.0.1:{port}", "FLEET_NODE_HEALTH": f"127.0.0.1:{probed}"}
             for one in container["env"]:
-                value = one.get("value", pod if one["name"] != "FLEET_SECRET" else "s" * 64)
+                value = one.get("value", pod if one["name"] != "FLEET_SECRET" else "0123456789abcdef" * 4)
                 value = value.replace("$(FLEET_NODE_NAME)", pod)
                 for name, address in here.items():
                     value = value.replace(name, address)
@@ -87,7 +87,9 @@ def test_the_environment_of_the_stateful_set_makes_a_cluster(tmp_path: Path) -> 
             stack.enter_context(started(tmp_path, *container["args"], **settings))
         for probed in health:
             eventually(lambda: get(probed, "/ready")[0] == 200, PATIENCE_S, "pods to be ready")
-        status = run(tmp_path, "status", FLEET_CONNECT=settings["FLEET_CONNECT"], FLEET_SECRET="s" * 64)
+        status = run(
+            tmp_path, "status", FLEET_CONNECT=settings["FLEET_CONNECT"], FLEET_SECRET="0123456789abcdef" * 4
+        )
         assert "3 nodes · 3 zones" in status.stdout, status
 
 
@@ -157,7 +159,7 @@ def test_check_finds_contradictions_a_missing_name_and_a_bad_secret(tmp_path: Pa
     both = check('[node]\nname = "n1"\njoin = ["a:1"]\nfounders = ["b:1"]\n')
     assert "join or founders, not both (join from a.toml:3; founders from a.toml:4)" in both
     assert "a node needs a name" in check("[node]\nweight = 2\n")
-    secret.write_text("x" * 64)
+    secret.write_text("fedcba9876543210" * 4)
     secret.chmod(0o644)
     assert "chmod 600" in check('secret_file = "secret"\n')
     secret.chmod(0o600)

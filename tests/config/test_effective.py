@@ -121,7 +121,7 @@ def test_what_the_environment_says_of_the_secret_overrides_a_file_and_a_flag_ove
     assert configure(OF_A_NODE, {}).secret_file == "of-the-file"
     for name in ("FLEET_SECRET", "FLEET_SECRET_FILE"):
         with monkeypatch.context() as patched:
-            patched.setenv(name, "x" * 64)
+            patched.setenv(name, "fedcba9876543210" * 4)
             assert configure(OF_A_NODE, {}).secret_file is None
             assert configure(OF_A_NODE, {"secret_file": "of-the-flag"}).secret_file == "of-the-flag"
 
@@ -136,11 +136,11 @@ def test_misspelt_variables_are_noticed_and_those_of_others_are_not() -> None:
 
 def test_a_node_is_made_of_a_file_and_arguments_override_it(monkeypatch: pytest.MonkeyPatch) -> None:
     write('cluster = "c"\n[node]\nname = "n1"\nzone = "z"\nlisten = "127.0.0.1:0"\n[log]\nformat = "json"\n')
-    monkeypatch.setenv("FLEET_SECRET", "s" * 64)
+    monkeypatch.setenv("FLEET_SECRET", "0123456789abcdef" * 4)
     monkeypatch.setenv("FLEET_NODE_EXECUTORS", "0")
-    node = fleet.Node.from_config(zone="other", data_dir="here", secret="t" * 64)
+    node = fleet.Node.from_config(zone="other", data_dir="here", secret="0123456789abcdef" * 4)
     assert (node.name, node.zone, node.cluster, node.executors) == ("n1", "other", "c", 0)
-    assert node.secret == b"t" * 64
+    assert node.secret == b"0123456789abcdef" * 4
     with fleet.Node.from_config("fleet.toml", data_dir="here", found=True) as node:
         write(f'cluster = "c"\n[client]\nconnect = ["{node.address}"]\ntimeout = "3s"\n', "client.toml")
         with fleet.Fleet.from_config("client.toml") as client:

@@ -12,7 +12,7 @@ from tests.actors.base.helpers import open_descriptors
 from tests.cli.test_health import get
 from tests.support.waiting import eventually
 
-SECRET = "s" * 64
+SECRET = "0123456789abcdef" * 4
 
 
 def test_a_node_that_was_stopped_answers_no_more_and_leaves_no_socket_open(tmp_path: Path) -> None:
