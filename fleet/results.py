@@ -3,11 +3,12 @@
 `Survey` (with `NodeSeen` and `Outsider`) is a cluster at one moment; `ClusterSeen` is the cluster's `View` as
 one node has it, with its `NodeRecord`s and `GroupInfo`s; `MemberStatus` is a group as one of its members sees
 it, with the `Halt` of each that cannot execute a command; `MemberList` is what a node holds.
-`AtRevision` is what `.with_revision` of a handle's method returns.
+`AtRevision` is what `.with_revision` of a handle's method returns; `ClassVersions` tells which code a group has.
 """
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus
 from fleet.actors.messages.values import NodeInfo
+from fleet.client.class_api import ClassVersions
 from fleet.client.survey import NodeSeen, Outsider, Survey
 from fleet.cluster.state import GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.objects.handles import AtRevision
@@ -15,6 +16,7 @@ from fleet.raft.entries import Halt
 
 __all__ = [
     "AtRevision",
+    "ClassVersions",
     "ClusterSeen",
     "GroupInfo",
     "Halt",

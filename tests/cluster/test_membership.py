@@ -56,7 +56,7 @@ def group(name: str, uid: int, *members: str, pinned: tuple[NodeName, ...] = ())
 def new(name: str, uid: int, member: str, *others: str) -> NewMember:
     """The first of the founders is the first of all."""
     everyone = [MemberId(f"{one}.g{uid}") for one in (member, *others)]
-    founded = Founded(everyone[-1], "", CONFIG, tuple((one, "") for one in everyone[:-1]))
+    founded = Founded(everyone[-1], "", CONFIG, tuple((one, "") for one in everyone[:-1]), b"class")
     return NewMember(name, b"class", CONFIG, uid, everyone[0], founded, CLUSTER)
 
 
