@@ -3,7 +3,8 @@
 `Survey` (with `NodeSeen` and `Outsider`) is a cluster at one moment; `ClusterSeen` is the cluster's `View` as
 one node has it, with its `NodeRecord`s and `GroupInfo`s; `MemberStatus` is a group as one of its members sees
 it, with the `Halt` of each that cannot execute a command; `MemberList` is what a node holds.
-`AtRevision` is what `.with_revision` of a handle's method returns; `ClassVersions` tells which code a group has.
+`AtRevision` is what `.with_revision` of a handle's method returns; `ClassVersions` tells which code a group
+has.
 """
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus

@@ -41,12 +41,28 @@ def fingerprint_of(cls: type[Any]) -> str:
         return known
     modules = _modules(cls)
     code = None if is_by_value else _source_digest(cls, modules)
+    if code is None:
+        return _of_code(cls, modules)
+    _known[cls] = _hashed(cls, code)
+    return _known[cls]
+
+
+def has_fingerprint(cls: type[Any], fingerprint: str) -> bool:
+    """Whether it is the code that had this fingerprint, perhaps where its source was not what ran, as in a
+    test module that pytest has rewritten. Raises as `fingerprint_of`."""
+    return fingerprint == fingerprint_of(cls) or fingerprint == _of_code(cls, _modules(cls))
+
+
+def _of_code(cls: type[Any], modules: list[ModuleType]) -> str:
+    """It is computed each time: what the class reaches may be defined again, as in a notebook."""
+    return _hashed(cls, f"code {partial_digest_of(cls, [one.__name__ for one in modules])}")
+
+
+def _hashed(cls: type[Any], code: str) -> str:
     hashed = blake2b(digest_size=16)
-    for text in (*_facts(cls), code or f"code {partial_digest_of(cls, [one.__name__ for one in modules])}"):
+    for text in (*_facts(cls), code):
         data = text.encode(errors="surrogatepass")
         hashed.update(len(data).to_bytes(8) + data)
-    if code is not None:  # else what it reaches may be defined again, as in a notebook
-        _known[cls] = hashed.hexdigest()
     return hashed.hexdigest()
 
 
