@@ -329,9 +329,9 @@ class Member(GuardedActor):
         if ready.take_snapshot:
             self.snapshots.take(ready.take_snapshot)
         for token in ready.reads:
-            self.clients.on_read(token)
+            self.clients.queries.on_read(token)
         for token in ready.lease_reads:
-            self.clients.on_read(token, lease=True)
+            self.clients.queries.on_read(token, lease=True)
         for answer in ready.answers:
             if not self.clients.on_answer(answer):
                 self.operators.on_answer(answer)

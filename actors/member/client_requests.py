@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
-from fleet.actors.member.bounded_reads import BoundedReads, addresses_of
+from fleet.actors.member.bounded_reads import addresses_of
+from fleet.actors.member.client_queries import ClientQueries
 from fleet.actors.member.looks_first import LooksFirst
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.member.sleeping import SleepReports
-from fleet.actors.member.waiters import ProposedRequest, Reading, UnderWay, Waiter, part_of, runs, seqs_of
+from fleet.actors.member.waiters import ProposedRequest, UnderWay, Waiter, part_of, runs, seqs_of
 from fleet.actors.messages.client import Answers, ClientReply, ClientRequest, Refusal
-from fleet.actors.messages.executor import QueriesAnswered
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
 from fleet.actors.messages.values import GroupSpec
@@ -19,17 +19,13 @@ from fleet.objects.applier import Opened, Outcomes
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
 from fleet.raft.entries import Commands, SessionClosed, SessionOpened
-from fleet.raft.events import Propose, ReadQuery
+from fleet.raft.events import Propose
 from fleet.raft.ids import MemberId, Millis, Revision, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
 from fleet.raft.sessions import STALE
 
 REPLY_BYTES_MAX = 8 << 20
 """A reply of this size leaves; further results go into the next one."""
-PENDING_MAX = 16_384
-"""Commands and queries under way of one client; its own window is far smaller."""
-READING_BYTES_MAX = 64 << 20
-"""Of all queries that wait in this group."""
 RESULT_BYTES_MAX = 32 << 20
 """One result, so that with a full reply before it, it still fits a frame of a link."""
 
@@ -62,13 +58,11 @@ class ClientRequests:
         self.waiters: dict[str, Waiter] = {}
         self.commands: dict[SessionId, UnderWay] = {}
         self.openings: dict[str, Waiter] = {}
-        self.readings: dict[int, Reading] = {}
-        self.reading_bytes = 0
         self.proposals: dict[int, ProposedRequest] = {}
         self.dirty: dict[str, Waiter] = {}
         self.refused = RememberedRequests()
         self.looks = LooksFirst(self)
-        self.bounded = BoundedReads(self)
+        self.queries = ClientQueries(self)
 
     def next_token(self) -> int:
         self.token += 1
@@ -85,31 +79,9 @@ class ClientRequests:
         if m.opens or m.commands or m.closes:
             self.looks.take(m, waiter)
         if m.queries:
-            self._query(m, waiter)
+            self.queries.take(m, waiter)
 
-    def _query(self, m: ClientRequest, waiter: Waiter) -> None:
-        size, count = sum(map(len, m.queries)), len(m.queries)
-        trouble = self._trouble_of_reading(waiter, count, size)
-        if trouble is not None:
-            queries = tuple(range(m.first_query, m.first_query + count))
-            self._refuse(waiter, trouble, queries=queries, number=m.number)
-            return
-        token = self.next_token()
-        reading = self.readings[token] = Reading(waiter, m.first_query, m.queries, size)
-        self.reading_bytes += size
-        waiter.pending += count
-        if m.bound is None:
-            self.member.sleep.read(token)
-        else:
-            self.bounded.take(token, reading, m.bound)
-
-    def _trouble_of_reading(self, waiter: Waiter, count: int, size: int) -> FleetError | None:
-        if waiter.pending + count > PENDING_MAX or self.reading_bytes + size > READING_BYTES_MAX:
-            return self._overloaded()
-        core = self.member.core
-        return self.member.trouble() if core.halt is not None and core.is_leader else None
-
-    def _overloaded(self) -> FleetError:
+    def overloaded(self) -> FleetError:
         return Overloaded("too much is under way in this group", group=self.member.spec.name)
 
     def under_way(self, m: ClientRequest) -> Collection[int]:
@@ -150,12 +122,12 @@ class ClientRequests:
         trouble = self._trouble(waiter, m)
         if trouble is not None:
             seqs = tuple(seq for seq in range(m.first, m.first + len(m.commands)) if seq not in known)
-            self._refuse(waiter, trouble, session=m.session, seqs=seqs, number=m.number)
+            self.refuse(waiter, trouble, session=m.session, seqs=seqs, number=m.number)
             return
         refused = set()
         for seq, payload in enumerate(m.commands, m.first):
             if seq not in known and (error := self._objection(payload, objections.get(seq))) is not None:
-                self._refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
+                self.refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
                 refused.add(seq)
         bytes_max = self.member.core.config.batch_bytes_max
         for first, payloads in runs(m.first, m.commands, known | refused, bytes_max):
@@ -163,8 +135,8 @@ class ClientRequests:
 
     def _trouble(self, waiter: Waiter, m: ClientRequest) -> FleetError | None:
         """Why none of the commands may be proposed."""
-        if waiter.pending + len(m.commands) > PENDING_MAX or self.member.object.is_behind():
-            return self._overloaded()
+        if waiter.would_exceed(len(m.commands)) or self.member.object.is_behind():
+            return self.overloaded()
         trouble = self.member.trouble()
         if trouble is None or not self.member.core.is_leader:
             return None
@@ -219,53 +191,14 @@ class ClientRequests:
             waiter.pending -= 1
             self.dirty[waiter.name] = waiter
 
-    def on_read(self, token: int, lease: bool = False) -> None:
-        """Let the queries be executed, behind all that is committed."""
-        reading = self.readings[token]
-        reading.is_lease = lease
-        self.member.object.ask(token, reading.queries)
-
-    def on_answered(self, m: QueriesAnswered) -> None:
-        """Results under a lease leave only while it holds (S19), and those with a bound within it (S21)."""
-        reading, member = self.readings.get(m.token), self.member
-        if reading is None:
-            return
-        error = self.bounded.objection(reading, m.revision) if reading.bound is not None else None
-        if error is not None:
-            self.fail_reading(m.token, error, member.core.leader)
-            return
-        if reading.is_lease and not member.core.lease_holds(member.start.clock.now_ms()):
-            del self.readings[m.token]
-            token = self.next_token()
-            self.readings[token] = reading
-            member.step(ReadQuery(token, lease=False))
-            return
-        count = len(m.values)
-        reading.waiter.pending -= count
-        self._answer(reading.waiter, reading.first, m.values, m.revision)
-        reading.first += count
-        reading.queries = reading.queries[count:]
-        if not reading.queries:
-            del self.readings[m.token]
-            self.reading_bytes -= reading.size
-
     def on_question_failed(self, token: int, error: FleetError) -> None:
         """The executor will not answer it."""
         if token in self.looks.asked:
             self.looks.on_checked(token, {})  # what has come meanwhile is refused for the same reason
             return
-        if token in self.readings:
-            self.fail_reading(token, error)
+        self.queries.on_failed(token, error)
 
-    def fail_reading(self, token: int, error: FleetError, leader: MemberId | None = None) -> None:
-        """Refuse those of its queries that are not answered."""
-        reading = self.readings.pop(token)
-        queries = tuple(range(reading.first, reading.first + len(reading.queries)))
-        reading.waiter.pending -= len(queries)
-        self.reading_bytes -= reading.size
-        self._refuse(reading.waiter, error, leader, queries=queries)
-
-    def _answer(self, waiter: Waiter, first: int, values: tuple[bytes, ...], revision: Revision) -> None:
+    def answer(self, waiter: Waiter, first: int, values: tuple[bytes, ...], revision: Revision) -> None:
         size = sum(map(len, values))
         if waiter.bytes + size <= min(REPLY_BYTES_MAX, RESULT_BYTES_MAX):
             waiter.answers.append(Answers(first, values, revision))
@@ -275,7 +208,7 @@ class ClientRequests:
             if len(value) > RESULT_BYTES_MAX:
                 what = f"a result of {len(value)} bytes; {RESULT_BYTES_MAX} is the most"
                 error = TooLarge(what, group=self.member.spec.name)
-                self._refuse(waiter, error, queries=(query,))
+                self.refuse(waiter, error, queries=(query,))
             else:
                 waiter.answers.append(Answers(query, (value,), revision))
                 self._count(waiter, len(value))
@@ -288,8 +221,8 @@ class ClientRequests:
 
     def on_answer(self, answer: Answer) -> bool:
         """The core refused a request. False: the token belongs to another module."""
-        if answer.token in self.readings:
-            self.fail_reading(answer.token, self._why(answer), answer.leader)
+        if answer.token in self.queries.readings:
+            self.queries.fail_reading(answer.token, self._why(answer), answer.leader)
             return True
         proposal = self.proposals.pop(answer.token, None)
         if proposal is None:
@@ -298,7 +231,7 @@ class ClientRequests:
         self._forget(proposal)
         if proposal.opens:
             self.openings.pop(proposal.waiter.name, None)
-        self._refuse(
+        self.refuse(
             proposal.waiter,
             self._why(answer),
             answer.leader,
@@ -328,22 +261,22 @@ class ClientRequests:
         for session, known in lost:
             known.waiter.pending -= len(known.seqs)
             seqs = tuple(sorted(known.seqs))
-            self._refuse(known.waiter, error, leader, session=session, seqs=seqs, lost=True)
+            self.refuse(known.waiter, error, leader, session=session, seqs=seqs, lost=True)
         for waiter in openings:
             waiter.pending -= 1
-            self._refuse(waiter, error, leader, opens=True)
+            self.refuse(waiter, error, leader, opens=True)
 
     def _why(self, answer: Answer) -> FleetError:
         group = self.member.spec.name
         if answer.error == OVERLOADED:
-            return self._overloaded()
+            return self.overloaded()
         where = self.member.core.id
         if self.member.is_full and answer.error in (NOT_LEADER, LOST):
             return Unavailable(DISK_FULL, group=group, node=node_of(where))
         what = "no leader is known" if answer.error in (NOT_LEADER, LOST) else answer.error or ""
         return Unavailable(what, group=group, member=where)
 
-    def _refuse(
+    def refuse(
         self,
         waiter: Waiter,
         error: FleetError,

@@ -72,7 +72,7 @@ class ObjectAnswers:
         if sender is not None:
             self.member.send(sender, LocalAnswer(m.values[0], self.member.object.revision))
         else:
-            self.member.clients.on_answered(m)
+            self.member.clients.queries.on_answered(m)
 
     def on_checked(self, m: CommandsChecked) -> None:
         self.member.clients.looks.on_checked(m.token, m.objections)

@@ -11,6 +11,9 @@ from fleet.raft.entries import Commands
 from fleet.raft.ids import Millis, SessionId
 from fleet.raft.sessions import DONE
 
+PENDING_MAX = 16_384
+"""Commands and queries under way of one client; its own window is far smaller."""
+
 
 @dataclass(slots=True)
 class Waiter:
@@ -28,6 +31,10 @@ class Waiter:
     """In results and answers."""
     wants_members: bool = False
     """Whether it asks where the group's members are."""
+
+    def would_exceed(self, count: int) -> bool:
+        """Whether so many more are too many."""
+        return self.pending + count > PENDING_MAX
 
 
 @dataclass(slots=True)

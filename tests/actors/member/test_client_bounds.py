@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fleet.actors.member import client_queries, waiters
 from fleet.actors.member import client_requests as clients
 from fleet.actors.member.waiters import Waiter
 from fleet.actors.messages.client import ClientReply, ClientRequest
@@ -60,7 +61,7 @@ def bench() -> LeaderBench:
 def test_s69_queries_and_commands_beyond_a_clients_share_are_refused(
     bench: LeaderBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "PENDING_MAX", 2)
+    monkeypatch.setattr(waiters, "PENDING_MAX", 2)
     add = encode_call("add", (1,), {})
     three = [GET] * 3
     for reply in (bench.call(queries=three), bench.call(commands=[add] * 3)):
@@ -77,7 +78,7 @@ def test_s69_queries_and_commands_beyond_a_clients_share_are_refused(
 def test_s69_queries_that_would_fill_a_member_are_refused(
     bench: LeaderBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "READING_BYTES_MAX", 2 * len(GET))
+    monkeypatch.setattr(client_queries, "READING_BYTES_MAX", 2 * len(GET))
     (reply,) = bench.call(queries=[GET] * 3)
     assert [refusal.error.kind for refusal in reply.refusals] == ["Overloaded"]
     for _ in range(3):  # what was answered counts no more
