@@ -241,6 +241,10 @@ class MemberMustHalt(FleetError):
 class Executor(Protocol):
     """A replicated data object behind encoded calls. Results are bytes that only the caller reads."""
 
+    @property
+    def keep_ms(self) -> Millis:
+        """How long the key of a command is kept where the command does not say."""
+
     def apply(
         self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
     ) -> tuple[list[bytes], bool]:

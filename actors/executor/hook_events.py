@@ -9,6 +9,7 @@ from fleet.errors import FleetError
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import Committed, HookCall, HookRunner, LeaderHooks, overridden
+from fleet.objects.keyed import without_key
 from fleet.objects.payload import decode_call, decode_result
 from fleet.raft.entries import Commands, Entry, MemberAdded, MemberRemoved
 from fleet.raft.ids import Revision, Term
@@ -50,7 +51,7 @@ class HookTeller:
     def committed(
         self, payload: bytes, result: bytes, revision: Revision, client: str, inherited: bool
     ) -> None:
-        method, args, kwargs = decode_call(payload)
+        method, args, kwargs = decode_call(without_key(payload))
         value, error = None, None
         try:
             value = decode_result(result)

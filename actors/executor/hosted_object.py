@@ -119,7 +119,7 @@ class HostedObject:
         try:
             for entry in m.entries:
                 body = entry.body
-                if type(body) is Commands:
+                if isinstance(body, Commands):
                     cells[FIRST] = cells[SEQ] = body.first
                 cells[INDEX] = entry.index
                 self._apply(entry, is_known=entry.index <= m.known)
@@ -204,7 +204,7 @@ class HostedObject:
 
     def on_check(self, m: CheckCommands) -> None:
         begin(self.host.cells, OTHER, self.number, self.run)
-        checks = enumerate(map(self.executor.check, m.payloads))
+        checks = enumerate(map(self.applier.check, m.payloads))
         objections = {place: as_text(why) for place, why in checks if why is not None}
         end(self.host.cells)
         self.host.answer(CommandsChecked(self.number, self.run, m.token, objections))

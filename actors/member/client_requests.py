@@ -1,11 +1,11 @@
 """Requests of clients to a member: which client waits for which commands or queries, and the replies."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 from fleet.actors.member.bounded_reads import addresses_of
 from fleet.actors.member.client_queries import ClientQueries
-from fleet.actors.member.looks_first import LooksFirst
+from fleet.actors.member.looks_first import Looked, LooksFirst
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.member.sleeping import SleepReports
@@ -18,7 +18,7 @@ from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavail
 from fleet.objects.applier import Opened, Outcomes
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
-from fleet.raft.entries import Commands, SessionClosed, SessionOpened
+from fleet.raft.entries import Commands, KeyedCommands, SessionClosed, SessionOpened
 from fleet.raft.events import Propose
 from fleet.raft.ids import MemberId, Millis, Revision, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
@@ -88,13 +88,13 @@ class ClientRequests:
         under_way = self.commands.get(m.session)
         return under_way.seqs if under_way is not None else ()
 
-    def propose(self, m: ClientRequest, waiter: Waiter, objections: Mapping[int, str]) -> None:
-        """Propose what is not under way already. `objections`: by its number, why a command cannot be."""
+    def propose(self, m: ClientRequest, waiter: Waiter, looked: Looked) -> None:
+        """Propose what is not under way already."""
         wall_ms = self.member.stamp_ms()
         bodies: list[Commands | SessionOpened | SessionClosed] = []
         if m.commands:
-            bodies += self._commands(m, waiter, wall_ms, objections)
-        seqs = tuple(seq for body in bodies if type(body) is Commands for seq in seqs_of(body))
+            bodies += self._commands(m, waiter, wall_ms, looked)
+        seqs = tuple(seq for body in bodies if isinstance(body, Commands) for seq in seqs_of(body))
         if seqs:
             self.commands.setdefault(m.session, UnderWay(waiter)).seqs.update(seqs)
         opens = m.opens and m.client not in self.openings
@@ -111,7 +111,7 @@ class ClientRequests:
             self.member.step(Propose(token, tuple(bodies)))
 
     def _commands(
-        self, m: ClientRequest, waiter: Waiter, wall_ms: Millis, objections: Mapping[int, str]
+        self, m: ClientRequest, waiter: Waiter, wall_ms: Millis, looked: Looked
     ) -> Iterator[Commands]:
         """The commands of a request to propose, in as few entries as possible; refuses those that cannot be.
 
@@ -126,12 +126,14 @@ class ClientRequests:
             return
         refused = set()
         for seq, payload in enumerate(m.commands, m.first):
-            if seq not in known and (error := self._objection(payload, objections.get(seq))) is not None:
+            why = looked.objections.get(seq)
+            if seq not in known and (error := self._objection(payload, why)) is not None:
                 self.refuse(waiter, error, session=m.session, seqs=(seq,), number=m.number)
                 refused.add(seq)
         bytes_max = self.member.core.config.batch_bytes_max
+        kind = KeyedCommands if looked.has_keys else Commands
         for first, payloads in runs(m.first, m.commands, known | refused, bytes_max):
-            yield Commands(m.session, first, m.acked, wall_ms, payloads)
+            yield kind(m.session, first, m.acked, wall_ms, payloads)
 
     def _trouble(self, waiter: Waiter, m: ClientRequest) -> FleetError | None:
         """Why none of the commands may be proposed."""

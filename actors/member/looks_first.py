@@ -3,14 +3,29 @@ proposed, since what is committed is executed on every member, or halts it."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from typing import Final, Protocol
+
+from msgspec import Struct
 
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.waiters import Waiter
 from fleet.actors.messages.client import ClientRequest
 from fleet.errors import FleetError
+from fleet.objects.keyed import is_keyed
 from fleet.objects.payload import may_not_decode
 from fleet.raft.core import Core
+
+
+class Looked(Struct, frozen=True):
+    """What was seen in the commands of one request."""
+
+    objections: Mapping[int, str] = {}
+    """By its number, why a command cannot be executed."""
+    has_keys: bool = False
+    """Whether one of them has a key of the client's own."""
+
+
+NOTHING_SEEN: Final = Looked()
 
 
 class LookingMember(Protocol):
@@ -30,8 +45,7 @@ class Proposer(Protocol):
     def under_way(self, m: ClientRequest) -> Collection[int]:
         """The numbers of this session's commands that are proposed and not answered."""
 
-    def propose(self, m: ClientRequest, waiter: Waiter, objections: Mapping[int, str]) -> None:
-        """`objections`: by its number, why a command cannot be executed."""
+    def propose(self, m: ClientRequest, waiter: Waiter, looked: Looked) -> None: ...
 
 
 class LooksFirst:
@@ -49,7 +63,7 @@ class LooksFirst:
         if held is not None:
             held.append(m)
         elif not self._asks(m, waiter):
-            self.clients.propose(m, waiter, {})
+            self.clients.propose(m, waiter, NOTHING_SEEN)
 
     def _asks(self, m: ClientRequest, waiter: Waiter) -> bool:
         clients, member = self.clients, self.clients.member
@@ -70,11 +84,13 @@ class LooksFirst:
         waiter, request, seqs = self.asked.pop(token)
         waiter.pending -= 1
         held = self.held.pop(request.client)
-        self.clients.propose(request, waiter, {seqs[place]: why for place, why in objections.items()})
+        has_keys = any(map(is_keyed, request.commands))  # of all: what was under way may not be now
+        looked = Looked({seqs[place]: why for place, why in objections.items()}, has_keys)
+        self.clients.propose(request, waiter, looked)
         while held:
             m = held.popleft()
             if not self._asks(m, waiter):
-                self.clients.propose(m, waiter, {})
+                self.clients.propose(m, waiter, NOTHING_SEEN)
             elif m.client in self.held:  # an object of this process has answered by now
                 self.held[m.client].extend(held)
                 return

@@ -14,6 +14,7 @@ from fleet.client.cluster_api import check_group_name
 from fleet.cluster.codec import codec_of
 from fleet.errors import NotDecodable
 from fleet.objects.handles import CallOptions, Kind
+from fleet.objects.keyed import EncodeCall, keyed_encoder
 from fleet.objects.payload import decode_result
 
 EPILOG = """
@@ -37,12 +38,32 @@ def _command(function: Any) -> click.Command:
 
 
 @_command
-def call(console: Console, group: str, method: str, args: tuple[str, ...], kwargs: tuple[str, ...]) -> None:
+def call(
+    console: Console,
+    group: str,
+    method: str,
+    args: tuple[str, ...],
+    kwargs: tuple[str, ...],
+    key: str | None,
+    keep: float | None,
+) -> None:
     """Execute the command METHOD of GROUP, and print its result.
 
-    It is executed at most once. Exits with 3 if it is unknown whether it was.
+    It is executed at most once. Exits with 3 if it is unknown whether it was. With --key one command is
+    executed under that key, whoever calls it: call it again to learn what came of the first.
     """
-    _ask(console, "command", group, method, args, kwargs)
+    _ask(console, "command", group, method, args, kwargs, CallOptions(key=key, keep=keep))
+
+
+call.params += [
+    click.Option(("--key",), metavar="TEXT", help="Execute it once under this key, whoever calls."),
+    click.Option(
+        ("--keep",),
+        type=float,
+        metavar="SECONDS",
+        help="How long the group keeps the key; else as the class says, a day.",
+    ),
+]
 
 
 @_command
@@ -88,7 +109,10 @@ def _ask(
         if not equals or not name.isidentifier():
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--kwarg")
         named[name] = value_of(text)
-    payload = codec_of(group).encode_call(method, tuple(map(value_of, args)), named)
+    encode_call: EncodeCall = codec_of(group).encode_call
+    if options.key is not None:
+        encode_call = keyed_encoder(encode_call, options.key, options.keep)
+    payload = encode_call(method, tuple(map(value_of, args)), named)
     began_at = monotonic()
     reply = console.fleet.submit(group, kind, method, payload, options)
     data = console.fleet.wait(reply, options)

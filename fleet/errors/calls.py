@@ -81,6 +81,19 @@ class Overloaded(NotDone):
     hint = "more is under way than the limits allow; slow down and try again"
 
 
+class KeyReused(NotDone):
+    """A command with this key was executed, and it was another method or had other arguments."""
+
+    hint = "one key is for one command: give another command a key of its own"
+
+
+class KeysFull(NotDone):
+    """The group keeps as many keys of commands as its settings allow, and forgets none before its time."""
+
+    retry = True
+    hint = "keep keys for a shorter time (keep=...), or raise keys_max or keys_bytes_max with change_config"
+
+
 class DeadlineExceededBeforeSend(NotDone):
     """The timeout passed before the call was sent."""
 

@@ -8,9 +8,10 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from fleet.errors import FleetError
+from fleet.errors import FleetError, KeyReused, KeysFull
 from fleet.interfaces import RESULTS_BYTES_MAX, Context, Executor
-from fleet.objects.payload import encode_failed
+from fleet.objects.keyed import KeyedCall, is_keyed, read_keyed
+from fleet.objects.payload import encode_bad_call, encode_failed, encode_not_done
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     ClassSwitched,
@@ -18,6 +19,7 @@ from fleet.raft.entries import (
     ConfigChanged,
     Entry,
     Founded,
+    KeyedCommands,
     MemberAdded,
     MemberDemoted,
     MemberPromoted,
@@ -27,6 +29,7 @@ from fleet.raft.entries import (
     SessionOpened,
 )
 from fleet.raft.ids import Index, Revision, SessionId
+from fleet.raft.keys import KeptKeys, KeyTable
 from fleet.raft.sessions import DONE, EXECUTE, STALE, Results, Session, SessionTable
 
 
@@ -63,6 +66,7 @@ class AppliedState(Struct, frozen=True, array_like=True):
     config: GroupConfig
     data: bytes
     """The dumped data object."""
+    keys: KeptKeys = KeptKeys()
 
 
 class Executed(Struct, frozen=True, gc=False):
@@ -75,6 +79,7 @@ class Executed(Struct, frozen=True, gc=False):
 
 
 FORMAT = 1
+NO_KEYED_CALL = "neither a call nor a call with a key"
 MEMBERS_CHANGED = (MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
 JOURNAL_OVERHEAD = 256
 """Bytes that a command in the journal takes besides its payload."""
@@ -85,7 +90,8 @@ _decode = msgspec.msgpack.Decoder(AppliedState).decode
 
 @dataclass(slots=True)
 class Applier:
-    """The applied state: a data object, the sessions, the index of the last applied entry, and the revision.
+    """The applied state: a data object, the sessions, the keys of commands, the index of the last applied
+    entry, and the revision.
 
     A command that fails may leave its object half changed. The object is then restored from `base` and the
     `journal` of commands executed since; every member does the same, so they stay equal. A failing command
@@ -97,6 +103,7 @@ class Applier:
     index: Index = 0
     revision: Revision = 0
     sessions: SessionTable = field(default_factory=SessionTable)
+    keys: KeyTable = field(default_factory=KeyTable)
     base: Callable[[], bytes | None] = field(default=lambda: None)
     """The object's bytes at the start of the journal; None: a new object."""
     base_at: Index = 0
@@ -115,7 +122,7 @@ class Applier:
         assert entry.index == self.index + 1, f"{entry.index} applied after {self.index}"
         self.index = entry.index
         body = entry.body
-        if type(body) is Commands:
+        if type(body) is Commands or type(body) is KeyedCommands:
             self._commands(body, tell)
         elif type(body) is SessionOpened:
             self._advance(body.wall_ms)
@@ -138,6 +145,8 @@ class Applier:
         return None
 
     def _advance(self, wall_ms: int) -> None:
+        if self.keys.results and not self.sessions.is_other_clock:
+            self.keys.pass_time(max(0, wall_ms - self.sessions.log_ms))
         self.sessions.advance(wall_ms, self.config.session_ttl_ms, self.config.sessions_max)
 
     # -- commands ----------------------------------------------------------------------------------
@@ -153,31 +162,72 @@ class Applier:
             tell(_known(session, body.first + place), False)
         done = known
         while done < len(body.payloads):
-            until = self._next_skipped(done, len(body.payloads)) if self.skipped else len(body.payloads)
+            until = self._next_apart(body, done)
             if until == done:
-                done += self._skip(session, body.first + done, self.skipped[self.index, done], tell)
+                done += self._execute_apart(session, body, done, tell)
             else:
-                done += self._execute(session, body.first + done, body.payloads[done:until], tell)
+                done += len(self._execute(session, body.first + done, body.payloads[done:until], tell).values)
         if self.journal_bytes > self.journal_bytes_max:
             self._shorten_journal()
 
-    def _next_skipped(self, start: int, end: int) -> int:
-        """The place of the first command from `start` on that is to be skipped, else `end`."""
-        return min(
-            (place for index, place in self.skipped if index == self.index and place >= start), default=end
-        )
+    def _next_apart(self, body: Commands, start: int) -> int:
+        """The place of the first command from `start` on that is to be skipped or has a key, else the end."""
+        end = len(body.payloads)
+        if self.skipped:
+            skipped = (place for index, place in self.skipped if index == self.index and place >= start)
+            end = min(skipped, default=end)
+        if type(body) is KeyedCommands:
+            end = next((at for at in range(start, end) if is_keyed(body.payloads[at])), end)
+        return end
 
-    def _skip(self, session: Session, seq: int, why: str, tell: Tell) -> int:
+    def _execute_apart(self, session: Session, body: Commands, place: int, tell: Tell) -> int:
+        """A command that is to be skipped, or has a key, or both."""
+        seq, payload = body.first + place, body.payloads[place]
+        why = self.skipped.get((self.index, place))
+        if type(body) is KeyedCommands and is_keyed(payload):
+            self._execute_keyed(session, seq, read_keyed(payload), why, tell)
+        else:
+            self._skip(session, seq, why or "", tell)
+        return 1
+
+    def _execute_keyed(
+        self, session: Session, seq: int, call: KeyedCall | None, why: str | None, tell: Tell
+    ) -> None:
+        """What came of the first command with that key is told to every later one. `why`: it is to be
+        skipped."""
+        known = None if call is None else self.keys.results.get(call.key)
+        if call is None:
+            self._record(session, Results(seq, self.revision, (encode_bad_call(NO_KEYED_CALL),)), False, tell)
+        elif known is not None:
+            same = known.digest == call.digest
+            error = KeyReused("another command had this key", key=call.key, revision=known.revision)
+            value = known.value if same else encode_not_done(error)
+            self._record(session, Results(seq, known.revision, (value,)), False, tell)
+        elif self.keys.is_full(self.config):
+            full = encode_not_done(KeysFull("too many keys are kept", keys=len(self.keys.results)))
+            self._record(session, Results(seq, self.revision, (full,)), False, tell)
+        else:
+            if why is None:
+                results = self._execute(session, seq, (call.payload,), tell)
+            else:
+                results = self._skip(session, seq, why, tell)
+            keep_ms = call.keep_ms or self.executor.keep_ms
+            self.keys.record(call.key, call.digest, keep_ms, results.revision, results.values[0])
+
+    def _skip(self, session: Session, seq: int, why: str, tell: Tell) -> Results:
         """Record the command as failed. It takes a revision as any other that fails."""
         self.revision += 1
         results = Results(seq, self.revision, (encode_failed("command", "Skipped", why, ""),))
-        self.sessions.record(session, results, self.config)
-        tell(Outcomes(session.id, seq, DONE, results.revision, results.values), True)
-        return 1
+        return self._record(session, results, True, tell)
 
-    def _execute(self, session: Session, first: int, payloads: tuple[bytes, ...], tell: Tell) -> int:
-        """Execute the first of these, until there are many bytes of results; returns how many. The number is
-        the same on every member, however often one of them has to restore its object meanwhile."""
+    def _record(self, session: Session, results: Results, is_new: bool, tell: Tell) -> Results:
+        self.sessions.record(session, results, self.config)
+        tell(Outcomes(session.id, results.first, DONE, results.revision, results.values), is_new)
+        return results
+
+    def _execute(self, session: Session, first: int, payloads: tuple[bytes, ...], tell: Tell) -> Results:
+        """Execute the first of these, until there are many bytes of results. The number is the same on every
+        member, however often one of them has to restore its object meanwhile."""
         start, size = self.revision, 0
         values: list[bytes] = []
         while size <= RESULTS_BYTES_MAX and (rest := payloads[len(values) :]):
@@ -191,10 +241,14 @@ class Applier:
             self._keep(context, rest[: len(some) if is_clean else len(some) - 1])
             if not is_clean:
                 self.roll_back()
-        results = Results(first, start + 1, tuple(values))
-        self.sessions.record(session, results, self.config)
-        tell(Outcomes(session.id, first, DONE, results.revision, results.values), True)
-        return len(values)
+        return self._record(session, Results(first, start + 1, tuple(values)), True, tell)
+
+    def check(self, payload: bytes) -> str | None:
+        """As `fleet.interfaces.Executor`, also for a command with a key."""
+        if not is_keyed(payload):
+            return self.executor.check(payload)
+        call = read_keyed(payload)
+        return NO_KEYED_CALL if call is None else self.executor.check(call.payload)
 
     def query(self, payloads: Sequence[bytes]) -> list[bytes]:
         """Execute queries; returns the results of the first of them, at least one."""
@@ -254,7 +308,8 @@ class Applier:
         """A snapshot of the applied state, encoded; for an older `version` of its class, if that is not 0.
         Raises StateNotEncodable."""
         data = self.executor.dump(version)
-        return _encode(AppliedState(FORMAT, self.index, self.revision, self.sessions, self.config, data))
+        state = (FORMAT, self.index, self.revision, self.sessions, self.config, data, self.keys.kept())
+        return _encode(AppliedState(*state))
 
     def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:
         """Replace the base: `base` returns the object as of `index`, about `size` bytes. The journal up to
@@ -273,7 +328,7 @@ class Applier:
         kept = state.data or None  # nothing, where no code that fits has ever run
         self.executor.load(kept)
         self.index, self.revision = state.index, state.revision
-        self.sessions, self.config = state.sessions, state.config
+        self.sessions, self.config, self.keys = state.sessions, state.config, KeyTable.of(state.keys)
         self.journal.clear()
         self.base_at = 0
         self.rebase(state.index, base if base is not None else lambda: kept, len(state.data))

@@ -30,6 +30,7 @@ from msgspec import Struct
 from fleet.errors import ConfigError
 from fleet.objects.handles import CommandCall, Function, Kind, LocalCall, QueryCall
 from fleet.objects.hooks import LeaderHooks, check_hooks
+from fleet.objects.keyed import KEEP_S, check_keep
 from fleet.objects.messages import Call, call_of
 from fleet.objects.module_codes import remember_code
 from fleet.objects.payload import PICKLED, Codec
@@ -154,8 +155,9 @@ class Data:
 
     Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle"), `hooks` (a
     subclass of `fleet.LeaderHooks`; inherited), `strict` (whether a command that reads time, chance, the
-    environment, files or sockets fails with ImpureCommand; False; inherited) and `check_arguments` (whether
-    handles refuse arguments that are not what a method's annotations say; True; inherited).
+    environment, files or sockets fails with ImpureCommand; False; inherited), `check_arguments` (whether
+    handles refuse arguments that are not what a method's annotations say; True; inherited) and `keep_keys`
+    (seconds for which the `key` of a command is kept, where the command does not say; a day; inherited).
     `fingerprint_modules = [...]` names modules whose code counts as the class's own: see
     `fleet.objects.fingerprint`.
     Invariant: a field with a default always exists; it cannot be deleted.
@@ -171,6 +173,7 @@ class Data:
     __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
     __fleet_strict__: ClassVar[bool] = False
     __fleet_check_arguments__: ClassVar[bool] = True
+    __fleet_keep_keys__: ClassVar[float] = KEEP_S
 
     # Also runs on the empty skeleton of a class that arrives by value, whose own attributes are set later,
     # without this: decisions made here are kept in attributes that travel.
@@ -182,6 +185,7 @@ class Data:
         hooks: type[LeaderHooks[Any]] | None = None,
         strict: bool | None = None,
         check_arguments: bool | None = None,
+        keep_keys: float | None = None,
         **rest: Any,
     ) -> None:
         super().__init_subclass__(**rest)
@@ -199,6 +203,9 @@ class Data:
                 raise ConfigError(f"{cls.__qualname__}: {keyword} must be True or False, not {flag!r}")
             if flag is not None:
                 setattr(cls, f"__fleet_{keyword}__", flag)
+        if keep_keys is not None:
+            check_keep(f"{cls.__qualname__}: keep_keys", keep_keys)
+            cls.__fleet_keep_keys__ = keep_keys
         _adopt_functional(cls)
         _check_class(cls)
         remember_code(cls)

@@ -28,6 +28,7 @@ from fleet.objects.fields import (
     unencodable_field,
 )
 from fleet.objects.handles import Function
+from fleet.objects.keyed import keep_ms_of
 from fleet.objects.payload import (
     FATAL,
     Codec,
@@ -87,6 +88,7 @@ class ObjectExecutor:
         self._tracebacks = Tracebacks(0) if traced is None else traced
         self.methods = (*shape.commands, *shape.queries)
         """Names, by the numbers that it notes, from 1 on."""
+        self.keep_ms = keep_ms_of(cls.__fleet_keep_keys__)
         self._method_numbers = {name: number for number, name in enumerate(self.methods, 1)}
 
     # -- commands ---------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from fleet.blocking import check_may_block
 from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
 from fleet.objects.arguments import Check, check_of
 from fleet.objects.context import RUNNING
+from fleet.objects.keyed import check_keep, check_key, keyed_encoder
 from fleet.objects.payload import decode_result
 from fleet.objects.replies import Reply
 from fleet.raft.ids import Millis, Revision
@@ -53,8 +54,18 @@ class CallOptions(Struct, frozen=True, gc=False):
     """Such a query sees this revision or a later one."""
     with_revision: bool = False
     """Whether a result that is awaited comes with its revision."""
+    key: str | None = None
+    """Of a command that is to be executed once, whoever sends it."""
+    keep: float | None = None
+    """How long the group keeps the key, in seconds; None: as the class says."""
 
     def __post_init__(self) -> None:
+        if self.key is not None:
+            check_key(self.key)
+        if self.keep is not None:
+            check_keep("keep", self.keep)
+            if self.key is None:
+                raise ConfigError("keep says how long a key is kept: give a key, too")
         if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
             raise ConfigError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
 
@@ -201,6 +212,31 @@ class CommandCall(Call[P, R]):
     __doc__ = cast(str, property(_doc))
     __slots__ = ()
     kind = "command"
+
+    def __init__(self, caller: Caller, group: str, name: str, options: CallOptions, cls: type[Any]) -> None:
+        super().__init__(caller, group, name, options, cls)
+        if options.key is not None:
+            self._encode = keyed_encoder(self._encode, options.key, options.keep)
+
+    def options(
+        self,
+        *,
+        timeout: float | None = None,
+        wait_when_full: bool | None = None,
+        key: str | None = None,
+        keep: float | None = None,
+    ) -> Self:
+        """The same method with other options; options that are not given stay as they are.
+
+        `timeout`, `wait_when_full`: as of a query. `key`: a text of your own, such as an invoice's number.
+        The group executes one command under each key, whoever sends it, from whatever process, and tells each
+        later one what came of the first. `keep`: for how many seconds at least; else as the class says
+        (`keep_keys`), a day. Another method or other arguments under that key raise KeyReused, when called.
+
+        Raises: ConfigError: `timeout`, `key` or `keep` is out of range.
+        """
+        with_key = self._changed(key=key, keep=keep) if key is not None or keep is not None else self
+        return super(CommandCall, with_key).options(timeout=timeout, wait_when_full=wait_when_full)
 
 
 class QueryCall(Call[P, R]):

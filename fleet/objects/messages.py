@@ -3,10 +3,11 @@
 import pickle
 from typing import Any, Self
 
-from fleet.errors import BadArguments, FleetError, NotEncodable
+from fleet.errors import BadArguments, ConfigError, FleetError, NotEncodable
 from fleet.objects.by_value import PROTOCOL
 from fleet.objects.handles import CallOptions, Kind
-from fleet.objects.payload import decode_result, encode_call
+from fleet.objects.keyed import keep_ms_of, keyed_payload, without_key
+from fleet.objects.payload import decode_call, decode_result, encode_call
 from fleet.raft.ids import Revision
 
 _KEEP: Any = object()
@@ -62,15 +63,30 @@ class Call:
         """As `Call(...)`, for a query."""
         return cls._of("query", method, _encoded(method, args, kwargs), NO_TAG, None)
 
-    def options(self, *, tag: Any = _KEEP, timeout: float | None = None) -> Self:
+    def options(
+        self,
+        *,
+        tag: Any = _KEEP,
+        timeout: float | None = None,
+        key: str | None = None,
+        keep: float | None = None,
+    ) -> Self:
         """The same call with other options; options that are not given stay as they are.
 
-        `tag`: any value that can be pickled, which comes back in the `Result`. `timeout`: seconds.
-        Raises: ConfigError: `timeout` is not above 0.
+        `tag`: any value that can be pickled, which comes back in the `Result`. `timeout`: seconds. `key`,
+        `keep`: of a command that is to be executed once however often it is sent, as of a handle's method.
+        Raises: ConfigError: `timeout`, `key` or `keep` is out of range, or a query gets a key.
         """
-        seconds = self.timeout if timeout is None else CallOptions(timeout).timeout
+        options = CallOptions(timeout, key=key, keep=keep)
         lazy_tag = self.lazy_tag if tag is _KEEP else LazyTag(tag)
-        return self._of(self.kind, self.method, self.payload, lazy_tag, seconds)
+        payload = self.payload
+        if key is not None:
+            if self.kind != "command":
+                raise ConfigError(f"{self.method}: a key belongs to a command, not to a query")
+            payload = without_key(payload)
+            payload = keyed_payload(key, keep_ms_of(keep), payload, *decode_call(payload))
+        seconds = self.timeout if timeout is None else options.timeout
+        return self._of(self.kind, self.method, payload, lazy_tag, seconds)
 
     @property
     def tag(self) -> Any:

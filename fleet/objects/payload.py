@@ -27,6 +27,7 @@ from fleet.errors import (
     ImpureCommand,
     ImpureQuery,
     NotDecodable,
+    NotDone,
     NotEncodable,
     QueryFailed,
     Rejected,
@@ -55,6 +56,10 @@ _REFUSED = 7
 """A command of ours refused, with an error of `fleet.errors`."""
 _TRACED = 8
 """A failure with its traceback, as msgpack: the text, and the failure as it is without."""
+KEYED = 9
+"""Of a command: it has a key of the client's own (`fleet.objects.keyed`)."""
+_NOT_DONE = 10
+"""The command was not executed: an error of `fleet.errors`."""
 
 OURS = frozenset(f"fleet.objects.{name}" for name in ("payload", "by_value", "declare", "executor", "strict"))
 """Modules between the call of a method and its first line."""
@@ -207,6 +212,10 @@ def encode_refused(error: FleetError) -> bytes:
     return bytes((_REFUSED,)) + _encode(ErrorRecord.of(error))
 
 
+def encode_not_done(error: NotDone) -> bytes:
+    return bytes((_NOT_DONE,)) + _encode(ErrorRecord.of(error))
+
+
 def encode_rejected(value: Any) -> bytes:
     return bytes((_REJECTED,)) + encode_value(value)
 
@@ -254,11 +263,12 @@ def _unpacked(data: bytes) -> Any:
 
 def _error_of(data: bytes) -> FleetError:
     tag, body = data[:1], data[1:]
-    if tag == bytes((_REFUSED,)):
+    if tag in (bytes((_REFUSED,)), bytes((_NOT_DONE,))):
         try:
-            return Rejected(_read_error(body).to_error())
+            error = _read_error(body).to_error()
         except (msgspec.MsgspecError, UnicodeDecodeError) as trouble:
             return NotDecodable(f"not the record of a refusal: {trouble}")
+        return error if tag == bytes((_NOT_DONE,)) else Rejected(error)
     if tag == bytes((_TRACED,)):
         text, failure = _read_traced(body)
         error = _error_of(failure)

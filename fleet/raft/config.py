@@ -62,6 +62,10 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sessions_bytes_max: int = 32 << 20
     """Limits on the bytes of unacknowledged results, of one session and of all. Beyond them the oldest are
     forgotten: a command that is sent again is not executed again, but its result is lost."""
+    keys_max: int = 100_000
+    keys_bytes_max: int = 32 << 20
+    """Limits on the keys of commands that are kept, and on their bytes with the results. Beyond them a
+    command with a new key is refused, since no key is forgotten before its time."""
     command_bytes_max: int = 1 << 20
     """The largest encoded command."""
     command_limit_ms: Millis = 10_000

@@ -64,6 +64,11 @@ class Commands(Struct, frozen=True, array_like=True, tag=3, gc=False):
     payloads: tuple[bytes, ...]
 
 
+class KeyedCommands(Commands, frozen=True, array_like=True, tag=13, gc=False):
+    """Commands of which at least one has a key of the client's own (`fleet.objects.keyed`). They are a kind
+    of their own so that all others need not be looked at."""
+
+
 class MemberAdded(Struct, frozen=True, array_like=True, tag=4, gc=False):
     """A learner joins: it receives the log and does not vote."""
 
@@ -140,6 +145,7 @@ Body: TypeAlias = (
     | SessionOpened
     | SessionClosed
     | Commands
+    | KeyedCommands
     | MemberAdded
     | MemberPromoted
     | MemberDemoted
@@ -210,11 +216,11 @@ bytes."""
 def size_of(entry: Entry) -> int:
     """Approximate number of bytes of an entry in a message, in memory and on disk."""
     body = entry.body
-    if type(body) is not Commands:
+    if not isinstance(body, Commands):
         return PAYLOAD_OVERHEAD
     return PAYLOAD_OVERHEAD * (len(body.payloads) or 1) + sum(map(len, body.payloads))
 
 
 def count_of(body: Body) -> int:
     """How many commands it counts for in limits on their number; any other body counts for one."""
-    return len(body.payloads) or 1 if type(body) is Commands else 1
+    return len(body.payloads) or 1 if isinstance(body, Commands) else 1

@@ -9,6 +9,7 @@ from fleet.errors import FleetError, NotDone, OutcomeUnknown, Rejected
 from fleet.interfaces import Context
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.handles import Kind
+from fleet.objects.keyed import without_key
 from fleet.objects.payload import decode_call, decode_result
 from fleet.sim.checks.history import History
 from fleet.sim.checks.linear import Undecided, Violation, check
@@ -27,7 +28,7 @@ class Called(Struct, frozen=True):
     payload: bytes
 
     def __str__(self) -> str:
-        method, args, kwargs = decode_call(self.payload)
+        method, args, kwargs = decode_call(without_key(self.payload))
         shown = [repr(arg) for arg in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
         return f"{method}({', '.join(shown)})"
 

@@ -12,6 +12,8 @@ FAIL = b"fail"
 class Ledger:
     """Executing a command appends its payload and answers how long the list has become."""
 
+    keep_ms = 60_000
+
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
