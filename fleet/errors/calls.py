@@ -91,7 +91,7 @@ class KeysFull(NotDone):
     """The group keeps as many keys of commands as its settings allow, and forgets none before its time."""
 
     retry = True
-    hint = "keep keys for a shorter time (keep=...), or raise keys_max or keys_bytes_max with change_config"
+    hint = "keep keys for a shorter time, or raise keys_max or keys_bytes_max with change_config"
 
 
 class DeadlineExceededBeforeSend(NotDone):

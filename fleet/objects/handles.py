@@ -235,7 +235,10 @@ class CommandCall(Call[P, R]):
 
         Raises: ConfigError: `timeout`, `key` or `keep` is out of range.
         """
-        with_key = self._changed(key=key, keep=keep) if key is not None or keep is not None else self
+        had, with_key = self._options, self
+        if key is not None or keep is not None:
+            keep = had.keep if keep is None else keep
+            with_key = self._changed(key=had.key if key is None else key, keep=keep)
         return super(CommandCall, with_key).options(timeout=timeout, wait_when_full=wait_when_full)
 
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"fleet": ROOT / "fleet", "fleet.actors": ROOT / "actors", "fleet.storage": ROOT / "storage"}
 FOLDERS["fleet.sim"] = ROOT / "sim"
-CORE_STDLIB = {"collections", "dataclasses", "random", "typing", "zlib"}
+CORE_STDLIB = {"collections", "dataclasses", "heapq", "random", "typing", "zlib"}
 PURE = ("fleet.errors", "fleet.raft", "fleet.interfaces")
 HOST = (*PURE, "fleet.objects", "fleet.cluster", "fleet.blocking")
 
