@@ -27,6 +27,18 @@ def test_methods_are_called_by_name(three: Fleet, name: str) -> None:
     assert three.ask("query", name, "available", "--stale", "60")["value"] in (0, 500, 520)
 
 
+def test_a_command_with_a_key_is_executed_once(three: Fleet, name: str) -> None:
+    calls = [
+        three.ask("call", name, "deposit", "500", "--key", "invoice 7781", "--keep", "60") for _ in range(3)
+    ]
+    assert {(one["value"], one["revision"]) for one in calls} == {(500, calls[0]["revision"])}
+    reused = three.say("call", name, "deposit", "5", "--key", "invoice 7781", "--json")
+    assert (reused.code, reused.error["error"]) == (1, "KeyReused")
+    assert three.say("query", name, "available").out == "500\n"
+    for wrong in (("--keep", "1"), ("--key", ""), ("--key", "a", "--keep", "0")):
+        assert three.say("call", name, "deposit", "5", *wrong).code == 2, wrong
+
+
 def test_arguments_are_json_or_python_or_text(three: Fleet, name: str) -> None:
     given = ("5", "-1", "1.5", "true", '{"a": [1]}', "(1, 2)", "text", "--kwarg", "k=x")
     said = three.ask("call", name, "echo", *given)

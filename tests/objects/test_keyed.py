@@ -15,9 +15,9 @@ from fleet.objects import applier as applier_module
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.declare import Data, command, query
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.keyed import KEEP_S, KEYED, digest_of, keyed_encoder, without_key
+from fleet.objects.keyed import KEEP_S, digest_of, keyed_encoder, without_key
 from fleet.objects.messages import Call
-from fleet.objects.payload import decode_call, decode_result, encode_call
+from fleet.objects.payload import KEYED, decode_call, decode_result, encode_call
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, KeyedCommands, Noop, SessionOpened
 from fleet.raft.ids import SessionId
