@@ -19,6 +19,8 @@ MARKS: tuple[str, ...] = (
     "a client is told that too much is under way",
     "a command ends its executor",
     "a command is skipped, since no voter can execute it",
+    "a command with a key is told what came of an earlier one",
+    "a command with a new key is refused, since too many are kept",
     "a damaged member asks to be removed",
     "a damaged member is replaced",
     "a disk fails a transaction",

@@ -44,7 +44,12 @@ class Episode:
         self.kinds = {name: kind for name, kind in kinds.items() if name in (plan.groups or kinds)}
         """Of the groups that are there from the beginning."""
         self.groups = Groups(self.world)
+        own = random.Random(f"{plan.seed} keys")  # a seed without keys is what it was before there were any
+        self.keyed = own.choice([0, 0, 0, 0.1, 0.5])
+        """How likely a call has a key."""
         self.config = draw_config(self.rng)
+        if self.keyed:
+            self.config = replace(self.config, keys_max=own.choice([5, 100_000]))
         self.loads: list[Load] = []
         self.injector = FaultInjector(self.world, self.admin, self.groups, plan)
         self.redundancy = Redundancy(self.world)
@@ -117,7 +122,7 @@ class Episode:
         drawn = self.rng.randint(3, 6) - 1
         for number in range(1, 1 + min(drawn, drawn if self.plan.clients is None else self.plan.clients)):
             pause = self.rng.choice([5, 50, 200]) * MS
-            self.loads.append(Load(self.world, f"c{number}", self.groups, pause))
+            self.loads.append(Load(self.world, f"c{number}", self.groups, pause, keyed=self.keyed))
 
     def settle(self) -> None:
         """End the faults. Everything must recover by itself in bounded time, and then serve every client."""

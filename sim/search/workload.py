@@ -3,12 +3,16 @@
 import random
 from typing import Any
 
+from msgspec import UNSET
+
 from fleet.actors.messages.client import ReadBound
 from fleet.errors import (
     CommandFailed,
     DeadlineExceededBeforeSend,
     FleetError,
     ImpureQuery,
+    KeyReused,
+    KeysFull,
     NoSuchGroup,
     NotDone,
     OutcomeUnknown,
@@ -20,6 +24,7 @@ from fleet.errors import (
 from fleet.sim.checks import models
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.history import History, RecordedCall
+from fleet.sim.checks.keys import Keys, KeyUse
 from fleet.sim.world.objects import ENCODED
 from fleet.sim.world.timeline import MS, S
 from fleet.sim.world.world import World
@@ -46,6 +51,10 @@ TOLD: dict[type, str] = {
 # end of marks
 
 
+RECENT_KEYS = 8
+"""So many keys that were used last are used again."""
+
+
 class Groups:
     """The groups that are there as far as operators were told, and what clients saw of each.
 
@@ -57,6 +66,8 @@ class Groups:
         self.world = world
         self.kinds: dict[str, str] = {}
         self.histories: dict[str, History] = {}
+        self.keys: dict[str, Keys] = {}
+        """What was called under keys, by group."""
         self.former: list[tuple[str, str, History]] = []
         """Name, kind and history of groups that were removed."""
         self.operators = OperatorHistory()
@@ -71,6 +82,7 @@ class Groups:
     def add(self, name: str, kind: str) -> None:
         self.kinds[name] = kind
         self.histories[name] = History()
+        self.keys[name] = Keys()
 
     def drop(self, name: str) -> None:
         kind = self.kinds.pop(name, None)
@@ -135,13 +147,16 @@ class Load:
         pause_us: int,
         timeout_ms: int = 4000,
         reads: float = 0.4,
+        keyed: float = 0.0,
     ) -> None:
+        """`keyed`: how likely a call is a command with a key."""
         self.world = world
         self.name = name
         self.groups = groups
         self.pause_us = pause_us
         self.timeout_ms = timeout_ms
         self.reads = reads
+        self.keyed = keyed
         self.rng = random.Random(world.rng.getrandbits(64))
         self.spoils = self.rng.choice([0, 0, 0.05, 0.2])
         """How likely a call is one that fails after it changed the object."""
@@ -189,6 +204,8 @@ class Load:
                 self._spoil(group)
             elif self.hangs and self.rng.random() < self.hangs:
                 self._fail_at(group, "hang", False)
+            elif self.keyed and self.rng.random() < self.keyed:
+                self.call_keyed(group)
             else:
                 self.call(group)
 
@@ -235,6 +252,53 @@ class Load:
         if objection:  # not here: the client's actor would take it for a reply that is none
             self.world.after(0, self.world.violated, f"{self.name}: {objection}")
         known.told(self.name, revision)
+
+    # -- keys --------------------------------------------------------------------------------------
+
+    def call_keyed(self, group: str) -> None:
+        """Under a new key, or again under one that some client has used."""
+        keys, now = self.groups.keys[group], self.world.now
+        if keys.uses and self.rng.random() < 0.6:
+            use = self.rng.choice(keys.uses[-RECENT_KEYS:])
+        else:
+            is_query = True
+            while is_query:
+                asked, method, args, is_query = self._draw(self.groups.kinds[group])
+            call = self.groups.histories[group].call(self.name, group, asked, now)
+            use = keys.begin(f"{self.name}/{self.number}", method, args, call)
+        history = self.groups.histories[group]
+        self._begin(group)
+
+        def told(value: Any, error: FleetError | None) -> None:
+            self._note_keyed(history, use, value, error)
+            self._end(group, error)
+
+        self.client.call(group, use.method, use.args, False, self.timeout_ms, told, key=use.key)
+
+    def _note_keyed(self, history: History, use: KeyUse, value: Any, error: FleetError | None) -> None:
+        """Of calls that are not answered nothing is known but that the key may be executed later."""
+        is_skipped = isinstance(error, CommandFailed) and error.error == "Skipped"
+        if error is not None and not is_skipped:
+            self.failed += not isinstance(error, SessionExpired)
+            if isinstance(error, KeysFull):
+                self.world.mark("a command with a new key is refused, since too many are kept")
+            if isinstance(error, KeyReused) or not isinstance(error, NotDone | OutcomeUnknown):
+                self.world.violated(f"{self.name} was told {error!r} for key {use.key}")
+            return
+        answer, revision = "skipped" if is_skipped else value, self.client.told_revision
+        if use.told is not UNSET:
+            self.world.mark("a command with a key is told what came of an earlier one")
+        objection = use.objection(answer, revision)
+        if objection:  # as in `_judge`
+            self.world.after(0, self.world.violated, objection)
+        elif use.told is UNSET:
+            use.told = answer, revision
+            if is_skipped:
+                history.failed(use.call)
+            else:
+                self.done += 1
+                history.done(use.call, value, self.world.now)
+        history.revisions.told(self.name, revision)
 
     def call_all(self) -> None:
         """Each group once."""

@@ -15,6 +15,7 @@ from fleet.actors.messages.operator import GroupOp, NodeOp, OpValue
 from fleet.cluster.codec import codec_of
 from fleet.errors import FleetError
 from fleet.interfaces import Clock
+from fleet.objects.keyed import KEEP_S_MAX, EncodeCall, keyed_encoder
 from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import decode_result
 from fleet.raft.ids import Revision
@@ -53,6 +54,7 @@ class SimClient(Requester):
         within_ms: int,
         told: Told,
         bound: ReadBound | None = None,
+        key: str = "",
     ) -> None:
         """Calls `told(value, error)` exactly once."""
 
@@ -60,15 +62,18 @@ class SimClient(Requester):
             try:
                 if not isinstance(outcome, Succeeded):
                     raise outcome.error
+                self.told_revision = outcome.revision
                 result = decode_result(outcome.value)
             except FleetError as error:
                 told(None, error)
             else:
-                self.told_revision = outcome.revision
                 told(result, None)
 
         deadline = self.router.clock.now_ms() + within_ms
-        payload = codec_of(group).encode_call(method, args, {})
+        encode_call: EncodeCall = codec_of(group).encode_call
+        if key:
+            encode_call = keyed_encoder(encode_call, key, KEEP_S_MAX)
+        payload = encode_call(method, args, {})
         self.router.submit(ClientCall(group, is_query, payload, deadline, Impatient(settled), bound))
 
     def ask(

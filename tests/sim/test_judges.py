@@ -13,6 +13,8 @@ from fleet.raft.entries import Commands, Members
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
 from fleet.sim.checks.numbers import Numbers
+from fleet.sim.checks.history import RecordedCall
+from fleet.sim.checks.keys import Keys
 from fleet.sim.checks.placement import Redundancy
 from fleet.sim.world.timeline import Broken, S
 from fleet.sim.world.world import World
@@ -74,6 +76,17 @@ def test_a_number_that_names_two_commands_of_a_session_is_told() -> None:
     for session, first, payloads in ((7, 1, (b"a", b"b")), (7, 2, (b"b", b"c")), (8, 1, (b"z",))):
         assert numbers.objection(Commands(session, first, 0, 5, payloads)) == ""
     assert "command 3 of session 7" in numbers.objection(Commands(7, 3, 0, 5, (b"d",)))
+
+
+# -- keys --------------------------------------------------------------------------------------------
+
+
+def test_a_key_has_one_answer() -> None:
+    use = Keys().begin("invoice", "add", (5,), RecordedCall("c1", "g", 0, None))
+    assert use.objection(5, 7) == ""
+    use.told = 5, 7
+    assert use.objection(5, 7) == ""
+    assert "executed twice" in use.objection(10, 9) and "executed twice" in use.objection(5, 9)
 
 
 # -- the cluster -------------------------------------------------------------------------------------

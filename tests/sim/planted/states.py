@@ -16,9 +16,10 @@ from fleet.objects import applier as apply
 from fleet.objects.applier import Applier
 from fleet.raft import follower
 from fleet.raft.events import Persisted
+from fleet.raft.keys import KeyTable
 from fleet.raft.messages import InstallSnapshot
 from fleet.raft.ready import PersistRequest
-from fleet.raft.sessions import DONE, EXECUTE, EXPIRED, SessionTable
+from fleet.raft.sessions import DONE, EXECUTE, EXPIRED, Session, SessionTable
 from fleet.raft.state import CoreState
 from tests.sim.planted.patches import Handler, InHandlers, Patches
 
@@ -65,6 +66,28 @@ def sessions_not_in_snapshots() -> Patches:
         self.sessions.clients.clear()
 
     return [patch.object(Applier, "restore", forget)]
+
+
+def keys_not_in_snapshots() -> Patches:
+    """W4, RV17: whoever restores a snapshot forgets which keys of clients were executed."""
+    restore = Applier.restore
+
+    def forget(self: Any, *args: Any, **kwargs: Any) -> None:
+        restore(self, *args, **kwargs)
+        self.keys = KeyTable()
+
+    return [patch.object(Applier, "restore", forget)]
+
+
+def keys_of_one_client() -> Patches:
+    """RV17: what another client executed under a key is executed again."""
+    execute = Applier._execute_keyed
+
+    def apart(self: Any, session: Session, seq: int, call: Any, why: Any, tell: Any) -> None:
+        own = call and replace(call, key=f"{session.client} {call.key}")
+        execute(self, session, seq, own, why, tell)
+
+    return [patch.object(Applier, "_execute_keyed", apart)]
 
 
 def sessions_expire_by_own_clock() -> Patches:
