@@ -130,6 +130,7 @@ def connect(
     calls_max: int = CALLS_MAX,
     bytes_max: int = BYTES_MAX,
     wait_when_full: bool = False,
+    zone: str = "",
 ) -> Connecting:
     """As `fleet.connect`: `f = await fleet.aio.connect(...)`, or `async with fleet.aio.connect(...) as f`."""
     return Connecting(
@@ -144,5 +145,6 @@ def connect(
             calls_max=calls_max,
             bytes_max=bytes_max,
             wait_when_full=wait_when_full,
+            zone=zone,
         )
     )

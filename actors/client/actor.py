@@ -23,6 +23,7 @@ class StartClient(Struct, frozen=True):
     addresses: tuple[str, ...]
     release: Callable[[int, int], None]
     """Called with how many calls, and bytes of arguments, have come to their end."""
+    zone: str = ""
 
 
 class Client(Requester):
@@ -31,7 +32,7 @@ class Client(Requester):
     def on_start(self, m: StartClient, sender: Any) -> None:
         self.inbox = m.inbox
         self.watching = ThespianWatch([m.inbox.fd])
-        self.begin(m.clock, m.name, m.seed, m.addresses)
+        self.begin(m.clock, m.name, m.seed, m.addresses, m.zone)
         self.router.release = m.release
 
     def on_watch(self, m: WatchMessage, sender: Any) -> None:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from fleet.actors.messages.client import ReadBound
 from fleet.errors import TooStale
-from fleet.objects.handles import CallOptions
+from fleet.objects.handles import NEAREST_AGE_MS, CallOptions
 from fleet.objects.outcomes import Receiver
 from fleet.raft.ids import Millis
 
@@ -41,6 +41,7 @@ class ClientCall(Struct, eq=False, gc=False):
 
 
 def bound_of(options: CallOptions) -> ReadBound | None:
-    if options.max_age_ms is None:
-        return None
-    return ReadBound(options.max_age_ms, options.at_least)
+    age_ms = options.max_age_ms
+    if age_ms is None:
+        return ReadBound(NEAREST_AGE_MS, 0) if options.nearest else None
+    return ReadBound(age_ms, options.at_least)

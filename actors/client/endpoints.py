@@ -18,9 +18,13 @@ class Endpoints:
     """Invariant: no address in `registries` is one of another cluster (`pin.foreign`), unless it is the only
     one or was handed in as an actor."""
 
-    def __init__(self, rng: random.Random, pin: ClusterPin) -> None:
+    def __init__(self, rng: random.Random, pin: ClusterPin, zone: str = "") -> None:
         self.rng = rng
         self.pin = pin
+        self.zone = zone
+        """Where this client is, or "": nodes there are near."""
+        self.zones: dict[str, str] = {}
+        """Of nodes, by their addresses, as far as they were heard of."""
         self.registries: dict[str, ActorAddress] = {}
         """Whom to ask, by address of the node."""
         self.refused: dict[str, str] = {}
@@ -50,8 +54,10 @@ class Endpoints:
         if known is not None and known.started_ms > info.started_ms:
             return
         self.infos[info.name] = info
+        self.zones[info.address] = info.zone
         self.learn(info.address)
         if known is not None and known.address != info.address:
+            self.zones.pop(known.address, None)
             self.registries.pop(known.address, None)
             self.down.pop(known.address, None)
             self.refused.pop(known.address, None)
@@ -60,6 +66,10 @@ class Endpoints:
         """A group's log may still say where its leader's node was once."""
         info = self.infos.get(node)
         return info.address if info is not None and info.address else hint
+
+    def is_near(self, address: str) -> bool:
+        """Whether the node there is known to be in this client's zone."""
+        return bool(self.zone) and self.zones.get(address) == self.zone
 
     # -- whom to ask -------------------------------------------------------------------------------
 

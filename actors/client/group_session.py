@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 from fleet.actors.client.endings import expire_calls, fail_all
-from fleet.actors.client.member_reads import send_reads, take_reads
+from fleet.actors.client.member_reads import on_nodes_learned, send_reads, take_reads
 from fleet.actors.client.refusals import on_refusal
 from fleet.actors.client.replies import take_answers
 from fleet.actors.client.requests import send_again, send_closing, send_queued
@@ -22,6 +22,7 @@ from fleet.actors.client.session_events import (
     Leaving,
     LinkLost,
     LinkMade,
+    NodesLearned,
     Settle,
     TurnEnded,
     Woken,
@@ -48,6 +49,7 @@ Event: TypeAlias = (
     | LeaderNoted
     | ClusterPinned
     | ForeignNode
+    | NodesLearned
     | Abandoned
     | Leaving
 )
@@ -112,6 +114,7 @@ class GroupSession(SessionState):
         LeaderNoted: on_leader_noted,
         ClusterPinned: on_cluster_pinned,
         ForeignNode: on_foreign_node,
+        NodesLearned: on_nodes_learned,
         Abandoned: on_abandoned,
         Leaving: on_leaving,
     }

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from fleet.actors.client.calls import Batch, ClientCall
-from fleet.actors.client.session_events import Send
+from fleet.actors.client.session_events import LookForNodes, NodesLearned, Send
 from fleet.actors.client.session_state import READS_FROM, SessionState
 from fleet.actors.messages.client import ClientReply, ClientRequest, ReadBound, Refusal
 from fleet.errors import GroupHalted, NoSuchGroup, TooStale, Unavailable, WrongCluster
@@ -25,6 +25,8 @@ BYTES_MAX = 1 << 20
 """Of one request."""
 REQUESTS_MAX = 3
 """Requests under way; queries that come meanwhile share the next one."""
+LOOK_MS: Millis = 5000
+"""How often a client whose zone has no member that helps looks for one there."""
 
 
 # -- sending ---------------------------------------------------------------------------------------
@@ -34,7 +36,7 @@ def send_reads(state: SessionState, now: Millis) -> None:
     """Requests of what waits, one for each age that is asked for in a row."""
     reads = state.reads
     while reads.queue and reads.requests < REQUESTS_MAX:
-        if reads.address not in state.endpoints.registries and not _choose(state):
+        if _must_choose(state, now) and not _choose(state, now):
             calls = list(reads.queue)
             reads.queue.clear()
             _ask_leader(state, calls)
@@ -42,15 +44,26 @@ def send_reads(state: SessionState, now: Millis) -> None:
         _send(state, now)
 
 
-def _choose(state: SessionState) -> bool:
-    """Prefer a node to which there is a link. False: none is left that could help."""
+def _must_choose(state: SessionState, now: Millis) -> bool:
     reads, endpoints = state.reads, state.endpoints
+    if reads.address not in endpoints.registries:
+        return True
+    return bool(endpoints.zone) and now >= reads.look_at and not endpoints.is_near(reads.address)
+
+
+def _choose(state: SessionState, now: Millis) -> bool:
+    """Prefer a node of this client's zone, then one to which there is a link. False: none is left that could
+    help."""
+    reads, endpoints = state.reads, state.endpoints
+    reads.look_at, reads.looks = now + LOOK_MS, bool(endpoints.zone)
     for known in (reads.members, tuple(endpoints.registries)):
         left = [at for at in known if at in endpoints.registries and at not in reads.helpless]
         reached = [at for at in left if at not in endpoints.down]
-        linked = [at for at in reached if at in endpoints.boots]
+        near = [at for at in reached if endpoints.is_near(at)]
+        linked = [at for at in near or reached if at in endpoints.boots]
+        if near or (reached and reads.address not in reached):
+            reads.address = endpoints.rng.choice(linked or near or reached)
         if reached:
-            reads.address = endpoints.rng.choice(linked or reached)
             return True
         reads.members = ()
     reads.helpless.clear()
@@ -94,8 +107,9 @@ def _send(state: SessionState, now: Millis) -> None:
         queries=tuple(payloads),
         number=state.number,
         cluster=state.endpoints.pin.uid,
-        bound=ReadBound(age_ms, at_least, wants_members=not reads.members),
+        bound=ReadBound(age_ms, at_least, wants_members=reads.looks or not reads.members),
     )
+    reads.looks = False
     state.effects.append(Send(state.endpoints.registries[reads.address], request))
 
 
@@ -113,9 +127,12 @@ def take_reads(state: SessionState, now: Millis, m: ClientReply) -> ClientReply:
     reads = state.reads
     reads.asked_at = now
     if m.members:
+        reads.look_at = reads.look_at if reads.members == m.members else 0
         reads.members = m.members
         for address in m.members:
             state.endpoints.learn(address)
+        if state.endpoints.zone and any(at not in state.endpoints.zones for at in m.members):
+            state.effects.append(LookForNodes())
     for one in answers:
         state.seen = max(state.seen, one.revision)
         for number, value in enumerate(one.values, one.first):
@@ -192,3 +209,8 @@ def give_up_node(state: SessionState) -> None:
     calls = list(reads.under_way.values())
     reads.under_way.clear()
     _ask_another(state, calls)
+
+
+def on_nodes_learned(state: SessionState, now: Millis, event: NodesLearned) -> None:
+    """One may be nearer than the one that is asked."""
+    state.reads.look_at = 0

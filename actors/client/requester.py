@@ -16,9 +16,9 @@ from fleet.interfaces import Clock
 class Requester(GuardedActor):
     router: Router
 
-    def begin(self, clock: Clock, name: str, seed: int, addresses: tuple[str, ...]) -> None:
+    def begin(self, clock: Clock, name: str, seed: int, addresses: tuple[str, ...], zone: str = "") -> None:
         """`name` must be unique among clients: it identifies its sessions."""
-        self.router = Router(self, clock, name, seed, addresses)
+        self.router = Router(self, clock, name, seed, addresses, zone)
         self.notifyOnSystemRegistrationChanges(True)
         self.router.refresh_nodes()
 

@@ -29,6 +29,7 @@ from fleet.actors.client.session_events import (
     LinkLost,
     LinkMade,
     LookForNodes,
+    NodesLearned,
     Send,
     Settle,
     SettleLate,
@@ -61,12 +62,14 @@ class Router:
     `name` must be unique among clients: it identifies its sessions.
     """
 
-    def __init__(self, actor: Any, clock: Clock, name: str, seed: int, addresses: Iterable[str]) -> None:
+    def __init__(
+        self, actor: Any, clock: Clock, name: str, seed: int, addresses: Iterable[str], zone: str = ""
+    ) -> None:
         self.actor = actor
         self.clock = clock
         self.name = name
         self.pin = ClusterPin(clock.now_ms)
-        self.endpoints = Endpoints(random.Random(seed), self.pin)
+        self.endpoints = Endpoints(random.Random(seed), self.pin, zone)
         self.questions = Questions(actor.myAddress, self.endpoints)
         self.sessions: dict[str, GroupSession] = {}
         self.busy: set[str] = set()
@@ -245,6 +248,9 @@ class Router:
         if isinstance(answer, Nodes):
             for info in answer.nodes:
                 self.endpoints.learn_node(info)
+            if self.endpoints.zone:
+                for session in self.sessions.values():
+                    self._step(session, self.clock.now_ms(), NodesLearned())
 
     def _knock(self, now: Millis) -> None:
         for endpoint in self.endpoints.to_knock(now):

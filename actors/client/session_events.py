@@ -48,6 +48,10 @@ class ForeignNode(Struct, frozen=True):
     registry: ActorAddress
 
 
+class NodesLearned(Struct, frozen=True):
+    """It is known by now which nodes there are, and where."""
+
+
 class Abandoned(Struct, frozen=True):
     """No call can succeed."""
 

@@ -43,6 +43,10 @@ class MemberReads:
     """Addresses of nodes that hold members, as a member said last."""
     helpless: set[str] = field(default_factory=set)
     """Nodes that did not help since one did."""
+    look_at: Millis = 0
+    """When a nearer node is looked for, where a far one is asked."""
+    looks: bool = False
+    """Whether one is: the next request asks where members are."""
 
 
 @dataclass(slots=True)

@@ -51,6 +51,7 @@ def connect(
     calls_max: int = CALLS_MAX,
     bytes_max: int = BYTES_MAX,
     wait_when_full: bool = False,
+    zone: str = "",
 ) -> "Fleet":
     """Open a client of the cluster whose nodes listen at `addresses`.
 
@@ -64,9 +65,11 @@ def connect(
         calls_max, bytes_max: how many calls, and bytes of arguments, may be under way in this client. Beyond
             that a call raises Overloaded.
         wait_when_full: such a call waits for room within its timeout instead.
+        zone: where this client is: queries that any member may answer are asked of one on a node of that
+            zone, as long as one there answers.
 
     Raises:
-        ConfigError: an invalid address, secret or limit.
+        ConfigError: an invalid address, secret, limit or zone.
         WrongSecret, WrongCluster: the nodes refuse this client.
         NoNode: no node listens at any of the addresses, or those that do did not answer within 5 s; says
             what was wrong with each.
@@ -75,7 +78,7 @@ def connect(
     check_may_block("fleet.connect()")
     listed = listed_addresses(addresses)
     backlog = Backlog(calls_max, bytes_max, wait_when_full)
-    return Fleet(listed, cluster, find_secret(secret, secret_file), timeout, wait, backlog)
+    return Fleet(listed, cluster, find_secret(secret, secret_file), timeout, wait, backlog, zone)
 
 
 def listed_addresses(addresses: str | Sequence[str]) -> list[str]:
@@ -119,8 +122,12 @@ class Fleet(Operations):
         timeout: float,
         wait: float | None,
         backlog: Backlog,
+        zone: str = "",
     ) -> None:
         check_times(timeout, wait or 0.0)
+        if type(zone) is not str:
+            raise ConfigError(f"a zone is a text, not {zone!r}")
+        self.zone = zone
         self.name = cluster
         self.timeout = timeout
         self._backlog = backlog
@@ -140,6 +147,7 @@ class Fleet(Operations):
                 secrets.randbits(32),
                 tuple(addresses),
                 backlog.leave,
+                zone,
             )
             self._system.tell(actor, start)
             if wait is not None:
@@ -221,6 +229,8 @@ class Fleet(Operations):
     def _new_call(
         self, group: str, kind: Kind, payload: bytes, options: CallOptions, receiver: Receiver
     ) -> ClientCall:
+        if options.nearest and not self.zone:
+            raise ConfigError(".nearest() needs to know where this client is: connect(..., zone=...)")
         deadline = self._clock.now_ms() + round((options.timeout or self.timeout) * 1000)
         return ClientCall(group, kind == "query", payload, deadline, receiver, bound_of(options))
 

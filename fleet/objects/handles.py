@@ -38,6 +38,8 @@ Function: TypeAlias = Callable[..., Any]
 AGE_MAX = 1_000_000
 """Seconds."""
 REVISION_MAX = 1 << 62
+NEAREST_AGE_MS: Millis = 2000
+"""How old the state may be that `nearest` sees, without another limit."""
 
 
 class CallOptions(Struct, frozen=True, gc=False):
@@ -52,6 +54,8 @@ class CallOptions(Struct, frozen=True, gc=False):
     answers, and proves that nothing is newer."""
     at_least: Revision = 0
     """Such a query sees this revision or a later one."""
+    nearest: bool = False
+    """Whether the client has to know its zone."""
     with_revision: bool = False
     """Whether a result that is awaited comes with its revision."""
     key: str | None = None
@@ -271,6 +275,15 @@ class QueryCall(Call[P, R]):
         age_ms = self._options.max_age_ms
         return self._changed(at_least=revision, max_age_ms=-1 if age_ms is None else age_ms)
 
+    def nearest(self) -> Self:
+        """The same query, answered by a member on a node of this client's zone (`connect(zone=...)`), as long
+        as one there answers; else by any other. With `.stale` and `.at_least` those limits hold; without
+        them its state is at most 2 s old.
+
+        Raises ConfigError, when called by a client without a zone, and TooStale as `stale`.
+        """
+        return self._changed(nearest=True)
+
 
 class LocalCall(_Described):
     # The method of a plain instance: runs here, since there is no group to submit to.
@@ -292,4 +305,4 @@ class LocalCall(_Described):
         method = f"{type(self._instance).__name__}.{self._function.__name__}"
         raise NoSuchGroup(f"{method}: a plain local object is no handle of a group; call it directly")
 
-    aio = options = with_revision = aio_with_revision = stale = at_least = submit
+    aio = options = with_revision = aio_with_revision = stale = at_least = nearest = submit
