@@ -54,6 +54,8 @@ def on_a_handle(caller: Caller) -> None:
     counter.rename("a", new="b")
     assert_type(counter.add.with_revision(5), AtRevision[int])
     assert_type(counter.get.stale(max_age=2.0)(), int)
+    assert_type(counter.get.nearest().at_least(7)(), int)
+    assert_type(counter.add.options(key="invoice", keep=60.0).submit(1), Future[int])
     assert_type(counter.get.stale(None).at_least(7).with_revision().value, int)
     assert_type(counter.held.at_least(7).options(timeout=1)("a"), list[str])
     assert_type(counter.held.stale().submit("a"), Future[list[str]])
@@ -113,6 +115,7 @@ def refused(caller: Caller) -> None:
     counter.held.aio()  # E: call-arg
     counter.gone()  # E: attr-defined
     counter.add.stale(2.0)  # E: attr-defined
+    counter.get.options(key="invoice")  # E: call-arg
     counter.get.stale("2")  # E: arg-type
     counter.add.with_revision("5")  # E: arg-type
     text: str = counter.add(5)  # E: assignment
