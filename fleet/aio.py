@@ -59,6 +59,7 @@ class Fleet:
     statuses = _in_thread(blocking.Fleet.statuses)
     versions = _in_thread(blocking.Fleet.versions)
     upgrade = _in_thread(blocking.Fleet.upgrade)
+    whereis = _in_thread(blocking.Fleet.whereis)
     transfer_leader = _in_thread(blocking.Fleet.transfer_leader)
     release_leader = _in_thread(blocking.Fleet.release_leader)
     remove_member = _in_thread(blocking.Fleet.remove_member)

@@ -151,6 +151,18 @@ class MemberOperations:
             raise Unavailable("no member of the group answers", group=group)
         return best
 
+    def whereis(self, group: str, timeout: float | None = None) -> str | None:
+        """The name of the node whose member leads the group; None while none does that answers. It may be
+        another one a moment later: calls find the leader by themselves.
+
+        Raises: NoSuchGroup: no node knows the group.
+        """
+        try:
+            status = self.status(group, timeout)
+        except Unavailable:
+            return None
+        return str(node_of(status.member)) if status.role == "leader" else None
+
     def _best_status(self, group: str, seconds: float) -> MemberStatus | None:
         best: MemberStatus | None = None
         for status in self._each_status(group, seconds):

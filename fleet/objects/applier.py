@@ -80,6 +80,7 @@ class Executed(Struct, frozen=True, gc=False):
 
 FORMAT = 1
 NO_KEYED_CALL = "neither a call nor a call with a key"
+REUSED_KEY = "another command had this key"
 MEMBERS_CHANGED = (MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
 JOURNAL_OVERHEAD = 256
 """Bytes that a command in the journal takes besides its payload."""
@@ -200,7 +201,7 @@ class Applier:
             self._record(session, Results(seq, self.revision, (encode_bad_call(NO_KEYED_CALL),)), False, tell)
         elif known is not None:
             same = known.digest == call.digest
-            error = KeyReused("another command had this key", key=call.key, revision=known.revision)
+            error = KeyReused(REUSED_KEY, key=call.key, revision=known.revision)
             value = known.value if same else encode_not_done(error)
             self._record(session, Results(seq, known.revision, (value,)), False, tell)
         elif self.keys.is_full(self.config):

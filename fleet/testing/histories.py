@@ -5,12 +5,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleet.errors import FleetError, NotDone, OutcomeUnknown, Rejected
+from fleet.errors import FleetError, KeyReused, NotDone, OutcomeUnknown, Rejected
 from fleet.interfaces import Context
+from fleet.objects.applier import REUSED_KEY
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.handles import Kind
-from fleet.objects.keyed import without_key
-from fleet.objects.payload import decode_call, decode_result
+from fleet.objects.keyed import is_keyed, read_keyed, without_key
+from fleet.objects.payload import decode_call, decode_result, encode_not_done
 from fleet.sim.checks.history import History
 from fleet.sim.checks.linear import Undecided, Violation, check
 from fleet.sim.checks.models import Model
@@ -79,16 +80,39 @@ def answer_of(record: bytes) -> Any:
         return (type(error).__name__, getattr(error, "error", None), error.what)
 
 
+REUSED = answer_of(encode_not_done(KeyReused(REUSED_KEY)))
+"""What is answered where another command had the key."""
+
+
+class UsedKey(Struct, frozen=True):
+    """Whatever is called under it later is answered alike. That keys are forgotten is left out of account."""
+
+    key: str
+    digest: bytes
+    answer: Any
+
+
 class ClassModel(Model):
-    """The state is the encoded object."""
+    """The state is the encoded object, and the keys that commands had."""
 
     def __init__(self, cls: type[Any]) -> None:
         self.executor = ObjectExecutor(cls)
         self.noun = cls.__name__
-        self.start = self.executor.dump()
+        self.start = self.executor.dump(), ()
         self._known: dict[tuple[bytes, bytes], tuple[Any, bytes]] = {}
 
     def apply(self, state: Any, input: Any) -> tuple[Any, Any]:
+        keyed = read_keyed(input.payload) if is_keyed(input.payload) else None
+        if keyed is None:
+            answer, after = self._apply_known(state[0], input)
+            return answer, state if after is state[0] else (after, state[1])
+        used = next((one for one in state[1] if one.key == keyed.key), None)
+        if used is not None:
+            return used.answer if used.digest == keyed.digest else REUSED, state
+        answer, after = self._apply_known(state[0], Called(input.kind, keyed.payload))
+        return answer, (after, (*state[1], UsedKey(keyed.key, keyed.digest, answer)))
+
+    def _apply_known(self, state: bytes, input: Called) -> tuple[Any, bytes]:
         known = self._known.get((state, input.payload))
         if known is None:
             known = self._known[state, input.payload] = self._apply(state, input)

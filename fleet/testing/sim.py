@@ -45,14 +45,15 @@ class Sim(Stage):
         seed: int = 0,
         nodes: int = 3,
         *,
+        zones: int = 0,
         faults: Faults = Faults(),
         tracing: bool = False,
         executors: int = 0,
         strict: bool = True,
     ) -> None:
-        """`executors`: of each node, as `fleet start --executors`; 0: objects live with their members.
-        `strict`: whether commands that read time, chance, the environment, files or sockets fail with
-        ImpureCommand.
+        """`zones`: over how many the nodes are dealt out; 0: each has one of its own. `executors`: of each
+        node, as `fleet start --executors`; 0: objects live with their members. `strict`: whether commands
+        that read time, chance, the environment, files or sockets fail with ImpureCommand.
         """
         if nodes < 1:
             raise ConfigError(f"nodes must be at least 1, not {nodes}")
@@ -68,11 +69,12 @@ class Sim(Stage):
         self._is_running = False
         self._calls: dict[str, Calls] = {}
         self._clients: dict[str, SimClient] = {}
-        self._found(nodes, executors)
+        self._found(nodes, zones or nodes, executors)
 
-    def _found(self, count: int, executors: int) -> None:
+    def _found(self, count: int, zones: int, executors: int) -> None:
         for number in range(1, count + 1):
-            self.world.add_node(f"n{number}", f"z{number}").executors = executors
+            zone = f"z{(number - 1) % zones + 1}"
+            self.world.add_node(f"n{number}", zone).executors = executors
         first, *others = self.nodes.values()
         for node in others:
             node.join = (first.endpoint,)

@@ -67,6 +67,7 @@ def test_without_a_majority_a_call_says_so_in_time_and_nothing_is_broken(three: 
     for node in three.others(leader):
         node.kill()
     eventually(lambda: client.status("visits", timeout=1.0).role != "leader")
+    assert client.whereis("visits", timeout=1.0) is None
     with pytest.raises(Unavailable):
         counter.get.options(timeout=0.5)()
     with pytest.raises(FleetError):
@@ -174,6 +175,7 @@ def test_leadership_is_handed_over_and_commands_go_on(three: Cluster) -> None:
         led = target.log.read_text().count(" leads")
         client.transfer_leader("visits", target.name)
         assert target.log.read_text().count(" leads") == led + 1
+        assert client.whereis("visits") == target.name
         assert counter.add(1) == number
     with pytest.raises(fleet.FleetError):
         client.transfer_leader("visits", "n9")
@@ -198,5 +200,7 @@ def test_an_unknown_group_is_told_soon_and_a_later_one_of_that_name_is_found(thr
         counter.add(1)
     with pytest.raises(NoSuchGroup):
         counter.get()
+    with pytest.raises(NoSuchGroup):
+        client.whereis("visits")
     client.create_group("visits", Counter, config=QUICK)
     assert counter.add(1) == 1

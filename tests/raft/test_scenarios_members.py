@@ -236,6 +236,21 @@ def test_rv10_a_transfer_is_answered_when_the_new_leader_is_heard() -> None:
     assert answered(settle(core)) == {9: None} and core.leader == N2
 
 
+def test_rv12_a_transfer_that_is_stuck_is_cancelled_and_the_leader_goes_on() -> None:
+    world = World.of(3)
+    host = world.elect()
+    world.run(500)
+    dead = next(id for id in world.hosts if id != host.id)
+    world.kill(dead)
+    stuck = world.ask(host.id, lambda t: Transfer(t, dead))
+    refused = world.ask(host.id, lambda t: Change(t, MemberRemoved(dead)))
+    assert stuck not in world.answers and world.answers[refused].error == TRANSFERRING
+    cancelled = world.ask(host.id, lambda t: Transfer(t, None))
+    assert world.answers[stuck].error == TARGET_UNRESPONSIVE and world.answers[cancelled].error is None
+    removed = call(world, lambda t: Change(t, MemberRemoved(dead)))
+    assert world.answers[removed].error is None and world.leader is host
+
+
 def test_rv14_others_name_the_leader() -> None:
     core = follower()
     append(core, (1, 1))
@@ -255,7 +270,7 @@ def test_rv18_rv27_a_lonely_leader_answers_at_once_and_stays() -> None:
     assert core.is_leader
 
 
-@pytest.mark.parametrize(("count", "failures"), [(3, 1), (4, 1), (5, 2)])
+@pytest.mark.parametrize(("count", "failures"), [(3, 1), (4, 1), (5, 2), (6, 2), (7, 3)])
 def test_rv19_rv20_a_group_survives_the_loss_of_a_minority(count: int, failures: int) -> None:
     world = World.of(count)
     for _ in range(failures):

@@ -1,5 +1,7 @@
 """Scenarios of reads and leases, by their ids."""
 
+import pytest
+
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import ConfigChanged
 from fleet.raft.events import Change, ReadQuery, Tick, Transfer
@@ -175,6 +177,25 @@ def test_s19_a_lease_of_the_old_configuration_is_void_under_the_new_one() -> Non
     accept(core, N3)
     settle(core)
     assert core.config.election_ms == 5000 and not core.lease_holds(core.now)
+
+
+@pytest.mark.parametrize(("count", "failures"), [(3, 2), (5, 3), (7, 4)])
+def test_rv19_reads_under_a_lease_are_answered_after_a_majority_is_lost_until_it_ends(
+    count: int, failures: int
+) -> None:
+    world = World.of(count, config=LEASES)
+    host = world.elect()
+    session = open_session(world)
+    assert do(world, session, 1).values == (b"1",)
+    for id in [id for id in world.hosts if id != host.id][:failures]:
+        world.kill(id)
+    meanwhile = world.ask(host.id, ReadQuery)
+    world.run(1)
+    assert world.values[meanwhile][0] == b"1"
+    world.run(LEASES.election_ms)
+    late = world.ask(host.id, ReadQuery)
+    world.run(3 * LEASES.election_ms)
+    assert late not in world.values and world.leader is None
 
 
 def test_s20_a_minority_leader_answers_no_read() -> None:

@@ -33,6 +33,37 @@ def test_s31_two_of_five_are_split_off_for_longer_than_the_purge_window() -> Non
         assert sim.explain(name) is None
 
 
+def test_a_whole_zone_is_lost_and_no_group_loses_its_majority_or_a_command() -> None:
+    """Two of six nodes, in one of three zones: each group has one member there. It is replaced in the zones
+    that are left."""
+    sim = Sim(seed=6, nodes=6, zones=3)
+    sim._ask_cluster("set_purge_after", (30_000,))
+    groups = {f"g{n}": sim.group(f"g{n}", Log) for n in range(8)}
+    for group in groups.values():
+        assert group.append(0) == 1
+    sim.run("20s")
+    zone = {name: node.zone for name, node in sim.nodes.items()}
+    lost = {name for name in zone if zone[name] == "z2"}
+    for name in groups:
+        homes = [zone[node_of(m.core.id)] for m in sim.world.members_of(name)]
+        assert sorted(homes) == ["z1", "z2", "z3"]
+    for name in lost:
+        sim.kill(name)
+    for group in groups.values():
+        assert group.append.options(timeout=5.0)(1) == 2
+    assert sim.run("180s", lambda: set(sim.nodes["n1"].manager.view.nodes) == zone.keys() - lost)
+
+    def is_whole(name: str) -> bool:
+        leader = sim.leader(name)
+        voters = leader and {node_of(v) for v in member(sim, leader, name).core.membership.current.voters}
+        return bool(voters) and len(voters or ()) == 3 and not lost & (voters or set())
+
+    assert sim.run("120s", lambda: all(map(is_whole, groups)))
+    for name, group in groups.items():
+        assert group.append(2) == 3 and group.all() == (0, 1, 2)
+        assert sim.states_equal(name) and sim.explain(name) is None
+
+
 def test_nodes_that_all_stood_still_for_longer_than_the_purge_window_report_nobody() -> None:
     """A host that was frozen with all its virtual machines. Each took the others for lost, and healthy
     nodes were purged."""

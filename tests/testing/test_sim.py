@@ -3,7 +3,8 @@
 import pytest
 
 import fleet
-from fleet.errors import ConfigError, NoSuchGroup, NoSuchNode
+from fleet.errors import ConfigError, KeyReused, NoSuchGroup, NoSuchNode
+from fleet.raft.keys import KeyTable
 from fleet.testing import Faults, NotDecided, Sim, histories
 from tests.testing.accounts import Account
 
@@ -118,3 +119,32 @@ def test_what_is_not_there_is_said() -> None:
         Faults.only("fire")
     with pytest.raises(ConfigError, match="at least 1"):
         Sim(nodes=0)
+
+
+def test_a_key_is_executed_once_also_by_another_client() -> None:
+    sim = Sim(seed=9)
+    mine, theirs = sim.group("acct", Account), sim.group("acct", Account, client="c2")
+    assert mine.deposit.options(key="invoice")(5) == 5
+    leader = sim.leader("acct")
+    assert leader is not None
+    sim.kill(leader)
+    mine.deposit(1)
+    assert theirs.deposit.options(key="invoice")(5) == 5
+    with pytest.raises(KeyReused):
+        theirs.deposit.options(key="invoice")(6)
+    assert theirs.available() == 6
+    assert sim.linearizable("acct")
+
+
+def test_what_is_executed_twice_under_a_key_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeyTable, "record", lambda *args: None)
+    sim = Sim(seed=9)
+    account = sim.group("acct", Account)
+    for _ in range(2):
+        account.deposit.options(key="invoice")(5)
+    assert not sim.linearizable("acct")
+
+
+def test_nodes_are_dealt_out_over_zones() -> None:
+    sim = Sim(seed=1, nodes=4, zones=2)
+    assert [node.zone for node in sim.nodes.values()] == ["z1", "z2", "z1", "z2"]
