@@ -1,4 +1,4 @@
-"""The docs name files and tests that exist, and the table of scenarios leaves none out."""
+"""The docs name files and tests that exist; the tables of scenarios and of the originals leave none out."""
 
 import re
 from pathlib import Path
@@ -22,6 +22,22 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     assert [str(path) for path in (*paths, *links) if not path.exists()] == []
 
 
+UPSTREAM = (ROOT / "fleet" / "docs" / "upstream.md").read_text()
+UPSTREAM_ROWS = re.findall(r"^\| (R[VF]\d+) \| [^|]+ \| (.+?) \|$", UPSTREAM, re.M)
+
+
+def test_each_row_of_the_originals_is_there() -> None:
+    expected = [f"RV{number}" for number in range(1, 45)] + [f"RF{number}" for number in range(1, 23)]
+    assert [name for name, _ in UPSTREAM_ROWS] == expected
+
+
+@pytest.mark.parametrize(("name", "shown"), UPSTREAM_ROWS, ids=[name for name, _ in UPSTREAM_ROWS])
+def test_what_shows_a_row_of_the_originals_exists(name: str, shown: str) -> None:
+    tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", shown)
+    assert tests or re.search(r"(Differs|Not there yet): ", shown)
+    assert_there(tests)
+
+
 def test_each_scenario_has_its_row() -> None:
     assert [name for name, _, _ in ROWS] == [f"S{number:02d}" for number in range(1, 87)]
 
@@ -30,5 +46,9 @@ def test_each_scenario_has_its_row() -> None:
 def test_what_covers_a_scenario_exists(name: str, covered: str) -> None:
     tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", covered)
     assert tests or covered.startswith("waits for: ")
+    assert_there(tests)
+
+
+def assert_there(tests: list[tuple[str, str]]) -> None:
     for path, test in tests:
         assert re.search(rf"^def {test}\(", (ROOT / path).read_text(), re.M), f"{path}::{test}"
