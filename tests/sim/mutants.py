@@ -192,7 +192,7 @@ MUTANTS = [
     Mutant(placements.zones_are_not_seen, "episode", 20, seed=5),
     Mutant(placements.preference_is_not_followed, "day operators", 20),
     Mutant(placements.leaving_nodes_are_wanted, "day lost nodes", 20, seed=4),
-    Mutant(placements.leader_stays_on_a_leaving_node, "day lost nodes", 40, seed=29),
+    Mutant(placements.leader_stays_on_a_leaving_node, "day lost nodes", 60, seed=42),
     Mutant(placements.leaves_with_its_members, "day lost nodes", 20),
     Mutant(placements.silence_is_never_taken_back, "day lost nodes", 20, seed=22),
     Mutant(clusters.view_keeps_removed_groups, "day removals", 20),

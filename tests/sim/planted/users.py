@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from fleet.actors.client import replies
 from fleet.actors.client.session_state import SessionState
 from fleet.actors.executor.hook_events import HookEvents
-from fleet.actors.member.client_requests import ClientRequests
+from fleet.actors.member.client_queries import ClientQueries
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OutcomeUnknown
 from fleet.raft import leader
@@ -23,21 +23,29 @@ def every_command_is_unknown() -> Patches:
     call = SimClient.call
 
     def doubt(
-        self: SimClient, group: str, method: str, args: Any, is_query: bool, within_ms: int, told: Any
+        self: SimClient,
+        group: str,
+        method: str,
+        args: Any,
+        is_query: bool,
+        within_ms: int,
+        told: Any,
+        *rest: Any,
+        **named: Any,
     ) -> None:
         def unknown(value: Any, error: Any) -> None:
             if group != CLUSTER_GROUP and not is_query and error is None:
                 value, error = None, OutcomeUnknown("who knows", group=group)
             told(value, error)
 
-        call(self, group, method, args, is_query, within_ms, unknown)
+        call(self, group, method, args, is_query, within_ms, unknown, *rest, **named)
 
     return [patch.object(SimClient, "call", doubt)]
 
 
 def queries_are_never_answered() -> Patches:
     """A leader forgets the queries that it was asked."""
-    return [patch.object(ClientRequests, "_query", lambda self, m, waiter: None)]
+    return [patch.object(ClientQueries, "take", lambda self, m, waiter: None)]
 
 
 def expired_session_begins_anew() -> Patches:
