@@ -60,6 +60,9 @@ def test_a_call_to_a_groups_name_gets_its_result(apps: dict[str, StockWorld], ba
     assert do("call", visits, "command", "add", -5)[3] == "Rejected"
     assert do("call", visits, "command", "nothing")[3] == "BadArguments"
     assert do("call_unloadable", visits) == 6
+    revision, value = do("call_keyed", visits, "invoice", 1)
+    assert value == 7 and do("call_keyed", visits, "invoice", 1) == (revision, 7)
+    assert do("call_keyed", visits, "invoice", 2) == (revision, "KeyReused")
     assert do("send_other", visits) == "BadArguments"
     assert "fleet.thespian" in do("block")
 

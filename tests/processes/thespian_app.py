@@ -116,6 +116,12 @@ class App:
         address = fleet.thespian.group(self.system, group, cluster=CLUSTER)
         return self.system.ask(address, Call("add", 1).options(tag=Unloadable()), WAIT_S).value
 
+    def call_keyed(self, group: str, key: str, n: int) -> Any:
+        """Revision, and the value or the error's kind."""
+        address = fleet.thespian.group(self.system, group, cluster=CLUSTER)
+        result = self.system.ask(address, Call("add", n).options(key=key), WAIT_S)
+        return result.revision, result.value if result.ok else type(result.error).__name__
+
     def send_other(self, group: str) -> str:
         """What is no call."""
         address = fleet.thespian.group(self.system, group, cluster=CLUSTER)
