@@ -136,7 +136,9 @@ def test_a_snapshot_has_the_keys_and_members_with_and_without_one_stay_equal() -
 
 
 @pytest.mark.parametrize(
-    "later", [pay("1", "b"), pay("1", "a", 5), keyed_encoder(encode_call, "1", 1)("count", (), {})]
+    "later",
+    [pay("1", "b"), pay("1", "a", 5), keyed_encoder(encode_call, "1", 1)("exhaust", (), {})],
+    ids=["other", "more", "method"],
 )
 def test_another_command_with_that_key_is_refused(later: bytes) -> None:
     group = Group()
@@ -182,7 +184,9 @@ def test_s44_the_clock_of_another_leader_forgets_no_key() -> None:
     assert group.call(group.first, pay("1", "a")) == 2
 
 
-@pytest.mark.parametrize("config", [GroupConfig(keys_max=2), GroupConfig(keys_bytes_max=150)])
+@pytest.mark.parametrize(
+    "config", [GroupConfig(keys_max=2), GroupConfig(keys_bytes_max=150)], ids=["count", "bytes"]
+)
 def test_no_key_is_forgotten_for_another(config: GroupConfig) -> None:
     group = Group(config)
     group.send(group.first, pay("1", "a"), pay("2", "b"))

@@ -11,9 +11,19 @@ from fleet.actors.executor.hook_events import HookEvents, open_hook_events
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookCall, HookRunner, InlineRunner, LeaderHooks
+from fleet.objects.keyed import keyed_encoder
 from fleet.objects.payload import encode_call
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Body, Commands, Entry, MemberAdded, MemberRemoved, Noop, SessionOpened
+from fleet.raft.entries import (
+    Body,
+    Commands,
+    Entry,
+    KeyedCommands,
+    MemberAdded,
+    MemberRemoved,
+    Noop,
+    SessionOpened,
+)
 from fleet.raft.ids import MemberId
 
 M1, M2 = MemberId("n1@a.1"), MemberId("n2@b.1")
@@ -140,6 +150,16 @@ def test_of_commands_sent_together_those_executed_now_are_told() -> None:
     add = [encode_call("add", (n,), {}) for n in (1, 10, 100)]
     group.apply(1, Commands(group.session, 1, 0, 0, tuple(add)))
     assert SEEN == [(11, False), (111, False)] and TOLD[-2:] == [(10,), (100,)]
+
+
+def test_a_command_with_a_key_is_told_once_and_as_the_call_that_it_is() -> None:
+    group = Group(Sum)
+    group.hook_events.lead(1, False, False)
+    group.apply(1, Noop())
+    SEEN.clear()
+    keyed = keyed_encoder(encode_call, "invoice", None)("add", (10,), {})
+    group.apply(1, KeyedCommands(group.session, 1, 0, 0, (keyed, encode_call("add", (1,), {}), keyed)))
+    assert SEEN == [(10, False), (11, False)] and TOLD[-2:] == [(10,), (1,)]
 
 
 def test_a_leader_deposed_before_its_first_own_entry_tells_nothing() -> None:
