@@ -42,7 +42,8 @@ driver to tell it of a silent node. Requests, messages and that news wake it (`w
 voter reports that it halts there, or an operator says so (`halting.py`).
 
 **Sessions.** Commands are executed exactly once: `sessions.py` is replicated state that remembers the
-results that each client has not acknowledged.
+results that each client has not acknowledged. Beside them `keys.py` remembers what came of commands that have
+keys of the clients' own.
 
 Where to begin: `table.py` is the whole protocol at a glance, every event in every role. `core.py` is the
 driver's side of it. `ready.py` states the order of effects. `log.py`, `progress.py`, `quorum.py`,
