@@ -151,7 +151,7 @@ def test_wrong_modules_are_an_error_that_says_what_to_do(modules: Modules, value
         fingerprint_of(cls)
 
 
-@pytest.mark.parametrize("setting", ["strict=True", "version=2"])
+@pytest.mark.parametrize("setting", ["strict=True", "version=2", "keep_keys=60"])
 def test_what_a_base_class_elsewhere_says_of_the_class_counts(modules: Modules, setting: str) -> None:
     base = "import fleet\nclass Base(fleet.Data):\n    def add(self): ...\n"
     shop = "from rules import Base\nclass Counter(Base):\n    pass\n"
