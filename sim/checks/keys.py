@@ -17,6 +17,10 @@ class KeyUse(Struct, eq=False):
     """It stands for all of them: from the first call on, until one of them is answered."""
     told: Any = UNSET
     """The answer and its revision, once a client was told."""
+    under_way: int = 0
+    """Calls with that key."""
+    is_unsure: bool = False
+    """Whether one of them may have been executed, or may still be."""
 
     def objection(self, answer: Any, revision: int) -> str:
         """To what a client is told; "" if there is none."""
@@ -36,3 +40,12 @@ class Keys:
         use = KeyUse(key, method, args, call)
         self.uses.append(use)
         return use
+
+    def end(self, use: KeyUse) -> bool:
+        """One of its calls has ended. True: they all have, and none was executed nor will be; the key is not
+        used again."""
+        use.under_way -= 1
+        is_void = not (use.under_way or use.is_unsure) and use.told is UNSET
+        if is_void:
+            self.uses.remove(use)
+        return is_void

@@ -267,19 +267,22 @@ class Load:
             call = self.groups.histories[group].call(self.name, group, asked, now)
             use = keys.begin(f"{self.name}/{self.number}", method, args, call)
         history = self.groups.histories[group]
+        use.under_way += 1
         self._begin(group)
 
         def told(value: Any, error: FleetError | None) -> None:
             self._note_keyed(history, use, value, error)
+            if keys.end(use):
+                history.failed(use.call)
             self._end(group, error)
 
         self.client.call(group, use.method, use.args, False, self.timeout_ms, told, key=use.key)
 
     def _note_keyed(self, history: History, use: KeyUse, value: Any, error: FleetError | None) -> None:
-        """Of calls that are not answered nothing is known but that the key may be executed later."""
         is_skipped = isinstance(error, CommandFailed) and error.error == "Skipped"
         if error is not None and not is_skipped:
             self.failed += not isinstance(error, SessionExpired)
+            use.is_unsure |= isinstance(error, OutcomeUnknown)
             if isinstance(error, KeysFull):
                 self.world.mark("a command with a new key is refused, since too many are kept")
             if isinstance(error, KeyReused) or not isinstance(error, NotDone | OutcomeUnknown):

@@ -89,6 +89,15 @@ def test_a_key_has_one_answer() -> None:
     assert "executed twice" in use.objection(10, 9) and "executed twice" in use.objection(5, 9)
 
 
+def test_a_key_that_every_call_was_refused_for_is_void() -> None:
+    keys = Keys()
+    refused, unsure, told = (keys.begin(key, "add", (5,), RecordedCall("c1", "g", 0, None)) for key in "abc")
+    refused.under_way, unsure.under_way, told.under_way = 2, 1, 1
+    unsure.is_unsure, told.told = True, (5, 7)
+    assert [keys.end(use) for use in (refused, refused, unsure, told)] == [False, True, False, False]
+    assert keys.uses == [unsure, told]
+
+
 # -- the cluster -------------------------------------------------------------------------------------
 
 
