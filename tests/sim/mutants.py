@@ -139,7 +139,7 @@ MUTANTS = [
     Mutant(states.results_in_one_queue, "storm elections", 10),
     Mutant(states.sessions_not_in_snapshots, "episode", 10),
     Mutant(states.keys_not_in_snapshots, "episode", 20, seed=5),
-    Mutant(states.keys_of_one_client, "episode", 20),
+    Mutant(states.keys_of_one_client, "episode", 20, seed=3),
     Mutant(states.sessions_expire_by_own_clock, "episode", 10),
     Mutant(states.loss_is_a_refusal, "storm refusals", 40, seed=7),
     Mutant(states.refused_command_leaves_traces, "storm elections", 10, seed=2),
