@@ -11,6 +11,7 @@ class SealedState:
     """A `fleet.interfaces.Executor` that keeps the state as it is, encoded, and executes nothing."""
 
     methods: tuple[str, ...] = ()
+    keep_ms = 0
 
     def __init__(self, why: OtherCode) -> None:
         self.why = why

@@ -12,9 +12,9 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Members
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
-from fleet.sim.checks.numbers import Numbers
 from fleet.sim.checks.history import RecordedCall
 from fleet.sim.checks.keys import Keys
+from fleet.sim.checks.numbers import Numbers
 from fleet.sim.checks.placement import Redundancy
 from fleet.sim.world.timeline import Broken, S
 from fleet.sim.world.world import World
