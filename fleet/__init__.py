@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Reject, Rejected
+from fleet.objects.client_side import client_side
 from fleet.objects.context import ctx
 from fleet.objects.declare import (
     Command,
@@ -41,6 +42,7 @@ __all__ = [
     "Reject",
     "Rejected",
     "aio",
+    "client_side",
     "command",
     "connect",
     "ctx",

@@ -110,6 +110,13 @@ class TooStale(NotDone):
     hint = "ask again, or allow a greater age; a query without such a limit is answered by the leader"
 
 
+class WaitTimeout(NotDone):
+    """What a recipe waited for did not happen within the time that its caller allowed. `name`: of what."""
+
+    retry = True
+    hint = "allow more time; the group can tell who holds the name"
+
+
 class TooLarge(NotDone):
     """The call exceeds a size limit; the message names it."""
 
@@ -263,6 +270,13 @@ class SessionExpired(OutcomeUnknown):
     """The group forgot this client's session: whether unanswered commands were executed cannot be known."""
 
     hint = "read the state before sending it again; raise session_ttl_ms if clients pause this long"
+
+
+class LeaseLost(FleetError):
+    """A lease ended, or may have ended, before its holder was done; another may hold what it was for. `name`
+    and `token`: of the lease."""
+
+    hint = "stop, and change nothing more under it; compare tokens wherever a late change would do harm"
 
 
 # -- the user's code -------------------------------------------------------------------------------

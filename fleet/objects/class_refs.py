@@ -18,6 +18,14 @@ _encode = msgspec.msgpack.Encoder().encode
 BUILT_IN = {
     "fleet:cluster": ("fleet.cluster.commands", "Cluster"),
     "fleet:demo": ("fleet.cli.demo.data", "Counter"),
+    "fleet:barriers": ("fleet.recipes.barriers", "Barriers"),
+    "fleet:counters": ("fleet.recipes.counters", "Counters"),
+    "fleet:elections": ("fleet.recipes.elections", "Elections"),
+    "fleet:kv": ("fleet.recipes.kv", "KV"),
+    "fleet:leases": ("fleet.recipes.leases", "Leases"),
+    "fleet:locks": ("fleet.recipes.locks", "Locks"),
+    "fleet:rate_limits": ("fleet.recipes.rate_limits", "RateLimits"),
+    "fleet:semaphores": ("fleet.recipes.semaphores", "Semaphores"),
 }
 """The library's own data classes: tag, current module, name. Disks hold the tag, for ever."""
 _built_in_tags = {place: tag for tag, place in BUILT_IN.items()}

@@ -3,6 +3,7 @@
 import inspect
 from typing import Any, NoReturn, TypeVar, cast
 
+from fleet.objects.client_side import is_client_side
 from fleet.objects.declare import shape_of
 from fleet.objects.handles import Caller, CallOptions, CommandCall, QueryCall
 
@@ -28,10 +29,13 @@ class Handle:
     def __class__(self) -> type:
         return cast(type, self.__dict__["_fleet_class"])
 
-    def __getattr__(self, name: str) -> NoReturn:
+    def __getattr__(self, name: str) -> Any:
         cls = self.__dict__["_fleet_class"]
-        if inspect.isfunction(inspect.getattr_static(cls, name, None)):
-            why = "it is neither a @fleet.command nor a @fleet.query"
+        found = inspect.getattr_static(cls, name, None)
+        if is_client_side(found):
+            return found.__get__(self)
+        if inspect.isfunction(found):
+            why = "it is neither a @fleet.command nor a @fleet.query, nor @fleet.client_side"
         else:
             why = "the state lives in the group; ask by a @fleet.query"
         raise AttributeError(f"a handle of {cls.__name__} has no {name!r}: {why}", name=name)

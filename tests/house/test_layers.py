@@ -61,6 +61,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.sim": ((*HOST, "fleet.sim", "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.sim.search.explore": (("fleet.actors", "fleet.storage", "fleet.sim"), {"msgspec", "rich"}),
     "fleet.testing": (("fleet",), {"msgspec", "cloudpickle", "hypothesis"}),
+    "fleet.recipes": (("fleet",), set()),
     "fleet": (("fleet",), {"thespian", "msgspec", "cloudpickle", "click", "rich", "setproctitle"}),
 }
 OUTSIDE_OF_WORLDS = {"fleet.sim.search.explore"}
