@@ -4,13 +4,16 @@ import time
 from collections import OrderedDict
 from itertools import islice
 from math import inf
-from uuid import uuid4
 
 import fleet
 from fleet.errors import LeaseLost, NotDone, OutcomeUnknown, WaitTimeout
+from fleet.recipes import lease
 from fleet.recipes.holders import SWEPT, Holders
 from fleet.recipes.lease import PAUSE_MAX_S, PAUSE_MIN_S, RENEWALS
 from fleet.recipes.plans import Ask, Clock, Pause, Plan, run, run_aio
+
+KEPT_S = 60.0
+"""How much longer than it may wait one can ask whether it has passed: more than leaders' clocks differ by."""
 
 
 class Barriers(Holders):
@@ -32,8 +35,8 @@ class Barriers(Holders):
             owners = dict(self.owners[name])
             if len(owners) >= parties:
                 for one, token in owners.items():
+                    self.passed[one] = (fleet.ctx.index, self.leases[token][2] + KEPT_S)
                     self._drop(token)
-                    self.passed[one] = (fleet.ctx.index, fleet.ctx.now + ttl)
         self._forget()
         return self.passed_at(owner)
 
@@ -80,7 +83,7 @@ def meeting(
     clock: Clock = time.monotonic,
 ) -> Plan[int]:
     """One that arrives, by its own clock, as in `fleet.recipes.lease`."""
-    owner = uuid4().hex
+    owner = lease.new_owner()
     until = clock() + (inf if timeout is None else timeout)
     arrive_at, over_at, pause_s = -inf, inf, PAUSE_MIN_S
     while (now := clock()) < over_at:
@@ -100,6 +103,6 @@ def meeting(
                 raise WaitTimeout(f"fewer than {parties} came to {name!r} in {timeout} s", name=name)
         if passed:
             return passed
-        yield Pause(min(pause_s, max(until - clock(), 0)))
+        yield Pause(min(pause_s, ttl / RENEWALS, max(until - clock(), 0)))
         pause_s = min(2 * pause_s, PAUSE_MAX_S)
     raise LeaseLost(f"{name!r} did not hear of this one for {ttl} s", name=name, token=0)

@@ -1,7 +1,6 @@
 """KV: values by key, with times to live and compare-and-set."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -16,7 +15,8 @@ ABSENT: Entry = (None, 0, False)
 
 class KV(fleet.Data):
     """`compare_and_set` with the revision that came with the value changes what nobody else has changed
-    since. A key with a time to live (`ttl`, seconds) is not there once that is over.
+    since. A key with a time to live (`ttl`, seconds) is not there once that is over; setting it again without
+    one makes it stay.
     """
 
     values: dict[str, tuple[Any, int]] = {}
@@ -67,13 +67,18 @@ class KV(fleet.Data):
         return value if revision else default
 
     @fleet.client_side
+    async def get_aio(self, key: str, default: Any = None) -> Any:
+        value, revision = await self.get_with_revision_aio(key)
+        return value if revision else default
+
+    @fleet.client_side
     def get_with_revision(self, key: str) -> tuple[Any, int]:
         """The value and its revision; (None, 0): it is not there."""
         return run(_reading(self, key))
 
     @fleet.client_side
-    def get_with_revision_aio(self, key: str) -> Awaitable[tuple[Any, int]]:
-        return run_aio(_reading(self, key))
+    async def get_with_revision_aio(self, key: str) -> tuple[Any, int]:
+        return await run_aio(_reading(self, key))
 
     def _put(self, key: str, value: Any, ttl: float | None) -> int:
         self._drop(key)

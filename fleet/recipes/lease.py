@@ -15,6 +15,10 @@ PAUSE_MIN_S, PAUSE_MAX_S = 0.01, 0.25
 """Between looks whether a name is free."""
 
 
+def new_owner() -> str:
+    return uuid4().hex
+
+
 class Lease:
     """What a holder has. `token` is the fencing token: hand it to whatever the lease protects, and let that
     refuse a token smaller than one it has seen. Nothing else keeps a holder that was paused from acting late.
@@ -52,7 +56,7 @@ class Lease:
 
 def acquire(holders: Holders, grant: Ask, lease: Lease, limit: float, wait: float) -> Plan[Lease]:
     """`grant`: the command that takes the name, with its arguments after name, owner and ttl."""
-    owner = uuid4().hex
+    owner = new_owner()
     until = lease.clock() + wait
     while True:
         asked_at = lease.clock()

@@ -40,7 +40,7 @@ class RateLimits(fleet.Data):
 
     @fleet.client_side
     def wait(self, name: str, rate: float, burst: int = 1, n: int = 1, timeout: float | None = None) -> None:
-        """Take, and wait until there is enough. Raises WaitTimeout as soon as `timeout` seconds will not do."""
+        """Take, and wait until there is enough. Raises WaitTimeout once `timeout` seconds will not do."""
         run(_taking(self, name, rate, burst, n, timeout))
 
     @fleet.client_side
