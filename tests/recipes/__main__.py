@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-import time
 
 from tests.recipes.uses import EPISODES
+
+TOLD_EVERY = 100
 
 
 def main() -> int:
@@ -13,18 +14,17 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=1)
     asked = parser.parse_args()
-    failed = 0
-    for name in asked.names or EPISODES:
-        began, bad = time.monotonic(), []
-        for seed in range(asked.first, asked.first + asked.seeds):
+    names, failed = asked.names or list(EPISODES), 0
+    for count in range(1, asked.seeds + 1):
+        seed = asked.first + count - 1
+        for name in names:
             try:
                 EPISODES[name](seed).run()
             except AssertionError as error:
-                bad.append(seed)
+                failed += 1
                 print(f"{name} seed {seed}: {type(error).__name__}: {error}", flush=True)
-        took = time.monotonic() - began
-        print(f"{name}: {asked.seeds} seeds from {asked.first}, {len(bad)} failed, {took:.0f} s", flush=True)
-        failed += len(bad)
+        if count % TOLD_EVERY == 0 or count == asked.seeds:
+            print(f"{count} seeds of {', '.join(names)}: {failed} failed", flush=True)
     return 1 if failed else 0
 
 

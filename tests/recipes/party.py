@@ -108,6 +108,9 @@ class Party:
     def clock(self) -> float:
         return self.sim.now
 
+    def _has_ready(self) -> bool:
+        return any(one.is_ready for one in self.doing)
+
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Whether `until` came true."""
         end = self.sim.now + seconds
@@ -116,9 +119,9 @@ class Party:
                 for one in ready:
                     if one in self.doing:
                         one.go_on()
-            if self.sim.now >= end:
+            if self.sim.now >= end or until():
                 return until()
             wakes = [one.wakes_at for one in self.doing if one.wakes_at > self.sim.now]
             rest = min([*wakes, end]) - self.sim.now
-            self.sim.run(max(rest, 0.001), lambda: any(one.is_ready for one in self.doing), STEP_S)
+            self.sim.run(max(rest, 0.001), self._has_ready, STEP_S)
         return True

@@ -188,6 +188,7 @@ class CountersEpisode(Episode):
                 yield from ask(counters.reset, name, rng.randint(0, 2))
 
     def judge(self) -> None:
+        self.sim.calls(GROUP).cls = Counters  # not a planted one
         why = self.sim.explain(GROUP)
         assert why is None, why
 
