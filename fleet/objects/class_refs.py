@@ -24,7 +24,7 @@ BUILT_IN = {
     "fleet:kv": ("fleet.recipes.kv", "KV"),
     "fleet:leases": ("fleet.recipes.leases", "Leases"),
     "fleet:locks": ("fleet.recipes.locks", "Locks"),
-    "fleet:rate_limits": ("fleet.recipes.rate_limits", "RateLimits"),
+    "fleet:limits": ("fleet.recipes.rate_limits", "RateLimits"),
     "fleet:semaphores": ("fleet.recipes.semaphores", "Semaphores"),
 }
 """The library's own data classes: tag, current module, name. Disks hold the tag, for ever."""

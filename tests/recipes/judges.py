@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 from msgspec import Struct
@@ -24,6 +25,8 @@ class Tenure(Struct):
     """The last grant or renewal that is known to have been executed."""
     ttl: float
     released: Told | None = None
+    left_at: float = inf
+    """When its release was asked for, whatever became of that."""
 
     @property
     def last_revision(self) -> int:
@@ -31,8 +34,7 @@ class Tenure(Struct):
 
     def sure_until(self, skew: float) -> float:
         """It was held at least until then, from `granted.told_at` on."""
-        until = self.last.asked_at + self.ttl - skew
-        return until if self.released is None else min(until, self.released.asked_at)
+        return min(self.last.asked_at + self.ttl - skew, self.left_at)
 
 
 def tenures(told: list[Told]) -> list[Tenure]:
@@ -55,6 +57,10 @@ def tenures(told: list[Told]) -> list[Tenure]:
             had.last, had.ttl = one, one.args[2]
         elif one.method == "release":
             known[one.args[1]].released = one
+    for one in told:
+        if one.method == "release" and one.args[1] in known:
+            held = known[one.args[1]]
+            held.left_at = min(held.left_at, one.asked_at)
     return [known[token] for token in sorted(known)]
 
 
@@ -122,7 +128,7 @@ def _is_right(look: Told, tenure: Tenure, held: list[Told], skew: float, is_unsu
         assert not listed, f"{look} has {tenure.token}, which was released: {tenure.released}"
     elif look.asked_at > last.told_at + tenure.ttl + skew:
         assert not listed or is_unsure, f"{look} has {tenure.token}, which is over since {last}"
-    elif look.told_at < last.asked_at + tenure.ttl - skew:
+    elif look.told_at < min(last.asked_at + tenure.ttl - skew, tenure.left_at):
         assert listed and look.value[tenure.token] == tenure.value, f"{look} lacks {tenure.token}: {last}"
 
 

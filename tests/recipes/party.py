@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleet.errors import FleetError
+from fleet.errors import FleetError, OutcomeUnknown
 from fleet.objects.replies import Reply
 from fleet.recipes.plans import Ask, Pause, Plan
 from fleet.testing import Sim
@@ -89,9 +89,13 @@ class Doing:
         self.wakes_at = max(self.wakes_at, self.party.sim.now + seconds)
 
     def stop(self) -> None:
-        """Its process dies; what it asked may still be executed."""
+        """Its process dies; what it asked may still be executed, and nobody is told."""
         if self in self.party.doing:
             self.party.doing.remove(self)
+        if self.reply is not None:
+            method, args, asked_at = self.asked
+            unknown, now = OutcomeUnknown("who asked is gone"), self.party.sim.now
+            self.party.told.append(Told(self.client, method, args, asked_at, now, 0, None, unknown))
 
 
 class Party:
