@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import threading
+from functools import cache
 from math import inf
 from types import TracebackType
 
@@ -14,8 +16,12 @@ from fleet.recipes.plans import Ask, Plan, run, run_aio
 log = logging.getLogger("fleet.recipes")
 
 
-class Stopped(BaseException):
-    """Ends the thread that renews."""
+@cache
+def _loop_of(process: int) -> asyncio.AbstractEventLoop:
+    """Of the one thread that renews whatever the threads of this process hold; a fork has none."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="fleet.recipes", daemon=True).start()
+    return loop
 
 
 class Hold:
@@ -38,7 +44,6 @@ class Hold:
         self._lease = Lease(name, ttl)
         self._limit = limit
         self._wait = inf if wait is None else wait
-        self._stopping = threading.Event()
         self._cancelled = False
 
     def _acquire(self) -> Plan[Lease]:
@@ -50,27 +55,17 @@ class Hold:
 
     def __enter__(self) -> Lease:
         lease = run(self._acquire())
-        self._thread = threading.Thread(target=self._keep, name=f"lease of {lease.name}", daemon=True)
-        self._thread.start()
+        self._keeping = asyncio.run_coroutine_threadsafe(
+            run_aio(keep(self._holders, lease)), _loop_of(os.getpid())
+        )
         return lease
 
-    def _keep(self) -> None:
-        try:
-            run(keep(self._holders, self._lease), self._pause)
-        except Stopped:
-            pass
-
-    def _pause(self, seconds: float) -> None:
-        if self._stopping.wait(seconds):
-            raise Stopped
-
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self._stopping.set()
+        self._keeping.cancel()
         try:
             run(give_back(self._holders, self._lease))
         except FleetError as failure:
             self._ended(failure, is_first=kind is None)
-        self._thread.join(0.1)  # what it has asked was answered before the release
 
     # -- asyncio -------------------------------------------------------------------------------------
 

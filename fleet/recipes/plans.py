@@ -35,14 +35,18 @@ class Pause(NamedTuple):
 Plan: TypeAlias = Generator[Ask | Pause, Any, R]
 
 
-def run(plan: Plan[R], pause: Callable[[float], object] = time.sleep) -> R:
+def run(plan: Plan[R]) -> R:
     """Carry it out in this thread."""
     resume: Callable[[], Ask | Pause] = plan.__next__
     try:
         while True:
             step = resume()
             try:
-                value = pause(step.seconds) if isinstance(step, Pause) else step.made(*step.args)
+                value = None
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                else:
+                    value = step.made(*step.args)
             except BaseException as error:
                 resume = partial(plan.throw, error)
             else:
@@ -59,8 +63,9 @@ async def run_aio(plan: Plan[R]) -> R:
         while True:
             step = resume()
             try:
+                value = None
                 if isinstance(step, Pause):
-                    value = await asyncio.sleep(step.seconds, True)
+                    await asyncio.sleep(step.seconds)
                 else:
                     value = await step.made.aio(*step.args)
             except BaseException as error:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -24,7 +25,14 @@ def test_a_lock_is_renewed_for_as_long_as_the_block_runs(locks: Locks) -> None:
         lease.check()
         assert lease.is_held and locks.live("a") == {lease.token: None}
     assert not lease.is_held and locks.count("a") == 0
-    assert not [thread for thread in threading.enumerate() if thread.name == "lease of a"]
+
+
+def test_one_thread_renews_all_that_threads_hold(locks: Locks) -> None:
+    with ExitStack() as stack:
+        leases = [stack.enter_context(locks.hold(f"many {number}", ttl=1.0)) for number in range(50)]
+        time.sleep(1.5)
+        assert all(lease.is_held for lease in leases)
+        assert [thread.name for thread in threading.enumerate()].count("fleet.recipes") == 1
 
 
 def test_who_waits_gets_it_when_it_is_given_back(locks: Locks) -> None:
