@@ -117,10 +117,12 @@ def test_a_task_holds_a_lock_and_another_waits(locks: Locks) -> None:
 
 def test_the_block_of_a_task_ends_when_its_lease_is_lost(locks: Locks) -> None:
     async def main() -> None:
+        began = time.monotonic()
         with pytest.raises(LeaseLost):
             async with locks.hold("i", ttl=0.6) as lease:
                 await locks.release.aio("i", lease.token)
                 await asyncio.sleep(60)
+        assert time.monotonic() - began < 15
         await asyncio.sleep(0)
         task = asyncio.current_task()
         assert task is not None and not task.cancelling()
@@ -167,6 +169,7 @@ def test_tasks_observe_meet_and_wait(client: fleet.Fleet) -> None:
         assert len(set(await asyncio.gather(*(barriers.wait_aio("b", 3) for _ in range(3))))) == 1
         with pytest.raises(WaitTimeout):
             await barriers.wait_aio("b", 2, timeout=0.1)
+        assert await barriers.count.aio("b") == 0, "it has left"
         began = time.monotonic()
         for _ in range(3):
             await limits.wait_aio("l", rate=10)
