@@ -21,6 +21,8 @@ class Holders(fleet.Data):
     released, whether or not somebody else has the name by now.
     """
 
+    fingerprint_modules = ["fleet.recipes.holders"]
+
     leases: OrderedDict[int, tuple[str, str, float, Any]] = OrderedDict()
     """By token: name, owner, when it is over, and the holder's value."""
     owners: dict[str, dict[str, int]] = {}

@@ -19,6 +19,8 @@ class KV(fleet.Data):
     one makes it stay.
     """
 
+    fingerprint_modules = ["fleet.recipes.holders"]
+
     values: dict[str, tuple[Any, int]] = {}
     """By key: the value, and its revision."""
     over_at: OrderedDict[str, float] = OrderedDict()

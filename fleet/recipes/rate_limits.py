@@ -18,6 +18,8 @@ class RateLimits(fleet.Data):
     with each request: let all that ask for a name say the same.
     """
 
+    fingerprint_modules = ["fleet.recipes.holders"]
+
     full_at: OrderedDict[str, int] = OrderedDict()
     """When the bucket is full again, if nothing more is taken. One that is full takes no space."""
 

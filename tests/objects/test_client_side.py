@@ -9,7 +9,7 @@ import pytest
 import fleet
 from fleet.errors import BadArguments, ConfigError, NoSuchGroup
 from fleet.objects.client_side import client_side
-from fleet.objects.declare import bind
+from fleet.objects.group_handle import bind
 from tests.objects.direct import Direct
 
 

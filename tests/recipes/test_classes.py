@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 import fleet
+from fleet.interfaces import Context
 from fleet.objects.declare import shape_of
+from fleet.objects.executor import ObjectExecutor
+from fleet.objects.fingerprint import fingerprint_of
 from fleet.recipes import KV, Barriers, Counters, Elections, Leases, Locks, RateLimits, Semaphores
 from fleet.testing import check, executing
 from tests.recipes.uses import EPISODES
@@ -33,6 +36,22 @@ def test_it_is_fit_to_be_replicated(cls: type[fleet.Data]) -> None:
     methods = (*shape.commands.values(), *shape.queries.values())
     parameters = {name for method in methods for name in inspect.signature(method).parameters}
     check(cls, 40, values={name: draw for name, draw in ARGUMENTS.items() if name in parameters})
+
+
+@pytest.mark.parametrize("cls", [one.data_class for one in EPISODES.values()])
+def test_what_its_commands_use_elsewhere_counts_as_its_code(cls: type[fleet.Data]) -> None:
+    if "from fleet.recipes.holders import" in inspect.getsource(inspect.getmodule(cls)):  # type: ignore[arg-type]
+        assert getattr(cls, "fingerprint_modules") == ["fleet.recipes.holders"]
+    assert len(fingerprint_of(cls)) == 32
+
+
+def test_no_state_and_no_answer_names_a_module_of_ours() -> None:
+    """Files may move, and disks stay readable."""
+    locks = ObjectExecutor(Locks)
+    context = Context(revision=1, now_ms=1_000, session=1, seq=1, client="c")
+    call = Locks.__fleet_codec__.encode_call("acquire", ("a", "x", 10.0), {})
+    (answer,), _ = locks.apply(context, (call,))
+    assert b"fleet" not in answer + locks.dump() and b"collections" in locks.dump()
 
 
 class At:
