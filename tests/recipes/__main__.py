@@ -5,7 +5,7 @@ import sys
 
 from tests.recipes.uses import EPISODES
 
-TOLD_EVERY = 100
+TOLD_EVERY = 20
 
 
 def main() -> int:
