@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import fleet
 from fleet.recipes import KV, Barriers, Counters, Elections, Leases, Locks, RateLimits, Semaphores
 from fleet.recipes.barriers import meeting
-from fleet.recipes.holders import Holders
 from fleet.recipes.lease import Lease, acquire, give_back, keep
 from fleet.recipes.plans import Ask, Pause, Plan
 from tests.recipes import judges
@@ -242,4 +241,3 @@ EPISODES: dict[str, type[Episode]] = {
         CountersEpisode,
     )
 }
-__all__ = ["EPISODES", "Holders"]
