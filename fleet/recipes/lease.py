@@ -64,6 +64,9 @@ def acquire(holders: Holders, grant: Ask, lease: Lease, limit: float, wait: floa
         if token:
             lease.token = token
             lease.granted(asked_at)
+            if not lease.is_held and lease.clock() < until:
+                continue  # the answer took longer than the lease lasts
+            lease.check()
             return lease
         over_at = lease.clock() + over_in
         pause_s, is_full = PAUSE_MIN_S, True

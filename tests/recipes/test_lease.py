@@ -1,6 +1,8 @@
 """The holder's side as plans, step by step, by a clock of the test."""
 
-from fleet.errors import OutcomeUnknown, Rejected, Unavailable
+import pytest
+
+from fleet.errors import LeaseLost, OutcomeUnknown, Rejected, Unavailable
 from fleet.recipes import Locks
 from fleet.recipes.lease import RETRY_S, Lease, acquire, keep
 from fleet.recipes.plans import Ask, Pause
@@ -80,3 +82,22 @@ def test_who_waits_asks_again_when_there_is_room_or_the_time_is_over() -> None:
     next(plan)
     again = plan.send(1)
     assert isinstance(again, Ask) and again.args == first.args
+
+
+def test_a_lease_whose_grant_was_answered_too_late_is_asked_for_again() -> None:
+    clock, locks = Clock(), Locks()
+    lease = Lease("a", 9.0, clock)
+    plan = acquire(locks, Ask(locks.acquire, ()), lease, limit=1, wait=60)
+    first = next(plan)
+    clock.now += 10
+    again = plan.send((7, 0.0))
+    assert isinstance(first, Ask) and isinstance(again, Ask) and again.args == first.args
+    with pytest.raises(StopIteration) as end:
+        plan.send((8, 0.0))
+    assert end.value.value is lease and lease.is_held and lease.token == 8
+    clock.now += 60
+    late = acquire(locks, Ask(locks.acquire, ()), Lease("a", 9.0, clock), limit=1, wait=5)
+    next(late)
+    clock.now += 10
+    with pytest.raises(LeaseLost):
+        late.send((9, 0.0))
