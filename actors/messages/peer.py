@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 from thespian.actors import ActorAddress
 
 from fleet.actors.base.wire import register
-from fleet.actors.messages.values import KNOWN_MAX, Count, NodeInfo
+from fleet.actors.messages.values import CALLS_MAX, KNOWN_MAX, Count, NodeInfo
 from fleet.raft.ids import MemberId, Millis, NodeName
 
 
@@ -16,6 +16,12 @@ class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
     dst: Annotated[MemberId, Meta(max_length=1024)]
     body: bytes
     """`fleet.raft.codec.encode_messages`."""
+
+
+class PeerMails(Struct, frozen=True, array_like=True, tag=26, gc=False):
+    """What members of one node have sent in a turn to those of another: they share what a message costs."""
+
+    mails: Annotated[tuple[PeerMail, ...], Meta(max_length=CALLS_MAX)]
 
 
 class NodeHeartbeat(Struct, frozen=True, array_like=True, tag=24, gc=False):
@@ -78,4 +84,4 @@ class GivenUp(Struct, frozen=True, array_like=True, tag=25):
     witness: NodeName
 
 
-register(PeerMail, NodeHeartbeat, NodeHello, OlderCopy, Clone, GivenUp)
+register(PeerMail, PeerMails, NodeHeartbeat, NodeHello, OlderCopy, Clone, GivenUp)

@@ -17,7 +17,7 @@ Count: TypeAlias = Annotated[int, Meta(ge=0)]
 KNOWN_MAX = 10_000
 """Nodes that one message tells of."""
 CALLS_MAX = 65_536
-"""Commands or queries of one message."""
+"""Commands or queries of one message; mails of members."""
 
 
 class NodeInfo(Struct, frozen=True, array_like=True):

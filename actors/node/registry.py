@@ -1,6 +1,7 @@
 """The actor that routes messages to members by id and to groups by name, within and between nodes."""
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from msgspec import Struct
 from thespian.actors import ActorAddress, WakeupMessage
@@ -21,10 +22,11 @@ from fleet.actors.messages.local import (
     Whereabouts,
 )
 from fleet.actors.messages.operator import DISK_FULL, GroupRequest, OpReply
-from fleet.actors.messages.peer import NodeHeartbeat, PeerMail
+from fleet.actors.messages.peer import NodeHeartbeat, PeerMail, PeerMails
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.timer import Timer
+from fleet.actors.runtime.turn import EndTurn, TurnEnd
 from fleet.cluster import node_liveness
 from fleet.cluster.node_liveness import NodeLiveness, SendHeartbeat, Sleeper, TellSilent, Woke
 from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
@@ -32,6 +34,9 @@ from fleet.interfaces import Clock
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.events import CheckLeader, NodeSilent, SleepConfirmed
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
+
+MAILS_BYTES_MAX: Final = 256 * 1024
+"""Mail of members that leaves as one message; with so much, further mail goes into the next."""
 
 
 class Heard(Struct, frozen=True):
@@ -69,6 +74,9 @@ class Registry(GuardedActor):
         self.seen = RememberedRequests()
         self.liveness = NodeLiveness()
         self.timer = Timer(self)
+        self.turn_end = TurnEnd(self)
+        self.outgoing: dict[NodeName, list[PeerMail]] = {}
+        """Mail of this turn, by the node that it goes to."""
 
     def on_start(self, m: StartRegistry, sender: Any) -> None:
         self.node, self.address, self.given_up = m.node, m.address, m.given_up
@@ -123,6 +131,7 @@ class Registry(GuardedActor):
             if isinstance(effect, SendHeartbeat):
                 route = self.routes.get(effect.node)
                 if route is not None:
+                    self._send_mail(effect.node)  # which members have sent before
                     self.send(route, self._heartbeat(effect))
             elif effect.member in self.members:
                 told = NodeSilent(effect.node) if isinstance(effect, TellSilent) else CheckLeader()
@@ -169,9 +178,23 @@ class Registry(GuardedActor):
         node = node_of(m.dst)
         if self.given_up and f"{node}@{disk_of(m.dst)}" in self.given_up:
             return
-        route = self.routes.get(node) if node != self.node else None
-        if route is not None:
-            self.send(route, m)
+        if node in self.routes and node != self.node:
+            self.outgoing.setdefault(node, []).append(m)
+            self.turn_end.ask()
+
+    def on_peer_mails(self, m: PeerMails, sender: Any) -> None:
+        for mail in m.mails:
+            self.on_peer_mail(mail, sender)
+
+    def on_end_turn(self, m: EndTurn, sender: Any) -> None:
+        self.turn_end.reached()
+        for node in tuple(self.outgoing):
+            self._send_mail(node)
+
+    def _send_mail(self, node: NodeName) -> None:
+        mails = self.outgoing.pop(node, None)
+        for part in parts_of(mails) if mails else ():
+            self.send(self.routes[node], part[0] if len(part) == 1 else PeerMails(tuple(part)))
 
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
         """A client that has not pinned this cluster is refused: it may turn out to belong to another."""
@@ -221,7 +244,7 @@ class Registry(GuardedActor):
     def on_failure(self, why: str) -> None:
         log.critical("node=%s: no group is reachable here without the registry", self.node)
 
-    outside = frozenset((PeerMail, NodeHeartbeat, Heard, ClientRequest, GroupRequest))
+    outside = frozenset((PeerMail, PeerMails, NodeHeartbeat, Heard, ClientRequest, GroupRequest))
     handlers = {
         StartRegistry: on_start,
         Belongs: on_belongs,
@@ -238,6 +261,19 @@ class Registry(GuardedActor):
         WakeupMessage: on_wakeup,
         Whereabouts: on_whereabouts,
         PeerMail: on_peer_mail,
+        PeerMails: on_peer_mails,
+        EndTurn: on_end_turn,
         ClientRequest: on_client_request,
         GroupRequest: on_group_request,
     }
+
+
+def parts_of(mails: Sequence[PeerMail]) -> Iterator[Sequence[PeerMail]]:
+    """The mails in order, in parts that a frame can take."""
+    first = size = 0
+    for place, mail in enumerate(mails):
+        size += len(mail.body)
+        if size > MAILS_BYTES_MAX and place > first:
+            yield mails[first:place]
+            first, size = place, len(mail.body)
+    yield mails[first:]

@@ -9,7 +9,7 @@ from msgspec import Struct
 from fleet.actors.base.wire import LENGTH, decode_body, decode_frame
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.operator import GroupRequest
-from fleet.actors.messages.peer import PeerMail
+from fleet.actors.messages.peer import PeerMail, PeerMails
 from fleet.interfaces import Write
 from fleet.objects.applier import Outcomes
 from fleet.raft.codec import decode_messages
@@ -133,7 +133,11 @@ def mails_in(frames: bytes) -> Iterator[Any]:
         (size,) = LENGTH.unpack_from(frames, start)
         start += LENGTH.size
         for _, _, tag, body in decode_frame(view[start : start + size]):
-            yield decode_body(tag, body)
+            message = decode_body(tag, body)
+            if isinstance(message, PeerMails):
+                yield from message.mails
+            else:
+                yield message
         start += size
 
 

@@ -31,7 +31,7 @@ from fleet.actors.messages.operator import (
     SkipCommand,
     TransferLeader,
 )
-from fleet.actors.messages.peer import NodeHello, PeerMail
+from fleet.actors.messages.peer import NodeHello, PeerMail, PeerMails
 from fleet.actors.messages.values import NodeInfo
 from fleet.cluster.founding_messages import Exists, Founder, FoundingHello
 from fleet.objects.applier import Outcomes
@@ -261,6 +261,7 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
     ]
     return [
         *(("registry", PeerMail(member, encode_messages([message]))) for message in raft),
+        ("registry", PeerMails(tuple(PeerMail(member, encode_messages([message])) for message in raft))),
         ("registry", ClientRequest(group, "fuzz", back, 1, 0, False, 1, (b"x", b"y"), 0, (), 1)),
         ("registry", ClientRequest(group, "fuzz", back, 0, 0, True, 0, (), 1, (b"x",), 1)),
         *(("registry", GroupRequest(5, back, group, op)) for op in ops),

@@ -14,9 +14,9 @@ from fleet.actors.messages.local import (
     StartRegistry,
 )
 from fleet.actors.messages.operator import DISK_FULL, GetStatus, GroupRequest, OpReply
-from fleet.actors.messages.peer import NodeHeartbeat, PeerMail
+from fleet.actors.messages.peer import NodeHeartbeat, PeerMail, PeerMails
 from fleet.actors.messages.well_known import REGISTRY
-from fleet.actors.node.registry import Registry
+from fleet.actors.node.registry import MAILS_BYTES_MAX, Registry, parts_of
 from fleet.actors.runtime.actor import GuardedActor
 from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster.node_liveness import Sleeper, Woke
@@ -58,6 +58,31 @@ def test_mail_goes_to_the_member_here_and_by_the_registry_of_its_node_there(benc
     assert bench.seen(bench.member) == [PeerMail(HERE, b"in")]
     ((ident, _, message),) = bench.transport.sent
     assert (ident.endpoint, ident.local, message) == ("there:2", REGISTRY, PeerMail(THERE, b"out"))
+
+
+def test_mail_of_a_turn_to_members_of_one_node_is_one_message(bench: RegistryBench) -> None:
+    bench.tell(bench.registry, Routes({N2: remote_address("there:2", REGISTRY)}))
+    mails = tuple(PeerMail(member_id(N2, "b", life), b"out") for life in range(3))
+    bench.ask(bench.registry, *mails)
+    assert [message for _, _, message in bench.transport.sent] == [PeerMails(mails)]
+
+
+def test_mail_that_arrives_together_goes_to_each_member_in_order(bench: RegistryBench) -> None:
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
+    lost = PeerMail(member_id(N1, "old", 1), b"")
+    bench.ask(bench.registry, PeerMails((PeerMail(HERE, b"1"), lost, PeerMail(HERE, b"2"))))
+    assert bench.seen(bench.member) == [PeerMail(HERE, b"1"), PeerMail(HERE, b"2")]
+
+
+def test_much_mail_is_parted_so_that_it_fits_a_frame_in_order() -> None:
+    mails = [PeerMail(THERE, bytes(size)) for size in (10, MAILS_BYTES_MAX - 10, 10, 3 * MAILS_BYTES_MAX, 10)]
+    parts = list(parts_of(mails))
+    assert [list(map(len, (mail.body for mail in part))) for part in parts] == [
+        [10, MAILS_BYTES_MAX - 10],
+        [10],
+        [3 * MAILS_BYTES_MAX],
+        [10],
+    ]
 
 
 def test_mail_for_nobody_is_dropped(bench: RegistryBench) -> None:
@@ -173,6 +198,14 @@ def test_a_member_that_sleeps_is_told_of_a_silent_node(bench: RegistryBench) -> 
         bench.clock.now += 250
         bench.advance(0.25)
     assert bench.seen(bench.member) == [NodeSilent(N2)]
+
+
+def test_mail_of_members_leaves_before_a_heartbeat_that_speaks_of_them(bench: RegistryBench) -> None:
+    bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
+    bench.tell(bench.registry, Routes({N2: remote_address("there:2", REGISTRY)}))
+    bench.ask(bench.registry, PeerMail(THERE, b"out"), Sleeper(HERE, THERE, (N2,), 1000))
+    mail, heartbeat = [message for _, _, message in bench.transport.sent]
+    assert mail == PeerMail(THERE, b"out") and isinstance(heartbeat, NodeHeartbeat)
 
 
 def test_a_node_whose_members_are_awake_sends_no_heartbeats(bench: RegistryBench) -> None:
