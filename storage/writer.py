@@ -75,7 +75,7 @@ class Writer:
         self._store = store
         self._at_turn_end = at_turn_end
         self._submitted: list[_Submitted] = []
-        self._queue: SimpleQueue[_Submitted | Chore | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Submitted] | Chore | None] = SimpleQueue()
         self._done: deque[Completion | ChoreDone] = deque()
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._told = 0
@@ -100,16 +100,16 @@ class Writer:
             raise StorageFault("the writer is closed", group=write.group)
         submitted = _Submitted(write, self._told)
         if self._at_turn_end is None:
-            self._queue.put(submitted)
+            self._queue.put([submitted])
             return
         if not self._submitted:
             self._at_turn_end(self._pass_on)
         self._submitted.append(submitted)
 
     def _pass_on(self) -> None:
-        for submitted in self._submitted:
-            self._queue.put(submitted)
-        self._submitted.clear()
+        if self._submitted:
+            self._queue.put(self._submitted)
+            self._submitted = []
 
     def do(self, chore: Chore) -> None:
         """Do the chore after everything submitted before."""
@@ -185,10 +185,14 @@ class Writer:
 
     def _take(self, wait: bool) -> list[_Submitted | Chore | None]:
         """Everything in the queue, at least one item if `wait`."""
-        taken: list[_Submitted | Chore | None] = [self._queue.get()] if wait else []
+        taken: list[_Submitted | Chore | None] = []
         try:
             while True:
-                taken.append(self._queue.get_nowait())
+                one = self._queue.get(wait and not taken)
+                if isinstance(one, list):
+                    taken += one
+                else:
+                    taken.append(one)
         except Empty:
             return taken
 

@@ -39,10 +39,13 @@ class ActorId(Struct, frozen=True, array_like=True, gc=False):
 class Address(ActorAddress):
     """Thespian's ActorAddress, but hashable and a fifth of the size."""
 
-    __slots__ = ("_aaddr",)
+    __slots__ = ("_aaddr", "cell")
 
     def __init__(self, ident: ActorId) -> None:
         self._aaddr = ident
+        self.cell: Any = None
+        """Of an actor of this process, as long as it lives and if this is the very object that its kernel has
+        made: messages to it need no search."""
 
     @property
     def ident(self) -> ActorId:

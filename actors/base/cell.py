@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
-from fleet.actors.base.addresses import ActorId, Address, LocalId
+from fleet.actors.base.addresses import Address, LocalId
 from fleet.actors.base.transport import Transport
 
 
@@ -72,12 +72,11 @@ class Cell:
         return local if isinstance(local, str) else None
 
     def actor_send(self, target: Any, message: Any) -> None:
-        """The hot path: one dictionary lookup and one append if the target is in this kernel."""
+        """The hot path: one append if the target is in this kernel."""
         kernel = self.kernel
-        ident = target._aaddr if type(target) is Address else target.addressDetails
-        if type(ident) is ActorId and ident.boot == kernel.boot:
-            cell = kernel.cells.get(ident.local)
-            if cell is not None:
+        if type(target) is Address:
+            cell = target.cell
+            if cell is not None and cell.kernel is kernel:
                 kernel.queue.append((cell, message, self.address))
                 return
         kernel.send(target, self.address, message)

@@ -94,7 +94,7 @@ class Kernel:
                 except SystemExit:
                     self._begin_exit(cell, recursive=True)
                 else:
-                    if result is not None or cell.watching:
+                    if result is not cell.armed or (result is None and cell.watching):
                         self._watch(cell, result)
         return bool(queue)
 
@@ -142,13 +142,13 @@ class Kernel:
     def open_mailbox(self, put: Callable[[Any, Address], None]) -> Address:
         """An address for code that is not an actor. Calls `put(message, sender)` in the kernel's thread."""
         cell = Mailbox(self, self._next_address(None), put)
-        self.cells[cell.address.ident.local] = cell
+        self._enter(cell)
         return cell.address
 
     def close_mailbox(self, address: Address) -> None:
         cell = self.cells.pop(address.ident.local, None)
         if cell is not None:
-            cell.instance = None
+            cell.instance = cell.address.cell = None
 
     def stop_actors(self) -> None:
         """Ask every actor to exit, parents first, and create no new ones. Done when `actor_count()` is 0."""
@@ -214,7 +214,11 @@ class Kernel:
         instance = instantiate(cls, self.capabilities, cell.requirements)
         instance._myRef = cell
         cell.instance = instance
+        self._enter(cell)
+
+    def _enter(self, cell: Cell) -> None:
         self.cells[cell.address.ident.local] = cell
+        cell.address.cell = cell
 
     def _next_address(self, name: str | None) -> Address:
         self.created += 1
@@ -312,7 +316,7 @@ class Kernel:
 
     def _finish_exit(self, cell: Cell) -> None:
         local = cell.address.ident.local
-        cell.leaving = cell.children = None
+        cell.leaving = cell.children = cell.address.cell = None
         del self.cells[local]
         self.primaries.pop(local, None)
         self.link_watchers.remove(local)

@@ -46,6 +46,10 @@ _PLAIN_TYPES = frozenset((str, bytes, bool, int, float, type(None)))
 _Id: TypeAlias = int | Annotated[str, Meta(max_length=NAME_MAX)]
 _Item: TypeAlias = tuple[_Id, _Id, _Id, Raw]
 
+_addresses: dict[tuple[Any, ...], Address] = {}
+"""Those that were decoded lately: a client gives its own with each request."""
+ADDRESSES_MAX = 4096
+
 
 class Unregistered(TypeError):
     """The type of a message is not registered: no process could decode it."""
@@ -68,13 +72,20 @@ def _encode_address(value: Any) -> Any:
 def _decode_address(kind: type, value: Any) -> Any:
     if not issubclass(kind, ActorAddress):
         raise NotImplementedError(f"a {kind.__name__} inside a registered message")
+    try:
+        return _addresses[tuple(value)]
+    except (KeyError, TypeError):
+        pass
     ident = msgspec.convert(value, ActorId)
     is_name = isinstance(ident.local, str)
     if is_name and len(str(ident.local)) > NAME_MAX or len(ident.endpoint) > ENDPOINT_BYTES_MAX:
         raise ValueError("an actor's address that is too long")
     if not 0 <= ident.boot < 2**63:
         raise ValueError("an actor's address with a boot id that is none")
-    return Address(ident)
+    if len(_addresses) >= ADDRESSES_MAX:
+        _addresses.clear()
+    address = _addresses[ident.endpoint, ident.boot, ident.local] = Address(ident)
+    return address
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encode_address)

@@ -35,9 +35,9 @@ class Disk(GuardedActor):
         self.writer: StoreWriter | None = None
         self.turn_end = TurnEnd(self)
         self.gathered: list[tuple[Any, Write]] = []
-        self.waiting: dict[tuple[int, bool], deque[Any]] = {}
-        """By group and whether they are aside, the senders of the writes under way. A former actor of the
-        member has its own sequence numbers."""
+        self.waiting: dict[tuple[int, bool], list[Any]] = {}
+        """By group and whether they are aside, the senders of the writes under way, which are few. A former
+        actor of the member has its own sequence numbers."""
         self.failed_members: dict[int, Any] = {}
         """By group, a member whose write failed and that may not know it yet: its later writes are
         ignored."""
@@ -51,18 +51,25 @@ class Disk(GuardedActor):
         self.watching = ThespianWatch([m.writer.fileno()])
 
     def on_write(self, m: Write, sender: Any) -> None:
-        if self.failed_members.get(m.group) == sender:
-            return
-        self.failed_members.pop(m.group, None)
+        if self.failed_members:
+            if self.failed_members.get(m.group) == sender:
+                return
+            self.failed_members.pop(m.group, None)
         self.turn_end.ask()
         self.gathered.append((sender, m))
 
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
         self.turn_end.reached()
         assert self.writer is not None
+        waiting, submit = self.waiting, self.writer.submit
         for sender, write in self.gathered:
-            self.waiting.setdefault((write.group, write.is_aside), deque()).append(sender)
-            self.writer.submit(write)
+            key = write.group, write.is_aside
+            senders = waiting.get(key)
+            if senders is None:
+                waiting[key] = [sender]
+            else:
+                senders.append(sender)
+            submit(write)
         self.gathered.clear()
 
     def on_chore(self, m: Chore, sender: Any) -> None:
@@ -75,7 +82,9 @@ class Disk(GuardedActor):
         self._tell_if_done(m.group)
 
     def _tell_if_done(self, group: int) -> None:
-        if group in self.awaited and not {(group, False), (group, True)} & self.waiting.keys():
+        if group not in self.awaited:
+            return
+        if not {(group, False), (group, True)} & self.waiting.keys():
             if all(write.group != group for _, write in self.gathered):
                 self.send(self.awaited.pop(group), WritesDone(group))
 
@@ -119,10 +128,10 @@ class Disk(GuardedActor):
     def _take_sender(self, group: int, is_aside: bool) -> Any:
         """Writes of one group complete in order, and those aside in order among themselves."""
         waiting = self.waiting[group, is_aside]
-        sender = waiting.popleft()
-        if not waiting:
-            del self.waiting[group, is_aside]
-        return sender
+        if len(waiting) > 1:
+            return waiting.pop(0)
+        del self.waiting[group, is_aside]
+        return waiting[0]
 
     def _fail(self, group: int, member: Any, error: Exception) -> None:
         """Drop the member's collected writes: the writer would append them after the gap."""
