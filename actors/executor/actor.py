@@ -260,7 +260,8 @@ class Executors(GuardedActor):
                 placed = self.placed.get(answer.number)
                 if placed is not None and placed.run == answer.run:
                     placed.loads_failed = 0
-                    self.suspects.discard(answer.number)
+                    if self.suspects:
+                        self.suspects.discard(answer.number)
                     self.send(placed.member, answer)
 
     # -- the watchdogs -----------------------------------------------------------------------------

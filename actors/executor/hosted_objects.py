@@ -56,14 +56,14 @@ class HostedObjects:
         dump.release()
 
     def handle(self, m: ObjectMessage) -> None:
-        hosted = self.objects.get(m.number)
+        hosted, kind = self.objects.get(m.number), type(m)
         if isinstance(m, OpenObject):
             self._open(m)
         elif isinstance(m, TryClass):
             self._try(m)
-        elif hosted is None or hosted.run != m.run or isinstance(m, SetLimit):
+        elif hosted is None or hosted.run != m.run or kind is SetLimit:
             return  # of an object that is gone, or not for it
-        elif isinstance(m, CloseObject):
+        elif kind is CloseObject:
             hosted.close()
             del self.objects[m.number]
         else:

@@ -196,8 +196,9 @@ class Member(GuardedActor):
     # -- messages -------------------------------------------------------------------------------
 
     def step(self, event: Any) -> None:
-        self.core.step(self.start.clock.now_ms(), event)
-        if not self.core.is_settled:
+        core = self.core
+        core.step(self.start.clock.now_ms(), event)
+        if not core.is_settled and not self.turn_end.is_asked:
             self.turn_end.ask()
 
     def on_peer_mail(self, m: PeerMail, sender: Any) -> None:

@@ -303,7 +303,8 @@ class ClientRequests:
 
     def end_turn(self) -> None:
         """Proposals are refused within their turn or not at all."""
-        self.proposals.clear()
+        if self.proposals:
+            self.proposals.clear()
         if self.dirty:
             self.flush()
 

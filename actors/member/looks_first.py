@@ -67,7 +67,9 @@ class LooksFirst:
 
     def _asks(self, m: ClientRequest, waiter: Waiter) -> bool:
         clients, member = self.clients, self.clients.member
-        if not m.commands or not member.core.is_leader or member.trouble() is not None:
+        if not any(map(may_not_decode, m.commands)):
+            return False
+        if not member.core.is_leader or member.trouble() is not None:
             return False
         known, numbered = clients.under_way(m), enumerate(m.commands, m.first)
         seqs = tuple(seq for seq, payload in numbered if may_not_decode(payload) and seq not in known)

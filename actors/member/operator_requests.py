@@ -188,6 +188,8 @@ class OperatorRequests:
         if halted != self.told_halt:
             self.told_halt = halted
             self.member.send(self.member.start.manager, MemberHalted(core.id, *halted))
+        if not arriving:
+            return
         self.arriving = []
         for until, request in arriving:
             is_over = core.now >= until or core.asleep  # no turn would tell that the time is over

@@ -43,7 +43,11 @@ class PeerOutbox:
 
     def post(self, message: PeerMessage) -> None:
         """It leaves with the next `flush`."""
-        self.outgoing.setdefault(message.dst, []).append(message)
+        outgoing = self.outgoing.get(message.dst)
+        if outgoing is None:
+            self.outgoing[message.dst] = [message]
+        else:
+            outgoing.append(message)
 
     def hold(self, seq: int, messages: list[PeerMessage]) -> None:
         """They leave when the write `seq` is durable."""
@@ -66,7 +70,12 @@ class PeerOutbox:
             self.post(msgspec.structs.replace(chunk, data=data))
 
     def flush(self) -> None:
+        if not self.outgoing:
+            return
         for peer, messages in self.outgoing.items():
+            if len(messages) <= MESSAGES_MAX:
+                self._mail(peer, messages)
+                continue
             for first in range(0, len(messages), MESSAGES_MAX):
                 self._mail(peer, messages[first : first + MESSAGES_MAX])
         self.outgoing.clear()

@@ -3,6 +3,7 @@
 from fleet.actors.messages.client import ClientRequest
 
 REMEMBERED_MAX = 4096
+"""So many are remembered at least, and twice as many at most."""
 
 
 class RememberedRequests:
@@ -13,12 +14,16 @@ class RememberedRequests:
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str, int], None] = {}
+        self._newer: set[tuple[str, str, int]] = set()
+        self._older: set[tuple[str, str, int]] = set()
 
     def add(self, group: str, client: str, number: int) -> None:
-        self._numbers[group, client, number] = None
-        if len(self._numbers) > REMEMBERED_MAX:
-            del self._numbers[next(iter(self._numbers))]
+        self._newer.add((group, client, number))
+        if len(self._newer) >= REMEMBERED_MAX:
+            self._newer, self._older = set(), self._newer
 
     def __contains__(self, m: ClientRequest) -> bool:
-        return bool(self._numbers) and (m.group, m.client, m.number) in self._numbers
+        if not self._newer and not self._older:
+            return False
+        request = m.group, m.client, m.number
+        return request in self._newer or request in self._older

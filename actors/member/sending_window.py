@@ -75,9 +75,10 @@ class SendingWindow:
 
     def _send_now(self, message: ObjectMessage) -> None:
         if isinstance(message, ApplyEntries):
-            entries = message.entries
-            count = sum(count_of(entry.body) for entry in entries)
-            size = sum(map(size_of, entries))
+            entries, count, size = message.entries, 0, 0
+            for entry in entries:
+                count += count_of(entry.body)
+                size += size_of(entry)
             self.sent.append((entries[-1].index, count, size))
             self.commands += count
             self.bytes += size
@@ -86,6 +87,8 @@ class SendingWindow:
 
 def in_parts(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
     """None of them empty, each within the limits of a message."""
+    if len(entries) == 1:
+        return [tuple(entries)]
     parts: list[tuple[Entry, ...]] = []
     part: list[Entry] = []
     count = size = 0

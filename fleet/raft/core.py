@@ -57,7 +57,8 @@ class Core(CoreState):
         term, commit = self.term, self.log.commit
         dispatch(self, event)
         self.is_settled = (
-            (self.term, self.log.commit) == (term, commit)
+            self.log.commit == commit
+            and self.term == term
             and self.saving is None
             and not self.ready.asks_for_anything()
             and not (type(self.role) is Leader and lets_send(self, self.role, event))
@@ -70,7 +71,8 @@ class Core(CoreState):
         if type(self.role) is Leader:
             replicate(self, self.role)
         self.finish_write()
-        self.finish_save()
+        if self.saving is not None:
+            self.finish_save()
         ready = self.ready
         if self.skips or self.switches or self.unconfirmed or self.held_after != LAST_INDEX:
             update_hold(self)
@@ -79,11 +81,13 @@ class Core(CoreState):
             self._note_up_to(self.log.applied)
         if self.log.applied == self.held_after:
             self._note_up_to(self.log.commit)
-        settle_proof(self)
+        if self.proof is not None:
+            settle_proof(self)
         self.is_settled = not ready.apply
         if self._snapshot_is_due():
             self._ask_for_snapshot(ready)
-        settle_reads(self)
+        if type(self.role) is Leader and self.role.reads:
+            settle_reads(self)
         if not ready.asks_for_anything():
             return None
         if ready.send_after:

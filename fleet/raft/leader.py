@@ -329,8 +329,7 @@ def settle_reads(core: CoreState) -> None:
     One round at a time: reads that arrive meanwhile share the next (Raft thesis 6.4).
     """
     role = core.role
-    if type(role) is not Leader or not role.reads:
-        return
+    assert type(role) is Leader
     rounds = {peer: progress.round for peer, progress in role.progress.items()}
     voters = core.membership.current.voters
     while role.reads:

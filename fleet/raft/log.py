@@ -47,6 +47,8 @@ class Log:
         start = first - self.base_index - 1
         assert start >= 0, f"{first} is compacted, base {self.base_index}"
         chosen = self.entries[start : start + count_max]
+        if len(chosen) < 2:
+            return tuple(chosen)
         total = 0
         for count, entry in enumerate(chosen):
             total += size_of(entry)
@@ -115,7 +117,11 @@ class Log:
         applied from now on."""
         taken: list[Entry] = []
         count, last = 0, min(last, self.commit)
-        for entry in self.entries[self.applied - self.base_index : last - self.base_index]:
+        committed = self.entries[self.applied - self.base_index : last - self.base_index]
+        if len(committed) == 1:
+            self.applied = last
+            return committed
+        for entry in committed:
             count += count_of(entry.body)
             if count > commands_max and taken:
                 break

@@ -17,9 +17,9 @@ def has_quorum(yes: Collection[K], voters: Collection[K]) -> bool:
 
 def reached_by_quorum(values: Iterable[int]) -> int:
     """The largest value that a majority has reached: one value per voter."""
-    ordered = sorted(values, reverse=True)
+    ordered = sorted(values)
     assert ordered, "a group has a voter"
-    return ordered[majority(len(ordered)) - 1]
+    return ordered[-majority(len(ordered))]
 
 
 def pick(values: Mapping[K, int], voters: Iterable[K], own: K, own_value: int) -> list[int]:

@@ -10,6 +10,7 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     Body,
     ClassSwitched,
+    Commands,
     Entry,
     Founded,
     Halt,
@@ -314,12 +315,15 @@ class CoreState:
         self._note_appended(new)
 
     def _note_appended(self, entries: Sequence[Entry]) -> None:
-        self.membership.append(entries)
-        self.note_special(entries)
-        if entries[0].index == 1 and isinstance(entries[0].body, Founded):
-            self.config, self.first_class = entries[0].body.config, entries[0].body.data_class
+        others = [entry for entry in entries if type(entry.body) is not Commands]
+        if others:
+            self.membership.append(others)
+            self.note_special(others)
+            if entries[0].index == 1 and isinstance(entries[0].body, Founded):
+                self.config, self.first_class = entries[0].body.config, entries[0].body.data_class
         self.unwritten.extend(entries)
-        self.bytes_since_snapshot += sum(map(size_of, entries))
+        for entry in entries:
+            self.bytes_since_snapshot += size_of(entry)
 
     def note_special(self, entries: Sequence[Entry]) -> None:
         special = [entry for entry in entries if type(entry.body) in SPECIAL]
@@ -335,8 +339,8 @@ class CoreState:
 
     def finish_write(self) -> None:
         """Gather everything that must be durable into one write."""
-        last = self._last_hard()
-        is_promised = (self.term, self.vote) == (last.term, last.vote)
+        last = self._last_hard() if self.writes else self.durable_hard
+        is_promised = self.term == last.term and self.vote == last.vote
         if is_promised and not self.unwritten and self.installing is None:
             return
         hard = None if is_promised else self.hard
@@ -363,7 +367,8 @@ class CoreState:
         Not before the entries that it stands for are durable: after a crash it would precede the entries
         that these have replaced.
         """
-        if self.saving is None or self.log.durable < self.saving[0].index:
+        assert self.saving is not None
+        if self.log.durable < self.saving[0].index:
             return
         (meta, data), self.saving = self.saving, None
         config = self.config
