@@ -1,6 +1,7 @@
 """`fleet start`: one node in this process."""
 
 import errno
+import gc
 import logging
 import os
 import signal
@@ -27,6 +28,9 @@ from fleet.node import Node
 from fleet.service_manager import ServiceManager
 
 STOP_S_MAX = 5.0
+GC_THRESHOLD = 20_000
+"""New objects before those in circles are looked for. A turn with hundreds of groups makes thousands that
+live until its end, and none of them is in a circle."""
 RAISE_LIMITS = "raise the limits of this process, see ulimit -a"
 PORT_TROUBLE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 EPILOG = """
@@ -82,6 +86,7 @@ def run_node(verbose: bool, **options: Any) -> None:
         check_contradictions(found)
         _log(found, verbose)
         sys.setswitchinterval(0.0005)
+        gc.set_threshold(GC_THRESHOLD)
         if found["until_eof"]:
             _begin_watching_stdin(found["drain_on_term"])
         _serve(Node(**arguments), found["drain_on_term"], voice)
