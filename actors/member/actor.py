@@ -288,7 +288,7 @@ class Member(GuardedActor):
     def on_end_turn(self, m: EndTurn, sender: Any) -> None:
         self.turn_end.reached()
         core = self.core
-        while (ready := core.take_ready()) is not None:
+        while not core.is_settled and (ready := core.take_ready()) is not None:
             self._carry_out(ready)
             if self.stopped:
                 return

@@ -229,19 +229,24 @@ class Applier:
     def _execute(self, session: Session, first: int, payloads: tuple[bytes, ...], tell: Tell) -> Results:
         """Execute the first of these, until there are many bytes of results. The number is the same on every
         member, however often one of them has to restore its object meanwhile."""
-        start, size = self.revision, 0
+        start, size, rest = self.revision, 0, payloads
         values: list[bytes] = []
-        while size <= RESULTS_BYTES_MAX and (rest := payloads[len(values) :]):
+        while rest and size <= RESULTS_BYTES_MAX:
             place = first + len(values)
             context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
             some, is_clean = self.executor.apply(context, rest, RESULTS_BYTES_MAX - size)
             assert some
-            self.revision += len(some)
+            count = len(some)
+            self.revision += count
             size += sum(map(len, some))
             values += some
-            self._keep(context, rest[: len(some) if is_clean else len(some) - 1])
+            if is_clean and count == len(rest):
+                self._keep(context, rest)
+                break
+            self._keep(context, rest[: count if is_clean else count - 1])
             if not is_clean:
                 self.roll_back()
+            rest = rest[count:]
         return self._record(session, Results(first, start + 1, tuple(values)), True, tell)
 
     def check(self, payload: bytes) -> str | None:

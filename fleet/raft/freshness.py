@@ -13,7 +13,7 @@ nothing: it finds no majority (S21). Nor does one that sleeps: nothing is confir
 from fleet.raft.ids import Millis
 from fleet.raft.messages import AppendEntries, AppendReply
 from fleet.raft.progress import NO_LEASE, NO_STAMP, Progress
-from fleet.raft.quorum import pick, reached_by_quorum
+from fleet.raft.quorum import reached_by_quorum
 from fleet.raft.state import NEVER, CoreState, Leader
 
 LIFE_SHIFT = 31
@@ -30,8 +30,11 @@ def led_at(core: CoreState, role: Leader) -> Millis:
     known, or where this one does not know yet what is committed."""
     if core.log.commit < role.first_index:
         return NO_LEASE
-    followed = {peer: progress.followed_at for peer, progress in role.progress.items()}
-    return reached_by_quorum(pick(followed, core.membership.current.voters, core.id, core.now))
+    own, peers = core.id, role.progress
+    voters = core.membership.current.voters
+    return reached_by_quorum(
+        [core.now if one == own else peers[one].followed_at if one in peers else 0 for one in voters]
+    )
 
 
 def keep_stamp(core: CoreState, role: Leader, progress: Progress, m: AppendReply) -> None:

@@ -61,9 +61,14 @@ class Log:
         return (last_term, last_index) >= (self.last_term, self.last_index)
 
     def append(self, entry: Entry) -> None:
-        assert entry.index == self.last_index + 1, f"hole: {entry.index} after {self.last_index}"
-        assert entry.term >= self.last_term, f"term falls from {self.last_term} to {entry.term}"
-        self.entries.append(entry)
+        entries = self.entries
+        last_index, last_term = (
+            self.base_index + len(entries),
+            entries[-1].term if entries else self.base_term,
+        )
+        assert entry.index == last_index + 1, f"hole: {entry.index} after {last_index}"
+        assert entry.term >= last_term, f"term falls from {last_term} to {entry.term}"
+        entries.append(entry)
 
     def merge(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
         """Adopt a leader's entries; returns those that are new and must be made durable.

@@ -97,6 +97,8 @@ class Session(Struct, array_like=True):
 
 
 def bytes_in(values: tuple[bytes, ...]) -> int:
+    if len(values) == 1:
+        return RESULT_OVERHEAD + len(values[0])
     return RESULT_OVERHEAD * len(values) + sum(map(len, values))
 
 

@@ -346,9 +346,8 @@ class CoreState:
         hard = None if is_promised else self.hard
         snapshot, data = self.installing or (None, b"")
         self.seq += 1
-        self.writes.append(
-            PendingWrite(self.seq, self.now, hard, self.log.last_index, self.log.last_term, snapshot)
-        )
+        log = self.log
+        self.writes.append(PendingWrite(self.seq, self.now, hard, log.last_index, log.last_term, snapshot))
         self.ready.write = PersistRequest(
             seq=self.seq,
             hard=hard,
