@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from fleet.actors.messages.local import StartMember
-from fleet.actors.messages.peer import PeerMail
+from fleet.actors.messages.peer import PeerMail, together
 from fleet.interfaces import Durable
 from fleet.raft.codec import encode_messages
 from fleet.raft.config import CARRIED_BYTES_MAX
@@ -72,19 +72,23 @@ class PeerOutbox:
     def flush(self) -> None:
         if not self.outgoing:
             return
+        mails: list[PeerMail] = []
         for peer, messages in self.outgoing.items():
             if len(messages) <= MESSAGES_MAX:
-                self._mail(peer, messages)
+                self._mail(peer, messages, mails)
                 continue
             for first in range(0, len(messages), MESSAGES_MAX):
-                self._mail(peer, messages[first : first + MESSAGES_MAX])
+                self._mail(peer, messages[first : first + MESSAGES_MAX], mails)
         self.outgoing.clear()
+        for message in together(mails):
+            self.member.send(self.member.start.registry, message)
 
-    def _mail(self, peer: MemberId, messages: list[PeerMessage]) -> None:
+    def _mail(self, peer: MemberId, messages: list[PeerMessage], mails: list[PeerMail]) -> None:
+        """Add one to `mails`, or several where one would be too long."""
         body = encode_messages(messages)
         half = len(messages) // 2
         if len(body) > MAIL_BYTES_MAX and half:
-            self._mail(peer, messages[:half])
-            self._mail(peer, messages[half:])
+            self._mail(peer, messages[:half], mails)
+            self._mail(peer, messages[half:], mails)
         else:
-            self.member.send(self.member.start.registry, PeerMail(peer, body))
+            mails.append(PeerMail(peer, body))

@@ -1,6 +1,7 @@
 """Messages between nodes and between members, across hosts."""
 
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 from thespian.actors import ActorAddress
@@ -19,9 +20,29 @@ class PeerMail(Struct, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class PeerMails(Struct, frozen=True, array_like=True, tag=26, gc=False):
-    """What members of one node have sent in a turn to those of another: they share what a message costs."""
+    """Mail of one turn that goes the same way shares what a message costs: of a node's members to those of
+    another node, or of one member to several."""
 
     mails: Annotated[tuple[PeerMail, ...], Meta(max_length=CALLS_MAX)]
+
+
+MAILS_BYTES_MAX: Final = 256 * 1024
+"""Of mail in one message; with so much, further mail goes into the next."""
+
+
+def together(mails: Sequence[PeerMail]) -> Iterator[PeerMail | PeerMails]:
+    """The mails, at least one, in order, in as few messages as frames of a link can take."""
+    first = size = 0
+    for place, mail in enumerate(mails):
+        size += len(mail.body)
+        if size > MAILS_BYTES_MAX and place > first:
+            yield _message(mails[first:place])
+            first, size = place, len(mail.body)
+    yield _message(mails[first:])
+
+
+def _message(mails: Sequence[PeerMail]) -> PeerMail | PeerMails:
+    return mails[0] if len(mails) == 1 else PeerMails(tuple(mails))
 
 
 class NodeHeartbeat(Struct, frozen=True, array_like=True, tag=24, gc=False):

@@ -1,7 +1,6 @@
 """The actor that routes messages to members by id and to groups by name, within and between nodes."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 from thespian.actors import ActorAddress, WakeupMessage
@@ -22,7 +21,7 @@ from fleet.actors.messages.local import (
     Whereabouts,
 )
 from fleet.actors.messages.operator import DISK_FULL, GroupRequest, OpReply
-from fleet.actors.messages.peer import NodeHeartbeat, PeerMail, PeerMails
+from fleet.actors.messages.peer import NodeHeartbeat, PeerMail, PeerMails, together
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.timer import Timer
@@ -34,9 +33,6 @@ from fleet.interfaces import Clock
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.events import CheckLeader, NodeSilent, SleepConfirmed
 from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
-
-MAILS_BYTES_MAX: Final = 256 * 1024
-"""Mail of members that leaves as one message; with so much, further mail goes into the next."""
 
 
 class Heard(Struct, frozen=True):
@@ -193,8 +189,8 @@ class Registry(GuardedActor):
 
     def _send_mail(self, node: NodeName) -> None:
         mails = self.outgoing.pop(node, None)
-        for part in parts_of(mails) if mails else ():
-            self.send(self.routes[node], part[0] if len(part) == 1 else PeerMails(tuple(part)))
+        for message in together(mails) if mails else ():
+            self.send(self.routes[node], message)
 
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
         """A client that has not pinned this cluster is refused: it may turn out to belong to another."""
@@ -266,14 +262,3 @@ class Registry(GuardedActor):
         ClientRequest: on_client_request,
         GroupRequest: on_group_request,
     }
-
-
-def parts_of(mails: Sequence[PeerMail]) -> Iterator[Sequence[PeerMail]]:
-    """The mails in order, in parts that a frame can take."""
-    first = size = 0
-    for place, mail in enumerate(mails):
-        size += len(mail.body)
-        if size > MAILS_BYTES_MAX and place > first:
-            yield mails[first:place]
-            first, size = place, len(mail.body)
-    yield mails[first:]

@@ -3,11 +3,14 @@
 Processor time is compared within one run, and latencies never. The counts are a simulated world's: exact.
 """
 
+from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from fleet.actors.runtime.actor import GuardedActor
 from fleet.interfaces import Write
 from fleet.sim.world.process import Process
 from fleet.sim.world.timeline import MS, S
@@ -19,6 +22,9 @@ from tests.benchmarks.parts.throughput import GROUP, ways
 from tests.support.classes import Counter
 
 TOGETHER = 256
+GROUPS = 60
+CALLS: dict[str, tuple[str, tuple[object, ...]]] = {"counter": ("add", (1,)), "register": ("write", (1,))}
+"""A command for each kind of object in the simulated groups."""
 REPLICAS = 3
 SECONDS = 1.0
 
@@ -77,6 +83,66 @@ def test_reads_that_are_sent_together_share_a_round_and_write_nothing(simulated:
     alone, together = Counts(simulated, 1, is_read=True), Counts(simulated, TOGETHER, is_read=True)
     assert together.entries == together.commits == 0
     assert together.frames <= 3 * alone.frames
+
+
+@pytest.fixture(scope="module")
+def among_many() -> "Handled":
+    """What a command costs whose entry no other one shares, in a turn with many of its kind."""
+    return Handled(Fleet(CountingWorld(), nodes=REPLICAS, groups=GROUPS, clients=1))
+
+
+class Handled:
+    """Messages that actors of three nodes and a client have handled, for each command of a turn with one to
+    each group."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.tally: Tally[tuple[str, str]] = Tally()
+        self._ask_each_group(fleet)  # it opens the sessions
+        receive, tally = GuardedActor.receiveMessage, self.tally
+
+        def counted(actor: GuardedActor, message: Any, sender: Any) -> Any:
+            tally[type(actor).__name__, type(message).__name__] += 1
+            return receive(actor, message, sender)
+
+        with patch.object(GuardedActor, "receiveMessage", counted):
+            self._ask_each_group(fleet)
+
+    def _ask_each_group(self, fleet: Fleet) -> None:
+        told: list[object] = []
+        client = fleet.clients[0]
+
+        def send() -> None:
+            for group, kind in fleet.kinds.items():
+                method, args = CALLS[kind]
+                client.call(group, method, args, False, 10_000, lambda value, error: told.append(error))
+
+        client.in_turn(send)
+        assert fleet.world.run(10 * S, lambda: len(told) == GROUPS, every=MS) and set(told) == {None}, told
+
+    def each(self, actor: str = "", message: str = "") -> float:
+        """For one command; "": of any actor, any message."""
+        counts = (
+            count
+            for (one, kind), count in self.tally.items()
+            if one.startswith(actor) and kind == (message or kind)
+        )
+        return sum(counts) / GROUPS
+
+
+def test_a_command_among_many_groups_takes_four_turns_of_members_and_some_twenty_messages(
+    among_many: Handled,
+) -> None:
+    """Its leader takes a turn when it proposes and one when it is committed, each follower one."""
+    assert among_many.each("Member", "EndTurn") <= 4.2
+    assert among_many.each("Disk", "Write") <= REPLICAS
+    assert among_many.each() <= 21.5
+
+
+def test_mail_between_members_of_two_nodes_shares_a_message(among_many: Handled) -> None:
+    """Four mails are written for a command, as three messages to registries, which tell each other those of a
+    turn in one."""
+    assert among_many.each("Registry", "PeerMail") + among_many.each("Registry", "PeerMails") <= 3.5
+    assert among_many.each("Member", "PeerMail") <= 4.2
 
 
 @pytest.fixture(scope="module")

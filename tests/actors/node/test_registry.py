@@ -14,9 +14,9 @@ from fleet.actors.messages.local import (
     StartRegistry,
 )
 from fleet.actors.messages.operator import DISK_FULL, GetStatus, GroupRequest, OpReply
-from fleet.actors.messages.peer import NodeHeartbeat, PeerMail, PeerMails
+from fleet.actors.messages.peer import MAILS_BYTES_MAX, NodeHeartbeat, PeerMail, PeerMails, together
 from fleet.actors.messages.well_known import REGISTRY
-from fleet.actors.node.registry import MAILS_BYTES_MAX, Registry, parts_of
+from fleet.actors.node.registry import Registry
 from fleet.actors.runtime.actor import GuardedActor
 from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster.node_liveness import Sleeper, Woke
@@ -76,13 +76,7 @@ def test_mail_that_arrives_together_goes_to_each_member_in_order(bench: Registry
 
 def test_much_mail_is_parted_so_that_it_fits_a_frame_in_order() -> None:
     mails = [PeerMail(THERE, bytes(size)) for size in (10, MAILS_BYTES_MAX - 10, 10, 3 * MAILS_BYTES_MAX, 10)]
-    parts = list(parts_of(mails))
-    assert [list(map(len, (mail.body for mail in part))) for part in parts] == [
-        [10, MAILS_BYTES_MAX - 10],
-        [10],
-        [3 * MAILS_BYTES_MAX],
-        [10],
-    ]
+    assert list(together(mails)) == [PeerMails(tuple(mails[:2])), *mails[2:]]
 
 
 def test_mail_for_nobody_is_dropped(bench: RegistryBench) -> None:
