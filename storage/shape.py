@@ -27,8 +27,12 @@ def reshape(shape: Extent, write: Write, generation: int, chunks: int) -> tuple[
     `generation` and `chunks` are those of the write's snapshot or, without one, unchanged. An AssertionError
     means that the submitter would leave a gap in the log.
     """
-    snapshot = write.snapshot.meta.index if write.snapshot is not None else shape.snapshot
     first, last = shape.first, shape.last
+    if write.snapshot is None and not write.reset and write.keep_after < first <= last and write.entries:
+        start, end = write.entries[0].index, write.entries[-1].index
+        if start == last + 1 and end - last == len(write.entries):  # what most writes are
+            return Extent(first, end, shape.snapshot, generation, chunks), []
+    snapshot = write.snapshot.meta.index if write.snapshot is not None else shape.snapshot
     gone: list[range] = []
     if write.reset:
         gone.append(range(first, last + 1))

@@ -80,8 +80,12 @@ class PeerOutbox:
             for first in range(0, len(messages), MESSAGES_MAX):
                 self._mail(peer, messages[first : first + MESSAGES_MAX], mails)
         self.outgoing.clear()
+        registry = self.member.start.registry
+        if len(mails) == 1:
+            self.member.send(registry, mails[0])
+            return
         for message in together(mails):
-            self.member.send(self.member.start.registry, message)
+            self.member.send(registry, message)
 
     def _mail(self, peer: MemberId, messages: list[PeerMessage], mails: list[PeerMail]) -> None:
         """Add one to `mails`, or several where one would be too long."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-from fleet.raft.entries import SnapshotMeta
+from fleet.raft.entries import Commands, Entry, SnapshotMeta
 from fleet.raft.events import LocalEvent, Persisted
 from fleet.raft.freshness import settle_proof
 from fleet.raft.halting import update_hold
@@ -83,7 +83,7 @@ class Core(CoreState):
             self._note_up_to(self.log.commit)
         if self.proof is not None:
             settle_proof(self)
-        self.is_settled = not ready.apply
+        self.is_settled = not ready.apply or self._settles_with(ready.apply)
         if self._snapshot_is_due():
             self._ask_for_snapshot(ready)
         if type(self.role) is Leader and self.role.reads:
@@ -94,6 +94,14 @@ class Core(CoreState):
             self._release(ready)
         self.ready = Ready()
         return ready
+
+    def _settles_with(self, entries: list[Entry]) -> bool:
+        """Whether nothing is left to look at once these are handed out, as after commands."""
+        if self.skips or self.switches or self.unconfirmed or self.has_more():
+            return False
+        if self.held_after != LAST_INDEX:
+            return False
+        return all(type(entry.body) is Commands for entry in entries)
 
     def _release(self, ready: Ready) -> None:
         """Send messages at once whose promises are durable already: the answer to a heartbeat does not wait
