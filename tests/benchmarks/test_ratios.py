@@ -10,8 +10,11 @@ from unittest.mock import patch
 
 import pytest
 
+from fleet.actors.member.actor import Member
 from fleet.actors.runtime.actor import GuardedActor
 from fleet.interfaces import Write
+from fleet.raft.core import Core
+from fleet.raft.ready import Ready
 from fleet.sim.world.process import Process
 from fleet.sim.world.timeline import MS, S
 from fleet.sim.world.world import World
@@ -98,13 +101,28 @@ class Handled:
     def __init__(self, fleet: Fleet) -> None:
         self.tally: Tally[tuple[str, str]] = Tally()
         self._ask_each_group(fleet)  # it opens the sessions
-        receive, tally = GuardedActor.receiveMessage, self.tally
+        self.turns = self.looks = 0
+        """Of members: those with something to carry out, and how often they looked for it."""
+        receive, carry_out, tally = GuardedActor.receiveMessage, Member._carry_out, self.tally
+        take_ready = Core.take_ready
 
         def counted(actor: GuardedActor, message: Any, sender: Any) -> Any:
             tally[type(actor).__name__, type(message).__name__] += 1
             return receive(actor, message, sender)
 
-        with patch.object(GuardedActor, "receiveMessage", counted):
+        def turned(member: Member, ready: Ready) -> None:
+            self.turns += 1
+            carry_out(member, ready)
+
+        def looked(core: Core) -> Ready | None:
+            self.looks += 1
+            return take_ready(core)
+
+        with (
+            patch.object(GuardedActor, "receiveMessage", counted),
+            patch.object(Member, "_carry_out", turned),
+            patch.object(Core, "take_ready", looked),
+        ):
             self._ask_each_group(fleet)
 
     def _ask_each_group(self, fleet: Fleet) -> None:
@@ -134,6 +152,7 @@ def test_a_command_among_many_groups_takes_four_turns_of_members_and_some_twenty
 ) -> None:
     """Its leader takes a turn when it proposes and one when it is committed, each follower one."""
     assert among_many.each("Member", "EndTurn") <= 4.2
+    assert among_many.turns <= 4.2 * GROUPS and among_many.looks <= 4.2 * GROUPS
     assert among_many.each("Disk", "Write") <= REPLICAS
     assert among_many.each() <= 21.5
 
