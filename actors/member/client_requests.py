@@ -303,8 +303,7 @@ class ClientRequests:
 
     def end_turn(self) -> None:
         """Proposals are refused within their turn or not at all."""
-        if self.proposals:
-            self.proposals.clear()
+        self.proposals.clear()
         if self.dirty:
             self.flush()
 
