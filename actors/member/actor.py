@@ -304,8 +304,7 @@ class Member(GuardedActor):
             self.send(self.start.manager, told)
         if self.hosted is not None:
             self.hosted.watch()
-        if self.object.halts.error() is not None:
-            self.object.try_again(core.now)
+        self.object.try_again(core.now)
         self.sleep.report()
         if core.deadline != NEVER:
             self.timer.arm(core.now, core.deadline)
