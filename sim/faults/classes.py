@@ -36,7 +36,7 @@ class Deploy(Fault, frozen=True, array_like=True, tag="deploy"):
 
     def words(self, now: int) -> str:
         how = ", and its executors start again" if self.restarted else ""
-        return f"node {self.node} has {CODES[self.code]} of users' classes{how}"
+        return f"node {self.node} has {CODES[self.code]} of data classes{how}"
 
 
 class Upgrade(Fault, frozen=True, array_like=True, tag="upgrade"):

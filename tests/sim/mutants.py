@@ -27,6 +27,7 @@ from tests.sim.episodes import run_episode
 from tests.sim.one_by_one import run_one_by_one
 from tests.sim.planted import (
     clusters,
+    codes,
     disks,
     edges,
     elections,
@@ -138,7 +139,7 @@ MUTANTS = [
     Mutant(states.dedup_dropped, "episode", 5),
     Mutant(states.results_in_one_queue, "storm elections", 10),
     Mutant(states.sessions_not_in_snapshots, "episode", 10),
-    Mutant(states.keys_not_in_snapshots, "episode", 20, seed=5),
+    Mutant(states.keys_not_in_snapshots, "episode", 30, seed=23),
     Mutant(states.keys_of_one_client, "episode", 20, seed=3),
     Mutant(states.sessions_expire_by_own_clock, "episode", 10),
     Mutant(states.loss_is_a_refusal, "storm refusals", 40, seed=7),
@@ -215,7 +216,7 @@ MUTANTS = [
     Mutant(users.every_command_is_unknown, "episode", 5),
     Mutant(users.queries_are_never_answered, "episode", 5),
     Mutant(users.expired_session_begins_anew, "one by one", 80, seed=36),
-    Mutant(users.expired_session_is_begun_again, "day executors", 40, seed=15),
+    Mutant(users.expired_session_is_begun_again, "day executors", 120, seed=116),
     Mutant(users.hooks_never_end, "episode", 20),
     Mutant(users.hooks_miss_a_command, "episode", 20, seed=2),
     Mutant(users.lost_append_is_not_repeated, "episode", 20),
@@ -223,6 +224,8 @@ MUTANTS = [
     Mutant(executors.half_a_batch_is_acknowledged, "episode", 5),
     Mutant(executors.results_of_batches_swapped, "episode", 20),
     Mutant(executors.skip_by_a_majority, "storm halts", 40, seed=4),
+    Mutant(codes.other_code_is_executed, "day classes", 5),
+    Mutant(codes.switch_holds_nothing_back, "day classes", 40, seed=9),
     Mutant(executors.halted_command_is_tried_at_once, "storm halts", 80, seed=40),
     Mutant(executors.reopened_without_its_snapshot, "storm executors", 20),
     Mutant(executors.hooks_hear_twice, "day executors", 20),
@@ -234,7 +237,7 @@ MUTANTS = [
     ),
     Mutant(executors.moved_without_a_word, "day executors", 20),
     Mutant(executors.repeated_halts_agree, "storm halts", 40, seed=6),
-    Mutant(executors.lost_while_it_opens, "day executors", 40, seed=13),
+    Mutant(executors.lost_while_it_opens, "day executors", 60, seed=50),
     Mutant(
         executors.gone_object_hangs_on,
         "test_a_command_that_hangs_in_a_group_that_is_removed_leaves_its_executor_to_others",
@@ -312,6 +315,7 @@ def finder(sentence: str) -> str:
 
 
 FINDERS = {
+    "is executed by version": "a command is executed by one code",
     "nobody else is elected": "a leader is replaced in time",
     "leads alone": "a leader that is cut off makes room",
     "became": "what harms nobody costs no leader",

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fleet.actors.executor.actor import Executors
 from fleet.actors.executor.hosted_object import HostedObject
-from fleet.actors.member import member_object
+from fleet.actors.member import object_halts
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.messages.executor import ApplyEntries, CloseObject, DumpObject, LoadState
 from fleet.actors.runtime.turn import EndTurn
@@ -84,8 +84,8 @@ def skip_by_a_majority() -> Patches:
 def halted_command_is_tried_at_once() -> Patches:
     """A halted member executes its command again at once, also when a leader may be about to skip it."""
     return [
-        patch.object(member_object, "TRY_MS", (50, 50)),
-        *in_modules("may_retry", lambda core: core.halt is not None, halting, member_object),
+        patch.object(object_halts, "TRY_MS", (50, 50)),
+        *in_modules("may_retry", lambda core: core.halt is not None, halting, object_halts),
         patch.object(halting, "proposed_at", lambda core: {}),
     ]
 
@@ -213,4 +213,4 @@ def lost_while_it_opens() -> Patches:
 
 def gone_object_hangs_on() -> Patches:
     """Seed 5146: a command of an object that is gone has no limit of time."""
-    return [patch("fleet.actors.executor.actor.GONE_LIMIT_MS", 0)]
+    return [patch("fleet.actors.executor.slots.GONE_LIMIT_MS", 0)]
