@@ -57,7 +57,7 @@ class Member(GuardedActor):
     core: Core
     object: MemberObject
     store: Durable
-    loaded: Loaded  # what it found on its disk, until it takes part
+    loaded: Loaded
     number: int
     """The group's number in the store."""
     start: StartMember
@@ -205,13 +205,13 @@ class Member(GuardedActor):
         try:
             messages = read_messages(m.body)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            self.log_rarely(
-                "mail", "group=%s member=%s: mail that is none: %.200s", self.spec.name, m.dst, error
-            )
+            self.log_rarely("mail", "member=%s: mail that is none: %.200s", m.dst, error)
             return
         self.core.wall_ms = self.start.clock.wall_ms()
         for message in messages:
             self.step(message)
+        if self.operators.arriving:  # who waits to hear of all members is told at once
+            self.turn_end.ask()
 
     def on_client_request(self, m: ClientRequest, sender: Any) -> None:
         self.clients.take(m)
@@ -269,8 +269,7 @@ class Member(GuardedActor):
 
     def on_write_failed(self, m: WriteFailed, sender: Any) -> None:
         """The write failed: restart from the disk. What was not written was never promised."""
-        what = DISK_FULL if m.is_full else "storage"
-        self.give_up(f"{what}: {m.error}", restart=True, is_full=m.is_full)
+        self.give_up(f"{DISK_FULL if m.is_full else 'storage'}: {m.error}", restart=True, is_full=m.is_full)
 
     def stamp_ms(self) -> Millis:
         """The time to stamp commands with; warns once while this node's clock is overruled."""
