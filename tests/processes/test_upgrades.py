@@ -10,7 +10,7 @@ import pytest
 
 import fleet
 from fleet.errors import CannotUpgrade, OtherCode
-from fleet.raft.ids import NodeName
+from fleet.raft.ids import NodeName, node_of
 from tests.processes.fleet_nodes import NodeFleet
 from tests.processes.nodes import QUICK
 from tests.support.waiting import eventually
@@ -199,6 +199,28 @@ def test_a_node_that_joins_after_an_upgrade_gets_a_member(three: NodeFleet, shop
     three.client.pin_group("tally", ["n4", "n1", "n2"])
     eventually(lambda: str(three.client.status("tally").leader).startswith("n4"), 40.0)
     assert three.client.group("tally", second).record(1) == 51
+
+
+def test_nodes_host_groups_of_both_codes_side_by_side(three: NodeFleet, shop: Shop) -> None:
+    """What a node has imported for one group does not keep it from hosting another with new code."""
+    first = shop.tally(FIRST)
+    filled(three, first)
+    old = three.client.create_group("old", first, config=QUICK)
+    old.put(7)
+    shop.deploy(SECOND, *NODES)
+    second = shop.tally(SECOND)
+    new = three.client.create_group("new", second, config=QUICK)
+    three.client.upgrade("tally", second)
+    assert (new.record(3), old.put(1)) == (3, 8)
+    three.client.remove_member("tally", str(follower(three, "tally")))
+    eventually(lambda: len(three.client.status("tally").voters) == 3, 30.0)
+    assert three.client.group("tally", second).record(1) == 51
+    eventually(lambda: set(three.client.versions("tally").nodes.values()) == {""}, 30.0)
+
+
+def follower(yard: NodeFleet, group: str) -> NodeName:
+    status = yard.client.status(group)
+    return next(node_of(voter) for voter in status.voters if voter != status.leader)
 
 
 def test_a_member_with_other_code_waits_while_the_others_serve(three: NodeFleet, shop: Shop) -> None:
