@@ -104,7 +104,8 @@ class MemberObject:
         """Its executor ended, or what it executed is not what the group did. `is_fresh`: elsewhere than in
         the executor where it was, since modules are not imported twice."""
         self.run += 1
-        self.is_open = self.halts.is_parked = False
+        self.is_open = False
+        self.halts.is_opened_again()
         self.window.clear()
         self._begin_with(self.told.newest_meta() if self.has_begun else None)
         if self.has_begun:
@@ -383,8 +384,7 @@ class MemberObject:
             self.open_again(is_fresh=self.halts.other_code is not None)
 
     def halted(self) -> FleetError:
-        error = self.halts.error()
-        assert error is not None
+        assert (error := self.halts.error()) is not None
         return error
 
     answers: ClassVar[dict[type, Callable[[Any, Any], None]]] = {

@@ -77,6 +77,10 @@ class ObjectHalts:
             log.error("group=%s member=%s executes nothing for now: %s", name, member, other_code)
         self.other_code = other_code
 
+    def is_opened_again(self) -> None:
+        """It is not due any more, until it is known what came of that."""
+        self.is_parked, self.try_at = False, NEVER
+
     def forget_code(self) -> None:
         """Another class is in force."""
         self.count, self.is_certain = 0, False

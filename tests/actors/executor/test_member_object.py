@@ -21,7 +21,7 @@ from fleet.actors.messages.executor import (
     QueriesAnswered,
 )
 from fleet.actors.messages.local import ExecutorLost
-from fleet.errors import CommandFailed, FleetError, Unavailable
+from fleet.errors import CommandFailed, FleetError, OtherCode, Unavailable
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, Skipped, SkipProposed
@@ -265,3 +265,25 @@ def test_a_command_that_its_snapshot_has_passed_was_not_executed(bench: Bench) -
     assert bench.failed == []
     bench.commit(Skipped(1, 0, "hangs"))  # which the snapshot has executed
     assert [type(error).__name__ for error in bench.failed] == ["Damaged"]
+
+
+def test_an_object_with_other_code_looks_for_the_right_one_once_at_a_time(bench: Bench) -> None:
+    """Seed 2301020: it was opened again with each turn, until it was open."""
+    other = ErrorRecord.of(OtherCode("of version 2"))
+
+    def opened_with_other_code() -> None:
+        bench.object.take(ObjectOpened(7, bench.object.run, (), other))
+
+    bench.object.on_lost(ExecutorLost(7, bench.object.run, GONE))
+    opened_with_other_code()  # and once more in a fresh executor
+    assert bench.object.run == RUN + 2
+    opened_with_other_code()
+    bench.clock.now += TRY_MS[0]
+    for _ in range(3):
+        bench.object.try_again(bench.clock.now)
+    assert bench.object.run == RUN + 3
+    opened_with_other_code()
+    bench.object.try_again(bench.clock.now + TRY_MS[0])
+    assert bench.object.run == RUN + 3
+    bench.object.try_again(bench.clock.now + 2 * TRY_MS[0])
+    assert bench.object.run == RUN + 4
