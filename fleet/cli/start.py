@@ -108,8 +108,8 @@ class Voice:
         self.form = form
 
     def say(self, text: str) -> None:
-        for line in text.splitlines():
-            click.echo(said(line, self.form, self.node))
+        """All lines at once: who has read the first one may end this process."""
+        click.echo("\n".join(said(line, self.form, self.node) for line in text.splitlines()))
 
     def fail(self, code: int, text: str) -> NoReturn:
         click.echo(said(text, self.form, self.node, logging.ERROR), err=True)

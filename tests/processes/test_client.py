@@ -109,7 +109,7 @@ def test_a_client_may_wait_for_nodes_that_are_about_to_start(cluster: Cluster) -
 
 
 def test_addresses_in_one_text_are_no_list_of_them() -> None:
-    with pytest.raises(ConfigError, match="lists of host:port"):
+    with pytest.raises(ConfigError, match="a list of host:port"):
         fleet.Node("n1", join="127.0.0.1:7400", secret="a secret of the tests, long enough")
 
 
