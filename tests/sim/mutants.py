@@ -226,7 +226,7 @@ MUTANTS = [
     Mutant(executors.skip_by_a_majority, "storm halts", 40, seed=4),
     Mutant(codes.other_code_is_executed, "day classes", 5),
     Mutant(codes.switch_holds_nothing_back, "day classes", 40, seed=9),
-    Mutant(executors.halted_command_is_tried_at_once, "storm halts", 80, seed=40),
+    Mutant(executors.halted_command_is_tried_at_once, "storm halts", 80, seed=55),
     Mutant(executors.reopened_without_its_snapshot, "storm executors", 20),
     Mutant(executors.hooks_hear_twice, "day executors", 20),
     Mutant(executors.queries_overtake_entries, "storm executors", 20),
