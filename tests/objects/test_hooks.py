@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import fleet
-from fleet.actors.messages.operator import ListNodes, Nodes, RemoveMember
+from fleet.actors.messages.operator import ListNodes, Nodes
 from fleet.errors import CommandFailed, ConfigError, FleetError
 from fleet.objects.class_refs import decode_class, encode_class
 from fleet.objects.declare import Data
@@ -223,7 +223,7 @@ def test_a_member_that_is_removed_is_told_and_so_is_the_one_that_comes_for_it(cl
     client.create_group("shrunk", Book)
     status = client.status("shrunk")
     target = next(voter for voter in status.voters if voter != status.leader)
-    client._ask(RemoveMember(target), "shrunk")
+    client.remove_member("shrunk", node_of(target))
     (told,) = eventually(lambda: seen("shrunk", "removed"))
     assert told == ("removed", status.leader, target)
     _, _, newcomer = eventually(lambda: seen("shrunk", "added"))[0]
