@@ -25,7 +25,9 @@ from fleet.actors.messages.operator import (
     SwitchClass,
     TransferLeader,
 )
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import (
+    BadArguments,
     CannotRemoveLeader,
     ChangeInProgress,
     FleetError,
@@ -114,7 +116,7 @@ class OperatorRequests:
             self.arriving.append((self.member.start.clock.now_ms() + ARRIVAL_MS, m))
             self.end_turn()
             return
-        if isinstance(op, SwitchClass) and self._refuses_switch(m, op):
+        if isinstance(op, RehearseClass | SwitchClass) and self._answers_at_once(m, op):
             return
         token = self.next_token()
         if isinstance(op, RehearseClass):
@@ -138,24 +140,30 @@ class OperatorRequests:
                 self._note_skip(m, op, "asked for")
                 self.member.step(Skip(token, op.index))
             case SwitchClass():
+                self._note_switch(m, op, "asked for")
                 self.member.step(Change(token, ClassSwitched(op.data_class)))
 
-    def _refuses_switch(self, m: GroupRequest, op: SwitchClass) -> bool:
-        """Whether it is answered at once: it is in force already, or nobody could carry it out."""
+    def _answers_at_once(self, m: GroupRequest, op: RehearseClass | SwitchClass) -> bool:
+        """It is no class, or is in force already, or nobody could carry the switch out."""
         held, core = self.member.object, self.member.core
-        wanted, former = version_of(op.data_class), version_of(held.data_class)
-        error: FleetError | None = None
-        if wanted == former and class_name(op.data_class) == class_name(held.data_class):
-            self.member.send(m.reply_to, OpReply(m.token, Done(core.log.commit, held.revision)))
-            return True
-        if op.former != former[1]:
-            what = f"the class in force has the fingerprint {former[1]!r} by now"
-            error = ChangeInProgress(what, group=m.group)
-        elif core.is_leader and held.halt is not None:
-            error = held.halted()
-        if error is not None:
+        try:
+            if self.member.spec.name == CLUSTER_GROUP:
+                raise BadArguments("the cluster's own group has the class that comes with its nodes")
+            wanted = class_name(op.data_class), *version_of(op.data_class)
+            former = class_name(held.data_class), *version_of(held.data_class)
+            if isinstance(op, RehearseClass):
+                return False
+            if wanted != former and op.former != former[2]:
+                raise ChangeInProgress(f"the class in force has the fingerprint {former[2]!r} by now")
+            if wanted != former and core.is_leader and held.halt is not None:
+                raise held.halted()
+        except FleetError as error:
             self.member.send(m.reply_to, OpReply(m.token, None, ErrorRecord.of(error)))
-        return error is not None
+            return True
+        if wanted != former:
+            return False
+        self.member.send(m.reply_to, OpReply(m.token, Done(core.log.commit, held.revision)))
+        return True
 
     def on_answer(self, answer: Answer) -> None:
         request = self.waiting.pop(answer.token, None)
@@ -163,6 +171,8 @@ class OperatorRequests:
             return
         if isinstance(request.op, SkipCommand):
             self._note_skip(request, request.op, answer.error or f"committed at {answer.index}")
+        if isinstance(request.op, SwitchClass):
+            self._note_switch(request, request.op, answer.error or f"committed at {answer.index}")
         if answer.error is None:
             self.committed.append((request, answer))
             self.on_applied()
@@ -207,6 +217,13 @@ class OperatorRequests:
             "group=%s skip of the command in entry %d, by %s: %s (halted at %s)",
             self.member.spec.name, op.index, request.reply_to, what,
             f"{halt.index}, command {halt.place + 1}: {halt.cause}" if halt is not None else "nothing",
+        )  # fmt: skip
+
+    def _note_switch(self, request: GroupRequest, op: SwitchClass, what: str) -> None:
+        version, fingerprint = version_of(op.data_class)
+        audit.warning(
+            "group=%s switch from %s to %s of version %d (%s), by %s: %s", self.member.spec.name, op.former,
+            class_name(op.data_class), version, fingerprint, request.reply_to, what,
         )  # fmt: skip
 
     def _refuse(

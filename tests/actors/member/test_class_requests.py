@@ -1,0 +1,87 @@
+"""An operator's requests about the class of a group, as its leader takes them."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from fleet.actors.messages.operator import Done, GroupOp, GroupRequest, OpReply, RehearseClass, SwitchClass
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.errors import OtherCode
+from fleet.objects.class_refs import encode_class, version_of
+from fleet.raft.entries import ClassSwitched, Halt
+from fleet.raft.events import Tick
+from tests.actors.base.helpers import Bench
+from tests.actors.member.requested import SPEC, Requested
+from tests.raft.cores import N2, accept, settled, step
+from tests.support.classes import Counter, Ledger
+
+OTHER = encode_class(Ledger)
+FORMER = version_of(SPEC.data_class)[1]
+
+
+class Member(Requested):
+    """It steps its core, and answers whom the core does."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        vars(self.object).update(revision=5, index=9, halt=None)
+
+    def step(self, event: Any) -> None:
+        for ready in step(self.core, event):
+            for answer in ready.answers:
+                self.operators.on_answer(answer)
+
+
+def asked(op: GroupOp, member: Member | None = None, group: str = "g") -> OpReply:
+    member = member or Member(settled())
+    member.operators.take(GroupRequest(3, Bench().me, group, op))
+    (reply,) = member.told
+    assert not any(type(entry.body) is ClassSwitched for entry in member.core.log.entries)
+    return reply
+
+
+def kind(reply: OpReply) -> str:
+    assert reply.error is not None
+    return reply.error.kind
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"\xff" * 9])
+@pytest.mark.parametrize("ask", [RehearseClass, lambda junk: SwitchClass(junk, FORMER)])
+def test_bytes_that_are_no_class_are_refused_and_the_member_goes_on(ask: Any, junk: bytes) -> None:
+    """They stopped every member that read them."""
+    assert kind(asked(ask(junk))) == "DataClassUnavailable"
+
+
+@pytest.mark.parametrize("op", [RehearseClass(OTHER), SwitchClass(OTHER, "")])
+def test_the_clusters_own_group_keeps_its_class(op: GroupOp) -> None:
+    member = Member(settled())
+    vars(member)["spec"] = type(SPEC)(CLUSTER_GROUP, SPEC.data_class, SPEC.config, 7)
+    assert kind(asked(op, member, CLUSTER_GROUP)) == "BadArguments"
+
+
+def test_a_switch_from_another_class_than_the_one_in_force_is_refused() -> None:
+    assert kind(asked(SwitchClass(OTHER, "something else"))) == "ChangeInProgress"
+
+
+def test_a_switch_to_what_is_in_force_is_done_already() -> None:
+    assert isinstance(asked(SwitchClass(encode_class(Counter), "whatever")).value, Done)
+
+
+def test_a_leader_that_cannot_execute_what_is_before_a_switch_proposes_none() -> None:
+    member = Member(settled())
+    vars(member.object).update(halt=Halt(2, 0, "hangs"), halted=lambda: OtherCode("of version 2"))
+    assert kind(asked(SwitchClass(OTHER, FORMER), member)) == "OtherCode"
+
+
+def test_who_switches_what_is_on_record(caplog: pytest.LogCaptureFixture) -> None:
+    member = Member(settled())
+    with caplog.at_level(logging.WARNING, "fleet.audit"):
+        member.operators.take(GroupRequest(3, Bench().me, "g", SwitchClass(OTHER, FORMER)))
+        accept(member.core, N2)
+        for ready in step(member.core, Tick()):
+            for answer in ready.answers:
+                member.operators.on_answer(answer)
+    asked_for, committed = (record.getMessage() for record in caplog.records)
+    assert "asked for" in asked_for and "tests.support.classes.Ledger" in asked_for
+    assert "committed at 3" in committed
