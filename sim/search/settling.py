@@ -6,6 +6,7 @@ from typing import Any
 from fleet.cluster.state import CLUSTER_GROUP, LEAVING
 from fleet.cluster.wanted import cluster_voters, wanted_nodes
 from fleet.raft.ids import node_of
+from fleet.raft.switching import is_switch_open
 from fleet.sim.checks.appliers import applier_of
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
 from fleet.sim.world.world import World
@@ -122,6 +123,9 @@ def group_troubles(world: World, cluster: Any, name: str) -> Iterator[str]:
     late = [m.core.id for m in members if m.core.id in here and m.object.index != last]
     if late:
         yield f"{name}: {late} have not applied {last}"
+    switching = [m.core.id for m in members if is_switch_open(m.core)]
+    if switching:
+        yield f"{name}: {switching} are not behind the switch of their class"
     if not is_own:
         yield from unlike(cluster.groups[name], members)
         wasted = zones_wasted(cluster.groups[name], voting, cluster.nodes)

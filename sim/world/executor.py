@@ -132,6 +132,11 @@ class SimExecutor:
         self._is_over("it was ended")
         self.process.executors.pop(self._fileno, None)
 
+    @property
+    def has_stopped(self) -> bool:
+        """Users' code hung in it, or ends it: what its objects did since did not happen."""
+        return self._stopped_at is not None
+
     # -- the executor's end --------------------------------------------------------------------------
 
     def _started(self) -> None:
