@@ -7,7 +7,7 @@ import random
 
 from fleet.actors.base.settings import LinkSettings
 from fleet.sim.faults.field import Field, Groups, clock_moved
-from fleet.sim.faults.repair import repair
+from fleet.sim.faults.repair import repair, skip_hangs
 from fleet.sim.faults.schedule import KINDS, AnyFault, Occurrence, Plan
 from fleet.sim.world.client import SimClient
 from fleet.sim.world.timeline import MS
@@ -93,6 +93,9 @@ class FaultInjector:
 
     def repair(self) -> None:
         repair(self.field)
+
+    def skip_hangs(self) -> None:
+        skip_hangs(self.field)
 
 
 def draw_purge_window(field: Field, rng: random.Random) -> None:
