@@ -73,6 +73,8 @@ class Groups:
         self.operators = OperatorHistory()
         self.requests: dict[str, int] = {}
         """By name, how many requests to add or remove it there were."""
+        self.adds: dict[str, int] = {}
+        """By name, how many to add it."""
         self.unsure: set[str] = set()
         self.open: dict[str, int] = {}
         """By name, calls under way."""
@@ -98,6 +100,7 @@ class Groups:
         name = args[0]
         if method in ("add_group", "remove_group"):
             self.requests[name] = self.requests.get(name, 0) + 1
+            self.adds[name] = self.adds.get(name, 0) + (method == "add_group")
         if method == "remove_group":
             self.drop(name)
         kind = KIND_OF[args[2]] if method == "add_group" else ""
@@ -229,9 +232,13 @@ class Load:
         call = history.call(self.name, group, asked, now, since)
         seen, newest = history.revisions.seen(self.name), history.revisions.newest
         least = max(seen, bound.at_least) if bound is not None else seen
+        adds = self.groups.adds.get(group)
         self._begin(group)
 
         def told(value: Any, error: FleetError | None) -> None:
+            if is_query and self.groups.adds.get(group) != adds:  # perhaps a later group of that name answers
+                self._end(group, error)
+                return
             if error is None:
                 self._judge(history, is_query, least, value)
                 if is_query and self.client.told_revision < newest:
