@@ -16,6 +16,7 @@ from functools import partial, wraps
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from fleet.actors.base.keyring import Keyring
 from fleet.client import connection as blocking
 from fleet.client.connection import BYTES_MAX, CALLS_MAX, TIMEOUT_S
 
@@ -124,7 +125,7 @@ def connect(
     addresses: str | Sequence[str],
     *,
     cluster: str = "fleet",
-    secret: bytes | str | None = None,
+    secret: bytes | str | Keyring | None = None,
     secret_file: str | os.PathLike[str] | None = None,
     timeout: float = TIMEOUT_S,
     wait: float = 0.0,

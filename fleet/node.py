@@ -15,6 +15,7 @@ from typing import Any, Self
 from thespian.actors import ActorSystemFailure
 
 from fleet.actors.base.base import start_system
+from fleet.actors.base.keyring import Keyring
 from fleet.actors.base.settings import own_name
 from fleet.actors.client.cluster_pin import uid_text
 from fleet.actors.executor.channel import ProcessChannel
@@ -68,7 +69,8 @@ class Node:
         executor_memory_max: bytes that one of them may use; 0: three quarters of the host's memory, shared
             among them.
         health: "host:port" where GET of /live and /ready is answered over HTTP; None: nowhere.
-        cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`.
+        cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`. `secret` is a
+            `Keyring` from then on.
 
     Raises:
         ConfigError: an invalid setting (here or from `start`).
@@ -105,7 +107,7 @@ class Node:
         active: bool = True,
         purge_after: float = 600.0,
         cluster: str = "fleet",
-        secret: bytes | str | None = None,
+        secret: bytes | str | Keyring | None = None,
         secret_file: str | os.PathLike[str] | None = None,
         executors: int = 1,
         executor_memory_max: int = 0,
@@ -224,6 +226,7 @@ class Node:
             writer=Writer(self._store, self._system.base.after_flush),
             fork_above_bytes=FORK_ABOVE_BYTES,
             executors=self.executors,
+            keyring=self.secret,
             open_executor=partial(ProcessChannel, memory_max, FORK_ABOVE_BYTES, self.name),
             hooks=self._hooks,
         )

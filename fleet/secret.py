@@ -2,20 +2,25 @@
 
 It yields the keys that encrypt links, and whoever can dial a node sees a certificate that was made with it,
 by which guesses can be tested. So it has to be random.
+
+Each place may hold several secrets, one a line: links show the first, and peers may have any of them. So a
+secret is replaced while everything runs. Files are read again when they have changed.
 """
 
 import os
 import secrets
 import shlex
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
+from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError
 
 SECRET_BYTES_MIN = 32
 DISTINCT_MIN = 10
 """Different bytes: random ones have more, also when they are written in hexadecimal digits."""
-MAKE_ONE = "make one by: python3 -c 'import secrets; print(secrets.token_hex(32))'"
+MAKE_ONE = "make one by: fleet secret make FILE"
 ELSEWHERE = "name a file with --secret-file (secret_file=) or $FLEET_SECRET_FILE, or set $FLEET_SECRET"
 
 
@@ -24,24 +29,59 @@ def default_secret_path() -> Path:
     return Path(base) / "fleet" / "secret"
 
 
+class FileKeyring(Keyring):
+    """The secrets in a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises: ConfigError: it cannot be read, others may read it, or it has no secret that will do."""
+        self.path = path.absolute()
+        self._stamp = _stamp(path)
+        super().__init__(_read(path), str(self.path))
+
+    def reread(self) -> str:
+        try:
+            stamp = _stamp(self.path)
+            if stamp != self._stamp:
+                accepted = _read(self.path)
+                self._stamp = stamp
+                if accepted != self.accepted:
+                    self.accepted = accepted
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    def replace(self, accepted: Sequence[bytes]) -> None:
+        content = b"".join(secret + b"\n" for secret in accepted)
+        if _checked(content.strip(), self.source) != tuple(accepted):
+            raise ConfigError("a secret is one line, and none is there twice", where=self.source)
+        try:
+            _write(self.path.resolve(), content)
+        except OSError as error:
+            what = f"the secret file cannot be written here: {error.strerror}; change it where it comes from"
+            raise ConfigError(what, path=self.path) from None
+        self.accepted = tuple(accepted)
+
+
 def find_secret(
-    secret: bytes | str | None = None, secret_file: str | os.PathLike[str] | None = None
-) -> bytes:
-    """The cluster secret: `secret`, else the content of `secret_file`, else $FLEET_SECRET, else the content
-    of $FLEET_SECRET_FILE, else the user's own file, which is created when it is first needed.
+    secret: bytes | str | Keyring | None = None, secret_file: str | os.PathLike[str] | None = None
+) -> Keyring:
+    """The cluster's secrets: `secret`, else those in `secret_file`, else $FLEET_SECRET, else those in
+    $FLEET_SECRET_FILE, else the user's own file, which is created when it is first needed.
 
     The user's own file serves one host; nodes on several hosts need the same file on each.
 
     Raises: ConfigError: a file cannot be read or others may read it, or the secret is short or guessable.
     """
+    if isinstance(secret, Keyring):
+        return secret
     if secret is not None:
-        return _checked(secret.encode() if isinstance(secret, str) else secret, "secret")
+        return Keyring(_checked(secret.encode() if isinstance(secret, str) else secret, "secret"))
     if secret_file is not None:
-        return _read(Path(secret_file))
+        return FileKeyring(Path(secret_file))
     if "FLEET_SECRET" in os.environ:
-        return _checked(os.environ["FLEET_SECRET"].encode(), "$FLEET_SECRET")
+        return Keyring(_checked(os.environ["FLEET_SECRET"].encode(), "$FLEET_SECRET"), "$FLEET_SECRET")
     if "FLEET_SECRET_FILE" in os.environ:
-        return _read(Path(os.environ["FLEET_SECRET_FILE"]))
+        return FileKeyring(Path(os.environ["FLEET_SECRET_FILE"]))
     path = default_secret_path()
     if not path.is_absolute():
         raise ConfigError(f"this user has no home directory for a secret: {ELSEWHERE}")
@@ -51,7 +91,11 @@ def find_secret(
     except OSError as error:
         what = f"this user's secret cannot be made at {path}: {error.strerror}; {ELSEWHERE}"
         raise ConfigError(what) from None
-    return _read(path)
+    return FileKeyring(path)
+
+
+def new_secret() -> bytes:
+    return secrets.token_hex(SECRET_BYTES_MIN).encode()
 
 
 def secret_source(secret_file: str | os.PathLike[str] | None = None) -> str:
@@ -68,20 +112,50 @@ def secret_source(secret_file: str | os.PathLike[str] | None = None) -> str:
 def _make(path: Path) -> None:
     """Atomic, also when several processes create it at once."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mine = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    mine = _written_beside(path, new_secret() + b"\n")
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-        try:
-            os.link(mine, path)
-        except FileExistsError:
-            pass
+        os.link(mine, path)
+    except FileExistsError:
+        pass
     finally:
         mine.unlink()
 
 
-def _read(path: Path) -> bytes:
+def _write(path: Path, content: bytes) -> None:
+    """Replace the file: it has the former or the new content, also after a loss of power."""
+    mine = _written_beside(path, content)
+    try:
+        os.replace(mine, path)
+    except BaseException:
+        mine.unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _written_beside(path: Path, content: bytes) -> Path:
+    mine = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    return mine
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Differs once the file has changed; None: it is not there, or cannot be seen."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_ino, seen.st_mtime_ns, seen.st_size
+
+
+def _read(path: Path) -> tuple[bytes, ...]:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -94,7 +168,15 @@ def _read(path: Path) -> bytes:
     return _checked(data, str(path))
 
 
-def _checked(secret: bytes, where: str) -> bytes:
+def _checked(content: bytes, where: str) -> tuple[bytes, ...]:
+    """A line each. A secret of raw bytes that happens to have a line's end in it is one secret."""
+    lines = tuple(line.strip() for line in content.splitlines() if line.strip())
+    if len(lines) < 2 or min(map(len, lines)) < SECRET_BYTES_MIN:
+        lines = (content,)
+    return tuple(dict.fromkeys(_checked_line(line, where) for line in lines))
+
+
+def _checked_line(secret: bytes, where: str) -> bytes:
     if len(secret) < SECRET_BYTES_MIN:
         raise ConfigError(
             f"a cluster secret has at least {SECRET_BYTES_MIN} bytes, this one has {len(secret)}: {MAKE_ONE}",

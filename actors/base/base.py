@@ -17,6 +17,7 @@ from thespian.system import isInternalActorSystemMessage
 from fleet.actors.base.addresses import Address
 from fleet.actors.base.cell import refuse
 from fleet.actors.base.kernel import Kernel
+from fleet.actors.base.keyring import Keyring
 from fleet.actors.base.links import Links
 from fleet.actors.base.reactor import Reactor
 from fleet.actors.base.settings import LinkSettings, advertised, bind
@@ -63,11 +64,13 @@ class FleetBase:
         listen: str | None = None,
         advertise: str | None = None,
         cluster: str = "",
-        secret: bytes = b"",
+        secret: bytes | Keyring = b"",
         capabilities: dict[str, Any] | None = None,
         **limits: Any,
     ) -> None:
-        settings = LinkSettings(cluster=cluster, secret=secret, **limits)
+        settings = LinkSettings(cluster=cluster, **limits)
+        if not isinstance(secret, bytes | Keyring):
+            raise ConfigError("secret must be bytes")
         if listen is not None and not secret:
             raise ConfigError("listen needs a secret: without one, anybody could run code here")
         credentials = Credentials(cluster, secret) if secret else None

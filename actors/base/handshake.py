@@ -60,13 +60,16 @@ class Refused(Exception):
 
 
 class LinkIdentity(Struct, frozen=True):
-    """What this process presents, and the cluster id and secret that a peer must have."""
+    """What this process presents, and the cluster id that a peer must have."""
 
     cluster: str
     secret: bytes
+    """By which this process proves itself."""
     boot: int
     endpoint: str
     frame_bytes_max: int
+    others: tuple[bytes, ...] = ()
+    """Other secrets by which a peer may prove itself."""
 
     def __repr__(self) -> str:
         """Without the secret, since reprs end up in tracebacks and logs."""
@@ -118,23 +121,27 @@ def _read_hello(data: bytes) -> Hello:
 
 
 class _Side:
-    """`channel` names the two certificates."""
+    """`channel` names the two certificates. `proved_by`: the secret of the peer, once it has proved that."""
 
-    __slots__ = ("_me", "_channel", "_hello")
+    __slots__ = ("proved_by", "_me", "_channel", "_hello")
 
     def __init__(self, me: LinkIdentity, channel: bytes) -> None:
+        self.proved_by = b""
         self._me = me
         self._channel = channel
         self._hello = _hello(me)
 
-    def _proof(self, role: bytes, connecting: bytes, accepting: bytes) -> bytes:
+    def _proof(self, secret: bytes, role: bytes, connecting: bytes, accepting: bytes) -> bytes:
         me = self._me
         parts = (b"fleet", bytes([VERSION]), role, me.cluster.encode(), connecting, accepting, self._channel)
-        return hmac.digest(me.secret, b"".join(LENGTH.pack(len(part)) + part for part in parts), "sha256")
+        return hmac.digest(secret, b"".join(LENGTH.pack(len(part)) + part for part in parts), "sha256")
 
     def _check(self, proof: bytes, role: bytes, connecting: bytes, accepting: bytes) -> None:
-        if not hmac.compare_digest(proof, self._proof(role, connecting, accepting)):
-            raise Refused(WRONG_SECRET)
+        for secret in (self._me.secret, *self._me.others):
+            if hmac.compare_digest(proof, self._proof(secret, role, connecting, accepting)):
+                self.proved_by = secret
+                return
+        raise Refused(WRONG_SECRET)
 
 
 class Connector(_Side):
@@ -153,7 +160,8 @@ class Connector(_Side):
         theirs, proof = _ANSWER.unpack(frame)
         hello = _read_hello(theirs)
         self._check(proof, b"acceptor", self._hello, theirs)
-        return hello, _frame(_CONFIRMATION.pack(self._proof(b"connector", self._hello, theirs)))
+        proof = self._proof(self._me.secret, b"connector", self._hello, theirs)
+        return hello, _frame(_CONFIRMATION.pack(proof))
 
 
 class Acceptor(_Side):
@@ -173,7 +181,8 @@ class Acceptor(_Side):
         """The answer to send. Raises Refused."""
         self._peer = _read_hello(frame)
         self._theirs = frame
-        return _frame(_ANSWER.pack(self._hello, self._proof(b"acceptor", frame, self._hello)))
+        proof = self._proof(self._me.secret, b"acceptor", frame, self._hello)
+        return _frame(_ANSWER.pack(self._hello, proof))
 
     def admitted(self, frame: bytes) -> Hello:
         """The proven peer. Raises Refused."""

@@ -81,7 +81,6 @@ class LinkOwner(Protocol):
     reactor: Events
     kernel: Kernel
     settings: LinkSettings
-    identity: LinkIdentity
     arrived: memoryview
     """The buffer into which all links read."""
     shared: memoryview
@@ -91,6 +90,9 @@ class LinkOwner(Protocol):
     counts: Counter[str]
     waiting_bytes: int
     mark_bytes: int
+
+    @property
+    def identity(self) -> LinkIdentity: ...
 
     def tls(self, accepts: bool) -> TlsStream: ...
 
@@ -128,25 +130,10 @@ class Link:
     """
 
     __slots__ = (
-        "links",
-        "sock",
-        "peer",
-        "address",
-        "stage",
-        "boot",
-        "endpoint",
-        "frame_bytes_max",
-        "outbox",
-        "dirty",
-        "is_full",
-        "_counted",
-        "_backlog",
-        "_rest",
-        "_reader",
-        "_tls",
-        "_handshake",
-        "_senders",
-    )
+        "links", "sock", "peer", "address", "stage", "boot", "endpoint", "frame_bytes_max", "proved_by",
+        "outbox", "dirty", "is_full",
+        "_counted", "_backlog", "_rest", "_reader", "_tls", "_handshake", "_senders",
+    )  # fmt: skip
 
     def __init__(self, links: LinkOwner, sock: socket.socket, peer: Peer[Link] | None, address: str) -> None:
         self.links = links
@@ -157,6 +144,8 @@ class Link:
         self.boot = 0
         self.endpoint = ""
         self.frame_bytes_max = FRAME_BYTES_MIN
+        self.proved_by = b""
+        """The secret by which the peer has proved itself."""
         self.outbox = Outbox()
         self.dirty = False
         self.is_full = False
@@ -370,7 +359,9 @@ class Link:
             self._send_now(self._tls.seal(handshake.greeted(frame)))
 
     def _rise(self, hello: Hello) -> None:
+        assert self._handshake is not None
         self.stage = UP
+        self.proved_by = self._handshake.proved_by
         self.boot = hello.boot
         self.endpoint = hello.endpoint
         self.frame_bytes_max = hello.frame_bytes_max

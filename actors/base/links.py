@@ -38,6 +38,7 @@ from fleet.actors.base.listener import Listener
 from fleet.actors.base.names import LOOKUP_S, begin, resolve
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.rare_log import RareLog
+from fleet.actors.base.secret_changes import SecretChanges
 from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.tls import Credentials, TlsStream
 from fleet.actors.base.wire import decode_body, decode_frame, encode_item
@@ -66,9 +67,7 @@ class Links:
         self.reactor = reactor
         self.kernel = kernel
         self.settings = settings
-        self.identity = LinkIdentity(
-            settings.cluster, settings.secret, kernel.boot, kernel.endpoint, settings.frame_bytes_max
-        )
+        self.keyring = None if credentials is None else credentials.keyring
         self._credentials = credentials
         self.arrived = memoryview(bytearray(_SHARED_BYTES))
         self.shared = memoryview(bytearray(_SHARED_BYTES))
@@ -88,6 +87,8 @@ class Links:
         """Steps of TLS's handshake that strangers were given in this turn."""
         self._rare_log = RareLog(log)
         self._random = random.Random()
+        if credentials is not None:
+            SecretChanges(reactor, credentials.keyring, self._all, self.closed).begin()
 
     # -- for the kernel ----------------------------------------------------------------------------
 
@@ -302,6 +303,13 @@ class Links:
     def tls(self, accepts: bool) -> TlsStream:
         assert self._credentials is not None
         return self._credentials.tls(accepts)
+
+    @property
+    def identity(self) -> LinkIdentity:
+        assert self._credentials is not None
+        return self._credentials.identity(
+            self.kernel.boot, self.kernel.endpoint, self.settings.frame_bytes_max
+        )
 
     def check_dialled(self, link: Link, hello: Hello) -> None:
         """Refuse a process that answers in the place of another.

@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.handshake import FRAME_BYTES_MIN
@@ -16,7 +16,6 @@ class LinkSettings:
     """Fields end in their unit: bytes or milliseconds."""
 
     cluster: str = ""
-    secret: bytes = field(default=b"", repr=False)
     frame_bytes_max: int = 64 * 1024 * 1024
     """The longest frame that this process reads."""
     buffer_bytes_max: int = 64 * 1024 * 1024
@@ -39,8 +38,6 @@ class LinkSettings:
     """A link is closed when the peer's host was silent for this long."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.secret, bytes):
-            raise ConfigError("secret must be bytes")
         if not FRAME_BYTES_MIN <= self.frame_bytes_max < 2**32:
             raise ConfigError(
                 "frame_bytes_max is out of range", value=self.frame_bytes_max, at_least=FRAME_BYTES_MIN

@@ -19,10 +19,12 @@ from fleet.actors.base.handshake import (
     NOT_FLEET,
     OUT_OF_DATE,
     WRONG_SECRET,
+    LinkIdentity,
     Refused,
     mismatch,
     protocols,
 )
+from fleet.actors.base.keyring import Keyring
 
 GREETING_BYTES_MAX = 32 * 1024
 """What a peer may send before TLS is established; honest ones send 1 to 3 KiB."""
@@ -40,19 +42,23 @@ class Credentials:
         OSError: no descriptor or memory is left.
     """
 
-    def __init__(self, cluster: str, secret: bytes, clock: Callable[[], float] = time) -> None:
+    def __init__(self, cluster: str, secret: bytes | Keyring, clock: Callable[[], float] = time) -> None:
+        self.keyring = Keyring((secret,)) if isinstance(secret, bytes) else secret
         self._cluster = cluster
         self._clock = clock
-        self._authority = Authority(secret)
         self._renew(clock())
 
     def _renew(self, now: float) -> None:
-        leaf = self._authority.leaf(now)
+        accepted = self.keyring.accepted
+        authorities = [Authority(secret) for secret in accepted]
+        self._trusted = b"".join(authority.certificate for authority in authorities)
+        leaf = authorities[0].leaf(now)
         self._contexts = (
             self._context(leaf, ssl.PROTOCOL_TLS_CLIENT),
             self._context(leaf, ssl.PROTOCOL_TLS_SERVER),
         )
         self._certificate = leaf.certificate
+        self._accepted = accepted
         self._made_at = now
 
     def _context(self, leaf: Leaf, protocol: int) -> ssl.SSLContext:
@@ -60,17 +66,22 @@ class Credentials:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False  # every process of the cluster may be at every address
         context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(cadata=self._authority.certificate)
+        context.load_verify_locations(cadata=self._trusted)
         context.set_alpn_protocols(protocols(self._cluster))
         if protocol == ssl.PROTOCOL_TLS_SERVER:
             context.num_tickets = 0
         load_leaf(context, leaf)
         return context
 
+    def identity(self, boot: int, endpoint: str, frame_bytes_max: int) -> LinkIdentity:
+        shown, *others = self.keyring.accepted
+        return LinkIdentity(self._cluster, shown, boot, endpoint, frame_bytes_max, tuple(others))
+
     def tls(self, accepts: bool) -> "TlsStream":
         """For a new link, which was accepted or dialled."""
         now = self._clock()
-        if abs(now - self._made_at) > RENEW_S:  # also when the clock was set back
+        is_old = abs(now - self._made_at) > RENEW_S  # also when the clock was set back
+        if is_old or self.keyring.accepted is not self._accepted:
             with suppress(OSError):  # no descriptor is left: the old one serves for weeks
                 self._renew(now)
         return TlsStream(self._contexts[accepts], accepts, self._certificate, self._cluster)

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 from thespian.actors import ActorAddress
 
+from fleet.actors.base.keyring import Keyring
 from fleet.actors.runtime.forked_dump import ForkedDump
 from fleet.errors import FleetError
 from fleet.interfaces import Clock, Durable, Fork, GroupRecord, StoreWriter
@@ -51,6 +52,8 @@ class StartNode(Struct, frozen=True):
     """How many executors hold the objects; 0: the node's process does."""
     open_executor: Callable[[], Any] | None = None
     """`fleet.actors.executor.channel.OpenChannel`."""
+    keyring: Keyring | None = None
+    """The secrets of this process; None: its links have none."""
     hooks: HookRunner | None = None
     """Runs the leader hooks of all members. None beside a `store`: no hooks are run; without a store,
     a member runs its own."""

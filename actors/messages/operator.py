@@ -139,7 +139,28 @@ class AwaitMembers(Struct, frozen=True, array_like=True, tag=13):
     uid: Index
 
 
-NodeOp: TypeAlias = ListNodes | CheckClass | HostMember | ListMembers | GetCluster | AwaitMembers
+Secret: TypeAlias = Annotated[bytes, Meta(max_length=4096)]
+
+
+class GetSecrets(Struct, frozen=True, array_like=True, tag=17):
+    """Which secrets does this node's process show and accept?"""
+
+
+class SetSecrets(Struct, frozen=True, array_like=True, tag=18):
+    """Show the first of these secrets, and accept all of them: where this node's secrets come from, too."""
+
+    accepted: Annotated[tuple[Secret, ...], Meta(min_length=1, max_length=8)]
+    former: tuple[Name, ...]
+    """The fingerprints of those that it accepts until now, as who asks knows them."""
+
+    def __repr__(self) -> str:
+        """Without the secrets, since reprs end up in logs."""
+        return f"SetSecrets({len(self.accepted)})"
+
+
+NodeOp: TypeAlias = (
+    ListNodes | CheckClass | HostMember | ListMembers | GetCluster | AwaitMembers | GetSecrets | SetSecrets
+)
 GroupOp: TypeAlias = (
     GetStatus
     | AddMember
@@ -235,7 +256,16 @@ class ClusterSeen(Struct, frozen=True, array_like=True, tag=6):
     """Nodes whose directory recently ran in two processes, and the address of the second."""
 
 
-OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done | ClusterSeen | Rehearsed
+class SecretsSeen(Struct, frozen=True, array_like=True, tag=9):
+    """The fingerprints of a node's secrets."""
+
+    accepted: tuple[Name, ...]
+    """The first is shown."""
+    source: str
+    """Where they come from, in words."""
+
+
+OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done | ClusterSeen | Rehearsed | SecretsSeen
 
 
 class OpReply(Struct, frozen=True, array_like=True, tag=7):

@@ -1,5 +1,6 @@
 """Requests of operators, clients and leaders of groups to a node."""
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -7,6 +8,7 @@ from thespian.actors import (
     ActorAddress,
 )
 
+from fleet.actors.base.keyring import Keyring
 from fleet.actors.client.cluster_pin import wrong_cluster
 from fleet.actors.messages.operator import (
     AwaitMembers,
@@ -14,6 +16,7 @@ from fleet.actors.messages.operator import (
     ClusterSeen,
     Done,
     GetCluster,
+    GetSecrets,
     Hosted,
     HostMember,
     ListMembers,
@@ -23,6 +26,8 @@ from fleet.actors.messages.operator import (
     Nodes,
     OpReply,
     OpValue,
+    SecretsSeen,
+    SetSecrets,
 )
 from fleet.actors.node.hosted_member import Created, HostedMember
 from fleet.actors.node.hosted_members import WAITING_MAX
@@ -30,13 +35,17 @@ from fleet.actors.node.parts import Node
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import (
     BadArguments,
+    ChangeInProgress,
     CleanupOngoing,
+    ConfigError,
     FleetError,
     NoSuchGroup,
     Unavailable,
 )
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import Millis
+
+audit = logging.getLogger("fleet.audit")
 
 REACHABLE_MS: Millis = 3000
 """A node that was silent for this long is reported as unreachable."""
@@ -75,7 +84,37 @@ class OperatorRequests:
                 return MemberList(node.nodes.me, node.hosted_members.infos())
             case GetCluster():
                 return self._cluster_seen()
+            case GetSecrets():
+                return self._secrets_seen()
+            case SetSecrets():
+                return self._set_secrets(op)
         raise BadArguments(f"a node manager does not know {type(op).__name__}")
+
+    def _keyring(self) -> Keyring:
+        keyring = self.node.start.keyring
+        if keyring is None:
+            raise BadArguments("this node has no secret: its links are not those of the fleet base")
+        return keyring
+
+    def _secrets_seen(self) -> SecretsSeen:
+        keyring = self._keyring()
+        return SecretsSeen(keyring.fingerprints(), keyring.source)
+
+    def _set_secrets(self, op: SetSecrets) -> SecretsSeen:
+        keyring = self._keyring()
+        before = keyring.fingerprints()
+        if op.accepted != keyring.accepted and op.former != before:
+            raise ChangeInProgress(
+                "the secrets of this node are others by now: look again", node=self.node.start.name
+            )
+        if op.accepted != keyring.accepted:
+            try:
+                keyring.replace(op.accepted)
+            except ConfigError as error:
+                raise ConfigError(error.what, **error.facts, node=self.node.start.name) from None
+            after = keyring.fingerprints()
+            audit.warning("secrets changed: were=%s are=%s", ",".join(before), ",".join(after))
+        return self._secrets_seen()
 
     def _cluster_seen(self) -> ClusterSeen:
         node = self.node

@@ -17,6 +17,7 @@ from fleet.cli.member import leader, member
 from fleet.cli.node import node
 from fleet.cli.outcome import CODES, FAILED, INTERRUPTED, show_wrong_usage
 from fleet.cli.recover import recover
+from fleet.cli.secret import secret
 from fleet.cli.settings import config
 from fleet.cli.sim import sim
 from fleet.cli.start import start
@@ -70,7 +71,7 @@ def main(as_json: bool) -> None:
 
 COMMANDS = (
     start, status, node, group, leader, member, config, call, query, unreachable, doctor, recover,
-    demo, sim, contracts,
+    demo, sim, contracts, secret,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 from fleet.actors.base.base import start_system
+from fleet.actors.base.keyring import Keyring
 from fleet.actors.base.settings import split_endpoint
 from fleet.actors.client.actor import Client, StartClient
 from fleet.actors.client.calls import ClientCall, bound_of
@@ -44,7 +45,7 @@ def connect(
     addresses: str | Sequence[str],
     *,
     cluster: str = "fleet",
-    secret: bytes | str | None = None,
+    secret: bytes | str | Keyring | None = None,
     secret_file: str | os.PathLike[str] | None = None,
     timeout: float = TIMEOUT_S,
     wait: float = 0.0,
@@ -58,7 +59,8 @@ def connect(
     Args:
         addresses: "host:port,host:port" or a list of "host:port"; one that answers is enough.
         cluster: the cluster's id, as on the nodes.
-        secret, secret_file: the cluster's secret; by default that of `fleet.secret`.
+        secret, secret_file: the cluster's secrets, one a line; by default those of `fleet.secret`. A file is
+            read again when it has changed.
         timeout: seconds that a call may take unless its own options say otherwise.
         wait: seconds to keep trying, at least five, while no node listens at any of the addresses; 0: fail
             at once.
@@ -118,7 +120,7 @@ class Fleet(Operations):
         self,
         addresses: list[str],
         cluster: str,
-        secret: bytes,
+        secret: bytes | Keyring,
         timeout: float,
         wait: float | None,
         backlog: Backlog,
@@ -134,7 +136,8 @@ class Fleet(Operations):
         self._deliveries = LoopDeliveries()
         self._clock = SystemClock()
         self._inbox = Inbox()
-        self._system = start_system(cluster=cluster, secret=secret)
+        self.keyring = find_secret(secret)
+        self._system = start_system(cluster=cluster, secret=self.keyring)
         self._closed = False
         self._process = os.getpid()
         self._lock = threading.Lock()

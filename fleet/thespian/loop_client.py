@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from fleet.actors.base.keyring import Keyring
 from fleet.actors.client.calls import ClientCall
 from fleet.actors.client.messages import LearnAddresses, Leave
 from fleet.actors.client.router import Router
@@ -22,7 +23,9 @@ class LoopClient:
     """Raises: ConfigError: the actor system cannot reach that cluster."""
 
     def __init__(self, actor: Any, m: Connect, tell: Callable[[Asked, Result], None]) -> None:
-        self.links = actor._myRef.kernel.transport.links.settings
+        links = actor._myRef.kernel.transport.links
+        self.cluster: str = links.settings.cluster
+        self.keyring: Keyring | None = links.keyring
         self.check(m)
         self.timeout = m.timeout
         self.tell = tell
@@ -35,12 +38,12 @@ class LoopClient:
 
     def check(self, m: Connect) -> None:
         """Raises ConfigError where links of this actor system would be refused by the cluster's nodes."""
-        if not self.links.secret:
+        if self.keyring is None:
             raise ConfigError(
                 "this actor system has no secret, and nodes refuse its links: start it with "
                 "fleet.thespian.start_system()"
             )
-        if m.cluster != self.links.cluster or m.secret not in (None, self.links.secret):
+        if m.cluster != self.cluster or m.secret not in (None, self.keyring):
             raise ConfigError(
                 "this actor system was started with another cluster id or secret, which all its links have"
             )

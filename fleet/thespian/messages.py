@@ -3,6 +3,7 @@
 from msgspec import Struct
 from thespian.actors import ActorAddress
 
+from fleet.actors.base.keyring import Keyring
 from fleet.errors import FleetError
 from fleet.objects.messages import Call
 
@@ -12,7 +13,7 @@ class Connect(Struct, frozen=True):
 
     addresses: tuple[str, ...]
     cluster: str
-    secret: bytes | None
+    secret: Keyring | None
     """None: the one of the actor system."""
     timeout: float
     wait: float

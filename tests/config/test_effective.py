@@ -140,7 +140,7 @@ def test_a_node_is_made_of_a_file_and_arguments_override_it(monkeypatch: pytest.
     monkeypatch.setenv("FLEET_NODE_EXECUTORS", "0")
     node = fleet.Node.from_config(zone="other", data_dir="here", secret="0123456789abcdef" * 4)
     assert (node.name, node.zone, node.cluster, node.executors) == ("n1", "other", "c", 0)
-    assert node.secret == b"0123456789abcdef" * 4
+    assert node.secret.shown == b"0123456789abcdef" * 4
     with fleet.Node.from_config("fleet.toml", data_dir="here", found=True) as node:
         write(f'cluster = "c"\n[client]\nconnect = ["{node.address}"]\ntimeout = "3s"\n', "client.toml")
         with fleet.Fleet.from_config("client.toml") as client:

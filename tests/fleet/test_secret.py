@@ -1,10 +1,12 @@
 """Where a secret comes from, and what is said when none is to be had."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError
 from fleet.secret import MAKE_ONE, find_secret
 
@@ -33,7 +35,7 @@ def test_a_file_that_others_may_read_is_refused_with_the_command_that_mends_it(
     with pytest.raises(ConfigError, match=f"chmod 600 '{path}'"):
         find_secret(secret_file=path)
     path.chmod(0o400)
-    assert find_secret(secret_file=path) == SECRET.encode()
+    assert find_secret(secret_file=path).accepted == (SECRET.encode(),)
 
 
 def test_s80_a_home_that_cannot_be_written_says_what_else_will_do(
@@ -58,10 +60,72 @@ def test_a_file_that_is_not_there_is_named_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("secret", ["", "short", "abcdefghijklmnopqrstuvwxyz01234", "password" * 8, "1" * 64])
 def test_a_secret_that_is_short_or_can_be_guessed_is_refused(secret: str) -> None:
     """Whoever can dial a node can test guesses."""
-    with pytest.raises(ConfigError, match="token_hex"):
+    with pytest.raises(ConfigError, match="fleet secret make"):
         find_secret(secret)
 
 
-def test_the_secret_that_is_proposed_is_taken() -> None:
-    made = subprocess.run(["sh", "-c", MAKE_ONE.partition(": ")[2]], capture_output=True, text=True).stdout
-    assert len(made.strip()) == 64 and find_secret(made.strip()) == made.strip().encode()
+def test_the_command_that_is_proposed_makes_one_for_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    command = [sys.executable, "-m", "fleet.cli", *MAKE_ONE.partition(": fleet ")[2].split()[:-1], str(path)]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    made = find_secret(secret_file=path)
+    assert len(made.shown) == 64 and path.stat().st_mode & 0o777 == 0o600
+    assert subprocess.run(command, capture_output=True).returncode == 1  # it is not overwritten
+    assert find_secret(secret_file=path) == made
+
+
+# -- several secrets, and files that change -----------------------------------------------------------------
+
+ONE, OTHER = b"1" + SECRET.encode(), b"2" + SECRET.encode()
+
+
+def written(path: Path, *secrets: bytes) -> Path:
+    path.write_bytes(b"".join(secret + b"\n" for secret in secrets))
+    path.chmod(0o600)
+    return path
+
+
+def test_a_file_has_a_secret_a_line_and_is_read_again_when_it_changed(tmp_path: Path) -> None:
+    path = written(tmp_path / "secret", ONE, OTHER)
+    ring = find_secret(secret_file=path)
+    assert ring == Keyring((ONE, OTHER)) and ring.shown == ONE
+    assert ring.reread() == "" and ring == Keyring((ONE, OTHER))
+    written(path, OTHER)
+    assert ring.reread() == "" and ring == Keyring((OTHER,))
+    written(path, b"short")
+    assert "at least 32 bytes" in ring.reread() and ring == Keyring((OTHER,))
+    path.unlink()
+    assert "cannot be read" in ring.reread() and ring == Keyring((OTHER,))
+
+
+def test_a_secret_of_raw_bytes_with_the_end_of_a_line_in_it_is_one(tmp_path: Path) -> None:
+    raw = bytes(range(5, 40))
+    assert b"\n" in raw and find_secret(secret_file=written(tmp_path / "secret", raw)).accepted == (raw,)
+
+
+def test_a_file_is_replaced_as_a_whole_and_stays_for_nobody_else(tmp_path: Path) -> None:
+    path = written(tmp_path / "secret", ONE)
+    ring, other = find_secret(secret_file=path), find_secret(secret_file=path)
+    ring.replace((OTHER, ONE))
+    assert path.read_bytes() == OTHER + b"\n" + ONE + b"\n" and path.stat().st_mode & 0o777 == 0o600
+    assert other.reread() == "" and other == ring
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize("accepted", [(b"short",), (ONE, ONE), (ONE + b"\n" + OTHER,), (b" " + ONE,)])
+def test_what_would_be_read_as_something_else_is_not_written(
+    tmp_path: Path, accepted: tuple[bytes, ...]
+) -> None:
+    path = written(tmp_path / "secret", ONE)
+    ring = find_secret(secret_file=path)
+    with pytest.raises(ConfigError):
+        ring.replace(accepted)
+    assert ring.accepted == (ONE,) and path.read_bytes() == ONE + b"\n"
+
+
+def test_a_secret_from_a_variable_is_changed_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEET_SECRET", f"{ONE.decode()}\n{OTHER.decode()}")
+    ring = find_secret()
+    assert ring.accepted == (ONE, OTHER)
+    with pytest.raises(ConfigError, match="FLEET_SECRET: change it there"):
+        ring.replace((OTHER,))

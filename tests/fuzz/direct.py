@@ -102,7 +102,7 @@ class Direct:
         )
         bench.request(HostMember(spec, ()))
         self.events = Events(bench.transport.now)
-        settings = LinkSettings(cluster=CLUSTER, secret=SECRET)
+        settings = LinkSettings(cluster=CLUSTER)
         credentials = Credentials(CLUSTER, SECRET)
         self.links = Links(self.events, bench.kernel, settings, credentials, None)
         identity = LinkIdentity(CLUSTER, SECRET, 4711, "", 1 << 20)

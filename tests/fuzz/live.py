@@ -41,7 +41,7 @@ class Live:
             client.create_group("victim", Counter)
             client.create_group("measured", Counter)
             self.member = str(eventually(lambda: client.status("victim").leader))
-        self.secret = find_secret(None, self.node.secret_file)
+        self.secret = find_secret(None, self.node.secret_file).shown
         self.leaf = Authority(self.secret).leaf(time.time())
         self.tls = context(self.secret, self.leaf, cluster=CLUSTER)
         self.count = 0

@@ -18,7 +18,7 @@ HOST = (*PURE, "fleet.objects", "fleet.cluster", "fleet.blocking")
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.errors": (("fleet.errors",), set()),
     "fleet.blocking": (("fleet.errors",), set()),
-    "fleet.secret": (("fleet.errors",), set()),
+    "fleet.secret": (("fleet.errors", "fleet.actors.base.keyring"), set()),
     "fleet.raft": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.interfaces": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.objects": ((*PURE, "fleet.objects", "fleet.blocking"), {"msgspec"}),
@@ -56,6 +56,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
         {"thespian", "msgspec"},
     ),
     "fleet.actors.base.certificates": ((), {"cryptography", "msgspec"}),
+    "fleet.actors.base.keyring": (("fleet.errors",), set()),
     "fleet.actors": ((*HOST, "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.actors.executor.process": ((*HOST, "fleet.actors"), {"msgspec", "setproctitle"}),
     "fleet.sim": ((*HOST, "fleet.sim", "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),

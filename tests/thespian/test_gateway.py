@@ -11,6 +11,7 @@ from thespian.actors import ActorExitRequest, ActorSystem, ActorTypeDispatcher
 
 import fleet
 import fleet.thespian
+from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError, FleetError, NoNode, WouldDeadlock
 from fleet.thespian import Call, Connected, Result
 from fleet.thespian.messages import Connect
@@ -195,7 +196,7 @@ def test_the_blocking_client_raises_inside_an_actor_and_not_in_its_threads(
 
 
 def test_a_secret_is_in_no_log() -> None:
-    message = Connect(("127.0.0.1:1",), "fleet", SECRET.encode(), 1.0, 0.0, 1, 1)
+    message = Connect(("127.0.0.1:1",), "fleet", Keyring([SECRET.encode()]), 1.0, 0.0, 1, 1)
     assert SECRET not in repr(message) and SECRET not in str(message)
 
 

@@ -63,7 +63,7 @@ def test_whoever_has_another_secret_or_cluster_proves_nothing(other: dict[str, A
     with pytest.raises(Refused) as told:
         connector.answered(answer)
     assert told.value.reason == WRONG_SECRET
-    confirmation = connector._proof(b"connector", connector._hello, answer[:-32])
+    confirmation = connector._proof(connector._me.secret, b"connector", connector._hello, answer[:-32])
     with pytest.raises(Refused) as refused:
         acceptor.admitted(confirmation)
     assert refused.value.reason == WRONG_SECRET
@@ -78,7 +78,7 @@ def test_s67_a_proof_is_worth_nothing_on_another_channel() -> None:
         with pytest.raises(Refused) as refused:
             connector.answered(answer)
         assert refused.value.reason == WRONG_SECRET
-        confirmation = connector._proof(b"connector", connector._hello, answer[:-32])
+        confirmation = connector._proof(connector._me.secret, b"connector", connector._hello, answer[:-32])
         with pytest.raises(Refused):
             acceptor.admitted(confirmation)
 

@@ -10,7 +10,8 @@ import pytest
 
 from fleet.actors.base import links, names, remote_address
 from fleet.actors.base.handshake import LinkIdentity
-from fleet.actors.base.settings import LinkSettings, own_name
+from fleet.actors.base.keyring import Keyring
+from fleet.actors.base.settings import own_name
 from fleet.errors import ConfigError
 from tests.actors.base.helpers import WAIT_S, Echo
 from tests.support.waiting import eventually
@@ -127,4 +128,4 @@ def test_s79_which_founder_a_node_is_by_whatever_name(listen: str, found: str | 
 
 def test_secrets_are_in_no_repr() -> None:
     secret = b"hush, a secret"
-    assert "hush" not in repr([LinkSettings(secret=secret), LinkIdentity("c", secret, 1, "here:1", 1 << 20)])
+    assert "hush" not in repr([Keyring([secret]), LinkIdentity("c", secret, 1, "here:1", 1 << 20)])

@@ -1,0 +1,53 @@
+"""Looks whether the secrets of a process have changed, and closes the links of peers whose secret is not
+accepted any more. New links are made with the secrets as they are then (tls.py)."""
+
+import logging
+from collections.abc import Callable, Collection
+
+from fleet.actors.base.handshake import WRONG_SECRET
+from fleet.actors.base.keyring import Keyring
+from fleet.actors.base.link import UP, Events, Link
+from fleet.actors.base.names import begin
+
+log = logging.getLogger("fleet.base")
+
+REREAD_S = 2.0
+
+
+class SecretChanges:
+    """`links`: all of the process."""
+
+    def __init__(
+        self, reactor: Events, keyring: Keyring, links: Collection[Link], close: Callable[[Link, str], None]
+    ) -> None:
+        self._reactor = reactor
+        self._keyring = keyring
+        self._links = links
+        self._close = close
+        self._seen = keyring.accepted
+        self._trouble = ""
+
+    def begin(self) -> None:
+        self._reactor.call_at(self._reactor.now() + REREAD_S, self._look)
+
+    def _look(self) -> None:
+        if begin(self._reread) is None:
+            self.begin()  # no thread is free
+
+    def _reread(self) -> None:
+        """Runs in a thread of its own: files may be slow."""
+        trouble = self._keyring.reread()
+        self._reactor.post(lambda: self._take(trouble))
+
+    def _take(self, trouble: str) -> None:
+        self.begin()
+        if trouble and trouble != self._trouble:
+            log.error("the secrets of this process stay as they are: %s", trouble)
+        self._trouble = trouble
+        accepted = self._keyring.accepted
+        if accepted is self._seen:
+            return
+        self._seen = accepted
+        log.warning("secrets: accepted=%s, the first is shown", ",".join(self._keyring.fingerprints()))
+        for link in [link for link in self._links if link.stage is UP and link.proved_by not in accepted]:
+            self._close(link, WRONG_SECRET)
