@@ -51,7 +51,10 @@ def test_a_secret_is_replaced_without_a_restart_and_the_former_one_is_cut_off(st
             ring.accepted = tuple(accepted)
         for system in (client, late):
             assert system.ask(echo, "again", WAIT_S) == "again"  # the links stay
-    assert links(node) == [2]
+    newcomer = start(listen=None, secret=Keyring([NEW]))
+    assert newcomer.ask(echo, "hello", WAIT_S) == "hello"
+    newcomer.shutdown()
+    eventually(lambda: links(node) == [2])
     for ring in rings:
         ring.accepted = (NEW,)
     eventually(lambda: links(node, late) == [0, 0])  # both links were made with the former one
