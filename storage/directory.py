@@ -142,8 +142,12 @@ def _bad(path: Path, what: str) -> Damaged:
 
 
 def make_private(path: Path) -> None:
+    """A directory that a crash does not take away again, nor the missing ones above it."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in missing:
+            sync_directory(folder.parent)
     except OSError as error:
         raise StorageFault(
             f"the data directory cannot be created: {error.strerror}", path=str(path)
