@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError
+from fleet.files import make_directory, sync_directory
 
 SECRET_BYTES_MIN = 32
 DISTINCT_MIN = 10
@@ -87,7 +88,7 @@ def find_secret(
         raise ConfigError(f"this user has no home directory for a secret: {ELSEWHERE}")
     try:
         if not path.exists():
-            _make(path)
+            make_secret(path)
     except OSError as error:
         what = f"this user's secret cannot be made at {path}: {error.strerror}; {ELSEWHERE}"
         raise ConfigError(what) from None
@@ -109,9 +110,10 @@ def secret_source(secret_file: str | os.PathLike[str] | None = None) -> str:
     return str(default_secret_path())
 
 
-def _make(path: Path) -> None:
-    """Atomic, also when several processes create it at once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+def make_secret(path: Path) -> None:
+    """Make one, unless there is one. The file is whole at any time, also when several processes make it at
+    once, and on the disk on return. Raises OSError."""
+    make_directory(path.parent)
     mine = _written_beside(path, new_secret() + b"\n")
     try:
         os.link(mine, path)
@@ -119,6 +121,7 @@ def _make(path: Path) -> None:
         pass
     finally:
         mine.unlink()
+    sync_directory(path.parent)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -129,11 +132,7 @@ def _write(path: Path, content: bytes) -> None:
     except BaseException:
         mine.unlink()
         raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
 
 
 def _written_beside(path: Path, content: bytes) -> Path:

@@ -12,6 +12,7 @@ from struct import Struct
 from typing import Any
 
 from fleet.errors import Damaged, DirectoryInUse, StorageFault
+from fleet.files import make_directory
 
 ENVIRONMENT = "env"
 """The folder of the database in a data directory."""
@@ -74,14 +75,6 @@ def _release_in_child() -> None:
 os.register_at_fork(after_in_child=_release_in_child)
 
 
-def sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def check_data_file(env: Path, verify_bytes_max: int) -> None:
     """Refuse a file that LMDB must not open.
 
@@ -142,12 +135,8 @@ def _bad(path: Path, what: str) -> Damaged:
 
 
 def make_private(path: Path) -> None:
-    """A directory that a crash does not take away again, nor the missing ones above it."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in missing:
-            sync_directory(folder.parent)
+        make_directory(path)
     except OSError as error:
         raise StorageFault(
             f"the data directory cannot be created: {error.strerror}", path=str(path)

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import lmdb
 
 from fleet.errors import Damaged, FleetError, StorageFault, StoreFull
+from fleet.files import sync_directory
 from fleet.interfaces import StoreIdentity
 from fleet.storage import keys
-from fleet.storage.directory import DATA, ENVIRONMENT, Lock, check_data_file, make_private, sync_directory
+from fleet.storage.directory import DATA, ENVIRONMENT, Lock, check_data_file, make_private
 from fleet.storage.lmdb_environment import LmdbTransaction, open_environment
 from fleet.storage.records import seal
 from fleet.storage.steps import found

@@ -1,7 +1,5 @@
 """`fleet config check|show|init`: the files with settings of nodes and commands."""
 
-import os
-import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,8 @@ from fleet.config.file import Problem, read
 from fleet.config.settings import SECTIONS
 from fleet.config.units import unit
 from fleet.errors import ConfigError, FleetError
-from fleet.secret import find_secret
+from fleet.files import make_directory
+from fleet.secret import find_secret, make_secret
 
 SECRET = "secret"
 HEADINGS = ("SETTING", "VALUE", "FROM")
@@ -158,18 +157,8 @@ def _write(directory: Path, files: dict[str, str], force: bool) -> None:
     if taken and not force:
         names = ", ".join(taken)
         raise ConfigError(f"{count(len(taken), 'file')} here already, {names}: use --force to replace them")
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory, 0o777)
     for name, content in files.items():
         (directory / name).write_text(content)
     if len(files) > 1:
-        _make_secret(directory / SECRET)
-
-
-def _make_secret(path: Path) -> None:
-    """A secret that exists is kept: nodes may have started with it."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
+        make_secret(directory / SECRET)  # one that exists is kept: nodes may have started with it

@@ -18,7 +18,8 @@ HOST = (*PURE, "fleet.objects", "fleet.cluster", "fleet.blocking")
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.errors": (("fleet.errors",), set()),
     "fleet.blocking": (("fleet.errors",), set()),
-    "fleet.secret": (("fleet.errors", "fleet.actors.base.keyring"), set()),
+    "fleet.files": ((), set()),
+    "fleet.secret": (("fleet.errors", "fleet.actors.base.keyring", "fleet.files"), set()),
     "fleet.raft": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.interfaces": (("fleet.raft", "fleet.errors"), {"msgspec"}),
     "fleet.objects": ((*PURE, "fleet.objects", "fleet.blocking"), {"msgspec"}),
@@ -50,7 +51,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "fleet.cluster.founding_proposal": (("fleet.raft", "fleet.cluster.founding_messages"), {"msgspec"}),
     "fleet.cluster.founding_messages": (("fleet.errors", "fleet.raft"), {"msgspec"}),
-    "fleet.storage": (("fleet.storage", *PURE), {"lmdb", "msgspec"}),
+    "fleet.storage": (("fleet.storage", "fleet.files", *PURE), {"lmdb", "msgspec"}),
     "fleet.actors.base": (
         ("fleet.actors.base", "fleet.blocking", "fleet.errors"),
         {"thespian", "msgspec"},
