@@ -14,7 +14,7 @@ def sync_directory(path: Path) -> None:
 
 
 def make_directory(path: Path, mode: int = 0o700) -> None:
-    """Unless it is there, with those that are missing above it; their names are on the disk. Raises OSError."""
+    """Unless it is there, with those missing above it; their names are on the disk. Raises OSError."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(mode=mode, parents=True, exist_ok=True)
     for folder in missing:

@@ -43,7 +43,7 @@ struct header {
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH_MAX];
 static size_t root_bytes;
-static const char *deaf = "";
+static char deaf[20]; /* a copy: setproctitle overwrites the environment */
 static long sync_us;
 static int journal = -1;
 static uint64_t writes;
@@ -59,7 +59,8 @@ __attribute__((constructor)) static void begin(void)
     const char *takes = getenv("POWERLOSS_SYNC_US");
     if (!where || !below || strlen(below) >= sizeof root)
         return;
-    deaf = getenv("POWERLOSS_DEAF") ? getenv("POWERLOSS_DEAF") : "";
+    if (getenv("POWERLOSS_DEAF"))
+        snprintf(deaf, sizeof deaf, "%s", getenv("POWERLOSS_DEAF"));
     sync_us = takes ? atol(takes) : 0;
     root_bytes = strlen(strcpy(root, below));
     int fd = open(where, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);

@@ -1,0 +1,55 @@
+"""Real nodes lose power under load, and every command that was acknowledged is there once (S32, S33, S56).
+
+`python -m tests.powerloss` does it 300 times.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .campaign import Campaign
+
+ACKNOWLEDGED_EARLY = """
+from fleet.storage.writer import Writer
+def _write(self, writes):
+    self._finish(writes, None)
+    self._store.write(writes)
+Writer._write = _write
+"""
+
+Begin = Callable[..., Campaign]
+
+
+@pytest.fixture
+def begin(tmp_path: Path, library: Path) -> Iterator[Begin]:
+    begun: list[Campaign] = []
+
+    def make(seed: int, **how: Any) -> Campaign:
+        begun.append(Campaign(tmp_path, library, seed, **how))
+        return begun[-1]
+
+    yield make
+    for campaign in begun:
+        campaign.close()
+
+
+def test_s56_three_nodes_lose_power_under_load_and_what_was_acknowledged_is_there_once(begin: Begin) -> None:
+    totals = begin(4, groups=3).run(3, together=(1, 3), on_each_member=False)
+    assert totals.all_at_once and totals.nodes > totals.all_at_once
+    assert totals.acknowledged > 100
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"plant": ACKNOWLEDGED_EARLY, "sync_us": 10_000}, id="told durable before the sync"),
+        pytest.param({"deaf": "fdatasync"}, id="the disk lies", marks=pytest.mark.long),
+    ],
+)
+def test_nodes_that_acknowledge_what_is_not_on_the_disk_are_found_out(
+    begin: Begin, fault: dict[str, Any]
+) -> None:
+    with pytest.raises(AssertionError):
+        begin(1, groups=3, **fault).run(9, together=(3,), check_every=1)
