@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support.classes import Ledger
 from tests.support.waiting import eventually
 
+from .disk import Chance
 from .journal import SYNC_US
 from .nodes import CONFIG, NAMES, WAIT_S, Callers, PoweredFleet
 
@@ -16,6 +17,7 @@ CHECK_EVERY = 10
 TOGETHER = (1, 1, 1, 2, 3, 3)
 """How many nodes lose power at once."""
 MOMENT_S_MAX = 0.3
+FOUNDING_S_MAX = 4.0
 
 
 class Totals:
@@ -28,7 +30,7 @@ class Totals:
     def words(self) -> str:
         return (
             f"{self.losses} losses of power of {self.nodes} nodes, {self.all_at_once} of all three at once, "
-            f"{self.while_starting} again while they started; {self.amid_writes} met writes that were not "
+            f"{self.while_starting} while they started; {self.amid_writes} met writes that were not "
             f"synced: {self.lost} of these were lost, {self.torn} torn. {self.acknowledged} commands were "
             f"acknowledged, {self.unknown} times it was not known at first."
         )
@@ -36,7 +38,7 @@ class Totals:
 
 class Campaign:
     """For planted faults: `plant` has lines that each node runs before it starts, `deaf` names a sync that
-    does nothing on its disk, which takes `sync_us` for one."""
+    does nothing on its disk, which takes `sync_us` for one, and `chance` draws what a loss leaves."""
 
     def __init__(
         self,
@@ -47,11 +49,13 @@ class Campaign:
         plant: str = "",
         deaf: str = "",
         sync_us: int = SYNC_US,
+        chance: Callable[[random.Random], Chance] = Chance.drawn,
     ) -> None:
         self.rng = random.Random(seed)
         self.fleet = PoweredFleet(home, library)
         self.groups = [f"g{number}" for number in range(groups)]
         self.totals = Totals()
+        self.chance = chance
         for node in self.fleet.nodes.values():
             node.plant, node.deaf, node.sync_us = plant, deaf, sync_us
 
@@ -59,11 +63,18 @@ class Campaign:
         self,
         losses: int,
         together: tuple[int, ...] = TOGETHER,
+        while_founding: int = 0,
         check_every: int = CHECK_EVERY,
         on_each_member: bool = True,
         say: Callable[[str], None] = lambda words: None,
     ) -> Totals:
-        """Raises AssertionError if anything acknowledged is gone, executed twice, or does not start."""
+        """`losses` under load, after `while_founding` of all three before the first command. Raises
+        AssertionError if what was acknowledged is gone, was executed twice, or a node does not start."""
+        for _ in range(while_founding):
+            for node in self.fleet.nodes.values():
+                node.launch()
+            self._wait(FOUNDING_S_MAX)
+            self._lost(list(NAMES))
         self.fleet.start()
         client = self.fleet.connect()
         eventually(lambda: len(client.nodes()) == len(NAMES), WAIT_S, "the nodes to know each other")
@@ -88,16 +99,15 @@ class Campaign:
         return self.totals
 
     def _lose(self, count: int) -> None:
+        """These may lose power again while they start."""
         names = self.rng.sample(NAMES, count)
         self._wait(MOMENT_S_MAX)
-        self._cut(names)
-        self.totals.losses += 1
-        self.totals.all_at_once += count == len(NAMES)
+        self._lost(names)
         for name in names:
             self.fleet.nodes[name].launch()
         if self.rng.random() < 0.15:
             self._wait(4 * MOMENT_S_MAX)
-            self._cut(names)
+            self._lost(names)
             self.totals.while_starting += 1
             for name in names:
                 self.fleet.nodes[name].launch()
@@ -108,8 +118,10 @@ class Campaign:
         """The power goes at any moment: this waits for no condition."""
         threading.Event().wait(self.rng.uniform(0, most_s))
 
-    def _cut(self, names: list[str]) -> None:
-        for loss in self.fleet.lose_power(names, self.rng):
+    def _lost(self, names: list[str]) -> None:
+        self.totals.losses += 1
+        self.totals.all_at_once += len(names) == len(NAMES)
+        for loss in self.fleet.lose_power(names, lambda: self.chance(self.rng)):
             self.totals.nodes += 1
             self.totals.amid_writes += loss.unsynced > 0
             self.totals.lost += loss.lost

@@ -1,10 +1,9 @@
 """Three nodes on disks that lose power, and callers who know what was acknowledged."""
 
-import random
 import signal
 import threading
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,12 +85,12 @@ class PoweredFleet(Processes):
     def connect(self) -> fleet.Fleet:
         return self.connect_to(self.nodes.values(), WAIT_S)
 
-    def lose_power(self, names: Iterable[str], rng: random.Random) -> list[Loss]:
+    def lose_power(self, names: Iterable[str], chance: Callable[[], Chance]) -> list[Loss]:
         """All of these at once."""
         gone = [self.nodes[name] for name in names]
         for node in gone:
             node.cut_power()
-        return [node.lose_power(Chance.drawn(rng)) for node in gone]
+        return [node.lose_power(chance()) for node in gone]
 
 
 @dataclass(slots=True)
