@@ -1,6 +1,5 @@
 """`fleet secret`: the cluster secret, and replacing it while everything runs."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from fleet.cli.connection import Console, client
 from fleet.cli.outcome import DEGRADED
 from fleet.client.secret_api import NodeSecrets
 from fleet.errors import ConfigError
-from fleet.secret import find_secret, new_secret
+from fleet.secret import find_secret, make_secret, new_secret
 
 
 @click.group()
@@ -22,8 +21,9 @@ def secret() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def make(file: Path) -> None:
     """Write a new random secret to FILE, which nobody else may read."""
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written:
-        written.write(new_secret() + b"\n")
+    if file.exists():
+        raise click.ClickException(f"{file} is there already: it is not replaced")
+    make_secret(file.absolute())
     click.echo(f"{file}: a new secret; nodes and clients take it by --secret-file")
 
 
