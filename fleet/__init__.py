@@ -21,6 +21,7 @@ from fleet.objects.declare import (
     command,
     query,
 )
+from fleet.objects.event import Event
 from fleet.objects.hooks import Committed, LeaderHooks
 from fleet.raft.config import GroupConfig
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Committed",
     "Data",
+    "Event",
     "Fleet",
     "FleetError",
     "GroupConfig",
@@ -57,7 +59,7 @@ _ON_DEMAND = {
     "thespian": "fleet.thespian",
 }
 """What an executor, which imports users' modules, does not need: its start takes a quarter of the time."""
-_LASTING: tuple[type, ...] = (Committed, Data, GroupConfig, LeaderHooks, type(ctx))
+_LASTING: tuple[type, ...] = (Committed, Data, Event, GroupConfig, LeaderHooks, type(ctx))
 _LASTING += (Command, Query, FunctionalCommand, FunctionalQuery)
 for _kind in _LASTING:  # a class that travels by value refers to these, also on disk: under names that stay
     _kind.__module__ = __name__

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from fleet.errors import FleetError
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
+from fleet.raft.group_events import GroupEvent
 from fleet.raft.ids import GroupName, Index, Millis, Revision, SessionId
 
 
@@ -244,6 +245,17 @@ class Executor(Protocol):
     @property
     def keep_ms(self) -> Millis:
         """How long the key of a command is kept where the command does not say."""
+
+    @property
+    def events_max(self) -> int:
+        """How many events the group keeps."""
+
+    @property
+    def events_bytes_max(self) -> int: ...
+
+    def take_events(self) -> Sequence[GroupEvent]:
+        """What the commands of the last `apply` have emitted, in their order; only of those that succeeded.
+        Once."""
 
     def apply(
         self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX

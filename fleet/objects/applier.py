@@ -28,6 +28,7 @@ from fleet.raft.entries import (
     SessionClosed,
     SessionOpened,
 )
+from fleet.raft.group_events import EventLog, KeptEvents
 from fleet.raft.ids import Index, Revision, SessionId
 from fleet.raft.keys import KeptKeys, KeyTable
 from fleet.raft.sessions import DONE, EXECUTE, STALE, Results, Session, SessionTable
@@ -67,6 +68,7 @@ class AppliedState(Struct, frozen=True, array_like=True):
     data: bytes
     """The dumped data object."""
     keys: KeptKeys = KeptKeys()
+    events: KeptEvents = KeptEvents()
 
 
 class Executed(Struct, frozen=True, gc=False):
@@ -91,8 +93,8 @@ _decode = msgspec.msgpack.Decoder(AppliedState).decode
 
 @dataclass(slots=True)
 class Applier:
-    """The applied state: a data object, the sessions, the keys of commands, the index of the last applied
-    entry, and the revision.
+    """The applied state: a data object, the sessions, the keys of commands, the events, the index of the last
+    applied entry, and the revision.
 
     A command that fails may leave its object half changed. The object is then restored from `base` and the
     `journal` of commands executed since; every member does the same, so they stay equal. A failing command
@@ -105,6 +107,7 @@ class Applier:
     revision: Revision = 0
     sessions: SessionTable = field(default_factory=SessionTable)
     keys: KeyTable = field(default_factory=KeyTable)
+    events: EventLog = field(default_factory=EventLog)
     base: Callable[[], bytes | None] = field(default=lambda: None)
     """The object's bytes at the start of the journal; None: a new object."""
     base_at: Index = 0
@@ -236,6 +239,9 @@ class Applier:
             context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
             some, is_clean = self.executor.apply(context, rest, RESULTS_BYTES_MAX - size)
             assert some
+            emitted = self.executor.take_events()
+            if emitted:
+                self.events.add(emitted, self.executor.events_max, self.executor.events_bytes_max)
             count = len(some)
             self.revision += count
             size += sum(map(len, some))
@@ -314,7 +320,8 @@ class Applier:
         """A snapshot of the applied state, encoded; for an older `version` of its class, if that is not 0.
         Raises StateNotEncodable."""
         data = self.executor.dump(version)
-        state = (FORMAT, self.index, self.revision, self.sessions, self.config, data, self.keys.kept())
+        kept = self.keys.kept(), self.events.kept()
+        state = (FORMAT, self.index, self.revision, self.sessions, self.config, data, *kept)
         return _encode(AppliedState(*state))
 
     def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:
@@ -335,6 +342,7 @@ class Applier:
         self.executor.load(kept)
         self.index, self.revision = state.index, state.revision
         self.sessions, self.config, self.keys = state.sessions, state.config, KeyTable.of(state.keys)
+        self.events = EventLog.of(state.events)
         self.journal.clear()
         self.base_at = 0
         self.rebase(state.index, base if base is not None else lambda: kept, len(state.data))

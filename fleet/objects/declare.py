@@ -156,8 +156,10 @@ class Data:
     Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle"), `hooks` (a
     subclass of `fleet.LeaderHooks`; inherited), `strict` (whether a command that reads time, chance, the
     environment, files or sockets fails with ImpureCommand; False; inherited), `check_arguments` (whether
-    handles refuse arguments that are not what a method's annotations say; True; inherited) and `keep_keys`
-    (seconds for which the `key` of a command is kept, where the command does not say; a day; inherited).
+    handles refuse arguments that are not what a method's annotations say; True; inherited), `keep_keys`
+    (seconds for which the `key` of a command is kept, where the command does not say; a day; inherited),
+    `events_kept` and `events_bytes_kept` (how many of the newest events of `ctx.emit` the group keeps for
+    those who watch from earlier on; 10,000 and 4 MiB; inherited).
     `fingerprint_modules = [...]` names modules whose code counts as the class's own: see
     `fleet.objects.fingerprint`.
     Invariant: a field with a default always exists; it cannot be deleted.
@@ -174,6 +176,8 @@ class Data:
     __fleet_strict__: ClassVar[bool] = False
     __fleet_check_arguments__: ClassVar[bool] = True
     __fleet_keep_keys__: ClassVar[float] = KEEP_S
+    __fleet_events_kept__: ClassVar[int] = 10_000
+    __fleet_events_bytes_kept__: ClassVar[int] = 4 << 20
 
     # Also runs on the empty skeleton of a class that arrives by value, whose own attributes are set later,
     # without this: decisions made here are kept in attributes that travel.
@@ -186,6 +190,8 @@ class Data:
         strict: bool | None = None,
         check_arguments: bool | None = None,
         keep_keys: float | None = None,
+        events_kept: int | None = None,
+        events_bytes_kept: int | None = None,
         **rest: Any,
     ) -> None:
         super().__init_subclass__(**rest)
@@ -206,6 +212,13 @@ class Data:
         if keep_keys is not None:
             check_keep(f"{cls.__qualname__}: keep_keys", keep_keys)
             cls.__fleet_keep_keys__ = keep_keys
+        for keyword, limit in (("events_kept", events_kept), ("events_bytes_kept", events_bytes_kept)):
+            if limit is not None and (type(limit) is not int or limit < 1):
+                raise ConfigError(
+                    f"{cls.__qualname__}: {keyword} must be a whole number from 1, not {limit!r}"
+                )
+            if limit is not None:
+                setattr(cls, f"__fleet_{keyword}__", limit)
         _adopt_functional(cls)
         _check_class(cls)
         remember_code(cls)

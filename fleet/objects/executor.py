@@ -36,6 +36,7 @@ from fleet.objects.payload import (
     encode_bad_call,
     encode_failed,
     encode_impure,
+    is_success,
     may_not_decode,
     no_result,
 )
@@ -44,6 +45,7 @@ from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
 from fleet.objects.stored_state import VERSION_BYTES, revived, turned_back
 from fleet.objects.strict import commands_of
 from fleet.objects.tracebacks import Tracebacks
+from fleet.raft.group_events import GroupEvent
 
 log = logging.getLogger("fleet.objects")
 
@@ -89,6 +91,8 @@ class ObjectExecutor:
         self.methods = (*shape.commands, *shape.queries)
         """Names, by the numbers that it notes, from 1 on."""
         self.keep_ms = keep_ms_of(cls.__fleet_keep_keys__)
+        self.events_max, self.events_bytes_max = cls.__fleet_events_kept__, cls.__fleet_events_bytes_kept__
+        self._emitted: list[GroupEvent] = []
         self._method_numbers = {name: number for number, name in enumerate(self.methods, 1)}
 
     # -- commands ---------------------------------------------------------------------------------
@@ -103,12 +107,18 @@ class ObjectExecutor:
         values: list[bytes] = []
         is_clean = True
         RUNNING.seeded = None  # a replay has the very context of the first run
+        emitted = self._emitted = RUNNING.emitted = []
+        count = 0
         try:
             for payload in payloads:
                 RUNNING.context = context
                 self._note(context)
                 value, is_clean = self._apply(payload, is_first=not values)
                 values.append(value)
+                if len(emitted) > count:
+                    if not is_success(value):
+                        del emitted[count:]
+                    count = len(emitted)
                 bytes_max -= len(value)
                 if not is_clean or bytes_max < 0:
                     break
@@ -122,6 +132,7 @@ class ObjectExecutor:
     def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
         """As in `fleet.interfaces.Executor`; nothing is checked. Raises MemberMustHalt."""
         self._dump = RUNNING.seeded = None
+        RUNNING.emitted = []
         try:
             for payload in payloads:
                 RUNNING.context = context
@@ -132,6 +143,11 @@ class ObjectExecutor:
             self._halt(error, context)
         finally:
             RUNNING.context = None
+
+    def take_events(self) -> list[GroupEvent]:
+        """As in `fleet.interfaces.Executor`."""
+        emitted, self._emitted = self._emitted, []
+        return emitted
 
     def _note(self, context: Context) -> None:
         cells = self._cells

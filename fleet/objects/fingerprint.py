@@ -69,6 +69,7 @@ def _hashed(cls: type[Any], code: str) -> str:
 def _facts(cls: type[Any]) -> Iterator[str]:
     yield f"version {cls.__fleet_version__}, codec {cls.__fleet_codec__.name}, strict {cls.__fleet_strict__}"
     yield f"keep_keys {cls.__fleet_keep_keys__}"
+    yield f"events_kept {cls.__fleet_events_kept__}, {cls.__fleet_events_bytes_kept__} bytes"
     if sys.flags.optimize:
         yield "without assertions"
     shape = shape_of(cls)

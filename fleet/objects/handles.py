@@ -299,7 +299,14 @@ class LocalCall(_Described):
         return cast(Function, getattr(method, "__wrapped__", self._function))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._function(self._instance, *args, **kwargs)
+        emitted = vars(RUNNING).get("emitted")
+        count = 0 if emitted is None else len(emitted)
+        try:
+            return self._function(self._instance, *args, **kwargs)
+        except BaseException:
+            if emitted is not None:
+                del emitted[count:]  # what it emitted is no event
+            raise
 
     def submit(self, *args: Any, **kwargs: Any) -> NoReturn:
         method = f"{type(self._instance).__name__}.{self._function.__name__}"

@@ -52,6 +52,7 @@ _BAD_CALL = 4
 _IMPURE = 5
 PACKED = 6
 """A value of ours: tag and value, as msgpack."""
+_PACKED_MARK = bytes((PACKED,))
 _REFUSED = 7
 """A command of ours refused, with an error of `fleet.errors`."""
 _TRACED = 8
@@ -239,6 +240,11 @@ def encode_impure(message: str, changed: str) -> bytes:
     return bytes((_IMPURE,)) + pickle.dumps((message, changed), PROTOCOL)
 
 
+def is_success(data: bytes) -> bool:
+    """Whether it is a result, and no refusal or failure."""
+    return data[:1] in (_PICKLE_MARK, _PACKED_MARK)
+
+
 def decode_result(data: bytes) -> Any:
     """The value, or raises the error that the record holds.
 
@@ -290,6 +296,11 @@ def _error_of(data: bytes) -> FleetError:
         message, changed = _loaded(body)
         return ImpureQuery(message, changed=changed)
     return NotDecodable(f"not a result: it begins with {tag!r}; is the node newer than this client?")
+
+
+def decode_value(data: bytes) -> Any:
+    """What `encode_value` was given. Raises NotDecodable."""
+    return _loaded(data)
 
 
 def _loaded(data: bytes) -> Any:

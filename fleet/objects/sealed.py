@@ -5,13 +5,14 @@ from typing import NoReturn
 
 from fleet.errors import FleetError, OtherCode
 from fleet.interfaces import RESULTS_BYTES_MAX, Context
+from fleet.raft.group_events import GroupEvent
 
 
 class SealedState:
     """A `fleet.interfaces.Executor` that keeps the state as it is, encoded, and executes nothing."""
 
     methods: tuple[str, ...] = ()
-    keep_ms = 0
+    keep_ms = events_max = events_bytes_max = 0
 
     def __init__(self, why: OtherCode) -> None:
         self.why = why
@@ -22,6 +23,9 @@ class SealedState:
     ) -> tuple[list[bytes], bool]:
         """Raises OtherCode."""
         self._refuse()
+
+    def take_events(self) -> tuple[GroupEvent, ...]:
+        return ()
 
     def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
         """Raises OtherCode."""

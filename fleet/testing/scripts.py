@@ -11,8 +11,9 @@ from fleet.interfaces import Context, MemberMustHalt
 from fleet.objects.context import QUERYING, executing
 from fleet.objects.declare import shape_of
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import decode_call
+from fleet.objects.payload import decode_call, decode_value
 from fleet.objects.strict import as_executed
+from fleet.raft.group_events import GroupEvent
 from fleet.testing.arguments import Args, Drawer, Kwargs
 from fleet.testing.canonical import canonical
 from fleet.testing.encoding import culprit
@@ -102,7 +103,10 @@ class Script:
         answer = answer_of(record)
         impure = answer[-1] if answer[0] == ImpureCommand.__name__ else ""
         fault = impure or self._fault(answer, before, number)
-        return Step(self.called(number), in_words(answer), canonical(executor._state()), fault, impure)
+        told, state = in_words(answer), canonical(executor._state())
+        if not is_query:
+            told += "".join(map(_emitted, executor.take_events()))
+        return Step(self.called(number), told, state, fault, impure)
 
     def _fault(self, answer: tuple[Any, ...], before: bytes, number: int) -> str:
         """What is wrong with the answer by itself."""
@@ -137,6 +141,10 @@ class Script:
         shown = [canonical(arg) for arg in args]
         shown += [f"{name}={canonical(arg)}" for name, arg in kwargs.items()]
         return f"{method}({', '.join(shown)})"
+
+
+def _emitted(event: GroupEvent) -> str:
+    return f", emits {event.kind} {canonical(decode_value(event.value))}"
 
 
 def in_words(answer: tuple[Any, ...]) -> str:

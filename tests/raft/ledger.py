@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from fleet.interfaces import RESULTS_BYTES_MAX, Context
+from fleet.raft.group_events import GroupEvent
 
 FAIL = b"fail"
 
@@ -13,6 +14,7 @@ class Ledger:
     """Executing a command appends its payload and answers how long the list has become."""
 
     keep_ms = 60_000
+    events_max, events_bytes_max = 100, 100_000
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -30,6 +32,9 @@ class Ledger:
             if bytes_max < 0:
                 break
         return values, True
+
+    def take_events(self) -> tuple[GroupEvent, ...]:
+        return ()
 
     def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
         values, is_clean = self.apply(context, payloads)

@@ -1,0 +1,30 @@
+"""An event of a group, as its receivers see it."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from fleet.objects.payload import decode_value
+from fleet.raft.group_events import GroupEvent
+from fleet.raft.ids import Revision
+
+
+class Event(Struct, frozen=True):
+    """What a command gave `fleet.ctx.emit`. `value` is a copy."""
+
+    revision: Revision
+    """Of the command that emitted it."""
+    number: int
+    """Among the events of that command, from 0 on."""
+    kind: str
+    value: Any
+
+    @property
+    def id(self) -> str:
+        """Revision and number: the same whoever receives it, and no other event of the group has it."""
+        return f"{self.revision}-{self.number}"
+
+
+def received(event: GroupEvent) -> Event:
+    """Raises NotDecodable: the value cannot be loaded here."""
+    return Event(event.revision, event.number, event.kind, decode_value(event.value))

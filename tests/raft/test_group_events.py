@@ -1,0 +1,64 @@
+"""The log of a group's events, as replicated state."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.raft.group_events import EVENT_OVERHEAD, EventLog, GroupEvent, KeptEvents
+
+
+def events(revision: int, count: int = 1, size: int = 1) -> list[GroupEvent]:
+    return [GroupEvent(revision, number, "k", b"v" * size) for number in range(count)]
+
+
+def log(*batches: list[GroupEvent], count_max: int = 100, bytes_max: int = 1 << 20) -> EventLog:
+    made = EventLog()
+    for batch in batches:
+        made.add(batch, count_max, bytes_max)
+    return made
+
+
+def places(found: list[GroupEvent] | None) -> list[tuple[int, int]] | None:
+    return None if found is None else [(event.revision, event.number) for event in found]
+
+
+def test_what_comes_after_a_place_is_told_in_order() -> None:
+    made = log(events(2, 2), events(5), events(7, 2))
+    assert places(made.after(0)) == [(2, 0), (2, 1), (5, 0), (7, 0), (7, 1)]
+    assert places(made.after(2)) == places(made.after(4)) == [(5, 0), (7, 0), (7, 1)]
+    assert places(made.after(2, 0)) == [(2, 1), (5, 0), (7, 0), (7, 1)]
+    assert made.after(7) == made.after(9) == []
+
+
+def test_the_oldest_are_forgotten_all_of_one_command_together() -> None:
+    made = log(events(2, 2), events(3), events(4, 2), count_max=4)
+    assert places(list(made.events)) == [(3, 0), (4, 0), (4, 1)] and made.forgotten == 2
+    assert made.after(1) is None and made.after(2, -1) is not None
+    assert places(made.after(2)) == [(3, 0), (4, 0), (4, 1)]
+
+
+def test_bytes_limit_them_too() -> None:
+    each = EVENT_OVERHEAD + 1 + 100
+    made = log(*[events(n, size=100) for n in range(1, 6)], bytes_max=3 * each)
+    assert places(list(made.events)) == [(3, 0), (4, 0), (5, 0)] and made.size == 3 * each
+
+
+def test_the_events_of_the_newest_command_are_kept_whatever_the_limits() -> None:
+    made = log(events(1), events(2, 10), count_max=3)
+    assert len(made.events) == 10 and made.forgotten == 1
+    made.add(events(3), 3, 1 << 20)
+    assert len(made.events) == 1 and made.forgotten == 2
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 40)), max_size=30), st.integers(0, 30))
+def test_a_log_that_was_restored_goes_on_alike(steps: list[tuple[int, int]], restored_at: int) -> None:
+    one, other = EventLog(), EventLog()
+    for revision, (count, size) in enumerate(steps, 1):
+        if revision == restored_at:
+            other = EventLog.of(msgspec.msgpack.decode(msgspec.msgpack.encode(one.kept()), type=KeptEvents))
+        for made in (one, other):
+            made.add(events(revision, count, size), 7, 500)
+            assert made.size == sum(event.size for event in made.events)
+            found = made.after(made.forgotten)
+            assert found == list(made.events)
+        assert restored_at > revision or one == other or restored_at == 0
