@@ -11,7 +11,7 @@ stop the thread.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from functools import partial, wraps
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -19,6 +19,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from fleet.actors.base.keyring import Keyring
 from fleet.client import connection as blocking
 from fleet.client.connection import BYTES_MAX, CALLS_MAX, TIMEOUT_S
+from fleet.objects.watch import Since, Watch
 
 __all__ = ["Fleet", "connect"]
 
@@ -47,6 +48,10 @@ class Fleet:
     def group(self, name: str, data_class: type[D]) -> D:
         """The group as an object of its class: `await handle.method.aio(...)`. Sends nothing."""
         return self.blocking.group(name, data_class)
+
+    def watch(self, group: str, since: Since = None, kinds: Iterable[str] | None = None) -> Watch:
+        """The group's events: `async for event in f.watch(...)`. Sends nothing yet."""
+        return self.blocking.watch(group, since, kinds)
 
     create_group = _in_thread(blocking.Fleet.create_group)
     create_groups = _in_thread(blocking.Fleet.create_groups)

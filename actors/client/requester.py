@@ -6,7 +6,7 @@ from thespian.actors import ActorSystemConventionUpdate, WakeupMessage
 
 from fleet.actors.base.transport import LinkRefused
 from fleet.actors.client.router import Router
-from fleet.actors.messages.client import ClientReply
+from fleet.actors.messages.client import ClientReply, WatchReply
 from fleet.actors.messages.operator import OpReply
 from fleet.actors.runtime.actor import GuardedActor
 from fleet.actors.runtime.turn import EndTurn
@@ -25,7 +25,8 @@ class Requester(GuardedActor):
     def pass_on(self, m: Any, sender: Any) -> None:
         self.router.handle(m)
 
-    outside = frozenset((ClientReply, OpReply))
+    outside = frozenset((ClientReply, OpReply, WatchReply))
     handlers = dict.fromkeys(
-        (ClientReply, OpReply, EndTurn, WakeupMessage, ActorSystemConventionUpdate, LinkRefused), pass_on
+        (ClientReply, OpReply, WatchReply, EndTurn, WakeupMessage, ActorSystemConventionUpdate, LinkRefused),
+        pass_on,
     )

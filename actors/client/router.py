@@ -19,6 +19,7 @@ from fleet.actors.client.group_session import Event, GroupSession
 from fleet.actors.client.messages import KnownAddresses, LearnAddresses, Leave, ListAddresses, NoteLeader
 from fleet.actors.client.questions import Answered, NobodyThere, Question, Questions, TellAsker
 from fleet.actors.client.questions import Event as QuestionEvent
+from fleet.actors.client.routed_watches import OF_WATCHES, OfWatches, RoutedWatches
 from fleet.actors.client.session_events import (
     Abandoned,
     ClusterPinned,
@@ -71,6 +72,7 @@ class Router:
         self.pin = ClusterPin(clock.now_ms)
         self.endpoints = Endpoints(random.Random(seed), self.pin, zone)
         self.questions = Questions(actor.myAddress, self.endpoints)
+        self.watches = RoutedWatches(name, actor.myAddress, self.endpoints, self._carry_out, self.admits)
         self.sessions: dict[str, GroupSession] = {}
         self.busy: set[str] = set()
         """Groups with calls under way, as of their last reply."""
@@ -140,7 +142,15 @@ class Router:
         ended = TurnEnded(len(self.busy))
         for session in dirty.values():
             self._step(session, now, ended)
+        self.watches.end_turn(now)
         self._wake_for(dirty.values(), now)
+
+    def watch(self, m: OfWatches) -> None:
+        self.watches.handle(self.clock.now_ms(), m)
+        if self.watches.is_dirty:
+            self.turn_end.ask()
+        if self.watches.due_at() < NEVER:
+            self._wake(self.watches.due_at())
 
     def note_leader(self, m: NoteLeader) -> None:
         self._step(self._session_of(m.group), self.clock.now_ms(), LeaderNoted(m.address))
@@ -218,6 +228,7 @@ class Router:
         if lost is not None:
             for session in self.sessions.values():
                 self._step(session, now, LinkLost(lost))
+            self.watches.step_all(now, LinkLost(lost))
             self._wake(now)
 
     def on_link_refused(self, m: LinkRefused) -> None:
@@ -268,11 +279,13 @@ class Router:
         now = self.clock.now_ms()
         for session in self.sessions.values():
             self._step(session, now, Abandoned(error))
+        self.watches.step_all(now, Abandoned(error))
 
     def leave(self, m: Leave) -> None:
         self.tell_left = m.tell
         now = self.clock.now_ms()
         leaving = Leaving(ClientClosed("the client was closed"))
+        self.watches.step_all(now, leaving)
         for session in self.sessions.values():
             if any(type(effect) is Send for effect in self._step(session, now, leaving)):
                 self.leaving.add(session.group)
@@ -293,6 +306,7 @@ class Router:
     def _wake_for(self, sessions: Iterable[GroupSession], now: Millis) -> None:
         """When the first of these has something to do although nothing arrives."""
         due = min((session.due_at() for session in sessions if session.is_waiting), default=NEVER)
+        due = min(due, self.watches.due_at())
         if due < NEVER and self.endpoints.down:
             due = min(due, min(self.endpoints.down.values()) + KNOCK_MS)
         due = min(due, self.questions.due_at(otherwise=NEVER))
@@ -308,10 +322,13 @@ class Router:
             self._step(session, now, Woken())
             self.dirty[session.group] = session
         self._step_questions(now, Woken())
+        is_watching = self.watches.due_at() <= now
+        if is_watching:
+            self.watches.step_all(now, Woken())
         self.busy = {session.group for session in waiting if session.is_waiting}
-        if self.dirty:
+        if self.dirty or self.watches.is_dirty:
             self.turn_end.ask()
-        if waiting:
+        if waiting or is_watching:
             self._knock(now)
         self._wake_for(self.sessions.values(), now)
 
@@ -322,6 +339,9 @@ class Router:
         for effect in effects:
             self._effects[type(effect)](self, effect)
         return effects
+
+    def _carry_out(self, effect: Send | LookForNodes) -> None:
+        self._effects[type(effect)](self, effect)
 
     def _step_questions(self, now: Millis, event: QuestionEvent) -> None:
         for effect in self.questions.step(now, event):
@@ -359,6 +379,7 @@ class Router:
         Leave: leave,
         ClientReply: on_reply,
         OpReply: on_op_reply,
+        **dict.fromkeys(OF_WATCHES, watch),
         EndTurn: on_end_turn,
         WakeupMessage: on_wakeup,
         ActorSystemConventionUpdate: on_link,

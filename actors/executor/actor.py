@@ -27,15 +27,10 @@ from fleet.actors.executor.slots import (
 )
 from fleet.actors.executor.watchdog import EndIt, MoveOthers, PrepareSpare, Watchdog
 from fleet.actors.messages.executor import (
+    FOR_OBJECT,
     ApplyEntries,
-    AskQueries,
-    CheckCommands,
     ClassTried,
     CloseObject,
-    CopyState,
-    DumpObject,
-    LeadsNow,
-    LoadState,
     LogRecord,
     ObjectMessage,
     OpenObject,
@@ -389,9 +384,7 @@ class Executors(GuardedActor):
         CloseObject: on_close,
         TryClass: on_try,
         SetLimit: on_limit,
-        **dict.fromkeys(
-            (LoadState, ApplyEntries, AskQueries, CheckCommands, CopyState, DumpObject, LeadsNow), on_message
-        ),
+        **dict.fromkeys(FOR_OBJECT, on_message),
         EndTurn: on_end_turn,
         WatchMessage: on_watch,
         WakeupMessage: on_wakeup,

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, Protocol
 from zlib import crc32
 
+from fleet.actors.executor.event_pages import read_events, take_fresh
 from fleet.actors.executor.hook_events import HookEvents, open_hook_events
 from fleet.actors.messages.executor import (
     NOWHERE,
@@ -22,11 +23,13 @@ from fleet.actors.messages.executor import (
     EntriesApplied,
     FromExecutor,
     LeadsNow,
+    LeaveEvents,
     LoadState,
     ObjectDumped,
     ObjectFailed,
     OpenObject,
     QueriesAnswered,
+    ReadEvents,
     StateCopied,
     StateLoaded,
 )
@@ -167,8 +170,8 @@ class HostedObject:
         self.outcome_bytes = 0
         self.told_at = self.host.now()
         record = ErrorRecord.of(trouble) if trouble is not None else None
-        index = applier.index - is_amid
-        self.host.answer(EntriesApplied(self.number, self.run, index, applier.revision, told, opened, record))
+        index, revision, events = applier.index - is_amid, applier.revision, take_fresh(applier)
+        self.host.answer(EntriesApplied(self.number, self.run, index, revision, told, opened, record, events))
 
     def _halt(self, error: MemberMustHalt) -> None:
         """What was executed before is told: it is part of the state of every member."""
@@ -209,10 +212,17 @@ class HostedObject:
         end(self.host.cells)
         self.host.answer(CommandsChecked(self.number, self.run, m.token, objections))
 
+    def on_read_events(self, m: ReadEvents) -> None:
+        self.host.answer(read_events(self.applier, m))
+
+    def on_leave_events(self, m: LeaveEvents) -> None:
+        self.applier.fresh_events = None
+
     # -- snapshots ---------------------------------------------------------------------------------
 
     def on_load(self, m: LoadState) -> None:
         self.cancel_dump()
+        take_fresh(self.applier)  # who wants to know reads them again
         begin(self.host.cells, OTHER, self.number, self.run)
         try:
             self.applier.restore(m.state)
@@ -313,6 +323,8 @@ class HostedObject:
         ApplyEntries: on_apply,
         AskQueries: on_ask,
         CheckCommands: on_check,
+        ReadEvents: on_read_events,
+        LeaveEvents: on_leave_events,
         LoadState: on_load,
         DumpObject: on_dump,
         CopyState: on_copy,

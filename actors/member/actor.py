@@ -19,7 +19,7 @@ from fleet.actors.member.own_objects import OwnObjects, open_store
 from fleet.actors.member.sending_window import Port
 from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.snapshots import Snapshots
-from fleet.actors.messages.client import ClientRequest
+from fleet.actors.messages.client import ClientRequest, KeepWatch, WatchGroup
 from fleet.actors.messages.executor import FROM_OBJECT, ClassTried
 from fleet.actors.messages.local import (
     Applied,
@@ -170,6 +170,8 @@ class Member(GuardedActor):
         self.send(self.myAddress, ActorExitRequest())
 
     def _close_object(self) -> None:
+        if hasattr(self, "clients"):
+            self.clients.watchers.lose_all(None)
         if hasattr(self, "object"):
             self.object.close()
         if self.hosted is not None:
@@ -217,9 +219,6 @@ class Member(GuardedActor):
         self.clients.take(m)
         if self.clients.dirty:  # what was refused at once is told at once
             self.turn_end.ask()
-
-    def on_group_request(self, m: GroupRequest, sender: Any) -> None:
-        self.operators.take(m)
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
         if not self.timer.is_due(m.payload):
@@ -374,7 +373,9 @@ class Member(GuardedActor):
         StartMember: on_start,
         PeerMail: on_peer_mail,
         ClientRequest: on_client_request,
-        GroupRequest: on_group_request,
+        WatchGroup: lambda member, m, sender: member.clients.watchers.take(m),
+        KeepWatch: lambda member, m, sender: member.clients.watchers.keep(m),
+        GroupRequest: lambda member, m, sender: member.operators.take(m),
         LocalRead: lambda member, m, sender: member.answers.read_here(m, sender),
         WakeupMessage: on_wakeup,
         Persisted: on_persisted,

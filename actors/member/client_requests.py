@@ -10,6 +10,7 @@ from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.waiters import ProposedRequest, UnderWay, Waiter, part_of, runs, seqs_of
+from fleet.actors.member.watchers import Watchers
 from fleet.actors.messages.client import Answers, ClientReply, ClientRequest, Refusal
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
@@ -63,6 +64,7 @@ class ClientRequests:
         self.refused = RememberedRequests()
         self.looks = LooksFirst(self)
         self.queries = ClientQueries(self)
+        self.watchers = Watchers(member, self)
 
     def next_token(self) -> int:
         self.token += 1
@@ -198,7 +200,8 @@ class ClientRequests:
         if token in self.looks.asked:
             self.looks.on_checked(token, {})  # what has come meanwhile is refused for the same reason
             return
-        self.queries.on_failed(token, error)
+        if not self.watchers.on_failed(token, error):
+            self.queries.on_failed(token, error)
 
     def answer(self, waiter: Waiter, first: int, values: tuple[bytes, ...], revision: Revision) -> None:
         size = sum(map(len, values))
@@ -254,6 +257,7 @@ class ClientRequests:
 
     def lose_all(self, leader: MemberId | None) -> None:
         """The leadership is lost: proposed commands may still be executed, under another leader."""
+        self.watchers.lose_all(leader)
         lost = list(self.commands.items())
         openings = list(self.openings.values())
         self.commands.clear()

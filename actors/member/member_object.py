@@ -23,6 +23,7 @@ from fleet.actors.messages.executor import (
     DumpFailed,
     DumpObject,
     EntriesApplied,
+    EventsRead,
     LeadsNow,
     LoadState,
     ObjectDumped,
@@ -154,7 +155,7 @@ class MemberObject:
             self.on_dumped(DumpFailed(m.number, m.run, self.dumping, error))
         questions, self.questions = self.questions, {}
         for token, question in questions.items():
-            self._ask(replace(question, run=self.run))
+            self.put(replace(question, run=self.run))
 
     def _begin_with(self, meta: SnapshotMeta | None) -> None:
         self.base, self.skipped = (meta.index, set(meta.skipped)) if meta is not None else (0, set())
@@ -249,19 +250,20 @@ class MemberObject:
         return tuple(sorted(place for place in self.skipped & behind if place[0] <= index))
 
     def ask(self, token: int, queries: tuple[bytes, ...]) -> None:
-        self._ask(AskQueries(self.number, self.run, token, queries))
+        self.put(AskQueries(self.number, self.run, token, queries))
 
     def check(self, token: int, payloads: tuple[bytes, ...]) -> None:
-        self._ask(CheckCommands(self.number, self.run, token, payloads))
+        self.put(CheckCommands(self.number, self.run, token, payloads))
 
     def copy(self, token: int, data_class: bytes) -> None:
         """Its state, for that class to load."""
-        self._ask(CopyState(self.number, self.run, token, self._version_for(data_class)))
+        self.put(CopyState(self.number, self.run, token, self._version_for(data_class)))
 
     def _version_for(self, data_class: bytes) -> int:
         return 0 if data_class in (b"", self.data_class) else version_of(data_class)[0]
 
-    def _ask(self, question: Question) -> None:
+    def put(self, question: Question) -> None:
+        """Ask it, now or when it is open."""
         error = self.halts.error()
         if error is not None:
             self.told.on_question_failed(question.token, error)
@@ -321,13 +323,9 @@ class MemberObject:
             del self.questions[m.token]
         self.told.on_answered(m)
 
-    def on_checked(self, m: CommandsChecked) -> None:
+    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead) -> None:
         del self.questions[m.token]
-        self.told.on_checked(m)
-
-    def on_copied(self, m: StateCopied) -> None:
-        del self.questions[m.token]
-        self.told.on_copied(m)
+        self.told.on_question_answered(m)
 
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None:
         if m.index != self.dumping:
@@ -393,8 +391,7 @@ class MemberObject:
         StateLoaded: on_loaded,
         EntriesApplied: on_applied,
         QueriesAnswered: on_answered,
-        CommandsChecked: on_checked,
-        StateCopied: on_copied,
+        **dict.fromkeys((CommandsChecked, StateCopied, EventsRead), on_question_answered),
         ObjectDumped: on_dumped,
         DumpFailed: on_dumped,
     }

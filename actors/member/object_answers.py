@@ -10,6 +10,7 @@ from fleet.actors.messages.executor import (
     CommandsChecked,
     DumpFailed,
     EntriesApplied,
+    EventsRead,
     ObjectDumped,
     QueriesAnswered,
     StateCopied,
@@ -61,11 +62,14 @@ class ObjectAnswers:
             clients.on_outcomes(outcomes)
         for opened in m.opened:
             clients.on_opened(opened)
+        clients.watchers.on_applied(m)
         if self.member.operators.committed:
             self.member.operators.on_applied()
 
     def on_loaded(self, m: StateLoaded) -> None:
         self.member.snapshots.on_loaded(m)
+        if hasattr(self.member, "clients"):
+            self.member.clients.watchers.on_other_object()
 
     def on_answered(self, m: QueriesAnswered) -> None:
         sender = self.local_reads.pop(m.token, None)
@@ -74,10 +78,16 @@ class ObjectAnswers:
         else:
             self.member.clients.queries.on_answered(m)
 
-    def on_checked(self, m: CommandsChecked) -> None:
-        self.member.clients.looks.on_checked(m.token, m.objections)
+    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead) -> None:
+        clients = self.member.clients
+        if isinstance(m, CommandsChecked):
+            clients.looks.on_checked(m.token, m.objections)
+        elif isinstance(m, EventsRead):
+            clients.watchers.on_read(m)
+        else:
+            self._on_copied(m)
 
-    def on_copied(self, m: StateCopied) -> None:
+    def _on_copied(self, m: StateCopied) -> None:
         rehearsals = self.member.operators.rehearsals
         if m.error is not None:
             rehearsals.on_failed(m.token, m.error.to_error())

@@ -9,8 +9,10 @@ from fleet.actors.messages.executor import (
     CopyState,
     DumpFailed,
     EntriesApplied,
+    EventsRead,
     ObjectDumped,
     QueriesAnswered,
+    ReadEvents,
     StateCopied,
     StateLoaded,
 )
@@ -20,7 +22,7 @@ from fleet.errors import FleetError
 from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
 
-Question: TypeAlias = AskQueries | CheckCommands | CopyState
+Question: TypeAlias = AskQueries | CheckCommands | CopyState | ReadEvents
 
 
 class ObjectsMember(Protocol):
@@ -48,9 +50,8 @@ class Told(Protocol):
 
     def on_answered(self, m: QueriesAnswered) -> None: ...
 
-    def on_checked(self, m: CommandsChecked) -> None: ...
-
-    def on_copied(self, m: StateCopied) -> None: ...
+    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead) -> None:
+        """By one message."""
 
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None: ...
 

@@ -1,6 +1,6 @@
 """Requests of clients to groups, and the replies, across hosts. Users' payloads are opaque bytes."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 from thespian.actors import ActorAddress
@@ -8,8 +8,14 @@ from thespian.actors import ActorAddress
 from fleet.actors.base.wire import register
 from fleet.actors.messages.values import CALLS_MAX, Count, Name
 from fleet.objects.applier import Outcomes
+from fleet.objects.context import KIND_MAX
 from fleet.objects.payload import ErrorRecord
+from fleet.raft.group_events import GroupEvent, Position
 from fleet.raft.ids import Revision, SessionId
+
+KINDS_MAX = 10_000
+"""Kinds of events that one client chooses by in a group."""
+EventKind: TypeAlias = Annotated[str, Meta(min_length=1, max_length=KIND_MAX)]
 
 
 class ReadBound(Struct, frozen=True, array_like=True, gc=False):
@@ -89,4 +95,59 @@ class ClientReply(Struct, frozen=True, array_like=True, tag=3, gc=False):
     """Addresses of the nodes that hold members, where the client asked for them."""
 
 
-register(ClientRequest, ClientReply)
+class WatchGroup(Struct, frozen=True, array_like=True, tag=41, gc=False):
+    """Tell this client of the group's events after a position, until it is silent or leaves. In place of what
+    it watched in that group before."""
+
+    group: Name
+    client: Name
+    reply_to: ActorAddress
+    number: Count
+    """Of this client's watches of the group: what is told carries it."""
+    after: Position | None
+    """None: whatever comes from now on."""
+    kinds: Annotated[tuple[EventKind, ...], Meta(max_length=KINDS_MAX)] | None
+    """None: all."""
+    cluster: Count = 0
+    """As in ClientRequest."""
+
+
+class KeepWatch(Struct, frozen=True, array_like=True, tag=42, gc=False):
+    """The client is still there, and has taken what it was told up to `taken`."""
+
+    group: Name
+    client: Name
+    reply_to: ActorAddress
+    number: Count
+    taken: Count
+    """The number of the last `WatchReply`, all before which it has."""
+    asks: bool
+    """Whether it wants an answer."""
+    leaves: bool = False
+    """It does not watch any more. Not answered."""
+
+
+class WatchReply(Struct, frozen=True, array_like=True, tag=43, gc=False):
+    """To a watching client: new events, a sign of life, or why it is told no more here."""
+
+    group: str
+    number: int
+    """Of the watch."""
+    place: int
+    """Among the replies to that watch, from 1 on; 0: it was refused."""
+    events: tuple[GroupEvent, ...] = ()
+    until: Position = (0, 0)
+    """Up to here it was told all."""
+    now: Revision = 0
+    """The group's revision, as far as this member has come."""
+    uid: Count = 0
+    """Of the group: another one of its name has other revisions."""
+    error: ErrorRecord | None = None
+    leader: str = ""
+    leader_address: str = ""
+    """As in `Refusal`."""
+    cluster: Count = 0
+    """As in ClientReply."""
+
+
+register(ClientRequest, ClientReply, WatchGroup, KeepWatch, WatchReply)

@@ -13,6 +13,7 @@ from fleet.objects.applier import Opened, Outcomes
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Entry
+from fleet.raft.group_events import GroupEvent, Position
 from fleet.raft.ids import Index, Revision, Term
 
 NOWHERE: Final = -1
@@ -80,6 +81,21 @@ class CopyState(ObjectMessage, frozen=True, array_like=True, tag=11, gc=False):
     token: int
     version: int = 0
     """Of the class that is to load it, if that is older than the object's; 0: any."""
+
+
+class ReadEvents(ObjectMessage, frozen=True, array_like=True, tag=12, gc=False):
+    """Some of the group's events after a position. Answered by `EventsRead`. From then on,
+    until `LeaveEvents`, each `EntriesApplied` tells of the new events."""
+
+    token: int
+    after: Position | None
+    """None: whatever comes from now on."""
+    kinds: tuple[str, ...] | None = None
+    """None: all."""
+
+
+class LeaveEvents(ObjectMessage, frozen=True, array_like=True, tag=13, gc=False):
+    """Nobody wants to know of new events any more. Not answered."""
 
 
 class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):
@@ -157,6 +173,8 @@ class EntriesApplied(ObjectMessage, frozen=True, array_like=True, tag=23, gc=Fal
     opened: tuple[Opened, ...]
     trouble: ErrorRecord | None = None
     """Why the state cannot be encoded, if that was noticed."""
+    events: tuple[GroupEvent, ...] = ()
+    """All that are new since the previous answer, after `ReadEvents`."""
 
 
 class QueriesAnswered(ObjectMessage, frozen=True, array_like=True, tag=24, gc=False):
@@ -189,6 +207,17 @@ class StateCopied(ObjectMessage, frozen=True, array_like=True, tag=30, gc=False)
     error: ErrorRecord | None = None
 
 
+class EventsRead(ObjectMessage, frozen=True, array_like=True, tag=31, gc=False):
+    token: int
+    events: tuple[GroupEvent, ...]
+    until: Position
+    """Up to here they are complete."""
+    is_end: bool
+    """Whether there are no more; new ones are told of by `EntriesApplied`."""
+    oldest: Revision = 0
+    """Not 0: events after the position were forgotten, those before this revision."""
+
+
 class DumpFailed(ObjectMessage, frozen=True, array_like=True, tag=27, gc=False):
     index: Index
     error: ErrorRecord
@@ -215,6 +244,8 @@ ToExecutor: TypeAlias = (
     | AskQueries
     | CheckCommands
     | CopyState
+    | ReadEvents
+    | LeaveEvents
     | DumpObject
     | LeadsNow
     | CloseObject
@@ -231,9 +262,22 @@ FromExecutor: TypeAlias = (
     | ObjectDumped
     | DumpFailed
     | StateCopied
+    | EventsRead
     | ClassTried
     | LogRecord
 )
+FOR_OBJECT: tuple[type[Any], ...] = (
+    LoadState,
+    ApplyEntries,
+    AskQueries,
+    CheckCommands,
+    CopyState,
+    ReadEvents,
+    LeaveEvents,
+    DumpObject,
+    LeadsNow,
+)
+"""What an open object takes."""
 FROM_OBJECT: tuple[type[Any], ...] = (
     ObjectOpened,
     ObjectFailed,
@@ -244,6 +288,7 @@ FROM_OBJECT: tuple[type[Any], ...] = (
     ObjectDumped,
     DumpFailed,
     StateCopied,
+    EventsRead,
 )
 """What a member is told of its object."""
 

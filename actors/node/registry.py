@@ -8,7 +8,14 @@ from thespian.actors import ActorAddress, WakeupMessage
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.client.cluster_pin import wrong_cluster
 from fleet.actors.member.refused_requests import RememberedRequests
-from fleet.actors.messages.client import ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.client import (
+    ClientReply,
+    ClientRequest,
+    KeepWatch,
+    Refusal,
+    WatchGroup,
+    WatchReply,
+)
 from fleet.actors.messages.local import (
     AskConfirmed,
     Belongs,
@@ -210,6 +217,17 @@ class Registry(GuardedActor):
         refusal = Refusal(error, False, "", address, m.opens, m.session, seqs, queries, m.number)
         self.send(m.reply_to, ClientReply(m.group, 0, (), (), (refusal,), cluster))
 
+    def on_watch(self, m: WatchGroup | KeepWatch, sender: Any) -> None:
+        member = self.groups.get(m.group)
+        if isinstance(m, WatchGroup) and m.cluster != self.cluster and self.cluster:
+            error = ErrorRecord.of(self._not_ours(m.cluster))
+            self.send(m.reply_to, WatchReply(m.group, m.number, 0, error=error, cluster=self.cluster))
+        elif member is not None:
+            self.send(self.members[member], m)
+        else:
+            error, address = self._not_here(m.group)
+            self.send(m.reply_to, WatchReply(m.group, m.number, 0, error=error, leader_address=address))
+
     def _not_ours(self, cluster: int) -> WrongCluster:
         return wrong_cluster(self.address or self.node, self.cluster, cluster)
 
@@ -240,7 +258,9 @@ class Registry(GuardedActor):
     def on_failure(self, why: str) -> None:
         log.critical("node=%s: no group is reachable here without the registry", self.node)
 
-    outside = frozenset((PeerMail, PeerMails, NodeHeartbeat, Heard, ClientRequest, GroupRequest))
+    outside = frozenset(
+        (PeerMail, PeerMails, NodeHeartbeat, Heard, ClientRequest, WatchGroup, KeepWatch, GroupRequest)
+    )
     handlers = {
         StartRegistry: on_start,
         Belongs: on_belongs,
@@ -260,5 +280,7 @@ class Registry(GuardedActor):
         PeerMails: on_peer_mails,
         EndTurn: on_end_turn,
         ClientRequest: on_client_request,
+        WatchGroup: on_watch,
+        KeepWatch: on_watch,
         GroupRequest: on_group_request,
     }

@@ -23,6 +23,7 @@ from fleet.cli.sim import sim
 from fleet.cli.start import start
 from fleet.cli.status import status, unreachable
 from fleet.cli.upgrade import upgrade, versions
+from fleet.cli.watch import watch
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -70,7 +71,7 @@ def main(as_json: bool) -> None:
 
 
 COMMANDS = (
-    start, status, node, group, leader, member, config, call, query, unreachable, doctor, recover,
+    start, status, node, group, leader, member, config, call, query, watch, unreachable, doctor, recover,
     demo, sim, contracts, secret,
 )  # fmt: skip
 for command in COMMANDS:

@@ -17,6 +17,7 @@ HINTS = {
     "NoSuchGroup": "`fleet group list` lists the groups",
     "GroupExists": "choose another name, or use --exist-ok",
     "NoSuchNode": "`fleet node list` lists the nodes",
+    "Compacted": "use a later --since: `oldest` is the first revision of which all events are kept",
     "KeysFull": "use a shorter --keep, or raise keys_max with `fleet config change`",
     "OutcomeUnknown": "it may have been done: look at the state before you repeat it",
     "SessionExpired": "it may have been done: look at the state before you repeat it",

@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -26,12 +26,14 @@ from fleet.client.backlog import Backlog, Place
 from fleet.client.cluster_api import Operations
 from fleet.client.first_answer import CONNECT_S, first_questions
 from fleet.client.group_api import GRACE_S
+from fleet.client.watched_group import WatchedGroup
 from fleet.config.effective import client_arguments, configure
 from fleet.config.settings import OF_A_COMMAND
 from fleet.errors import ClientClosed, ConfigError, FleetError, OutcomeUnknown
 from fleet.objects.handles import CallOptions, Kind
 from fleet.objects.outcomes import Receiver
 from fleet.objects.replies import Reply
+from fleet.objects.watch import Since, Watch
 from fleet.secret import find_secret
 
 TIMEOUT_S = 10.0
@@ -247,6 +249,13 @@ class Fleet(Operations):
             return reply.raw((options.timeout or self.timeout) + GRACE_S)
         except TimeoutError:
             raise OutcomeUnknown("the client's loop does not answer") from None
+
+    def watch(self, group: str, since: Since = None, kinds: Iterable[str] | None = None) -> Watch:
+        """The events of a group, as `handle.watch`; the group's class need not be here."""
+        return Watch(WatchedGroup(group, self._put, self._watch_deadline), group, since, kinds)
+
+    def _watch_deadline(self) -> int:
+        return self._clock.now_ms() + round(self.timeout * 1000)
 
     # -- plumbing ----------------------------------------------------------------------------------
 

@@ -94,6 +94,17 @@ class KeysFull(NotDone):
     hint = "keep keys for a shorter time, or raise keys_max or keys_bytes_max with change_config"
 
 
+class Compacted(NotDone):
+    """A watch was to begin with events that the group does not keep any more. `oldest`: the first revision of
+    which all are kept."""
+
+    hint = "read the state anew and watch(since=oldest - 1), or keep more: class X(Data, events_kept=...)"
+
+    @property
+    def oldest(self) -> int:
+        return int(self.facts.get("oldest", 0))
+
+
 class DeadlineExceededBeforeSend(NotDone):
     """The timeout passed before the call was sent."""
 

@@ -28,7 +28,7 @@ from fleet.raft.entries import (
     SessionClosed,
     SessionOpened,
 )
-from fleet.raft.group_events import EventLog, KeptEvents
+from fleet.raft.group_events import EventLog, GroupEvent, KeptEvents
 from fleet.raft.ids import Index, Revision, SessionId
 from fleet.raft.keys import KeptKeys, KeyTable
 from fleet.raft.sessions import DONE, EXECUTE, STALE, Results, Session, SessionTable
@@ -108,6 +108,8 @@ class Applier:
     sessions: SessionTable = field(default_factory=SessionTable)
     keys: KeyTable = field(default_factory=KeyTable)
     events: EventLog = field(default_factory=EventLog)
+    fresh_events: list[GroupEvent] | None = None
+    """Those that whoever holds this was not told of; None: nobody wants to know."""
     base: Callable[[], bytes | None] = field(default=lambda: None)
     """The object's bytes at the start of the journal; None: a new object."""
     base_at: Index = 0
@@ -242,6 +244,8 @@ class Applier:
             emitted = self.executor.take_events()
             if emitted:
                 self.events.add(emitted, self.executor.events_max, self.executor.events_bytes_max)
+                if self.fresh_events is not None:
+                    self.fresh_events += emitted
             count = len(some)
             self.revision += count
             size += sum(map(len, some))

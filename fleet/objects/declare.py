@@ -7,7 +7,7 @@ cluster. On a handle (`group_handle`) it is sent to the group. On a member the e
 import copy
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field
 from functools import partial
 from typing import (
@@ -27,7 +27,8 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, NoSuchGroup
+from fleet.objects.client_side import client_side
 from fleet.objects.handles import CommandCall, Function, Kind, LocalCall, QueryCall
 from fleet.objects.hooks import LeaderHooks, check_hooks
 from fleet.objects.keyed import KEEP_S, check_keep
@@ -35,6 +36,7 @@ from fleet.objects.messages import Call, call_of
 from fleet.objects.module_codes import remember_code
 from fleet.objects.payload import PICKLED, Codec
 from fleet.objects.strict import as_executed
+from fleet.objects.watch import Since, Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -241,6 +243,19 @@ class Data:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({fields})"
+
+    @client_side
+    def watch(self, since: Since = None, kinds: Iterable[str] | None = None) -> Watch:
+        """Of a handle: the group's events, which its commands make by `ctx.emit`, in their order. Iterate
+        over it, with `for` or `async for`.
+
+        `since`: a revision, or an event or its id, behind which it begins; None: with whatever is emitted
+        from now on. `kinds`: only events of these kinds. Raises: ConfigError; and what `Watch` says.
+        """
+        watch = getattr(vars(self).get("_fleet_caller"), "watch", None)
+        if watch is None:
+            raise NoSuchGroup(f"{type(self).__name__}.watch: a plain local object is no handle of a group")
+        return cast(Watch, watch(vars(self)["_fleet_group"], since, kinds))
 
     @classmethod
     def migrate(cls, from_version: int, raw: Any) -> Any:

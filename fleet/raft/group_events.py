@@ -5,14 +5,18 @@ snapshots. It is bounded in events and in bytes: the oldest are forgotten, all o
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
 from fleet.raft.ids import Revision
 
-NUMBER_MAX = (1 << 63) - 1
+Position: TypeAlias = tuple[Revision, int]
+"""A place between events: behind the one of that revision and number."""
+LAST: Final = (1 << 63) - 1
+"""As the number: behind all of that revision."""
 EVENT_OVERHEAD = 64
 """Bytes that an event takes besides its kind and its value."""
 
@@ -30,20 +34,34 @@ class GroupEvent(Struct, frozen=True, array_like=True, gc=False):
     def size(self) -> int:
         return EVENT_OVERHEAD + len(self.kind) + len(self.value)
 
+    @property
+    def position(self) -> Position:
+        return self.revision, self.number
+
 
 class KeptEvents(Struct, frozen=True, array_like=True):
     """The log of events in a snapshot."""
 
-    forgotten: Revision = 0
+    forgotten: Position = (0, LAST)
     events: tuple[GroupEvent, ...] = ()
+
+
+class Page(Struct, frozen=True):
+    """Some of the events after a position."""
+
+    events: tuple[GroupEvent, ...]
+    until: Position
+    """Up to here they are complete."""
+    is_end: bool
+    """Whether there are no more."""
 
 
 @dataclass(slots=True)
 class EventLog:
-    """Invariant: `events` has all events of the commands after `forgotten`, in their order."""
+    """Invariant: `events` has all events after `forgotten`, in their order."""
 
-    forgotten: Revision = 0
-    """The newest revision whose events are not kept any more; 0: none was forgotten."""
+    forgotten: Position = (0, LAST)
+    """Of the newest event that is not kept any more."""
     events: deque[GroupEvent] = field(default_factory=deque)
     size: int = 0
     """In bytes, of all events."""
@@ -66,19 +84,46 @@ class EventLog:
             oldest = kept[0].revision
             if oldest == kept[-1].revision:
                 return
-            self.forgotten = oldest
             while kept[0].revision == oldest:
-                self.size -= kept.popleft().size
+                event = kept.popleft()
+                self.size -= event.size
+                self.forgotten = event.position
 
-    def after(self, revision: Revision, number: int = NUMBER_MAX) -> list[GroupEvent] | None:
-        """The events after that one, in their order; without a number, after all of that revision. None: some
-        of them were forgotten."""
-        if revision < self.forgotten:
-            return None
+    def has_all_after(self, position: Position) -> bool:
+        return position >= self.forgotten
+
+    @property
+    def oldest(self) -> Revision:
+        """The first revision of which nothing was forgotten."""
+        return self.events[0].revision if self.events else self.forgotten[0] + 1
+
+    def after(self, position: Position) -> list[GroupEvent]:
+        """The events behind it, in their order, as far as they are kept."""
         found = []
         for event in reversed(self.events):
-            if (event.revision, event.number) <= (revision, number):
+            if event.position <= position:
                 break
             found.append(event)
         found.reverse()
         return found
+
+    def page(
+        self,
+        position: Position,
+        now: Revision,
+        kinds: Collection[str] | None,
+        count_max: int,
+        bytes_max: int,
+    ) -> Page:
+        """The first of the events after the position, of these kinds (None: all): one at least, if there is
+        one, and no more than the limits. `now`: the group's revision."""
+        size = 0
+        found: list[GroupEvent] = []
+        for event in self.after(position):
+            if kinds is not None and event.kind not in kinds:
+                continue
+            if found and (len(found) >= count_max or size + event.size > bytes_max):
+                return Page(tuple(found), found[-1].position, False)
+            found.append(event)
+            size += event.size
+        return Page(tuple(found), max(position, (now, LAST)), True)

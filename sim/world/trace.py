@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from fleet.actors.base.wire import LENGTH, decode_body, decode_frame
-from fleet.actors.messages.client import ClientReply, ClientRequest
+from fleet.actors.messages.client import ClientReply, ClientRequest, KeepWatch, WatchGroup, WatchReply
 from fleet.actors.messages.operator import GroupRequest
 from fleet.actors.messages.peer import PeerMail, PeerMails
 from fleet.interfaces import Write
@@ -186,6 +186,14 @@ def about_mail(mail: Any) -> tuple[str, str, str]:
             ]
             told += [f"refused: {refusal.error.what or refusal.error.kind}" for refusal in mail.refusals]
             return CLIENT, mail.group, ", ".join(told) or "session opened"
+        case WatchGroup():
+            after = "from now on" if mail.after is None else f"after revision {mail.after[0]}"
+            return CLIENT, mail.group, f"watch {after}"
+        case KeepWatch():
+            return CLIENT, mail.group, "watch no more" if mail.leaves else "still watching"
+        case WatchReply():
+            why = mail.error.what or mail.error.kind if mail.error is not None else ""
+            return CLIENT, mail.group, f"watch: {why or f'{len(mail.events)} events'}"
         case GroupRequest():
             return NODE, mail.group, f"operator: {type(mail.op).__name__}"
     what = getattr(mail, "op", mail)

@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.raft.group_events import EVENT_OVERHEAD, EventLog, GroupEvent, KeptEvents
+from fleet.raft.group_events import EVENT_OVERHEAD, LAST, EventLog, GroupEvent, KeptEvents, Position
 
 
 def events(revision: int, count: int = 1, size: int = 1) -> list[GroupEvent]:
@@ -18,23 +18,30 @@ def log(*batches: list[GroupEvent], count_max: int = 100, bytes_max: int = 1 << 
     return made
 
 
+def all_after(made: EventLog, position: Position) -> list[GroupEvent] | None:
+    return made.after(position) if made.has_all_after(position) else None
+
+
 def places(found: list[GroupEvent] | None) -> list[tuple[int, int]] | None:
     return None if found is None else [(event.revision, event.number) for event in found]
 
 
 def test_what_comes_after_a_place_is_told_in_order() -> None:
     made = log(events(2, 2), events(5), events(7, 2))
-    assert places(made.after(0)) == [(2, 0), (2, 1), (5, 0), (7, 0), (7, 1)]
-    assert places(made.after(2)) == places(made.after(4)) == [(5, 0), (7, 0), (7, 1)]
-    assert places(made.after(2, 0)) == [(2, 1), (5, 0), (7, 0), (7, 1)]
-    assert made.after(7) == made.after(9) == []
+    assert places(all_after(made, (0, LAST))) == [(2, 0), (2, 1), (5, 0), (7, 0), (7, 1)]
+    assert (
+        places(all_after(made, (2, LAST))) == places(all_after(made, (4, LAST))) == [(5, 0), (7, 0), (7, 1)]
+    )
+    assert places(all_after(made, (2, 0))) == [(2, 1), (5, 0), (7, 0), (7, 1)]
+    assert all_after(made, (7, LAST)) == all_after(made, (9, LAST)) == []
 
 
 def test_the_oldest_are_forgotten_all_of_one_command_together() -> None:
     made = log(events(2, 2), events(3), events(4, 2), count_max=4)
-    assert places(list(made.events)) == [(3, 0), (4, 0), (4, 1)] and made.forgotten == 2
-    assert made.after(1) is None and made.after(2, -1) is not None
-    assert places(made.after(2)) == [(3, 0), (4, 0), (4, 1)]
+    assert places(list(made.events)) == [(3, 0), (4, 0), (4, 1)] and made.forgotten[0] == 2
+    assert all_after(made, (1, LAST)) is all_after(made, (2, 0)) is None
+    assert all_after(made, (2, 1)) is not None and made.oldest == 3
+    assert places(all_after(made, (2, LAST))) == [(3, 0), (4, 0), (4, 1)]
 
 
 def test_bytes_limit_them_too() -> None:
@@ -45,9 +52,9 @@ def test_bytes_limit_them_too() -> None:
 
 def test_the_events_of_the_newest_command_are_kept_whatever_the_limits() -> None:
     made = log(events(1), events(2, 10), count_max=3)
-    assert len(made.events) == 10 and made.forgotten == 1
+    assert len(made.events) == 10 and made.forgotten[0] == 1
     made.add(events(3), 3, 1 << 20)
-    assert len(made.events) == 1 and made.forgotten == 2
+    assert len(made.events) == 1 and made.forgotten[0] == 2
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 40)), max_size=30), st.integers(0, 30))

@@ -76,3 +76,27 @@ class Shelf(fleet.Data):
     @fleet.query
     def text(self, title: str) -> bytes | None:
         return self.books.get(title)
+
+
+class Feed(fleet.Data, events_kept=2000):
+    """Tells whoever watches what was written."""
+
+    count: int = 0
+
+    @fleet.command
+    def write(self, kind: str, value: object = None) -> int:
+        self.count += 1
+        fleet.ctx.emit(kind, value)
+        return fleet.ctx.index
+
+    @fleet.command
+    def write_many(self, kind: str, count: int, size: int = 0) -> int:
+        """All by one command."""
+        for number in range(count):
+            fleet.ctx.emit(kind, number if not size else b"x" * size)
+        self.count += count
+        return fleet.ctx.index
+
+    @fleet.query
+    def written(self) -> int:
+        return self.count
