@@ -20,7 +20,6 @@ from fleet.actors.client.session_events import (
     ForeignNode,
     Leaving,
     LinkLost,
-    LinkMade,
     LookForNodes,
     Send,
     TurnEnded,
@@ -94,7 +93,6 @@ Event: TypeAlias = (
     | TurnEnded
     | Woken
     | LinkLost
-    | LinkMade
     | ClusterPinned
     | ForeignNode
     | Abandoned
@@ -363,9 +361,6 @@ class GroupWatches:
             self.target = self.endpoints.another(event.registry)
             self._try_again(now, at_once=True)
 
-    def on_link_made(self, now: Millis, event: LinkMade) -> None:
-        """Nothing waits for a certain node."""
-
     def on_cluster_pinned(self, now: Millis, event: ClusterPinned) -> None:
         if self.resend_at < NEVER:
             self.resend_at = now
@@ -394,7 +389,6 @@ class GroupWatches:
         WatchReply: on_reply,
         Woken: on_woken,
         LinkLost: on_link_lost,
-        LinkMade: on_link_made,
         ClusterPinned: on_cluster_pinned,
         ForeignNode: on_foreign_node,
         Abandoned: on_abandoned,

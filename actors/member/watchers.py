@@ -48,7 +48,7 @@ class Tokens(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Watcher:
+class WatchingClient:
     """Invariant: one that is live was told all up to `Watchers.at`, and has nothing to read."""
 
     client: str
@@ -82,12 +82,12 @@ class Watchers:
     def __init__(self, member: WatchedMember, tokens: Tokens) -> None:
         self.member = member
         self.tokens = tokens
-        self.by_client: dict[Key, Watcher] = {}
-        self.reading: dict[int, Watcher] = {}
+        self.by_client: dict[Key, WatchingClient] = {}
+        self.reading: dict[int, WatchingClient] = {}
         """Whose page is being read, by token."""
-        self.live: dict[Key, Watcher] = {}
+        self.live: dict[Key, WatchingClient] = {}
         """Those that are live and want all kinds."""
-        self.by_kind: dict[str, dict[Key, Watcher]] = {}
+        self.by_kind: dict[str, dict[Key, WatchingClient]] = {}
         """Those that are live, by each kind that they want."""
         self.at: Position = (0, LAST)
         """Up to here live watchers were told."""
@@ -102,7 +102,7 @@ class Watchers:
         if known is not None and known.number >= m.number:
             return  # overtaken by a later one
         self._forget(known)
-        watcher = Watcher(m.client, m.reply_to, m.number, m.kinds, m.after, self._now())
+        watcher = WatchingClient(m.client, m.reply_to, m.number, m.kinds, m.after, self._now())
         core, where = self.member.core, {"group": self.member.spec.name, "member": self.member.core.id}
         if not core.is_leader:
             self._refuse(watcher, Unavailable("this member does not lead", **where), core.leader)
@@ -195,24 +195,24 @@ class Watchers:
     def _now(self) -> Millis:
         return self.member.start.clock.now_ms()
 
-    def _read(self, watcher: Watcher) -> None:
+    def _read(self, watcher: WatchingClient) -> None:
         obj, token = self.member.object, self.tokens.next_token()
         self.run = obj.run
         watcher.token = token
         self.reading[token] = watcher
         obj.put(ReadEvents(obj.number, obj.run, token, watcher.after, watcher.kinds))
 
-    def _wanted(self, events: Iterable[GroupEvent]) -> Iterable[tuple[Watcher, list[GroupEvent]]]:
+    def _wanted(self, events: Iterable[GroupEvent]) -> Iterable[tuple[WatchingClient, list[GroupEvent]]]:
         """Which live watcher wants which."""
         all_kinds = list(events)
-        found: dict[Watcher, list[GroupEvent]] = dict.fromkeys(self.live.values(), all_kinds)
+        found: dict[WatchingClient, list[GroupEvent]] = dict.fromkeys(self.live.values(), all_kinds)
         if self.by_kind:
             for event in all_kinds:
                 for watcher in self.by_kind.get(event.kind, {}).values():
                     found.setdefault(watcher, []).append(event)
         return found.items()
 
-    def _go_live(self, watcher: Watcher) -> None:
+    def _go_live(self, watcher: WatchingClient) -> None:
         watcher.live = True
         if watcher.kinds is None:
             self.live[watcher.client] = watcher
@@ -220,7 +220,7 @@ class Watchers:
             for kind in watcher.kinds:
                 self.by_kind.setdefault(kind, {})[watcher.client] = watcher
 
-    def _fall_behind(self, watcher: Watcher) -> None:
+    def _fall_behind(self, watcher: WatchingClient) -> None:
         watcher.live, watcher.after = False, self.at
         self.live.pop(watcher.client, None)
         for kind in watcher.kinds or ():
@@ -229,7 +229,7 @@ class Watchers:
             if not those:
                 self.by_kind.pop(kind, None)
 
-    def _forget(self, watcher: Watcher | None) -> None:
+    def _forget(self, watcher: WatchingClient | None) -> None:
         if watcher is None or self.by_client.get(watcher.client) is not watcher:
             return
         if watcher.live:
@@ -252,13 +252,13 @@ class Watchers:
             if now - watcher.heard_at > SILENT_MS:
                 self._forget(watcher)
 
-    def _lose(self, watcher: Watcher, error: FleetError, leader: MemberId | None = None) -> None:
+    def _lose(self, watcher: WatchingClient, error: FleetError, leader: MemberId | None = None) -> None:
         self._forget(watcher)
         self._refuse(watcher, error, leader)
 
     # -- replies -----------------------------------------------------------------------------------
 
-    def _tell(self, watcher: Watcher, events: tuple[GroupEvent, ...], until: Position | None) -> None:
+    def _tell(self, watcher: WatchingClient, events: tuple[GroupEvent, ...], until: Position | None) -> None:
         watcher.place += 1
         size = sum(event.size for event in events)
         watcher.unconfirmed.append((watcher.place, size))
@@ -267,7 +267,7 @@ class Watchers:
         reply = WatchReply(spec.name, watcher.number, watcher.place, events, until or (0, 0), now, spec.uid)
         self.member.send(watcher.reply_to, reply)
 
-    def _refuse(self, watcher: Watcher, error: FleetError, leader: MemberId | None = None) -> None:
+    def _refuse(self, watcher: WatchingClient, error: FleetError, leader: MemberId | None = None) -> None:
         node = node_of(leader) if leader is not None else ""
         address = self.member.core.membership.current.addresses.get(leader, "") if leader is not None else ""
         record = ErrorRecord.of(error)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet.actors.client.watches import CloseWatch, OpenWatch, ResumeWatch, Watching
-from fleet.objects.watch import Mailbox
+from fleet.objects.watch import EventQueue
 from fleet.raft.ids import Millis
 
 
 class WatchedGroup:
-    """A `fleet.objects.watch.Source`."""
+    """A `fleet.objects.watch.EventSource`."""
 
     def __init__(self, group: str, put: Callable[[Any], None], deadline: Callable[[], Millis]) -> None:
         """`put`: takes messages to the client actor. Raises ClientClosed."""
@@ -17,12 +17,12 @@ class WatchedGroup:
         self._put = put
         self._deadline = deadline
 
-    def open(self, mailbox: Mailbox) -> None:
-        mailbox.watching = Watching(self._group, mailbox, mailbox.kinds, mailbox.since, self._deadline())
-        self._put(OpenWatch(mailbox.watching))
+    def open(self, queue: EventQueue) -> None:
+        queue.watching = Watching(self._group, queue, queue.kinds, queue.since, self._deadline())
+        self._put(OpenWatch(queue.watching))
 
-    def resume(self, mailbox: Mailbox) -> None:
-        self._put(ResumeWatch(mailbox.watching))
+    def resume(self, queue: EventQueue) -> None:
+        self._put(ResumeWatch(queue.watching))
 
-    def close(self, mailbox: Mailbox) -> None:
-        self._put(CloseWatch(mailbox.watching))
+    def close(self, queue: EventQueue) -> None:
+        self._put(CloseWatch(queue.watching))

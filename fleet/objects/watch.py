@@ -22,15 +22,15 @@ WAITING_BYTES_MAX: Final = 16 << 20
 Since: TypeAlias = Revision | str | Event | None
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Where events come from: a client. Its methods may be called in any thread, and do not block."""
 
-    def open(self, mailbox: "Mailbox") -> None:
+    def open(self, queue: "EventQueue") -> None:
         """Raises ClientClosed."""
 
-    def resume(self, mailbox: "Mailbox") -> None: ...
+    def resume(self, queue: "EventQueue") -> None: ...
 
-    def close(self, mailbox: "Mailbox") -> None: ...
+    def close(self, queue: "EventQueue") -> None: ...
 
 
 class LoopWakes:
@@ -63,7 +63,7 @@ class LoopWakes:
                 future.set_result(None)
 
 
-class Mailbox:
+class EventQueue:
     """Events on their way from the client's loop to one watch: a sink of `fleet.actors.client.watches`."""
 
     def __init__(self, since: Position | None, kinds: frozenset[str] | None, wakes: LoopWakes) -> None:
@@ -159,8 +159,8 @@ class Watch:
     again, it goes on behind that.
     """
 
-    def __init__(self, source: Source, group: str, since: Since, kinds: Iterable[str] | None) -> None:
-        self._mailbox = Mailbox(position_of(since), _kinds_of(kinds), _wakes)
+    def __init__(self, source: EventSource, group: str, since: Since, kinds: Iterable[str] | None) -> None:
+        self._queue = EventQueue(position_of(since), _kinds_of(kinds), _wakes)
         self._source = source
         self._group = group
         self._is_open = self._is_closed = False
@@ -170,7 +170,7 @@ class Watch:
     def since(self) -> str | None:
         """What to give `watch(since=...)` to go on behind the last event that this one told; None: it has
         not begun."""
-        last = self._last or self._mailbox.began or self._mailbox.since
+        last = self._last or self._queue.began or self._queue.since
         if last is None:
             return None
         return f"{last[0]}-{last[1]}" if last[1] < LAST else str(last[0])
@@ -180,19 +180,19 @@ class Watch:
             raise ConfigError("this watch was closed: watch(since=...) begins another")
         if not self._is_open:
             self._is_open = True
-            self._source.open(self._mailbox)
+            self._source.open(self._queue)
 
     def _check_begun(self) -> None:
-        if self._mailbox.began is None and self._mailbox.error is not None:
-            raise self._mailbox.error
+        if self._queue.began is None and self._queue.error is not None:
+            raise self._queue.error
 
     def _take(self) -> Event | None:
-        event, resumes = self._mailbox.pop()
+        event, resumes = self._queue.pop()
         if resumes:
-            self._source.resume(self._mailbox)
+            self._source.resume(self._queue)
         if event is None:
-            if self._mailbox.error is not None:
-                raise self._mailbox.error
+            if self._queue.error is not None:
+                raise self._queue.error
             return None
         self._last = event.position
         return received(event)
@@ -203,7 +203,7 @@ class Watch:
             self._is_closed = True
             if self._is_open:
                 with suppress(FleetError):  # the client is closed
-                    self._source.close(self._mailbox)
+                    self._source.close(self._queue)
 
     def __del__(self) -> None:
         if hasattr(self, "_is_closed"):
@@ -217,7 +217,7 @@ class Watch:
     def __enter__(self) -> Self:
         check_may_block("a watch")
         self._open()
-        self._mailbox.wait(self._mailbox.has_begun, None)
+        self._queue.wait(self._queue.has_begun, None)
         self._check_begun()
         return self
 
@@ -238,14 +238,14 @@ class Watch:
             event = self._take()
             if event is not None:
                 return event
-            if not self._mailbox.wait(self._mailbox.has_news, timeout):
+            if not self._queue.wait(self._queue.has_news, timeout):
                 raise WaitTimeout(f"group {self._group!r} had no new event in {timeout} s", group=self._group)
 
     # -- asyncio -------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         self._open()
-        await self._mailbox.wait_aio(self._mailbox.has_begun)
+        await self._queue.wait_aio(self._queue.has_begun)
         self._check_begun()
         return self
 
@@ -263,7 +263,7 @@ class Watch:
             event = self._take()
             if event is not None:
                 return event
-            await self._mailbox.wait_aio(self._mailbox.has_news)
+            await self._queue.wait_aio(self._queue.has_news)
 
 
 _wakes: Final = LoopWakes()

@@ -145,12 +145,12 @@ def test_a_slow_watch_is_bounded_and_misses_nothing(feed: Feed, monkeypatch: pyt
     with feed.watch(since=0) as slow, feed.watch(since=0) as quick:
         for n in range(20):
             feed.write("n", n)
-        eventually(lambda: slow._mailbox.is_full, what="the slow one to be full")
-        held = len(slow._mailbox.events)
+        eventually(lambda: slow._queue.is_full, what="the slow one to be full")
+        held = len(slow._queue.events)
         for reply in [feed.write.submit("n", n) for n in range(20, 500)]:
             reply.result()
         assert values(quick, 500) == list(range(500))
-        assert len(slow._mailbox.events) == held <= 20
+        assert len(slow._queue.events) == held <= 20
         assert values(slow, 500) == list(range(500))
 
 

@@ -26,7 +26,13 @@ SOURCES = [
     path for folder in ("fleet", "actors", "storage") for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 OWNERS = (fleet, fleet.aio, fleet.testing, fleet.Fleet, fleet.Node, OutcomeUnknown, CommandCall, cloudpickle)
-CALLED = (fleet.connect, fleet.Fleet.create_group, fleet.Node)
+CALLED = (
+    fleet.connect,
+    fleet.Fleet.create_group,
+    fleet.Fleet.watch,
+    fleet.Data.__init_subclass__,
+    fleet.Node,
+)
 SETTINGS = {name for call in CALLED for name in inspect.signature(call).parameters}
 SETTINGS |= {*fleet.GroupConfig.__struct_fields__}
 
