@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fleet import aio, thespian
     from fleet.client.connection import Fleet, connect
     from fleet.node import Node
+    from fleet.recipes.workers import worker
 
 __all__ = [
     "Committed",
@@ -50,6 +51,7 @@ __all__ = [
     "ctx",
     "query",
     "thespian",
+    "worker",
 ]
 _ON_DEMAND = {
     "Fleet": "fleet.client.connection",
@@ -57,6 +59,7 @@ _ON_DEMAND = {
     "aio": "fleet.aio",
     "connect": "fleet.client.connection",
     "thespian": "fleet.thespian",
+    "worker": "fleet.recipes.workers",
 }
 """What an executor, which imports users' modules, does not need: its start takes a quarter of the time."""
 _LASTING: tuple[type, ...] = (Committed, Data, Event, GroupConfig, LeaderHooks, type(ctx))

@@ -98,7 +98,7 @@ class Compacted(NotDone):
     """A watch was to begin with events that the group does not keep any more. `oldest`: the first revision of
     which all are kept."""
 
-    hint = "read the state anew and watch(since=oldest - 1), or keep more: class X(Data, events_kept=...)"
+    hint = "read the state anew, and watch with since=oldest - 1; events_kept=... of the class keeps more"
 
     @property
     def oldest(self) -> int:
