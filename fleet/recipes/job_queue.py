@@ -13,7 +13,6 @@ BACKOFF_MAX_S: Final = 3600.0
 KEYS_KEPT: Final = 10_000
 """Keys of jobs that are over; with the same key, no other job is put while its key is kept."""
 DEAD_KEPT: Final = 10_000
-EXPIRED: Final = "its worker was not heard of in time"
 Outcome: TypeAlias = tuple[int, int, str | None]
 """Job, token, and why it failed; None: it was done."""
 
@@ -318,8 +317,9 @@ class JobQueue(fleet.Data, events_kept=2_000):
 
     def _lose(self, worker: str) -> None:
         """Nothing was heard of it for the time of its lease."""
+        error = f"worker {worker} was not heard of in time"  # no constant: a state's bytes would tell its age
         for number in list(self.running[worker]):
-            self._fail(number, "expired", EXPIRED)
+            self._fail(number, "expired", error)
         self._forget(worker)
 
     def _forget(self, worker: str) -> None:

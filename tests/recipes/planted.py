@@ -5,6 +5,7 @@ from typing import Any
 import fleet
 from fleet.recipes import KV, Barriers, Counters, Elections, Leases, Locks, RateLimits, Semaphores
 from fleet.recipes.holders import Granted
+from tests.recipes.queue_uses import ForgetsWhoIsGone, IgnoresTokens, PutsAgain
 
 
 class KeepsRevision(KV):
@@ -114,4 +115,7 @@ PLANTED: dict[type[Any], str] = {
     CountsCalls: "Barriers",
     RefillsOnRefusal: "RateLimits",
     ForgetsThrees: "Counters",
+    IgnoresTokens: "JobQueue",
+    ForgetsWhoIsGone: "JobQueue",
+    PutsAgain: "JobQueue",
 }

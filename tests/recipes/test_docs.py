@@ -30,11 +30,16 @@ def test_the_examples_run_as_written(node: fleet.Node, capsys: pytest.CaptureFix
     assert "2 hold it\n['10.0.0.5:8080']\n" in told
     term = re.search(r"^leader: \((\d+), 'host-7'\)$", told, re.M)
     assert term is not None and f"leads in term {term[1]}\n" in told
+    assert told.count("sends ada attempt 1\n") == 2 and "sends ida" not in told
+    assert "[({'to': 'nobody'}, 'ValueError: no such address')]\n" in told
     assert "all passed at revision " in told and "6 ['visits']\n" in told
 
 
 def test_each_recipe_has_an_example() -> None:
-    data_classes = {name for name in recipes.__all__ if issubclass(getattr(recipes, name), fleet.Data)}
+    names = {name: getattr(recipes, name) for name in recipes.__all__}
+    data_classes = {
+        name for name, one in names.items() if isinstance(one, type) and issubclass(one, fleet.Data)
+    }
     headings = set(re.findall(r"^## (\w+)$", TEXT, re.M))
     assert data_classes == headings - {"asyncio"}
     assert data_classes == set(re.findall(r"^\| `(\w+)` \|", TEXT, re.M))

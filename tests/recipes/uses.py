@@ -11,6 +11,7 @@ from fleet.recipes.lease import Lease, acquire, give_back, keep
 from fleet.recipes.plans import Ask, Pause, Plan
 from tests.recipes import judges
 from tests.recipes.episodes import GROUP, SKEW_S, Episode, ask, repeated
+from tests.recipes.queue_uses import JobQueueEpisode
 
 
 class Holding(Episode):
@@ -239,5 +240,6 @@ EPISODES: dict[str, type[Episode]] = {
         BarriersEpisode,
         RateLimitsEpisode,
         CountersEpisode,
+        JobQueueEpisode,
     )
 }
