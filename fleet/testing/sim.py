@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -15,6 +15,7 @@ from fleet.objects.group_handle import bind
 from fleet.objects.handles import AtRevision, CallOptions, Kind
 from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
 from fleet.objects.replies import Reply
+from fleet.objects.watch import Since
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
 from fleet.sim.checks.appliers import applier_of
@@ -25,6 +26,7 @@ from fleet.sim.world.world import World
 from fleet.testing.faults import Faults
 from fleet.testing.histories import Calls
 from fleet.testing.stage import Stage, seconds
+from fleet.testing.watches import SimSource, SimWatch
 
 D = TypeVar("D")
 TIMEOUT_S: Final = 10.0
@@ -228,6 +230,11 @@ class _Caller:
     ) -> Awaitable[Any]:
         reply = self.submit(group, kind, method, payload, options)
         return _revised(reply) if options.with_revision else asyncio.wrap_future(reply)
+
+    def watch(self, group: str, since: Since = None, kinds: Iterable[str] | None = None) -> SimWatch:
+        sim = self.sim
+        source = SimSource(self.client, group, sim.timeout)
+        return SimWatch(source, since, kinds, lambda s, until: sim._advance(round(s * S), until, every=MS))
 
     def wait(self, reply: Reply[Any], options: CallOptions) -> bytes:
         within = round((options.timeout or self.sim.timeout) * S) + 5 * S

@@ -1,13 +1,16 @@
 """What producers and workers of a queue do in an episode, and what is judged of it."""
 
+import random
 from collections import Counter
 from typing import Any
 
 import fleet
+from fleet.objects.watch import position_of
 from fleet.recipes import JobQueue
 from fleet.recipes.job_queue import Assigned, Outcome
 from fleet.recipes.plans import Pause, Plan
-from tests.recipes.episodes import Episode, ask, repeated
+from fleet.sim.checks.appliers import applier_of
+from tests.recipes.episodes import GROUP, Episode, ask, repeated
 from tests.recipes.party import Told
 
 LEASE_S = 2.0
@@ -21,6 +24,7 @@ class JobQueueEpisode(Episode):
     clients = 6
 
     def begin(self, client: str) -> None:
+        self.watch(client)
         number = self.names.index(client)
         if number < 2:
             self.party.begin(client, repeated(self, lambda: self.produce(client), 0.2))
@@ -79,6 +83,51 @@ class JobQueueEpisode(Episode):
 
     def judge(self) -> None:
         judge(self.party.told)
+        self.judge_watches()
+
+    # -- who watches -----------------------------------------------------------------------------------
+
+    def watch(self, client: str, since: Any = 0) -> None:
+        if not hasattr(self, "watches"):
+            self.watches: list[tuple[str, Any, Any]] = []
+            self.sim.timeout = 600.0
+        watch = self.handles[client].watch(since=since)
+        watch.begin()
+        self.watches.append((client, watch, position_of(since)))
+
+    def disturb(self) -> None:
+        """Clients begin more watches, which share a stream with those that they have."""
+        super().disturb()
+        if self.own_rng.random() < 0.1:
+            client, other, _ = self.own_rng.choice(self.watches)
+            told = other._queue.events
+            place = self.own_rng.randrange(len(told) + 1)
+            self.watch(client, "{}-{}".format(*told[place - 1].position) if place else 0)
+
+    @property
+    def own_rng(self) -> random.Random:
+        if not hasattr(self, "_own_rng"):
+            self._own_rng = random.Random(f"{self.sim.seed} watches")
+        return self._own_rng
+
+    def judge_watches(self) -> None:
+        """All are told what the members keep: no event is missed, none comes twice, and all in order."""
+        members = self.sim.world.members_of(GROUP)
+        kept = [applier.events for applier in map(applier_of, members) if applier is not None]
+        newest = max(kept, key=lambda log: len(log.events))
+        assert newest.forgotten[0] == 0, "the episode emits more than is kept"
+        wanted = [(client, watch, newest.after(since)) for client, watch, since in self.watches]
+
+        def all_told() -> bool:
+            return all(len(watch._queue.events) >= len(expected) for _, watch, expected in wanted)
+
+        self.sim.run(20.0, all_told)
+        for client, watch, expected in wanted:
+            told, error = list(watch._queue.events), watch._queue.error
+            assert error is None, f"the watch of {client}: {error!r}"
+            if told != expected:
+                places = [event.position for event in told], [event.position for event in expected]
+                raise AssertionError(f"{client} was told {places[0]} of {places[1]}")
 
 
 def judge(told: list[Told]) -> None:
