@@ -182,9 +182,10 @@ class GroupWatches:
             self._begins(watching, watching.position)
 
     def on_close(self, now: Millis, event: CloseWatch) -> None:
-        self.watches.pop(event.watching, None)
-        if not self.watches:
-            self._leave()
+        if event.watching in self.watches:
+            del self.watches[event.watching]
+            if not self.watches:
+                self._leave()
 
     def _leave(self) -> None:
         if self.target is not None and self.number:
@@ -374,10 +375,7 @@ class GroupWatches:
             one.sink.fails(error)
         self._leave()
 
-    def on_abandoned(self, now: Millis, event: Abandoned) -> None:
-        self._fail_all(event.error)
-
-    def on_leaving(self, now: Millis, event: Leaving) -> None:
+    def on_end(self, now: Millis, event: Abandoned | Leaving) -> None:
         if self.watches:
             self._fail_all(event.error)
 
@@ -391,6 +389,6 @@ class GroupWatches:
         LinkLost: on_link_lost,
         ClusterPinned: on_cluster_pinned,
         ForeignNode: on_foreign_node,
-        Abandoned: on_abandoned,
-        Leaving: on_leaving,
+        Abandoned: on_end,
+        Leaving: on_end,
     }

@@ -1,0 +1,264 @@
+"""Who watches at a member, event by event: the member and its object are the test's."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from thespian.actors import ActorAddress
+
+from fleet.actors.executor.event_pages import read_events, take_fresh
+from fleet.actors.member import watchers as module
+from fleet.actors.member.watchers import SILENT_MS, Watchers
+from fleet.actors.messages.client import KeepWatch, WatchGroup, WatchReply
+from fleet.actors.messages.executor import EntriesApplied, LeaveEvents, ReadEvents
+from fleet.errors import GroupHalted, Unavailable
+from fleet.objects.applier import Applier
+from fleet.objects.executor import ObjectExecutor
+from fleet.raft.config import GroupConfig
+from fleet.raft.group_events import LAST, GroupEvent, Position
+from fleet.raft.ids import MemberId
+from tests.support.classes import Feed
+
+LEADER = MemberId("n2@d.1")
+
+
+class Bench:
+    """A member whose object is an applier; answers come when the test says so."""
+
+    number, is_open = 3, True
+
+    def __init__(self) -> None:
+        self.applier = Applier(ObjectExecutor(Feed), GroupConfig())
+        self.run = 1
+        self.questions: list[Any] = []
+        self.left = 0
+        self.now = 0
+        self.replies: list[tuple[Any, WatchReply]] = []
+        self.leads = True
+        self.tokens = iter(range(1, 10**6))
+        clock = SimpleNamespace(now_ms=lambda: self.now)
+        membership = SimpleNamespace(current=SimpleNamespace(addresses={LEADER: "n2:1"}))
+        self.window = SimpleNamespace(send=self.leave)
+        member: Any = SimpleNamespace(
+            spec=SimpleNamespace(name="g", uid=7),
+            start=SimpleNamespace(clock=clock),
+            core=SimpleNamespace(is_leader=True, id="n1@d.1", leader=None, membership=membership),
+            object=self,
+            send=lambda to, reply: self.replies.append((to, reply)),
+        )
+        self.core = member.core
+        self.watchers = Watchers(member, SimpleNamespace(next_token=lambda: next(self.tokens)))
+
+    @property
+    def revision(self) -> int:
+        return self.applier.revision
+
+    def put(self, question: ReadEvents) -> None:
+        assert question.run == self.run
+        self.questions.append(question)
+
+    def leave(self, m: LeaveEvents) -> None:
+        self.left += 1
+        self.applier.fresh_events = None
+
+    def answer(self) -> None:
+        """All questions, as the object is now; and those that follow."""
+        while self.questions:
+            self.watchers.on_read(read_events(self.applier, self.questions.pop(0)))
+
+    def emit(self, *kinds: str) -> None:
+        """One command that emits these, applied, and told."""
+        applier = self.applier
+        applier.revision += 1
+        events = [GroupEvent(applier.revision, n, kind, b"") for n, kind in enumerate(kinds)]
+        applier.events.add(events, 1000, 1 << 20)
+        if applier.fresh_events is not None:
+            applier.fresh_events += events
+        told = EntriesApplied(self.number, self.run, 0, applier.revision, (), (), None, take_fresh(applier))
+        self.watchers.on_applied(told)
+
+    def watch(self, client: str = "c", after: Position | None = (0, LAST), **more: Any) -> None:
+        number = more.pop("number", 1)
+        self.watchers.take(WatchGroup("g", client, address(client), number, after, None))
+
+    def keep(self, client: str = "c", taken: int = 0, **more: Any) -> None:
+        self.watchers.keep(KeepWatch("g", client, address(client), 1, taken, **{"asks": False} | more))
+
+    def told(self, client: str = "c") -> list[WatchReply]:
+        """Since it was asked last."""
+        found = [reply for to, reply in self.replies if to == address(client)]
+        self.replies = [one for one in self.replies if one[0] != address(client)]
+        return found
+
+    def places(self, client: str = "c") -> list[Position]:
+        return [event.position for reply in self.told(client) for event in reply.events]
+
+
+ADDRESSES: dict[str, Any] = {}
+
+
+def address(client: str) -> Any:
+    return ADDRESSES.setdefault(client, ActorAddress(client))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_watcher_is_told_what_is_kept_and_then_what_is_new(bench: Bench) -> None:
+    bench.emit("a", "b")
+    bench.watch()
+    bench.emit("c")  # the question is under way: the answer will have it
+    assert bench.told() == []
+    bench.answer()
+    (reply,) = bench.told()
+    assert [event.kind for event in reply.events] == ["a", "b", "c"]
+    assert (reply.place, reply.until, reply.uid) == (1, (2, LAST), 7)
+    bench.emit("d")
+    bench.emit()
+    (reply,) = bench.told()
+    assert (reply.place, [event.kind for event in reply.events], reply.now) == (2, ["d"], 3)
+
+
+def test_from_now_on_says_where_that_is(bench: Bench) -> None:
+    bench.emit("a")
+    bench.watch(after=None)
+    bench.answer()
+    (reply,) = bench.told()
+    assert reply.events == () and reply.until == (1, LAST)
+
+
+def test_a_member_that_does_not_lead_says_who_does(bench: Bench) -> None:
+    bench.core.is_leader, bench.core.leader = False, LEADER
+    bench.watch()
+    (reply,) = bench.told()
+    assert reply.error is not None and reply.error.kind == "Unavailable"
+    assert (reply.place, reply.leader, reply.leader_address) == (0, "n2", "n2:1")
+    assert bench.questions == [] and bench.watchers.by_client == {}
+
+
+def test_when_the_leadership_is_lost_all_are_told(bench: Bench) -> None:
+    for client in "cd":
+        bench.watch(client)
+    bench.answer()
+    bench.replies.clear()
+    bench.watchers.lose_all(LEADER)
+    assert [reply.leader_address for _, reply in bench.replies] == ["n2:1", "n2:1"]
+    assert bench.watchers.by_client == {} and bench.left == 1
+
+
+def test_what_is_not_confirmed_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNCONFIRMED_MAX", 3)
+    bench.watch()
+    bench.answer()
+    for _ in range(10):
+        bench.emit("a")
+    told = bench.told()
+    assert len(told) == 3 and bench.questions == [] and bench.watchers.live == {}
+    bench.keep(taken=1)
+    bench.emit("a")
+    bench.answer()
+    assert bench.places() == [(revision, 0) for revision in range(3, 12)]
+    bench.emit("a")
+    assert bench.places() == [] and bench.watchers.live == {}
+    bench.keep(taken=4)
+    bench.answer()
+    assert bench.places() == [(12, 0)]
+
+
+def test_bytes_that_are_not_confirmed_are_bounded_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNCONFIRMED_BYTES_MAX", 150)
+    bench.watch()
+    bench.answer()
+    for _ in range(10):
+        bench.emit("a")
+    assert len(bench.places()) == 3
+
+
+def test_an_object_that_was_made_anew_is_read_again(bench: Bench) -> None:
+    bench.watch()
+    bench.answer()
+    bench.emit("a")
+    bench.run = 2
+    bench.applier.fresh_events = None
+    bench.applier.revision += 1  # executed by the new one, which was not asked to tell
+    bench.applier.events.add([GroupEvent(2, 0, "b", b"")], 1000, 1 << 20)
+    bench.emit("c")
+    bench.answer()
+    bench.emit("d")
+    assert bench.places() == [(1, 0), (2, 0), (3, 0), (4, 0)]
+
+
+def test_an_object_that_has_another_state_is_read_again(bench: Bench) -> None:
+    bench.watch()
+    bench.answer()
+    bench.applier.revision = 9
+    bench.applier.events.add([GroupEvent(9, 0, "b", b"")], 1000, 1 << 20)
+    bench.watchers.on_other_object()
+    bench.answer()
+    assert bench.places() == [(9, 0)]
+
+
+def test_one_that_asks_for_what_is_forgotten_is_told_from_where_all_is_kept(bench: Bench) -> None:
+    bench.applier.events.add([GroupEvent(n, 0, "a", b"") for n in (2, 4, 6)], 2, 1 << 20)
+    bench.applier.revision = 6
+    bench.watch(after=(1, LAST))
+    bench.answer()
+    (reply,) = bench.told()
+    assert reply.error is not None
+    assert (reply.error.kind, reply.error.facts["oldest"]) == ("Compacted", "4")
+    assert bench.watchers.by_client == {} and bench.left == 1
+
+
+def test_an_object_that_does_not_answer_ends_the_watch(bench: Bench) -> None:
+    bench.watch()
+    token = bench.questions[0].token
+    assert not bench.watchers.on_failed(99, Unavailable("other"))
+    assert bench.watchers.on_failed(token, GroupHalted("halted"))
+    (reply,) = bench.told()
+    assert reply.error is not None and reply.error.kind == "GroupHalted"
+
+
+def test_who_says_nothing_is_forgotten_and_nobody_else(bench: Bench) -> None:
+    for client in "cd":
+        bench.watch(client)
+    bench.answer()
+    for _ in range(4):
+        bench.now += SILENT_MS // 2
+        bench.keep("d", asks=True)
+        bench.emit("a")
+    assert list(bench.watchers.by_client) == ["d"]
+    bench.replies.clear()
+    bench.emit("a")
+    assert [to for to, _ in bench.replies] == [address("d")]
+    bench.keep("c", asks=True)
+    (reply,) = bench.told("c")
+    assert reply.error is not None and reply.error.what == module.NOT_KNOWN
+
+
+def test_a_later_watch_of_a_client_takes_the_place_of_the_earlier_one(bench: Bench) -> None:
+    bench.watch(number=2)
+    bench.answer()
+    bench.watch(number=1)  # overtaken on its way
+    assert bench.questions == []
+    bench.watch(number=3)
+    bench.answer()
+    bench.told()
+    bench.emit("a")
+    (reply,) = bench.told()
+    assert reply.number == 3
+
+
+def test_the_last_one_that_leaves_is_the_last_that_is_told(bench: Bench) -> None:
+    bench.watch("c")
+    bench.watch("d")
+    bench.answer()
+    bench.keep("c", leaves=True)
+    assert bench.left == 0
+    bench.keep("d", leaves=True)
+    bench.keep("d", leaves=True)
+    assert bench.left == 1 and bench.applier.fresh_events is None
+    bench.replies.clear()
+    bench.emit("a")
+    assert bench.replies == []
