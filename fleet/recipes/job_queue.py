@@ -118,7 +118,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
         if job is None:
             return False
         if job.worker:
-            fleet.ctx.emit(kind_of(job.worker), Assigned(number, job.token, 0, None))
+            fleet.ctx.emit(kind_of(job.worker), (number, job.token, 0, None))
         if number in self.jobs:
             self._end(number, "cancelled")
         self._go_on()
@@ -161,7 +161,8 @@ class JobQueue(fleet.Data, events_kept=2_000):
     @fleet.command
     def attach(self, worker: str, capacity: int, lease: float) -> list[Assigned]:
         """Take part, or go on doing so: with room for so many jobs, each for `lease` seconds from the last
-        word of it. Returns those that it has; later ones are told by events of the kind `kind_of(worker)`."""
+        word of it. Returns those that it has; later ones are told by events of the kind `kind_of(worker)`, as
+        tuples; one with the attempt 0 was cancelled."""
         if capacity < 1 or not 0 < lease < inf:
             raise fleet.Reject(f"capacity and lease are more than 0, not {capacity!r} and {lease!r}")
         if worker not in self.workers:
@@ -264,7 +265,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
         self.jobs[number] = job._replace(worker=worker, token=fleet.ctx.index, attempt=job.attempt + 1)
         self.running[worker][number] = None
         self._look_for_room(worker)
-        fleet.ctx.emit(kind_of(worker), self._told(number))
+        fleet.ctx.emit(kind_of(worker), tuple(self._told(number)))
 
     def _told(self, number: int) -> Assigned:
         job = self.jobs[number]

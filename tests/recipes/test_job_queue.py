@@ -38,7 +38,7 @@ class Run:
 
     def pushed(self, worker: str = "w") -> list[Assigned]:
         """Since it was asked last."""
-        found = [value for kind, value in self.told if kind == kind_of(worker)]
+        found = [Assigned(*value) for kind, value in self.told if kind == kind_of(worker)]
         self.told = [one for one in self.told if one[0] != kind_of(worker)]
         return found
 

@@ -13,6 +13,7 @@ from tests.benchmarks.parts import (
     snapshots,
     storage,
     throughput,
+    watching,
 )
 
 PARTS: dict[str, Part] = {
@@ -22,6 +23,7 @@ PARTS: dict[str, Part] = {
     "stale": throughput.stale_reads,
     "payloads": throughput.payloads,
     "groups": throughput.groups,
+    "watching": watching.rows,
     "peers": peers.rows,
     "failover": faults.failover,
     "followers": faults.followers,
