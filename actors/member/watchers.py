@@ -171,7 +171,7 @@ class Watchers:
             watcher.has_begun = True
             self._tell(watcher, m.events, m.until)
         if m.is_end and m.run == self.run:
-            self.at = max(self.at, m.until)
+            self.at = max(self.at, (self.member.object.revision, LAST))  # `until` may be of the future
             self._go_live(watcher)
         elif watcher.has_room():
             self._read(watcher)

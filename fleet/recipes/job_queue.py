@@ -13,6 +13,9 @@ BACKOFF_MAX_S: Final = 3600.0
 KEYS_KEPT: Final = 10_000
 """Keys of jobs that are over; with the same key, no other job is put while its key is kept."""
 DEAD_KEPT: Final = 10_000
+SAY: Final = -1
+CANCELLED: Final = 0
+"""In place of an attempt: the worker is to say a word in so many seconds; and what it does was cancelled."""
 Outcome: TypeAlias = tuple[int, int, str | None]
 """Job, token, and why it failed; None: it was done."""
 
@@ -80,6 +83,8 @@ class JobQueue(fleet.Data, events_kept=2_000):
     """Keys of jobs that are over, the oldest first."""
     dead: OrderedDict[int, Job] = OrderedDict()
     """Jobs that failed too often, until they are revived or dropped."""
+    told_due: float = 0.0
+    """A worker was told to say a word at that time, since a delay is over then; 0.0: none was."""
     last: int = 0
     counts: dict[str, int] = {}
 
@@ -118,7 +123,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
         if job is None:
             return False
         if job.worker:
-            fleet.ctx.emit(kind_of(job.worker), (number, job.token, 0, None))
+            fleet.ctx.emit(kind_of(job.worker), (number, job.token, CANCELLED, None))
         if number in self.jobs:
             self._end(number, "cancelled")
         self._go_on()
@@ -162,7 +167,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
     def attach(self, worker: str, capacity: int, lease: float) -> list[Assigned]:
         """Take part, or go on doing so: with room for so many jobs, each for `lease` seconds from the last
         word of it. Returns those that it has; later ones are told by events of the kind `kind_of(worker)`, as
-        tuples; one with the attempt 0 was cancelled."""
+        tuples; see CANCELLED and SAY."""
         if capacity < 1 or not 0 < lease < inf:
             raise fleet.Reject(f"capacity and lease are more than 0, not {capacity!r} and {lease!r}")
         if worker not in self.workers:
@@ -180,7 +185,8 @@ class JobQueue(fleet.Data, events_kept=2_000):
         if known is None or known.until <= fleet.ctx.now:
             raise fleet.Reject(f"worker {worker!r} is not attached, or its lease is over: attach again")
         self._renew(worker)
-        self._go_on()
+        self.told_due = 0.0
+        self._go_on(worker)
         return list(self.running[worker])
 
     @fleet.command
@@ -239,7 +245,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
         else:
             heappush(self.ready, (-job.priority, number))
 
-    def _go_on(self) -> None:
+    def _go_on(self, caller: str = "") -> None:
         """What is over, or due, by now; then each job that waits to a worker with room."""
         now = fleet.ctx.now
         while self.leases and self.leases[0][0] <= now:
@@ -259,6 +265,15 @@ class JobQueue(fleet.Data, events_kept=2_000):
             job = self.jobs.get(number)
             if job is not None and not job.worker and not job.until:
                 self._assign(number, next(iter(self.free)))
+        if self.delayed and self.delayed[0][0] != self.told_due:
+            self._say_when(caller or next(reversed(self.workers), ""))
+
+    def _say_when(self, worker: str) -> None:
+        """Time passes with commands: let a worker see to it that there is one when the next delay is over."""
+        if worker in self.workers:
+            self.told_due = self.delayed[0][0]
+            seconds = max(0.0, self.told_due - fleet.ctx.now)
+            fleet.ctx.emit(kind_of(worker), (0, 0, SAY, seconds))
 
     def _assign(self, number: int, worker: str) -> None:
         job = self.jobs[number]

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -23,7 +24,7 @@ from fleet.errors import (
     Rejected,
 )
 from fleet.objects.payload import message_of
-from fleet.recipes.job_queue import Assigned, JobQueue, Outcome, kind_of
+from fleet.recipes.job_queue import CANCELLED, SAY, Assigned, JobQueue, Outcome, kind_of
 
 log = logging.getLogger("fleet.recipes")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,6 +35,8 @@ SETTLING_MAX = 8
 RENEWALS = 3
 """Heartbeats in the time of a lease."""
 SETTLED_MAX = 10_000
+SOON_S = 0.005
+"""After a time that the group named: the clocks differ."""
 PAUSE_S = 0.1
 """Before the group is asked again that could not answer."""
 
@@ -163,6 +166,8 @@ class Shift:
         self.attached_at = 0
         """The revision of its last `attach`: what was assigned before is in that answer."""
         self.heard_at = monotonic()
+        self.say = asyncio.Event()
+        """Set when the group is to hear of it before the next heartbeat."""
         self.room = asyncio.Semaphore(worker._concurrency)
         self.outcomes: asyncio.Queue[tuple[RunningJob, str | None]] = asyncio.Queue()
         self.settling: set[asyncio.Task[None]] = set()
@@ -235,7 +240,9 @@ class Shift:
 
     def _take(self, assigned: Assigned) -> None:
         known = self.jobs.get(assigned.id)
-        if assigned.attempt == 0:
+        if assigned.attempt == SAY:
+            asyncio.get_running_loop().call_later(assigned.payload + SOON_S, self.say.set)
+        elif assigned.attempt == CANCELLED:
             if known is not None and known.token == assigned.token:
                 self._lose(known)
         elif known is None or known.token < assigned.token:
@@ -255,7 +262,9 @@ class Shift:
         """Renew its leases. Jobs of leases that could not be renewed in time are lost."""
         worker = self.worker
         while True:
-            await asyncio.sleep(worker._lease / RENEWALS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.say.wait(), worker._lease / RENEWALS)
+            self.say.clear()
             if not worker.ready.is_set():
                 continue
             asked_at = monotonic()

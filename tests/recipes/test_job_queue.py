@@ -9,7 +9,7 @@ import pytest
 import fleet.testing
 from fleet.errors import Reject
 from fleet.recipes import JobQueue
-from fleet.recipes.job_queue import Assigned, kind_of
+from fleet.recipes.job_queue import SAY, Assigned, kind_of
 from fleet.testing import executing
 
 
@@ -39,6 +39,7 @@ class Run:
     def pushed(self, worker: str = "w") -> list[Assigned]:
         """Since it was asked last."""
         found = [Assigned(*value) for kind, value in self.told if kind == kind_of(worker)]
+        found = [one for one in found if one.attempt != SAY]
         self.told = [one for one in self.told if one[0] != kind_of(worker)]
         return found
 
@@ -165,8 +166,13 @@ def test_a_delayed_job_waits_for_its_time() -> None:
     run = Run()
     run.attach("w", 5, 100.0)
     run.put("later", delay=5.0)
+    assert run.told == [(kind_of("w"), (0, 0, SAY, 5.0))], "it is told to say a word then"
+    run.now += 2
     run.put("now")
     assert run.payloads() == ["now"] and run.counts["delayed"] == 1
+    run.heartbeat("w")
+    assert run.told == [(kind_of("w"), (0, 0, SAY, 3.0))]
+    run.now -= 2
     run.now += 5
     run.heartbeat("w")
     assert run.payloads() == ["later"]

@@ -102,12 +102,27 @@ def test_a_function_that_raises_fails_its_job(queue: JobQueue) -> None:
         raise ValueError(f"no {payload}")
 
     with work:
-        number = queue.put("a", attempts=2, backoff=0.01)
-        while not queue.dead_letters():  # heartbeats come seldom: somebody has to say what time it is
-            queue.put_many([])
+        number = queue.put("a", attempts=2, backoff=0.05)
+        eventually(lambda: bool(queue.dead_letters()), what="it to die")
     assert tried == [1, 2] and queue.dead_letters()[number].error == "ValueError: no a"
     with pytest.raises(LookupError):
         current_job()
+
+
+def test_delays_end_in_time_although_heartbeats_come_seldom(queue: JobQueue) -> None:
+    came: list[float] = []
+
+    @fleet.worker(queue)
+    def work(number: int) -> None:
+        came.append(time.monotonic())
+
+    with work:
+        begun = time.monotonic()
+        for number in range(3):
+            queue.put(number, delay=0.1 * (3 - number))
+        eventually(lambda: len(came) == 3, 10.0)
+    assert all(at - begun >= 0.09 * (number + 1) for number, at in enumerate(came))
+    assert queue.statistics()["done"] == 3
 
 
 def test_a_worker_that_stops_finishes_what_runs_and_gives_back_what_waits(queue: JobQueue) -> None:

@@ -176,6 +176,20 @@ def test_bytes_that_are_not_confirmed_are_bounded_too(bench: Bench, monkeypatch:
     assert len(bench.places()) == 3
 
 
+def test_one_that_waits_for_the_future_takes_nothing_from_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNCONFIRMED_MAX", 2)
+    bench.watch("c")
+    bench.watch("d", after=(10**9, LAST))
+    bench.answer()
+    for _ in range(3):
+        bench.emit("a")
+    bench.keep("c", taken=2)
+    bench.answer()
+    assert bench.places("c") == [(1, 0), (2, 0), (3, 0)]
+
+
 def test_an_object_that_was_made_anew_is_read_again(bench: Bench) -> None:
     bench.watch()
     bench.answer()
