@@ -5,7 +5,9 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import fleet
+from fleet.errors import Reject
+from fleet.objects.context import ctx
+from fleet.objects.declare import Data, command, query
 
 ATTEMPTS: Final = 3
 BACKOFF_S: Final = 1.0
@@ -55,7 +57,7 @@ class Worker(NamedTuple):
     until: float
 
 
-class JobQueue(fleet.Data, events_kept=2_000):
+class JobQueue(Data, events_kept=2_000):
     """Jobs wait here until a worker has room, most urgent first, and those put first among equals. A command
     that makes room, or brings a job, also assigns: the worker is told by an event of its own kind. It has the
     job for as long as its lease lasts, which `heartbeat` renews, and settles it with the token that it got:
@@ -90,7 +92,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
 
     # -- for those who have work to do -----------------------------------------------------------------
 
-    @fleet.command
+    @command
     def put(
         self,
         payload: Any,
@@ -109,32 +111,32 @@ class JobQueue(fleet.Data, events_kept=2_000):
         self._go_on()
         return number
 
-    @fleet.command
+    @command
     def put_many(self, payloads: list[Any], priority: int = 0) -> list[int]:
         """As `put` of each."""
         numbers = [self._put(one, priority, 0.0, None, ATTEMPTS, BACKOFF_S) for one in payloads]
         self._go_on()
         return numbers
 
-    @fleet.command
+    @command
     def cancel(self, number: int) -> bool:
         """Whether it was still to be done. A worker that has it is told, and can settle it no more."""
         job = self.jobs.get(number) or self.dead.pop(number, None)
         if job is None:
             return False
         if job.worker:
-            fleet.ctx.emit(kind_of(job.worker), (number, job.token, CANCELLED, None))
+            ctx.emit(kind_of(job.worker), (number, job.token, CANCELLED, None))
         if number in self.jobs:
             self._end(number, "cancelled")
         self._go_on()
         return True
 
-    @fleet.command
+    @command
     def revive(self, number: int) -> None:
         """Let a dead job have its attempts anew. Rejected: there is none of that number."""
         job = self.dead.pop(number, None)
         if job is None:
-            raise fleet.Reject(f"no dead job has the number {number}")
+            raise Reject(f"no dead job has the number {number}")
         self.jobs[number] = job._replace(attempt=0, worker="")
         if job.key is not None:
             self.over.pop(job.key, None)
@@ -142,17 +144,17 @@ class JobQueue(fleet.Data, events_kept=2_000):
         self._wait(number, 0.0)
         self._go_on()
 
-    @fleet.query
+    @query
     def job(self, number: int) -> Job | None:
         """None: it is over, or never was."""
         return self.jobs.get(number) or self.dead.get(number)
 
-    @fleet.query
+    @query
     def dead_letters(self, limit: int = 100) -> dict[int, Job]:
         """The oldest of them."""
         return dict(list(self.dead.items())[:limit])
 
-    @fleet.query
+    @query
     def statistics(self) -> dict[str, int]:
         """How many `waiting`, `delayed`, `running`, `dead`, `workers` there are, and how many there were:
         `put`, `done`, `failed` and `expired` attempts, `died`, `cancelled`."""
@@ -163,33 +165,33 @@ class JobQueue(fleet.Data, events_kept=2_000):
 
     # -- for workers -----------------------------------------------------------------------------------
 
-    @fleet.command
+    @command
     def attach(self, worker: str, capacity: int, lease: float) -> list[Assigned]:
         """Take part, or go on doing so: with room for so many jobs, each for `lease` seconds from the last
         word of it. Returns those that it has; later ones are told by events of the kind `kind_of(worker)`, as
         tuples; see CANCELLED and SAY."""
         if capacity < 1 or not 0 < lease < inf:
-            raise fleet.Reject(f"capacity and lease are more than 0, not {capacity!r} and {lease!r}")
+            raise Reject(f"capacity and lease are more than 0, not {capacity!r} and {lease!r}")
         if worker not in self.workers:
             self.running[worker] = OrderedDict()
-            heappush(self.leases, (fleet.ctx.now, worker))
-        self.workers[worker] = Worker(capacity, lease, fleet.ctx.now + lease)
+            heappush(self.leases, (ctx.now, worker))
+        self.workers[worker] = Worker(capacity, lease, ctx.now + lease)
         self._look_for_room(worker)
         self._go_on()
         return [self._told(number) for number in self.running[worker]]
 
-    @fleet.command
+    @command
     def heartbeat(self, worker: str) -> list[int]:
         """Renew what it has, and say which jobs these are. Rejected: it is not known, and has none."""
         known = self.workers.get(worker)
-        if known is None or known.until <= fleet.ctx.now:
-            raise fleet.Reject(f"worker {worker!r} is not attached, or its lease is over: attach again")
+        if known is None or known.until <= ctx.now:
+            raise Reject(f"worker {worker!r} is not attached, or its lease is over: attach again")
         self._renew(worker)
         self.told_due = 0.0
         self._go_on(worker)
         return list(self.running[worker])
 
-    @fleet.command
+    @command
     def settle(self, worker: str, outcomes: list[Outcome]) -> list[int]:
         """Jobs that are done or have failed. Returns those that were refused: their tokens are not valid any
         more, since the lease was over, or the job was cancelled."""
@@ -207,7 +209,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
         self._go_on()
         return refused
 
-    @fleet.command
+    @command
     def detach(self, worker: str) -> None:
         """Leave: what it has goes to others at once, as if it had not been tried."""
         if worker in self.workers:
@@ -225,7 +227,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
         self, payload: Any, priority: int, delay: float, key: str | None, attempts: int, backoff: float
     ) -> int:
         if attempts < 1 or not 0 <= delay < inf or not 0 <= backoff < inf:
-            raise fleet.Reject("attempts are 1 at least, and delay and backoff no less than 0 seconds")
+            raise Reject("attempts are 1 at least, and delay and backoff no less than 0 seconds")
         if key is not None and (known := self.keys.get(key) or self.over.get(key)):
             return known
         self.last += 1
@@ -238,7 +240,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
 
     def _wait(self, number: int, seconds: float) -> None:
         job = self.jobs[number]
-        until = fleet.ctx.now + seconds if seconds > 0 else 0.0
+        until = ctx.now + seconds if seconds > 0 else 0.0
         self.jobs[number] = job._replace(worker="", until=until)
         if until:
             heappush(self.delayed, (until, number))
@@ -247,7 +249,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
 
     def _go_on(self, caller: str = "") -> None:
         """What is over, or due, by now; then each job that waits to a worker with room."""
-        now = fleet.ctx.now
+        now = ctx.now
         while self.leases and self.leases[0][0] <= now:
             _, worker = heappop(self.leases)
             known = self.workers.get(worker)
@@ -272,15 +274,15 @@ class JobQueue(fleet.Data, events_kept=2_000):
         """Time passes with commands: let a worker see to it that there is one when the next delay is over."""
         if worker in self.workers:
             self.told_due = self.delayed[0][0]
-            seconds = max(0.0, self.told_due - fleet.ctx.now)
-            fleet.ctx.emit(kind_of(worker), (0, 0, SAY, seconds))
+            seconds = max(0.0, self.told_due - ctx.now)
+            ctx.emit(kind_of(worker), (0, 0, SAY, seconds))
 
     def _assign(self, number: int, worker: str) -> None:
         job = self.jobs[number]
-        self.jobs[number] = job._replace(worker=worker, token=fleet.ctx.index, attempt=job.attempt + 1)
+        self.jobs[number] = job._replace(worker=worker, token=ctx.index, attempt=job.attempt + 1)
         self.running[worker][number] = None
         self._look_for_room(worker)
-        fleet.ctx.emit(kind_of(worker), tuple(self._told(number)))
+        ctx.emit(kind_of(worker), tuple(self._told(number)))
 
     def _told(self, number: int) -> Assigned:
         job = self.jobs[number]
@@ -302,7 +304,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
             return
         self._end(number, "died")
         self.dead[number] = job
-        fleet.ctx.emit("dead", (number, error))
+        ctx.emit("dead", (number, error))
         if len(self.dead) > DEAD_KEPT:
             self.dead.popitem(last=False)
 
@@ -322,7 +324,7 @@ class JobQueue(fleet.Data, events_kept=2_000):
 
     def _renew(self, worker: str) -> None:
         known = self.workers[worker]
-        self.workers[worker] = known._replace(until=fleet.ctx.now + known.lease)
+        self.workers[worker] = known._replace(until=ctx.now + known.lease)
 
     def _look_for_room(self, worker: str) -> None:
         if len(self.running[worker]) >= self.workers[worker].capacity:
