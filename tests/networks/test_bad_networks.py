@@ -1,0 +1,137 @@
+"""Nodes on hosts of their own behind a network that is slow, loses frames, is cut in one direction, or
+forgets connections. What fleet does then is measured in fleet/docs/networks.md."""
+
+import random
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fleet
+from tests.processes.fleet_nodes import counting, group_names
+from tests.support.classes import Shelf
+from tests.support.waiting import eventually
+
+from .hosts import SwitchedFleet, why_not
+
+WHY_NOT = why_not()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+THREE = ("n1", "n2", "n3")
+SNAPSHOT_BYTES = 1_000_000
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[SwitchedFleet]:
+    hosts = SwitchedFleet(tmp_path)
+    yield hosts
+    hosts.close()
+
+
+def terms(hosts: SwitchedFleet, names: list[str]) -> dict[str, int]:
+    return {name: status.term for name, status in hosts.statuses(names).items()}
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "loss", "bytes_per_s"),
+    [(0.1, 0.0, 1e9), (0.005, 0.05, 1e9), (0.02, 0.01, 1.25e6)],
+    ids=["200 ms round trip", "5 % loss", "10 Mbit/s with 40 ms and 1 % loss"],
+)
+def test_commands_are_executed_once_and_nobody_is_elected_anew(
+    hosts: SwitchedFleet, delay_s: float, loss: float, bytes_per_s: float
+) -> None:
+    """By the default settings, or those that fleet/docs/networks.md advises."""
+    hosts.start(*THREE, purge_after=600.0)
+    names = hosts.create(group_names(6))
+    before = terms(hosts, names)
+    hosts.everywhere(delay_s=delay_s, loss=loss, bytes_per_s=bytes_per_s)
+    with counting(hosts, names, pace_s=0.02) as load:
+        load.await_more(10, wait_s=60)
+    assert terms(hosts, names) == before
+
+
+def test_a_connection_that_only_one_side_remembers_is_replaced(hosts: SwitchedFleet) -> None:
+    """The host is cut off, its node dies there unheard and starts again: the others' connections are half
+    open, and the packets that would have told them were lost."""
+    hosts.start(*THREE, purge_after=600.0)
+    names = hosts.create(group_names(6))
+    with counting(hosts, names) as load:
+        hosts.cut_off("n3")
+        load.await_more(2)
+        hosts["n3"].kill()
+        hosts.heal()
+        hosts["n3"].start()
+        load.await_more(2)
+    assert hosts.await_settled(names) < 15
+
+
+def test_a_leader_that_hears_nobody_but_is_heard_makes_room(hosts: SwitchedFleet) -> None:
+    hosts.start(*THREE, purge_after=600.0)
+    names = hosts.create(group_names(6))
+    with counting(hosts, names) as load:
+        load.await_more()
+        hosts.way(["n2", "n3"], ["n1"], both=False, is_cut=True)
+        load.await_more(2)
+        hosts.heal()
+        hosts.way(["n1"], ["n2", "n3"], both=False, is_cut=True)
+        load.await_more(2)
+        hosts.heal()
+        hosts.await_settled(names)
+
+
+def test_a_host_gets_another_address(hosts: SwitchedFleet) -> None:
+    """Its node starts again there, with its directory; clients and the others find it."""
+    hosts.start(*THREE, purge_after=600.0)
+    names = hosts.create(group_names(6))
+    before = hosts.places(names)
+    with counting(hosts, names) as load:
+        hosts["n2"].kill()
+        hosts.move("n2")
+        hosts["n2"].start()
+        load.await_more(2)
+        hosts.await_settled(names)
+    assert hosts.places(names) == before
+
+
+def test_large_packets_that_vanish_cost_a_connection_and_no_command(hosts: SwitchedFleet) -> None:
+    """A black hole by MTU from n1 to n2: heartbeats pass, what carries commands does not."""
+    hosts.start(*THREE, purge_after=600.0)
+    names = hosts.create(group_names(3))
+    hosts.way(["n1"], ["n2"], frame_bytes_max=600)
+    swallows = [hosts.counter(name).swallow.submit(bytes(50_000)) for name in names for _ in range(3)]
+    assert [reply.result(60) for reply in swallows] == [50_000] * len(swallows)
+    hosts.heal()
+    hosts.await_settled(names)
+
+
+def test_a_big_snapshot_behind_a_slow_link_delays_no_heartbeat(hosts: SwitchedFleet) -> None:
+    """1 MB for a follower behind 1 Mbit/s takes 8 s. Its other groups hear of their leaders in time:
+    nobody asks for votes."""
+    hosts.start(*THREE, purge_after=600.0)
+    config = fleet.GroupConfig(snapshot_floor_bytes=1 << 16, log_tail=2, log_tail_bytes=1 << 16)
+    shelf = hosts.client.create_group("shelf", Shelf, nodes=THREE, config=config)
+    names = hosts.create(group_names(8))
+    for name in names:
+        hosts.client.pin_group(name, THREE)
+    hosts.await_settled(names)
+    hosts["n3"].kill()
+    for number in range(10):
+        shelf.put(f"{number}", random.Random(number).randbytes(SNAPSHOT_BYTES // 10))
+    hosts["n3"].start()
+    hosts.way(["n1"], ["n3"], bytes_per_s=125_000, delay_s=0.01)
+    before = terms(hosts, names)
+    began, roles = time.monotonic(), Tally[str]()
+    target = hosts.client.status("shelf").commit
+
+    def has_caught_up() -> bool:
+        for name in names:
+            roles[hosts.seen_by("n3", name).role] += 1
+        return hosts.seen_by("n3", "shelf").applied >= target
+
+    eventually(has_caught_up, 60, "the snapshot to arrive")
+    took_s = time.monotonic() - began
+    print(took_s, roles)
+    assert took_s > 0.8 * SNAPSHOT_BYTES / 125_000
+    assert roles.keys() == {"follower"}
+    assert terms(hosts, names) == before
