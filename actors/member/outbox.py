@@ -14,6 +14,7 @@ from fleet.raft.config import CARRIED_BYTES_MAX
 from fleet.raft.core import Core
 from fleet.raft.events import SnapshotLost
 from fleet.raft.ids import MemberId
+from fleet.raft.leader import chunk_bytes
 from fleet.raft.messages import InstallSnapshot, PeerMessage
 
 MESSAGES_MAX = 256
@@ -62,7 +63,7 @@ class PeerOutbox:
     def post_chunk(self, chunk: InstallSnapshot) -> None:
         """With its bytes, which the store has, unless another snapshot has replaced that one."""
         member = self.member
-        count = member.core.config.snapshot_chunk_bytes
+        count = chunk_bytes(member.core, chunk.dst)
         data = member.store.read_snapshot(member.number, chunk.meta.index, chunk.offset, count)
         if not data and chunk.meta.size:
             member.step(SnapshotLost(chunk.dst))

@@ -49,7 +49,7 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A snapshot is due when the log since the last one exceeds `snapshot_factor` times its size, but no
     sooner than the floor and no later than the ceiling."""
     snapshot_chunk_bytes: int = 256 << 10
-    """Bytes of a snapshot in one message."""
+    """Bytes of a snapshot in one message, at most: fewer while the peer is behind a slow link."""
     log_tail: int = 1000
     log_tail_bytes: int = 16 << 20
     """Limits on the entries, and their bytes, that are kept behind a snapshot, so that a slow follower does

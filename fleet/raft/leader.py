@@ -209,6 +209,13 @@ def send_chunk(core: CoreState, role: Leader, peer: MemberId, progress: Progress
     )
 
 
+def chunk_bytes(core: CoreState, peer: MemberId) -> int:
+    """How many bytes of a snapshot the next chunk for the peer may carry."""
+    most = core.config.snapshot_chunk_bytes
+    progress = core.role.progress.get(peer) if type(core.role) is Leader else None
+    return min(most, progress.chunk_bytes) if progress is not None else most
+
+
 def is_sending_snapshot(core: CoreState) -> bool:
     role = core.role
     return type(role) is Leader and any(
@@ -267,6 +274,8 @@ def on_snapshot_reply(core: CoreState, role: Leader, m: SnapshotReply) -> None:
     elif progress.snapshot is not None and progress.snapshot.index == m.index:
         # A reply to an earlier chunk moves nothing back, and a duplicate asks for nothing twice.
         if m.offset > progress.offset or m.sent_at == progress.chunk_sent_at:
+            if m.sent_at == progress.chunk_sent_at:
+                progress.chunk_took(core.now - m.sent_at, core.config.snapshot_chunk_bytes)
             progress.offset = m.offset
             send_chunk(core, role, m.src, progress)
 

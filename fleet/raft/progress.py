@@ -13,6 +13,10 @@ REPLICATE: Final = 1
 """Appends are pipelined; `next` runs ahead of what is acknowledged."""
 SNAPSHOT: Final = 2
 """The entries that the peer needs are compacted: chunks of the snapshot are sent, one at a time."""
+CHUNK_BYTES_MIN: Final = 16 << 10
+CHUNK_MS: Final[Millis] = 100
+"""Chunks grow while one more does not keep a link busy for half of this, and shrink when it does for longer:
+heartbeats of other groups wait behind them."""
 NO_LEASE: Final[Millis] = -(1 << 62)
 NOT_OFFERED: Final[Millis] = -1
 NO_STAMP: Final = 0
@@ -50,6 +54,10 @@ class Progress:
     snapshot: SnapshotMeta | None = None
     offset: int = 0
     chunk_sent_at: Millis = 0
+    chunk_bytes: int = CHUNK_BYTES_MIN
+    """The next chunk has at most so many."""
+    chunk_ms_min: Millis = 0
+    """The shortest time until the reply to a chunk: about the round trip. 0: none is known."""
     slept_at: Millis = NOT_OFFERED
     """When the newest append left to which the peer answered that it sleeps."""
     halted: tuple[Index, Place] | None = None
@@ -121,7 +129,17 @@ class Progress:
 
     def become_snapshot(self, meta: SnapshotMeta) -> None:
         self.state, self.snapshot, self.offset, self.chunk_sent_at = SNAPSHOT, meta, 0, 0
+        self.chunk_bytes, self.chunk_ms_min = CHUNK_BYTES_MIN, 0
         self.inflight.clear()
+
+    def chunk_took(self, took_ms: Millis, bytes_max: int) -> None:
+        """The reply to the newest chunk has arrived after so long."""
+        quickest = min(took_ms, self.chunk_ms_min) if self.chunk_ms_min else took_ms
+        self.chunk_ms_min = max(1, quickest)
+        if took_ms - self.chunk_ms_min <= CHUNK_MS // 2:
+            self.chunk_bytes = min(2 * self.chunk_bytes, max(bytes_max, CHUNK_BYTES_MIN))
+        elif took_ms - self.chunk_ms_min > CHUNK_MS:
+            self.chunk_bytes = max(self.chunk_bytes // 2, CHUNK_BYTES_MIN)
 
     def heard(self, now: Millis) -> None:
         self.acked_at, self.has_answered = now, True

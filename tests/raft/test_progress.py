@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.raft.entries import Members, SnapshotMeta
-from fleet.raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
+from fleet.raft.progress import CHUNK_BYTES_MIN, CHUNK_MS, PROBE, REPLICATE, SNAPSHOT, Progress
 from tests.raft.cores import CONFIG
 
 META = SnapshotMeta(index=50, term=1, members=Members(), config=CONFIG, size=100, crc=0)
@@ -114,3 +114,37 @@ def test_a_report_counts_with_the_highest_entry_that_it_came_with() -> None:
     progress.reported(None, 9, sent_at=8)
     progress.reported((2, 1), 3, sent_at=10)
     assert (progress.halted, progress.halted_with) == ((2, 1), 3)
+
+
+def size_of_chunks(bytes_per_s: float, round_trip_ms: int, limit: int = 1 << 18) -> tuple[int, int]:
+    """The smallest and the largest of the last ten, to a peer behind such a link."""
+    progress, sizes = Progress(1, 0), []
+    progress.become_snapshot(META)
+    for _ in range(30):
+        sizes.append(min(progress.chunk_bytes, limit))
+        progress.chunk_took(round_trip_ms + round(1000 * sizes[-1] / bytes_per_s), limit)
+    return min(sizes[-10:]), max(sizes[-10:])
+
+
+@pytest.mark.parametrize("round_trip_ms", [0, 400])
+@pytest.mark.parametrize("bytes_per_s", [125e3, 1.25e6, 12.5e6])
+def test_a_chunk_keeps_a_slow_link_from_heartbeats_for_no_longer_than_that(
+    bytes_per_s: float, round_trip_ms: int
+) -> None:
+    """Whatever the latency is: it delays nobody."""
+    _, largest = size_of_chunks(bytes_per_s, round_trip_ms)
+    assert 1000 * largest / bytes_per_s <= 2 * CHUNK_MS + 1000 * CHUNK_BYTES_MIN / bytes_per_s
+
+
+@pytest.mark.parametrize("round_trip_ms", [0, 400])
+def test_chunks_grow_to_their_limit_where_the_link_is_fast(round_trip_ms: int) -> None:
+    assert size_of_chunks(125e6, round_trip_ms) == (1 << 18, 1 << 18)
+
+
+def test_chunks_are_small_again_when_another_snapshot_begins() -> None:
+    progress = Progress(1, 0)
+    progress.become_snapshot(META)
+    progress.chunk_took(1, 1 << 18)
+    assert progress.chunk_bytes == 2 * CHUNK_BYTES_MIN
+    progress.become_snapshot(META)
+    assert progress.chunk_bytes == CHUNK_BYTES_MIN
