@@ -6,7 +6,6 @@ import time
 from collections import Counter as Tally
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -20,18 +19,37 @@ from .hosts import SwitchedFleet, why_not
 WHY_NOT = why_not()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 THREE = ("n1", "n2", "n3")
-SNAPSHOT_BYTES = 1_000_000
+NAMES = group_names(6)
+SNAPSHOT_BYTES = 600_000
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchedFleet]:
+    hosts = SwitchedFleet(tmp_path_factory.mktemp("hosts"))
+    try:
+        hosts.start(*THREE, purge_after=600.0)
+        for name in hosts.create(NAMES):
+            hosts.client.pin_group(name, THREE)  # led from n1
+        yield hosts
+    finally:
+        hosts.close()
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[SwitchedFleet]:
-    hosts = SwitchedFleet(tmp_path)
-    yield hosts
-    hosts.close()
+def hosts(started: SwitchedFleet) -> Iterator[SwitchedFleet]:
+    """Three nodes with groups, all of which are well."""
+    started.await_settled(NAMES)
+    yield started
+    started.heal()
 
 
-def terms(hosts: SwitchedFleet, names: list[str]) -> dict[str, int]:
-    return {name: status.term for name, status in hosts.statuses(names).items()}
+def terms(hosts: SwitchedFleet) -> dict[str, int]:
+    return {name: status.term for name, status in hosts.statuses(NAMES).items()}
+
+
+def counted_by(hosts: SwitchedFleet) -> dict[str, int]:
+    """What each counter stands at: the tests share them."""
+    return {name: hosts.counter(name).get() for name in NAMES}
 
 
 @pytest.mark.parametrize(
@@ -43,34 +61,28 @@ def test_commands_are_executed_once_and_nobody_is_elected_anew(
     hosts: SwitchedFleet, delay_s: float, loss: float, bytes_per_s: float
 ) -> None:
     """By the default settings, or those that fleet/docs/networks.md advises."""
-    hosts.start(*THREE, purge_after=600.0)
-    names = hosts.create(group_names(6))
-    before = terms(hosts, names)
+    before = terms(hosts)
     hosts.everywhere(delay_s=delay_s, loss=loss, bytes_per_s=bytes_per_s)
-    with counting(hosts, names, pace_s=0.02) as load:
+    with counting(hosts, NAMES, counted_by(hosts), pace_s=0.02) as load:
         load.await_more(10, wait_s=60)
-    assert terms(hosts, names) == before
+    assert terms(hosts) == before
 
 
 def test_a_connection_that_only_one_side_remembers_is_replaced(hosts: SwitchedFleet) -> None:
     """The host is cut off, its node dies there unheard and starts again: the others' connections are half
     open, and the packets that would have told them were lost."""
-    hosts.start(*THREE, purge_after=600.0)
-    names = hosts.create(group_names(6))
-    with counting(hosts, names) as load:
+    with counting(hosts, NAMES, counted_by(hosts)) as load:
         hosts.cut_off("n3")
         load.await_more(2)
         hosts["n3"].kill()
         hosts.heal()
         hosts["n3"].start()
         load.await_more(2)
-    assert hosts.await_settled(names) < 15
+    assert hosts.await_settled(NAMES) < 15
 
 
 def test_a_leader_that_hears_nobody_but_is_heard_makes_room(hosts: SwitchedFleet) -> None:
-    hosts.start(*THREE, purge_after=600.0)
-    names = hosts.create(group_names(6))
-    with counting(hosts, names) as load:
+    with counting(hosts, NAMES, counted_by(hosts)) as load:
         load.await_more()
         hosts.way(["n2", "n3"], ["n1"], both=False, is_cut=True)
         load.await_more(2)
@@ -78,47 +90,25 @@ def test_a_leader_that_hears_nobody_but_is_heard_makes_room(hosts: SwitchedFleet
         hosts.way(["n1"], ["n2", "n3"], both=False, is_cut=True)
         load.await_more(2)
         hosts.heal()
-        hosts.await_settled(names)
-
-
-def test_a_host_gets_another_address(hosts: SwitchedFleet) -> None:
-    """Its node starts again there, with its directory; clients and the others find it."""
-    hosts.start(*THREE, purge_after=600.0)
-    names = hosts.create(group_names(6))
-    before = hosts.places(names)
-    with counting(hosts, names) as load:
-        hosts["n2"].kill()
-        hosts.move("n2")
-        hosts["n2"].start()
-        load.await_more(2)
-        hosts.await_settled(names)
-    assert hosts.places(names) == before
+        hosts.await_settled(NAMES)
 
 
 def test_large_packets_that_vanish_cost_a_connection_and_no_command(hosts: SwitchedFleet) -> None:
     """A black hole by MTU from n1 to n2: heartbeats pass, what carries commands does not."""
-    hosts.start(*THREE, purge_after=600.0)
-    names = hosts.create(group_names(3))
     hosts.way(["n1"], ["n2"], frame_bytes_max=600)
-    swallows = [hosts.counter(name).swallow.submit(bytes(50_000)) for name in names for _ in range(3)]
+    swallows = [hosts.counter(name).swallow.submit(bytes(50_000)) for name in NAMES for _ in range(3)]
     assert [reply.result(60) for reply in swallows] == [50_000] * len(swallows)
     hosts.heal()
-    hosts.await_settled(names)
+    hosts.await_settled(NAMES)
 
 
 def test_a_big_snapshot_behind_a_slow_link_delays_no_heartbeat(hosts: SwitchedFleet) -> None:
-    """1 MB for a follower behind 1 Mbit/s takes 8 s. Its other groups hear of their leaders in time:
+    """600 kB for a new member behind 1 Mbit/s take 5 s. Its other groups hear of their leaders in time:
     nobody asks for votes."""
-    hosts.start(*THREE, purge_after=600.0)
     config = fleet.GroupConfig(
         snapshot_floor_bytes=1 << 16, snapshot_factor=1, log_tail=1, batch_bytes_max=16 << 10, window_max=2
     )
-    shelf = hosts.client.create_group("shelf", Shelf, nodes=THREE, config=config)
-    names = hosts.create(group_names(8))
-    for name in names:
-        hosts.client.pin_group(name, THREE)
-    hosts.await_settled(names)
-    hosts["n3"].kill()
+    shelf = hosts.client.create_group("shelf", Shelf, replicas=2, nodes=("n1", "n2"), config=config)
     for number in range(SNAPSHOT_BYTES // 10_000):
         shelf.put(f"{number}", random.Random(number).randbytes(10_000))
     for number in count():  # until all of it is in the snapshot, and not in the log
@@ -126,14 +116,13 @@ def test_a_big_snapshot_behind_a_slow_link_delays_no_heartbeat(hosts: SwitchedFl
         status = hosts.client.status("shelf")
         if status.snapshot_index > SNAPSHOT_BYTES // 10_000:
             break
-    hosts["n3"].start()
     hosts.way(["n1"], ["n3"], bytes_per_s=125_000, delay_s=0.01)
-    before = terms(hosts, names)
+    before, target = terms(hosts), hosts.client.status("shelf").commit
     began, roles = time.monotonic(), Tally[str]()
-    target = hosts.client.status("shelf").commit
+    hosts.client.pin_group("shelf", THREE, replicas=3)
 
     def has_caught_up() -> bool:
-        for name in names:
+        for name in NAMES:
             roles[hosts.seen_by("n3", name).role] += 1
         return hosts.seen_by("n3", "shelf").applied >= target
 
@@ -141,4 +130,16 @@ def test_a_big_snapshot_behind_a_slow_link_delays_no_heartbeat(hosts: SwitchedFl
     took_s = time.monotonic() - began
     assert took_s > 0.8 * SNAPSHOT_BYTES / 125_000
     assert roles.keys() == {"follower"}
-    assert terms(hosts, names) == before
+    assert terms(hosts) == before
+
+
+def test_a_host_gets_another_address(hosts: SwitchedFleet) -> None:
+    """Its node starts again there, with its directory; clients and the others find it."""
+    before = hosts.places(NAMES)
+    with counting(hosts, NAMES, counted_by(hosts)) as load:
+        hosts["n2"].kill()
+        hosts.move("n2")
+        hosts["n2"].start()
+        load.await_more(2)
+        hosts.await_settled(NAMES)
+    assert hosts.places(NAMES) == before
