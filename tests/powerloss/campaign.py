@@ -121,11 +121,15 @@ class Campaign:
     def _lost(self, names: list[str]) -> None:
         self.totals.losses += 1
         self.totals.all_at_once += len(names) == len(NAMES)
-        for loss in self.fleet.lose_power(names, lambda: self.chance(self.rng)):
+        for loss in self.fleet.lose_power(names, self._draw_chance):
             self.totals.nodes += 1
             self.totals.amid_writes += loss.unsynced > 0
             self.totals.lost += loss.lost
             self.totals.torn += loss.torn
+
+    def _draw_chance(self) -> Chance:
+        """From a source of its own: how much it draws depends on what was under way."""
+        return self.chance(random.Random(self.rng.random()))
 
     def _check_each_member(self, callers: Callers) -> None:
         """Each node leads each group once, and answers then what was acknowledged."""

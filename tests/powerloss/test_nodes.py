@@ -38,8 +38,9 @@ def begin(tmp_path: Path, library: Path) -> Iterator[Begin]:
 
 
 def test_s56_three_nodes_lose_power_under_load_and_what_was_acknowledged_is_there_once(begin: Begin) -> None:
-    totals = begin(4, groups=3).run(3, together=(1, 3), on_each_member=False)
-    assert totals.all_at_once and totals.nodes > totals.all_at_once
+    """By this seed first one of them, then all at once."""
+    totals = begin(2, groups=3).run(2, together=(1, 3), on_each_member=False)
+    assert (totals.losses, totals.all_at_once, totals.nodes) == (2, 1, 4)
     assert totals.acknowledged > 100
 
 
