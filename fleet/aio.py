@@ -59,6 +59,8 @@ class Fleet:
     pin_group = _in_thread(blocking.Fleet.pin_group)
     set_replicas = _in_thread(blocking.Fleet.set_replicas)
     groups = _in_thread(blocking.Fleet.groups)
+    backup = _in_thread(blocking.Fleet.backup)
+    restore = _in_thread(blocking.Fleet.restore)
 
     members = _in_thread(blocking.Fleet.members)
     status = _in_thread(blocking.Fleet.status)

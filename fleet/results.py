@@ -4,11 +4,13 @@
 one node has it, with its `NodeRecord`s and `GroupInfo`s; `MemberStatus` is a group as one of its members sees
 it, with the `Halt` of each that cannot execute a command; `MemberList` is what a node holds.
 `AtRevision` is what `.with_revision` of a handle's method returns; `ClassVersions` tells which code a group
-has.
+has. `BackupReport` is what a backup holds, each `SavedGroup` of it, and `RestoredGroup` a group that came back.
 """
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus
 from fleet.actors.messages.values import NodeInfo
+from fleet.client.backup_api import BackupReport, RestoredGroup
+from fleet.client.backup_file import SavedGroup
 from fleet.client.class_api import ClassVersions
 from fleet.client.survey import NodeSeen, Outsider, Survey
 from fleet.cluster.state import GroupInfo, NodeRecord, RemovedGroup, View
@@ -17,6 +19,7 @@ from fleet.raft.entries import Halt
 
 __all__ = [
     "AtRevision",
+    "BackupReport",
     "ClassVersions",
     "ClusterSeen",
     "GroupInfo",
@@ -30,6 +33,8 @@ __all__ = [
     "Outsider",
     "PeerStatus",
     "RemovedGroup",
+    "RestoredGroup",
+    "SavedGroup",
     "Survey",
     "View",
 ]

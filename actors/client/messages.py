@@ -23,6 +23,8 @@ class KnownAddresses(Struct, frozen=True):
     """Of nodes that may be asked."""
     foreign: tuple[WrongCluster, ...]
     """Of each address that turned out to be of another cluster, what was found there."""
+    uid: int = 0
+    """Of the cluster; 0: no node has answered yet."""
 
 
 class ListAddresses(Struct, frozen=True):

@@ -17,6 +17,7 @@ from fleet.actors.client.session_events import Abandoned, Send, WakeAt, Woken
 from fleet.actors.messages.operator import (
     AwaitMembers,
     CheckClass,
+    ForgetCopy,
     GetCluster,
     GetStatus,
     GroupOp,
@@ -27,12 +28,16 @@ from fleet.actors.messages.operator import (
     NodeRequest,
     OpReply,
     OpValue,
+    ReadCopy,
+    TakeCopy,
 )
 from fleet.actors.messages.well_known import MANAGER
 from fleet.errors import FleetError, NoSuchGroup, OutcomeUnknown, Unavailable
 from fleet.raft.ids import Millis
 
-LOOKS = (ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers)
+LOOKS = (
+    ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers, TakeCopy, ReadCopy, ForgetCopy,
+)  # fmt: skip
 """Requests that change nothing."""
 ASK_AGAIN_MS: Millis = 250
 

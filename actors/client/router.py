@@ -199,7 +199,7 @@ class Router:
 
     def list_addresses(self, m: ListAddresses) -> None:
         foreign = tuple(self.pin.error(address) for address in self.pin.foreign)
-        m.tell(KnownAddresses(tuple(self.endpoints.registries), foreign))
+        m.tell(KnownAddresses(tuple(self.endpoints.registries), foreign, self.pin.uid))
 
     def belong(self, cluster: int) -> None:
         """Ask no node of another cluster from now on."""

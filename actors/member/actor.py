@@ -142,7 +142,7 @@ class Member(GuardedActor):
         rng = random.Random(m.seed)
         self.core = start_core(m.member, now, rng, loaded.hard, loaded.snapshot, loaded.entries)
         self.core.may_sleep = True
-        if self.spec.founded is not None and self.core.term == 0:
+        if self.spec.founded is not None and self.core.term == 0 and not self.spec.is_restored:
             join_founding(self.core, self.spec.founded)
         self.object.is_restored = self.core.log.durable > 0
         log.info(
@@ -222,6 +222,7 @@ class Member(GuardedActor):
 
     def on_wakeup(self, m: WakeupMessage, sender: Any) -> None:
         if not self.timer.is_due(m.payload):
+            self.operators.copies.on_wakeup(m.payload)
             return
         now, deadline = self.start.clock.now_ms(), self.core.deadline
         if now >= deadline:
@@ -327,7 +328,7 @@ class Member(GuardedActor):
         if ready.take_snapshot:
             self.snapshots.take(ready.take_snapshot)
         for token in ready.reads:
-            self.clients.queries.on_read(token)
+            (self.operators.copies if self.operators.waits(token) else self.clients.queries).on_read(token)
         for token in ready.lease_reads:
             self.clients.queries.on_read(token, lease=True)
         for answer in ready.answers:

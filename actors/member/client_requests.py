@@ -1,6 +1,7 @@
 """Requests of clients to a member: which client waits for which commands or queries, and the replies."""
 
 from collections.abc import Collection, Iterator
+from datetime import timedelta
 from typing import Any, Protocol
 
 from fleet.actors.member.bounded_reads import addresses_of
@@ -42,6 +43,8 @@ class RequestedMember(Protocol):
     sleep: SleepReports
 
     def send(self, target: Any, message: Any) -> None: ...
+
+    def wakeupAfter(self, period: timedelta, payload: Any = None) -> None: ...
 
     def step(self, event: Any) -> None: ...
 

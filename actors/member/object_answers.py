@@ -95,7 +95,8 @@ class ObjectAnswers:
             rehearsals.on_copied(m)
 
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None:
-        self.member.snapshots.on_dumped(m)
+        if not self.member.operators.copies.on_dumped(m):
+            self.member.snapshots.on_dumped(m)
 
     def on_question_failed(self, token: int, error: FleetError) -> None:
         if self.local_reads.pop(token, None) is not None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from fleet.actors.member.client_requests import RequestedMember, where_is
 from fleet.actors.member.rehearsals import Rehearsals
+from fleet.actors.member.state_copies import COPY_OPS, StateCopies
 from fleet.actors.messages.local import MemberHalted
 from fleet.actors.messages.operator import (
     AddMember,
@@ -23,6 +24,7 @@ from fleet.actors.messages.operator import (
     RemoveMember,
     SkipCommand,
     SwitchClass,
+    TakeCopy,
     TransferLeader,
 )
 from fleet.cluster.state import CLUSTER_GROUP
@@ -96,6 +98,7 @@ class OperatorRequests:
         self.next_token = next_token
         self.waiting: dict[int, GroupRequest] = {}
         self.rehearsals = Rehearsals(member)
+        self.copies = StateCopies(member, self)
         self.arriving: list[tuple[Millis, GroupRequest]] = []
         """Who waits for all members to be there, each with the time until which."""
         self.told_halt: tuple[Halt | None, str] = (None, "")
@@ -115,6 +118,9 @@ class OperatorRequests:
         if isinstance(op, AwaitMembers):
             self.arriving.append((self.member.start.clock.now_ms() + ARRIVAL_MS, m))
             self.end_turn()
+            return
+        if isinstance(op, COPY_OPS):
+            self.copies.take(m)
             return
         if isinstance(op, RehearseClass | SwitchClass) and self._answers_at_once(m, op):
             return
@@ -165,6 +171,10 @@ class OperatorRequests:
         self.member.send(m.reply_to, OpReply(m.token, Done(core.log.commit, held.revision)))
         return True
 
+    def waits(self, token: int) -> bool:
+        """Whether it is of a request of an operator."""
+        return token in self.waiting
+
     def on_answer(self, answer: Answer) -> None:
         request = self.waiting.pop(answer.token, None)
         if request is None:
@@ -177,7 +187,8 @@ class OperatorRequests:
             self.committed.append((request, answer))
             self.on_applied()
             return
-        self._refuse(request, ERRORS.get(answer.error, Unavailable), answer.error, answer.leader)
+        kind = Unavailable if isinstance(request.op, TakeCopy) else ERRORS.get(answer.error, Unavailable)
+        self._refuse(request, kind, answer.error, answer.leader)
 
     def on_applied(self) -> None:
         """Answer the changes that are executed; those of a group that halts at once."""

@@ -99,6 +99,9 @@ class Snapshots:
         core = self.member.core
         newest, size = (core.snapshot.index, core.snapshot.size) if core.snapshot is not None else (0, 0)
         self.revisions = {at: revision for at, revision in self.revisions.items() if at >= newest}
+        if self.member.object.dumping:  # for a backup: the core asks again soon
+            self.member.send(self.member.myAddress, SnapshotFailed())
+            return
         self.member.object.dump(index, size, class_at(core, index))
 
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None:

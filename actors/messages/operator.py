@@ -1,6 +1,6 @@
 """Requests about nodes and members, and the replies, across hosts: status, membership, settings."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
 from thespian.actors import ActorAddress
@@ -12,6 +12,10 @@ from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Halt
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision, Term
+
+PART_BYTES: Final = 256 << 10
+"""Of a state on its way into a backup or out of one: little beside what a link queues for others."""
+INDEX_MAX: Final = 1 << 60
 
 
 class PeerStatus(Struct, frozen=True, array_like=True):
@@ -127,6 +131,34 @@ class SwitchClass(Struct, frozen=True, array_like=True, tag=16):
     """The fingerprint of the class in force, as who asks knows it."""
 
 
+class TakeCopy(Struct, frozen=True, array_like=True, tag=30):
+    """Take a copy of the group's state, as new as everything that was committed before this. The member that
+    leads keeps it for a while, to be read in parts."""
+
+
+class ReadCopy(Struct, frozen=True, array_like=True, tag=31):
+    copy: Count
+    """As in `CopyTaken`."""
+    offset: Count
+
+
+class ForgetCopy(Struct, frozen=True, array_like=True, tag=32):
+    copy: Count
+
+
+class GiveState(Struct, frozen=True, array_like=True, tag=33):
+    """A part of the state that a restored group begins with, to its first founder. Answered by `PartsHeld`,
+    and by `Done` once the whole is committed."""
+
+    index: Annotated[int, Meta(ge=1, le=INDEX_MAX)]
+    """As in `CopyTaken`."""
+    size: Count
+    crc: Count
+    """Of the whole: bytes, and `zlib.crc32`."""
+    offset: Count
+    data: Annotated[bytes, Meta(max_length=PART_BYTES)]
+
+
 class GetCluster(Struct, frozen=True, array_like=True, tag=11):
     """What this node knows of the cluster."""
 
@@ -173,6 +205,10 @@ GroupOp: TypeAlias = (
     | SkipCommand
     | RehearseClass
     | SwitchClass
+    | TakeCopy
+    | ReadCopy
+    | ForgetCopy
+    | GiveState
 )
 
 
@@ -265,7 +301,47 @@ class SecretsSeen(Struct, frozen=True, array_like=True, tag=9):
     """Where they come from, in words."""
 
 
-OpValue: TypeAlias = MemberStatus | Nodes | MemberList | Hosted | Done | ClusterSeen | Rehearsed | SecretsSeen
+class CopyTaken(Struct, frozen=True, array_like=True, tag=30):
+    copy: Count
+    """Its number at the member that keeps it; 0: `data` is all of it."""
+    index: Count
+    """Of the newest entry in it."""
+    revision: Revision
+    size: Count
+    crc: Count
+    """Of the whole: bytes, and `zlib.crc32`."""
+    data_class: bytes
+    """In force at `index`."""
+    config: GroupConfig
+    data: bytes
+    """Its first `PART_BYTES`."""
+    address: Where
+    """Where the rest is to be read."""
+
+
+class CopyPart(Struct, frozen=True, array_like=True, tag=31):
+    offset: Count
+    data: bytes
+
+
+class PartsHeld(Struct, frozen=True, array_like=True, tag=32):
+    size: Count
+    """How many bytes the first founder has: the next part begins there."""
+
+
+OpValue: TypeAlias = (
+    MemberStatus
+    | Nodes
+    | MemberList
+    | Hosted
+    | Done
+    | ClusterSeen
+    | Rehearsed
+    | SecretsSeen
+    | CopyTaken
+    | CopyPart
+    | PartsHeld
+)
 
 
 class OpReply(Struct, frozen=True, array_like=True, tag=7):

@@ -49,3 +49,5 @@ class GroupSpec(Struct, frozen=True, array_like=True):
     """For a founding member: the group's first entry."""
     cluster: Count = 0
     """The uid of the cluster that the group belongs to: no other cluster may report it as removed."""
+    is_restored: bool = False
+    """Its first founder waits for a backup's state, and the others for a leader: see `restoring.py`."""

@@ -71,7 +71,7 @@ def ask_change(node: Node, effect: groups.AskChange) -> None:
 def ask_to_host(node: Node, effect: groups.AskToHost) -> None:
     hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is not None:
-        spec = replace(hosted.spec, member="", founded=None)
+        spec = replace(hosted.spec, member="", founded=None, is_restored=False)
         _ask_node(node, effect.token, effect.node, HostMember(spec, effect.removed))
 
 
@@ -163,7 +163,16 @@ def meet_nodes(node: Node, effect: membership_events.MeetNodes) -> None:
 def create_members(node: Node, effect: membership_events.CreateMembers) -> None:
     node.hosted_members.create(
         [
-            GroupSpec(one.group, one.data_class, one.config, one.uid, one.member, one.founded, one.cluster)
+            GroupSpec(
+                one.group,
+                one.data_class,
+                one.config,
+                one.uid,
+                one.member,
+                one.founded,
+                one.cluster,
+                one.is_restored,
+            )
             for one in effect.members
         ]
     )

@@ -101,7 +101,13 @@ def _member_report(store: Store, record: GroupRecord, halted: dict[int, Halted])
 
 def with_founding(loaded: Loaded, spec: GroupSpec) -> Loaded:
     """A founding member that has not written anything yet has the entry that all founders begin with."""
-    if spec.founded is None or loaded.hard.term or loaded.entries or loaded.snapshot is not None:
+    if (
+        spec.founded is None
+        or spec.is_restored
+        or loaded.hard.term
+        or loaded.entries
+        or loaded.snapshot is not None
+    ):
         return loaded
     return Loaded(HardState(1, None, 0), None, (Entry(1, 1, spec.founded),))
 

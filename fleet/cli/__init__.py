@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fleet import __version__
+from fleet.cli.backup import backup, restore
 from fleet.cli.call import call, query
 from fleet.cli.contracts import contracts
 from fleet.cli.demo.command import demo
@@ -72,6 +73,7 @@ def main(as_json: bool) -> None:
 
 COMMANDS = (
     start, status, node, group, leader, member, config, call, query, watch, unreachable, doctor, recover,
+    backup, restore,
     demo, sim, contracts, secret,
 )  # fmt: skip
 for command in COMMANDS:

@@ -15,6 +15,7 @@ CODES = """Exit codes: 0 done, 1 a definite error, 2 wrong usage, 3 the outcome 
 you repeat it), 4 done, but what it shows is not healthy, 130 interrupted. Errors go to stderr."""
 HINTS = {
     "NoSuchGroup": "`fleet group list` lists the groups",
+    "RestoreRefused": "remove it first with `fleet group remove`, or use --group NAME --as OTHER",
     "GroupExists": "choose another name, or use --exist-ok",
     "NoSuchNode": "`fleet node list` lists the nodes",
     "Compacted": "use a later --since: `oldest` is the first revision of which all events are kept",

@@ -23,7 +23,7 @@ from fleet.actors.runtime.clock import SystemClock
 from fleet.blocking import check_may_block
 from fleet.client.awaited import AwaitedReply, LoopDeliveries
 from fleet.client.backlog import Backlog, Place
-from fleet.client.cluster_api import Operations
+from fleet.client.backup_api import BackupOperations
 from fleet.client.first_answer import CONNECT_S, first_questions
 from fleet.client.group_api import GRACE_S
 from fleet.client.watched_group import WatchedGroup
@@ -112,7 +112,7 @@ def new_client_name() -> str:
     return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(8)}"
 
 
-class Fleet(Operations):
+class Fleet(BackupOperations):
     """A connection to a cluster; close it, or use it with `with`. Threads may share it, processes may not.
 
     `wait`: None opens it without waiting for an answer; see `_ask_first`.
@@ -281,6 +281,9 @@ class Fleet(Operations):
 
     def _foreign(self) -> list[str]:
         return [error.what for error in self._known().foreign]
+
+    def _uid(self) -> int:
+        return self._known().uid
 
     def _learn(self, addresses: Sequence[str]) -> None:
         self._put(LearnAddresses(tuple(addresses)))

@@ -169,8 +169,10 @@ class Cluster(Data):
         data_class: bytes,
         config: GroupConfig,
         pinned: tuple[str, ...] = (),
+        is_restored: bool = False,
     ) -> GroupInfo:
-        """Add a group, with members on those wanted nodes that exist; the others are added later."""
+        """Add a group, with members on those wanted nodes that exist; the others are added later.
+        `is_restored`: it begins with a backup's state."""
         if not name or name == CLUSTER_GROUP:
             refuse(BadArguments(f"no group may be called {name!r}"))
         if replicas < 1:
@@ -194,7 +196,7 @@ class Cluster(Data):
         )
         if not initial:
             refuse(Unavailable("no node is active", group=name))
-        self.groups[name] = replace(group, initial=initial)
+        self.groups[name] = replace(group, initial=initial, is_restored=is_restored)
         self.gone_groups.pop(name, None)
         return self.groups[name]
 

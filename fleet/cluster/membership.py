@@ -274,7 +274,8 @@ class NodeMembership:
         (first, address), others = group.initial[0], group.initial[1:]
         config = group.founding_config or group.config  # entry 1 is the same on every founder
         founded = Founded(first, address, config, others, group.founding_class or group.data_class)
-        return NewMember(name, group.data_class, config, group.uid, mine[0], founded, self.uid)
+        about = name, group.data_class, config, group.uid, mine[0], founded, self.uid, group.is_restored
+        return NewMember(*about)
 
     def _tell_whereabouts(self, changed: Collection[str]) -> None:
         """Tell the registry where clients find each group: preferably on another node, since a client only

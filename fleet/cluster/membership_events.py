@@ -154,6 +154,8 @@ class NewMember(Struct, frozen=True):
     member: MemberId
     founded: Founded
     cluster: int
+    is_restored: bool = False
+    """As in `GroupInfo`."""
 
 
 class CreateMembers(Struct, frozen=True):

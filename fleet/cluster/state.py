@@ -58,6 +58,8 @@ class GroupInfo(Struct, frozen=True, array_like=True):
     """As `config_index`, of `data_class`."""
     founding_class: bytes = b""
     """The class in entry 1; b"": the same as `data_class`."""
+    is_restored: bool = False
+    """It begins with a backup's state, which its first founder is given."""
 
 
 class RemovedGroup(Struct, frozen=True, array_like=True):

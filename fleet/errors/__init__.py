@@ -32,6 +32,7 @@ from fleet.errors.calls import (
     LeaseLost,
     NoMajority,
     NoNode,
+    NoSuchCopy,
     NoSuchGroup,
     NoSuchNode,
     NotActive,
@@ -45,6 +46,7 @@ from fleet.errors.calls import (
     OutcomeUnknown,
     Overloaded,
     QueryFailed,
+    RestoreRefused,
     SessionExpired,
     StateNotEncodable,
     TargetUnresponsive,
@@ -57,6 +59,7 @@ from fleet.errors.calls import (
     WrongCluster,
 )
 from fleet.errors.nodes import (
+    BadBackup,
     CannotRecover,
     ConfigError,
     Damaged,
@@ -74,6 +77,7 @@ from fleet.errors.nodes import (
 
 __all__ = [
     "BadArguments",
+    "BadBackup",
     "CallsAtImport",
     "CannotUpgrade",
     "OtherCode",
@@ -101,6 +105,7 @@ __all__ = [
     "NoDataDirectory",
     "NoMajority",
     "NoNode",
+    "NoSuchCopy",
     "NoSuchGroup",
     "NoSuchNode",
     "NodeDamaged",
@@ -117,6 +122,7 @@ __all__ = [
     "QueryFailed",
     "Reject",
     "Rejected",
+    "RestoreRefused",
     "SessionExpired",
     "StateNotEncodable",
     "StorageFault",

@@ -23,6 +23,12 @@ class GroupExists(NotDone):
     hint = "use it with group(name, DataClass), or create it with exist_ok=True"
 
 
+class RestoreRefused(GroupExists):
+    """A group that is to be restored from a backup exists; none was restored."""
+
+    hint = "remove it first, or restore it under another name"
+
+
 class OtherDataClass(GroupExists):
     """`create_group(exist_ok=True)` with a class other than the group's."""
 
@@ -34,6 +40,13 @@ class CleanupOngoing(NotDone):
 
     retry = True
     hint = "members of the removed group of this name may still run; try again in a moment"
+
+
+class NoSuchCopy(NotDone):
+    """The copy of a group's state that a backup reads is gone: its member has ended, or waited too long."""
+
+    retry = True
+    hint = "take another copy"
 
 
 class NoSuchNode(NotDone):

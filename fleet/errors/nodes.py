@@ -73,6 +73,12 @@ class WrongSecret(FleetError):
     hint = "the peer holds another cluster secret; check --secret-file (secret, secret_file) on both sides"
 
 
+class BadBackup(NotDone):
+    """The file is no backup, or not whole, or of a newer format; nothing was restored."""
+
+    hint = "use another backup; `fleet restore FILE --verify` reads a whole file and says what is in it"
+
+
 class CannotRecover(NotDone):
     """The reports do not allow a plan; nothing was changed."""
 

@@ -147,7 +147,7 @@ class Applier:
             self.sessions.is_other_clock = True
         elif type(body) is Founded:
             self.config = body.config
-            self.sessions.salt = crc32(body.member.encode())
+            self.sessions = SessionTable(log_ms=self.sessions.log_ms, salt=crc32(body.member.encode()))
         return None
 
     def _advance(self, wall_ms: int) -> None:

@@ -11,6 +11,7 @@ from fleet.raft.entries import (
     ClassSwitched,
     Commands,
     ConfigChanged,
+    Founded,
     Halt,
     MemberChange,
     SessionClosed,
@@ -128,6 +129,17 @@ class Skip(Struct, frozen=True, gc=False):
     index: Index
 
 
+class StateGiven(Struct, frozen=True, gc=False):
+    """To the first founder of a group that is restored from a backup: the group begins with this state."""
+
+    founded: Founded
+    index: Index
+    """Of the log that the state was copied from: that of this group goes on behind it."""
+    data: bytes
+    crc: int
+    """`zlib.crc32` of the data."""
+
+
 FROM_NODE = frozenset((CheckLeader, NodeSilent, SnapshotFailed, SnapshotStored))
 """What other actors of a node tell its members, to be stepped as it is."""
 LocalEvent: TypeAlias = (
@@ -148,4 +160,5 @@ LocalEvent: TypeAlias = (
     | Change
     | Transfer
     | Skip
+    | StateGiven
 )

@@ -2,6 +2,7 @@
 
 from zlib import crc32
 
+from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import Change, Propose, ReadQuery, Skip, Tick, Transfer
 from fleet.raft.freshness import keep_proof, own_stamp
 from fleet.raft.halting import reported_halt
@@ -162,13 +163,12 @@ def on_install_snapshot(core: CoreState, role: Follower | Candidate, m: InstallS
     if is_needed:
         adopt_state(core, meta, data)
     else:
-        install(core, m, data)
+        install(core, meta, data)
     reply_snapshot(core, m, offset=meta.size, installed=True)
 
 
-def install(core: CoreState, m: InstallSnapshot, data: bytes) -> None:
+def install(core: CoreState, meta: SnapshotMeta, data: bytes) -> None:
     """One durable write makes it the snapshot and empties the log: no crash leaves both (S34)."""
-    meta = m.meta
     core.log.reset(meta.index, meta.term)
     core.membership.reset(meta.index, meta.members)
     core.config = meta.config

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args
 
 from fleet.raft import any_role as anyone
-from fleet.raft import candidate, follower, halting, leader, leader_requests, waking
+from fleet.raft import candidate, follower, halting, leader, leader_requests, restoring, waking
 from fleet.raft.events import (
     Change,
     CheckLeader,
@@ -22,6 +22,7 @@ from fleet.raft.events import (
     SnapshotLost,
     SnapshotStored,
     SnapshotTaken,
+    StateGiven,
     Tick,
     Transfer,
 )
@@ -88,6 +89,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         Tick: follower.on_tick,
         Persisted: anyone.on_persisted,
         SnapshotLost: ignore,
+        StateGiven: restoring.on_state_given,
         Propose: follower.on_request,
         ReadQuery: follower.on_request,
         Change: follower.on_request,
@@ -111,6 +113,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         Tick: candidate.on_tick,
         Persisted: candidate.on_persisted,
         SnapshotLost: ignore,
+        StateGiven: ignore,
         Propose: follower.on_request,
         ReadQuery: follower.on_request,
         Change: follower.on_request,
@@ -134,6 +137,7 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         Tick: leader.on_tick,
         Persisted: leader.on_persisted,
         SnapshotLost: leader.on_snapshot_lost,
+        StateGiven: ignore,
         Propose: leader_requests.on_propose,
         ReadQuery: leader_requests.on_query,
         Change: leader_requests.on_change,

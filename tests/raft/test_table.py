@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fleet.raft.core import Core
-from fleet.raft.entries import Halt, MemberAdded, Members, SnapshotMeta
+from fleet.raft.entries import Founded, Halt, MemberAdded, Members, SnapshotMeta
 from fleet.raft.events import (
     Change,
     CheckLeader,
@@ -24,6 +24,7 @@ from fleet.raft.events import (
     SnapshotLost,
     SnapshotStored,
     SnapshotTaken,
+    StateGiven,
     Tick,
     Transfer,
 )
@@ -96,6 +97,7 @@ SAMPLES: dict[type, PeerMessage | LocalEvent] = {
     ExecutionResumed: ExecutionResumed(),
     ExecutorAway: ExecutorAway(True),
     Skip: Skip(1, 1),
+    StateGiven: StateGiven(Founded(N1, "a1", CONFIG), 1, b"", 0),
 }
 
 

@@ -1,0 +1,342 @@
+"""Backups of a running cluster's groups, and restoring them."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Final, cast
+
+from msgspec import Struct
+
+from fleet import __version__
+from fleet.actors.client.cluster_pin import uid_text
+from fleet.actors.messages.operator import (
+    PART_BYTES,
+    CopyPart,
+    CopyTaken,
+    Done,
+    ForgetCopy,
+    GiveState,
+    OpValue,
+    PartsHeld,
+    ReadCopy,
+    TakeCopy,
+)
+from fleet.client.backup_file import Backup, BackupWriter, SavedGroup, new_head, verified
+from fleet.client.cluster_api import Operations, check_group_name
+from fleet.client.group_api import GRACE_S, POLL_S
+from fleet.cluster.state import GroupInfo
+from fleet.errors import (
+    BadArguments,
+    FleetError,
+    NoSuchCopy,
+    NoSuchGroup,
+    OutcomeUnknown,
+    Overloaded,
+    RestoreRefused,
+    Unavailable,
+)
+from fleet.raft.ids import NodeName
+
+PATIENCE_S: Final = 120.0
+"""How long a group may take, by default, to give its next part, or to be restored."""
+ATTEMPT_S: Final = 10.0
+"""How long one node is waited for, where asking another one may help."""
+AHEAD: Final = 16
+"""Groups that are asked for their state before it is their turn in the file."""
+WINDOW: Final = 8
+"""Parts under way at once."""
+PASSING = (Unavailable, OutcomeUnknown, NoSuchCopy, Overloaded)
+"""After these the group, or its next leader, is asked again."""
+
+
+class BackupReport(Struct, frozen=True):
+    path: str
+    cluster: str
+    """The uid, as `fleet status` shows it."""
+    groups: tuple[SavedGroup, ...]
+    gone: tuple[str, ...]
+    """Groups that were removed meanwhile."""
+    state_bytes: int
+    file_bytes: int
+    seconds: float
+
+
+class RestoredGroup(Struct, frozen=True):
+    name: str
+    source: str
+    """Its name in the backup."""
+    revision: int
+    """Everything up to it is there, and nothing later."""
+    state_bytes: int
+    nodes: tuple[NodeName, ...]
+    """Of its founding members."""
+    left_out: tuple[str, ...] = ()
+    """What the backup says of its placement and this cluster cannot follow, in words."""
+
+
+class BackupOperations(Operations):
+    """The part of `fleet.Fleet` about backups. All calls block."""
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        groups: Sequence[str] | None = None,
+        timeout: float = PATIENCE_S,
+        progress: Callable[[SavedGroup], None] | None = None,
+    ) -> BackupReport:
+        """Write the state of `groups`, by default of all, into a new file, while they go on working.
+
+        Of each group the file has one state, after some revision: everything that was acknowledged before
+        this call, and nothing half. Groups are copied one after the other, so that two of them may show
+        different moments. The file has its name only when it was read back and found whole.
+
+        Args:
+            timeout: seconds that a group may give nothing, say because its leader died, before this fails.
+            progress: called with each group that is in the file.
+
+        Raises:
+            ConfigError: the file exists. OSError: it cannot be written. BadBackup: the disk does not return
+                what was written.
+            NoSuchGroup: one of `groups`.
+            Unavailable, GroupHalted, StateNotEncodable: a group has no state to give; says which one.
+        """
+        began = time.monotonic()
+        view = self.cluster().view
+        assert view is not None
+        chosen = _chosen(sorted(view.groups, key=lambda one: one.name), groups)
+        gone: list[str] = []
+        head = new_head(self.name, self._uid(), __version__)
+        with BackupWriter(path, head) as writer:
+            for info, asked in self._copies(chosen, timeout):
+                saved = self._save(writer, info, asked, timeout)
+                if saved is None:
+                    gone.append(info.name)
+                elif progress is not None:
+                    progress(saved)
+            made = writer.finish()
+        size = sum(one.size for one in made.groups)
+        seconds = time.monotonic() - began
+        return BackupReport(
+            str(made.path), uid_text(made.head.uid), made.groups, tuple(gone), size, made.size, seconds
+        )
+
+    def _uid(self) -> int:
+        raise NotImplementedError
+
+    def _copies(
+        self, groups: Sequence[GroupInfo], timeout: float
+    ) -> Iterator[tuple[GroupInfo, Future[OpValue]]]:
+        """The groups in order, each with its answer to come; some are asked ahead."""
+        asked = deque[tuple[GroupInfo, Future[OpValue]]]()
+        for info in groups:
+            asked.append((info, self._take_copy(info.name, timeout)))
+            if len(asked) >= AHEAD:
+                yield asked.popleft()
+        yield from asked
+
+    def _take_copy(self, name: str, seconds: float) -> Future[OpValue]:
+        return self._ask_soon(TakeCopy(), name, "", True, seconds)
+
+    def _save(
+        self, writer: BackupWriter, info: GroupInfo, asked: Future[OpValue], timeout: float
+    ) -> SavedGroup | None:
+        """None: the group was removed meanwhile."""
+        until = time.monotonic() + timeout
+        while True:
+            saved: SavedGroup | None = None
+            try:
+                copy = cast(CopyTaken, asked.result(timeout + GRACE_S))
+                saved = _saved(info, copy)
+                writer.begin(saved)
+                for part in self._parts_of(info.name, copy):
+                    writer.add(part)
+                    until = time.monotonic() + timeout
+                if writer.end():
+                    return saved
+                saved, error = None, Unavailable("its state arrived damaged", group=info.name)
+                trouble: FleetError = error
+            except PASSING as passing:
+                trouble = passing
+            except NoSuchGroup as missing:
+                if all(one.uid != info.uid for one in self.groups()):
+                    return None
+                trouble = missing
+            if saved is not None:
+                writer.drop()
+            left = until - time.monotonic()
+            if left <= 0:
+                raise Unavailable(
+                    f"group {info.name!r} gave no state within {timeout:.0f} s, and no backup was written: "
+                    f"{trouble.what}", group=info.name,
+                ) from trouble  # fmt: skip
+            time.sleep(POLL_S)
+            asked = self._take_copy(info.name, left)
+
+    def _parts_of(self, name: str, copy: CopyTaken) -> Iterator[bytes]:
+        """Raises as `PASSING`, where its member has ended."""
+        yield copy.data
+        if not copy.copy:
+            return
+        waiting = deque[Future[OpValue]]()
+        for offset in range(PART_BYTES, copy.size, PART_BYTES):
+            question = ReadCopy(copy.copy, offset)
+            waiting.append(self._ask_soon(question, name, copy.address, True, ATTEMPT_S))
+            if len(waiting) >= WINDOW:
+                yield _part(waiting.popleft())
+        while waiting:
+            yield _part(waiting.popleft())
+        self._ask_soon(ForgetCopy(copy.copy), name, copy.address, True, ATTEMPT_S)
+
+    # -- restoring ---------------------------------------------------------------------------------
+
+    def restore(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        group: str | None = None,
+        name: str | None = None,
+        timeout: float = PATIENCE_S,
+        progress: Callable[[RestoredGroup], None] | None = None,
+    ) -> tuple[RestoredGroup, ...]:
+        """Add groups with the state that they have in a backup: all of them, or one `group`, perhaps under
+        another `name`.
+
+        Each comes back with its data class, settings, number of replicas, revision and the keys of commands,
+        and where the cluster has those nodes, with its pins and preferred leader. Clients' sessions are not
+        kept. The backup may be of another cluster. Trust it as you trust code: states and classes in it are
+        unpickled on the nodes.
+
+        Args:
+            timeout: seconds that a group may take.
+            progress: called with each group that is restored.
+
+        Raises:
+            BadBackup: the file is not whole; it is read before anything else. OSError: it cannot be read.
+            RestoreRefused: a group of that name exists; none was restored. Remove it first, or use `name`.
+            ConfigError: the backup has no such group. BadArguments: an invalid name.
+            CleanupOngoing, DataClassUnavailable, Unavailable: this group was not restored, those before it
+                in the file were.
+        """
+        if name is not None and group is None:
+            raise BadArguments("another name is for one group: say which")
+        backup = verified(path)
+        wanted = [(one.name, one) for one in backup.groups]
+        if group is not None:
+            wanted = [(name or group, backup.group(group))]
+        for target, _ in wanted:
+            check_group_name(target)
+        self._check_free([target for target, _ in wanted])
+        done: list[RestoredGroup] = []
+        for target, saved in wanted:
+            done.append(self._restore(backup, saved, target, timeout))
+            if progress is not None:
+                progress(done[-1])
+        return tuple(done)
+
+    def _check_free(self, names: Sequence[str]) -> None:
+        here = {one.name for one in self.groups()} & set(names)
+        if here:
+            which = ", ".join(sorted(here))
+            what = f"nothing was restored, since these groups exist: {which}"
+            raise RestoreRefused(what, groups=which)
+
+    def _restore(self, backup: Backup, saved: SavedGroup, name: str, timeout: float) -> RestoredGroup:
+        deadline = time.monotonic() + timeout
+        known = {one.name for one in self.nodes()}
+        left_out = []
+        pinned = saved.pinned
+        if not known.issuperset(pinned):
+            left_out.append(f"it was pinned to {', '.join(pinned)}, which are not all nodes of this cluster")
+            pinned = ()
+        self._check_class(saved.data_class, deadline)
+        wanted = saved.replicas, saved.data_class, saved.config, pinned, True
+        (info,), _ = self._add_groups([name], wanted, deadline, exist_ok=False)
+        try:
+            self._give_state(backup, saved, info, deadline)
+        except BaseException as error:
+            with suppress(FleetError):
+                self.remove_group(name)
+            if isinstance(error, PASSING):
+                what = f"group {name!r} was not restored, and is removed again: {error.what}"
+                raise Unavailable(what, **error.facts) from error
+            raise
+        self._await_members([info], deadline)
+        if saved.leader:
+            try:
+                self._commit(self._cluster.prefer_leader, None, name, saved.leader)
+            except FleetError:
+                left_out.append(f"node {saved.leader}, which should lead it, has no member of it")
+        nodes = tuple(NodeName(member.partition("@")[0]) for member, _ in info.initial)
+        return RestoredGroup(name, saved.name, saved.revision, saved.size, nodes, tuple(left_out))
+
+    def _give_state(self, backup: Backup, saved: SavedGroup, info: GroupInfo, deadline: float) -> None:
+        """To its first founder. Returns when it is committed. Raises one of `PASSING` when it is too late."""
+        held = 0
+        while True:
+            trouble: FleetError | None = None
+            try:
+                found = self._give_parts(backup, saved, info, held)
+                if found is None:
+                    return
+                held = found
+            except PASSING as error:
+                trouble, held = error, 0
+            if time.monotonic() > deadline:
+                raise trouble or Unavailable("its first founder took no state in time", group=info.name)
+            time.sleep(POLL_S)
+
+    def _give_parts(self, backup: Backup, saved: SavedGroup, info: GroupInfo, since: int) -> int | None:
+        """None: all is committed; else how much of it the founder has."""
+        waiting = deque[tuple[int, Future[OpValue]]]()
+        size = since
+        for part in backup.parts(saved, since):
+            question = GiveState(saved.index, saved.size, saved.crc, size, part)
+            size += len(part)
+            asked = self._ask_soon(question, info.name, info.initial[0][1], True, ATTEMPT_S)
+            waiting.append((size, asked))
+            while len(waiting) >= (WINDOW if size > since + PART_BYTES else 1):
+                if (held := _held(*waiting.popleft())) != HELD:
+                    return held
+        while waiting:
+            if (held := _held(*waiting.popleft())) != HELD:
+                return held
+        return 0
+
+
+HELD: Final = -1
+"""A part is where it should be."""
+
+
+def _held(expected: int, asked: Future[OpValue]) -> int | None:
+    value = asked.result(ATTEMPT_S + GRACE_S)
+    if isinstance(value, Done):
+        return None
+    assert isinstance(value, PartsHeld)
+    return HELD if value.size == expected else value.size
+
+
+def _part(asked: Future[OpValue]) -> bytes:
+    value = asked.result(ATTEMPT_S + GRACE_S)
+    assert isinstance(value, CopyPart)
+    return value.data
+
+
+def _saved(info: GroupInfo, copy: CopyTaken) -> SavedGroup:
+    return SavedGroup(
+        info.name, copy.revision, copy.index, copy.size, copy.crc, copy.data_class, copy.config,
+        info.replicas, tuple(info.pinned), info.leader,
+    )  # fmt: skip
+
+
+def _chosen(groups: list[GroupInfo], names: Sequence[str] | None) -> list[GroupInfo]:
+    if names is None:
+        return groups
+    known = {one.name: one for one in groups}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise NoSuchGroup(f"the cluster has no group {missing[0]!r}", group=missing[0])
+    return [known[name] for name in dict.fromkeys(names)]
