@@ -4,7 +4,8 @@
 one node has it, with its `NodeRecord`s and `GroupInfo`s; `MemberStatus` is a group as one of its members sees
 it, with the `Halt` of each that cannot execute a command; `MemberList` is what a node holds.
 `AtRevision` is what `.with_revision` of a handle's method returns; `ClassVersions` tells which code a group
-has. `BackupReport` is what a backup holds, each `SavedGroup` of it, and `RestoredGroup` a group that came back.
+has. `BackupReport` is what a backup holds, each `SavedGroup` of it, and `RestoredGroup` a group that came
+back.
 """
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from importlib import import_module
 from typing import Final, cast
 
 from msgspec import Struct
 
-from fleet import __version__
 from fleet.actors.client.cluster_pin import uid_text
 from fleet.actors.messages.operator import (
     PART_BYTES,
@@ -109,7 +109,7 @@ class BackupOperations(Operations):
         assert view is not None
         chosen = _chosen(sorted(view.groups, key=lambda one: one.name), groups)
         gone: list[str] = []
-        head = new_head(self.name, self._uid(), __version__)
+        head = new_head(self.name, self._uid(), import_module("fleet").__version__)
         with BackupWriter(path, head) as writer:
             for info, asked in self._copies(chosen, timeout):
                 saved = self._save(writer, info, asked, timeout)

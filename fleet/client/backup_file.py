@@ -45,7 +45,7 @@ _READ_BYTES = 1 << 20
 T = TypeVar("T")
 
 
-class Head(Struct, frozen=True, array_like=True):
+class BackupHead(Struct, frozen=True, array_like=True):
     cluster: str
     uid: int
     taken_ms: Millis
@@ -74,14 +74,14 @@ class SavedGroup(Struct, frozen=True, array_like=True):
     """The node that an operator prefers as leader; "": none."""
 
 
-class Place(Struct, frozen=True, array_like=True):
+class GroupPlace(Struct, frozen=True, array_like=True):
     group: SavedGroup
     offset: int
     """Of its GROUP frame."""
 
 
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Head, SavedGroup, list[Place])
+    kind: msgspec.msgpack.Decoder(kind) for kind in (BackupHead, SavedGroup, list[GroupPlace])
 }
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -94,14 +94,14 @@ class BackupWriter:
         OSError: it cannot be written; the disk is full.
     """
 
-    def __init__(self, path: str | os.PathLike[str], head: Head) -> None:
+    def __init__(self, path: str | os.PathLike[str], head: BackupHead) -> None:
         self.path = Path(path).absolute()
         if self.path.exists():
             raise ConfigError(f"{path} exists: choose another name for the backup")
         self.partial = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.partial")
         self._zstd = Zstd()
         self._digest = hashlib.sha256()
-        self._places: list[Place] = []
+        self._places: list[GroupPlace] = []
         self._crc = self._size = 0
         fd = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(fd, "w+b")
@@ -112,7 +112,7 @@ class BackupWriter:
     def begin(self, group: SavedGroup) -> None:
         """Its state follows, by `add`. What was added of a group that was not ended is dropped."""
         self._mark = self._at, self._digest.copy(), len(self._places)
-        self._places.append(Place(group, self._at))
+        self._places.append(GroupPlace(group, self._at))
         self._crc = self._size = 0
         self._frame(GROUP, _encode(group))
 
@@ -192,11 +192,11 @@ class Backup:
         with self.path.open("rb") as file:
             self.size = os.fstat(file.fileno()).st_size
             self._check_start(file)
-            self.head = self._decode(self._frame(file, HEAD), Head)
+            self.head = self._decode(self._frame(file, HEAD), BackupHead)
             index, self.digest = self._end(file)
             self.first_group = file.seek(_START.size) + self._skip(file)
             file.seek(index)
-            places = self._decode(self._frame(file, INDEX), list[Place])
+            places = self._decode(self._frame(file, INDEX), list[GroupPlace])
             if file.tell() != self.size - _END.size:
                 raise self._bad("its index is not where it ends")
         self.index_at = index
@@ -318,5 +318,5 @@ def verified(path: str | os.PathLike[str]) -> Backup:
     return backup
 
 
-def new_head(cluster: str, uid: int, version: str) -> Head:
-    return Head(cluster, uid, round(time.time() * 1000), version)
+def new_head(cluster: str, uid: int, version: str) -> BackupHead:
+    return BackupHead(cluster, uid, round(time.time() * 1000), version)

@@ -10,7 +10,7 @@ from fleet.raft.keys import KeptKeys
 from fleet.raft.sessions import SessionTable
 
 
-class Head(Struct, frozen=True, array_like=True):
+class StateHead(Struct, frozen=True, array_like=True):
     """`fleet.objects.applier.AppliedState`, with the object's own bytes left alone."""
 
     format: int
@@ -22,7 +22,7 @@ class Head(Struct, frozen=True, array_like=True):
     keys: KeptKeys
 
 
-_decode = msgspec.msgpack.Decoder(Head).decode
+_decode = msgspec.msgpack.Decoder(StateHead).decode
 
 
 def objection_to(state: bytes, index: Index) -> str:

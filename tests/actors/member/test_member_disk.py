@@ -8,7 +8,7 @@ import fleet
 from fleet.actors.member.actor import Member
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.local import MemberStopped, StartMember
-from fleet.actors.messages.operator import DISK_FULL
+from fleet.actors.messages.operator import DISK_FULL, OpReply
 from fleet.actors.messages.peer import PeerMail
 from fleet.actors.messages.values import GroupSpec
 from fleet.interfaces import Write
@@ -54,12 +54,13 @@ class OwnMember(Member):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[tuple[Any, Any]] = []
+        self.wakeups: list[Any] = []
 
     def send(self, target: Any, message: Any) -> None:
         self.sent.append((target, message))
 
     def wakeupAfter(self, delay: Any, payload: Any = None) -> None:
-        pass
+        self.wakeups.append(payload)
 
 
 def done(write: Write) -> Persisted | SnapshotStored:
@@ -77,14 +78,17 @@ def mail(message: PeerMessage) -> PeerMail:
 class Held:
     """A member, its store, and what was submitted to the disk."""
 
-    def __init__(self, founded: Founded = Founded(ME, "", CONFIG), data: type = Ledger) -> None:
+    def __init__(
+        self, founded: Founded = Founded(ME, "", CONFIG), data: type = Ledger, is_restored: bool = False
+    ) -> None:
         self.store = MemoryStore("c", "n1")
-        spec = GroupSpec("g", encode_class(data), CONFIG, 1, ME, founded)
+        spec = GroupSpec("g", encode_class(data), CONFIG, 1, ME, founded, is_restored=is_restored)
         record = self.store.create_group(GroupName("g"), msgspec.msgpack.encode(spec))
         self.member = OwnMember()
         self.submitted: list[Write] = []
         self.stopped: list[MemberStopped] = []
         self.replies: list[ClientReply] = []
+        self.told: list[OpReply] = []
         self.clock = HandClock()
         self.tell(StartMember(record, ME, "registry", "manager", self.clock, 1, self.store, "disk"))
         self.sync()
@@ -106,6 +110,8 @@ class Held:
                 self.stopped.append(sent)
             elif type(sent) is ClientReply:
                 self.replies.append(sent)
+            elif type(sent) is OpReply:
+                self.told.append(sent)
 
     def later(self, ms: int) -> None:
         self.clock.now += ms
