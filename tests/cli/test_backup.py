@@ -1,0 +1,113 @@
+"""Backups at a shell: the drill of `fleet/docs/backup.md`, as it is written."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleet.cli.demo.nodes import free_ports
+from tests.support.waiting import eventually
+
+from .fleets import Fleet, Said
+from .processes import PATIENCE_S, ROOT
+
+PAGE = (ROOT / "fleet/docs/backup.md").read_text()
+NODES, BEFORE, FIRE, AFTER = re.findall(
+    r"^```sh\n(.*?)^```", PAGE.partition("## The drill")[2], flags=re.DOTALL | re.MULTILINE
+)
+SHOP = """
+import fleet
+
+class Counter(fleet.Data):
+    value: int = 0
+
+    @fleet.command
+    def add(self, n: int = 1) -> int:
+        self.value += n
+        return self.value
+
+    @fleet.query
+    def get(self) -> int:
+        return self.value
+"""
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    (tmp_path / "shop.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "shop", raising=False)  # of another test
+    one = Fleet(tmp_path)
+    ports = dict(zip(("7400", "7402", "7403"), map(str, free_ports(3)), strict=True))
+    one.addresses = {f"n{number}": f"127.0.0.1:{port}" for number, port in enumerate(ports.values(), 1)}
+    with closing(one.stack):
+        start(one)
+        yield one
+
+
+def start(one: Fleet) -> None:
+    """The commands of the page, at other ports."""
+    ports = dict(zip(("7400", "7402", "7403"), one.addresses.values(), strict=True))
+    for line in NODES.strip().splitlines():
+        text = re.sub(r"127\.0\.0\.1:(\d+)", lambda found: ports[found[1]], line)
+        _, _, _, name, _, address, *options = text.split()
+        assert address == one.addresses[name]
+        one.begin(name, *options)
+    for name in one.addresses:
+        one.await_serving(name)
+    eventually(lambda: "healthy    3 nodes" in one.say("status").out, PATIENCE_S)
+
+
+def run(one: Fleet, block: str) -> dict[str, Said]:
+    said: dict[str, Said] = {}
+    for line in block.strip().splitlines():
+        found = one.say(*line.split()[1:])
+        assert found.code == 0, (line, found)
+        said.setdefault(f"first {line}", found)
+        said[line] = found
+    return said
+
+
+def test_what_burnt_is_back_on_a_new_cluster(three: Fleet) -> None:
+    before = run(three, BEFORE)
+    assert "1 group of cluster" in before["fleet backup drill.fleet"].out
+    for name in three.addresses:
+        three.kill(name)
+    run_shell(three, FIRE)
+    start(three)
+    after = run(three, AFTER)
+    assert after["first fleet query visits get"].out == after["fleet query visits get"].out == "6\n"
+    assert "is whole: 1 group of cluster" in after["fleet restore drill.fleet --verify"].out
+    assert "visits is back at revision 2" in after["fleet restore drill.fleet --all"].err
+    check_errors(three)
+
+
+def run_shell(one: Fleet, block: str) -> None:
+    assert subprocess.run(["sh", "-e", "-c", block], cwd=one.directory).returncode == 0
+
+
+def check_errors(three: Fleet) -> None:
+    """A group that exists is not touched, and wrong usage is refused before anything is asked."""
+    said = three.say("restore", "drill.fleet", "--all", "--json")
+    assert (said.code, said.error["error"]) == (1, "RestoreRefused")
+    assert "fleet group remove" in said.error["hint"] and "visits" in said.error["message"]
+    said = three.say("restore", "drill.fleet", "--group", "visits", "--as", "other", "--json")
+    assert said.code == 0 and said.json["groups"][0]["source"] == "visits"
+    assert three.say("query", "other", "get").out == "6\n"
+    assert three.say("restore", "drill.fleet").code == 2
+    assert three.say("restore", "drill.fleet", "--all", "--as", "x").code == 2
+    assert three.say("restore", "drill.fleet", "--group", "none").code == 2
+    said = three.say("backup", "drill.fleet", "--json")
+    assert said.code == 2 and "exists" in said.error["message"]
+    assert three.say("backup", "x.fleet", "--group", "none", "--json").error["error"] == "NoSuchGroup"
+    assert not Path("x.fleet").exists()
+    said = three.say("backup", "one.fleet", "--group", "other", "--json")
+    assert [one["group"] for one in said.json["groups"]] == ["other"]
+    said = three.say("restore", "one.fleet", "--verify", "--json")
+    assert said.json["whole"] and said.json["groups"][0]["data_class"] == "shop.Counter"
+    Path("one.fleet").write_bytes(Path("one.fleet").read_bytes()[:-1])
+    assert three.say("restore", "one.fleet", "--all", "--json").error["error"] == "BadBackup"
