@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fleet.errors import Damaged, StorageFault, WrongDirectory
+from fleet.errors import Damaged, OtherFormat, StorageFault, WrongDirectory
 from fleet.interfaces import GroupRecord, Loaded, StoreIdentity
 from fleet.raft.entries import Entry, HardState
 from fleet.raft.ids import GroupName
@@ -27,15 +27,15 @@ def renew(txn: Transaction, identity: StoreIdentity) -> None:
 
 
 def read_owner(where: str, txn: Transaction) -> StoreIdentity:
-    """Raises WrongDirectory for a directory of another format."""
-    stored = unpack(keys.identity_key, txn.get(keys.identity_key), Identity)
+    """Raises OtherFormat, also where not even the record that says so can be read."""
+    record = txn.get(keys.identity_key)
+    if record and record[0] != FORMAT:
+        raise OtherFormat(f"it has format {record[0]}, and this version reads format {FORMAT}", path=where)
+    stored = unpack(keys.identity_key, record, Identity)
     owner = stored.owner
     if stored.format != FORMAT:
-        raise WrongDirectory(
-            f"it has format {stored.format}, and this version reads format {FORMAT}",
-            path=where,
-            node=owner.node,
-        )
+        what = f"it has format {stored.format}, and this version reads format {FORMAT}"
+        raise OtherFormat(what, path=where, node=owner.node)
     return owner
 
 

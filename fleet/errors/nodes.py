@@ -37,6 +37,15 @@ class WrongDirectory(FleetError):
     hint = "start the node that it belongs to, or choose an empty directory"
 
 
+class OtherFormat(WrongDirectory):
+    """The data directory has a format that this version of fleet does not read; nothing was changed."""
+
+    hint = (
+        "use the version of fleet that wrote it, or a newer one; or take a backup with that version, "
+        "and restore it with this one"
+    )
+
+
 class NoDataDirectory(WrongDirectory):
     """There is no node's data where it was looked for; nothing was changed."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from fleet.errors import Damaged, DirectoryInUse, StorageFault, WrongDirectory
+from fleet.errors import Damaged, DirectoryInUse, OtherFormat, StorageFault, WrongDirectory
 from fleet.storage import LmdbStore
 from fleet.storage.keys import identity_key
 from fleet.storage.records import Identity, pack
@@ -70,8 +70,20 @@ def test_a_directory_of_a_later_format_is_refused(tmp_path: Path) -> None:
     disk = LmdbDisk(tmp_path)
     identity = disk.open().identity
     disk.put(identity_key, pack(identity_key, Identity(2, identity)))
-    with pytest.raises(WrongDirectory, match="format 2, and this version reads format 1"):
+    with pytest.raises(OtherFormat, match="format 2, and this version reads format 1.*or a newer one"):
         disk.open()
+
+
+def test_a_directory_whose_records_have_a_later_format_is_refused_and_not_called_damaged(
+    tmp_path: Path,
+) -> None:
+    disk = LmdbDisk(tmp_path)
+    disk.open()
+    disk.put(identity_key, b"\x02" + b"whatever a later version writes there")
+    before = (tmp_path / "env" / "data.mdb").read_bytes()
+    with pytest.raises(OtherFormat, match="format 2, and this version reads format 1"):
+        disk.open()
+    assert (tmp_path / "env" / "data.mdb").read_bytes() == before
 
 
 def test_s40_a_store_is_refused_in_a_forked_child_and_goes_on_in_the_parent(tmp_path: Path) -> None:
