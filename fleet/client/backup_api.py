@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from importlib import import_module
@@ -38,12 +38,14 @@ from fleet.errors import (
     RestoreRefused,
     Unavailable,
 )
-from fleet.raft.ids import NodeName
+from fleet.raft.ids import NodeName, node_of
 
 PATIENCE_S: Final = 120.0
 """How long a group may take, by default, to give its next part, or to be restored."""
-ATTEMPT_S: Final = 10.0
+ATTEMPT_S: Final = 5.0
 """How long one node is waited for, where asking another one may help."""
+ARRIVAL_S: Final = 4.0
+"""How long all members of a restored group are waited for where a node is down; the group serves without."""
 AHEAD: Final = 16
 """Groups that are asked for their state before it is their turn in the file."""
 WINDOW: Final = 8
@@ -230,9 +232,12 @@ class BackupOperations(Operations):
         for target, _ in wanted:
             check_group_name(target)
         self._check_free([target for target, _ in wanted])
+        nodes = self.nodes()
+        answering = self.answering(nodes)
+        here = {one.name: one.name in answering for one in nodes}
         done: list[RestoredGroup] = []
         for target, saved in wanted:
-            done.append(self._restore(backup, saved, target, timeout))
+            done.append(self._restore(backup, saved, target, here, timeout))
             if progress is not None:
                 progress(done[-1])
         return tuple(done)
@@ -244,16 +249,19 @@ class BackupOperations(Operations):
             what = f"nothing was restored, since these groups exist: {which}"
             raise RestoreRefused(what, groups=which)
 
-    def _restore(self, backup: Backup, saved: SavedGroup, name: str, timeout: float) -> RestoredGroup:
+    def _restore(
+        self, backup: Backup, saved: SavedGroup, name: str, nodes: Mapping[NodeName, bool], timeout: float
+    ) -> RestoredGroup:
+        """`nodes`: all of the cluster, and whether each answers."""
         deadline = time.monotonic() + timeout
-        known = {one.name for one in self.nodes()}
         left_out = []
         pinned = saved.pinned
-        if not known.issuperset(pinned):
+        if not nodes.keys() >= set(pinned):
             left_out.append(f"it was pinned to {', '.join(pinned)}, which are not all nodes of this cluster")
             pinned = ()
         self._check_class(saved.data_class, deadline)
-        wanted = saved.replicas, saved.data_class, saved.config, pinned, True
+        answering = tuple(node for node, answers in nodes.items() if answers)
+        wanted = saved.replicas, saved.data_class, saved.config, pinned, answering
         (info,), _ = self._add_groups([name], wanted, deadline, exist_ok=False)
         try:
             self._give_state(backup, saved, info, deadline)
@@ -264,14 +272,15 @@ class BackupOperations(Operations):
                 what = f"group {name!r} was not restored, and is removed again: {error.what}"
                 raise Unavailable(what, **error.facts) from error
             raise
-        self._await_members([info], deadline)
+        patience = self.timeout if all(nodes.values()) else ARRIVAL_S
+        self._await_members([info], min(deadline, time.monotonic() + patience))
         if saved.leader:
             try:
                 self._commit(self._cluster.prefer_leader, None, name, saved.leader)
             except FleetError:
                 left_out.append(f"node {saved.leader}, which should lead it, has no member of it")
-        nodes = tuple(NodeName(member.partition("@")[0]) for member, _ in info.initial)
-        return RestoredGroup(name, saved.name, saved.revision, saved.size, nodes, tuple(left_out))
+        members = tuple(node_of(member) for member, _ in info.initial)
+        return RestoredGroup(name, saved.name, saved.revision, saved.size, members, tuple(left_out))
 
     def _give_state(self, backup: Backup, saved: SavedGroup, info: GroupInfo, deadline: float) -> None:
         """To its first founder. Returns when it is committed. Raises one of `PASSING` when it is too late."""

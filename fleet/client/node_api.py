@@ -89,7 +89,7 @@ class NodeOperations(MemberOperations):
         assert isinstance(nodes, Nodes)
         return tuple(sorted(nodes.nodes, key=lambda node: node.name))
 
-    def answering(self, nodes: Sequence[NodeInfo], timeout: float = NODE_S) -> set[NodeName]:
+    def answering(self, nodes: Sequence[NodeInfo | NodeRecord], timeout: float = NODE_S) -> set[NodeName]:
         """The names of those nodes that answer at their known address within `timeout` seconds."""
         asked = {one.name: self._ask_soon(ListNodes(), "", one.address, True, timeout) for one in nodes}
         wait(asked.values(), timeout + GRACE_S)

@@ -33,7 +33,7 @@ from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command, query
 from fleet.objects.packed import packed
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import Index, NodeName, member_id
+from fleet.raft.ids import Index, NodeName, member_id, node_of
 
 GONE_KEPT_MAX: Final = 1000
 """Names of removed nodes, of removed groups, and of finished removals, each."""
@@ -169,10 +169,10 @@ class Cluster(Data):
         data_class: bytes,
         config: GroupConfig,
         pinned: tuple[str, ...] = (),
-        is_restored: bool = False,
+        restored_on: tuple[str, ...] = (),
     ) -> GroupInfo:
         """Add a group, with members on those wanted nodes that exist; the others are added later.
-        `is_restored`: it begins with a backup's state."""
+        `restored_on`: it begins with a backup's state, which a founder on one of these nodes is given."""
         if not name or name == CLUSTER_GROUP:
             refuse(BadArguments(f"no group may be called {name!r}"))
         if replicas < 1:
@@ -196,7 +196,11 @@ class Cluster(Data):
         )
         if not initial:
             refuse(Unavailable("no node is active", group=name))
-        self.groups[name] = replace(group, initial=initial, is_restored=is_restored)
+        if restored_on:
+            initial = tuple(sorted(initial, key=lambda one: node_of(one[0]) not in restored_on))
+            if node_of(initial[0][0]) not in restored_on:
+                refuse(Unavailable("no node that should have a member answers", group=name))
+        self.groups[name] = replace(group, initial=initial, is_restored=bool(restored_on))
         self.gone_groups.pop(name, None)
         return self.groups[name]
 
