@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from fleet.sim.search.explore import OK, run_seed
 from tests.sim import (
+    test_scenarios_backups,
     test_scenarios_commands,
     test_scenarios_executors,
     test_scenarios_fleet,
@@ -47,6 +48,7 @@ from tests.sim.storms import run_storm
 SCENARIOS: dict[str, Callable[..., None]] = {
     name: test
     for module in (
+        test_scenarios_backups,
         test_scenarios_commands,
         test_scenarios_executors,
         test_scenarios_fleet,
@@ -140,6 +142,11 @@ MUTANTS = [
     Mutant(states.results_in_one_queue, "storm elections", 10),
     Mutant(states.sessions_not_in_snapshots, "episode", 10),
     Mutant(states.keys_not_in_snapshots, "episode", 30, seed=23),
+    Mutant(
+        states.sessions_of_a_backup_are_kept,
+        "test_two_clients_of_a_restored_group_never_share_a_session",
+    ),
+    Mutant(states.state_is_given_in_memory_alone, "test_a_restored_group_has_the_state_of_the_copy"),
     Mutant(states.keys_of_one_client, "episode", 20, seed=3),
     Mutant(states.sessions_expire_by_own_clock, "episode", 10),
     Mutant(states.loss_is_a_refusal, "storm refusals", 40, seed=7),

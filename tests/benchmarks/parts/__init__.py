@@ -3,6 +3,7 @@
 from tests.benchmarks.figures import Part
 from tests.benchmarks.parts import (
     actors,
+    backup,
     faults,
     histories,
     lifecycle,
@@ -30,6 +31,7 @@ PARTS: dict[str, Part] = {
     "slow": faults.slow,
     "hang": faults.hang,
     "snapshots": snapshots.rows,
+    "backup": backup.rows,
     "create": lifecycle.create,
     "idle": lifecycle.idle,
     "rejects": lifecycle.rejects,

@@ -7,6 +7,7 @@ from unittest.mock import patch
 from fleet.actors.member import actor
 from fleet.actors.member.actor import Member
 from fleet.raft import follower, restart
+from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import SnapshotFailed
 from fleet.raft.log import Log
 from fleet.raft.state import CoreState
@@ -61,9 +62,9 @@ def settings_not_in_snapshots() -> Patches:
     """Whoever installs a snapshot goes on with the settings that it had."""
     install = follower.install
 
-    def keep(core: CoreState, m: Any, data: bytes) -> None:
+    def keep(core: CoreState, meta: SnapshotMeta, data: bytes) -> None:
         config = core.config
-        install(core, m, data)
+        install(core, meta, data)
         core.config = config
 
     return in_modules("install", keep, follower)

@@ -14,7 +14,8 @@ from fleet.actors.member.actor import Member
 from fleet.actors.messages.executor import DumpObject
 from fleet.objects import applier as apply
 from fleet.objects.applier import Applier
-from fleet.raft import follower
+from fleet.raft import follower, restoring
+from fleet.raft.entries import Founded
 from fleet.raft.events import Persisted
 from fleet.raft.keys import KeyTable
 from fleet.raft.messages import InstallSnapshot
@@ -129,7 +130,7 @@ def stale_snapshot_accepted() -> Patches:
     def accept(core: Any, role: Any, m: Any) -> None:
         if core.log.commit > m.meta.index and m.offset == 0 and len(m.data) == m.meta.size:
             core.log.commit = m.meta.index - 1
-            follower.install(core, m, m.data)
+            follower.install(core, m.meta, m.data)
         else:
             install(core, role, m)
 
@@ -220,3 +221,27 @@ def snapshot_in_two_writes() -> Patches:
         on_persisted(self, m, sender)
 
     return [patch.object(Member, "_write", write), InHandlers(Member, Persisted, persisted)]
+
+
+def sessions_of_a_backup_are_kept() -> Patches:
+    """A restored group goes on with the sessions of the one that was saved."""
+    apply_entry = Applier.apply
+
+    def keep(self: Applier, entry: Any, *tell: Any) -> Any:
+        before = self.sessions
+        opened = apply_entry(self, entry, *tell)
+        if type(entry.body) is Founded and entry.index > 1:
+            self.sessions = before
+        return opened
+
+    return [patch.object(Applier, "apply", keep)]
+
+
+def state_is_given_in_memory_alone() -> Patches:
+    """The first founder of a restored group does not write the state that it is given."""
+
+    def forget(core: Any, role: Any, m: Any) -> None:
+        restoring.on_state_given(core, role, m)
+        core.installing = None
+
+    return [Handler(restoring.on_state_given, forget)]
