@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.benchmarks.figures import Row, Scale, share
-from tests.benchmarks.meters import cpu_s
 from tests.benchmarks.nodes import three_nodes
 from tests.benchmarks.parts.faults import Watched
 from tests.benchmarks.parts.snapshots import NEVER, fill
@@ -14,7 +13,7 @@ from tests.support.classes import Counter, Shelf
 
 
 def rows(scale: Scale) -> Iterator[Row]:
-    """A backup of a big group and its restoring, with the CPU of each process, and another group beside it."""
+    """A backup of a big group and its restoring, the CPU that takes, and another group beside it."""
     with three_nodes() as bench, tempfile.TemporaryDirectory() as home:
         client = bench.client
         (counter,) = bench.create(["other"], Counter)
@@ -23,17 +22,14 @@ def rows(scale: Scale) -> Iterator[Row]:
         name = f"{scale.snapshot_mib} MiB that nothing compresses"
         with Watched([counter]) as before:
             time.sleep(scale.seconds * 3)
-        pids = bench.leader("shelf").pids().values()
-        with Watched([counter]) as during:
-            used, own = sum(map(cpu_s, pids)), time.process_time()
+        with Watched([counter]) as during, bench.meter("shelf") as meter:
             made = client.backup(Path(home) / "file", groups=["shelf"])
-            own, used = time.process_time() - own, sum(map(cpu_s, pids)) - used
         quiet, busy = share(before.between(), 0.99), share(during.between(), 0.99)
         found = {
             "once_ms": made.seconds * 1000,
             "mb_per_s": made.state_bytes / 1e6 / made.seconds,
-            "command_cpu_ms": own * 1000,
-            "leader_cpu_ms": used * 1000,
+            "client_cpu_ms": meter.spent["client"][0] * 1000,
+            "leader_cpu_ms": meter.spent["leader"][0] * 1000,
             "other_p99_ms": busy,
         }
         yield Row(f"backup of {name}", found)
