@@ -12,18 +12,6 @@ from contextlib import ExitStack, contextmanager
 from msgspec import Struct
 
 from fleet.sim.search.explore import OK, run_seed
-from tests.sim import (
-    test_scenarios_backups,
-    test_scenarios_commands,
-    test_scenarios_executors,
-    test_scenarios_fleet,
-    test_scenarios_log,
-    test_scenarios_members,
-    test_scenarios_reads,
-    test_scenarios_sleep,
-    test_scenarios_storage,
-    test_scenarios_writes,
-)
 from tests.sim.episodes import run_episode
 from tests.sim.one_by_one import run_one_by_one
 from tests.sim.planted import (
@@ -43,25 +31,8 @@ from tests.sim.planted import (
     users,
 )
 from tests.sim.planted.patches import Patches
+from tests.sim.scenarios import SCENARIOS
 from tests.sim.storms import run_storm
-
-SCENARIOS: dict[str, Callable[..., None]] = {
-    name: test
-    for module in (
-        test_scenarios_backups,
-        test_scenarios_commands,
-        test_scenarios_executors,
-        test_scenarios_fleet,
-        test_scenarios_log,
-        test_scenarios_members,
-        test_scenarios_reads,
-        test_scenarios_sleep,
-        test_scenarios_storage,
-        test_scenarios_writes,
-    )
-    for name, test in vars(module).items()
-    if name.startswith("test_")
-}
 
 
 class Mutant(Struct, frozen=True):
