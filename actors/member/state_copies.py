@@ -5,6 +5,7 @@ before the request is missing. The member keeps the copy, and hands it out in pa
 a link carries for others. A reader that has gone leaves a copy behind only for `KEEP_MS`.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +39,8 @@ from fleet.raft.ids import Index, Millis, node_of
 from fleet.raft.ready import Answer
 from fleet.raft.restoring import is_blank
 from fleet.raft.switching import class_at
+
+audit = logging.getLogger("fleet.audit")
 
 COPY_OPS = (TakeCopy, ReadCopy, ForgetCopy, GiveState)
 KEEP_MS: Final[Millis] = 30_000
@@ -177,6 +180,7 @@ class StateCopies:
             copy = self.copies
             self.kept[copy] = Kept(m.state, self._now() + KEEP_MS)
             self._wake_for(copy, KEEP_MS)
+        audit.info("group=%s copied at revision %d, for %s", member.spec.name, m.revision, request.reply_to)
         address = member.core.membership.current.addresses.get(member.core.id, "")
         about = copy, m.index, m.revision, size, m.crc, dumping.data_class, dumping.config
         self._tell(request, CopyTaken(*about, bytes(m.state[:PART_BYTES]), address))
@@ -235,6 +239,8 @@ class StateCopies:
         self._begin_anew(None)
         if objection:
             raise BadArguments(objection, group=spec.name)
+        about = spec.name, len(state), op.index, m.reply_to
+        audit.warning("group=%s begins with a backup's state, %d bytes after entry %d, given by %s", *about)
         member.step(StateGiven(founded, op.index, state, op.crc))
         self._tell_when_committed(m)
 
