@@ -17,8 +17,10 @@ from fleet.actors.messages.operator import (
     AddMember,
     ChangeConfig,
     Done,
+    ForgetCopy,
     GetCluster,
     GetStatus,
+    GiveState,
     GroupOp,
     GroupRequest,
     ListMembers,
@@ -27,8 +29,10 @@ from fleet.actors.messages.operator import (
     Nodes,
     OpReply,
     PromoteMember,
+    ReadCopy,
     RemoveMember,
     SkipCommand,
+    TakeCopy,
     TransferLeader,
 )
 from fleet.actors.messages.peer import NodeHello, PeerMail, PeerMails
@@ -258,6 +262,10 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         RemoveMember(peer),
         TransferLeader(peer),
         SkipCommand(1),
+        TakeCopy(),
+        ReadCopy(1, 0),
+        ForgetCopy(1),
+        GiveState(5, 3, 1, 0, b"abc"),
     ]
     return [
         *(("registry", PeerMail(member, encode_messages([message]))) for message in raft),
