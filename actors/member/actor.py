@@ -145,11 +145,9 @@ class Member(GuardedActor):
         if self.spec.founded is not None and self.core.term == 0 and not self.spec.is_restored:
             join_founding(self.core, self.spec.founded)
         self.object.is_restored = self.core.log.durable > 0
-        log.info(
-            "group=%s member=%s starts: term=%d last=%d snapshot=%d",
-            self.spec.name, m.member, self.core.term, self.core.log.last_index,
-            loaded.snapshot.index if loaded.snapshot is not None else 0,
-        )  # fmt: skip
+        last, base = self.core.log.last_index, loaded.snapshot.index if loaded.snapshot is not None else 0
+        words = "group=%s member=%s starts: term=%d last=%d snapshot=%d"
+        log.info(words, self.spec.name, m.member, self.core.term, last, base)
 
     def _stop_for(self, error: FleetError) -> None:
         self._stop(False, str(error), error.retry, DAMAGED if isinstance(error, Damaged) else "")

@@ -255,25 +255,12 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         InstallSnapshot(0, peer, member, meta, 0, b"abc", 1, 1),
         SnapshotReply(0, peer, member, 5, 0, False, 1, 1),
     ]
-    ops: list[GroupOp] = [
-        GetStatus(),
-        AddMember(peer, "127.0.0.1:1"),
-        PromoteMember(peer),
-        RemoveMember(peer),
-        TransferLeader(peer),
-        SkipCommand(1),
-        TakeCopy(),
-        ReadCopy(1, 0),
-        ForgetCopy(1),
-        GiveState(5, 3, 1, 0, b"abc"),
-    ]
     return [
         *(("registry", PeerMail(member, encode_messages([message]))) for message in raft),
         ("registry", PeerMails(tuple(PeerMail(member, encode_messages([message])) for message in raft))),
         ("registry", ClientRequest(group, "fuzz", back, 1, 0, False, 1, (b"x", b"y"), 0, (), 1)),
         ("registry", ClientRequest(group, "fuzz", back, 0, 0, True, 0, (), 1, (b"x",), 1)),
-        *(("registry", GroupRequest(5, back, group, op)) for op in ops),
-        ("registry", GroupRequest(5, back, group, ChangeConfig(GroupConfig()))),
+        *(("registry", GroupRequest(5, back, group, op)) for op in _group_ops(peer)),
         *(("node", NodeRequest(5, back, op)) for op in (ListNodes(), ListMembers(), GetCluster())),
         ("node", NodeHello(info, here, here, (info,), True, 0)),
         ("node", OpReply(1 << 33, Done(1, 1))),
@@ -290,4 +277,20 @@ def _genuine(group: str, member: MemberId, endpoint: str) -> list[tuple[str, Any
         ),
         ("node", FoundingHello(founder, "list", (("127.0.0.1:1", "bbbb"),))),
         ("node", Exists("1", ("127.0.0.1:1",))),
+    ]
+
+
+def _group_ops(peer: MemberId) -> list[GroupOp]:
+    return [
+        GetStatus(),
+        AddMember(peer, "127.0.0.1:1"),
+        PromoteMember(peer),
+        RemoveMember(peer),
+        TransferLeader(peer),
+        SkipCommand(1),
+        TakeCopy(),
+        ReadCopy(1, 0),
+        ForgetCopy(1),
+        GiveState(5, 3, 1, 0, b"abc"),
+        ChangeConfig(GroupConfig()),
     ]
