@@ -9,6 +9,7 @@ from fleet.errors import FleetError
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
 from fleet.raft.group_events import GroupEvent
 from fleet.raft.ids import GroupName, Index, Millis, Revision, SessionId
+from fleet.raft.ready import Retain
 
 
 class Clock(Protocol):
@@ -42,6 +43,24 @@ class SnapshotWrite(Struct, frozen=True):
     """All `meta.size` bytes."""
 
 
+class Base(Struct, frozen=True, array_like=True):
+    """A state from which the entries after it are kept."""
+
+    generation: int = 0
+    """Of its bytes in the store; 0: there are none, since it is the group's beginning."""
+    meta: SnapshotMeta | None = None
+    at_ms: Millis = 0
+    """As in `Retain`; 0: not known."""
+
+    @property
+    def index(self) -> Index:
+        return self.meta.index if self.meta is not None else 0
+
+    @property
+    def data_class(self) -> bytes:
+        return self.meta.data_class if self.meta is not None else b""
+
+
 class Write(Struct, frozen=True):
     """One durable step of one group; atomic.
 
@@ -63,6 +82,9 @@ class Write(Struct, frozen=True):
     ones may overtake it. When it fails, the group's other writes go on."""
     commit: Index = 0
     """The commit index as of this write. It is kept with the last of `entries`, and is no promise."""
+    retain: Retain | None = None
+    """With a snapshot: what of the entries up to `keep_after`, and of the former snapshot, is kept where a
+    restart does not read it. None: nothing."""
 
 
 class Loaded(Struct, frozen=True):
@@ -103,6 +125,16 @@ class Durable(Protocol):
 
     def read_snapshot(self, number: int, index: Index, offset: int, count: int) -> bytes | None:
         """Up to `count` bytes of the group's snapshot at `index`; None when it is no longer kept."""
+
+    def history(self, number: int) -> tuple[Base, ...]:
+        """The states from which all entries of the group are kept, the oldest first; the last of them is what
+        a restart begins with."""
+
+    def read_base(self, number: int, generation: int, offset: int, count: int) -> bytes | None:
+        """Up to `count` bytes of one of them; None when it is no longer kept."""
+
+    def read_entries(self, number: int, first: Index, bytes_max: int) -> tuple[Entry, ...]:
+        """Stored entries from `first` on, about so many bytes of them; one at least, if there is one."""
 
     def write(self, batch: Sequence[Write]) -> None:
         """Make the whole batch durable in one synced transaction, or raise and leave nothing of it."""

@@ -11,6 +11,7 @@
 | `number, HARD` | term and vote |
 | `number, SNAPSHOT` | the current snapshot's description and generation |
 | `number, CHUNK, generation, chunk` | a piece of a snapshot |
+| `number, BASE, generation` | the description of an older snapshot, which is kept for the history |
 | `number, ENTRY, index` | a log entry; last in the range, so that appending is at its end |
 
 Numbers are big-endian, a group's number is from 1 and never used again.
@@ -21,7 +22,7 @@ from struct import Struct
 from fleet.raft.ids import Index
 
 IDENTITY, COUNTER, GROUP, DROPPED, STAGED, META = range(1, 7)
-HARD, SNAPSHOT, CHUNK, ENTRY = range(1, 5)
+HARD, SNAPSHOT, CHUNK, BASE, ENTRY = range(1, 6)
 
 _KIND = Struct(">IB")
 _KIND_NUMBER = Struct(">IBI")
@@ -61,6 +62,10 @@ def snapshot_key(number: int) -> bytes:
 
 def chunk_key(number: int, generation: int, chunk: int) -> bytes:
     return _TWO_NUMBERS.pack(number, CHUNK, generation, chunk)
+
+
+def base_key(number: int, generation: int) -> bytes:
+    return _KIND_NUMBER.pack(number, BASE, generation)
 
 
 def entry_key(number: int, index: Index) -> bytes:
@@ -109,6 +114,7 @@ def locate(key: bytes) -> tuple[int | None, str]:
             HARD: "hard state",
             SNAPSHOT: "snapshot",
             CHUNK: f"snapshot chunk {numbers[1]} of generation {numbers[0]}",
+            BASE: f"base of generation {numbers[0]}",
             ENTRY: f"entry {index_of(key)}",
         }
         return number, places.get(kind, f"key {key.hex()}")

@@ -12,9 +12,9 @@ from zlib import crc32
 import msgspec
 
 from fleet.errors import Damaged
-from fleet.interfaces import GroupRecord, StoreIdentity
+from fleet.interfaces import Base, GroupRecord, StoreIdentity
 from fleet.raft.entries import Body, Entry, HardState, SnapshotMeta
-from fleet.raft.ids import Index, Term
+from fleet.raft.ids import Index, Millis, Term
 from fleet.storage.keys import entry_key, locate
 
 T = TypeVar("T")
@@ -36,6 +36,10 @@ class SnapshotHead(msgspec.Struct, frozen=True, array_like=True):
 
     generation: int
     meta: SnapshotMeta
+    at_ms: Millis = 0
+    """As in `fleet.interfaces.Retain`."""
+    log_first: Index = 0
+    """Where the log of a restart begins. What is stored before is kept for the history."""
 
 
 class StoredEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,7 +54,7 @@ class StoredEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 encode = msgspec.msgpack.Encoder().encode
 _DECODERS: dict[Any, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
-    for kind in (StoredEntry, HardState, SnapshotHead, GroupRecord, Identity, int)
+    for kind in (StoredEntry, HardState, SnapshotHead, Base, GroupRecord, Identity, int)
 }
 
 

@@ -1,9 +1,14 @@
 """The extent of each group's log, cached in memory so that an append needs no lookup."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from fleet.interfaces import Write
 from fleet.raft.ids import Index
+
+NOTHING: Final[Index] = 1 << 62
+"""Beyond every log."""
 
 
 class Extent(Struct, frozen=True, gc=False):
@@ -19,38 +24,46 @@ class Extent(Struct, frozen=True, gc=False):
     generation: int = 0
     """Of the current snapshot. Grows with each, so that an unfinished one is never mistaken for it."""
     chunks: int = 0
+    past: Index = 1
+    """The first entry that is stored: up to `first`, they are kept for the history. Never more than that."""
 
 
-def reshape(shape: Extent, write: Write, generation: int, chunks: int) -> tuple[Extent, list[range]]:
+def reshape(
+    shape: Extent, write: Write, generation: int, chunks: int, kept: Index | None = None
+) -> tuple[Extent, list[range]]:
     """The shape after the write, and the ranges of entries to delete before its own are put.
 
-    `generation` and `chunks` are those of the write's snapshot or, without one, unchanged. An AssertionError
+    `generation` and `chunks` are those of the write's snapshot or, without one, unchanged. `kept`: the first
+    entry that the history needs; None: as before. An AssertionError
     means that the submitter would leave a gap in the log.
     """
     first, last = shape.first, shape.last
     if write.snapshot is None and not write.reset and write.keep_after < first <= last and write.entries:
         start, end = write.entries[0].index, write.entries[-1].index
         if start == last + 1 and end - last == len(write.entries):  # what most writes are
-            return Extent(first, end, shape.snapshot, generation, chunks), []
+            return Extent(first, end, shape.snapshot, generation, chunks, shape.past), []
     snapshot = write.snapshot.meta.index if write.snapshot is not None else shape.snapshot
     gone: list[range] = []
     if write.reset:
-        gone.append(range(first, last + 1))
         first = last + 1
     elif write.keep_after >= first:
-        cut = min(write.keep_after, last)
-        gone.append(range(first, cut + 1))
-        first = cut + 1
+        first = min(write.keep_after, last) + 1
+    if kept is None:
+        kept = shape.past if shape.past < shape.first else NOTHING
+    past = first if write.reset else min(first, kept)
+    assert past >= shape.past, f"entries from {past} on are to be kept, and there are those from {shape.past}"
+    gone.append(range(shape.past, past))
     if first > last:
+        past = snapshot + 1 if past == first else past
         first, last = snapshot + 1, snapshot
     if write.entries:
         start, end = write.entries[0].index, write.entries[-1].index
         assert end - start + 1 == len(write.entries), f"entries {start}..{end} have a hole"
         if first > last:
-            first = start
+            past, first = (start if past == first else past), start
         assert first <= start <= last + 1, f"entries from {start} do not fit a log {first}..{last}"
         gone.append(range(end + 1, last + 1))
         last = end
     assert first <= snapshot + 1, f"log begins at {first}, too far after its snapshot {snapshot}"
     assert last >= snapshot, f"log ends at {last}, before its snapshot {snapshot}"
-    return Extent(first, last, snapshot, generation, chunks), gone
+    return Extent(first, last, snapshot, generation, chunks, past), gone

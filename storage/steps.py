@@ -118,8 +118,10 @@ def read_shape(number: int, txn: Transaction) -> Extent:
     chunks = snapshots.chunk_count(size)
     span = txn.span(*keys.kind_range(number, keys.ENTRY))
     if span is None:
-        return Extent(index + 1, index, index, generation, chunks)
-    return Extent(keys.index_of(span[0]), keys.index_of(span[1]), index, generation, chunks)
+        return Extent(index + 1, index, index, generation, chunks, index + 1)
+    past = keys.index_of(span[0])
+    first = max(past, head.log_first if head is not None else 0)
+    return Extent(first, keys.index_of(span[1]), index, generation, chunks, past)
 
 
 def load(number: int, txn: Transaction) -> tuple[Loaded, Extent]:
@@ -134,7 +136,8 @@ def load(number: int, txn: Transaction) -> tuple[Loaded, Extent]:
     base, term = (meta.index, meta.term) if meta is not None else (0, 0)
     entries: list[Entry] = []
     commit = hard.commit
-    for key, record in txn.scan(*keys.kind_range(number, keys.ENTRY)):
+    start = keys.entry_key(number, head.log_first if head is not None else 0)
+    for key, record in txn.scan(start, keys.kind_range(number, keys.ENTRY)[1]):
         index = keys.index_of(key)
         entry, known = unpack_entry(key, record, index)
         commit = max(commit, known)

@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from fleet.errors import ConfigError, Damaged
-from fleet.interfaces import GroupRecord, Loaded, SnapshotWrite, StoreIdentity, Write
+from fleet.interfaces import Base, GroupRecord, Loaded, SnapshotWrite, StoreIdentity, Write
+from fleet.raft.entries import Entry
 from fleet.raft.ids import GroupName, Index
-from fleet.storage import keys, snapshots, steps
+from fleet.storage import history, keys, snapshots, steps
 from fleet.storage.records import SnapshotHead, entry_items, pack, seal, unseal
 from fleet.storage.shape import Extent, reshape
 from fleet.storage.transaction import Transaction
@@ -140,6 +141,19 @@ class Store(ABC):
 
         return self._view(read)
 
+    def history(self, number: int) -> tuple[Base, ...]:
+        """The states from which all entries are kept, the oldest first; the last one is the snapshot, or the
+        group's beginning. Raises Damaged."""
+        return self._view(partial(history.read_history, number))
+
+    def read_base(self, number: int, generation: int, offset: int, count: int) -> bytes | None:
+        """`count` bytes of a state of `history`; None if it is no longer kept. Raises Damaged."""
+        return self._view(partial(history.read_base, number, generation, offset, count))
+
+    def read_entries(self, number: int, first: Index, bytes_max: int) -> tuple[Entry, ...]:
+        """Entries from `first` on, also those that are only kept for the history. Raises Damaged."""
+        return self._view(partial(history.read_entries, number, first, bytes_max))
+
     # -- writing ---------------------------------------------------------------------------
 
     def write(self, batch: Sequence[Write]) -> None:
@@ -237,12 +251,16 @@ class Store(ABC):
                 continue
             before = shapes.get(number) or self._shape(number, txn)
             generation, chunks = before.generation, before.chunks
+            kept, is_former_kept = None, False
             if one.snapshot is not None:
                 generation = generations[at]
                 chunks = snapshots.chunk_count(one.snapshot.meta.size)
-            after, ranges = reshape(before, one, generation, chunks)
+                kept, is_former_kept = history.turn(txn, number, before, one)
+            after, ranges = reshape(before, one, generation, chunks, kept)
             if one.snapshot is not None:
-                self._put_snapshot(txn, one, before, after)
+                self._put_snapshot(txn, one, before, after, is_former_kept)
+            elif after.first != before.first and after.past < after.first:
+                history.begin_log_at(txn, number, after.first)
             for indexes in ranges:
                 for index in indexes:
                     key = keys.entry_key(number, index)
@@ -257,17 +275,22 @@ class Store(ABC):
         txn.put(sorted(records.items()))
         return shapes
 
-    def _put_snapshot(self, txn: Transaction, one: Write, before: Extent, after: Extent) -> None:
-        """Make the snapshot current: put its head and, unless staged, its chunks; delete the former one."""
+    def _put_snapshot(
+        self, txn: Transaction, one: Write, before: Extent, after: Extent, is_former_kept: bool
+    ) -> None:
+        """Make the snapshot current: put its head and, unless staged, its chunks; delete the former one, if
+        it is not kept for the history."""
         assert one.snapshot is not None
         number, meta = one.group, one.snapshot.meta
-        txn.delete(snapshots.chunk_keys(number, before.generation, before.chunks))
+        at_ms = one.retain.at_ms if one.retain is not None else 0
+        if not is_former_kept:
+            txn.delete(snapshots.chunk_keys(number, before.generation, before.chunks))
         if meta.size > self.inline_bytes_max:
             txn.delete([keys.staged_key(number, after.generation)])
         else:
             txn.put(snapshots.chunk_items(number, after.generation, one.snapshot.data, range(after.chunks)))
         key = keys.snapshot_key(number)
-        txn.put([(key, pack(key, SnapshotHead(after.generation, meta)))])
+        txn.put([(key, pack(key, SnapshotHead(after.generation, meta, at_ms, after.first)))])
 
     def _shape(self, number: int, txn: Transaction) -> Extent:
         return self._shapes.get(number) or steps.read_shape(number, txn)

@@ -19,6 +19,7 @@ from fleet.actors.messages.operator import (
     CheckClass,
     ForgetCopy,
     GetCluster,
+    GetHistory,
     GetStatus,
     GroupOp,
     GroupRequest,
@@ -28,7 +29,9 @@ from fleet.actors.messages.operator import (
     NodeRequest,
     OpReply,
     OpValue,
+    ReadBase,
     ReadCopy,
+    ReadLog,
     TakeCopy,
 )
 from fleet.actors.messages.well_known import MANAGER
@@ -36,8 +39,9 @@ from fleet.errors import FleetError, NoSuchGroup, OutcomeUnknown, Unavailable
 from fleet.raft.ids import Millis
 
 LOOKS = (
-    ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers, TakeCopy, ReadCopy, ForgetCopy,
-)  # fmt: skip
+    *(ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers),
+    *(TakeCopy, ReadCopy, ForgetCopy, GetHistory, ReadBase, ReadLog),
+)
 """Requests that change nothing."""
 ASK_AGAIN_MS: Millis = 250
 

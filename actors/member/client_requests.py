@@ -17,6 +17,7 @@ from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import DISK_FULL
 from fleet.actors.messages.values import GroupSpec
 from fleet.errors import BadArguments, FleetError, Overloaded, TooLarge, Unavailable
+from fleet.interfaces import Durable
 from fleet.objects.applier import Opened, Outcomes
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
@@ -39,6 +40,8 @@ class RequestedMember(Protocol):
     start: StartMember
     core: Core
     object: MemberObject
+    store: Durable
+    number: int
     is_full: bool
     sleep: SleepReports
 

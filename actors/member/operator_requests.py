@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from fleet.actors.member import histories
 from fleet.actors.member.client_requests import RequestedMember, where_is
 from fleet.actors.member.rehearsals import Rehearsals
 from fleet.actors.member.state_copies import COPY_OPS, StateCopies
@@ -14,12 +15,15 @@ from fleet.actors.messages.operator import (
     ChangeConfig,
     DemoteMember,
     Done,
+    GetHistory,
     GetStatus,
     GroupRequest,
     MemberStatus,
     OpReply,
     PeerStatus,
     PromoteMember,
+    ReadBase,
+    ReadLog,
     RehearseClass,
     RemoveMember,
     SkipCommand,
@@ -110,6 +114,9 @@ class OperatorRequests:
         op = m.op
         if isinstance(op, GetStatus):
             self.member.send(m.reply_to, OpReply(m.token, status_of(self.member)))
+            return
+        if isinstance(op, GetHistory | ReadBase | ReadLog):
+            self.member.send(m.reply_to, histories.answer(self.member, m.token, op))
             return
         if isinstance(op, AddMember) and op.uid not in (0, self.member.spec.uid):
             error = NoSuchGroup("that group was removed, and another one has its name", group=m.group)

@@ -126,7 +126,10 @@ class Snapshots:
         """Aside from the writes; `SnapshotStored` or `SnapshotFailed` follows."""
         member, meta, data = self.member, request.meta, request.data
         snapshot = SnapshotWrite(meta, data)
-        write = Write(member.number, 0, snapshot=snapshot, keep_after=request.keep_after, is_aside=True)
+        keep_after, retain = request.keep_after, request.retain
+        write = Write(
+            member.number, 0, snapshot=snapshot, keep_after=keep_after, is_aside=True, retain=retain
+        )
         if member.start.disk is not None:
             member.send(member.start.disk, write)
             return

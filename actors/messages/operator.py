@@ -9,6 +9,7 @@ from fleet.actors.base.wire import register
 from fleet.actors.messages.values import Count, GroupSpec, Name, NodeInfo, Where
 from fleet.cluster.state import View
 from fleet.objects.payload import ErrorRecord
+from fleet.objects.recording import RecordedBase
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Halt
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision, Term
@@ -159,6 +160,23 @@ class GiveState(Struct, frozen=True, array_like=True, tag=33):
     data: Annotated[bytes, Meta(max_length=PART_BYTES)]
 
 
+class GetHistory(Struct, frozen=True, array_like=True, tag=19):
+    """What has this member kept of its group's past? Answered by each member for itself."""
+
+
+class ReadBase(Struct, frozen=True, array_like=True, tag=20):
+    """A part of the bytes of one of the states that it has kept."""
+
+    generation: Count
+    offset: Count
+
+
+class ReadLog(Struct, frozen=True, array_like=True, tag=21):
+    """Entries that it has kept, from this index on."""
+
+    first: Index
+
+
 class GetCluster(Struct, frozen=True, array_like=True, tag=11):
     """What this node knows of the cluster."""
 
@@ -209,6 +227,9 @@ GroupOp: TypeAlias = (
     | ReadCopy
     | ForgetCopy
     | GiveState
+    | GetHistory
+    | ReadBase
+    | ReadLog
 )
 
 
@@ -272,6 +293,27 @@ class Rehearsed(Struct, frozen=True, array_like=True, tag=8):
     """The member could go on with that class."""
 
     member: MemberId
+
+
+class History(Struct, frozen=True, array_like=True, tag=10):
+    """What a member has kept of its group's past."""
+
+    member: MemberId
+    data_class: bytes
+    """With which the group was created."""
+    bases: tuple[RecordedBase, ...]
+    """The oldest first."""
+    commit: Index
+    """The last entry that is known to be committed."""
+    applied: Index
+    revision: Revision
+    """After the entry `applied`."""
+
+
+class HistoryPart(Struct, frozen=True, array_like=True, tag=11):
+    """Of the bytes of a state: as many as asked for, or fewer at its end. Of the log: entries, encoded."""
+
+    data: bytes
 
 
 class Done(Struct, frozen=True, array_like=True, tag=5):
@@ -341,6 +383,8 @@ OpValue: TypeAlias = (
     | CopyTaken
     | CopyPart
     | PartsHeld
+    | History
+    | HistoryPart
 )
 
 

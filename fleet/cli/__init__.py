@@ -9,6 +9,7 @@ import click
 
 from fleet import __version__
 from fleet.cli.backup import backup, restore
+from fleet.cli import history
 from fleet.cli.call import call, query
 from fleet.cli.contracts import contracts
 from fleet.cli.demo.command import demo
@@ -78,5 +79,5 @@ COMMANDS = (
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)
-for command in (upgrade, versions):
+for command in (upgrade, versions, history.at, history.log, history.bisect, history.debug):
     group.add_command(command)

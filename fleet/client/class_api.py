@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from fleet.actors.messages.operator import Done, MemberStatus, OpValue, RehearseClass, SwitchClass
 from fleet.client.group_api import CHANGE_PAUSE_S, GRACE_S, POLL_S
-from fleet.client.node_api import NodeOperations
+from fleet.client.history_api import HistoryOperations
 from fleet.cluster.state import NodeRecord
 from fleet.errors import CannotUpgrade, ChangeInProgress, ConfigError, FleetError, NotMember, OutcomeUnknown
 from fleet.objects.class_refs import encode_class, version_of
@@ -33,7 +33,7 @@ class ClassVersions(Struct, frozen=True):
     node does not answer."""
 
 
-class ClassOperations(NodeOperations):
+class ClassOperations(HistoryOperations):
     """The part of `fleet.Fleet` about the code of data classes. All calls block."""
 
     def versions(self, group: str) -> ClassVersions:

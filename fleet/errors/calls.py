@@ -215,6 +215,21 @@ class CannotUpgrade(NotDone):
     )
 
 
+class NotKept(NotDone):
+    """No member that answers has kept so much of the group's past."""
+
+    hint = (
+        "`fleet config change GROUP keep=7d` keeps what comes from now on; `fleet group log GROUP` shows "
+        "what is there"
+    )
+
+
+class CannotReplay(NotDone):
+    """Commands of the past cannot be executed here again: the code that executed them is missing, say."""
+
+    hint = "put a directory with the code as it was first on the path (PYTHONPATH), and try again"
+
+
 class CallsAtImport(DataClassUnavailable):
     """Importing the data class's module calls a cluster: the importing node would wait for itself."""
 

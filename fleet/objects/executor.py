@@ -361,6 +361,10 @@ class ObjectExecutor:
     def data_class(self) -> type[Data]:
         return self._class
 
+    @property
+    def object(self) -> Any:
+        return self._object
+
     def _state(self) -> Any:
         return self._object.__dict__ if self._own_state is None else self._own_state(self._object)
 

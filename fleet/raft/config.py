@@ -54,6 +54,10 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     log_tail_bytes: int = 16 << 20
     """Limits on the entries, and their bytes, that are kept behind a snapshot, so that a slow follower does
     not need the snapshot."""
+    keep: int | str = 0
+    """How much of the group's past each member keeps beyond what it needs itself, so that former states can
+    be seen again: at least so many entries of the log (10_000), or those of so much log time ("7d"; in s, m,
+    h or d). 0: nothing. Changed to less, it frees space with the next snapshot."""
     session_ttl_ms: Millis = 3_600_000
     """Log time after which an unused session is forgotten."""
     sessions_max: int = 10_000
@@ -77,9 +81,22 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             raise ConfigError(f"GroupConfig: {problem}")
         # An int would come back from the wire as a float: equal members, unequal snapshot bytes.
         msgspec.structs.force_setattr(self, "snapshot_factor", float(self.snapshot_factor))
+        if type(self.keep) is str and _is_number(self.keep):
+            msgspec.structs.force_setattr(self, "keep", int(self.keep))
+
+    @property
+    def keep_entries(self) -> int:
+        return self.keep if isinstance(self.keep, int) else 0
+
+    @property
+    def keep_ms(self) -> Millis:
+        return 0 if isinstance(self.keep, int) else int(self.keep[:-1]) * UNITS_MS[self.keep[-1]]
 
     def _problems(self) -> Iterator[str]:
+        yield from _problems_of_keep(self.keep)
         for name in self.__struct_fields__:
+            if name == "keep":
+                continue
             value, least, most = getattr(self, name), LEAST.get(name, 0), MOST.get(name, NUMBER_MAX)
             kinds = KINDS.get(name, ("int",))
             if type(value).__name__ not in kinds:
@@ -111,8 +128,26 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             )
 
 
+UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+KEPT_DIGITS_MAX = 9
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= KEPT_DIGITS_MAX
+
+
+def _problems_of_keep(keep: object) -> Iterator[str]:
+    if type(keep) is str:
+        if not _is_number(keep) and not (_is_number(keep[:-1]) and keep[-1] in UNITS_MS):
+            yield f"keep must be a number of entries, or a time such as '7d' or '12h', not {keep!r}"
+    elif type(keep) is not int:
+        yield f"keep must be of type int or str, not {keep!r}"
+    elif not 0 <= keep < 10**KEPT_DIGITS_MAX:
+        yield f"keep is negative: {keep}" if keep < 0 else f"keep must be less than {10**KEPT_DIGITS_MAX}"
+
+
 KINDS = {"announce_commits": ("bool",), "lease_reads": ("bool",), "snapshot_factor": ("float", "int")}
-"""All others are int. Values of other types would be refused by their receivers."""
+"""All others but `keep` are int. Values of other types would be refused by their receivers."""
 LEAST = {
     "heartbeat_ms": 5,
     "election_ms": 50,

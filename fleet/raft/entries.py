@@ -221,6 +221,11 @@ def size_of(entry: Entry) -> int:
     return PAYLOAD_OVERHEAD * (len(body.payloads) or 1) + sum(map(len, body.payloads))
 
 
+def wall_ms_of(body: Body) -> Millis:
+    """The leader's wall clock when it was proposed; 0: it has none."""
+    return body.wall_ms if isinstance(body, Commands | SessionOpened | SessionClosed) else 0
+
+
 def count_of(body: Body) -> int:
     """How many commands it counts for in limits on their number; any other body counts for one."""
     return len(body.payloads) or 1 if isinstance(body, Commands) else 1

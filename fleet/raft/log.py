@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fleet.raft.entries import Entry, count_of, size_of
-from fleet.raft.ids import Index, Term
+from fleet.raft.entries import Entry, count_of, size_of, wall_ms_of
+from fleet.raft.ids import Index, Millis, Term
 
 
 @dataclass(slots=True)
@@ -146,6 +146,11 @@ class Log:
                 break
             index -= 1
         return index
+
+    def time_at(self, index: Index) -> Millis:
+        """The leader's wall clock as of the newest entry up to `index` that has it; 0: none is here."""
+        held = reversed(self.entries[: index - self.base_index])
+        return next((wall_ms for entry in held if (wall_ms := wall_ms_of(entry.body))), 0)
 
     def compact(self, index: Index) -> None:
         """Forget entries up to `index`: a durable snapshot stands for them."""

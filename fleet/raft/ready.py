@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from fleet.raft.entries import Entry, HardState, SnapshotMeta
-from fleet.raft.ids import Index, MemberId, Term
+from fleet.raft.ids import Index, MemberId, Millis, Term
 from fleet.raft.messages import InstallSnapshot, PeerMessage
 
 # Why a request was refused. All but LOST mean that it was not executed and never will be.
@@ -104,13 +104,26 @@ class PersistRequest(Struct, frozen=True):
     reset: bool
 
 
+class Retain(Struct, frozen=True):
+    """With a member's own snapshot: how much of what it stands for is kept nevertheless, as the history of
+    the group. Both bounds 0: nothing."""
+
+    entries: int = 0
+    """At least so many of the entries up to the snapshot; more, up to the base before them."""
+    ms: Millis = 0
+    """At least the entries of so much log time before the snapshot."""
+    at_ms: Millis = 0
+    """The log time as of the snapshot: that of the newest entry up to it that has one."""
+
+
 class SaveRequest(Struct, frozen=True):
     """This member's own snapshot. It may take long; nothing waits for it."""
 
     meta: SnapshotMeta
     data: bytes
     keep_after: Index
-    """The same write deletes the entries up to this."""
+    """The same write deletes the entries up to this, as far as the history does not need them."""
+    retain: Retain = Retain()
 
 
 class Ready(Struct):

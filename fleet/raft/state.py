@@ -27,7 +27,7 @@ from fleet.raft.log import Log
 from fleet.raft.membership import Membership
 from fleet.raft.messages import PeerMessage
 from fleet.raft.progress import NO_LEASE, NOT_OFFERED, Progress
-from fleet.raft.ready import Answer, CommittedConflict, PersistRequest, Ready, SaveRequest
+from fleet.raft.ready import Answer, CommittedConflict, PersistRequest, Ready, Retain, SaveRequest
 from fleet.raft.wall import stamp
 
 SKIPS: Final = frozenset((Skipped, SkipProposed))
@@ -373,7 +373,8 @@ class CoreState:
         config = self.config
         keep_after = self.log.before_tail(meta.index, config.log_tail, config.log_tail_bytes)
         self.storing = meta, keep_after
-        self.ready.save = SaveRequest(meta, data, keep_after)
+        retain = Retain(config.keep_entries, config.keep_ms, self.log.time_at(meta.index))
+        self.ready.save = SaveRequest(meta, data, keep_after, retain)
 
     def _last_hard(self) -> HardState:
         for write in reversed(self.writes):

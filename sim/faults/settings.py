@@ -2,6 +2,8 @@
 
 import random
 
+from msgspec.structs import replace
+
 from fleet.raft.config import GroupConfig
 
 
@@ -26,6 +28,12 @@ def draw_config(rng: random.Random) -> GroupConfig:
     )
 
 
+def draw_keep(seed: int) -> int | str:
+    """How much of their past groups keep, in some seeds; drawn apart, so that the others are as they were."""
+    kept: tuple[int | str, ...] = (0, 0, 0, 20, 300, "5s")
+    return random.Random(f"{seed} keep").choice(kept)
+
+
 def config_of(number: int) -> GroupConfig:
     """The same number is the same settings."""
-    return draw_config(random.Random(number))
+    return replace(draw_config(random.Random(number)), keep=draw_keep(number))

@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, GroupHalted
+from fleet.sim.checks import pasts
 from fleet.sim.checks.appliers import applier_of
 from fleet.sim.checks.linear import Linearizable, check
 from fleet.sim.checks.placement import Redundancy
 from fleet.sim.faults.inject import FAIR_WEATHER_US, FaultInjector
 from fleet.sim.faults.schedule import Plan
-from fleet.sim.faults.settings import draw_config
+from fleet.sim.faults.settings import draw_config, draw_keep
 from fleet.sim.search.settling import cluster_of, group_troubles, state_of, troubles
 from fleet.sim.search.workload import MODELS, QUESTIONS, Groups, Load
 from fleet.sim.world.objects import ENCODED, KINDS
@@ -50,6 +51,7 @@ class Episode:
         self.config = draw_config(self.rng)
         if self.keyed:
             self.config = replace(self.config, keys_max=own.choice([5, 100_000]))
+        self.config = replace(self.config, keep=draw_keep(plan.seed))
         self.loads: list[Load] = []
         self.injector = FaultInjector(self.world, self.admin, self.groups, plan)
         self.redundancy = Redundancy(self.world)
@@ -209,6 +211,9 @@ class Episode:
             appliers = [applier_of(member) for member in members if member.core.log.last_index]
             dumps = {applier and applier.dump() for applier in appliers}
             world.need(len(dumps) == 1, f"members of {group} differ in the end")
+            for member in members:
+                past = pasts.objection(member) if member.core.log.last_index else ""
+                world.need(not past, past)
             if kind == "list":
                 state = state_of(members[0])
                 values = state.contents if hasattr(state, "contents") else state.values

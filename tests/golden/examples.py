@@ -24,7 +24,7 @@ from fleet.actors.node.records import AppliedRecovery
 from fleet.cli.demo.data import Counter
 from fleet.cluster.commands import Cluster
 from fleet.cluster.founding_messages import Record
-from fleet.interfaces import GroupRecord, StoreIdentity
+from fleet.interfaces import Base, GroupRecord, StoreIdentity
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.class_refs import ClassRef, encode_class
 from fleet.objects.executor import ObjectExecutor
@@ -118,6 +118,7 @@ def disk() -> Iterator[tuple[str, bytes]]:
         ("group", keys.group_key(7), GroupRecord(7, spec.name, encode(spec))),
         ("hard state", keys.hard_key(7), struct(HardState)),
         ("snapshot", keys.snapshot_key(7), SnapshotHead(3, struct(SnapshotMeta))),
+        ("base", keys.base_key(7, 3), Base(3, struct(SnapshotMeta), 1000)),
         *(
             (f"entry {kind.__name__}", keys.entry_key(7, 1), Entry(1, 1, struct(kind)))
             for kind in get_args(Body)

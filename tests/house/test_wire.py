@@ -62,11 +62,12 @@ def test_every_key_and_record_of_a_node_is_in_its_table() -> None:
         "HARD",
         "SNAPSHOT",
         "CHUNK",
+        "BASE",
         "ENTRY",
     )
+    of_a_group = ("HARD", "SNAPSHOT", "CHUNK", "BASE", "ENTRY")
     assert [row[:3] for row in told if len(row) == 5] == [
-        ["group" if name in ("HARD", "SNAPSHOT", "CHUNK", "ENTRY") else "0", str(getattr(keys, name)), name]
-        for name in names
+        ["group" if name in of_a_group else "0", str(getattr(keys, name)), name] for name in names
     ]
     records = {row[0] for row in told if len(row) == 2}
     assert records == set(re.findall(r'^[A-Z]+_KEY = "(\w+)"', sources(), re.M))

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 from fleet.interfaces import Loaded, Write
 from fleet.raft.entries import Entry, HardState, Noop
 from fleet.raft.ids import GroupName
+from fleet.raft.ready import Retain
 from fleet.storage import Store
 from tests.storage.disks import Disk, LmdbDisk, MemoryDisk, hard, snapshot
 
@@ -90,7 +91,8 @@ class StoreMachine(RuleBasedStateMachine):
         if added:
             log = tuple(entry for entry in log if entry.index < start) + added
         vote = data.draw(st.sampled_from([None, "a", "b"]))
-        self.batch.append(Write(group, 0, hard(term, vote), added, new, cut, reset))
+        retain = data.draw(st.sampled_from([None, Retain(), Retain(2), Retain(99), Retain(ms=5, at_ms=last)]))
+        self.batch.append(Write(group, 0, hard(term, vote), added, new, cut, reset, retain=retain))
         self.model[group] = Loaded(hard(term, vote), meta, log)
 
     @rule()
@@ -114,6 +116,20 @@ class StoreMachine(RuleBasedStateMachine):
             meta = expected.snapshot
             if meta is not None:
                 assert self.store.read_snapshot(number, meta.index, 0, 1 << 30) == self.data[number]
+            self.history_is_whole(number, expected)
+
+    def history_is_whole(self, number: int, expected: Loaded) -> None:
+        """Whatever is kept, every base has its bytes, and all entries follow it."""
+        *bases, newest = self.store.history(number)
+        assert newest.meta == expected.snapshot
+        for base in bases:
+            assert base.index < newest.index
+            kept = self.store.read_base(number, base.generation, 0, 1 << 30)
+            assert kept is None if base.meta is None else kept is not None and len(kept) == base.meta.size
+        if bases:
+            last = expected.entries[-1].index if expected.entries else newest.index
+            kept_entries = self.store.read_entries(number, bases[0].index + 1, 1 << 30)
+            assert [one.index for one in kept_entries] == list(range(bases[0].index + 1, last + 1))
 
     def teardown(self) -> None:
         if hasattr(self, "disk"):
