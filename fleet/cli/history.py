@@ -8,6 +8,7 @@ import click
 
 from fleet.cli.connection import Console, client
 from fleet.cli.outcome import safe_repr
+from fleet.client.recordings import each_past_call, recorded
 from fleet.errors import BadArguments, ConfigError, Reject
 from fleet.objects.context import executing
 from fleet.objects.declare import shape_of
@@ -45,7 +46,7 @@ def at(console: Console, name: str, revision: int) -> None:
 def log(console: Console, name: str, start: int | None, until: int | None) -> None:
     """List the commands of group NAME: revision, time (UTC), client, method and arguments."""
     console.know_group(name)
-    calls = console.fleet.past_calls(name, start, until)
+    calls = each_past_call(console.fleet, name, start, until)
     if console.as_json:
         console.show([record_of(call) for call in calls])
         return
@@ -92,7 +93,7 @@ def debug(console: Console, name: str, revision: int) -> None:
     if console.as_json:
         raise ConfigError("a debugger has no JSON: leave out --json")
     console.know_group(name)
-    with console.fleet.recorded(name, revision - 1, revision) as recording:
+    with recorded(console.fleet, name, revision - 1, revision) as recording:
         before = Before(revision)
         replay = Replay(recording, before)
         replay.run()

@@ -1,35 +1,76 @@
 """`fleet group upgrade` and `fleet group versions`: which code executes a group's commands."""
 
-import click
+import shlex
+from collections.abc import Iterator
 
-from fleet.cli.connection import Console, client
-from fleet.cli.group import load_class
+import click
+from msgspec.structs import asdict
+
+from fleet.cli.connection import Console, client, count
+from fleet.cli.group import ask_for_the_name, load_class
 from fleet.cli.outcome import DEGRADED
 from fleet.client.class_api import ClassVersions
+from fleet.objects.declare import Data
+from fleet.objects.rehearsed import Rehearsal
 
 
 @click.command()
 @click.argument("name")
 @click.argument("data_class", metavar="[MODULE:CLASS]", required=False)
 @click.option("--by-value", is_flag=True, help="Send the class itself; nodes then do not need its module.")
+@click.option("--former", metavar="DIR", help="Where the code as it was is found, to compare results with.")
+@click.option("--force", is_flag=True, help="Change it although the past would have differed; do not ask.")
 @client
-def upgrade(console: Console, name: str, data_class: str | None, by_value: bool) -> None:
+def upgrade(
+    console: Console, name: str, data_class: str | None, by_value: bool, former: str | None, force: bool
+) -> None:
     """Change group NAME to the code of its data class that is deployed by now, or to MODULE:CLASS.
 
     Deploy the code on every node first, and here: nodes need no restart. Every member tries the class with
     its state before anything changes.
+
+    What a group has kept of its past (its setting `keep`) is executed again here, by the class in force and
+    by the new one. The first command whose result or state differs is shown; to go on is to be typed.
     """
     console.know_data_group(name)
     before = console.fleet.versions(name)
     module, _, qualified = before.data_class.rpartition(".")
     cls = load_class(data_class or f"{module}:{qualified}", by_value)
-    revision = console.fleet.upgrade(name, cls)
+    rehearsal = None if force else rehearse(console, name, cls, former)
+    revision = console.fleet.upgrade(name, cls, force=True)
     after = console.fleet.versions(name)
     if after.fingerprint == before.fingerprint:
         text = f"{name} has that code already: {words_on(after)}"
     else:
         text = f"{name} is executed by {words_on(after)} from revision {revision} on"
-    console.changed(revision, record_of(after), text)
+    told = asdict(rehearsal) if rehearsal is not None else None
+    console.changed(revision, {**record_of(after), "rehearsal": told}, text)
+
+
+def rehearse(console: Console, name: str, cls: type[Data], former: str | None) -> Rehearsal:
+    """Raises ConfigError: something differs, and nobody has said to go on."""
+    found = console.fleet.rehearse(name, cls, former=former)
+    for line in words_on_rehearsal(found):
+        console.note(line)
+    difference = found.difference
+    if difference is not None:
+        what = f"changes {name!r} to a class that would have given another past"
+        does = f"{what}: {difference}" if console.as_json else what
+        again = f"`fleet group upgrade {shlex.quote(name)} --force`"
+        ask_for_the_name(console, name, does, again, "nothing was changed")
+    return found
+
+
+def words_on_rehearsal(found: Rehearsal) -> Iterator[str]:
+    if found.unknown:
+        yield found.unknown
+    if found.difference is not None:
+        yield str(found.difference)
+    elif found.commands or found.states:
+        compared = f"{count(found.commands, 'result')} and {count(found.states, 'state')}"
+        yield f"rehearsed from revision {found.first} to {found.last}: {compared} are the same"
+    for method, times in found.gone.items():
+        yield f"left out: {method}, called {count(times, 'time')}, which the new class does not have"
 
 
 @click.command()

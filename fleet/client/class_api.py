@@ -9,10 +9,12 @@ from msgspec import Struct
 from fleet.actors.messages.operator import Done, MemberStatus, OpValue, RehearseClass, SwitchClass
 from fleet.client.group_api import CHANGE_PAUSE_S, GRACE_S, POLL_S
 from fleet.client.history_api import HistoryOperations
+from fleet.client.rehearsals import rehearsed
 from fleet.cluster.state import NodeRecord
-from fleet.errors import CannotUpgrade, ChangeInProgress, ConfigError, FleetError, NotMember, OutcomeUnknown
+from fleet.errors import CannotUpgrade, ChangeInProgress, FleetError, NotMember, OutcomeUnknown
 from fleet.objects.class_refs import encode_class, version_of
-from fleet.objects.declare import Data
+from fleet.objects.declare import Data, check_data_class
+from fleet.objects.rehearsed import Rehearsal
 from fleet.raft.ids import MemberId, NodeName, node_of
 
 ASKED_S = 2.0
@@ -49,12 +51,42 @@ class ClassOperations(HistoryOperations):
         }
         return ClassVersions(group, leader.data_class, leader.version, leader.fingerprint, told)
 
-    def upgrade(self, group: str, data_class: type[Data], *, timeout: float | None = None) -> int:
+    def rehearse(
+        self,
+        group: str,
+        data_class: type[Data],
+        *,
+        former: str | None = None,
+        timeout: float | None = None,
+    ) -> Rehearsal:
+        """Execute what the group has kept of its past (`GroupConfig.keep`) by the class in force and by
+        `data_class`, and compare, in processes of their own on this host. Nothing changes.
+
+        `former`: a directory with the code of the class in force, where nodes import it and that code was
+        replaced. Without it, results cannot be compared, and states only where the group has kept them.
+
+        Raises: CannotUpgrade: a class cannot be executed here. NotKept, NoSuchGroup, Unavailable.
+        """
+        check_data_class(data_class)
+        status = self.status(group, timeout)
+        return rehearsed(self, group, status.config.keep != 0, data_class, former, timeout)
+
+    def upgrade(
+        self,
+        group: str,
+        data_class: type[Data],
+        *,
+        force: bool = False,
+        former: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
         """Change the group to this class, or to this code of its class, on all members.
 
         Every member tries it first: it loads the class, and migrates the state as it is now by the class's
         `migrate`. If that fails on one of them, nothing changes. Commands that were proposed before the
-        change are executed by the former code, later ones by the new one, on every member.
+        change are executed by the former code, later ones by the new one, on every member. A group that keeps
+        its past (`GroupConfig.keep`) rehearses, too: where a result or a state of the past would differ,
+        nothing changes, unless `force`. `former`: as in `rehearse`.
 
         A class that nodes import is imported by new processes, so that the code must be on the nodes' disks
         before; one of a script is sent by value. `timeout`: seconds for each step, by default the client's.
@@ -63,16 +95,20 @@ class ClassOperations(HistoryOperations):
         loaded the class; repeated, it changes nothing.
 
         Raises:
-            CannotUpgrade: a member cannot go on with the class; says which, and why.
+            CannotUpgrade: a member cannot go on with the class; says which, and why. Or the first command of
+                the past whose result or state would differ.
             ChangeInProgress: another change of the class is under way.
             ConfigError: not a data class. NotEncodable: it cannot be sent by value.
             NoSuchGroup, Unavailable, OutcomeUnknown.
         """
-        if not (isinstance(data_class, type) and issubclass(data_class, Data)):
-            raise ConfigError(f"{data_class!r} is not a data class; derive it from fleet.Data")
+        check_data_class(data_class)
         encoded = encode_class(data_class)
         status = self.status(group, timeout)
         self._rehearse(status, encoded, timeout)
+        if not force and status.config.keep and version_of(encoded)[1] != status.fingerprint:
+            difference = rehearsed(self, group, True, data_class, former, timeout).difference
+            if difference is not None:
+                raise CannotUpgrade(str(difference), group=group)
         value = self._switch(status, encoded, timeout or self.timeout)
         self._await_code(group, version_of(encoded)[1], timeout or self.timeout)
         return cast(Done, value).revision

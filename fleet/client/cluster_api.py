@@ -16,7 +16,6 @@ from fleet.cluster.state import GroupInfo
 from fleet.errors import (
     BadArguments,
     CallsAtImport,
-    ConfigError,
     FleetError,
     GroupExists,
     NoNode,
@@ -24,7 +23,7 @@ from fleet.errors import (
     Unavailable,
 )
 from fleet.objects.class_refs import class_name, encode_class
-from fleet.objects.declare import Data
+from fleet.objects.declare import check_data_class
 from fleet.objects.group_handle import bind
 from fleet.raft.config import GroupConfig
 
@@ -277,8 +276,3 @@ def check_is_imported(data_class: type) -> None:
             data_class=data_class.__qualname__,
             module=data_class.__module__,
         )
-
-
-def check_data_class(data_class: Any) -> None:
-    if not (isinstance(data_class, type) and issubclass(data_class, Data)):
-        raise ConfigError(f"{data_class!r} is not a data class; derive it from fleet.Data")

@@ -385,3 +385,9 @@ def _shared_by_all(cls: type) -> list[str]:
 def _needs_arguments(init: Function) -> bool:
     after_self = list(inspect.signature(init).parameters.values())[1:]
     return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in after_self)
+
+
+def check_data_class(data_class: Any) -> None:
+    """Raises ConfigError."""
+    if not (isinstance(data_class, type) and issubclass(data_class, Data)):
+        raise ConfigError(f"{data_class!r} is not a data class; derive it from fleet.Data")

@@ -5,13 +5,14 @@ it.
 """
 
 import io
+import shutil
 from collections.abc import Iterable, Iterator
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from fleet.raft.entries import Entry, Skipped
+from fleet.raft.entries import ClassSwitched, Entry, Skipped
 from fleet.raft.ids import Index, Millis, Place, Revision
 
 HEAD_BYTES: Final = 32
@@ -42,6 +43,11 @@ class RecordedBase(Struct, frozen=True, array_like=True):
     """As in `SnapshotMeta`."""
 
 
+_Skipped: TypeAlias = list[tuple[tuple[Index, Place], str]]
+_Head: TypeAlias = tuple[str, RecordedBase, bytes, bytes, _Skipped, Index, Index | None]
+_decode_head = msgspec.msgpack.Decoder(_Head).decode
+
+
 class Recording:
     """`entries` are those from behind `base` on, without a hole, all of them committed."""
 
@@ -52,9 +58,13 @@ class Recording:
         self.skipped: dict[tuple[Index, Place], str] = {}
         """Commands that failed without being executed, and why."""
         self.last = base.index
+        self.has_switch = False
+        """Whether the class changes in the midst of it."""
         self.until: Index | None = None
         """The last entry to execute: those behind it are only looked through. None: all."""
         self._file: IO[bytes] = io.BytesIO()
+        self._begins_at = 0
+        """Where in the file the entries begin."""
 
     def spool_to(self, file: IO[bytes]) -> None:
         """Keep the entries there, not in memory."""
@@ -67,6 +77,7 @@ class Recording:
             data = _encode(entry)
             self._file.write(len(data).to_bytes(_LENGTH_BYTES) + data)
             self.last = entry.index
+            self.has_switch |= isinstance(entry.body, ClassSwitched)
             if isinstance(entry.body, Skipped):
                 self.skipped[entry.body.index, entry.body.place] = entry.body.cause
 
@@ -76,12 +87,32 @@ class Recording:
             self.skipped.setdefault(place, "skipped")
 
     def entries(self) -> Iterator[Entry]:
-        self._file.seek(0)
+        self._file.seek(self._begins_at)
         while length := self._file.read(_LENGTH_BYTES):
             entry = _decode_entry(self._file.read(int.from_bytes(length)))
             if self.until is not None and entry.index > self.until:
                 return
             yield entry
+
+    def save(self, path: str) -> None:
+        """For another process, which opens it with `load`."""
+        about = (self.group, self.base, self.state, self.data_class, [*self.skipped.items()])
+        head = _encode((*about, self.last, self.until))
+        with open(path, "wb") as file:
+            file.write(len(head).to_bytes(_LENGTH_BYTES) + head)
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, file)
+
+    @classmethod
+    def load(cls, path: str) -> "Recording":
+        file = open(path, "rb")
+        head = _decode_head(file.read(int.from_bytes(file.read(_LENGTH_BYTES))))
+        group, base, state, data_class, skipped, last, until = head
+        recording = cls(group, base, state, data_class)
+        recording.data_class, recording.last, recording.until = data_class, last, until
+        recording.skipped = dict(skipped)
+        recording._file, recording._begins_at = file, file.tell()
+        return recording
 
     def close(self) -> None:
         self._file.close()

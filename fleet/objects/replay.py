@@ -62,12 +62,15 @@ class ReplayWatcher:
 class Replay:
     """Invariant: between two entries, `applier` is as that of a member that has executed as many."""
 
-    def __init__(self, recording: Recording, watcher: ReplayWatcher, *, executes: bool = True) -> None:
-        """`executes`: else commands are only counted, and no code is needed for them.
+    def __init__(
+        self, recording: Recording, watcher: ReplayWatcher, *, executes: bool = True, instead: bytes = b""
+    ) -> None:
+        """`executes`: else commands are only counted, and no code is needed for them. `instead`: a class that
+        executes all of them, in the place of those that did.
 
         Raises: CannotReplay: the code of the class is not here, or it cannot load the state.
         """
-        self.recording, self.watcher, self.executes = recording, watcher, executes
+        self.recording, self.watcher, self.executes, self.instead = recording, watcher, executes, instead
         self.executor: ObjectExecutor | _Counting
         self.applier: Applier
         self._command: tuple[PastCommand, bytes] | None = None
@@ -124,6 +127,7 @@ class Replay:
 
     def _open(self, data_class: bytes) -> None:
         """A new object of that class."""
+        data_class = self.instead or data_class
         self.data_class = data_class
         if self.executes:
             self.executor = ObjectExecutor(self._load(data_class))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import fleet
+from fleet.client.recordings import kept_by_members
 from fleet.errors import CommandFailed, NotKept, Rejected
 from fleet.raft.ids import node_of
 from tests.processes.fleet_nodes import NodeFleet
@@ -39,7 +40,7 @@ def see_again(client: fleet.Fleet, seen: dict[int, dict[str, Any]], step: int = 
 
 def bases(client: fleet.Fleet) -> list[int]:
     """How many states each member has kept."""
-    return [len(one.history.bases) for one in client.kept("purse")]
+    return [len(one.history.bases) for one in kept_by_members(client, "purse")]
 
 
 def test_every_revision_is_seen_again_after_restarts_and_a_move_of_the_leader(yard: NodeFleet) -> None:
@@ -58,8 +59,8 @@ def test_every_revision_is_seen_again_after_restarts_and_a_move_of_the_leader(ya
     more = filled(purse, 60)
     see_again(client, seen, step=9)
     see_again(client, more, step=9)
-    eventually(lambda: len(client.kept("purse")) == 3, 10, "all members to answer")
-    for kept in client.kept("purse"):
+    eventually(lambda: len(kept_by_members(client, "purse")) == 3, 10, "all members to answer")
+    for kept in kept_by_members(client, "purse"):
         assert kept.first == 0, "each has everything, on its own disk"
     with pytest.raises(NotKept, match="has come to revision"):
         client.at("purse", 10_000)
@@ -104,7 +105,7 @@ def test_what_is_kept_is_bounded_and_goes_when_it_is_not_wanted_any_more(yard: N
     seen = filled(purse)
 
     def kept() -> Any:
-        return client.kept("purse")[0]
+        return kept_by_members(client, "purse")[0]
 
     history = kept().history
     assert 40 <= history.applied - history.bases[0].index < 120, history.bases

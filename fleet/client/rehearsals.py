@@ -1,0 +1,71 @@
+"""Has the past of a group executed by a class that is to follow the one in force."""
+
+from fleet.client.node_api import NodeOperations
+from fleet.client.recordings import Kept, kept_by_members, read, read_state
+from fleet.errors import NotKept
+from fleet.objects.applier import dumped_object
+from fleet.objects.class_refs import encode_class, version_of
+from fleet.objects.declare import Data, shape_of
+from fleet.objects.recording import RecordedBase, Recording
+from fleet.objects.rehearsed import Left, Rehearsal
+from fleet.raft.ids import Revision
+
+NOTHING_KEPT = (
+    "nothing could be executed again: the group keeps no past; `fleet config change GROUP keep=7d` begins to"
+)
+WAY_BACK = "a way back is not rehearsed: an older version of the class cannot load the states that are kept"
+BYTES_MAX = 64 << 20
+"""Of states that the group has kept, to be compared."""
+
+
+def rehearsed(
+    client: NodeOperations,
+    group: str,
+    keeps: bool,
+    data_class: type[Data],
+    former: str | None,
+    timeout: float | None,
+) -> Rehearsal:
+    """As `Fleet.rehearse`."""
+    from fleet.testing.rehearsal import rehearse  # clients need not import it
+
+    if not keeps:
+        return Rehearsal(unknown=NOTHING_KEPT)
+    encoded = encode_class(data_class)
+    kept = kept_by_members(client, group, timeout)[0]
+    in_force = kept.history.bases[-1].data_class
+    if in_force and version_of(in_force)[0] > version_of(encoded)[0]:
+        return Rehearsal(unknown=WAY_BACK)
+    recording = _longest(client, group, kept, timeout)
+    try:
+        states = _states(client, group, kept, recording.base.revision, timeout)
+        return rehearse(recording, encoded, states, former, list(shape_of(data_class).commands))
+    finally:
+        recording.close()
+
+
+def _longest(client: NodeOperations, group: str, kept: Kept, timeout: float | None) -> Recording:
+    """From the oldest state after which the class did not change."""
+    bases = kept.history.bases
+    suited = [one for one in bases if one.data_class == bases[-1].data_class or not one.index]
+    for base in suited:
+        recording = read(client, group, kept, base, None, timeout)
+        if not recording.has_switch:
+            return recording
+        recording.close()
+    raise NotKept("the class has just changed", group=group)
+
+
+def _states(
+    client: NodeOperations, group: str, kept: Kept, after: Revision, timeout: float | None
+) -> list[Left]:
+    """Those that the group has kept itself, of the class in force."""
+    found: list[RecordedBase] = [one for one in kept.history.bases if one.revision > after]
+    states, size = [], 0
+    for base in found:
+        size += base.size
+        if size > BYTES_MAX:
+            break
+        state = dumped_object(read_state(client, group, kept, base, timeout))
+        states.append(Left(base.index, base.revision, state=state))
+    return states

@@ -1,0 +1,254 @@
+"""The past of a group, executed by two classes, and the first difference."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import cloudpickle
+import pytest
+
+import fleet
+from fleet.errors import CannotReplay, CannotUpgrade
+from fleet.objects.class_refs import encode_class
+from fleet.objects.declare import shape_of
+from fleet.objects.recording import RecordedBase, Recording, revision_in
+from fleet.objects.rehearsed import Left, Rehearsal
+from fleet.objects.replay import Replay, ReplayWatcher
+from fleet.objects.watchers import FirstTime, PastCalls, Until, fields_of
+from fleet.raft.config import GroupConfig
+from fleet.raft.entries import ClassSwitched, Commands, Entry, Founded, SessionOpened, Skipped
+from fleet.raft.ids import MemberId
+from fleet.testing.rehearsal import rehearse
+
+
+class Tally(fleet.Data):
+    total: int = 0
+    last: float = 0.0
+
+    @fleet.command
+    def put(self, n: int) -> int:
+        if n == 13:
+            self.total = -1
+            raise ValueError("13")
+        self.total += n
+        self.last = fleet.ctx.random.random() + fleet.ctx.now
+        return self.total
+
+    @fleet.command
+    def clear(self) -> None:
+        self.total = 0
+
+
+class Rounding(Tally, version=2):
+    """Answers alike, until the sum is above 10."""
+
+    @classmethod
+    def migrate(cls, version: int, raw: dict[str, Any]) -> dict[str, Any]:
+        return raw
+
+    @fleet.command
+    def put(self, n: int) -> int:
+        answer = Tally.put(self, n)
+        if self.total > 10:
+            self.total = 10
+        return answer
+
+
+class Renamed(fleet.Data, version=2):
+    sum: int = 0
+    last: float = 0.0
+
+    @classmethod
+    def migrate(cls, version: int, raw: dict[str, Any]) -> dict[str, Any]:
+        return {"sum": raw["total"], "last": raw["last"]}
+
+    @fleet.command
+    def put(self, n: int) -> int:
+        if n == 13:
+            raise ValueError("13")
+        self.sum += n
+        self.last = fleet.ctx.random.random() + fleet.ctx.now
+        return self.sum
+
+
+@pytest.fixture(autouse=True)
+def by_value() -> Iterator[None]:
+    """As classes of a script."""
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield
+    cloudpickle.unregister_pickle_by_value(module)
+
+
+def call(*args: Any, method: str = "put") -> bytes:
+    return Tally.__fleet_codec__.encode_call(method, args, {})
+
+
+def entries(*payloads: bytes, cls: type = Tally, batch: int = 3) -> list[Entry]:
+    """A group's log from its first entry on: these commands of one client, some of them together."""
+    bodies: list[Any] = [Founded(MemberId("m"), "", GroupConfig(), data_class=encode_class(cls))]
+    bodies.append(SessionOpened("host/1", 1000))
+    session = crc32(b"m") << 32 | 2
+    for first in range(0, len(payloads), batch):
+        part = payloads[first : first + batch]
+        bodies.append(Commands(session, first + 1, 0, 2000 + 10 * first, part))
+    return [Entry(1, index, body) for index, body in enumerate(bodies, 1)]
+
+
+def recording(*taken: Entry, cls: type = Tally) -> Recording:
+    made = Recording("g", RecordedBase(0, 0, 0, 0, 0, 0, b""), b"", encode_class(cls))
+    made.append(taken)
+    return made
+
+
+def compared(cls: type, *payloads: bytes, kept: list[Left] = []) -> Rehearsal:
+    made = recording(*entries(*payloads))
+    return rehearse(made, encode_class(cls), kept, None, list(shape_of(cls).commands))
+
+
+PUTS = [call(n) for n in (1, 2, 13, 4, 5, 6, 7)]
+
+
+def test_the_same_code_gives_the_same_past() -> None:
+    found = compared(Tally, *PUTS)
+    assert (found.difference, found.unknown) == (None, "")
+    assert (found.commands, found.states, found.last) == (7, 8, 7)
+
+
+def test_the_first_command_that_leaves_another_state_is_shown_with_both() -> None:
+    difference = compared(Rounding, *PUTS).difference
+    assert difference is not None
+    assert (difference.revision, difference.call, difference.since) == (5, "put(5)", 4)
+    assert difference.before.startswith("12, state {'total': 12,")
+    assert difference.after.startswith("12, state {'total': 10,")
+
+
+def test_commands_that_the_new_class_does_not_have_are_left_out() -> None:
+    found = compared(Renamed, *PUTS[:4], call(method="clear"), *PUTS[4:])
+    assert (found.difference, found.gone, found.commands) == (None, {"clear": 1}, 7)
+
+
+def test_without_the_former_code_the_states_that_were_kept_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "ledger.py").write_text(MODULE)
+    with imported(tmp_path) as former:
+        made = recording(*entries(call(1), call(2), call(3), cls=former), cls=former)
+        replay = Replay(made, ReplayWatcher())
+        replay.run()
+        kept = [Left(replay.applier.index, replay.revision, state=replay.executor.dump())]
+    (tmp_path / "ledger.py").write_text(MODULE.replace("+= n", "+= n + 1"))
+    with imported(tmp_path) as later:
+        found = rehearse(made, encode_class(later), kept, None, ["put"])
+        assert "was executed by ledger.Ledger of version 1" in found.unknown
+        assert found.difference is not None and (found.difference.revision, found.difference.since) == (3, 0)
+        assert str(found.difference).startswith("a command after revision 0, up to revision 3, differs: ")
+        (tmp_path / "old").mkdir()
+        (tmp_path / "old" / "ledger.py").write_text(MODULE)
+        found = rehearse(made, encode_class(later), kept, str(tmp_path / "old"), ["put"])
+        assert found.difference is not None and not found.unknown
+        assert (found.difference.call, found.difference.revision) == ("put(1)", 1)
+        with pytest.raises(CannotReplay, match="ledger.Ledger of version 1"):
+            Replay(made, ReplayWatcher()).run()
+
+
+def test_a_class_that_cannot_be_executed_says_why() -> None:
+    class Ending(fleet.Data):
+        @fleet.command
+        def put(self, n: int) -> int:
+            raise RecursionError
+
+    with pytest.raises(CannotUpgrade, match="a command cannot be executed here"):
+        compared(Ending, *PUTS)
+
+
+MODULE = """
+import fleet
+
+class Ledger(fleet.Data):
+    total: int = 0
+
+    @fleet.command
+    def put(self, n: int) -> int:
+        self.total += n
+        return self.total
+"""
+
+
+@contextmanager
+def imported(home: Path) -> Iterator[Any]:
+    sys.path.insert(0, str(home))
+    sys.modules.pop("ledger", None)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        importlib.invalidate_caches()
+        yield importlib.import_module("ledger").Ledger
+    finally:
+        sys.path.remove(str(home))
+        sys.modules.pop("ledger", None)
+        sys.dont_write_bytecode = before
+
+
+# -- replays --------------------------------------------------------------------------------------
+
+
+def test_a_replay_stops_within_a_batch_and_undoes_what_failed() -> None:
+    for revision, total in ((1, 1), (2, 3), (3, 3), (4, 7), (7, 25)):
+        replay = Replay(recording(*entries(*PUTS)), Until(revision))
+        assert replay.run() and fields_of(replay.object)["total"] == total
+
+
+def test_a_skipped_command_counts_and_is_not_executed() -> None:
+    taken = [*entries(*PUTS), Entry(1, 6, Skipped(3, 1, "put: it hangs"))]
+    replay = Replay(recording(*taken), Until(2))
+    assert replay.run() and replay.object.total == 1
+    calls = list((all_of := PastCalls(0, None)).run(Replay(recording(*taken), all_of, executes=False)))
+    assert [(one.revision, str(one), one.is_skipped) for one in calls[:3]] == [
+        (1, "put(1)", False), (2, "put(2)", True), (3, "put(13)", False)
+    ]  # fmt: skip
+    assert {one.client for one in calls} == {"host/1"} and calls[0].at == 2.0
+
+
+def test_the_class_in_force_executes_each_stretch() -> None:
+    first = entries(*PUTS[:3])
+    assert isinstance(first[2].body, Commands)
+    session = first[2].body.session
+    taken = [
+        *first,
+        Entry(1, 4, ClassSwitched(encode_class(Rounding))),
+        Entry(1, 5, Commands(session, 4, 0, 3000, (call(9), call(9)))),
+    ]
+    replay = Replay(recording(*taken), ReplayWatcher())
+    assert not replay.run()
+    assert (replay.object.total, replay.revision, type(replay.object).__name__) == (10, 6, "Rounding")
+    found = FirstTime(lambda one: one.total > 5)
+    Replay(recording(*taken), found).run()
+    assert found.found is not None and found.found.call is not None
+    assert (found.found.revision, str(found.found.call)) == (5, "put(9)")
+
+
+def test_a_recording_is_the_same_in_another_process(tmp_path: Path) -> None:
+    made = recording(*entries(*PUTS))
+    made.skipped[3, 0] = "why"
+    made.save(str(tmp_path / "file"))
+    again = Recording.load(str(tmp_path / "file"))
+    assert list(again.entries()) == list(made.entries()) == list(again.entries())
+    assert (again.base, again.skipped, again.last) == (made.base, made.skipped, made.last)
+    again.close()
+
+
+def test_the_revision_of_a_state_is_read_from_its_first_bytes() -> None:
+    made = recording(*entries(*[call(n) for n in range(200)]))
+    seen = []
+
+    class Looks(ReplayWatcher):
+        def passed(self, replay: Replay) -> None:
+            if replay.applier.index > 1:
+                seen.append(replay.revision)
+                assert revision_in(replay.applier.dump()[:32]) == replay.revision
+
+    Replay(made, Looks()).run()
+    assert max(seen) == 200
+    assert revision_in(b"") == revision_in(b"\x97") == 0
