@@ -7,7 +7,7 @@ from fleet.objects.applier import dumped_object
 from fleet.objects.class_refs import encode_class, version_of
 from fleet.objects.declare import Data, shape_of
 from fleet.objects.recording import RecordedBase, Recording
-from fleet.objects.rehearsed import Left, Rehearsal
+from fleet.objects.rehearsed import PastOutcome, Rehearsal
 from fleet.raft.ids import Revision
 
 NOTHING_KEPT = (
@@ -58,7 +58,7 @@ def _longest(client: NodeOperations, group: str, kept: Kept, timeout: float | No
 
 def _states(
     client: NodeOperations, group: str, kept: Kept, after: Revision, timeout: float | None
-) -> list[Left]:
+) -> list[PastOutcome]:
     """Those that the group has kept itself, of the class in force."""
     found: list[RecordedBase] = [one for one in kept.history.bases if one.revision > after]
     states, size = [], 0
@@ -67,5 +67,5 @@ def _states(
         if size > BYTES_MAX:
             break
         state = dumped_object(read_state(client, group, kept, base, timeout))
-        states.append(Left(base.index, base.revision, state=state))
+        states.append(PastOutcome(base.index, base.revision, state=state))
     return states

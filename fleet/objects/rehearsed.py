@@ -5,7 +5,7 @@ from msgspec import Struct
 from fleet.raft.ids import Index, Revision
 
 
-class Left(Struct, frozen=True, array_like=True):
+class PastOutcome(Struct, frozen=True, array_like=True):
     """What the class in force has made of a command."""
 
     index: Index
@@ -17,7 +17,7 @@ class Left(Struct, frozen=True, array_like=True):
     """Of the object afterwards, as the later class may load it; b"": not written down."""
 
 
-class Difference(Struct, frozen=True):
+class OtherPast(Struct, frozen=True):
     """The first command whose result or state differs."""
 
     revision: Revision
@@ -47,6 +47,6 @@ class Rehearsal(Struct, frozen=True):
     """How often states were compared."""
     gone: dict[str, int] = {}
     """Commands that the new class does not have, and how often they were called: these are left out."""
-    difference: Difference | None = None
+    difference: OtherPast | None = None
     unknown: str = ""
     """Why nothing could be executed, or why results could not be compared; "": they were."""

@@ -22,7 +22,7 @@ from fleet.objects.class_refs import decode_class, version_of
 from fleet.objects.declare import shape_of
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.recording import Recording
-from fleet.objects.rehearsed import Difference, Left, Rehearsal
+from fleet.objects.rehearsed import OtherPast, PastOutcome, Rehearsal
 from fleet.objects.replay import PastCommand, Reached, Replay, ReplayWatcher
 from fleet.objects.watchers import as_call
 from fleet.testing.canonical import canonical
@@ -45,16 +45,20 @@ class _Job(Struct, frozen=True):
     commands: list[str]
     """Those that it has."""
     left: str
-    """The file of `Left`."""
+    """The file of `PastOutcome`."""
     result: str
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_read_left = msgspec.msgpack.Decoder(Left).decode
+_read_left = msgspec.msgpack.Decoder(PastOutcome).decode
 
 
 def rehearse(
-    recording: Recording, data_class: bytes, kept: Sequence[Left], former: str | None, commands: Sequence[str]
+    recording: Recording,
+    data_class: bytes,
+    kept: Sequence[PastOutcome],
+    former: str | None,
+    commands: Sequence[str],
 ) -> Rehearsal:
     """Compare the classes on what is recorded, which has no switch of the class.
 
@@ -112,7 +116,7 @@ class _WritesDown(ReplayWatcher):
             state = replay.executor.dump(self.version)
         answer = in_words(answer_of(value))
         about = (command.index, command.revision, "" if command.is_skipped else call.method, str(call))
-        _write(self.file, Left(*about, answer, state))
+        _write(self.file, PastOutcome(*about, answer, state))
 
 
 def former(job: _Job) -> str:
@@ -126,17 +130,17 @@ def former(job: _Job) -> str:
             return error.what
         if replay.applier.index:
             state = replay.executor.dump(watcher.version)
-            _write(file, Left(replay.applier.index, replay.revision, state=state))
+            _write(file, PastOutcome(replay.applier.index, replay.revision, state=state))
     return ""
 
 
-def _write(file: IO[bytes], *records: Left) -> None:
+def _write(file: IO[bytes], *records: PastOutcome) -> None:
     for record in records:
         data = _encode(record)
         file.write(len(data).to_bytes(4) + data)
 
 
-def _read(file: IO[bytes]) -> Iterator[Left]:
+def _read(file: IO[bytes]) -> Iterator[PastOutcome]:
     while length := file.read(4):
         yield _read_left(file.read(int.from_bytes(length)))
 
@@ -145,7 +149,7 @@ def _read(file: IO[bytes]) -> Iterator[Left]:
 
 
 class _Compares(ReplayWatcher):
-    def __init__(self, cls: type[Any], left: Iterator[Left]) -> None:
+    def __init__(self, cls: type[Any], left: Iterator[PastOutcome]) -> None:
         self.cls, self.left = cls, left
         self.known = set(shape_of(cls).commands)
         self.next = next(left, None)
@@ -153,7 +157,7 @@ class _Compares(ReplayWatcher):
         self.gone: dict[str, int] = {}
         self.is_astray = False
         """The object is not what it would be: commands were left out."""
-        self.difference: Difference | None = None
+        self.difference: OtherPast | None = None
 
     def after(self, replay: Replay, command: PastCommand, value: bytes) -> None:
         one = self.next
@@ -196,9 +200,9 @@ class _Compares(ReplayWatcher):
             self.equal_at = replay.revision
         return texts
 
-    def _differs(self, one: Left, before: str, after: str) -> None:
+    def _differs(self, one: PastOutcome, before: str, after: str) -> None:
         told = (one.revision, one.call, self.equal_at, before[:SHOWN_MAX], after[:SHOWN_MAX])
-        self.difference = Difference(*told)
+        self.difference = OtherPast(*told)
         raise Reached
 
     def _leave_out(self, method: str) -> None:

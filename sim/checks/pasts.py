@@ -5,6 +5,7 @@ from typing import Any
 from fleet.errors import Damaged
 from fleet.objects.recording import RecordedBase, Recording, revision_in
 from fleet.objects.replay import Replay, ReplayWatcher
+from fleet.raft.entries import ClassSwitched
 from fleet.sim.checks.appliers import applier_of
 
 ALL = 1 << 60
@@ -19,8 +20,9 @@ def objection(member: Any) -> str:
     """
     try:
         return _objection(member)
-    except Damaged:
-        return ""
+    except Damaged as error:
+        hole = "are missing" in error.what
+        return f"{member.spec.name}: {member.core.id} has kept a past with a hole: {error}" if hole else ""
 
 
 def _objection(member: Any) -> str:
@@ -47,8 +49,10 @@ def _objection(member: Any) -> str:
         found = between.get(entry.index)
         if found is None or found.generation == bases[-1].generation:
             continue
+        if isinstance(entry.body, ClassSwitched):  # that state is as the former class has left it
+            continue
         if replay.applier.dump() != store.read_base(number, found.generation, 0, ALL):
-            return f"{who}: executed again from {base.index}, the state at {entry.index} is another one"
+            return f"{who} has kept entries after {base.index} that give another state at {entry.index}"
     if replay.applier.dump() != applier.dump():
-        return f"{who}: executed again from {base.index}, the state at {applier.index} is another one"
+        return f"{who} has kept entries after {base.index} that give another state at {applier.index}"
     return ""

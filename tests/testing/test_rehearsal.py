@@ -16,7 +16,7 @@ from fleet.errors import CannotReplay, CannotUpgrade
 from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import shape_of
 from fleet.objects.recording import RecordedBase, Recording, revision_in
-from fleet.objects.rehearsed import Left, Rehearsal
+from fleet.objects.rehearsed import PastOutcome, Rehearsal
 from fleet.objects.replay import Replay, ReplayWatcher
 from fleet.objects.watchers import FirstTime, PastCalls, Until, fields_of
 from fleet.raft.config import GroupConfig
@@ -105,7 +105,7 @@ def recording(*taken: Entry, cls: type = Tally) -> Recording:
     return made
 
 
-def compared(cls: type, *payloads: bytes, kept: list[Left] = []) -> Rehearsal:
+def compared(cls: type, *payloads: bytes, kept: list[PastOutcome] = []) -> Rehearsal:
     made = recording(*entries(*payloads))
     return rehearse(made, encode_class(cls), kept, None, list(shape_of(cls).commands))
 
@@ -138,7 +138,7 @@ def test_without_the_former_code_the_states_that_were_kept_are_compared(tmp_path
         made = recording(*entries(call(1), call(2), call(3), cls=former), cls=former)
         replay = Replay(made, ReplayWatcher())
         replay.run()
-        kept = [Left(replay.applier.index, replay.revision, state=replay.executor.dump())]
+        kept = [PastOutcome(replay.applier.index, replay.revision, state=replay.executor.dump())]
     (tmp_path / "ledger.py").write_text(MODULE.replace("+= n", "+= n + 1"))
     with imported(tmp_path) as later:
         found = rehearse(made, encode_class(later), kept, None, ["put"])
