@@ -2,7 +2,8 @@
 
 Entries of the history stay where they were written, before the beginning of the log that a restart reads
 (`SnapshotHead.log_first`). They go by whole generations: from a base up to the next one, together with it, so
-that the state at every entry that is kept can be made again. Nothing here is read by a restart.
+that the state at every entry that is kept can be made again; entries that are many wait for later writes to
+delete them. Nothing here is read by a restart.
 """
 
 from collections.abc import Sequence

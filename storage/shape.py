@@ -9,6 +9,9 @@ from fleet.raft.ids import Index
 
 NOTHING: Final[Index] = 1 << 62
 """Beyond every log."""
+DELETED_MAX: Final = 10_000
+"""Entries of the history that one write deletes, besides twice as many as leave the log: what is not wanted
+any more may be millions, and other groups wait for the same transaction."""
 
 
 class Extent(Struct, frozen=True, gc=False):
@@ -25,7 +28,8 @@ class Extent(Struct, frozen=True, gc=False):
     """Of the current snapshot. Grows with each, so that an unfinished one is never mistaken for it."""
     chunks: int = 0
     past: Index = 1
-    """The first entry that is stored: up to `first`, they are kept for the history. Never more than that."""
+    """Not after the first entry that is stored: up to `first` they are kept for the history, or wait to be
+    deleted. Never more than `first`."""
 
 
 def reshape(
@@ -34,8 +38,8 @@ def reshape(
     """The shape after the write, and the ranges of entries to delete before its own are put.
 
     `generation` and `chunks` are those of the write's snapshot or, without one, unchanged. `kept`: the first
-    entry that the history needs; None: as before. An AssertionError
-    means that the submitter would leave a gap in the log.
+    entry that the history needs; None: as before. An AssertionError means that the submitter would leave a
+    gap in the log.
     """
     first, last = shape.first, shape.last
     if write.snapshot is None and not write.reset and write.keep_after < first <= last and write.entries:
@@ -50,8 +54,12 @@ def reshape(
         first = min(write.keep_after, last) + 1
     if kept is None:
         kept = shape.past if shape.past < shape.first else NOTHING
-    past = first if write.reset else min(first, kept)
+    if write.reset:
+        gone.append(range(shape.first, last + 1))
+        kept = NOTHING
+    past = min(first, kept)
     assert past >= shape.past, f"entries from {past} on are to be kept, and there are those from {shape.past}"
+    past = min(past, shape.past + 2 * (first - shape.first) + DELETED_MAX)
     gone.append(range(shape.past, past))
     if first > last:
         past = snapshot + 1 if past == first else past

@@ -6,7 +6,7 @@ from fleet.errors import Damaged
 from fleet.interfaces import Write
 from fleet.raft.ids import Index
 from fleet.raft.ready import Retain
-from fleet.storage import Store, keys
+from fleet.storage import Store, keys, shape
 from tests.storage.disks import MIB, Disk, append, create, entries, indexes, snapshot
 
 
@@ -124,3 +124,21 @@ def test_damage_in_the_past_hinders_neither_a_restart_nor_the_next_snapshot(disk
     assert not [
         key for key in disk.records() if keys.number_of(key) == group and keys.locate(key)[1] == "entry 3"
     ]
+
+
+def test_what_is_not_wanted_any_more_is_deleted_in_steps(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shape, "DELETED_MAX", 10)
+    store = disk.open()
+    group = filled(store, Retain(entries=500), 100, last=100)
+    left = []
+    for index in (110, 120, 130, 140):
+        store.write([append(group, index - 9, index)])
+        keep(store, group, index, Retain())
+        assert bases(store, group) == [index]
+        left.append(min(entries_on(disk, group), default=0))
+        store = disk.open()
+    assert left == [31, 61, 91, 121]
+    store.write([Write(group, 0, snapshot=snapshot(300, b"leader's"), reset=True), append(group, 301, 310)])
+    keep(store, group, 310, Retain(entries=500))
+    assert bases(store, group) == [300, 310]
+    assert disk.open().read_entries(group, 301, MIB) == entries(301, 310)
