@@ -5,7 +5,8 @@ one node has it, with its `NodeRecord`s and `GroupInfo`s; `MemberStatus` is a gr
 it, with the `Halt` of each that cannot execute a command; `MemberList` is what a node holds.
 `AtRevision` is what `.with_revision` of a handle's method returns; `ClassVersions` tells which code a group
 has. `BackupReport` is what a backup holds, each `SavedGroup` of it, and `RestoredGroup` a group that came
-back.
+back. `Call` is a command of the past, `FirstTrue` the one that made something so; `Rehearsal`, with the first
+`OtherPast`, is what came of executing the past by another class.
 """
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus
@@ -16,13 +17,17 @@ from fleet.client.class_api import ClassVersions
 from fleet.client.survey import NodeSeen, Outsider, Survey
 from fleet.cluster.state import GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.objects.handles import AtRevision
+from fleet.objects.rehearsed import OtherPast, Rehearsal
+from fleet.objects.watchers import Call, FirstTrue
 from fleet.raft.entries import Halt
 
 __all__ = [
     "AtRevision",
     "BackupReport",
+    "Call",
     "ClassVersions",
     "ClusterSeen",
+    "FirstTrue",
     "GroupInfo",
     "Halt",
     "MemberInfo",
@@ -31,8 +36,10 @@ __all__ = [
     "NodeInfo",
     "NodeRecord",
     "NodeSeen",
+    "OtherPast",
     "Outsider",
     "PeerStatus",
+    "Rehearsal",
     "RemovedGroup",
     "RestoredGroup",
     "SavedGroup",

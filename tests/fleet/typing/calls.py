@@ -86,6 +86,8 @@ async def with_an_asyncio_client(error: OutcomeUnknown) -> None:
     assert_type(counter, Counter)
     assert_type(await counter.add.options(wait_when_full=True).aio(5), int)
     assert_type(await f.groups(), list[GroupInfo])
+    assert_type(await f.at("visits", 3, Counter), Counter)
+    assert_type(f.blocking.at("visits", 3, Counter).value, int)
     await f.drain("n1", wait_s=5)
     await f.create_group("visits")  # E: call-arg
     await f.create_group("visits", Counter, copies=3)  # E: call-arg
