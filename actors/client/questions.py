@@ -32,6 +32,7 @@ from fleet.actors.messages.operator import (
     ReadBase,
     ReadCopy,
     ReadLog,
+    ReadState,
     TakeCopy,
 )
 from fleet.actors.messages.well_known import MANAGER
@@ -40,7 +41,7 @@ from fleet.raft.ids import Millis
 
 LOOKS = (
     *(ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers),
-    *(TakeCopy, ReadCopy, ForgetCopy, GetHistory, ReadBase, ReadLog),
+    *(TakeCopy, ReadCopy, ForgetCopy, GetHistory, ReadBase, ReadLog, ReadState),
 )
 """Requests that change nothing."""
 ASK_AGAIN_MS: Millis = 250

@@ -24,6 +24,7 @@ from fleet.actors.messages.operator import (
     PromoteMember,
     ReadBase,
     ReadLog,
+    ReadState,
     RehearseClass,
     RemoveMember,
     SkipCommand,
@@ -132,7 +133,7 @@ class OperatorRequests:
         if isinstance(op, RehearseClass | SwitchClass) and self._answers_at_once(m, op):
             return
         token = self.next_token()
-        if isinstance(op, RehearseClass):
+        if isinstance(op, RehearseClass | ReadState):
             self.rehearsals.begin(token, m)
             return
         self.waiting[token] = m

@@ -177,6 +177,10 @@ class ReadLog(Struct, frozen=True, array_like=True, tag=21):
     first: Index
 
 
+class ReadState(Struct, frozen=True, array_like=True, tag=22):
+    """The state of this member's object as it is now. Answered by each member for itself."""
+
+
 class GetCluster(Struct, frozen=True, array_like=True, tag=11):
     """What this node knows of the cluster."""
 
@@ -230,6 +234,7 @@ GroupOp: TypeAlias = (
     | GetHistory
     | ReadBase
     | ReadLog
+    | ReadState
 )
 
 

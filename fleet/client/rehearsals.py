@@ -1,12 +1,13 @@
 """Has the past of a group executed by a class that is to follow the one in force."""
 
+from fleet.actors.messages.operator import HistoryPart, ReadState
 from fleet.client.node_api import NodeOperations
 from fleet.client.recordings import Kept, kept_by_members, read, read_state
-from fleet.errors import NotKept
+from fleet.errors import FleetError, NotKept
 from fleet.objects.applier import dumped_object
 from fleet.objects.class_refs import encode_class, version_of
 from fleet.objects.declare import Data, shape_of
-from fleet.objects.recording import RecordedBase, Recording
+from fleet.objects.recording import HEAD_BYTES, RecordedBase, Recording, place_in
 from fleet.objects.rehearsed import PastOutcome, Rehearsal
 from fleet.raft.ids import Revision
 
@@ -33,15 +34,29 @@ def rehearsed(
         return Rehearsal(unknown=NOTHING_KEPT)
     encoded = encode_class(data_class)
     kept = kept_by_members(client, group, timeout)[0]
+    present = _present(client, group, kept, timeout)
+    again = kept_by_members(client, group, timeout)  # with all that has led to the present state
+    kept = next((one for one in again if one.address == kept.address), kept)
     in_force = kept.history.bases[-1].data_class
     if in_force and version_of(in_force)[0] > version_of(encoded)[0]:
         return Rehearsal(unknown=WAY_BACK)
     recording = _longest(client, group, kept, timeout)
     try:
-        states = _states(client, group, kept, recording.base.revision, timeout)
+        states = [*_states(client, group, kept, recording.base.revision, timeout), *present]
         return rehearse(recording, encoded, states, former, list(shape_of(data_class).commands))
     finally:
         recording.close()
+
+
+def _present(client: NodeOperations, group: str, kept: Kept, timeout: float | None) -> list[PastOutcome]:
+    """The state as it is now; none if it is too big, or cannot be had."""
+    try:
+        value = client._ask(ReadState(), group, kept.address, timeout)
+    except FleetError:
+        return []
+    assert isinstance(value, HistoryPart)
+    index, revision = place_in(value.data[:HEAD_BYTES])
+    return [PastOutcome(index, revision, state=dumped_object(value.data))]
 
 
 def _longest(client: NodeOperations, group: str, kept: Kept, timeout: float | None) -> Recording:

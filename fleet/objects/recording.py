@@ -16,7 +16,7 @@ from fleet.raft.entries import ClassSwitched, Entry, Skipped
 from fleet.raft.ids import Index, Millis, Place, Revision
 
 HEAD_BYTES: Final = 32
-"""Of a snapshot: enough for `revision_in`."""
+"""Of a snapshot: enough for `place_in`."""
 _LENGTH_BYTES: Final = 4
 _INTEGERS: Final = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 """How msgpack writes an integer of more than 7 bits: the first byte, and how many follow."""
@@ -118,14 +118,19 @@ class Recording:
         self._file.close()
 
 
-def revision_in(head: bytes) -> Revision:
-    """The revision of a state, from the first `HEAD_BYTES` bytes of its snapshot: the third item of an array.
-    0: it is none."""
-    place, value = 1, 0
+def place_in(head: bytes) -> tuple[Index, Revision]:
+    """The index and the revision of a state, from the first `HEAD_BYTES` bytes of its snapshot: the second
+    and the third item of an array. Zeros: it is none."""
+    place, numbers = 1, [0, 0]
     for _ in range(3):
         if place >= len(head):
-            return 0
+            return 0, 0
         length = _INTEGERS.get(head[place], 0)
-        value = int.from_bytes(head[place + 1 : place + 1 + length]) if length else head[place]
+        numbers.append(int.from_bytes(head[place + 1 : place + 1 + length]) if length else head[place])
         place += 1 + length
-    return value
+    return numbers[-2], numbers[-1]
+
+
+def revision_in(head: bytes) -> Revision:
+    """As `place_in`."""
+    return place_in(head)[1]

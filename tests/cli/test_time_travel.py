@@ -60,7 +60,7 @@ def test_the_page_is_followed(bank: Fleet) -> None:
     debugged = said["fleet group debug acct 3"]
     for line in SHOWN[1].splitlines()[1:]:
         assert line.removeprefix("(Pdb) p amount, fee, self.balance") in debugged
-    assert "bank.py(14)withdraw()" in debugged and "it returns -1" in debugged
+    assert "bank.py(13)withdraw()" in debugged and "it returns -1" in debugged
 
 
 def test_what_the_commands_refuse(bank: Fleet) -> None:

@@ -15,7 +15,7 @@ import fleet
 from fleet.errors import CannotReplay, CannotUpgrade
 from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import shape_of
-from fleet.objects.recording import RecordedBase, Recording, revision_in
+from fleet.objects.recording import RecordedBase, Recording, place_in, revision_in
 from fleet.objects.rehearsed import PastOutcome, Rehearsal
 from fleet.objects.replay import Replay, ReplayWatcher
 from fleet.objects.watchers import FirstTime, PastCalls, Until, fields_of
@@ -252,3 +252,4 @@ def test_the_revision_of_a_state_is_read_from_its_first_bytes() -> None:
     Replay(made, Looks()).run()
     assert max(seen) == 200
     assert revision_in(b"") == revision_in(b"\x97") == 0
+    assert place_in(b"\x97\x01\xcd\x01\x00\x07") == (256, 7)
