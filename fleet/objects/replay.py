@@ -19,6 +19,7 @@ from fleet.objects.payload import PICKLED
 from fleet.objects.recording import Recording
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import ClassSwitched, Commands, Entry, Founded
+from fleet.raft.group_events import GroupEvent
 from fleet.raft.ids import Index, Millis, Revision, SessionId
 
 
@@ -206,6 +207,8 @@ class _OneByOne:
         self.keep_ms = self.inner.keep_ms
         self.replay, self.check, self.query = self.inner.replay, self.inner.check, self.inner.query
         self.dump, self.trouble, self.load = self.inner.dump, self.inner.trouble, self.inner.load
+        self.events_max, self.events_bytes_max = self.inner.events_max, self.inner.events_bytes_max
+        self.take_events = self.inner.take_events
 
     def apply(
         self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
@@ -220,6 +223,7 @@ class _Counting:
     """Executes nothing. It has the class, if that is here, to read calls."""
 
     object = None
+    events_max = events_bytes_max = 0
 
     def __init__(self, data_class: bytes) -> None:
         self.data_class: type | None
@@ -234,6 +238,9 @@ class _Counting:
         self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
     ) -> tuple[list[bytes], bool]:
         return [b""] * len(payloads), True
+
+    def take_events(self) -> Sequence[GroupEvent]:
+        return ()
 
     def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
         pass
