@@ -60,8 +60,8 @@ def test_every_revision_is_seen_again_after_restarts_and_a_move_of_the_leader(ya
     see_again(client, seen, step=9)
     see_again(client, more, step=9)
     eventually(lambda: len(kept_by_members(client, "purse")) == 3, 10, "all members to answer")
-    for kept in kept_by_members(client, "purse"):
-        assert kept.first == 0, "each has everything, on its own disk"
+    whole = [kept for kept in kept_by_members(client, "purse") if kept.first == 0]
+    assert len(whole) >= 2, "the one that was killed may have been sent a snapshot, and begins anew"
     with pytest.raises(NotKept, match="has come to revision"):
         client.at("purse", 10_000)
 
