@@ -6,7 +6,8 @@ it, with the `Halt` of each that cannot execute a command; `MemberList` is what 
 `AtRevision` is what `.with_revision` of a handle's method returns; `ClassVersions` tells which code a group
 has. `BackupReport` is what a backup holds, each `SavedGroup` of it, and `RestoredGroup` a group that came
 back. `Call` is a command of the past, `FirstTrue` the one that made something so; `Rehearsal`, with the first
-`OtherPast`, is what came of executing the past by another class.
+`OtherPast`, is what came of executing the past by another class. `Watch` tells of a group's events.
+`NodeSecrets` says which secrets a node has.
 """
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus
@@ -14,10 +15,12 @@ from fleet.actors.messages.values import NodeInfo
 from fleet.client.backup_api import BackupReport, RestoredGroup
 from fleet.client.backup_file import SavedGroup
 from fleet.client.class_api import ClassVersions
+from fleet.client.secret_api import NodeSecrets
 from fleet.client.survey import NodeSeen, Outsider, Survey
 from fleet.cluster.state import GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.objects.handles import AtRevision
 from fleet.objects.rehearsed import OtherPast, Rehearsal
+from fleet.objects.watch import Watch
 from fleet.objects.watchers import Call, FirstTrue
 from fleet.raft.entries import Halt
 
@@ -35,6 +38,7 @@ __all__ = [
     "MemberStatus",
     "NodeInfo",
     "NodeRecord",
+    "NodeSecrets",
     "NodeSeen",
     "OtherPast",
     "Outsider",
@@ -45,4 +49,5 @@ __all__ = [
     "SavedGroup",
     "Survey",
     "View",
+    "Watch",
 ]

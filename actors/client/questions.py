@@ -14,12 +14,19 @@ from thespian.actors import ActorAddress
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.client.endpoints import Endpoints
 from fleet.actors.client.session_events import Abandoned, Send, WakeAt, Woken
+from fleet.actors.messages.group_states import (
+    ForgetCopy,
+    GetHistory,
+    ReadBase,
+    ReadCopy,
+    ReadLog,
+    ReadState,
+    TakeCopy,
+)
 from fleet.actors.messages.operator import (
     AwaitMembers,
     CheckClass,
-    ForgetCopy,
     GetCluster,
-    GetHistory,
     GetStatus,
     GroupOp,
     GroupRequest,
@@ -29,11 +36,6 @@ from fleet.actors.messages.operator import (
     NodeRequest,
     OpReply,
     OpValue,
-    ReadBase,
-    ReadCopy,
-    ReadLog,
-    ReadState,
-    TakeCopy,
 )
 from fleet.actors.messages.well_known import MANAGER
 from fleet.errors import FleetError, NoSuchGroup, OutcomeUnknown, Unavailable

@@ -8,15 +8,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from fleet.actors.member.member_object import MemberObject
-from fleet.actors.messages.operator import (
-    GetHistory,
-    History,
-    HistoryPart,
-    OpReply,
-    OpValue,
-    ReadBase,
-    ReadLog,
-)
+from fleet.actors.messages.group_states import GetHistory, History, HistoryPart, ReadBase, ReadLog
+from fleet.actors.messages.operator import OpReply, OpValue
 from fleet.actors.messages.values import GroupSpec
 from fleet.errors import Damaged, FleetError, NotKept
 from fleet.interfaces import Base, Durable

@@ -8,6 +8,7 @@ from fleet.actors.member import histories
 from fleet.actors.member.client_requests import RequestedMember, where_is
 from fleet.actors.member.rehearsals import Rehearsals
 from fleet.actors.member.state_copies import COPY_OPS, StateCopies
+from fleet.actors.messages.group_states import GetHistory, ReadBase, ReadLog, ReadState, TakeCopy
 from fleet.actors.messages.local import MemberHalted
 from fleet.actors.messages.operator import (
     AddMember,
@@ -15,21 +16,16 @@ from fleet.actors.messages.operator import (
     ChangeConfig,
     DemoteMember,
     Done,
-    GetHistory,
     GetStatus,
     GroupRequest,
     MemberStatus,
     OpReply,
     PeerStatus,
     PromoteMember,
-    ReadBase,
-    ReadLog,
-    ReadState,
     RehearseClass,
     RemoveMember,
     SkipCommand,
     SwitchClass,
-    TakeCopy,
     TransferLeader,
 )
 from fleet.cluster.state import CLUSTER_GROUP

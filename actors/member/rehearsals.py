@@ -8,15 +8,9 @@ from typing import Any, Protocol
 
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.messages.executor import ClassTried, StateCopied, TryClass
+from fleet.actors.messages.group_states import HistoryPart, ReadState
 from fleet.actors.messages.local import StartMember
-from fleet.actors.messages.operator import (
-    GroupRequest,
-    HistoryPart,
-    OpReply,
-    ReadState,
-    RehearseClass,
-    Rehearsed,
-)
+from fleet.actors.messages.operator import GroupRequest, OpReply, RehearseClass, Rehearsed
 from fleet.actors.messages.values import GroupSpec
 from fleet.errors import FleetError, TooLarge
 from fleet.objects.class_refs import is_imported

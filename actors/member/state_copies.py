@@ -16,20 +16,17 @@ from msgspec import Struct
 
 from fleet.actors.member.client_requests import RequestedMember
 from fleet.actors.messages.executor import DumpFailed, ObjectDumped
-from fleet.actors.messages.operator import (
+from fleet.actors.messages.group_states import (
     PART_BYTES,
     CopyPart,
     CopyTaken,
-    Done,
     ForgetCopy,
     GiveState,
-    GroupRequest,
-    OpReply,
-    OpValue,
     PartsHeld,
     ReadCopy,
     TakeCopy,
 )
+from fleet.actors.messages.operator import Done, GroupRequest, OpReply, OpValue
 from fleet.errors import BadArguments, FleetError, NoSuchCopy, Overloaded, Unavailable
 from fleet.objects.given_state import objection_to
 from fleet.objects.payload import ErrorRecord

@@ -1,22 +1,32 @@
 """Requests about nodes and members, and the replies, across hosts: status, membership, settings."""
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 from thespian.actors import ActorAddress
 
 from fleet.actors.base.wire import register
+from fleet.actors.messages.group_states import (
+    CopyPart,
+    CopyTaken,
+    ForgetCopy,
+    GetHistory,
+    GiveState,
+    History,
+    HistoryPart,
+    PartsHeld,
+    ReadBase,
+    ReadCopy,
+    ReadLog,
+    ReadState,
+    TakeCopy,
+)
 from fleet.actors.messages.values import Count, GroupSpec, Name, NodeInfo, Where
 from fleet.cluster.state import View
 from fleet.objects.payload import ErrorRecord
-from fleet.objects.recording import RecordedBase
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Halt
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision, Term
-
-PART_BYTES: Final = 256 << 10
-"""Of a state on its way into a backup or out of one: little beside what a link queues for others."""
-INDEX_MAX: Final = 1 << 60
 
 
 class PeerStatus(Struct, frozen=True, array_like=True):
@@ -130,55 +140,6 @@ class SwitchClass(Struct, frozen=True, array_like=True, tag=16):
     data_class: bytes
     former: Name
     """The fingerprint of the class in force, as who asks knows it."""
-
-
-class TakeCopy(Struct, frozen=True, array_like=True, tag=30):
-    """Take a copy of the group's state, as new as everything that was committed before this. The member that
-    leads keeps it for a while, to be read in parts."""
-
-
-class ReadCopy(Struct, frozen=True, array_like=True, tag=31):
-    copy: Count
-    """As in `CopyTaken`."""
-    offset: Count
-
-
-class ForgetCopy(Struct, frozen=True, array_like=True, tag=32):
-    copy: Count
-
-
-class GiveState(Struct, frozen=True, array_like=True, tag=33):
-    """A part of the state that a restored group begins with, to its first founder. Answered by `PartsHeld`,
-    and by `Done` once the whole is committed."""
-
-    index: Annotated[int, Meta(ge=1, le=INDEX_MAX)]
-    """As in `CopyTaken`."""
-    size: Count
-    crc: Count
-    """Of the whole: bytes, and `zlib.crc32`."""
-    offset: Count
-    data: Annotated[bytes, Meta(max_length=PART_BYTES)]
-
-
-class GetHistory(Struct, frozen=True, array_like=True, tag=19):
-    """What has this member kept of its group's past? Answered by each member for itself."""
-
-
-class ReadBase(Struct, frozen=True, array_like=True, tag=20):
-    """A part of the bytes of one of the states that it has kept."""
-
-    generation: Count
-    offset: Count
-
-
-class ReadLog(Struct, frozen=True, array_like=True, tag=21):
-    """Entries that it has kept, from this index on."""
-
-    first: Index
-
-
-class ReadState(Struct, frozen=True, array_like=True, tag=22):
-    """The state of this member's object as it is now. Answered by each member for itself."""
 
 
 class GetCluster(Struct, frozen=True, array_like=True, tag=11):
@@ -300,27 +261,6 @@ class Rehearsed(Struct, frozen=True, array_like=True, tag=8):
     member: MemberId
 
 
-class History(Struct, frozen=True, array_like=True, tag=10):
-    """What a member has kept of its group's past."""
-
-    member: MemberId
-    data_class: bytes
-    """With which the group was created."""
-    bases: tuple[RecordedBase, ...]
-    """The oldest first."""
-    commit: Index
-    """The last entry that is known to be committed."""
-    applied: Index
-    revision: Revision
-    """After the entry `applied`."""
-
-
-class HistoryPart(Struct, frozen=True, array_like=True, tag=11):
-    """Of the bytes of a state: as many as asked for, or fewer at its end. Of the log: entries, encoded."""
-
-    data: bytes
-
-
 class Done(Struct, frozen=True, array_like=True, tag=5):
     """In force. At a group's member: since the log index, and not later than the revision."""
 
@@ -346,34 +286,6 @@ class SecretsSeen(Struct, frozen=True, array_like=True, tag=9):
     """The first is shown."""
     source: str
     """Where they come from, in words."""
-
-
-class CopyTaken(Struct, frozen=True, array_like=True, tag=30):
-    copy: Count
-    """Its number at the member that keeps it; 0: `data` is all of it."""
-    index: Count
-    """Of the newest entry in it."""
-    revision: Revision
-    size: Count
-    crc: Count
-    """Of the whole: bytes, and `zlib.crc32`."""
-    data_class: bytes
-    """In force at `index`."""
-    config: GroupConfig
-    data: bytes
-    """Its first `PART_BYTES`."""
-    address: Where
-    """Where the rest is to be read."""
-
-
-class CopyPart(Struct, frozen=True, array_like=True, tag=31):
-    offset: Count
-    data: bytes
-
-
-class PartsHeld(Struct, frozen=True, array_like=True, tag=32):
-    size: Count
-    """How many bytes the first founder has: the next part begins there."""
 
 
 OpValue: TypeAlias = (

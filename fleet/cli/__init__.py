@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from fleet import __version__
-from fleet.cli.backup import backup, restore
 from fleet.cli import history
+from fleet.cli.backup import backup, restore
 from fleet.cli.call import call, query
 from fleet.cli.contracts import contracts
 from fleet.cli.demo.command import demo

@@ -12,18 +12,17 @@ from typing import Final, cast
 from msgspec import Struct
 
 from fleet.actors.client.cluster_pin import uid_text
-from fleet.actors.messages.operator import (
+from fleet.actors.messages.group_states import (
     PART_BYTES,
     CopyPart,
     CopyTaken,
-    Done,
     ForgetCopy,
     GiveState,
-    OpValue,
     PartsHeld,
     ReadCopy,
     TakeCopy,
 )
+from fleet.actors.messages.operator import Done, OpValue
 from fleet.client.backup_file import Backup, BackupWriter, SavedGroup, new_head, verified
 from fleet.client.cluster_api import Operations, check_group_name
 from fleet.client.group_api import GRACE_S, POLL_S

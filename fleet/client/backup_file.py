@@ -26,7 +26,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from fleet.actors.messages.operator import PART_BYTES
+from fleet.actors.messages.group_states import PART_BYTES
 from fleet.client.zstd import Zstd
 from fleet.errors import BadBackup, ConfigError
 from fleet.raft.config import GroupConfig

@@ -9,7 +9,8 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from fleet.actors.messages.operator import GetHistory, GroupOp, History, HistoryPart, ReadBase, ReadLog
+from fleet.actors.messages.group_states import GetHistory, History, HistoryPart, ReadBase, ReadLog
+from fleet.actors.messages.operator import GroupOp
 from fleet.client.group_api import GRACE_S
 from fleet.client.node_api import NodeOperations
 from fleet.errors import FleetError, NoSuchGroup, NotKept, Unavailable

@@ -1,6 +1,6 @@
 """Has the past of a group executed by a class that is to follow the one in force."""
 
-from fleet.actors.messages.operator import HistoryPart, ReadState
+from fleet.actors.messages.group_states import HistoryPart, ReadState
 from fleet.client.node_api import NodeOperations
 from fleet.client.recordings import Kept, kept_by_members, read, read_state
 from fleet.errors import FleetError, NotKept

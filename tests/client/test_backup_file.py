@@ -6,7 +6,7 @@ from zlib import crc32
 
 import pytest
 
-from fleet.actors.messages.operator import PART_BYTES
+from fleet.actors.messages.group_states import PART_BYTES
 from fleet.client.backup_file import FORMAT, Backup, BackupHead, BackupWriter, SavedGroup, verified
 from fleet.errors import BadBackup, ConfigError
 from fleet.raft.config import GroupConfig

@@ -13,14 +13,13 @@ from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector
 from fleet.actors.base.tls import Credentials
 from fleet.actors.base.wire import encode_item
 from fleet.actors.messages.client import Answers, ClientReply, ClientRequest, Refusal
+from fleet.actors.messages.group_states import ForgetCopy, GiveState, ReadCopy, TakeCopy
 from fleet.actors.messages.operator import (
     AddMember,
     ChangeConfig,
     Done,
-    ForgetCopy,
     GetCluster,
     GetStatus,
-    GiveState,
     GroupOp,
     GroupRequest,
     ListMembers,
@@ -29,10 +28,8 @@ from fleet.actors.messages.operator import (
     Nodes,
     OpReply,
     PromoteMember,
-    ReadCopy,
     RemoveMember,
     SkipCommand,
-    TakeCopy,
     TransferLeader,
 )
 from fleet.actors.messages.peer import NodeHello, PeerMail, PeerMails

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from fleet.actors.messages.operator import CopyTaken, Done, GiveState, PartsHeld, TakeCopy
+from fleet.actors.messages.group_states import CopyTaken, GiveState, PartsHeld, TakeCopy
+from fleet.actors.messages.operator import Done
 from fleet.errors import FleetError
 from fleet.objects.class_refs import encode_class
 from fleet.raft.ids import node_of

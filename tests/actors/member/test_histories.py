@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from fleet.actors.member import histories
-from fleet.actors.messages.operator import GetHistory, History, HistoryPart, OpValue, ReadBase, ReadLog
+from fleet.actors.messages.group_states import GetHistory, History, HistoryPart, ReadBase, ReadLog
+from fleet.actors.messages.operator import OpValue
 from fleet.errors import NotKept
 from fleet.interfaces import Write
 from fleet.raft.entries import Entry

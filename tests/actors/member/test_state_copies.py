@@ -8,19 +8,17 @@ import pytest
 from thespian.actors import WakeupMessage
 
 from fleet.actors.member.state_copies import COPIES_MAX, KEEP_MS, ForgetDue
-from fleet.actors.messages.operator import (
+from fleet.actors.messages.group_states import (
     PART_BYTES,
     CopyPart,
     CopyTaken,
-    Done,
     ForgetCopy,
     GiveState,
-    GroupOp,
-    GroupRequest,
     PartsHeld,
     ReadCopy,
     TakeCopy,
 )
+from fleet.actors.messages.operator import Done, GroupOp, GroupRequest
 from fleet.objects.payload import encode_call
 from fleet.raft.entries import Founded
 from fleet.raft.events import Tick
