@@ -26,12 +26,24 @@ def renew(txn: Transaction, identity: StoreIdentity) -> None:
     txn.put([(keys.identity_key, pack(keys.identity_key, Identity(FORMAT, identity)))])
 
 
+def says_this_format(record: bytes) -> bool:
+    """Whether a record of another format, by its first byte, is one of this format, in which that byte rotted."""
+    try:
+        return unpack(keys.identity_key, bytes([FORMAT]) + record[1:], Identity).format == FORMAT
+    except Damaged:
+        return False
+
+
 def read_owner(where: str, txn: Transaction) -> StoreIdentity:
-    """Raises OtherFormat, also where not even the record that says so can be read."""
+    """Raises OtherFormat, also where not even the record that says so can be read; Damaged."""
     record = txn.get(keys.identity_key)
-    if record and record[0] != FORMAT:
-        raise OtherFormat(f"it has format {record[0]}, and this version reads format {FORMAT}", path=where)
-    stored = unpack(keys.identity_key, record, Identity)
+    try:
+        stored = unpack(keys.identity_key, record, Identity)
+    except Damaged:
+        if not record or record[0] == FORMAT or says_this_format(record):
+            raise
+        what = f"it has format {record[0]}, and this version reads format {FORMAT}"
+        raise OtherFormat(what, path=where) from None
     owner = stored.owner
     if stored.format != FORMAT:
         what = f"it has format {stored.format}, and this version reads format {FORMAT}"

@@ -53,7 +53,7 @@ class ForgetDue(Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Kept:
+class KeptCopy:
     state: bytes
     until: Millis
 
@@ -86,7 +86,7 @@ class StateCopies:
         self.confirmed: list[GroupRequest] = []
         """All that was committed before these has been handed to the object; they wait for a dump."""
         self.dumping: Dumping | None = None
-        self.kept: dict[int, Kept] = {}
+        self.kept: dict[int, KeptCopy] = {}
         self.copies = 0
         """That were kept so far: their numbers."""
         self.given: tuple[Index, int, int] | None = None
@@ -175,7 +175,7 @@ class StateCopies:
         if size > PART_BYTES:
             self.copies += 1
             copy = self.copies
-            self.kept[copy] = Kept(m.state, self._now() + KEEP_MS)
+            self.kept[copy] = KeptCopy(m.state, self._now() + KEEP_MS)
             self._wake_for(copy, KEEP_MS)
         audit.info("group=%s copied at revision %d, for %s", member.spec.name, m.revision, request.reply_to)
         address = member.core.membership.current.addresses.get(member.core.id, "")

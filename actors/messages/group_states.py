@@ -1,5 +1,5 @@
-"""Requests for the states of a group, and the replies: copies for backups, states that are given back, and what
-a member has kept of the past."""
+"""Requests for the states of a group, and the replies: copies for backups, states that are given back, and
+what a member has kept of the past."""
 
 from typing import Annotated, Final
 
