@@ -10,7 +10,7 @@ from typing import Any
 
 import fleet
 from fleet.recipes import JobQueue
-from tests.benchmarks.figures import Case, Figures, Row, Scale, measured, share, times_ms
+from tests.benchmarks.figures import Case, Figures, Row, Scale, measured, share, timed_ms, times_ms
 from tests.benchmarks.nodes import Bench, three_nodes
 from tests.support.classes import Feed
 
@@ -21,6 +21,7 @@ PUTTING = 1024
 """Under way."""
 WATCHERS = 5000
 CLIENTS = 5
+SETTLED_S = 0.03
 NUMBERS = count(1)
 
 
@@ -28,6 +29,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     """A queue's jobs, from `put` to the worker and until they are settled; 5,000 watchers of one group."""
     with three_nodes() as bench:
         cases = [
+            Case("a lone put, until it returns", lambda: times_ms(lone_puts(bench, scale.repeats // 4))),
             Case("a lone job, from put to its function", lambda: lone_jobs(bench, scale.repeats // 4)),
             Case(
                 f"jobs put, pushed, settled; {WORKERS} workers, {PUTTING} puts under way",
@@ -70,6 +72,11 @@ def name_of(group: Any) -> str:
     return str(group.__dict__["_fleet_group"])
 
 
+def lone_puts(bench: Bench, repeats: int) -> list[float]:
+    queue = new_queue(bench)
+    return timed_ms(lambda: queue.put(1), repeats)
+
+
 def lone_jobs(bench: Bench, repeats: int) -> Figures:
     came = threading.Semaphore(0)
     times: list[float] = []
@@ -83,6 +90,7 @@ def lone_jobs(bench: Bench, repeats: int) -> Figures:
         for _ in range(repeats):
             queue.put(time.perf_counter())
             assert came.acquire(timeout=30.0)
+            time.sleep(SETTLED_S)  # else the next one shares its disk with the end of this one
     return times_ms(sorted(times))
 
 
