@@ -1,6 +1,6 @@
 """fleet keeps a Python object alive on several hosts at once.
 
-Write a class (`Data`, `command`, `query`), run nodes (`fleet start`, `Node`), and call it by name
+Write a class (`Data`, `command`, `query`, `reminder`), run nodes (`fleet start`, `Node`), and call it by name
 (`connect`, for asyncio `aio.connect`). Errors are in `fleet.errors`: `NotDone` was not executed,
 `OutcomeUnknown` may have been.
 """
@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 from fleet.errors import FleetError, NotDone, OutcomeUnknown, Reject, Rejected
 from fleet.objects.client_side import client_side
 from fleet.objects.context import ctx
-from fleet.objects.declare import (
+from fleet.objects.declare import Data
+from fleet.objects.event import Event
+from fleet.objects.hooks import Committed, LeaderHooks
+from fleet.objects.methods import (
     Command,
-    Data,
     FunctionalCommand,
     FunctionalQuery,
     Query,
+    Reminder,
     command,
     query,
+    reminder,
 )
-from fleet.objects.event import Event
-from fleet.objects.hooks import Committed, LeaderHooks
 from fleet.raft.config import GroupConfig
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ __all__ = [
     "connect",
     "ctx",
     "query",
+    "reminder",
     "thespian",
     "worker",
 ]
@@ -63,10 +66,10 @@ _ON_DEMAND = {
 }
 """What an executor, which imports users' modules, does not need: its start takes a quarter of the time."""
 _LASTING: tuple[type, ...] = (Committed, Data, Event, GroupConfig, LeaderHooks, type(ctx))
-_LASTING += (Command, Query, FunctionalCommand, FunctionalQuery)
+_LASTING += (Command, Query, Reminder, FunctionalCommand, FunctionalQuery)
 for _kind in _LASTING:  # a class that travels by value refers to these, also on disk: under names that stay
     _kind.__module__ = __name__
-command.__module__ = query.__module__ = __name__
+command.__module__ = query.__module__ = reminder.__module__ = __name__
 logging.getLogger("fleet").addHandler(logging.NullHandler())
 __version__ = "0.1.0"
 

@@ -10,6 +10,7 @@ from fleet.raft.entries import Entry, HardState, SnapshotMeta
 from fleet.raft.group_events import GroupEvent
 from fleet.raft.ids import GroupName, Index, Millis, Revision, SessionId
 from fleet.raft.ready import Retain
+from fleet.raft.reminders import ReminderTable
 
 
 class Clock(Protocol):
@@ -279,6 +280,10 @@ class Executor(Protocol):
         """How long the key of a command is kept where the command does not say."""
 
     @property
+    def reminders(self) -> ReminderTable:
+        """Which the commands set that succeed."""
+
+    @property
     def events_max(self) -> int:
         """How many events the group keeps."""
 
@@ -290,17 +295,21 @@ class Executor(Protocol):
         Once."""
 
     def apply(
-        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+        self,
+        context: Context,
+        payloads: Sequence[bytes],
+        bytes_max: int = RESULTS_BYTES_MAX,
+        is_due: bool = False,
     ) -> tuple[list[bytes], bool]:
         """Execute commands of one session in order, up to the first whose result makes more than `bytes_max`
-        of all results; `context` is that of the first.
+        of all results; `context` is that of the first. `is_due`: they are reminders, not commands.
 
         Returns their results, and whether the object is intact. False: the last of these commands failed and
         may have left the object half changed; the caller restores it by `load` and `replay`, and continues
         with the rest.
         """
 
-    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+    def replay(self, context: Context, payloads: Sequence[bytes], is_due: bool = False) -> None:
         """Execute again, after `load`, commands that left the object intact."""
 
     def check(self, payload: bytes) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fleet.errors import FleetError
 from fleet.objects.applier import Applier, Outcomes
+from fleet.objects.due_reminders import Fired
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import Committed, HookCall, HookRunner, LeaderHooks, overridden
 from fleet.objects.keyed import without_key
@@ -143,6 +144,13 @@ class HookEvents:
             zip(payloads, executed.values, strict=True), executed.revision
         ):
             told = (payload, value, revision, client, not self.is_elected)
+            self._tell("on_committed", self.teller.committed, *told, size=len(payload) + len(value))
+
+    def on_fired(self, fired: Fired) -> None:
+        """As of a command that nobody has called."""
+        if self.term and "on_committed" in self.wanted:
+            payload, value = fired.reminder.payload, fired.value
+            told = (payload, value, fired.revision, "", not self.is_elected)
             self._tell("on_committed", self.teller.committed, *told, size=len(payload) + len(value))
 
     def on_read(self, queries: Sequence[bytes], answers: Sequence[bytes]) -> None:

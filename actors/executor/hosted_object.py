@@ -35,8 +35,10 @@ from fleet.actors.messages.executor import (
 )
 from fleet.errors import FleetError, OtherCode
 from fleet.interfaces import RESULTS_BYTES_MAX, Dump, Fork, MemberMustHalt
-from fleet.objects.applier import Applier, Opened, Outcomes, dumped_object
+from fleet.objects.applied_state import dumped_object
+from fleet.objects.applier import Applier, Opened, Outcomes
 from fleet.objects.class_refs import check_code, decode_class
+from fleet.objects.due_reminders import Fired, failure_of
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner
 from fleet.objects.payload import ErrorRecord, as_text
@@ -97,6 +99,10 @@ class HostedObject:
             self.executor = ObjectExecutor(cls, host.cells, self.tracebacks)
             self.applier = Applier(self.executor, m.config)
             self.hooks = open_hook_events(m.group, m.member, self.applier, self.executor, host.hooks)
+        self.applier.tell_fired = self._note_fired
+        self.leads = False
+        self.is_known = False
+        """What is applied was executed by an earlier run."""
         self.failed = False
         self.dumping: tuple[int, int, Dump] | None = None
         """Index and revision of the snapshot that a child encodes."""
@@ -122,8 +128,7 @@ class HostedObject:
         try:
             for entry in m.entries:
                 body = entry.body
-                if isinstance(body, Commands):
-                    cells[FIRST] = cells[SEQ] = body.first
+                cells[FIRST] = cells[SEQ] = body.first if isinstance(body, Commands) else 0
                 cells[INDEX] = entry.index
                 self._apply(entry, is_known=entry.index <= m.known)
                 if self.outcomes and self.host.now() - self.told_at > TELL_EVERY_S:
@@ -140,7 +145,7 @@ class HostedObject:
         self._tell()
 
     def _apply(self, entry: Entry, is_known: bool) -> None:
-        hooks = self.hooks
+        hooks, self.is_known = self.hooks, is_known
         if hooks is None or is_known:
             opened = self.applier.apply(entry, self._note)
         else:
@@ -162,6 +167,17 @@ class HostedObject:
         if is_new and isinstance(entry.body, Commands):
             hooks.on_executed(entry.body, outcomes)
 
+    def _note_fired(self, fired: Fired) -> None:
+        """There is nobody else to whom its failure could be told."""
+        if self.is_known or not self.leads:
+            return
+        why = failure_of(fired.value)
+        if why is not None:
+            what = "group=%s reminder=%s key=%s fails, and changes nothing: %s"
+            log.error(what, self.group, fired.reminder.name, fired.reminder.key, why)
+        if self.hooks is not None:
+            self.hooks.on_fired(fired)
+
     def _tell(self, is_amid: bool = False) -> None:
         """Say how far it is. In the middle of an entry that entry is not applied yet."""
         applier, trouble = self.applier, self.executor.trouble()
@@ -170,8 +186,9 @@ class HostedObject:
         self.outcome_bytes = 0
         self.told_at = self.host.now()
         record = ErrorRecord.of(trouble) if trouble is not None else None
-        index, revision, events = applier.index - is_amid, applier.revision, take_fresh(applier)
-        self.host.answer(EntriesApplied(self.number, self.run, index, revision, told, opened, record, events))
+        about = self.number, self.run, applier.index - is_amid, applier.revision
+        news = take_fresh(applier), applier.due_ms
+        self.host.answer(EntriesApplied(*about, told, opened, record, *news))
 
     def _halt(self, error: MemberMustHalt) -> None:
         """What was executed before is told: it is part of the state of every member."""
@@ -234,7 +251,9 @@ class HostedObject:
             return
         finally:
             end(self.host.cells)
-        self.host.answer(StateLoaded(self.number, self.run, self.applier.index, self.applier.revision))
+        applier = self.applier
+        about = self.number, self.run, applier.index, applier.revision
+        self.host.answer(StateLoaded(*about, applier.due_ms))
 
     def on_dump(self, m: DumpObject) -> None:
         """A small state at once; a big one in a child, while the object goes on."""
@@ -303,6 +322,7 @@ class HostedObject:
     # -- leadership, and the end -------------------------------------------------------------------
 
     def on_leads(self, m: LeadsNow) -> None:
+        self.leads = m.term != 0
         if self.hooks is None:
             return
         if m.term:

@@ -18,7 +18,7 @@ from fleet.actors.messages.executor import (
 )
 from fleet.errors import DataClassUnavailable, FleetError
 from fleet.interfaces import Dump, Fork
-from fleet.objects.applier import dumped_object
+from fleet.objects.applied_state import dumped_object
 from fleet.objects.class_refs import check_code, class_name, decode_class
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner

@@ -10,19 +10,20 @@ from thespian.actors import ActorExitRequest, WakeupMessage, WatchMessage
 
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.member_object import MemberObject
-from fleet.actors.member.notices import note, tell_addresses, tell_class, words_on
+from fleet.actors.member.notices import note, tell_addresses, tell_applied, tell_class, words_on
 from fleet.actors.member.object_answers import ObjectAnswers
 from fleet.actors.member.object_halts import error_of
 from fleet.actors.member.operator_requests import OperatorRequests
 from fleet.actors.member.outbox import PeerOutbox
 from fleet.actors.member.own_objects import OwnObjects, open_store
+from fleet.actors.member.reminding import Reminding
 from fleet.actors.member.sending_window import Port
 from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.snapshots import Snapshots
+from fleet.actors.member.stamps import Stamps
 from fleet.actors.messages.client import ClientRequest, KeepWatch, WatchGroup
 from fleet.actors.messages.executor import FROM_OBJECT, ClassTried
 from fleet.actors.messages.local import (
-    Applied,
     ExecutorLost,
     LocalRead,
     MemberGone,
@@ -76,7 +77,8 @@ class Member(GuardedActor):
         self.is_watched = False
         self.sleep = SleepReports(self)
         self.told_index: Index = 0
-        self.clock_is_off = False
+        self.stamps = Stamps(self)
+        self.reminding = Reminding(self)
         self.is_full = False
         """Whether the last write failed for lack of space."""
         self.early: list[GroupRequest] = []
@@ -222,11 +224,16 @@ class Member(GuardedActor):
         if not self.timer.is_due(m.payload):
             self.operators.copies.on_wakeup(m.payload)
             return
-        now, deadline = self.start.clock.now_ms(), self.core.deadline
-        if now >= deadline:
+        now = self.start.clock.now_ms()
+        if now >= self.core.deadline:
             self.step(Tick())
-        elif deadline != NEVER:
-            self.timer.arm(now, deadline)  # the deadline has moved away
+        else:
+            self._arm(now)  # for a reminder, or the deadline has moved away
+
+    def _arm(self, now: Millis) -> None:
+        at = min(self.core.deadline, self.reminding.act(now))
+        if at != NEVER:
+            self.timer.arm(now, at)
 
     def on_persisted(self, m: Persisted, sender: Any) -> None:
         self.is_full = False
@@ -250,8 +257,11 @@ class Member(GuardedActor):
             return
         if not self.core.is_settled:
             self.turn_end.ask()
-        elif self.clients.dirty:
+            return
+        if self.clients.dirty:
             self.clients.flush()
+        if self.reminding.due_ms:
+            self._arm(self.start.clock.now_ms())
 
     def on_executor_lost(self, m: ExecutorLost, sender: Any) -> None:
         self.object.on_lost(m)
@@ -270,15 +280,8 @@ class Member(GuardedActor):
         self.give_up(f"{DISK_FULL if m.is_full else 'storage'}: {m.error}", restart=True, is_full=m.is_full)
 
     def stamp_ms(self) -> Millis:
-        """The time to stamp commands with; warns once while this node's clock is overruled."""
-        own = self.start.clock.wall_ms()
-        stamp_ms = self.core.stamp_ms(self.start.clock.now_ms(), own)
-        is_off = stamp_ms != own
-        if is_off and not self.clock_is_off:
-            what = "group=%s the wall clock here is %d ms off those of the other voters: stamped with theirs"
-            log.warning(what, self.spec.name, own - stamp_ms)
-        self.clock_is_off = is_off
-        return stamp_ms
+        """The time to stamp commands with."""
+        return self.stamps.now_ms()
 
     # -- the end of a turn -------------------------------------------------------------------------
 
@@ -296,15 +299,12 @@ class Member(GuardedActor):
         self.operators.end_turn()
         self.outbox.flush()
         if self.is_watched and self.object.index > self.told_index:
-            self.told_index = self.object.index
-            told = Applied(self.object.index, self.object.revision, self.snapshots.durable_revision)
-            self.send(self.start.manager, told)
+            self.told_index = tell_applied(self, self.snapshots.durable_revision)
         if self.hosted is not None:
             self.hosted.watch()
         self.object.try_again(core.now)
         self.sleep.report()
-        if core.deadline != NEVER:
-            self.timer.arm(core.now, core.deadline)
+        self._arm(core.now)
 
     def _carry_out(self, ready: Ready) -> None:
         """In the order that `Ready` prescribes."""

@@ -4,11 +4,11 @@ from typing import Any, Protocol
 
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.member_object import MemberObject
-from fleet.actors.messages.local import ClassInForce, Leading, PeerAddresses, StartMember
+from fleet.actors.messages.local import Applied, ClassInForce, Leading, PeerAddresses, StartMember
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import log
 from fleet.raft.core import Core
-from fleet.raft.ids import NodeName, node_of
+from fleet.raft.ids import Index, NodeName, Revision, node_of
 from fleet.raft.ready import (
     BecameLeader,
     CommittedConflict,
@@ -76,6 +76,13 @@ def tell_class(member: ClassTold) -> None:
     member.send(member.start.manager, ClassInForce(member.core.id, member.object.data_class))
     if member.core.is_leader:
         member.send(member.start.manager, Leading(member.core.id, True))
+
+
+def tell_applied(member: ClassTold, durable: Revision) -> Index:
+    """Of the cluster group, which its node looks at. Returns up to where that is now told."""
+    told = Applied(member.object.index, member.object.revision, durable)
+    member.send(member.start.manager, told)
+    return told.index
 
 
 def words_on(conflict: CommittedConflict) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.operator_requests import OperatorRequests
+from fleet.actors.member.reminding import Reminding
 from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.messages.executor import (
     CommandsChecked,
@@ -27,6 +28,7 @@ class AnsweredMember(Protocol):
     clients: ClientRequests
     operators: OperatorRequests
     snapshots: Snapshots
+    reminding: Reminding
 
     def send(self, target: Any, message: Any) -> None: ...
 
@@ -57,6 +59,7 @@ class ObjectAnswers:
         self.member.give_up(str(error), retry, DAMAGED if isinstance(error, Damaged) else "")
 
     def on_applied(self, m: EntriesApplied) -> None:
+        self.member.reminding.told(m.due_ms)
         clients = self.member.clients
         for outcomes in m.outcomes:
             clients.on_outcomes(outcomes)
@@ -67,6 +70,7 @@ class ObjectAnswers:
             self.member.operators.on_applied()
 
     def on_loaded(self, m: StateLoaded) -> None:
+        self.member.reminding.told(m.due_ms)
         self.member.snapshots.on_loaded(m)
         if hasattr(self.member, "clients"):
             self.member.clients.watchers.on_other_object()

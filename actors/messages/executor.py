@@ -14,7 +14,7 @@ from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Entry
 from fleet.raft.group_events import GroupEvent, Position
-from fleet.raft.ids import Index, Revision, Term
+from fleet.raft.ids import Index, Millis, Revision, Term
 
 NOWHERE: Final = -1
 """The place of a failure that no command caused."""
@@ -162,6 +162,8 @@ class ObjectFailed(ObjectMessage, frozen=True, array_like=True, tag=21, gc=False
 class StateLoaded(ObjectMessage, frozen=True, array_like=True, tag=22, gc=False):
     index: Index
     revision: Revision
+    due_ms: Millis = 0
+    """As in `EntriesApplied`."""
 
 
 class EntriesApplied(ObjectMessage, frozen=True, array_like=True, tag=23, gc=False):
@@ -175,6 +177,8 @@ class EntriesApplied(ObjectMessage, frozen=True, array_like=True, tag=23, gc=Fal
     """Why the state cannot be encoded, if that was noticed."""
     events: tuple[GroupEvent, ...] = ()
     """All that are new since the previous answer, after `ReadEvents`."""
+    due_ms: Millis = 0
+    """When its first reminder is due, in log time; `reminders.OVERDUE`: at once; 0: there is none."""
 
 
 class QueriesAnswered(ObjectMessage, frozen=True, array_like=True, tag=24, gc=False):

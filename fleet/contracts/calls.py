@@ -46,11 +46,15 @@ def _removed(
     )
 
 
-def _changed_method(name: str, old: MethodContract, new: MethodContract) -> Iterator[Difference]:
+def changed_parameters(name: str, old: MethodContract, new: MethodContract) -> Iterator[Difference]:
     found = list(_changed_parameters(name, old, new))
     yield from found
     if not any(change.breaks for change in found) and _moved(old, new):
         yield Difference(name, "its parameters are in other places", CALLERS, "put them back, new ones last")
+
+
+def _changed_method(name: str, old: MethodContract, new: MethodContract) -> Iterator[Difference]:
+    yield from changed_parameters(name, old, new)
     if not accepts(old.returns, new.returns):
         yield _changed_result(name, old.returns, new.returns)
     elif old.returns != new.returns:

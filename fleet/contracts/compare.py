@@ -6,12 +6,13 @@ from fleet.contracts.annotations import accepts
 from fleet.contracts.calls import changed_calls
 from fleet.contracts.contract import BY_PLACE, ClassContract, FieldContract, TypeContract
 from fleet.contracts.difference import CALLERS, NOTHING, STATES, Difference
+from fleet.contracts.reminders import changed_reminders
 
 
 def changes(old: ClassContract, new: ClassContract) -> list[Difference]:
     """Breaking ones first."""
     found = [*_changed_class(old, new), *changed_calls(old, new), *_changed_state(old, new)]
-    found += _changed_types(old, new)
+    found += [*_changed_types(old, new), *changed_reminders(old, new)]
     if old.fingerprint != new.fingerprint and not found:
         found.append(Difference("", "other code, with the same signatures and fields"))
     return sorted(found, key=lambda change: not change.breaks)

@@ -49,3 +49,5 @@ class ClassContract(Struct, frozen=True, omit_defaults=True):
     state: dict[str, FieldContract] = {}
     types: dict[str, TypeContract] = {}
     """By module and qualified name."""
+    reminders: dict[str, MethodContract] = {}
+    """By the names that `ctx.remind` takes."""

@@ -36,6 +36,9 @@ def contract_of(cls: type[Any]) -> ClassContract:
     for function in methods.values():
         for hint in _hints(inspect.unwrap(function)).values():
             in_calls.add(hint)
+    for function in shape.reminders.values():  # their arguments are kept with the state
+        for hint in _hints(inspect.unwrap(function)).values():
+            in_state.add(hint)
     return ClassContract(
         version=cls.__fleet_version__,
         fingerprint=fingerprint_of(cls),
@@ -51,6 +54,7 @@ def contract_of(cls: type[Any]) -> ClassContract:
             name: _type(cls, name in in_state.found, name in in_calls.found)
             for name, cls in sorted({**in_state.found, **in_calls.found}.items())
         },
+        reminders={name: _method(one) for name, one in sorted(shape.reminders.items())},
     )
 
 

@@ -107,6 +107,13 @@ class KeysFull(NotDone):
     hint = "keep keys for a shorter time, or raise keys_max or keys_bytes_max with change_config"
 
 
+class RemindersFull(NotDone):
+    """The command would have set more reminders than the group's settings allow. It was undone."""
+
+    retry = True
+    hint = "forget reminders that are not needed, or raise reminders_max with change_config"
+
+
 class Compacted(NotDone):
     """A watch was to begin with events that the group does not keep any more. `oldest`: the first revision of
     which all are kept."""

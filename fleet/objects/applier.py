@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from zlib import crc32
 
-import msgspec
 from msgspec import Struct
 
 from fleet.errors import FleetError, KeyReused, KeysFull
 from fleet.interfaces import RESULTS_BYTES_MAX, Context, Executor
+from fleet.objects.applied_state import FORMAT, AppliedState, decode_state, encode_state
+from fleet.objects.due_reminders import TellFired, fire
 from fleet.objects.keyed import KeyedCall, is_keyed, read_keyed
 from fleet.objects.payload import encode_bad_call, encode_failed, encode_not_done
 from fleet.raft.config import GroupConfig
@@ -25,12 +26,14 @@ from fleet.raft.entries import (
     MemberPromoted,
     MemberRemoved,
     Noop,
+    RemindersDue,
     SessionClosed,
     SessionOpened,
 )
-from fleet.raft.group_events import EventLog, GroupEvent, KeptEvents
-from fleet.raft.ids import Index, Revision, SessionId
-from fleet.raft.keys import KeptKeys, KeyTable
+from fleet.raft.group_events import EventLog, GroupEvent
+from fleet.raft.ids import Index, Millis, Revision, SessionId
+from fleet.raft.keys import KeyTable
+from fleet.raft.reminders import ReminderTable
 from fleet.raft.sessions import DONE, EXECUTE, STALE, Results, Session, SessionTable
 
 
@@ -57,20 +60,6 @@ Tell: TypeAlias = Callable[[Outcomes, bool], None]
 """Called with outcomes, and whether the commands were executed now: else they were before, or are refused."""
 
 
-class AppliedState(Struct, frozen=True, array_like=True):
-    """The content of a snapshot."""
-
-    format: int
-    index: Index
-    revision: Revision
-    sessions: SessionTable
-    config: GroupConfig
-    data: bytes
-    """The dumped data object."""
-    keys: KeptKeys = KeptKeys()
-    events: KeptEvents = KeptEvents()
-
-
 class Executed(Struct, frozen=True, gc=False):
     """Commands in the journal: all of them left the object intact."""
 
@@ -78,17 +67,16 @@ class Executed(Struct, frozen=True, gc=False):
     context: Context
     """Of the first."""
     payloads: tuple[bytes, ...]
+    is_due: bool = False
+    """They are reminders."""
 
 
-FORMAT = 1
 NO_KEYED_CALL = "neither a call nor a call with a key"
 REUSED_KEY = "another command had this key"
 MEMBERS_CHANGED = (MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
 JOURNAL_OVERHEAD = 256
 """Bytes that a command in the journal takes besides its payload."""
 JOURNAL_BYTES_MIN = 1 << 20
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(AppliedState).decode
 
 
 @dataclass(slots=True)
@@ -120,6 +108,24 @@ class Applier:
     skipped: dict[tuple[Index, int], str] = field(default_factory=dict)
     """Commands that fail without being executed, by their entry and their place in it, and why: they ended
     the executors of all voters, or an operator passed them (S71)."""
+    tell_fired: TellFired = lambda fired: None
+    """Called with what came of each reminder."""
+
+    def __post_init__(self) -> None:
+        self._adopt(self.config)
+
+    @property
+    def reminders(self) -> ReminderTable:
+        return self.executor.reminders
+
+    @property
+    def due_ms(self) -> Millis:
+        """As in `ReminderTable.due_ms`."""
+        return self.reminders.due_ms(self.sessions.log_ms) if self.reminders.reminders else 0
+
+    def _adopt(self, config: GroupConfig) -> None:
+        self.config = config
+        self.reminders.count_max = config.reminders_max
 
     def apply(self, entry: Entry, tell: Tell = lambda outcomes, is_new: None) -> Opened | None:
         """Apply the next committed entry. `tell` gets the outcomes of its commands, in their order, whenever
@@ -136,17 +142,21 @@ class Applier:
         elif type(body) is SessionClosed:
             self._advance(body.wall_ms)
             self.sessions.close(body.client)
+        elif type(body) is RemindersDue:
+            self._advance(body.wall_ms)
+            fire(self, self.tell_fired)
+            self._bound_journal()
         elif type(body) is ClassSwitched:
             self.revision += 1
         elif type(body) is ConfigChanged:
-            self.config = body.config
+            self._adopt(body.config)
             self.revision += 1
         elif type(body) in MEMBERS_CHANGED:
             self.revision += 1
         elif type(body) is Noop:
             self.sessions.is_other_clock = True
         elif type(body) is Founded:
-            self.config = body.config
+            self._adopt(body.config)
             self.sessions = SessionTable(log_ms=self.sessions.log_ms, salt=crc32(body.member.encode()))
         return None
 
@@ -173,8 +183,7 @@ class Applier:
                 done += self._execute_apart(session, body, done, tell)
             else:
                 done += len(self._execute(session, body.first + done, body.payloads[done:until], tell).values)
-        if self.journal_bytes > self.journal_bytes_max:
-            self._shorten_journal()
+        self._bound_journal()
 
     def _next_apart(self, body: Commands, start: int) -> int:
         """The place of the first command from `start` on that is to be skipped or has a key, else the end."""
@@ -241,23 +250,27 @@ class Applier:
             context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
             some, is_clean = self.executor.apply(context, rest, RESULTS_BYTES_MAX - size)
             assert some
-            emitted = self.executor.take_events()
-            if emitted:
-                self.events.add(emitted, self.executor.events_max, self.executor.events_bytes_max)
-                if self.fresh_events is not None:
-                    self.fresh_events += emitted
+            self.keep_events()
             count = len(some)
             self.revision += count
             size += sum(map(len, some))
             values += some
             if is_clean and count == len(rest):
-                self._keep(context, rest)
+                self.keep(context, rest)
                 break
-            self._keep(context, rest[: count if is_clean else count - 1])
+            self.keep(context, rest[: count if is_clean else count - 1])
             if not is_clean:
                 self.roll_back()
             rest = rest[count:]
         return self._record(session, Results(first, start + 1, tuple(values)), True, tell)
+
+    def keep_events(self) -> None:
+        """What was emitted just now."""
+        emitted = self.executor.take_events()
+        if emitted:
+            self.events.add(emitted, self.executor.events_max, self.executor.events_bytes_max)
+            if self.fresh_events is not None:
+                self.fresh_events += emitted
 
     def check(self, payload: bytes) -> str | None:
         """As `fleet.interfaces.Executor`, also for a command with a key."""
@@ -290,13 +303,16 @@ class Applier:
 
     # -- the journal -------------------------------------------------------------------------------
 
-    def _keep(self, context: Context, payloads: tuple[bytes, ...]) -> None:
+    def keep(self, context: Context, payloads: tuple[bytes, ...], is_due: bool = False) -> None:
+        """These left the object intact."""
         if payloads:
-            self.journal.append(Executed(self.index, context, payloads))
+            self.journal.append(Executed(self.index, context, payloads, is_due))
             self.journal_bytes += JOURNAL_OVERHEAD * len(payloads) + sum(map(len, payloads))
 
-    def _shorten_journal(self) -> None:
+    def _bound_journal(self) -> None:
         """A journal that takes more than twice the object's size is replaced by its bytes."""
+        if self.journal_bytes <= self.journal_bytes_max:
+            return
         try:
             self._rebase_here(self.executor.dump())
         except (FleetError, MemoryError):  # tried again when it has doubled
@@ -310,7 +326,7 @@ class Applier:
         """Undo changes that are not in the journal."""
         self.executor.load(self.base())
         for executed in self.journal:
-            self.executor.replay(executed.context, executed.payloads)
+            self.executor.replay(executed.context, executed.payloads, executed.is_due)
         if self.journal:
             self._rebase_here(self.executor.dump())
 
@@ -324,9 +340,9 @@ class Applier:
         """A snapshot of the applied state, encoded; for an older `version` of its class, if that is not 0.
         Raises StateNotEncodable."""
         data = self.executor.dump(version)
-        kept = self.keys.kept(), self.events.kept()
+        kept = self.keys.kept(), self.events.kept(), self.reminders.kept()
         state = (FORMAT, self.index, self.revision, self.sessions, self.config, data, *kept)
-        return _encode(AppliedState(*state))
+        return encode_state(AppliedState(*state))
 
     def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:
         """Replace the base: `base` returns the object as of `index`, about `size` bytes. The journal up to
@@ -340,13 +356,15 @@ class Applier:
 
     def restore(self, data: bytes, base: Callable[[], bytes | None] | None = None) -> None:
         """Replace the applied state by one that `dump` returned."""
-        state = _decode(data)
+        state = decode_state(data)
         assert state.format == FORMAT, f"snapshot format {state.format}, this is {FORMAT}"
         kept = state.data or None  # nothing, where no code that fits has ever run
         self.executor.load(kept)
         self.index, self.revision = state.index, state.revision
-        self.sessions, self.config, self.keys = state.sessions, state.config, KeyTable.of(state.keys)
+        self.sessions, self.keys = state.sessions, KeyTable.of(state.keys)
         self.events = EventLog.of(state.events)
+        self.reminders.load(state.reminders)
+        self._adopt(state.config)
         self.journal.clear()
         self.base_at = 0
         self.rebase(state.index, base if base is not None else lambda: kept, len(state.data))
@@ -358,8 +376,3 @@ def _known(session: Session, seq: int) -> Outcomes:
     if result is None:
         return Outcomes(session.id, seq, STALE, 0, (b"",))
     return Outcomes(session.id, seq, DONE, result.revision, result.values)
-
-
-def dumped_object(data: bytes) -> bytes:
-    """The object's bytes inside a snapshot."""
-    return _decode(data).data

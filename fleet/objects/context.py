@@ -5,10 +5,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fleet.errors import ConfigError, ImpureCommand, NotEncodable
 from fleet.interfaces import Context
+from fleet.objects.asks import Asks
 from fleet.objects.payload import FATAL, encode_value
 from fleet.raft.group_events import GroupEvent
 
@@ -18,6 +19,8 @@ class _Running(threading.local):
 
     context: Context | None = None
     seeded: tuple[Context, Random] | None = None
+    asks: Asks
+    """What it asks for goes here; set together with a context of a command."""
     emitted: list[GroupEvent]
     """By the commands that run together. It is there while a command runs."""
     is_strict: bool = False
@@ -84,6 +87,36 @@ class Ctx:
             number = emitted[-1].number + 1
         emitted.append(GroupEvent(context.revision, number, kind, _encoded(kind, value)))
 
+    def remind(
+        self,
+        name: str,
+        /,
+        *args: object,
+        key: str | None = None,
+        after: float | None = None,
+        at: float | None = None,
+        every: float | None = None,
+    ) -> None:
+        """Have the group call its `@fleet.reminder(name)` with these arguments: `after` seconds, `at` seconds
+        since the epoch, and then again `every` so many seconds.
+
+        It is called once each time, in the group's own order, after the time in the group's clock
+        (`ctx.now`), whoever leads by then and whatever was restarted meanwhile; late, if nobody led. Nothing
+        is set if the command fails. `key`: the reminder replaces an earlier one of that name and key.
+
+        Raises: ConfigError: no such reminder, arguments that do not fit it, or no such time. NotEncodable: an
+        argument cannot be encoded. A command that would leave the group with too many reminders fails with
+        RemindersFull when it returns.
+        """
+        context = _context("remind")
+        RUNNING.asks.remind(context.now_ms, name, args, key, after, at, every)
+
+    def forget(self, name: str, /, key: str | None = None) -> None:
+        """Take back the reminder of this name and key; without a key, all of this name. One that does not
+        exist, or that was called already, is none. Raises ConfigError: no such reminder."""
+        _context("forget")
+        RUNNING.asks.forget(name, key)
+
     def __reduce__(self) -> str:
         return "ctx"  # a method that arrives by value refers to its node's
 
@@ -132,12 +165,20 @@ def strict(is_strict: bool = True) -> Iterator[None]:
         RUNNING.is_strict = before
 
 
+class Collected(NamedTuple):
+    """What commands of a plain instance have asked for."""
+
+    asks: Asks
+    emitted: list[GroupEvent]
+
+
 @contextmanager
-def executing(context: Context) -> Iterator[list[GroupEvent]]:
-    """Give `ctx` a context, to test a class on a plain instance. Yields what is emitted meanwhile."""
-    before, emitted_before = RUNNING.context, vars(RUNNING).get("emitted", [])
-    RUNNING.context, RUNNING.emitted = context, []
+def executing(context: Context) -> Iterator[Collected]:
+    """Give `ctx` a context, to test a class on a plain instance. Yields what its commands ask for."""
+    running = vars(RUNNING)
+    before = {name: running.get(name) for name in ("context", "asks", "emitted")}
+    RUNNING.context, RUNNING.asks, RUNNING.emitted = context, Asks(), []
     try:
-        yield RUNNING.emitted
+        yield Collected(RUNNING.asks, RUNNING.emitted)
     finally:
-        RUNNING.context, RUNNING.emitted = before, emitted_before
+        running.update(before)

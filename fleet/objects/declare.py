@@ -1,4 +1,4 @@
-"""How a user's class becomes a replicated object: `Data`, `@command`, `@query`.
+"""How a user's class becomes a replicated object: `Data`, `@command`, `@query`, `@reminder`.
 
 One method is three things. On a plain instance it runs at once, so that a class can be unit tested without a
 cluster. On a handle (`group_handle`) it is sent to the group. On a member the executor runs its function.
@@ -10,144 +10,26 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field
 from functools import partial
-from typing import (
-    Any,
-    ClassVar,
-    Concatenate,
-    Final,
-    Generic,
-    ParamSpec,
-    Self,
-    TypeVar,
-    cast,
-    get_origin,
-    overload,
-)
+from typing import Any, ClassVar, Final, Self, cast, get_origin
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
 from fleet.errors import ConfigError, NoSuchGroup
 from fleet.objects.client_side import client_side
-from fleet.objects.handles import CommandCall, Function, Kind, LocalCall, QueryCall
+from fleet.objects.handles import Function
 from fleet.objects.hooks import LeaderHooks, check_hooks
 from fleet.objects.keyed import KEEP_S, check_keep
-from fleet.objects.messages import Call, call_of
+from fleet.objects.methods import FunctionalCommand, FunctionalQuery, Method, Reminder
+from fleet.objects.methods import command as command
+from fleet.objects.methods import query as query
+from fleet.objects.methods import reminder as reminder
 from fleet.objects.module_codes import remember_code
 from fleet.objects.payload import PICKLED, Codec
-from fleet.objects.strict import as_executed
 from fleet.objects.watch import Since, Watch
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 RESERVED = frozenset({"command", "query", "migrate", "migrate_back", "watch"})
 """Names that no command or query may have: the functional style and the handle need them."""
-
-
-# -- declaring ----------------------------------------------------------------------------------------
-
-
-class Method(Generic[P, R]):
-    """A method of a data class that can be called through its group: a command or a query."""
-
-    kind: ClassVar[Kind]
-
-    def __init__(self, function: Callable[Concatenate[Any, P], R]) -> None:
-        _check_function(self.kind, function)
-        self.function: Function = function
-        self.__name__, self.__qualname__ = function.__name__, function.__qualname__  # for help()
-        self.__module__, self.__doc__ = function.__module__, function.__doc__
-        self.__wrapped__ = function
-
-    def __call__(self, instance: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return cast(R, self.function(instance, *args, **kwargs))
-
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
-        """The call as a message to an address of `fleet.thespian.group`. Raises NotEncodable."""
-        return call_of(self.kind, self.__name__, args, kwargs)
-
-    def __set_name__(self, owner: type[Any], name: str) -> None:
-        self.__name__ = name  # members know it by this one, whatever the function is called
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.__wrapped__,)
-
-
-class Command(Method[P, R]):
-    kind = "command"
-
-    @overload
-    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type[Any]) -> CommandCall[P, R]: ...
-
-    def __get__(self, instance: object | None, owner: type[Any]) -> Any:
-        if instance is None:
-            return self
-        return LocalCall(as_executed(type(instance), self.function), instance)
-
-
-class Query(Method[P, R]):
-    kind = "query"
-
-    @overload
-    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type[Any]) -> QueryCall[P, R]: ...
-
-    def __get__(self, instance: object | None, owner: type[Any]) -> Any:
-        return self if instance is None else LocalCall(self.function, instance)
-
-
-def command(function: Callable[Concatenate[Any, P], R]) -> Command[P, R]:
-    """Mark a method as a replicated write: every member executes each call once, in the same order.
-
-    Raises: ConfigError: not a plain method, async, a generator, or without self.
-    """
-    return Command(function)
-
-
-def query(function: Callable[Concatenate[Any, P], R]) -> Query[P, R]:
-    """Mark a method as a read: one member executes it. If it changes the object, the call fails, and the
-    change is undone. Raises as `command`."""
-    return Query(function)
-
-
-def _check_function(kind: Kind, function: Any) -> None:
-    if not inspect.isfunction(function):
-        raise ConfigError(f"@fleet.{kind} goes on a plain method, not on {function!r}")
-    name = function.__qualname__
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigError(f"{name}: a {kind} cannot be async; it must end by itself, without waiting")
-    if inspect.isgeneratorfunction(function):
-        raise ConfigError(f"{name}: a {kind} cannot be a generator; return a list")
-    first = next(iter(inspect.signature(function).parameters.values()), None)
-    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
-        raise ConfigError(f"{name}: a {kind} takes self first")
-
-
-class FunctionalCommand(Command[[Any], Any]):
-    """Static `command(state, arg) -> (result, state)` as a method of the object that holds `state`."""
-
-    def __init__(self, pure: Function) -> None:
-        def command(self: Any, arg: Any) -> Any:
-            result, self.state = pure(self.state, arg)
-            return result
-
-        super().__init__(pure)
-        self.function = command
-
-
-class FunctionalQuery(Query[[Any], Any]):
-    """Static `query(state, arg) -> result`, likewise."""
-
-    def __init__(self, pure: Function) -> None:
-        def query(self: Any, arg: Any) -> Any:
-            return pure(self.state, arg)
-
-        super().__init__(pure)
-        self.function = query
 
 
 class Data:
@@ -278,6 +160,8 @@ class Shape(Struct, frozen=True):
     """Factories of the first values."""
     commands: dict[str, Function]
     queries: dict[str, Function]
+    reminders: dict[str, Function] = {}
+    """By the names that `ctx.remind` takes."""
 
 
 _shapes: WeakKeyDictionary[type, Shape] = WeakKeyDictionary()
@@ -295,6 +179,7 @@ def shape_of(cls: type) -> Shape:
             fields={name: first_value for name, first_value in fields.items() if first_value is not None},
             commands={name: m.function for name, m in methods.items() if m.kind == "command"},
             queries={name: m.function for name, m in methods.items() if m.kind == "query"},
+            reminders={m.name: m.function for m in methods.values() if isinstance(m, Reminder)},
         )
     return shape
 
@@ -358,10 +243,14 @@ def _check_class(cls: type) -> None:
     for name, method in methods.items():
         if name in fields:
             raise ConfigError(f"{cls_name}.{name} is both a field and a {method.kind}; rename one")
-        if name.startswith("_"):
+        if name.startswith("_") and not isinstance(method, Reminder):
             raise ConfigError(f"{cls_name}.{name}: a {method.kind} cannot begin with an underscore")
         if name in RESERVED and not isinstance(method, (FunctionalCommand, FunctionalQuery)):
             raise ConfigError(f"{cls_name}.{name}: reserved names are {', '.join(sorted(RESERVED))}")
+    reminders = [method.name for method in methods.values() if isinstance(method, Reminder)]
+    for name in reminders:
+        if reminders.count(name) > 1:
+            raise ConfigError(f"{cls_name} has two methods for the reminder {name!r}; rename one")
     init = inspect.getattr_static(cls, "__init__")
     missing = [name for name in fields if _first_value(cls, name) is None]
     if init is Data.__init__ and missing:

@@ -6,17 +6,16 @@ never the result of a command.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from fleet.errors import (
     BadArguments,
     ConfigError,
-    FleetError,
     Reject,
-    StateNotEncodable,
 )
 from fleet.interfaces import RESULTS_BYTES_MAX, Context, MemberMustHalt
+from fleet.objects.asks import Asks
 from fleet.objects.context import QUERYING, RUNNING
 from fleet.objects.declare import Data, shape_of
 from fleet.objects.fields import (
@@ -25,24 +24,24 @@ from fleet.objects.fields import (
     changed_fields,
     is_as_held,
     is_held,
-    unencodable_field,
 )
 from fleet.objects.handles import Function
 from fleet.objects.keyed import keep_ms_of
+from fleet.objects.methods import MethodKind
+from fleet.objects.object_state import WARY_BYTES_MAX, ObjectState
 from fleet.objects.payload import (
     FATAL,
-    Codec,
     describe,
     encode_bad_call,
     encode_failed,
     encode_impure,
+    encode_not_done,
     is_success,
     may_not_decode,
     no_result,
 )
 from fleet.objects.progress import METHOD, SEQ, STEPS, Cells, no_cells
 from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
-from fleet.objects.stored_state import VERSION_BYTES, revived, turned_back
 from fleet.objects.strict import commands_of
 from fleet.objects.tracebacks import Tracebacks
 from fleet.raft.group_events import GroupEvent
@@ -52,35 +51,25 @@ log = logging.getLogger("fleet.objects")
 SMALL_BYTES_MAX = 4 * 1024
 """A state up to this size is encoded before the first of the commands that are executed together, so that its
 refusal can be shown to have changed nothing."""
-WARY_BYTES_MAX = 256 * 1024
-"""One up to this size is, before each of the `WARY_COUNT` commands after one that was refused or failed."""
 WARY_COUNT = 64
+"""Before so many commands after one that was refused or failed, a state up to `WARY_BYTES_MAX` is, too."""
 
 
-class ObjectExecutor:
-    """A `fleet.interfaces.Executor` around an instance of a data class; for one thread at a time.
-
-    Invariant: `_dump` is None or the encoded state of `_object` as it is now.
-    """
+class ObjectExecutor(ObjectState):
+    """A `fleet.interfaces.Executor` around an instance of a data class; for one thread at a time."""
 
     def __init__(self, cls: type[Any], cells: Cells | None = None, traced: Tracebacks | None = None) -> None:
         """`cells`: where it notes which method runs. `traced`: where it leaves the tracebacks of failures."""
         if not (isinstance(cls, type) and issubclass(cls, Data)):
             raise ConfigError(f"{cls!r} is not a data class; derive it from fleet.Data")
+        super().__init__(cls)
         shape = self._shape = shape_of(cls)
-        self._class = cls
         self._commands, self._queries = commands_of(cls, shape.commands), shape.queries
-        self._version: int = cls.__fleet_version__
-        codec: Codec = cls.__fleet_codec__
-        self._codec = codec
+        self._reminders = commands_of(cls, shape.reminders)
+        self.asks = Asks(shape.reminders)
+        self.reminders = self.asks.reminders
+        codec = self._codec
         self._decode_call, self._encode_ok = codec.decode_call, codec.encode_ok
-        self._encode_state = codec.encode_state
-        own: Function = getattr(cls, "__getstate__")
-        self._own_state = None if own is getattr(object, "__getstate__") else own
-        self._object: Any = cls()
-        self._dump: bytes | None = None
-        self._dump_bytes = 0
-        self._trouble: StateNotEncodable | None = None
         self._wary = 0
         self._checked_queries = CheckedQueries()
         self._told: set[str] = set()
@@ -88,7 +77,7 @@ class ObjectExecutor:
         self._calls = CheckedCalls(shape, codec)
         self._cells = no_cells() if cells is None else cells
         self._tracebacks = Tracebacks(0) if traced is None else traced
-        self.methods = (*shape.commands, *shape.queries)
+        self.methods = (*shape.commands, *shape.queries, *shape.reminders)
         """Names, by the numbers that it notes, from 1 on."""
         self.keep_ms = keep_ms_of(cls.__fleet_keep_keys__)
         self.events_max, self.events_bytes_max = cls.__fleet_events_kept__, cls.__fleet_events_bytes_kept__
@@ -98,7 +87,11 @@ class ObjectExecutor:
     # -- commands ---------------------------------------------------------------------------------
 
     def apply(
-        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+        self,
+        context: Context,
+        payloads: Sequence[bytes],
+        bytes_max: int = RESULTS_BYTES_MAX,
+        is_due: bool = False,
     ) -> tuple[list[bytes], bool]:
         """As in `fleet.interfaces.Executor`.
 
@@ -107,13 +100,15 @@ class ObjectExecutor:
         values: list[bytes] = []
         is_clean = True
         RUNNING.seeded = None  # a replay has the very context of the first run
+        RUNNING.asks = self.asks
+        functions = self._reminders if is_due else self._commands
         emitted = self._emitted = RUNNING.emitted = []
         count = 0
         try:
             for payload in payloads:
                 RUNNING.context = context
                 self._note(context)
-                value, is_clean = self._apply(payload, is_first=not values)
+                value, is_clean = self._apply(payload, functions, is_first=not values)
                 values.append(value)
                 if len(emitted) > count:
                     if not is_success(value):
@@ -129,15 +124,16 @@ class ObjectExecutor:
             RUNNING.context = None
         return values, is_clean
 
-    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+    def replay(self, context: Context, payloads: Sequence[bytes], is_due: bool = False) -> None:
         """As in `fleet.interfaces.Executor`; nothing is checked. Raises MemberMustHalt."""
         self._dump = RUNNING.seeded = None
-        RUNNING.emitted = []
+        RUNNING.asks, RUNNING.emitted = self.asks, []
+        functions = self._reminders if is_due else self._commands
         try:
             for payload in payloads:
                 RUNNING.context = context
                 self._note(context)
-                self._execute_again(payload)
+                self._execute_again(payload, functions)
                 context = context.next()
         except BaseException as error:
             self._halt(error, context)
@@ -154,9 +150,9 @@ class ObjectExecutor:
         cells[METHOD], cells[SEQ] = 0, context.seq
         cells[STEPS] += 1
 
-    def _execute_again(self, payload: bytes) -> None:
+    def _execute_again(self, payload: bytes, functions: Mapping[str, Function]) -> None:
         method, args, kwargs = self._decode_call(payload)
-        function = self._commands.get(method)
+        function = functions.get(method)
         if function is None:
             return
         self._cells[METHOD] = self._method_numbers[method]
@@ -166,6 +162,7 @@ class ObjectExecutor:
             raise
         except BaseException:  # as the first time, when it was shown to have changed nothing
             pass
+        self.asks.asked.clear()  # that was carried out the first time
 
     def _halt(self, error: BaseException, context: Context) -> NoReturn:
         name, message, where = describe(error, self._class.__module__)
@@ -178,16 +175,19 @@ class ObjectExecutor:
         decode a command that it accepted; they halt rather than differ."""
         return self._calls.check(payload)
 
-    def _apply(self, payload: bytes, is_first: bool) -> tuple[bytes, bool]:
+    def _apply(self, payload: bytes, functions: Mapping[str, Function], is_first: bool) -> tuple[bytes, bool]:
+        asked = self.asks.asked
+        asked.clear()  # of one that failed
         try:
             method, args, kwargs = self._calls.take(payload)
         except BadArguments as error:
             if may_not_decode(payload) or isinstance(error.__cause__, FATAL):
                 raise
             return encode_bad_call("the arguments are not a call that can be read"), True
-        function = self._commands.get(method)
+        function = functions.get(method)
         if function is None:
-            return encode_bad_call(no_such(self._shape, "command", method)), True
+            kind: MethodKind = "command" if functions is self._commands else "reminder"
+            return encode_bad_call(no_such(self._shape, kind, method)), True
         self._cells[METHOD] = self._method_numbers[method]
         before = self._state_before() if is_first or self._wary else None
         self._dump = None
@@ -205,11 +205,13 @@ class ObjectExecutor:
                 return encode_bad_call(misfit), True
             return self._failed(error, before)
         try:
-            return self._encode_ok(value), True
+            result = self._encode_ok(value)
         except FATAL:
             raise
         except BaseException as error:
             return self._failed(no_result(error, method, value), before)
+        too_many = self.asks.settle() if asked else None
+        return (result, True) if too_many is None else (encode_not_done(too_many), self._is_as(before))
 
     def _state_before(self) -> bytes | None:
         """The state as it is, where it is encoded already or encoding it costs little."""
@@ -313,84 +315,8 @@ class ObjectExecutor:
         record = encode_failed("query", *describe(error, self._class.__module__))
         return self._tracebacks.added_to_query(record, error)
 
-    def _changed_since(self, before: bytes) -> bool:
-        """False also for a state that is encoded differently each time: nothing can be concluded from it."""
-        self._dump = None
-        after = self._dump_if_possible()
-        if after == before:
-            return False
-        self._dump = None
-        return after is None or self._dump_if_possible() == after
-
     def _impure(self, method: str, before: bytes | None) -> bytes:
         self._dump = None
         was = None if before is None else self._codec.decode_state(memoryview(before))
         changed = "" if was is None else changed_fields(was, self._state())
         return encode_impure(f"{self._class.__name__}.{method} changed the object", changed)
-
-    # -- state ------------------------------------------------------------------------------------
-
-    def dump(self, version: int = 0) -> bytes:
-        """The class's version and the state, encoded. Raises StateNotEncodable, with the field, or since the
-        class has no way back to an older `version`; 0: its own."""
-        if 0 < version < self._version:
-            return turned_back(self._class, self._encoded_state(), version)
-        try:
-            return self._version.to_bytes(VERSION_BYTES) + self._encoded_state()
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise self._trouble or error
-
-    def trouble(self) -> FleetError | None:
-        """As in `fleet.interfaces.Executor`."""
-        return self._trouble
-
-    def load(self, state: bytes | None) -> None:
-        """Raises DataClassUnavailable, and keeps the object, when this class cannot read the state."""
-        loaded = self._class() if state is None else revived(self._class, state)
-        self._object = loaded
-        self._dump = self._trouble = None
-        self._dump_bytes = 0 if state is None else len(state) - VERSION_BYTES
-
-    def copy_from(self, state: bytes) -> Any:
-        """A private object in the state that `dump` returned. May be called in any thread."""
-        return revived(self._class, state)
-
-    @property
-    def data_class(self) -> type[Data]:
-        return self._class
-
-    @property
-    def object(self) -> Any:
-        return self._object
-
-    def _state(self) -> Any:
-        return self._object.__dict__ if self._own_state is None else self._own_state(self._object)
-
-    def _encoded_state(self) -> bytes:
-        data = self._dump
-        if data is None:
-            try:
-                data = self._encode_state(self._state())
-            except MemoryError:
-                raise
-            except Exception as error:
-                self._trouble = self._trouble or self._not_encodable(error)
-                raise
-            self._trouble = None
-            self._dump_bytes = len(data)
-            if len(data) <= WARY_BYTES_MAX:
-                self._dump = data
-        return data
-
-    def _dump_if_possible(self) -> bytes | None:
-        """None: it cannot be encoded, which is an error only in `dump`."""
-        try:
-            return self._encoded_state()
-        except Exception:
-            return None
-
-    def _not_encodable(self, error: Exception) -> StateNotEncodable:
-        what = f"the state of {self._class.__qualname__} cannot be encoded: {error}"
-        return StateNotEncodable(what, field=unencodable_field(self._object))

@@ -23,8 +23,8 @@ _known: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 
 
 def fingerprint_of(cls: type[Any]) -> str:
-    """32 hexadecimal digits, of the class's version, its codec, the signatures of its commands and queries,
-    its code, and what that reaches by name in its own module and in `cls.fingerprint_modules`.
+    """32 hexadecimal digits, of the class's version, its codec, the signatures of its commands, queries
+    and reminders, its code, and what that reaches by name in its own module and in `cls.fingerprint_modules`.
 
     It is taken from the source, so that it is the same in every version of Python, and comments, docstrings,
     blank lines and the places of functions do not count. Where the source is not what runs (it was replaced
@@ -73,7 +73,8 @@ def _facts(cls: type[Any]) -> Iterator[str]:
     if sys.flags.optimize:
         yield "without assertions"
     shape = shape_of(cls)
-    for kind, methods in (("command", shape.commands), ("query", shape.queries)):
+    by_kind = {"command": shape.commands, "query": shape.queries, "reminder": shape.reminders}
+    for kind, methods in by_kind.items():
         for name, function in sorted(methods.items()):
             parameters = inspect.signature(function).parameters.values()
             yield f"{kind} {name}({', '.join(map(_in_words, parameters))})"

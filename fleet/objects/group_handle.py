@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeVar, cast
 from fleet.objects.client_side import is_client_side
 from fleet.objects.declare import shape_of
 from fleet.objects.handles import Caller, CallOptions, CommandCall, QueryCall
+from fleet.objects.methods import Reminder
 
 D = TypeVar("D")
 
@@ -34,7 +35,9 @@ class Handle:
         found = inspect.getattr_static(cls, name, None)
         if is_client_side(found):
             return found.__get__(self)
-        if inspect.isfunction(found):
+        if isinstance(found, Reminder):
+            why = "it is a @fleet.reminder, which its group calls when it is due"
+        elif inspect.isfunction(found):
             why = "it is neither a @fleet.command nor a @fleet.query, nor @fleet.client_side"
         else:
             why = "the state lives in the group; ask by a @fleet.query"

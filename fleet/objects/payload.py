@@ -62,7 +62,9 @@ KEYED = 9
 _NOT_DONE = 10
 """The command was not executed: an error of `fleet.errors`."""
 
-OURS = frozenset(f"fleet.objects.{name}" for name in ("payload", "by_value", "declare", "executor", "strict"))
+OURS = frozenset(
+    f"fleet.objects.{name}" for name in ("payload", "by_value", "methods", "declare", "executor", "strict")
+)
 """Modules between the call of a method and its first line."""
 _MESSAGE_MAX = 2000
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")

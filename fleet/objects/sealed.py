@@ -6,6 +6,7 @@ from typing import NoReturn
 from fleet.errors import FleetError, OtherCode
 from fleet.interfaces import RESULTS_BYTES_MAX, Context
 from fleet.raft.group_events import GroupEvent
+from fleet.raft.reminders import ReminderTable
 
 
 class SealedState:
@@ -16,10 +17,15 @@ class SealedState:
 
     def __init__(self, why: OtherCode) -> None:
         self.why = why
+        self.reminders = ReminderTable()
         self._state = b""
 
     def apply(
-        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+        self,
+        context: Context,
+        payloads: Sequence[bytes],
+        bytes_max: int = RESULTS_BYTES_MAX,
+        is_due: bool = False,
     ) -> tuple[list[bytes], bool]:
         """Raises OtherCode."""
         self._refuse()
@@ -27,7 +33,7 @@ class SealedState:
     def take_events(self) -> tuple[GroupEvent, ...]:
         return ()
 
-    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+    def replay(self, context: Context, payloads: Sequence[bytes], is_due: bool = False) -> None:
         """Raises OtherCode."""
         self._refuse()
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from fleet.errors import BadArguments
 from fleet.objects.declare import Shape
-from fleet.objects.handles import Function, Kind
+from fleet.objects.handles import Function
+from fleet.objects.methods import MethodKind
 from fleet.objects.payload import Codec, is_in_call
 
 DECODED_MAX = 4096
@@ -53,9 +54,10 @@ class CheckedCalls:
         return decoded[1] if decoded is not None and decoded[0] is payload else self._decode_call(payload)
 
 
-def no_such(shape: Shape, kind: Kind, method: str) -> str:
-    name, methods = shape.name, shape.commands if kind == "command" else shape.queries
-    if method in shape.commands or method in shape.queries:
+def no_such(shape: Shape, kind: MethodKind, method: str) -> str:
+    by_kind = {"command": shape.commands, "query": shape.queries, "reminder": shape.reminders}
+    name, methods = shape.name, by_kind[kind]
+    if any(method in known for known in by_kind.values()):
         return f"{name}.{method} is not a {kind}"
     return f"{name} has no {kind} {method!r}; it has: {', '.join(sorted(methods)) or 'none'}"
 

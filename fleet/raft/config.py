@@ -70,6 +70,8 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     keys_bytes_max: int = 32 << 20
     """Limits on the keys of commands that are kept, and on their bytes with the results. Beyond them a
     command with a new key is refused, since no key is forgotten before its time."""
+    reminders_max: int = 10_000
+    """How many reminders may be set at a time. A command that would set more fails."""
     command_bytes_max: int = 1 << 20
     """The largest encoded command."""
     command_limit_ms: Millis = 10_000

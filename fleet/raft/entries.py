@@ -129,6 +129,14 @@ class ClassSwitched(Struct, frozen=True, array_like=True, tag=12, gc=False):
     """As in `Founded`."""
 
 
+class RemindersDue(Struct, frozen=True, array_like=True, tag=16, gc=False):
+    """Fires the reminders that are due at log time, once it has come to this stamp: see `reminders.py`. Each
+    counts a revision of its own, and its place among them is that of a command."""
+
+    wall_ms: Millis
+    """As in `Commands`."""
+
+
 class SkipProposed(Struct, frozen=True, array_like=True, tag=11, gc=False):
     """Every voter has reported that it halts at this command. A member that halts there and has this in its
     log does not execute the command any more, unless it turns out that no `Skipped` follows: see
@@ -154,6 +162,7 @@ Body: TypeAlias = (
     | Skipped
     | SkipProposed
     | ClassSwitched
+    | RemindersDue
 )
 MemberChange: TypeAlias = MemberAdded | MemberPromoted | MemberDemoted | MemberRemoved
 MEMBERSHIP_BODIES = (Founded, MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)

@@ -14,6 +14,7 @@ from fleet.raft.entries import (
     Founded,
     Halt,
     MemberChange,
+    RemindersDue,
     SessionClosed,
     SessionOpened,
 )
@@ -96,7 +97,7 @@ class Propose(Struct, frozen=True, gc=False):
     """Append these in this order, all or none. Their results come from applying them."""
 
     token: int
-    bodies: tuple[Commands | SessionOpened | SessionClosed, ...]
+    bodies: tuple[Commands | SessionOpened | SessionClosed | RemindersDue, ...]
 
 
 class ReadQuery(Struct, frozen=True, gc=False):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from fleet.contracts.difference import CALLERS, NOTHING
-from tests.support.basket import compared
+from fleet.contracts.compare import changes
+from fleet.contracts.difference import CALLERS, NOTHING, STATES
+from tests.support.basket import BASKET, compared, contract
 from tests.support.modules import Modules, modules
 
 __all__ = ["modules"]
@@ -126,3 +127,23 @@ def test_what_a_difference_breaks_for_callers(
     found = compared(modules, (old, new))
     assert [one for one in found if (one.breaks, one.where) == (breaks, where) and says in str(one)], found
     assert {one.breaks for one in found} <= {NOTHING, breaks}
+
+
+REMINDERS = [
+    ('    @fleet.reminder("put off")\n    def later', "    def later", STATES, "it was removed"),
+    ('reminder("put off")', 'reminder("put away")', STATES, "it was removed; those that are set fail"),
+    ("item: Item) -> None:", "item: Item, n: int) -> None:", STATES, "was added without a default"),
+    ("item: Item) -> None:", "item: Item, n: int = 1) -> None:", NOTHING, "was added, with a default"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "breaks", "says"), REMINDERS)
+def test_what_a_difference_breaks_for_reminders_that_are_set(
+    modules: Modules, old: str, new: str, breaks: str, says: str
+) -> None:
+    before = (
+        BASKET + '\n    @fleet.reminder("put off")\n    def later(self, item: Item) -> None:\n        pass\n'
+    )
+    found = changes(contract(modules, before), contract(modules, before.replace(old, new)))
+    known = [one for one in found if one.where == "reminder put off"]
+    assert [one for one in known if one.breaks == breaks and says in str(one)], found

@@ -6,6 +6,7 @@ import msgspec
 
 from fleet.interfaces import RESULTS_BYTES_MAX, Context
 from fleet.raft.group_events import GroupEvent
+from fleet.raft.reminders import ReminderTable
 
 FAIL = b"fail"
 
@@ -18,9 +19,14 @@ class Ledger:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+        self.reminders = ReminderTable()
 
     def apply(
-        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+        self,
+        context: Context,
+        payloads: Sequence[bytes],
+        bytes_max: int = RESULTS_BYTES_MAX,
+        is_due: bool = False,
     ) -> tuple[list[bytes], bool]:
         values: list[bytes] = []
         for payload in payloads:
@@ -36,7 +42,7 @@ class Ledger:
     def take_events(self) -> tuple[GroupEvent, ...]:
         return ()
 
-    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+    def replay(self, context: Context, payloads: Sequence[bytes], is_due: bool = False) -> None:
         values, is_clean = self.apply(context, payloads)
         assert is_clean and len(values) == len(payloads)
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from fleet.errors import NotEncodable
 from fleet.interfaces import Context
 from fleet.objects import applier as applier_module
-from fleet.objects.applier import Applier, Opened, Outcomes, dumped_object
+from fleet.objects.applied_state import dumped_object
+from fleet.objects.applier import Applier, Opened, Outcomes
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     Body,
@@ -248,7 +249,9 @@ def test_time_inside_commands_never_goes_back() -> None:
     seen = []
 
     class Watch(Ledger):
-        def apply(self, context: Context, payloads: Sequence[bytes], bytes_max: int = 0) -> Any:
+        def apply(
+            self, context: Context, payloads: Sequence[bytes], bytes_max: int = 0, is_due: bool = False
+        ) -> Any:
             seen.append((context.revision, context.now_ms, context.client, context.seq))
             return super().apply(context, payloads, bytes_max)
 

@@ -13,7 +13,7 @@ import msgspec
 from fleet.objects.applier import Applier, Opened, Outcomes
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Commands, Entry, Founded, HardState, MemberAdded, MemberPromoted
+from fleet.raft.entries import Commands, Entry, Founded, HardState, MemberAdded, MemberPromoted, RemindersDue
 from fleet.raft.events import (
     LocalEvent,
     Persisted,
@@ -343,7 +343,7 @@ class World:
                         for place in range(len(body.payloads)):
                             key = body.session, body.first + place
                             host.waiting.setdefault(key, []).append(token)
-                    else:
+                    elif not isinstance(body, RemindersDue):
                         host.opening.setdefault(body.client, []).append(token)
             self.step(host, event)
         return token
