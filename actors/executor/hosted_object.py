@@ -187,7 +187,7 @@ class HostedObject:
         self.told_at = self.host.now()
         record = ErrorRecord.of(trouble) if trouble is not None else None
         about = self.number, self.run, applier.index - is_amid, applier.revision
-        news = take_fresh(applier), applier.due_ms
+        news = take_fresh(applier), *applier.due()
         self.host.answer(EntriesApplied(*about, told, opened, record, *news))
 
     def _halt(self, error: MemberMustHalt) -> None:
@@ -253,7 +253,7 @@ class HostedObject:
             end(self.host.cells)
         applier = self.applier
         about = self.number, self.run, applier.index, applier.revision
-        self.host.answer(StateLoaded(*about, applier.due_ms))
+        self.host.answer(StateLoaded(*about, *applier.due()))
 
     def on_dump(self, m: DumpObject) -> None:
         """A small state at once; a big one in a child, while the object goes on."""

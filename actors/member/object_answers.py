@@ -59,7 +59,8 @@ class ObjectAnswers:
         self.member.give_up(str(error), retry, DAMAGED if isinstance(error, Damaged) else "")
 
     def on_applied(self, m: EntriesApplied) -> None:
-        self.member.reminding.told(m.due_ms)
+        if m.due_ms or self.member.reminding.due_ms:
+            self.member.reminding.told(m.due_ms, m.log_ms)
         clients = self.member.clients
         for outcomes in m.outcomes:
             clients.on_outcomes(outcomes)
@@ -70,7 +71,7 @@ class ObjectAnswers:
             self.member.operators.on_applied()
 
     def on_loaded(self, m: StateLoaded) -> None:
-        self.member.reminding.told(m.due_ms)
+        self.member.reminding.told(m.due_ms, m.log_ms)
         self.member.snapshots.on_loaded(m)
         if hasattr(self.member, "clients"):
             self.member.clients.watchers.on_other_object()

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.member_object import MemberObject
+from fleet.actors.messages.local import StartMember
 from fleet.errors import FleetError
 from fleet.raft.core import Core
 from fleet.raft.entries import RemindersDue
@@ -23,6 +24,7 @@ RETRY_MS: Final[Millis] = 500
 
 class RemindingMember(Protocol):
     core: Core
+    start: StartMember
     object: MemberObject
     clients: ClientRequests
 
@@ -38,12 +40,17 @@ class Reminding:
         self.member = member
         self.due_ms: Millis = 0
         """When the first reminder is due, as the object told it; 0: there is none."""
+        self.log_ms: Millis = 0
+        self.log_at: Millis = 0
+        """Log time as the object told it last, and when."""
         self.look_at: Millis = -NEVER
         """Whether it is due is not asked before this."""
         self.proposed: tuple[Term, Index] = (0, 0)
         """The newest entry that was proposed, and in which term."""
 
-    def told(self, due_ms: Millis) -> None:
+    def told(self, due_ms: Millis, log_ms: Millis) -> None:
+        if log_ms > self.log_ms:
+            self.log_ms, self.log_at = log_ms, self.member.start.clock.now_ms()
         if due_ms != self.due_ms:
             self.due_ms, self.look_at = due_ms, -NEVER
 
@@ -55,7 +62,8 @@ class Reminding:
         if now < self.look_at:
             return self.look_at
         member = self.member
-        stamp_ms = member.stamp_ms()
+        # Where earlier leaders' clocks were ahead, log time stands still for all that clocks tell.
+        stamp_ms = max(member.stamp_ms(), self.log_ms + now - self.log_at)
         if stamp_ms < self.due_ms:
             self.look_at = now + min(self.due_ms - stamp_ms, LOOK_MS)
         elif member.trouble() is not None or member.object.is_behind() or not self._propose(stamp_ms):

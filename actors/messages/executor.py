@@ -163,6 +163,7 @@ class StateLoaded(ObjectMessage, frozen=True, array_like=True, tag=22, gc=False)
     index: Index
     revision: Revision
     due_ms: Millis = 0
+    log_ms: Millis = 0
     """As in `EntriesApplied`."""
 
 
@@ -178,7 +179,9 @@ class EntriesApplied(ObjectMessage, frozen=True, array_like=True, tag=23, gc=Fal
     events: tuple[GroupEvent, ...] = ()
     """All that are new since the previous answer, after `ReadEvents`."""
     due_ms: Millis = 0
-    """When its first reminder is due, in log time; `reminders.OVERDUE`: at once; 0: there is none."""
+    """When its first reminder is due, in log time; 0: there is none."""
+    log_ms: Millis = 0
+    """Log time; 0 where there is no reminder."""
 
 
 class QueriesAnswered(ObjectMessage, frozen=True, array_like=True, tag=24, gc=False):

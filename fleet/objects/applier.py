@@ -118,10 +118,10 @@ class Applier:
     def reminders(self) -> ReminderTable:
         return self.executor.reminders
 
-    @property
-    def due_ms(self) -> Millis:
-        """As in `ReminderTable.due_ms`."""
-        return self.reminders.due_ms(self.sessions.log_ms) if self.reminders.reminders else 0
+    def due(self) -> tuple[Millis, Millis]:
+        """When the first reminder is due, and log time; (0, 0): there is none."""
+        reminder = self.reminders.next_due() if self.reminders.reminders else None
+        return (reminder.due_ms, self.sessions.log_ms) if reminder is not None else (0, 0)
 
     def _adopt(self, config: GroupConfig) -> None:
         self.config = config

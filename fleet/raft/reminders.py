@@ -23,8 +23,6 @@ BYTES_MAX: Final = 16 << 20
 """Of all reminders of a group."""
 FIRED_MAX: Final = 100
 """So many are fired by one entry; further ones that are due by the next."""
-OVERDUE: Final[Millis] = 1
-"""Told instead of a time that log time has reached: every clock has."""
 
 
 class Remind(Struct, frozen=True, array_like=True, gc=False):
@@ -184,10 +182,3 @@ class ReminderTable:
         else:
             self._drop(reminder)
         return reminder
-
-    def due_ms(self, log_ms: Millis) -> Millis:
-        """When the leader has to fire the next one; OVERDUE: at once; 0: there is none."""
-        reminder = self.next_due()
-        if reminder is None:
-            return 0
-        return reminder.due_ms if reminder.due_ms > log_ms else OVERDUE

@@ -14,6 +14,8 @@ from fleet.sim.checks.placement import Redundancy
 from fleet.sim.faults.inject import FAIR_WEATHER_US, FaultInjector
 from fleet.sim.faults.schedule import Plan
 from fleet.sim.faults.settings import draw_config, draw_keep
+from fleet.sim.search.alarm_load import GROUP as ALARM_GROUP
+from fleet.sim.search.alarm_load import SHARE, AlarmLoad
 from fleet.sim.search.settling import cluster_of, group_troubles, state_of, troubles
 from fleet.sim.search.workload import MODELS, QUESTIONS, Groups, Load
 from fleet.sim.world.objects import ENCODED, KINDS
@@ -53,6 +55,8 @@ class Episode:
             self.config = replace(self.config, keys_max=own.choice([5, 100_000]))
         self.config = replace(self.config, keep=draw_keep(plan.seed))
         self.loads: list[Load] = []
+        own = random.Random(f"{plan.seed} reminders")
+        self.alarms = AlarmLoad(self.world, self.groups, self.config, own) if own.random() < SHARE else None
         self.injector = FaultInjector(self.world, self.admin, self.groups, plan)
         self.redundancy = Redundancy(self.world)
         self.world.invariants.on_change = self.redundancy.on_change
@@ -97,6 +101,8 @@ class Episode:
         world.need(founded, "the nodes did not become one cluster")
         for group, kind in self.kinds.items():
             self.add(group, kind)
+        if self.alarms is not None:
+            self.alarms.add(self.admin)
         served = world.run(FOUND_US, lambda: not any(map(self.trouble_of, self.kinds)), 100 * MS)
         world.need(served, f"groups are not served: {list(map(self.trouble_of, self.kinds))}")
 
@@ -125,6 +131,8 @@ class Episode:
         for number in range(1, 1 + min(drawn, drawn if self.plan.clients is None else self.plan.clients)):
             pause = self.rng.choice([5, 50, 200]) * MS
             self.loads.append(Load(self.world, f"c{number}", self.groups, pause, keyed=self.keyed))
+        if self.alarms is not None:
+            self.alarms.begin()
 
     def settle(self) -> None:
         """End the faults. Everything must recover by itself in bounded time, and then serve every client."""
@@ -132,6 +140,8 @@ class Episode:
         injector.end()
         for load in self.loads:
             load.is_stopping = True
+        if self.alarms is not None:
+            self.alarms.stop()
         for _ in range(6):
             if world.run(SETTLE_US // 6, self.is_settled, 100 * MS):
                 break
@@ -162,11 +172,14 @@ class Episode:
             self.injector.repair()
         if any(load.is_busy for load in self.loads):
             return False
-        return next(troubles(self.world, self.groups.kinds), None) is None
+        return next(troubles(self.world, self._names()), None) is None
 
     def troubles(self) -> list[str]:
         found = [f"{load.name} waits" for load in self.loads if load.is_busy]
-        return [*found, *troubles(self.world, self.groups.kinds)]
+        return [*found, *troubles(self.world, self._names())]
+
+    def _names(self) -> list[str]:
+        return [*self.groups.kinds, *((ALARM_GROUP,) if self.alarms is not None else ())]
 
     def trouble_of(self, group: str) -> str:
         """Why a group is not as it should be, "" when it is."""
@@ -218,6 +231,8 @@ class Episode:
                 state = state_of(members[0])
                 values = state.contents if hasattr(state, "contents") else state.values
                 world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
+        if self.alarms is not None:
+            self.alarms.judge()
         for group, kind, history in self.groups.all():
             verdict = check(history.operations(), MODELS[kind], steps_max=STEPS_MAX)
             world.need(isinstance(verdict, Linearizable), f"group {group}: {verdict}")

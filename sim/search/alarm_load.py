@@ -1,0 +1,132 @@
+"""The load of reminders: a group of its own, in some of the seeds, with a client that sets and cancels them.
+
+Everything about it is drawn from a generator of its own, so that other seeds are what they were without.
+"""
+
+import random
+from functools import partial
+from typing import Any
+
+from fleet.cluster.state import CLUSTER_GROUP
+from fleet.errors import FleetError
+from fleet.raft.config import GroupConfig
+from fleet.sim.checks.alarms import objection
+from fleet.sim.checks.appliers import applier_of
+from fleet.sim.search.workload import Groups
+from fleet.sim.world.alarms import ALARMS, journal_of
+from fleet.sim.world.client import SimClient
+from fleet.sim.world.timeline import MS, S
+from fleet.sim.world.world import World
+
+GROUP = "alarms"
+SHARE = 0.25
+"""Of the seeds."""
+WAIT_US = 60 * S
+"""In which all that is due must have been called, without faults."""
+REPEATING_MAX = 3
+
+
+class AlarmLoad:
+    def __init__(self, world: World, groups: Groups, config: GroupConfig, rng: random.Random) -> None:
+        self.world = world
+        self.groups = groups
+        self.config = config
+        self.rng = rng
+        self.number = 0
+        self.repeating: list[int] = []
+        self.open = 0
+        self.is_stopping = False
+        self.client: SimClient
+
+    # -- the group ---------------------------------------------------------------------------------
+
+    def add(self, admin: SimClient) -> None:
+        told: list[FleetError | None] = []
+        args = (GROUP, 3, ALARMS, self.config, ())
+        call = self.groups.operators.asks("add_group", args, self.world.now)
+
+        def add() -> None:
+            admin.call(
+                CLUSTER_GROUP, "add_group", args, False, 10_000, lambda value, error: told.append(error)
+            )
+
+        admin.in_turn(add)
+        self.world.run(15 * S, lambda: bool(told))
+        self.world.need(told == [None], f"group {GROUP} was not added: {told}")
+        self.groups.operators.answered(call, None, self.world.now)
+
+    def begin(self) -> None:
+        self.client = self.world.add_client("alarm")
+        self.client.on_time = self.next
+        self.client.in_turn(self._pause)
+
+    def _pause(self) -> None:
+        if not self.is_stopping:
+            self.client.wake_in(1 + int(self.rng.random() * 400 * MS))
+
+    # -- calls -------------------------------------------------------------------------------------
+
+    def next(self) -> None:
+        for _ in range(self.rng.choice((1, 1, 2, 5))):
+            self._call(*self._draw())
+
+    def _draw(self) -> tuple[str, tuple[Any, ...]]:
+        rng, drawn = self.rng, self.rng.random()
+        if self.number and drawn < 0.25:
+            return "cancel", (rng.randint(max(1, self.number - 5), self.number),)
+        self.number += 1
+        after_ms = rng.choice((0, 50, 300, 300, 1000, 3000))
+        if drawn < 0.35:
+            return "set_and_fail", (self.number,)
+        if drawn < 0.4 and len(self.repeating) < REPEATING_MAX:
+            self.repeating.append(self.number)
+            return "set", (self.number, after_ms, rng.choice((200, 1000)))
+        return "set", (self.number, after_ms, 0, rng.random() < 0.8)
+
+    def _call(self, method: str, args: tuple[Any, ...]) -> None:
+        self.open += 1
+
+        def told(value: Any, error: FleetError | None) -> None:
+            self.open -= 1
+            if not self.open:
+                self._pause()
+
+        self.client.call(GROUP, method, args, False, 4000, told)
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Set nothing more, and end what repeats: a group that has always something to do settles never."""
+        self.is_stopping = True
+        for number in self.repeating:
+            self.client.in_turn(partial(self._end, number))
+
+    def _end(self, number: int) -> None:
+        def told(value: Any, error: FleetError | None) -> None:
+            if error is not None:
+                self.world.after(500 * MS, self.client.in_turn, partial(self._end, number))
+
+        self.client.call(GROUP, "cancel", (number,), False, 4000, told)
+
+    def judge(self) -> None:
+        """Everything has settled: what is set must be called."""
+        is_over = self.world.run(WAIT_US, self._is_over, 100 * MS)
+        members = self.world.members_of(GROUP)
+        appliers = [applier_of(member) for member in members if member.core.log.last_index]
+        self.world.need(is_over, f"reminders are not called: {[one and one.due() for one in appliers]}")
+        dumps = {applier and applier.dump() for applier in appliers}
+        self.world.need(len(dumps) == 1, f"members of {GROUP} differ in the end")
+        for applier in appliers:
+            assert applier is not None
+            journal = journal_of(getattr(applier.executor, "_object"))
+            why = objection(journal, len(applier.reminders.reminders))
+            self.world.need(not why, f"{GROUP}: {why}")
+
+    def _is_over(self) -> bool:
+        if self.open:
+            return False
+        members = [one for one in self.world.members_of(GROUP) if one.core.log.last_index]
+        appliers = [applier_of(member) for member in members]
+        if not appliers or any(one is None or one.due()[0] for one in appliers):
+            return False
+        return len({one and one.index for one in appliers}) == 1
