@@ -290,6 +290,13 @@ class Executor(Protocol):
     @property
     def events_bytes_max(self) -> int: ...
 
+    @property
+    def wants_effects(self) -> bool:
+        """Whether events are kept until `on_effect` was told of them."""
+
+    effects_room: tuple[int, int]
+    """How many more may wait for that, and how many bytes of them; set before each `apply`."""
+
     def take_events(self) -> Sequence[GroupEvent]:
         """What the commands of the last `apply` have emitted, in their order; only of those that succeeded.
         Once."""

@@ -5,14 +5,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from fleet.actors.executor.effect_hooks import EffectHooks
 from fleet.errors import FleetError
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.due_reminders import Fired
+from fleet.objects.event import received
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import Committed, HookCall, HookRunner, LeaderHooks, overridden
 from fleet.objects.keyed import without_key
 from fleet.objects.payload import decode_call, decode_result
 from fleet.raft.entries import Commands, Entry, MemberAdded, MemberRemoved
+from fleet.raft.group_events import GroupEvent
 from fleet.raft.ids import Revision, Term
 
 log = logging.getLogger("fleet.actors")
@@ -61,6 +64,9 @@ class HookTeller:
         event = Committed(method, args, kwargs, value, error, revision, client, inherited)
         self.hooks().on_committed(event)
 
+    def effect(self, event: GroupEvent) -> None:
+        self.hooks().on_effect(received(event))
+
     def query_answered(self, payload: bytes, result: bytes) -> None:
         try:
             value = decode_result(result)
@@ -96,6 +102,9 @@ class HookEvents:
         self.applier = applier
         self.runner = runner
         self.teller = HookTeller(hooks, group, member, executor)
+        self.effects: EffectHooks | None = None
+        if "on_effect" in self.wanted:
+            self.effects = EffectHooks(group, runner, self.teller.effect)
         self.has_led = False
         self.is_restored = False
         """Whether its member was started from its disk and has not led since."""
@@ -120,12 +129,18 @@ class HookEvents:
             self._tell("on_stepped_down", self.teller.stepped_down, self.term)
         self.term, self.is_elected = 0, False
         self.inherited.clear()
+        if self.effects is not None:
+            self.effects.end()
 
     def on_applied(self, entry: Entry) -> None:
         if not self.term:
             return
         if not self.is_elected and entry.term == self.term:
             self._settle()
+        if self.effects is not None and self.is_elected:
+            events = self.applier.events
+            if events.events and events.events[-1].position > self.effects.newest:
+                self.effects.add(events.after(max(events.done, self.effects.newest)))
         body = entry.body
         if type(body) is MemberAdded:
             self._tell("on_member_added", self.teller.member_added, str(body.member))
@@ -177,6 +192,8 @@ class HookEvents:
         self.is_restored = False
         for call in inherited:
             self.runner.submit(self.group, call)
+        if self.effects is not None:
+            self.effects.begin(self.applier.events.after(self.applier.events.done))
 
     def _dump(self) -> bytes | None:
         try:

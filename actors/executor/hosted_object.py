@@ -14,12 +14,14 @@ from fleet.actors.executor.hook_events import HookEvents, open_hook_events
 from fleet.actors.messages.executor import (
     NOWHERE,
     ApplyEntries,
+    AskEffects,
     AskQueries,
     CheckCommands,
     CommandsChecked,
     CopyState,
     DumpFailed,
     DumpObject,
+    EffectsTold,
     EntriesApplied,
     FromExecutor,
     LeadsNow,
@@ -187,7 +189,7 @@ class HostedObject:
         self.told_at = self.host.now()
         record = ErrorRecord.of(trouble) if trouble is not None else None
         about = self.number, self.run, applier.index - is_amid, applier.revision
-        news = take_fresh(applier), *applier.due()
+        news = take_fresh(applier), *applier.due(), self._effects()
         self.host.answer(EntriesApplied(*about, told, opened, record, *news))
 
     def _halt(self, error: MemberMustHalt) -> None:
@@ -232,6 +234,16 @@ class HostedObject:
     def on_read_events(self, m: ReadEvents) -> None:
         self.host.answer(read_events(self.applier, m))
 
+    def _effects(self) -> int:
+        return self.applier.events.pending if self.executor.wants_effects else 0
+
+    def on_ask_effects(self, m: AskEffects) -> None:
+        effects = self.hooks.effects if self.hooks is not None else None
+        done, is_failing = ((0, 0), False) if effects is None else (effects.done, effects.is_failing)
+        if effects is not None:
+            effects.go_on()
+        self.host.answer(EffectsTold(self.number, self.run, m.token, done, is_failing))
+
     def on_leave_events(self, m: LeaveEvents) -> None:
         self.applier.fresh_events = None
 
@@ -253,7 +265,7 @@ class HostedObject:
             end(self.host.cells)
         applier = self.applier
         about = self.number, self.run, applier.index, applier.revision
-        self.host.answer(StateLoaded(*about, *applier.due()))
+        self.host.answer(StateLoaded(*about, *applier.due(), self._effects()))
 
     def on_dump(self, m: DumpObject) -> None:
         """A small state at once; a big one in a child, while the object goes on."""
@@ -344,6 +356,7 @@ class HostedObject:
         AskQueries: on_ask,
         CheckCommands: on_check,
         ReadEvents: on_read_events,
+        AskEffects: on_ask_effects,
         LeaveEvents: on_leave_events,
         LoadState: on_load,
         DumpObject: on_dump,

@@ -260,7 +260,7 @@ class Member(GuardedActor):
             return
         if self.clients.dirty:
             self.clients.flush()
-        if self.reminding.due_ms:
+        if self.reminding.is_busy:
             self._arm(self.start.clock.now_ms())
 
     def on_executor_lost(self, m: ExecutorLost, sender: Any) -> None:

@@ -22,6 +22,7 @@ from fleet.actors.messages.executor import (
     CopyState,
     DumpFailed,
     DumpObject,
+    EffectsTold,
     EntriesApplied,
     EventsRead,
     LeadsNow,
@@ -323,7 +324,7 @@ class MemberObject:
             del self.questions[m.token]
         self.told.on_answered(m)
 
-    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead) -> None:
+    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead | EffectsTold) -> None:
         del self.questions[m.token]
         self.told.on_question_answered(m)
 
@@ -391,7 +392,7 @@ class MemberObject:
         StateLoaded: on_loaded,
         EntriesApplied: on_applied,
         QueriesAnswered: on_answered,
-        **dict.fromkeys((CommandsChecked, StateCopied, EventsRead), on_question_answered),
+        **dict.fromkeys((CommandsChecked, StateCopied, EventsRead, EffectsTold), on_question_answered),
         ObjectDumped: on_dumped,
         DumpFailed: on_dumped,
     }

@@ -10,6 +10,7 @@ from fleet.actors.member.snapshots import Snapshots
 from fleet.actors.messages.executor import (
     CommandsChecked,
     DumpFailed,
+    EffectsTold,
     EntriesApplied,
     EventsRead,
     ObjectDumped,
@@ -20,6 +21,7 @@ from fleet.actors.messages.executor import (
 from fleet.actors.messages.local import LocalAnswer, LocalRead
 from fleet.actors.messages.operator import DAMAGED
 from fleet.errors import Damaged, FleetError
+from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
 
 
@@ -29,6 +31,7 @@ class AnsweredMember(Protocol):
     operators: OperatorRequests
     snapshots: Snapshots
     reminding: Reminding
+    core: Core
 
     def send(self, target: Any, message: Any) -> None: ...
 
@@ -59,8 +62,8 @@ class ObjectAnswers:
         self.member.give_up(str(error), retry, DAMAGED if isinstance(error, Damaged) else "")
 
     def on_applied(self, m: EntriesApplied) -> None:
-        if m.due_ms or self.member.reminding.due_ms:
-            self.member.reminding.told(m.due_ms, m.log_ms)
+        if m.due_ms or m.effects or self.member.reminding.is_busy:
+            self.member.reminding.told(m)
         clients = self.member.clients
         for outcomes in m.outcomes:
             clients.on_outcomes(outcomes)
@@ -71,7 +74,7 @@ class ObjectAnswers:
             self.member.operators.on_applied()
 
     def on_loaded(self, m: StateLoaded) -> None:
-        self.member.reminding.told(m.due_ms, m.log_ms)
+        self.member.reminding.told(m)
         self.member.snapshots.on_loaded(m)
         if hasattr(self.member, "clients"):
             self.member.clients.watchers.on_other_object()
@@ -83,12 +86,14 @@ class ObjectAnswers:
         else:
             self.member.clients.queries.on_answered(m)
 
-    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead) -> None:
+    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead | EffectsTold) -> None:
         clients = self.member.clients
         if isinstance(m, CommandsChecked):
             clients.looks.on_checked(m.token, m.objections)
         elif isinstance(m, EventsRead):
             clients.watchers.on_read(m)
+        elif isinstance(m, EffectsTold):
+            self.member.reminding.effects.on_told(m, self.member.core.now)
         else:
             self._on_copied(m)
 
@@ -105,6 +110,8 @@ class ObjectAnswers:
 
     def on_question_failed(self, token: int, error: FleetError) -> None:
         if self.local_reads.pop(token, None) is not None:
+            return
+        if self.member.reminding.effects.on_failed(token, self.member.core.now):
             return
         if not self.member.operators.rehearsals.on_failed(token, error):
             self.member.clients.on_question_failed(token, error)

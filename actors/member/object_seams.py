@@ -3,11 +3,13 @@
 from typing import Any, Protocol, TypeAlias
 
 from fleet.actors.messages.executor import (
+    AskEffects,
     AskQueries,
     CheckCommands,
     CommandsChecked,
     CopyState,
     DumpFailed,
+    EffectsTold,
     EntriesApplied,
     EventsRead,
     ObjectDumped,
@@ -22,7 +24,7 @@ from fleet.errors import FleetError
 from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
 
-Question: TypeAlias = AskQueries | CheckCommands | CopyState | ReadEvents
+Question: TypeAlias = AskQueries | CheckCommands | CopyState | ReadEvents | AskEffects
 
 
 class ObjectsMember(Protocol):
@@ -50,7 +52,7 @@ class Told(Protocol):
 
     def on_answered(self, m: QueriesAnswered) -> None: ...
 
-    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead) -> None:
+    def on_question_answered(self, m: CommandsChecked | StateCopied | EventsRead | EffectsTold) -> None:
         """By one message."""
 
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None: ...

@@ -7,7 +7,9 @@ sleeps: the proposal wakes it. Which reminders are then fired, the log decides.
 from typing import Any, Final, Protocol
 
 from fleet.actors.member.client_requests import ClientRequests
+from fleet.actors.member.effect_acks import EffectAcks
 from fleet.actors.member.member_object import MemberObject
+from fleet.actors.messages.executor import EntriesApplied, StateLoaded
 from fleet.actors.messages.local import StartMember
 from fleet.errors import FleetError
 from fleet.raft.core import Core
@@ -45,18 +47,28 @@ class Reminding:
         """Log time as the object told it last, and when."""
         self.look_at: Millis = -NEVER
         """Whether it is due is not asked before this."""
+        self.effects = EffectAcks(member)
         self.proposed: tuple[Term, Index] = (0, 0)
         """The newest entry that was proposed, and in which term."""
 
-    def told(self, due_ms: Millis, log_ms: Millis) -> None:
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.due_ms or self.effects.pending)
+
+    def told(self, m: EntriesApplied | StateLoaded) -> None:
+        due_ms, log_ms = m.due_ms, m.log_ms
+        self.effects.told(m.effects)
         if log_ms > self.log_ms:
             self.log_ms, self.log_at = log_ms, self.member.start.clock.now_ms()
         if due_ms != self.due_ms:
             self.due_ms, self.look_at = due_ms, -NEVER
 
     def act(self, now: Millis) -> Millis:
-        """Propose what is due. Returns when to call this again; also after each turn, and when the object
-        has executed more."""
+        """Propose what is due, of reminders and of effects. Returns when to call this again; also after each
+        turn, and when the object has executed more."""
+        return min(self._remind(now), self.effects.act(now))
+
+    def _remind(self, now: Millis) -> Millis:
         if not self.due_ms or not self._knows():
             return NEVER
         if now < self.look_at:

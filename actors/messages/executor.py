@@ -98,6 +98,12 @@ class LeaveEvents(ObjectMessage, frozen=True, array_like=True, tag=13, gc=False)
     """Nobody wants to know of new events any more. Not answered."""
 
 
+class AskEffects(ObjectMessage, frozen=True, array_like=True, tag=14, gc=False):
+    """How far `on_effect` is; one that has failed is tried again. Answered by `EffectsTold`."""
+
+    token: int
+
+
 class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):
     """Encode the applied state, as a snapshot at `index`. Answered by `ObjectDumped` or `DumpFailed`."""
 
@@ -164,6 +170,7 @@ class StateLoaded(ObjectMessage, frozen=True, array_like=True, tag=22, gc=False)
     revision: Revision
     due_ms: Millis = 0
     log_ms: Millis = 0
+    effects: int = 0
     """As in `EntriesApplied`."""
 
 
@@ -182,6 +189,8 @@ class EntriesApplied(ObjectMessage, frozen=True, array_like=True, tag=23, gc=Fal
     """When its first reminder is due, in log time; 0: there is none."""
     log_ms: Millis = 0
     """Log time; 0 where there is no reminder."""
+    effects: int = 0
+    """How many events wait for `on_effect` to be acknowledged."""
 
 
 class QueriesAnswered(ObjectMessage, frozen=True, array_like=True, tag=24, gc=False):
@@ -225,6 +234,13 @@ class EventsRead(ObjectMessage, frozen=True, array_like=True, tag=31, gc=False):
     """Not 0: events after the position were forgotten, those before this revision."""
 
 
+class EffectsTold(ObjectMessage, frozen=True, array_like=True, tag=32, gc=False):
+    token: int
+    done: Position
+    """Effects up to here are done, in this leadership; (0, 0): none."""
+    is_failing: bool
+
+
 class DumpFailed(ObjectMessage, frozen=True, array_like=True, tag=27, gc=False):
     index: Index
     error: ErrorRecord
@@ -252,6 +268,7 @@ ToExecutor: TypeAlias = (
     | CheckCommands
     | CopyState
     | ReadEvents
+    | AskEffects
     | LeaveEvents
     | DumpObject
     | LeadsNow
@@ -270,6 +287,7 @@ FromExecutor: TypeAlias = (
     | DumpFailed
     | StateCopied
     | EventsRead
+    | EffectsTold
     | ClassTried
     | LogRecord
 )
@@ -280,6 +298,7 @@ FOR_OBJECT: tuple[type[Any], ...] = (
     CheckCommands,
     CopyState,
     ReadEvents,
+    AskEffects,
     LeaveEvents,
     DumpObject,
     LeadsNow,
@@ -296,6 +315,7 @@ FROM_OBJECT: tuple[type[Any], ...] = (
     DumpFailed,
     StateCopied,
     EventsRead,
+    EffectsTold,
 )
 """What a member is told of its object."""
 

@@ -114,6 +114,14 @@ class RemindersFull(NotDone):
     hint = "forget reminders that are not needed, or raise reminders_max with change_config"
 
 
+class EffectsFull(NotDone):
+    """More events wait for `on_effect` than the group keeps. The command would have emitted more; it was
+    undone."""
+
+    retry = True
+    hint = "see in the leader's log why on_effect is slow or fails; the group goes on when it returns"
+
+
 class Compacted(NotDone):
     """A watch was to begin with events that the group does not keep any more. `oldest`: the first revision of
     which all are kept."""

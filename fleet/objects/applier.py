@@ -18,6 +18,7 @@ from fleet.raft.entries import (
     ClassSwitched,
     Commands,
     ConfigChanged,
+    EffectsDone,
     Entry,
     Founded,
     KeyedCommands,
@@ -74,6 +75,9 @@ class Executed(Struct, frozen=True, gc=False):
 NO_KEYED_CALL = "neither a call nor a call with a key"
 REUSED_KEY = "another command had this key"
 MEMBERS_CHANGED = (MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
+EFFECTS_MAX = 10_000
+EFFECTS_BYTES_MAX = 16 << 20
+"""So many events wait for `on_effect`; with more, commands that emit fail."""
 JOURNAL_OVERHEAD = 256
 """Bytes that a command in the journal takes besides its payload."""
 JOURNAL_BYTES_MIN = 1 << 20
@@ -144,8 +148,11 @@ class Applier:
             self.sessions.close(body.client)
         elif type(body) is RemindersDue:
             self._advance(body.wall_ms)
-            fire(self, self.tell_fired)
+            fire(self, self._make_room, self.tell_fired)
             self._bound_journal()
+        elif type(body) is EffectsDone:
+            self.events.acknowledge((body.revision, body.number))
+            self.events.trim(self.executor.events_max, self.executor.events_bytes_max)
         elif type(body) is ClassSwitched:
             self.revision += 1
         elif type(body) is ConfigChanged:
@@ -248,6 +255,7 @@ class Applier:
         while rest and size <= RESULTS_BYTES_MAX:
             place = first + len(values)
             context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
+            self._make_room()
             some, is_clean = self.executor.apply(context, rest, RESULTS_BYTES_MAX - size)
             assert some
             self.keep_events()
@@ -264,11 +272,21 @@ class Applier:
             rest = rest[count:]
         return self._record(session, Results(first, start + 1, tuple(values)), True, tell)
 
+    def _make_room(self) -> None:
+        if self.executor.wants_effects:
+            events = self.events
+            self.executor.effects_room = (
+                EFFECTS_MAX - events.pending,
+                EFFECTS_BYTES_MAX - events.pending_bytes,
+            )
+
     def keep_events(self) -> None:
         """What was emitted just now."""
         emitted = self.executor.take_events()
         if emitted:
             self.events.add(emitted, self.executor.events_max, self.executor.events_bytes_max)
+            if not self.executor.wants_effects:
+                self.events.acknowledge_all()
             if self.fresh_events is not None:
                 self.fresh_events += emitted
 
@@ -363,6 +381,8 @@ class Applier:
         self.index, self.revision = state.index, state.revision
         self.sessions, self.keys = state.sessions, KeyTable.of(state.keys)
         self.events = EventLog.of(state.events)
+        if not self.executor.wants_effects:
+            self.events.acknowledge_all()
         self.reminders.load(state.reminders)
         self._adopt(state.config)
         self.journal.clear()

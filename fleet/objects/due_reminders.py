@@ -46,7 +46,7 @@ class Firing(Protocol):
     def roll_back(self) -> None: ...
 
 
-def fire(state: Firing, tell: TellFired) -> None:
+def fire(state: Firing, prepare: Callable[[], None], tell: TellFired) -> None:
     """Those that were due when the entry came: what these set is left for the next entry, and what they take
     back is not fired. One that fails changes nothing and is gone, except that one that repeats goes on."""
     newest = state.reminders.newest
@@ -55,6 +55,7 @@ def fire(state: Firing, tell: TellFired) -> None:
         if reminder is None:
             return
         state.revision += 1
+        prepare()
         tell(Fired(reminder, state.revision, _execute(state, reminder, place)))
 
 

@@ -9,11 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from fleet.errors import (
-    BadArguments,
-    ConfigError,
-    Reject,
-)
+from fleet.errors import BadArguments, ConfigError, EffectsFull, NotDone, Reject
 from fleet.interfaces import RESULTS_BYTES_MAX, Context, MemberMustHalt
 from fleet.objects.asks import Asks
 from fleet.objects.context import QUERYING, RUNNING
@@ -26,6 +22,7 @@ from fleet.objects.fields import (
     is_held,
 )
 from fleet.objects.handles import Function
+from fleet.objects.hooks import wants_effects
 from fleet.objects.keyed import keep_ms_of
 from fleet.objects.methods import MethodKind
 from fleet.objects.object_state import WARY_BYTES_MAX, ObjectState
@@ -82,6 +79,8 @@ class ObjectExecutor(ObjectState):
         self.keep_ms = keep_ms_of(cls.__fleet_keep_keys__)
         self.events_max, self.events_bytes_max = cls.__fleet_events_kept__, cls.__fleet_events_bytes_kept__
         self._emitted: list[GroupEvent] = []
+        self.wants_effects = wants_effects(cls)
+        self.effects_room = 0, 0
         self._method_numbers = {name: number for number, name in enumerate(self.methods, 1)}
 
     # -- commands ---------------------------------------------------------------------------------
@@ -210,8 +209,21 @@ class ObjectExecutor(ObjectState):
             raise
         except BaseException as error:
             return self._failed(no_result(error, method, value), before)
-        too_many = self.asks.settle() if asked else None
+        too_many: NotDone | None = self._too_many_effects() if self.wants_effects and self._emitted else None
+        if too_many is None and asked:
+            too_many = self.asks.settle()
         return (result, True) if too_many is None else (encode_not_done(too_many), self._is_as(before))
+
+    def _too_many_effects(self) -> EffectsFull | None:
+        """Why the command that has just run may not emit what it did."""
+        context, (count_max, bytes_max) = RUNNING.context, self.effects_room
+        assert context is not None
+        emitted = self._emitted
+        if emitted[-1].revision != context.revision:
+            return None
+        if len(emitted) <= count_max and sum(event.size for event in emitted) <= bytes_max:
+            return None
+        return EffectsFull("too many events wait for on_effect")
 
     def _state_before(self) -> bytes | None:
         """The state as it is, where it is encoded already or encoding it costs little."""

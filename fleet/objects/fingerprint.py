@@ -14,6 +14,7 @@ import cloudpickle
 from fleet.errors import ConfigError
 from fleet.objects.code_digest import partial_digest_of
 from fleet.objects.declare import shape_of
+from fleet.objects.hooks import wants_effects
 from fleet.objects.payload import message_of
 from fleet.objects.reach import Source, digest_of, reached_from
 from fleet.objects.sources import source_of_class, source_of_module
@@ -72,6 +73,8 @@ def _facts(cls: type[Any]) -> Iterator[str]:
     yield f"events_kept {cls.__fleet_events_kept__}, {cls.__fleet_events_bytes_kept__} bytes"
     if sys.flags.optimize:
         yield "without assertions"
+    if wants_effects(cls):  # what the group keeps depends on it
+        yield "on_effect"
     shape = shape_of(cls)
     by_kind = {"command": shape.commands, "query": shape.queries, "reminder": shape.reminders}
     for kind, methods in by_kind.items():

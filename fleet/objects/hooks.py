@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from fleet.errors import ConfigError, FleetError
+from fleet.objects.event import Event
 
 D = TypeVar("D")
 log = logging.getLogger("fleet.objects.hooks")
@@ -83,6 +84,15 @@ class LeaderHooks(Generic[D]):
     ) -> None:
         """The leader answered a query. Queries that raised are not reported."""
 
+    def on_effect(self, effect: Event) -> None:
+        """A command has emitted an event (`ctx.emit`): the time to do what is to be done about it outside.
+
+        Each event at least once, in order, one after the other; also those of earlier leaders that were not
+        acknowledged. Those that were emitted before the class had this method are left out. `effect.id` is
+        the same whenever it is told. If this raises, it is told again after 0.2 s, then 0.4 s, up to every
+        30 s, and those behind it wait. While 10,000 (or 16 MiB) wait, commands that emit raise EffectsFull.
+        """
+
     def on_member_added(self, member: str) -> None:
         """A member was added, as a learner: it votes when it has caught up. `member`: its id."""
 
@@ -95,6 +105,12 @@ HOOKS: Final = tuple(name for name in vars(LeaderHooks) if name.startswith("on_"
 
 def overridden(hooks: type[LeaderHooks[Any]]) -> frozenset[str]:
     return frozenset(name for name in HOOKS if getattr(hooks, name) is not getattr(LeaderHooks, name))
+
+
+def wants_effects(cls: Any) -> bool:
+    """Whether a data class's events are kept until its hooks were told of them."""
+    hooks: type[LeaderHooks[Any]] | None = cls.__fleet_hooks__
+    return hooks is not None and "on_effect" in overridden(hooks)
 
 
 def check_hooks(hooks: Any, data_class: str) -> None:

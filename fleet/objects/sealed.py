@@ -12,6 +12,8 @@ from fleet.raft.reminders import ReminderTable
 class SealedState:
     """A `fleet.interfaces.Executor` that keeps the state as it is, encoded, and executes nothing."""
 
+    wants_effects = True  # what is kept stays as it is
+    effects_room = 0, 0
     methods: tuple[str, ...] = ()
     keep_ms = events_max = events_bytes_max = 0
 

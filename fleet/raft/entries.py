@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from fleet.raft.config import GroupConfig
-from fleet.raft.ids import Index, MemberId, Millis, Place, SessionId, Term
+from fleet.raft.ids import Index, MemberId, Millis, Place, Revision, SessionId, Term
 
 
 class Noop(Struct, frozen=True, array_like=True, tag=0, gc=False):
@@ -137,6 +137,13 @@ class RemindersDue(Struct, frozen=True, array_like=True, tag=16, gc=False):
     """As in `Commands`."""
 
 
+class EffectsDone(Struct, frozen=True, array_like=True, tag=17, gc=False):
+    """The group's events up to this one were told to `on_effect`, and are not told again."""
+
+    revision: Revision
+    number: int
+
+
 class SkipProposed(Struct, frozen=True, array_like=True, tag=11, gc=False):
     """Every voter has reported that it halts at this command. A member that halts there and has this in its
     log does not execute the command any more, unless it turns out that no `Skipped` follows: see
@@ -163,6 +170,7 @@ Body: TypeAlias = (
     | SkipProposed
     | ClassSwitched
     | RemindersDue
+    | EffectsDone
 )
 MemberChange: TypeAlias = MemberAdded | MemberPromoted | MemberDemoted | MemberRemoved
 MEMBERSHIP_BODIES = (Founded, MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)

@@ -11,6 +11,7 @@ from fleet.raft.entries import (
     ClassSwitched,
     Commands,
     ConfigChanged,
+    EffectsDone,
     Founded,
     Halt,
     MemberChange,
@@ -97,7 +98,7 @@ class Propose(Struct, frozen=True, gc=False):
     """Append these in this order, all or none. Their results come from applying them."""
 
     token: int
-    bodies: tuple[Commands | SessionOpened | SessionClosed | RemindersDue, ...]
+    bodies: tuple[Commands | SessionOpened | SessionClosed | RemindersDue | EffectsDone, ...]
 
 
 class ReadQuery(Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ snapshots. It is bounded in events and in bytes: the oldest are forgotten, all o
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -44,6 +45,7 @@ class KeptEvents(Struct, frozen=True, array_like=True):
 
     forgotten: Position = (0, LAST)
     events: tuple[GroupEvent, ...] = ()
+    done: Position = (0, 0)
 
 
 class Page(Struct, frozen=True):
@@ -65,29 +67,64 @@ class EventLog:
     events: deque[GroupEvent] = field(default_factory=deque)
     size: int = 0
     """In bytes, of all events."""
+    done: Position = (0, 0)
+    """Effects up to here are acknowledged."""
+    pending: int = 0
+    pending_bytes: int = 0
+    """Events after `done`: those that are kept for `on_effect`."""
 
     @classmethod
     def of(cls, kept: KeptEvents) -> "EventLog":
-        return cls(kept.forgotten, deque(kept.events), sum(one.size for one in kept.events))
+        pending = [one.size for one in kept.events if one.position > kept.done]
+        size = sum(one.size for one in kept.events)
+        return cls(kept.forgotten, deque(kept.events), size, kept.done, len(pending), sum(pending))
 
     def kept(self) -> KeptEvents:
-        return KeptEvents(self.forgotten, tuple(self.events))
+        return KeptEvents(self.forgotten, tuple(self.events), self.done)
+
+    def acknowledge(self, done: Position) -> None:
+        """Effects up to there were told."""
+        if done > self.done:
+            for event in self.after(self.done):
+                if event.position > done:
+                    break
+                self.pending -= 1
+                self.pending_bytes -= event.size
+            self.done = done
+
+    def acknowledge_all(self) -> None:
+        """Nobody wants to be told of effects."""
+        if self.events:
+            self.done, self.pending, self.pending_bytes = self.events[-1].position, 0, 0
 
     def add(self, events: Sequence[GroupEvent], count_max: int, bytes_max: int) -> None:
         """Keep these, and forget the oldest beyond the limits; those of the newest command are always kept,
-        however many."""
-        for event in events:
-            self.size += event.size
+        however many, and those that are kept for `on_effect`."""
+        size = sum(event.size for event in events)
+        self.size += size
+        self.pending += len(events)
+        self.pending_bytes += size
         kept = self.events
         kept.extend(events)
+        self.trim(count_max, bytes_max)
+
+    def trim(self, count_max: int, bytes_max: int) -> None:
+        kept = self.events
         while len(kept) > count_max or self.size > bytes_max:
             oldest = kept[0].revision
-            if oldest == kept[-1].revision:
+            if oldest == kept[-1].revision or self._is_pending(oldest):
                 return
             while kept[0].revision == oldest:
                 event = kept.popleft()
                 self.size -= event.size
                 self.forgotten = event.position
+
+    def _is_pending(self, oldest: Revision) -> bool:
+        """Whether one of that revision, which is the oldest, is not acknowledged."""
+        if not self.pending:
+            return False
+        of_it = takewhile(lambda event: event.revision == oldest, self.events)
+        return any(event.position > self.done for event in of_it)
 
     def has_all_after(self, position: Position) -> bool:
         return position >= self.forgotten

@@ -15,6 +15,8 @@ class Ledger:
     """Executing a command appends its payload and answers how long the list has become."""
 
     keep_ms = 60_000
+    wants_effects = False
+    effects_room = 0, 0
     events_max, events_bytes_max = 100, 100_000
 
     def __init__(self) -> None:

@@ -13,7 +13,16 @@ import msgspec
 from fleet.objects.applier import Applier, Opened, Outcomes
 from fleet.raft.codec import decode_messages, encode_messages
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Commands, Entry, Founded, HardState, MemberAdded, MemberPromoted, RemindersDue
+from fleet.raft.entries import (
+    Commands,
+    EffectsDone,
+    Entry,
+    Founded,
+    HardState,
+    MemberAdded,
+    MemberPromoted,
+    RemindersDue,
+)
 from fleet.raft.events import (
     LocalEvent,
     Persisted,
@@ -343,7 +352,7 @@ class World:
                         for place in range(len(body.payloads)):
                             key = body.session, body.first + place
                             host.waiting.setdefault(key, []).append(token)
-                    elif not isinstance(body, RemindersDue):
+                    elif not isinstance(body, RemindersDue | EffectsDone):
                         host.opening.setdefault(body.client, []).append(token)
             self.step(host, event)
         return token
