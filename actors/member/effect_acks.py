@@ -63,7 +63,7 @@ class EffectAcks:
             return self.ask_at
         self.token = member.clients.next_token()
         member.object.put(AskEffects(member.object.number, member.object.run, self.token))
-        return NEVER
+        return NEVER if self.token else self.ask_at  # an object in this process has answered
 
     def on_told(self, m: EffectsTold, now: Millis) -> None:
         if m.token != self.token:

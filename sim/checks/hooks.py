@@ -30,6 +30,8 @@ class HookJournal:
         self.world = world
         self.leaderships: dict[int, tuple[Any, Leadership]] = {}
         """By the identity of the hooks object, which is kept so that no other has it."""
+        self.effects: dict[str, list[tuple[int, int]]] = {}
+        """What was told, by group."""
 
     def note(self, teller: Any, name: str, told: tuple[Any, ...]) -> None:
         _, known = self.leaderships.setdefault(id(teller), (teller, Leadership()))
@@ -49,9 +51,20 @@ class HookJournal:
                 self._on_committed(who, known, event)
             case "answered", _:
                 self._need(known.term > 0, f"{who} are told of a query and do not lead")
+            case "effect", (effect,):
+                self._on_effect(teller.group, who, (effect.revision, effect.number))
             case "restored", _:
                 self._need(known.last_term == 0, f"{who} are restored after an election")
                 self.world.mark("a leader's hooks are told that it was restored")
+
+    def _on_effect(self, group: str, who: str, position: tuple[int, int]) -> None:
+        """One that was told before may be told again; all others come in order."""
+        seen = self.effects.setdefault(group, [])
+        if not seen or position > seen[-1]:
+            seen.append(position)
+        else:
+            self._need(position in seen, f"{who} are told of effect {position} behind {seen[-1]}")
+            self.world.mark("an effect is told again, since it was not acknowledged")
 
     def _on_committed(self, who: str, known: Leadership, event: Any) -> None:
         self._need(event.revision > known.revision, f"{who} are told of revision {event.revision} late")

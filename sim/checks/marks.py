@@ -20,6 +20,7 @@ MARKS: tuple[str, ...] = (
     "a command ends its executor",
     "a command is skipped, since no voter can execute it",
     "a command with a key is told what came of an earlier one",
+    "an effect is told again, since it was not acknowledged",
     "a command with a new key is refused, since too many are kept",
     "a damaged member asks to be removed",
     "a damaged member is replaced",

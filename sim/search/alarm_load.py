@@ -1,4 +1,4 @@
-"""The load of reminders: a group of its own, in some of the seeds, with a client that sets and cancels them.
+"""The load of reminders and effects: in some of the seeds, a group of its own, and a client.
 
 Everything about it is drawn from a generator of its own, so that other seeds are what they were without.
 """
@@ -121,12 +121,16 @@ class AlarmLoad:
             journal = journal_of(getattr(applier.executor, "_object"))
             why = objection(journal, len(applier.reminders.reminders))
             self.world.need(not why, f"{GROUP}: {why}")
+            emitted = [event.position for event in applier.events.events]
+            told = self.world.hooks.effects.get(GROUP, [])
+            lost = set(emitted) ^ set(told)
+            self.world.need(not lost, f"{GROUP}: effects were lost, or are none: {sorted(lost)[:5]}")
 
     def _is_over(self) -> bool:
         if self.open:
             return False
         members = [one for one in self.world.members_of(GROUP) if one.core.log.last_index]
         appliers = [applier_of(member) for member in members]
-        if not appliers or any(one is None or one.due()[0] for one in appliers):
+        if not appliers or any(one is None or one.due()[0] or one.events.pending for one in appliers):
             return False
         return len({one and one.index for one in appliers}) == 1

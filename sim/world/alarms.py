@@ -6,18 +6,32 @@ from typing import Any
 from fleet.objects.class_refs import encode_class
 from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command, query, reminder
-from fleet.sim.world.user_code import works
+from fleet.objects.event import Event
+from fleet.objects.hooks import LeaderHooks
+from fleet.sim.world.user_code import is_told, works
 
 MORE = 1_000_000
+FAILS_EVERY = 6
 SET, CANCELLED, CALLED = 0, 1, 2
 """Numbers: one text that is one object here and two there has other bytes."""
 
 
-class Alarms(Data):
+class AlarmsHooks(LeaderHooks["Alarms"]):
+    told: int = 0
+
+    def on_effect(self, effect: Event) -> None:
+        self.told += 1
+        if self.told % FAILS_EVERY == 0:
+            raise OSError("the world outside does not answer")
+        is_told(self, "effect", effect)
+
+
+class Alarms(Data, hooks=AlarmsHooks):
     journal: list[tuple[int, int, int, int]] = []
     """What; of which alarm; when it is due, or the time, in ms of the log; how often it repeats, in ms."""
 
     def _note(self, what: int, number: int, at_ms: int = 0, every_ms: int = 0) -> None:
+        ctx.emit("noted", number)
         self.journal.append((what, number, at_ms or round(ctx.now * 1000), every_ms))
 
     def _set(self, number: int, after_ms: int, every_ms: int) -> None:

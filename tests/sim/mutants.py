@@ -27,6 +27,7 @@ from tests.sim.planted import (
     pasts,
     placements,
     reads,
+    reminders,
     sleepers,
     states,
     users,
@@ -206,6 +207,11 @@ MUTANTS = [
     Mutant(executors.skip_by_a_majority, "storm halts", 40, seed=4),
     Mutant(codes.other_code_is_executed, "day classes", 5),
     Mutant(codes.switch_holds_nothing_back, "day classes", 40, seed=9),
+    Mutant(reminders.reminders_not_in_snapshots, "test_s52_reminders_outlive_the_log_that_set_them"),
+    Mutant(reminders.cancel_of_an_overdue_reminder_is_too_late, "episode", 60, seed=40),
+    Mutant(reminders.reminder_stays_after_its_call, "episode", 5),
+    Mutant(reminders.new_leader_leaves_effects_out, "episode", 60),
+    Mutant(reminders.failed_effect_is_left_out, "episode", 5),
     Mutant(executors.halted_command_is_tried_at_once, "storm halts", 80, seed=55),
     Mutant(executors.reopened_without_its_snapshot, "storm executors", 20),
     Mutant(executors.hooks_hear_twice, "day executors", 20),
@@ -295,6 +301,8 @@ def finder(sentence: str) -> str:
 
 
 FINDERS = {
+    "alarms: alarm": "reminders are called once, in time",
+    "effects were lost": "no effect is lost",
     "is executed by version": "a command is executed by one code",
     "nobody else is elected": "a leader is replaced in time",
     "leads alone": "a leader that is cut off makes room",

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.sim.episodes import DAYS
-from tests.sim.mutants import MUTANTS, SCENARIOS, Find, Mutant, hunt, named, planted, run_one
+from tests.sim.mutants import MUTANTS, Find, Mutant, hunt, named, planted, run_one
 from tests.sim.profiles import PROFILES
+from tests.sim.scenarios import SCENARIOS
 
 DOC = Path(__file__).parents[2] / "fleet" / "docs" / "mutants.md"
 CASES = [

@@ -1,9 +1,13 @@
-"""Bugs about reminders."""
+"""Bugs about reminders and effects."""
 
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
+from fleet.actors.executor.effect_hooks import EffectHooks
+from fleet.actors.executor.hook_events import HookTeller
 from fleet.objects.applier import Applier
+from fleet.objects.event import received
 from fleet.raft.reminders import KeptReminders, PendingReminder, ReminderTable
 from tests.sim.planted.patches import Patches
 
@@ -39,6 +43,26 @@ def cancel_of_an_overdue_reminder_is_too_late() -> Patches:
         now[0] = self.sessions.log_ms
 
     return [patch.object(ReminderTable, "settle", keep_due), patch.object(Applier, "_advance", note)]
+
+
+def new_leader_leaves_effects_out() -> Patches:
+    """S51: what a leader has not told its hooks yet is not told by the next one."""
+
+    def leave_out(self: EffectHooks, events: Any) -> None:
+        self.end()
+        self.newest = max((event.position for event in events), default=(0, 0))
+
+    return [patch.object(EffectHooks, "begin", leave_out)]
+
+
+def failed_effect_is_left_out() -> Patches:
+    """S51: an effect whose hook raises is not told again."""
+
+    def tell(self: Any, event: Any) -> None:
+        with suppress(OSError):
+            self.hooks().on_effect(received(event))
+
+    return [patch.object(HookTeller, "effect", tell)]
 
 
 def reminder_stays_after_its_call() -> Patches:
