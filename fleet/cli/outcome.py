@@ -21,7 +21,7 @@ HINTS = {
     "Compacted": "use a later --since: `oldest` is the first revision of which all events are kept",
     "KeysFull": "use a shorter --keep, or raise keys_max with `fleet config change`",
     "RemindersFull": "raise reminders_max with `fleet config change`",
-    "EffectsFull": "the leader's log says why on_effect is slow or fails",
+    "EffectsFull": "the leader's log says why `on_effect` is slow or fails",
     "OutcomeUnknown": "it may have been done: look at the state before you repeat it",
     "SessionExpired": "it may have been done: look at the state before you repeat it",
     "DataClassUnavailable": "install the module on the nodes, or use --by-value",

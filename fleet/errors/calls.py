@@ -119,7 +119,7 @@ class EffectsFull(NotDone):
     undone."""
 
     retry = True
-    hint = "see in the leader's log why on_effect is slow or fails; the group goes on when it returns"
+    hint = "see in the leader's log why `on_effect` is slow or fails; the group goes on when it returns"
 
 
 class Compacted(NotDone):

@@ -284,9 +284,9 @@ class Applier:
         """What was emitted just now."""
         emitted = self.executor.take_events()
         if emitted:
-            self.events.add(emitted, self.executor.events_max, self.executor.events_bytes_max)
-            if not self.executor.wants_effects:
-                self.events.acknowledge_all()
+            executor = self.executor
+            limits = executor.events_max, executor.events_bytes_max
+            self.events.add(emitted, *limits, for_effects=executor.wants_effects)
             if self.fresh_events is not None:
                 self.fresh_events += emitted
 

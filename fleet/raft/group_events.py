@@ -7,7 +7,6 @@ snapshots. It is bounded in events and in bytes: the oldest are forgotten, all o
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -97,15 +96,19 @@ class EventLog:
         if self.events:
             self.done, self.pending, self.pending_bytes = self.events[-1].position, 0, 0
 
-    def add(self, events: Sequence[GroupEvent], count_max: int, bytes_max: int) -> None:
+    def add(
+        self, events: Sequence[GroupEvent], count_max: int, bytes_max: int, for_effects: bool = False
+    ) -> None:
         """Keep these, and forget the oldest beyond the limits; those of the newest command are always kept,
-        however many, and those that are kept for `on_effect`."""
+        however many. `for_effects`: until they are acknowledged, too."""
         size = sum(event.size for event in events)
         self.size += size
         self.pending += len(events)
         self.pending_bytes += size
         kept = self.events
         kept.extend(events)
+        if not for_effects:
+            self.acknowledge_all()
         self.trim(count_max, bytes_max)
 
     def trim(self, count_max: int, bytes_max: int) -> None:
@@ -123,8 +126,12 @@ class EventLog:
         """Whether one of that revision, which is the oldest, is not acknowledged."""
         if not self.pending:
             return False
-        of_it = takewhile(lambda event: event.revision == oldest, self.events)
-        return any(event.position > self.done for event in of_it)
+        newest = self.done
+        for event in self.events:
+            if event.revision != oldest:
+                break
+            newest = event.position
+        return newest > self.done
 
     def has_all_after(self, position: Position) -> bool:
         return position >= self.forgotten

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from fleet.sim.world.alarms import CALLED, SET
+SET, CANCELLED, CALLED = 0, 1, 2
+"""What a journal notes. Numbers: one text that is one object here and two there has other bytes."""
 
 
 def objection(journal: Sequence[tuple[int, int, int, int]], pending: int) -> str:

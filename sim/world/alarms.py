@@ -8,12 +8,11 @@ from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command, query, reminder
 from fleet.objects.event import Event
 from fleet.objects.hooks import LeaderHooks
+from fleet.sim.checks.alarms import CALLED, CANCELLED, SET
 from fleet.sim.world.user_code import is_told, works
 
 MORE = 1_000_000
 FAILS_EVERY = 6
-SET, CANCELLED, CALLED = 0, 1, 2
-"""Numbers: one text that is one object here and two there has other bytes."""
 
 
 class AlarmsHooks(LeaderHooks["Alarms"]):
