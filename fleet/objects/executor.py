@@ -80,7 +80,7 @@ class ObjectExecutor(ObjectState):
         self.events_max, self.events_bytes_max = cls.__fleet_events_kept__, cls.__fleet_events_bytes_kept__
         self._emitted: list[GroupEvent] = []
         self.wants_effects = wants_effects(cls)
-        self.effects_room = 0, 0
+        self.effects_room = 1 << 62, 1 << 62
         self._method_numbers = {name: number for number, name in enumerate(self.methods, 1)}
 
     # -- commands ---------------------------------------------------------------------------------

@@ -136,6 +136,7 @@ class _Trial:
             snapshot = self._dump(kept)
             reborn = ObjectExecutor(self.cls)
             reborn.load(snapshot)
+            reborn.reminders.load(kept.reminders.kept())
             if canonical(reborn._state()) != canonical(kept._state()):
                 self._fail(
                     "the state comes back from its bytes as another one",

@@ -90,6 +90,12 @@ class Script:
 
     def step(self, executor: ObjectExecutor, number: int) -> Step:
         is_query, payload, context = self.calls[number]
+        try:
+            impure = call_due(executor, context)
+        except MemberMustHalt as halt:
+            return Step(self.called(number), f"halts the member in a reminder: {halt.what}", "")
+        if impure:
+            return Step(self.called(number), "", "", impure, impure)
         before = executor.dump()
         if is_query:
             (record,), _ = executor.query((payload,))
@@ -145,6 +151,24 @@ class Script:
 
 def _emitted(event: GroupEvent) -> str:
     return f", emits {event.kind} {canonical(decode_value(event.value))}"
+
+
+def call_due(executor: ObjectExecutor, context: Context) -> str:
+    """Call the reminders that are due by then, as the log does. Returns what one of them read that differs
+    from member to member; "": none did."""
+    newest, place = executor.reminders.newest, 0
+    while (reminder := executor.reminders.take_due(context.now_ms, newest)) is not None:
+        before = executor.dump()
+        due = Context(context.revision, context.now_ms, 0, place, "")
+        (record,), is_clean = executor.apply(due, (reminder.payload,), is_due=True)
+        executor.take_events()
+        if not is_clean:
+            executor.load(before)
+        answer = answer_of(record)
+        if answer[0] == ImpureCommand.__name__:
+            return str(answer[-1])
+        place += 1
+    return ""
 
 
 def in_words(answer: tuple[Any, ...]) -> str:
