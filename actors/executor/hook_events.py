@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from fleet.actors.executor.effect_hooks import EffectHooks
+from fleet.actors.executor.state_changes import StateChanges
 from fleet.errors import FleetError
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.due_reminders import Fired
@@ -55,17 +56,17 @@ class HookTeller:
     def committed(
         self, payload: bytes, result: bytes, revision: Revision, client: str, inherited: bool
     ) -> None:
-        method, args, kwargs = decode_call(without_key(payload))
-        value, error = None, None
-        try:
-            value = decode_result(result)
-        except FleetError as told:
-            error = told
-        event = Committed(method, args, kwargs, value, error, revision, client, inherited)
-        self.hooks().on_committed(event)
+        self.hooks().on_committed(committed_event(payload, result, revision, client, inherited))
 
     def effect(self, event: GroupEvent) -> None:
         self.hooks().on_effect(received(event))
+
+    def changed(
+        self, payload: bytes, result: bytes, revision: Revision, client: str, before: bytes, after: bytes
+    ) -> None:
+        event = committed_event(payload, result, revision, client, False)
+        copy = self._executor.copy_from
+        self.hooks().on_changed(event, copy(before), copy(after))
 
     def query_answered(self, payload: bytes, result: bytes) -> None:
         try:
@@ -79,6 +80,18 @@ class HookTeller:
 
     def member_removed(self, member: str) -> None:
         self.hooks().on_member_removed(member)
+
+
+def committed_event(
+    payload: bytes, result: bytes, revision: Revision, client: str, inherited: bool
+) -> Committed:
+    method, args, kwargs = decode_call(without_key(payload))
+    value, error = None, None
+    try:
+        value = decode_result(result)
+    except FleetError as told:
+        error = told
+    return Committed(method, args, kwargs, value, error, revision, client, inherited)
 
 
 class HookEvents:
@@ -102,6 +115,7 @@ class HookEvents:
         self.applier = applier
         self.runner = runner
         self.teller = HookTeller(hooks, group, member, executor)
+        self.changes = StateChanges(self._dump)
         self.effects: EffectHooks | None = None
         if "on_effect" in self.wanted:
             self.effects = EffectHooks(group, runner, self.teller.effect)
@@ -129,6 +143,8 @@ class HookEvents:
             self._tell("on_stepped_down", self.teller.stepped_down, self.term)
         self.term, self.is_elected = 0, False
         self.inherited.clear()
+        self.applier.after_each = None
+        self.changes.end()
         if self.effects is not None:
             self.effects.end()
 
@@ -149,7 +165,7 @@ class HookEvents:
 
     def on_executed(self, commands: Commands, executed: Outcomes) -> None:
         """Some of `commands`, for the first time. Never the first entry of a leadership, which is empty."""
-        if not self.term or "on_committed" not in self.wanted:
+        if not self.term or self.wanted.isdisjoint(("on_committed", "on_changed")):
             return
         session = self.applier.sessions.sessions.get(commands.session)
         client = session.client if session is not None else ""
@@ -158,15 +174,19 @@ class HookEvents:
         for revision, (payload, value) in enumerate(
             zip(payloads, executed.values, strict=True), executed.revision
         ):
-            told = (payload, value, revision, client, not self.is_elected)
-            self._tell("on_committed", self.teller.committed, *told, size=len(payload) + len(value))
+            self._tell_executed(payload, value, revision, client)
 
     def on_fired(self, fired: Fired) -> None:
         """As of a command that nobody has called."""
-        if self.term and "on_committed" in self.wanted:
-            payload, value = fired.reminder.payload, fired.value
-            told = (payload, value, fired.revision, "", not self.is_elected)
-            self._tell("on_committed", self.teller.committed, *told, size=len(payload) + len(value))
+        if self.term:
+            self._tell_executed(fired.reminder.payload, fired.value, fired.revision, "")
+
+    def _tell_executed(self, payload: bytes, value: bytes, revision: Revision, client: str) -> None:
+        told, size = (payload, value, revision, client), len(payload) + len(value)
+        self._tell("on_committed", self.teller.committed, *told, not self.is_elected, size=size)
+        states = self.changes.take(revision)
+        if states is not None:
+            self._tell("on_changed", self.teller.changed, *told, *states, size=size + len(states[1]))
 
     def on_read(self, queries: Sequence[bytes], answers: Sequence[bytes]) -> None:
         """Also a leader that has not begun yet, and a follower, may be asked for an old state."""
@@ -192,6 +212,9 @@ class HookEvents:
         self.is_restored = False
         for call in inherited:
             self.runner.submit(self.group, call)
+        if "on_changed" in self.wanted:
+            self.changes.begin()
+            self.applier.after_each = self.changes.note
         if self.effects is not None:
             self.effects.begin(self.applier.events.after(self.applier.events.done))
 
@@ -199,7 +222,7 @@ class HookEvents:
         try:
             return self.applier.executor.dump()
         except (FleetError, MemoryError) as error:
-            log.error("group=%s hook=on_elected is not told: %s", self.group, error)
+            log.error("group=%s hooks are not told of the state: %s", self.group, error)
             return None
 
     def _tell(self, hook: str, tell: Callable[..., None], *told: Any, size: int | None = None) -> None:

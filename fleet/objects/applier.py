@@ -114,6 +114,8 @@ class Applier:
     the executors of all voters, or an operator passed them (S71)."""
     tell_fired: TellFired = lambda fired: None
     """Called with what came of each reminder."""
+    after_each: Callable[[Revision], None] | None = None
+    """Called after each command or reminder with its revision; commands are then executed one by one."""
 
     def __post_init__(self) -> None:
         self._adopt(self.config)
@@ -256,19 +258,19 @@ class Applier:
             place = first + len(values)
             context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
             self._make_room()
-            some, is_clean = self.executor.apply(context, rest, RESULTS_BYTES_MAX - size)
+            batch = rest if self.after_each is None else rest[:1]
+            some, is_clean = self.executor.apply(context, batch, RESULTS_BYTES_MAX - size)
             assert some
             self.keep_events()
             count = len(some)
             self.revision += count
             size += sum(map(len, some))
             values += some
-            if is_clean and count == len(rest):
-                self.keep(context, rest)
-                break
             self.keep(context, rest[: count if is_clean else count - 1])
             if not is_clean:
                 self.roll_back()
+            if self.after_each is not None:
+                self.after_each(self.revision)
             rest = rest[count:]
         return self._record(session, Results(first, start + 1, tuple(values)), True, tell)
 

@@ -33,6 +33,7 @@ class Firing(Protocol):
     revision: Revision
     sessions: SessionTable
     skipped: dict[tuple[Index, int], str]
+    after_each: Callable[[Revision], None] | None
 
     @property
     def reminders(self) -> ReminderTable: ...
@@ -56,7 +57,10 @@ def fire(state: Firing, prepare: Callable[[], None], tell: TellFired) -> None:
             return
         state.revision += 1
         prepare()
-        tell(Fired(reminder, state.revision, _execute(state, reminder, place)))
+        value = _execute(state, reminder, place)
+        if state.after_each is not None:
+            state.after_each(state.revision)
+        tell(Fired(reminder, state.revision, value))
 
 
 def failure_of(value: bytes) -> FleetError | None:

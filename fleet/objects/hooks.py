@@ -79,6 +79,14 @@ class LeaderHooks(Generic[D]):
     def on_committed(self, event: Committed) -> None:
         """A command was executed. Its caller gets the result at the same time and does not wait for this."""
 
+    def on_changed(self, event: Committed, before: D, after: D) -> None:
+        """A command of this leadership, or a reminder, was executed, and has changed the state: `before` and
+        `after` are private copies. Of commands that `on_elected` has seen the result of, nothing is told.
+
+        It costs the leader one encoding of the state for each command, whatever it changes, and two decodings
+        in the thread of the hooks; commands are then executed one by one. For big states emit events instead.
+        """
+
     def on_query_answered(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
     ) -> None:

@@ -240,7 +240,7 @@ def test_a_state_that_cannot_be_encoded_costs_that_one_hook(caplog: pytest.LogCa
     group.apply(2, Noop())
     group.add(2, 1)
     assert SEEN == [(1, False)]
-    assert "group=sums hook=on_elected is not told" in caplog.text
+    assert "group=sums hooks are not told of the state" in caplog.text
 
 
 @pytest.mark.parametrize("runner", [None, InlineRunner()])
