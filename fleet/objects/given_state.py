@@ -3,15 +3,17 @@
 import msgspec
 from msgspec import Struct
 
-from fleet.objects.applier import FORMAT
+from fleet.objects.applied_state import FORMAT
 from fleet.raft.config import GroupConfig
+from fleet.raft.group_events import KeptEvents
 from fleet.raft.ids import Index, Revision
 from fleet.raft.keys import KeptKeys
+from fleet.raft.reminders import KeptReminders
 from fleet.raft.sessions import SessionTable
 
 
 class StateHead(Struct, frozen=True, array_like=True):
-    """`fleet.objects.applier.AppliedState`, with the object's own bytes left alone."""
+    """`fleet.objects.applied_state.AppliedState`, with the object's own bytes left alone."""
 
     format: int
     index: Index
@@ -20,6 +22,8 @@ class StateHead(Struct, frozen=True, array_like=True):
     config: GroupConfig
     data: msgspec.Raw
     keys: KeptKeys
+    events: KeptEvents = KeptEvents()
+    reminders: KeptReminders = KeptReminders()
 
 
 _decode = msgspec.msgpack.Decoder(StateHead).decode
