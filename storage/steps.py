@@ -27,7 +27,7 @@ def renew(txn: Transaction, identity: StoreIdentity) -> None:
 
 
 def says_this_format(record: bytes) -> bool:
-    """Whether a record of another format, by its first byte, is one of this format, in which that byte rotted."""
+    """Whether a record that begins as one of another format is one of this, whose first byte has rotted."""
     try:
         return unpack(keys.identity_key, bytes([FORMAT]) + record[1:], Identity).format == FORMAT
     except Damaged:

@@ -110,7 +110,7 @@ def each_past_call(
     before = None if start is None else max(start - 1, 0)
     with recorded(client, group, before, until, timeout) as recording:
         calls = PastCalls(start or 0, until)
-        yield from calls.run(Replay(recording, calls, executes=False))
+        yield from calls.run(Replay(recording, calls, executes=recording.has_reminders))
 
 
 def _chosen(client: NodeOperations, group: str, revision: Revision | None, timeout: float | None) -> Kept:

@@ -4,7 +4,7 @@ from fleet.actors.messages.group_states import HistoryPart, ReadState
 from fleet.client.node_api import NodeOperations
 from fleet.client.recordings import Kept, kept_by_members, read, read_state
 from fleet.errors import FleetError, NotKept
-from fleet.objects.applier import dumped_object
+from fleet.objects.applied_state import dumped_object
 from fleet.objects.class_refs import encode_class, version_of
 from fleet.objects.declare import Data, shape_of
 from fleet.objects.recording import HEAD_BYTES, RecordedBase, Recording, place_in

@@ -12,7 +12,7 @@ from typing import IO, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from fleet.raft.entries import ClassSwitched, Entry, Skipped
+from fleet.raft.entries import ClassSwitched, Entry, RemindersDue, Skipped
 from fleet.raft.ids import Index, Millis, Place, Revision
 
 HEAD_BYTES: Final = 32
@@ -60,6 +60,8 @@ class Recording:
         self.last = base.index
         self.has_switch = False
         """Whether the class changes in the midst of it."""
+        self.has_reminders = False
+        """Whether reminders were due."""
         self.until: Index | None = None
         """The last entry to execute: those behind it are only looked through. None: all."""
         self._file: IO[bytes] = io.BytesIO()
@@ -78,6 +80,7 @@ class Recording:
             self._file.write(len(data).to_bytes(_LENGTH_BYTES) + data)
             self.last = entry.index
             self.has_switch |= isinstance(entry.body, ClassSwitched)
+            self.has_reminders |= isinstance(entry.body, RemindersDue)
             if isinstance(entry.body, Skipped):
                 self.skipped[entry.body.index, entry.body.place] = entry.body.cause
 

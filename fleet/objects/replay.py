@@ -21,6 +21,7 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import ClassSwitched, Commands, Entry, Founded
 from fleet.raft.group_events import GroupEvent
 from fleet.raft.ids import Index, Millis, Revision, SessionId
+from fleet.raft.reminders import ReminderTable
 
 
 class PastCommand(Struct, frozen=True):
@@ -66,8 +67,9 @@ class Replay:
     def __init__(
         self, recording: Recording, watcher: ReplayWatcher, *, executes: bool = True, instead: bytes = b""
     ) -> None:
-        """`executes`: else commands are only counted, and no code is needed for them. `instead`: a class that
-        executes all of them, in the place of those that did.
+        """`executes`: else commands are only counted, and no code is needed for them; how many reminders were
+        due is known only to who executes. `instead`: a class that executes all of them, in the place of those
+        that did.
 
         Raises: CannotReplay: the code of the class is not here, or it cannot load the state.
         """
@@ -204,17 +206,27 @@ class _OneByOne:
 
     def __init__(self, replay: Replay) -> None:
         self.owner, self.inner = replay, replay.executor
-        self.keep_ms = self.inner.keep_ms
+        self.keep_ms, self.wants_effects = self.inner.keep_ms, self.inner.wants_effects
         self.replay, self.check, self.query = self.inner.replay, self.inner.check, self.inner.query
         self.dump, self.trouble, self.load = self.inner.dump, self.inner.trouble, self.inner.load
         self.events_max, self.events_bytes_max = self.inner.events_max, self.inner.events_bytes_max
         self.take_events = self.inner.take_events
+        self.effects_room = self.inner.effects_room
+
+    @property
+    def reminders(self) -> ReminderTable:
+        return self.inner.reminders
 
     def apply(
-        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+        self,
+        context: Context,
+        payloads: Sequence[bytes],
+        bytes_max: int = RESULTS_BYTES_MAX,
+        is_due: bool = False,
     ) -> tuple[list[bytes], bool]:
+        self.inner.effects_room = self.effects_room
         command = self.owner.begin(context, payloads[0])
-        values, is_clean = self.inner.apply(context, payloads[:1], bytes_max)
+        values, is_clean = self.inner.apply(context, payloads[:1], bytes_max, is_due)
         self.owner.end(command, values[0])
         return values, is_clean
 
@@ -224,8 +236,11 @@ class _Counting:
 
     object = None
     events_max = events_bytes_max = 0
+    wants_effects = False
 
     def __init__(self, data_class: bytes) -> None:
+        self.reminders = ReminderTable()
+        self.effects_room = 0, 0
         self.data_class: type | None
         try:
             self.data_class = decode_class(data_class)
@@ -235,14 +250,18 @@ class _Counting:
         self.keep_ms = keep_ms_of(kept)
 
     def apply(
-        self, context: Context, payloads: Sequence[bytes], bytes_max: int = RESULTS_BYTES_MAX
+        self,
+        context: Context,
+        payloads: Sequence[bytes],
+        bytes_max: int = RESULTS_BYTES_MAX,
+        is_due: bool = False,
     ) -> tuple[list[bytes], bool]:
         return [b""] * len(payloads), True
 
     def take_events(self) -> Sequence[GroupEvent]:
         return ()
 
-    def replay(self, context: Context, payloads: Sequence[bytes]) -> None:
+    def replay(self, context: Context, payloads: Sequence[bytes], is_due: bool = False) -> None:
         pass
 
     def check(self, payload: bytes) -> str | None:

@@ -20,7 +20,15 @@ from fleet.objects.rehearsed import PastOutcome, Rehearsal
 from fleet.objects.replay import Replay, ReplayWatcher
 from fleet.objects.watchers import FirstTime, PastCalls, Until, fields_of
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import ClassSwitched, Commands, Entry, Founded, SessionOpened, Skipped
+from fleet.raft.entries import (
+    ClassSwitched,
+    Commands,
+    Entry,
+    Founded,
+    RemindersDue,
+    SessionOpened,
+    Skipped,
+)
 from fleet.raft.ids import MemberId
 from fleet.testing.rehearsal import rehearse
 
@@ -253,3 +261,42 @@ def test_the_revision_of_a_state_is_read_from_its_first_bytes() -> None:
     assert max(seen) == 200
     assert revision_in(b"") == revision_in(b"\x97") == 0
     assert place_in(b"\x97\x01\xcd\x01\x00\x07") == (256, 7)
+
+
+class Alarm(fleet.Data):
+    rung: list[str] = []
+
+    @fleet.command
+    def put(self, n: int) -> None:
+        fleet.ctx.remind("ring", str(n), after=1)
+
+    @fleet.reminder("ring")
+    def _ring(self, what: str) -> None:
+        self.rung.append(what)
+
+
+def test_reminders_that_were_due_are_commands_of_the_past() -> None:
+    """How many an entry fires is known only to who executes: else later revisions would be too low."""
+    taken = entries(call(1), call(2), cls=Alarm)
+    taken += [
+        Entry(1, 4, RemindersDue(5000)),
+        Entry(1, 5, Commands(session_of(taken), 3, 0, 6000, (call(3),))),
+    ]
+    made = recording(*taken, cls=Alarm)
+    assert made.has_reminders
+    found = list((calls := PastCalls(0, None)).run(Replay(made, calls, executes=made.has_reminders)))
+    assert [(one.revision, one.method) for one in found] == [
+        (1, "put"),
+        (2, "put"),
+        (3, "ring"),
+        (4, "ring"),
+        (5, "put"),
+    ]
+    replay = Replay(made, Until(3))
+    assert replay.run() and replay.object.rung == ["1"]
+
+
+def session_of(taken: list[Entry]) -> int:
+    body = taken[2].body
+    assert isinstance(body, Commands)
+    return body.session
