@@ -35,9 +35,12 @@ class Rehearsals:
         """By the tokens of questions to executors."""
 
     def begin(self, token: int, request: GroupRequest) -> None:
-        """Ask for the state; without one, as on a member that has other code, the class alone is tried."""
+        """Ask for the state; without one, as on a member that has other code, the class alone is tried. A
+        request that is sent again while it is tried, as on a busy host, starts no further process."""
         op = request.op
         assert isinstance(op, RehearseClass | ReadState)
+        if request in self.waiting.values():
+            return
         self.waiting[token] = request
         if self.member.object.can_answer or isinstance(op, ReadState):
             self.member.object.copy(token, op.data_class if isinstance(op, RehearseClass) else b"")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fleet.actors.messages.executor import TryClass
 from fleet.actors.messages.operator import Done, GroupOp, GroupRequest, OpReply, RehearseClass, SwitchClass
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OtherCode
@@ -85,3 +86,13 @@ def test_who_switches_what_is_on_record(caplog: pytest.LogCaptureFixture) -> Non
     asked_for, committed = (record.getMessage() for record in caplog.records)
     assert "asked for" in asked_for and "tests.support.classes.Ledger" in asked_for
     assert "committed at 3" in committed
+
+
+def test_a_rehearsal_that_is_asked_for_again_starts_no_further_process() -> None:
+    """On a busy host a class takes its time to load, and the client asks four times a second."""
+    member = Member(settled())
+    sent: list[Any] = []
+    vars(member.object).update(can_answer=False, port=sent.append)
+    for _ in range(5):
+        member.operators.take(GroupRequest(3, member.start.registry, "g", RehearseClass(OTHER)))
+    assert [type(one) for one in sent] == [TryClass]
