@@ -74,6 +74,8 @@ class Fleet:
     at = _in_thread(blocking.Fleet.at)
     past_calls = _in_thread(blocking.Fleet.past_calls)
     bisect = _in_thread(blocking.Fleet.bisect)
+    diff = _in_thread(blocking.Fleet.diff)
+    repair = _in_thread(blocking.Fleet.repair)
     whereis = _in_thread(blocking.Fleet.whereis)
     transfer_leader = _in_thread(blocking.Fleet.transfer_leader)
     release_leader = _in_thread(blocking.Fleet.release_leader)

@@ -11,6 +11,7 @@ from zlib import crc32
 
 from fleet.actors.executor.event_pages import read_events, take_fresh
 from fleet.actors.executor.hook_events import HookEvents, open_hook_events
+from fleet.actors.executor.state_points import StatePoints
 from fleet.actors.messages.executor import (
     NOWHERE,
     ApplyEntries,
@@ -24,14 +25,17 @@ from fleet.actors.messages.executor import (
     EffectsTold,
     EntriesApplied,
     FromExecutor,
+    KeepState,
     LeadsNow,
     LeaveEvents,
     LoadState,
     ObjectDumped,
     ObjectFailed,
     OpenObject,
+    PartsShown,
     QueriesAnswered,
     ReadEvents,
+    ShowParts,
     StateCopied,
     StateLoaded,
 )
@@ -92,6 +96,7 @@ class HostedObject:
         cls = decode_class(m.data_class)
         self.executor: ObjectExecutor | SealedState
         self.hooks: HookEvents | None = None
+        self.points: StatePoints | None = None
         try:
             check_code(m.data_class, cls)
         except OtherCode as error:
@@ -100,6 +105,7 @@ class HostedObject:
         else:
             self.executor = ObjectExecutor(cls, host.cells, self.tracebacks)
             self.applier = Applier(self.executor, m.config)
+            self.points = StatePoints(self, self.executor)
             self.hooks = open_hook_events(m.group, m.member, self.applier, self.executor, host.hooks)
         self.applier.tell_fired = self._note_fired
         self.leads = False
@@ -133,6 +139,9 @@ class HostedObject:
                 cells[FIRST] = cells[SEQ] = body.first if isinstance(body, Commands) else 0
                 cells[INDEX] = entry.index
                 self._apply(entry, is_known=entry.index <= m.known)
+                every = applier.config.compare_every
+                if every and not entry.index % every and self.points is not None:
+                    self._take_point(self.points, entry.index, every)
                 if self.outcomes and self.host.now() - self.told_at > TELL_EVERY_S:
                     self._tell()
         except MemberMustHalt as error:
@@ -145,6 +154,12 @@ class HostedObject:
         finally:
             end(cells)
         self._tell()
+
+    def _take_point(self, points: StatePoints, index: int, every: int) -> None:
+        if points.is_point(index, every):
+            begin(self.host.cells, OTHER, self.number, self.run)
+            points.take(index)
+            begin(self.host.cells, COMMAND, self.number, self.run)
 
     def _apply(self, entry: Entry, is_known: bool) -> None:
         hooks, self.is_known = self.hooks, is_known
@@ -252,6 +267,8 @@ class HostedObject:
     def on_load(self, m: LoadState) -> None:
         self.cancel_dump()
         take_fresh(self.applier)  # who wants to know reads them again
+        if self.points is not None:
+            self.points.forget()
         begin(self.host.cells, OTHER, self.number, self.run)
         try:
             self.applier.restore(m.state)
@@ -272,6 +289,8 @@ class HostedObject:
         applier, host = self.applier, self.host
         assert m.index == applier.index, f"a snapshot of {m.index} at {applier.index}"
         limit = host.fork_above_bytes
+        if self.points is not None:
+            self.points.cancel()
         begin(host.cells, OTHER, self.number, self.run)
         try:
             if limit and max(m.size, applier.bytes_about()) > limit:
@@ -298,6 +317,8 @@ class HostedObject:
 
     def on_dumped(self) -> None:
         """A descriptor may be reported twice, or late."""
+        if self.points is not None and self.points.on_done():
+            return
         if self.dumping is None or not self.dumping[2].is_done():
             return
         (index, revision, dump), self.dumping = self.dumping, None
@@ -342,12 +363,27 @@ class HostedObject:
         else:
             self.hooks.leave()
 
+    def on_show(self, m: ShowParts) -> None:
+        if self.points is None:
+            error = ErrorRecord.of(self.other_code or FleetError("it executes nothing"))
+            self.host.answer(PartsShown(self.number, self.run, m.token, m.index, 0, (), (), error))
+            return
+        begin(self.host.cells, OTHER, self.number, self.run)
+        self.points.show(m)
+        end(self.host.cells)
+
+    def on_keep(self, m: KeepState) -> None:
+        if self.points is not None:
+            self.points.pin(m.index)
+
     def close(self) -> None:
         """The member stops. Idempotent."""
         if self.failed:
             return
         self.failed = True
         self.cancel_dump()
+        if self.points is not None:
+            self.points.cancel()
         if self.hooks is not None:
             self.hooks.leave()
 
@@ -361,5 +397,7 @@ class HostedObject:
         LoadState: on_load,
         DumpObject: on_dump,
         CopyState: on_copy,
+        ShowParts: on_show,
+        KeepState: on_keep,
         LeadsNow: on_leads,
     }

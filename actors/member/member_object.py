@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from fleet.actors.member.object_halts import ObjectHalts
 from fleet.actors.member.object_seams import ObjectsMember, Question, Told
+from fleet.actors.member.object_skips import passes
 from fleet.actors.member.sending_window import Port, SendingWindow, in_parts
 from fleet.actors.messages.executor import (
     NOWHERE,
@@ -32,20 +33,22 @@ from fleet.actors.messages.executor import (
     ObjectMessage,
     ObjectOpened,
     OpenObject,
+    PartsShown,
     QueriesAnswered,
     SetLimit,
     StateCopied,
     StateLoaded,
+    StatePointTaken,
 )
 from fleet.actors.messages.local import ExecutorLost
-from fleet.errors import Damaged, FleetError, Unavailable
+from fleet.errors import FleetError, Unavailable
 from fleet.objects.class_refs import is_imported, version_of
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.entries import Entry, Founded, Halt, Skipped, SnapshotMeta
 from fleet.raft.events import ExecutorAway
 from fleet.raft.halting import place_of, skipped_at
 from fleet.raft.ids import Index, Millis, Revision, Term
-from fleet.raft.messages import OTHER_CODE
+from fleet.raft.messages import DIVERGED, OF_MEMBER
 from fleet.raft.state import Leader
 
 
@@ -199,31 +202,10 @@ class MemberObject:
             self.switch(entries[0].body.data_class)
             return
         passed = [entry.body for entry in entries if type(entry.body) is Skipped]
-        if passed and self._passes(passed, before):
+        if passed and passes(self, passed, before):
             return
         if self.is_open:
             self._apply(entries, known=0)
-
-    def _passes(self, bodies: Sequence[Skipped], handed: Index) -> bool:
-        """Whether the object is made again because of commands that the group records as failed. Entries up
-        to `handed` were given to it, and it executes them if it has not yet."""
-        places = {(body.index, body.place) for body in bodies}
-        is_ended = self.halt is not None and (self.halt.index, self.halt.place) in places
-        executed = {place for place in places if place[0] <= handed and place not in self.skipped}
-        if executed and not self._can_undo(min(executed)[0]):
-            return True
-        if is_ended or executed:
-            self.open_again()
-            return True
-        return False
-
-    def _can_undo(self, index: Index) -> bool:
-        snapshot = self.member.core.snapshot
-        if snapshot is None or snapshot.index < index:
-            return True
-        what = f"it executed a command of entry {index} that the group records as failed"
-        self.told.on_failed(Damaged(what, group=self.member.spec.name), False)
-        return False
 
     def lead(self, term: Term) -> None:
         """The member leads in that term; 0: it no longer does."""
@@ -297,7 +279,7 @@ class MemberObject:
 
     def take(self, m: Any) -> None:
         """An answer of the executor. One of an earlier run is ignored."""
-        if m.run == self.run:
+        if m.run == self.run and (not self.halts.is_diverged or type(m) is PartsShown):
             self.answers[type(m)](self, m)
 
     def on_applied(self, m: EntriesApplied) -> None:
@@ -343,7 +325,7 @@ class MemberObject:
             self._halt(m.index, m.place, error.what)
 
     def on_lost(self, m: ExecutorLost) -> None:
-        if m.run != self.run:
+        if m.run != self.run or self.halts.is_diverged:
             return
         if m.token:
             question = self.questions.pop(m.token, None)
@@ -361,14 +343,22 @@ class MemberObject:
         name = self.methods[m.method - 1] if 0 < m.method <= len(self.methods) else "decoding a command"
         return f"{name}: {m.error.what}"
 
+    def diverge(self, index: Index, cause: str) -> None:
+        """Its state after that entry is wrong. It executes nothing before it has another one."""
+        if not self.halts.is_diverged:
+            self._stop(index, DIVERGED, cause)
+
     def _halt(self, index: Index, place: int, cause: str) -> None:
         """Nothing more is executed until the group has agreed to pass that command; perhaps it has by now."""
         if self.halts.is_passed(index, place):
             self.open_again()
-            return
+        else:
+            self._stop(index, place, cause)
+
+    def _stop(self, index: Index, place: int, cause: str) -> None:
         self.is_open = False
         self.window.clear()
-        self.halts.begin(index, place, cause, is_repeated=place == OTHER_CODE or index <= self.index)
+        self.halts.begin(index, place, cause, is_repeated=place in OF_MEMBER or index <= self.index)
         error = self.halted()
         if self.dumping:
             self.on_dumped(DumpFailed(self.number, self.run, self.dumping, ErrorRecord.of(error)))
@@ -395,4 +385,6 @@ class MemberObject:
         **dict.fromkeys((CommandsChecked, StateCopied, EventsRead, EffectsTold), on_question_answered),
         ObjectDumped: on_dumped,
         DumpFailed: on_dumped,
+        StatePointTaken: lambda held, m: held.told.on_point(m),
+        PartsShown: lambda held, m: held.told.on_shown(m),
     }

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.member_object import MemberObject
+from fleet.actors.member.operator_requests import OperatorRequests
 from fleet.actors.messages.local import Applied, ClassInForce, Leading, PeerAddresses, StartMember
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import log
@@ -16,6 +17,8 @@ from fleet.raft.ready import (
     Hook,
     MembersChanged,
     PeerSilent,
+    StateDiffered,
+    StatesUndecided,
     SteppedDown,
     TailLost,
 )
@@ -27,6 +30,7 @@ class NotingMember(Protocol):
     core: Core
     object: MemberObject
     clients: ClientRequests
+    operators: OperatorRequests
 
     def send(self, target: Any, message: Any) -> None: ...
 
@@ -41,12 +45,17 @@ def note(member: NotingMember, hook: Hook) -> None:
         log.info("group=%s term=%d member=%s steps down", name, hook.term, core.id)
         member.object.lead(0)
         member.clients.lose_all(core.leader)
+        member.operators.comparisons.on_undecided(StatesUndecided(0))
         member.send(member.start.manager, Leading(core.id, False))
     elif isinstance(hook, TailLost):
         log.error(
             "group=%s member=%s had acknowledged up to %d and has only %d: its disk lost what it had synced",
             name, hook.member, hook.acknowledged, hook.has,
         )  # fmt: skip
+    elif isinstance(hook, StateDiffered):
+        member.operators.comparisons.on_differed(hook)
+    elif isinstance(hook, StatesUndecided):
+        member.operators.comparisons.on_undecided(hook)
     elif isinstance(hook, MembersChanged | ConfigAdopted | PeerSilent):
         if isinstance(hook, MembersChanged):
             tell_addresses(member)

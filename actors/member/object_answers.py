@@ -14,9 +14,11 @@ from fleet.actors.messages.executor import (
     EntriesApplied,
     EventsRead,
     ObjectDumped,
+    PartsShown,
     QueriesAnswered,
     StateCopied,
     StateLoaded,
+    StatePointTaken,
 )
 from fleet.actors.messages.local import LocalAnswer, LocalRead
 from fleet.actors.messages.operator import DAMAGED
@@ -107,6 +109,12 @@ class ObjectAnswers:
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None:
         if not self.member.operators.copies.on_dumped(m):
             self.member.snapshots.on_dumped(m)
+
+    def on_point(self, m: StatePointTaken) -> None:
+        self.member.operators.comparisons.on_point(m)
+
+    def on_shown(self, m: PartsShown) -> None:
+        self.member.operators.comparisons.on_shown(m)
 
     def on_question_failed(self, token: int, error: FleetError) -> None:
         if self.local_reads.pop(token, None) is not None:

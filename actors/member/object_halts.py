@@ -5,13 +5,13 @@ from typing import Any, Final, Protocol
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import log
-from fleet.errors import FleetError, GroupHalted, OtherCode
+from fleet.errors import FleetError, GroupHalted, OtherCode, Unavailable
 from fleet.raft.core import Core
 from fleet.raft.entries import Halt
 from fleet.raft.events import ExecutionHalted, ExecutionResumed
 from fleet.raft.halting import may_retry, skipped_at
 from fleet.raft.ids import Index, Millis
-from fleet.raft.messages import OTHER_CODE
+from fleet.raft.messages import DIVERGED, OTHER_CODE, REPAIRING
 from fleet.raft.state import NEVER
 
 TRY_MS: Final[tuple[Millis, Millis]] = (15_000, 900_000)
@@ -19,6 +19,8 @@ TRY_MS: Final[tuple[Millis, Millis]] = (15_000, 900_000)
 has other code looks for the right one."""
 CAUSE_MAX: Final = 500
 """Characters of the cause of a halt, which is kept in the log."""
+
+WHICH: Final = {OTHER_CODE: ", which was proposed under other code", DIVERGED: ""}
 
 
 class HaltedMember(Protocol):
@@ -44,6 +46,11 @@ class ObjectHalts:
         self.is_certain = False
         """A fresh executor has that other code, too."""
 
+    @property
+    def is_diverged(self) -> bool:
+        """It halts since its state differs, until that is replaced."""
+        return self.at is not None and self.at.place == DIVERGED
+
     def is_passed(self, index: Index, place: int) -> bool:
         """Whether the group has agreed by now to pass that command, or a snapshot of the leader stands for it
         (seed 1200125)."""
@@ -55,10 +62,13 @@ class ObjectHalts:
         """Nothing more is executed until the group has agreed to pass that command."""
         halt = self.at = Halt(index, place, cause[:CAUSE_MAX], is_repeated)
         self.is_parked = True
-        self._put_off()
+        if place == DIVERGED:
+            self.try_at = NEVER  # to execute the log again would tell nobody which state is right
+        else:
+            self._put_off()
         name, member = self.member.spec.name, self.member.start.member
-        which = f"command {place + 1}" if place != OTHER_CODE else "which was proposed under other code"
-        log.error("group=%s member=%s halts at entry %d, %s: %s", name, member, index, which, halt.cause)
+        which = WHICH.get(place, f", command {place + 1}")
+        log.error("group=%s member=%s halts at entry %d%s: %s", name, member, index, which, halt.cause)
         self.member.step(ExecutionHalted(halt))
 
     def should_look_again(self, other_code: FleetError | None) -> bool:
@@ -100,6 +110,8 @@ class ObjectHalts:
     def is_due(self, now: Millis) -> bool:
         """Whether to open it again: the cause may have been its own executor, or gone. The group may have
         passed the command, too, by an entry that is held back."""
+        if self.is_diverged:
+            return False
         if self.is_parked and self.at is not None and self.is_passed(self.at.index, self.at.place):
             return True
         if now < self.try_at:
@@ -119,4 +131,8 @@ def error_of(halt: Halt | None, group: str) -> FleetError | None:
         return None
     if halt.place == OTHER_CODE:
         return OtherCode(halt.cause, group=group, index=halt.index)
+    if halt.place in (DIVERGED, REPAIRING):
+        return Unavailable(
+            halt.cause, group=group
+        )  # another member leads soon, or this one has another state
     return GroupHalted(f"it cannot execute entry {halt.index}: {halt.cause}", group=group, index=halt.index)

@@ -13,10 +13,12 @@ from fleet.actors.messages.executor import (
     EntriesApplied,
     EventsRead,
     ObjectDumped,
+    PartsShown,
     QueriesAnswered,
     ReadEvents,
     StateCopied,
     StateLoaded,
+    StatePointTaken,
 )
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.values import GroupSpec
@@ -56,6 +58,10 @@ class Told(Protocol):
         """By one message."""
 
     def on_dumped(self, m: ObjectDumped | DumpFailed) -> None: ...
+
+    def on_point(self, m: StatePointTaken) -> None: ...
+
+    def on_shown(self, m: PartsShown) -> None: ...
 
     def on_question_failed(self, token: int, error: FleetError) -> None:
         """These queries, or this look at commands, will not be answered."""

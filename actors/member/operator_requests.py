@@ -6,6 +6,7 @@ from typing import Final
 
 from fleet.actors.member import histories
 from fleet.actors.member.client_requests import RequestedMember, where_is
+from fleet.actors.member.comparisons import Comparisons
 from fleet.actors.member.rehearsals import Rehearsals
 from fleet.actors.member.state_copies import COPY_OPS, StateCopies
 from fleet.actors.messages.group_states import GetHistory, ReadBase, ReadLog, ReadState, TakeCopy
@@ -24,6 +25,8 @@ from fleet.actors.messages.operator import (
     PromoteMember,
     RehearseClass,
     RemoveMember,
+    RepairMember,
+    ShowState,
     SkipCommand,
     SwitchClass,
     TransferLeader,
@@ -44,6 +47,7 @@ from fleet.errors import (
 )
 from fleet.objects.class_refs import class_name, version_of
 from fleet.objects.payload import ErrorRecord
+from fleet.raft.comparing import is_halted_by_state
 from fleet.raft.core import Core
 from fleet.raft.entries import (
     ClassSwitched,
@@ -100,9 +104,10 @@ class OperatorRequests:
         self.waiting: dict[int, GroupRequest] = {}
         self.rehearsals = Rehearsals(member)
         self.copies = StateCopies(member, self)
+        self.comparisons = Comparisons(member)
         self.arriving: list[tuple[Millis, GroupRequest]] = []
         """Who waits for all members to be there, each with the time until which."""
-        self.told_halt: tuple[Halt | None, str] = (None, "")
+        self.told_halt: tuple[Halt | None, str, str] = (None, "", "")
         """What the node manager knows."""
         self.committed: list[tuple[GroupRequest, Answer]] = []
         """Changes whose entries are not executed yet, so that their revision is not known."""
@@ -110,7 +115,7 @@ class OperatorRequests:
     def take(self, m: GroupRequest) -> None:
         op = m.op
         if isinstance(op, GetStatus):
-            self.member.send(m.reply_to, OpReply(m.token, status_of(self.member)))
+            self.member.send(m.reply_to, OpReply(m.token, status_of(self.member, self.comparisons.trouble)))
             return
         if isinstance(op, GetHistory | ReadBase | ReadLog):
             self.member.send(m.reply_to, histories.answer(self.member, m.token, op))
@@ -128,9 +133,14 @@ class OperatorRequests:
             return
         if isinstance(op, RehearseClass | SwitchClass) and self._answers_at_once(m, op):
             return
+        if isinstance(op, ShowState | RepairMember) and self.comparisons.refuses(m, op):
+            return
         token = self.next_token()
         if isinstance(op, RehearseClass | ReadState):
             self.rehearsals.begin(token, m)
+            return
+        if isinstance(op, ShowState):
+            self.comparisons.show(token, m, op)
             return
         self.waiting[token] = m
         match op:
@@ -149,6 +159,9 @@ class OperatorRequests:
             case SkipCommand():
                 self._note_skip(m, op, "asked for")
                 self.member.step(Skip(token, op.index))
+            case RepairMember():
+                self._note_repair(m, "asked for")
+                self.comparisons.repair(token)
             case SwitchClass():
                 self._note_switch(m, op, "asked for")
                 self.member.step(Change(token, ClassSwitched(op.data_class)))
@@ -209,7 +222,7 @@ class OperatorRequests:
         """Tell the node manager of a halt, and answer those whose group is complete, and those who asked a
         member that is not to lead it."""
         core, arriving = self.member.core, self.arriving
-        halted = core.halt, other_code_of(self.member)
+        halted = core.halt, other_code_of(self.member), self.comparisons.trouble
         if halted != self.told_halt:
             self.told_halt = halted
             self.member.send(self.member.start.manager, MemberHalted(core.id, *halted))
@@ -219,7 +232,9 @@ class OperatorRequests:
         for until, request in arriving:
             is_over = core.now >= until or core.asleep  # no turn would tell that the time is over
             if is_complete(core) or (has_committed(core) and is_over):
-                self.member.send(request.reply_to, OpReply(request.token, status_of(self.member)))
+                self.member.send(
+                    request.reply_to, OpReply(request.token, status_of(self.member, self.comparisons.trouble))
+                )
             elif not core.is_leader and (core.leader is not None or core.now >= until):
                 self._refuse(request, Unavailable, NOT_LEADER, core.leader)
             else:
@@ -240,6 +255,12 @@ class OperatorRequests:
             "group=%s switch from %s to %s of version %d (%s), by %s: %s", self.member.spec.name, op.former,
             class_name(op.data_class), version, fingerprint, request.reply_to, what,
         )  # fmt: skip
+
+    def _note_repair(self, request: GroupRequest, what: str) -> None:
+        name, halt = self.member.spec.name, self.member.core.halt
+        where = halt.cause if halt is not None else "it has not halted"
+        audit.warning("group=%s member=%s repair, by %s: %s (%s)", name, self.member.core.id,
+                      request.reply_to, what, where)  # fmt: skip
 
     def _refuse(
         self, request: GroupRequest, kind: type[FleetError], why: str, leader: MemberId | None
@@ -268,7 +289,7 @@ def other_code_of(member: RequestedMember) -> str:
     return error.what if error is not None else ""
 
 
-def status_of(member: RequestedMember) -> MemberStatus:
+def status_of(member: RequestedMember, comparison: str = "") -> MemberStatus:
     core = member.core
     members = core.membership.current
     role = core.role
@@ -304,5 +325,7 @@ def status_of(member: RequestedMember) -> MemberStatus:
         halt=core.halt,
         version=version,
         fingerprint=fingerprint,
-        other_code=other_code_of(member) or ("" if member.object.is_open else LOADING),
+        other_code=other_code_of(member)
+        or ("" if member.object.is_open or is_halted_by_state(core) else LOADING),
+        comparison=comparison,
     )

@@ -114,6 +114,22 @@ class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):
     """As in `CopyState`."""
 
 
+class ShowParts(ObjectMessage, frozen=True, array_like=True, tag=14, gc=False):
+    """What the state after an entry holds. Answered by `PartsShown`."""
+
+    token: int
+    index: Index
+    """0: as it is now."""
+    path: tuple[str, ...]
+    """The labels of parts, from the object to the one whose parts are asked for."""
+
+
+class KeepState(ObjectMessage, frozen=True, array_like=True, tag=15, gc=False):
+    """Do not forget the state after the entry `index`, which differs on another member. Not answered."""
+
+    index: Index
+
+
 class LeadsNow(ObjectMessage, frozen=True, array_like=True, tag=7, gc=False):
     """The member leads its group in `term`; 0: it no longer does. For the leader hooks."""
 
@@ -241,6 +257,38 @@ class EffectsTold(ObjectMessage, frozen=True, array_like=True, tag=32, gc=False)
     is_failing: bool
 
 
+class StatePointTaken(ObjectMessage, frozen=True, array_like=True, tag=33, gc=False):
+    """The state after the entry `index`, to be compared with those of other members."""
+
+    index: Index
+    revision: Revision
+    digest: bytes
+    """As in `fleet.raft.comparison.StatePoint`."""
+    error: ErrorRecord | None = None
+    """Why there is none."""
+
+
+class StatePart(Struct, frozen=True, array_like=True, gc=False):
+    """A part of a state: a field, an element."""
+
+    label: str
+    digest: bytes
+    """Equal on members where the part is."""
+    text: str
+    """For people."""
+    has_parts: bool
+
+
+class PartsShown(ObjectMessage, frozen=True, array_like=True, tag=34, gc=False):
+    token: int
+    index: Index
+    revision: Revision
+    parts: tuple[StatePart, ...]
+    kept: tuple[Index, ...]
+    """After which entries the state can be shown."""
+    error: ErrorRecord | None = None
+
+
 class DumpFailed(ObjectMessage, frozen=True, array_like=True, tag=27, gc=False):
     index: Index
     error: ErrorRecord
@@ -275,6 +323,8 @@ ToExecutor: TypeAlias = (
     | CloseObject
     | TryClass
     | SetLimit
+    | ShowParts
+    | KeepState
 )
 FromExecutor: TypeAlias = (
     ObjectOpened
@@ -290,6 +340,8 @@ FromExecutor: TypeAlias = (
     | EffectsTold
     | ClassTried
     | LogRecord
+    | StatePointTaken
+    | PartsShown
 )
 FOR_OBJECT: tuple[type[Any], ...] = (
     LoadState,
@@ -302,6 +354,8 @@ FOR_OBJECT: tuple[type[Any], ...] = (
     LeaveEvents,
     DumpObject,
     LeadsNow,
+    ShowParts,
+    KeepState,
 )
 """What an open object takes."""
 FROM_OBJECT: tuple[type[Any], ...] = (
@@ -316,6 +370,8 @@ FROM_OBJECT: tuple[type[Any], ...] = (
     StateCopied,
     EventsRead,
     EffectsTold,
+    StatePointTaken,
+    PartsShown,
 )
 """What a member is told of its object."""
 

@@ -174,6 +174,8 @@ class MemberHalted(Struct, frozen=True):
     member: MemberId
     halt: Halt | None
     other_code: str = ""
+    comparison: str = ""
+    """As `MemberStatus.comparison`."""
 
 
 class Applied(Struct, frozen=True):
@@ -216,6 +218,8 @@ class StartMember(Struct, frozen=True):
     """Of the object; a later start of the member has a much higher one."""
     is_full: bool = False
     """Whether the disk had no space lately: callers are told so until a write succeeds."""
+    diverged: Index = 0
+    """The member halted at this entry, since its state differed, and was not repaired; 0: it did not."""
 
 
 class ExecutorLost(Struct, frozen=True, gc=False):

@@ -66,6 +66,8 @@ class MemberStatus(Struct, frozen=True, array_like=True, tag=1):
     """Of its code; "": one of the library's own."""
     other_code: str = ""
     """Why this member executes nothing: it has other code, or loads it; "": it has that."""
+    comparison: str = ""
+    """Why its state cannot be compared with others', or that states differ and none has a majority."""
 
 
 class ListNodes(Struct, frozen=True, array_like=True, tag=1):
@@ -142,6 +144,23 @@ class SwitchClass(Struct, frozen=True, array_like=True, tag=16):
     """The fingerprint of the class in force, as who asks knows it."""
 
 
+class ShowState(Struct, frozen=True, array_like=True, tag=17):
+    """What that member's state holds. Answered by the member itself."""
+
+    member: Annotated[MemberId, Meta(max_length=1024)]
+    index: Index = 0
+    """After this log entry, where that is kept; 0: as it is now."""
+    path: tuple[str, ...] = ()
+    """The labels of parts, from the object to the one whose parts are asked for."""
+
+
+class RepairMember(Struct, frozen=True, array_like=True, tag=18):
+    """That member, which has halted since its state differs, is to take its leader's. Answered by the member
+    itself, before that is done."""
+
+    member: Annotated[MemberId, Meta(max_length=1024)]
+
+
 class GetCluster(Struct, frozen=True, array_like=True, tag=11):
     """What this node knows of the cluster."""
 
@@ -196,6 +215,8 @@ GroupOp: TypeAlias = (
     | ReadBase
     | ReadLog
     | ReadState
+    | ShowState
+    | RepairMember
 )
 
 
@@ -243,6 +264,7 @@ class MemberInfo(Struct, frozen=True, array_like=True):
     halt: Halt | None = None
     """As in MemberStatus."""
     other_code: str = ""
+    comparison: str = ""
     """As in MemberStatus."""
 
 
@@ -259,6 +281,26 @@ class Rehearsed(Struct, frozen=True, array_like=True, tag=8):
     """The member could go on with that class."""
 
     member: MemberId
+
+
+class ShownPart(Struct, frozen=True, array_like=True):
+    """A part of a state: a field, an element."""
+
+    label: str
+    digest: bytes
+    """Equal on members where the part is."""
+    text: str
+    has_parts: bool
+
+
+class StateShown(Struct, frozen=True, array_like=True, tag=10):
+    member: MemberId
+    index: Index
+    """The parts are those of the state after this log entry."""
+    revision: Revision
+    parts: tuple[ShownPart, ...]
+    kept: tuple[Index, ...]
+    """After which entries the member can show its state."""
 
 
 class Done(Struct, frozen=True, array_like=True, tag=5):
@@ -302,6 +344,7 @@ OpValue: TypeAlias = (
     | PartsHeld
     | History
     | HistoryPart
+    | StateShown
 )
 
 

@@ -34,6 +34,8 @@ class HostedMember:
     """As `MemberInfo.halt`."""
     other_code: str = ""
     """As `MemberInfo.other_code`."""
+    comparison: str = ""
+    """As `MemberInfo.comparison`."""
     full_at: Millis | None = None
     """When its last write failed for lack of space."""
     is_held: bool = False
@@ -42,6 +44,10 @@ class HostedMember:
     """Its data will be deleted as soon as its actor has stopped."""
     held: Held | None = None
     """What the node's membership in the cluster is told of it."""
+
+    def has_ended(self) -> None:
+        """Its actor has."""
+        self.address, self.leads, self.halt, self.other_code, self.comparison = None, False, None, "", ""
 
 
 Created: TypeAlias = Callable[[HostedMember | None, FleetError | None], None]

@@ -18,6 +18,7 @@ from fleet.actors.messages.local import (
 )
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberInfo
 from fleet.actors.messages.values import GroupSpec
+from fleet.actors.node.diverged import DivergedMembers
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
 from fleet.actors.node.parts import Node
 from fleet.actors.node.records import read_record
@@ -60,6 +61,7 @@ class HostedMembers:
         """The uids of groups whose founding member here was dropped: it is not created again."""
         self.halted: dict[int, Halted] = {}
         """Members that are not started, by number."""
+        self.diverged = DivergedMembers(manager)
 
     def load(self) -> None:
         """Start or hold the members on the disk. Blocks, which is harmless: the node has not started yet."""
@@ -69,6 +71,7 @@ class HostedMembers:
         halted = self.manager.store.get_meta(HALTED_KEY)
         if halted:
             self.halted = read_record(halted, dict[int, Halted], HALTED_KEY)
+        self.diverged.load()
         for record in self.manager.store.groups():
             self._add(record, starts=not self.manager.held.is_on)
 
@@ -166,6 +169,7 @@ class HostedMembers:
                 executors=manager.executors,
                 run=self._next_run(hosted),
                 is_full=self.is_full(hosted),
+                diverged=self.diverged.at(hosted),
             ),
         )
 
@@ -200,6 +204,7 @@ class HostedMembers:
         if spec.founded is not None:  # in the same transaction: else this disk would found the group again
             self.left.add(spec.uid)
             meta[LEFT_KEY] = self._left_bytes()
+        self.diverged.forget(hosted)
         if self.halted.pop(hosted.record.number, None) is not None:
             meta[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
         manager.carry_out(DropGroup(hosted.record.number, meta))
@@ -219,7 +224,7 @@ class HostedMembers:
         hosted = self.by_member.get(m.member)
         if hosted is None:
             return
-        hosted.address, hosted.leads, hosted.halt, hosted.other_code = None, False, None, ""
+        hosted.has_ended()
         if m.removed or hosted.is_dropped:
             self._erase(hosted)
             return
@@ -249,7 +254,7 @@ class HostedMembers:
         """A member's actor exited, on request or unexpectedly."""
         for hosted in list(self.by_number.values()):
             if hosted.address == address:
-                hosted.address, hosted.leads, hosted.halt, hosted.other_code = None, False, None, ""
+                hosted.has_ended()
                 if hosted.is_dropped:
                     self._erase(hosted)
                 elif not hosted.ill:
@@ -263,7 +268,8 @@ class HostedMembers:
     def on_halted(self, m: MemberHalted) -> None:
         hosted = self.by_member.get(m.member)
         if hosted is not None:
-            hosted.halt, hosted.other_code = m.halt, m.other_code
+            hosted.halt, hosted.other_code, hosted.comparison = m.halt, m.other_code, m.comparison
+            self.diverged.note(hosted)
 
     def _trouble(self, hosted: HostedMember, why: str, restart: bool) -> None:
         """Start the member again after a growing pause, unless that cannot help."""
@@ -311,7 +317,7 @@ class HostedMembers:
         state = "running" if hosted.address is not None else hosted.trouble or "waiting"
         if self.is_full(hosted) and not hosted.leads:
             state = DISK_FULL
-        about = (hosted.leads, hosted.ill, hosted.halt, hosted.other_code)
+        about = (hosted.leads, hosted.ill, hosted.halt, hosted.other_code, hosted.comparison)
         return MemberInfo(hosted.spec.name, hosted.member, state, *about)
 
 

@@ -23,6 +23,7 @@ from fleet.cli.secret import secret
 from fleet.cli.settings import config
 from fleet.cli.sim import sim
 from fleet.cli.start import start
+from fleet.cli.state import diff, repair
 from fleet.cli.status import status, unreachable
 from fleet.cli.upgrade import upgrade, versions
 from fleet.cli.watch import watch
@@ -79,5 +80,5 @@ COMMANDS = (
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)
-for command in (upgrade, versions, history.at, history.log, history.bisect, history.debug):
+for command in (upgrade, versions, diff, repair, history.at, history.log, history.bisect, history.debug):
     group.add_command(command)

@@ -12,6 +12,7 @@ from fleet.actors.messages.operator import (
 )
 from fleet.client.group_api import GRACE_S, POLL_S, unwrapped
 from fleet.client.secret_api import SecretOperations
+from fleet.client.state_api import StateOperations
 from fleet.cluster.state import GroupInfo
 from fleet.errors import (
     BadArguments,
@@ -36,7 +37,7 @@ FIRST_S = 1.0
 """How long the node that should lead a new group may take before its leader is looked for elsewhere."""
 
 
-class Operations(SecretOperations):
+class Operations(SecretOperations, StateOperations):
     """The part of `fleet.Fleet` about the groups of the cluster. All calls block. Calls that change something
     return its revision; see `MemberOperations`."""
 

@@ -10,6 +10,7 @@ from fleet.actors.messages.values import NodeInfo
 from fleet.cluster.placement import Placement
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord, View
 from fleet.cluster.wanted import choose_nodes, sites
+from fleet.raft.comparing import OF_STATE
 from fleet.raft.entries import Halt
 from fleet.raft.ids import Millis, NodeName
 
@@ -138,8 +139,28 @@ class Survey(Struct, frozen=True):
         found: dict[str, dict[NodeName, Halt]] = {}
         for name, node in self.nodes.items():
             for member in node.members or ():
-                if member.halt is not None and not member.other_code:
+                if member.halt is not None and not (member.other_code or member.halt.place in OF_STATE):
                     found.setdefault(member.group, {})[name] = member.halt
+        return found
+
+    @property
+    def diverged(self) -> dict[str, dict[NodeName, Halt]]:
+        """Groups with members whose state is not that of a majority, and where each of these has halted."""
+        found: dict[str, dict[NodeName, Halt]] = {}
+        for name, node in self.nodes.items():
+            for member in node.members or ():
+                if member.halt is not None and member.halt.place in OF_STATE:
+                    found.setdefault(member.group, {})[name] = member.halt
+        return found
+
+    @property
+    def comparison(self) -> dict[str, dict[NodeName, str]]:
+        """Groups whose members' states are not known to be equal, and why."""
+        found: dict[str, dict[NodeName, str]] = {}
+        for name, node in self.nodes.items():
+            for member in node.members or ():
+                if member.comparison:
+                    found.setdefault(member.group, {})[name] = member.comparison
         return found
 
     @property

@@ -6,7 +6,7 @@ from fleet.errors import FleetError, StateNotEncodable
 from fleet.objects.declare import Data
 from fleet.objects.fields import unencodable_field
 from fleet.objects.handles import Function
-from fleet.objects.payload import Codec
+from fleet.objects.payload import PICKLED, Codec
 from fleet.objects.stored_state import VERSION_BYTES, revived, turned_back
 
 WARY_BYTES_MAX = 256 * 1024
@@ -65,6 +65,22 @@ class ObjectState:
 
     def _state(self) -> Any:
         return self._object.__dict__ if self._own_state is None else self._own_state(self._object)
+
+    def comparable_state(self) -> Any:
+        """The state as a member would have it that begins with a snapshot: a codec may make typed values of
+        others. Do not change it. Raises what encoding raises."""
+        if self._codec is PICKLED:
+            return self._state()
+        return self._codec.decode_state(memoryview(self._encoded_state()))
+
+    @property
+    def encoded_bytes(self) -> int:
+        """Of the state, as it was encoded last."""
+        return self._dump_bytes
+
+    def decoded(self, dump: bytes) -> Any:
+        """The state in bytes that `dump` returned, as `comparable_state`."""
+        return self._codec.decode_state(memoryview(dump)[VERSION_BYTES:])
 
     def _encoded_state(self) -> bytes:
         data = self._dump

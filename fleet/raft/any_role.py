@@ -108,7 +108,9 @@ def note_durable(core: CoreState, write: PendingWrite) -> None:
 
 
 def note_snapshot(core: CoreState, meta: SnapshotMeta) -> None:
-    if core.snapshot is None or core.snapshot.index < meta.index:
+    if (
+        core.snapshot is None or core.snapshot.index <= meta.index
+    ):  # equal: a repaired member's, of its leader
         core.snapshot = meta
     core.bytes_since_snapshot = core.log.bytes_after(core.snapshot.index)
 

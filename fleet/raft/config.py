@@ -76,6 +76,11 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The largest encoded command."""
     command_limit_ms: Millis = 10_000
     """How long a command or a query may run before its executor is ended; 0: for ever."""
+    compare_every: int = 1000
+    """Members compare digests of their states after so many log entries, big ones less often; 0: never."""
+    auto_repair: bool = False
+    """Whether a member whose state differs from that of a majority takes its leader's by itself. False: it
+    keeps its own, for an operator to look at, until `fleet group repair`."""
 
     def __post_init__(self) -> None:
         problem = next(self._problems(), None)
@@ -148,7 +153,12 @@ def _problems_of_keep(keep: object) -> Iterator[str]:
         yield f"keep is negative: {keep}" if keep < 0 else f"keep must be less than {10**KEPT_DIGITS_MAX}"
 
 
-KINDS = {"announce_commits": ("bool",), "lease_reads": ("bool",), "snapshot_factor": ("float", "int")}
+KINDS = {
+    "announce_commits": ("bool",),
+    "auto_repair": ("bool",),
+    "lease_reads": ("bool",),
+    "snapshot_factor": ("float", "int"),
+}
 """All others but `keep` are int. Values of other types would be refused by their receivers."""
 LEAST = {
     "heartbeat_ms": 5,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
+from fleet.raft.comparing import must_serve_state
 from fleet.raft.entries import Commands, Entry, SnapshotMeta
 from fleet.raft.events import LocalEvent, Persisted
 from fleet.raft.freshness import settle_proof
@@ -149,6 +150,8 @@ class Core(CoreState):
         if self.halt is not None:
             return False  # the state is not that of the entries that were handed out
         if self.switches and self.log.applied == held_for_switch(self):
+            return not self._snapshot_is_under_way() and self.now >= self.snapshot_not_before
+        if type(self.role) is Leader and must_serve_state(self, self.role):
             return not self._snapshot_is_under_way() and self.now >= self.snapshot_not_before
         if self.bytes_since_snapshot <= config.snapshot_floor_bytes or self._snapshot_is_under_way():
             return False

@@ -19,7 +19,7 @@ from fleet.raft.entries import (
     SessionClosed,
     SessionOpened,
 )
-from fleet.raft.ids import Index, MemberId, Millis, NodeName, Place
+from fleet.raft.ids import Index, MemberId, Millis, NodeName, Place, Revision
 
 
 class Tick(Struct, frozen=True, gc=False):
@@ -142,6 +142,20 @@ class StateGiven(Struct, frozen=True, gc=False):
     """`zlib.crc32` of the data."""
 
 
+class StateDigested(Struct, frozen=True, gc=False):
+    """This member's state after the entry `index`: as in `StatePoint`."""
+
+    index: Index
+    revision: Revision
+    digest: bytes
+
+
+class Repair(Struct, frozen=True, gc=False):
+    """This member has halted since its state differs: it is to take its leader's. Answered at once."""
+
+    token: int
+
+
 FROM_NODE = frozenset((CheckLeader, NodeSilent, SnapshotFailed, SnapshotStored))
 """What other actors of a node tell its members, to be stepped as it is."""
 LocalEvent: TypeAlias = (
@@ -163,4 +177,6 @@ LocalEvent: TypeAlias = (
     | Transfer
     | Skip
     | StateGiven
+    | StateDigested
+    | Repair
 )

@@ -175,6 +175,7 @@ def install(core: CoreState, meta: SnapshotMeta, data: bytes) -> None:
     core.unwritten.clear()
     core.skips.clear()
     core.switches.clear()
+    core.points.clear()
     core.noted = meta.index
     if core.halt is not None and core.halt.index <= meta.index:
         core.halt = None

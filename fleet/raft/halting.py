@@ -40,10 +40,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from fleet.raft.comparing import OF_STATE, as_repairing
 from fleet.raft.entries import Entry, Halt, Skipped, SkipProposed
 from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway, Skip
 from fleet.raft.ids import Index, MemberId, Millis, Place
-from fleet.raft.messages import NO_PLACE, OTHER_CODE
+from fleet.raft.messages import DIVERGED, NO_PLACE, OF_MEMBER, OTHER_CODE
 from fleet.raft.progress import Progress
 from fleet.raft.ready import CHANGE_IN_PROGRESS, NOT_HALTED, TRANSFERRING
 from fleet.raft.sleeping import stir
@@ -83,7 +84,7 @@ def may_retry(core: CoreState) -> bool:
     """Whether the command at which this member has halted may be executed again: no leader relies, or ever
     will, on a report that it halts there."""
     halt = core.halt
-    if halt is None or core.log.term_at(core.log.commit) != core.term:
+    if halt is None or halt.place in OF_STATE or core.log.term_at(core.log.commit) != core.term:
         return False
     return halt.is_repeated or halt.place == OTHER_CODE or (halt.index, halt.place) not in proposed_at(core)
 
@@ -95,8 +96,10 @@ def reported_halt(core: CoreState) -> tuple[Index, Place]:
     """As in `AppendReply.halted_index` and `halted_place`. A member whose executor is away for long says that
     it has halted somewhere, so that the leadership is not handed to it."""
     halt = core.halt
+    if halt is not None and halt.place in OF_MEMBER:
+        return max(1, halt.index), halt.place  # 0: it has not halted
     if halt is not None:
-        return halt.index, NO_PLACE if halt.is_repeated and halt.place != OTHER_CODE else halt.place
+        return halt.index, NO_PLACE if halt.is_repeated else halt.place
     return (core.log.applied, NO_PLACE) if core.now - core.away_since >= AWAY_MS else (0, 0)
 
 
@@ -159,9 +162,12 @@ def on_execution_halted(core: CoreState, role: Role, m: ExecutionHalted) -> None
         return
     is_known = (m.halt.index, m.halt.place) in core.never_executed
     is_repeated = m.halt.is_repeated or (m.halt.index <= core.restarted_with and not is_known)
-    core.halt = replace(m.halt, is_repeated=is_repeated)
+    core.halt = halt = replace(m.halt, is_repeated=is_repeated)
+    if halt.place == DIVERGED and core.config.auto_repair:
+        core.halt = halt = as_repairing(core, halt)
     if type(role) is Leader:
-        begin_evasion(core, role, (m.halt.index, m.halt.place), GRACE_TIMEOUTS * core.config.election_ms)
+        grace_ms = 0 if halt.place in OF_STATE else GRACE_TIMEOUTS * core.config.election_ms
+        begin_evasion(core, role, (halt.index, halt.place), grace_ms)
         skip_if_agreed(core, role)
 
 
@@ -172,13 +178,15 @@ def on_execution_resumed(core: CoreState, role: Role, m: ExecutionResumed) -> No
 
 def on_executor_away(core: CoreState, role: Role, m: ExecutorAway) -> None:
     core.away_since = core.now if m.is_away else NEVER
+    if m.is_away:
+        core.points.clear()  # it is made again, perhaps without a command that was executed
 
 
 def on_skip(core: CoreState, role: Leader, m: Skip) -> None:
     """An operator's decision: no voter is asked."""
     stir(core, role)
     halt = core.halt
-    if halt is None or halt.index != m.index or halt.place == OTHER_CODE:
+    if halt is None or halt.index != m.index or halt.place in OF_MEMBER:
         core.answer(m.token, NOT_HALTED)
         return
     if role.handover is not None:
@@ -217,7 +225,7 @@ def skip_if_agreed(core: CoreState, role: Leader) -> None:
     have led meanwhile, executed the command, and told its result. Only an operator can overrule one that is
     gone."""
     halt = core.halt
-    if halt is None or halt.is_repeated or halt.place == OTHER_CODE or role.handover is not None:
+    if halt is None or halt.is_repeated or halt.place in OF_MEMBER or role.handover is not None:
         return
     if core.log.commit < role.first_index:
         return

@@ -1,6 +1,7 @@
 """Handlers of a leader: replication, commit, time. Router stand in `leader_requests.py`."""
 
 from fleet.raft.any_role import on_persisted as anyone_on_persisted
+from fleet.raft.comparing import go_on_comparing
 from fleet.raft.entries import count_of, size_of
 from fleet.raft.events import LocalEvent, Persisted, SnapshotLost, Tick
 from fleet.raft.freshness import keep_stamp
@@ -41,6 +42,8 @@ def on_tick(core: CoreState, role: Leader, m: Tick) -> None:
         evade(core, role)
     role.next_heartbeat = next_on_grid(core.now, core.config.heartbeat_ms)
     core.deadline = role.next_heartbeat
+    if core.points:
+        go_on_comparing(core, role)
     if not may_sleep(core, role):
         role.offered_at = NOT_OFFERED
     elif role.offered_at == NOT_OFFERED:

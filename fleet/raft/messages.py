@@ -11,9 +11,15 @@ from fleet.raft.entries import Entry, SnapshotMeta
 from fleet.raft.ids import Index, MemberId, Millis, Place, Term
 
 NO_PLACE: Final[Place] = 1 << 62
+"""Of no command."""
 OTHER_CODE: Final[Place] = NO_PLACE - 1
 """Of a member that has other code than the class in force: see `switching.py`."""
-"""Of no command."""
+DIVERGED: Final[Place] = NO_PLACE - 2
+"""Of a member whose state is not that of a majority: see `comparing.py`."""
+REPAIRING: Final[Place] = NO_PLACE - 3
+"""Of one of these that waits for its leader's state."""
+OF_MEMBER: Final = frozenset((OTHER_CODE, DIVERGED, REPAIRING))
+"""Places that say why a member executes nothing, and name no command."""
 
 
 class Message(Struct, frozen=True, array_like=True, gc=False):
@@ -153,6 +159,29 @@ class LeaderCheck(Message, frozen=True, array_like=True, tag=22, gc=False):
     """A member that slept asks its leader to show that it still leads; the answer is an append."""
 
 
+class CompareState(Message, frozen=True, array_like=True, tag=23, gc=False):
+    """The leader asks for the digest of the state after the entry `index`: see `comparing.py`."""
+
+    index: Index
+    skips: Index
+    """The last `Skipped` that is known to be committed; 0: none."""
+
+
+class StateDigest(Message, frozen=True, array_like=True, tag=24, gc=False):
+    index: Index
+    digest: bytes
+    """As in `StatePoint`."""
+
+
+class StateDiffers(Message, frozen=True, array_like=True, tag=25, gc=False):
+    """A majority of the voters has `digest` at `index`, and `dst` has another one."""
+
+    index: Index
+    digest: bytes
+    agreed: Index
+    """Where `dst` was last seen to agree; 0: not known."""
+
+
 PeerMessage: TypeAlias = (
     AppendEntries
     | AppendReply
@@ -167,4 +196,7 @@ PeerMessage: TypeAlias = (
     | Stranger
     | Diverged
     | LeaderCheck
+    | CompareState
+    | StateDigest
+    | StateDiffers
 )

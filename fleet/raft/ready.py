@@ -75,6 +75,22 @@ class PeerSilent(Struct, frozen=True, gc=False):
     member: MemberId
 
 
+class StateDiffered(Struct, frozen=True, gc=False):
+    """The state of a member after the entry `index` is not that of a majority. This member's own: halt it. On
+    a leader also another's."""
+
+    member: MemberId
+    index: Index
+    agreed: Index
+    """Where it was last seen to be equal; 0: not known."""
+
+
+class StatesUndecided(Struct, frozen=True, gc=False):
+    """States after the entry `index` differ, and none is that of a majority; 0: one is again."""
+
+    index: Index
+
+
 class CommittedConflict(Struct, frozen=True, gc=False):
     """Committed entries of this member are not those of its group's leader: its directory, or those of
     a majority, were replaced by older copies (S84)."""
@@ -89,7 +105,17 @@ class CommittedConflict(Struct, frozen=True, gc=False):
     """Of the leader's entry at `at`."""
 
 
-Hook = BecameLeader | SteppedDown | MembersChanged | Restored | ConfigAdopted | TailLost | PeerSilent
+Hook = (
+    BecameLeader
+    | SteppedDown
+    | MembersChanged
+    | Restored
+    | ConfigAdopted
+    | TailLost
+    | PeerSilent
+    | StateDiffered
+    | StatesUndecided
+)
 
 
 class PersistRequest(Struct, frozen=True):

@@ -11,6 +11,7 @@ confirm that these sleep, too (`SleepConfirmed`). What wakes a member stands in 
 
 from typing import Final
 
+from fleet.raft.comparing import is_comparing
 from fleet.raft.ids import Index, MemberId, Millis
 from fleet.raft.progress import NOT_OFFERED, REPLICATE, Progress
 from fleet.raft.quorum import has_quorum
@@ -40,7 +41,7 @@ def may_sleep(core: CoreState, role: Leader) -> bool:
         or core.now - role.active_at < IDLE_TIMEOUTS * config.election_ms
     ):
         return False
-    if role.reads or role.waiting or role.handover is not None:
+    if role.reads or role.waiting or role.handover is not None or is_comparing(role):
         return False
     if core.log.commit < role.first_index or not is_at_rest(core):
         return False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from fleet.raft.comparison import Comparison, StatePoint
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     Body,
@@ -92,6 +93,11 @@ class Leader:
     """Commands, and other entries, that this leader appended and that are not committed yet. What it found
     in its log does not count: after a restart nobody knows which of it is committed."""
     uncommitted_bytes: int = 0
+    comparison: Comparison | None = None
+    is_undecided: bool = False
+    """States differed at the last comparison, and none was that of a majority."""
+    agreed: dict[MemberId, Index] = field(default_factory=dict)
+    """Up to where each member's state was last seen to be that of the majority."""
     lease_since: Millis = NO_LEASE
     lease_index: Index = 0
     """Only what left after this time and was accepted up to this index prolongs the lease."""
@@ -212,6 +218,8 @@ class CoreState:
     committed: a leader may still count on it not to execute a command."""
     catching_up_to: Index = 0
     """What the leader had committed when this member came back: commands may have been skipped meanwhile."""
+    points: dict[Index, StatePoint] = field(default_factory=dict)
+    """Where this member's state was taken a digest of: see `comparing.py`."""
     durable_hard: HardState = HardState()
     seq: int = 0
     writes: deque[PendingWrite] = field(default_factory=deque)

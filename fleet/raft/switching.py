@@ -14,12 +14,17 @@ snapshot as soon as that is new enough, although the member's log has all its en
 member keeps its log, and what it has promised (`adopt_state`).
 """
 
+from typing import Final
+
 from fleet.raft.entries import ClassSwitched, SnapshotMeta
 from fleet.raft.ids import Index
-from fleet.raft.messages import OTHER_CODE
+from fleet.raft.messages import OTHER_CODE, REPAIRING
 from fleet.raft.progress import SNAPSHOT, Progress
 from fleet.raft.ready import Restored
 from fleet.raft.state import LAST_INDEX, CoreState
+
+WAITING: Final = frozenset((OTHER_CODE, REPAIRING))
+"""Where a member halts that can use a state of its leader although its log is complete."""
 
 
 def class_at(core: CoreState, index: Index) -> bytes:
@@ -55,7 +60,7 @@ def is_halted_by_code(core: CoreState) -> bool:
 def needs_state(core: CoreState, meta: SnapshotMeta) -> bool:
     """Whether this member, whose log holds all that the snapshot stands for, can use it nevertheless."""
     halt = core.halt
-    return halt is not None and halt.place == OTHER_CODE and halt.index <= meta.index <= core.log.commit
+    return halt is not None and halt.place in WAITING and halt.index <= meta.index <= core.log.commit
 
 
 def adopt_state(core: CoreState, meta: SnapshotMeta, data: bytes) -> None:
@@ -65,6 +70,7 @@ def adopt_state(core: CoreState, meta: SnapshotMeta, data: bytes) -> None:
     assert log.base_index <= meta.index <= log.commit, f"{meta.index} outside {log.base_index}..{log.commit}"
     log.applied = meta.index
     core.halt = None
+    core.points.clear()
     core.taking = None
     core.saving = (meta, data)
     core.ready.restore = (meta, data)
@@ -75,7 +81,7 @@ def offer_state(core: CoreState, progress: Progress) -> bool:
     """Of a leader: whether the peer waits for a state, and this leader's snapshot now becomes that. Later
     chunks follow as those of any snapshot."""
     halted, snapshot = progress.halted, core.snapshot
-    if halted is None or halted[1] != OTHER_CODE or progress.state == SNAPSHOT or snapshot is None:
+    if halted is None or halted[1] not in WAITING or progress.state == SNAPSHOT or snapshot is None:
         return False
     if snapshot.index < halted[0] or core.is_installing:
         return False

@@ -4,7 +4,16 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args
 
 from fleet.raft import any_role as anyone
-from fleet.raft import candidate, follower, halting, leader, leader_requests, restoring, waking
+from fleet.raft import (
+    candidate,
+    comparing,
+    follower,
+    halting,
+    leader,
+    leader_requests,
+    restoring,
+    waking,
+)
 from fleet.raft.events import (
     Change,
     CheckLeader,
@@ -16,12 +25,14 @@ from fleet.raft.events import (
     Persisted,
     Propose,
     ReadQuery,
+    Repair,
     Skip,
     SleepConfirmed,
     SnapshotFailed,
     SnapshotLost,
     SnapshotStored,
     SnapshotTaken,
+    StateDigested,
     StateGiven,
     Tick,
     Transfer,
@@ -29,6 +40,7 @@ from fleet.raft.events import (
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
+    CompareState,
     Diverged,
     InstallSnapshot,
     LeaderCheck,
@@ -38,6 +50,8 @@ from fleet.raft.messages import (
     PreVoteReply,
     Removed,
     SnapshotReply,
+    StateDiffers,
+    StateDigest,
     Stranger,
     TimeoutNow,
     VoteReply,
@@ -69,6 +83,8 @@ ANYONE: Final[dict[type, Handler]] = {
     ExecutionHalted: halting.on_execution_halted,
     ExecutionResumed: halting.on_execution_resumed,
     ExecutorAway: halting.on_executor_away,
+    StateDigested: comparing.on_state_digested,
+    Repair: comparing.on_repair,
 }
 
 HANDLERS: Final[dict[type, dict[type, Handler]]] = {
@@ -85,6 +101,9 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         CheckLeader: ignore,
         SleepConfirmed: ignore,
         LeaderCheck: ignore,
+        CompareState: comparing.on_compare_state,
+        StateDigest: ignore,
+        StateDiffers: comparing.on_state_differs,
         NodeSilent: waking.on_leaders_node_silent,
         Tick: follower.on_tick,
         Persisted: anyone.on_persisted,
@@ -109,6 +128,9 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         CheckLeader: ignore,
         SleepConfirmed: ignore,
         LeaderCheck: ignore,
+        CompareState: comparing.on_compare_state,
+        StateDigest: ignore,
+        StateDiffers: comparing.on_state_differs,
         NodeSilent: ignore,
         Tick: candidate.on_tick,
         Persisted: candidate.on_persisted,
@@ -133,6 +155,9 @@ HANDLERS: Final[dict[type, dict[type, Handler]]] = {
         CheckLeader: ignore,
         SleepConfirmed: waking.on_sleep_confirmed,
         LeaderCheck: waking.on_leader_check,
+        CompareState: ignore,
+        StateDigest: comparing.on_state_digest,
+        StateDiffers: ignore,
         NodeSilent: waking.on_followers_node_silent,
         Tick: leader.on_tick,
         Persisted: leader.on_persisted,

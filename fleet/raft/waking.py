@@ -13,6 +13,7 @@ from fleet.raft.events import (
     NodeSilent,
     Propose,
     ReadQuery,
+    Repair,
     Skip,
     SleepConfirmed,
     Tick,
@@ -28,7 +29,7 @@ from fleet.raft.sleeping import next_check, sleeps
 from fleet.raft.state import NEVER, CoreState, Follower, Leader
 from fleet.raft.transitions import next_on_grid, reluctance, reset_election_deadline
 
-REQUESTS = frozenset((Propose, ReadQuery, Change, Transfer, Skip, ExecutionHalted))
+REQUESTS = frozenset((Propose, ReadQuery, Change, Transfer, Skip, ExecutionHalted, Repair))
 ELECTION = frozenset((PreVote, VoteRequest))
 
 
@@ -44,7 +45,7 @@ def wake_for(core: CoreState, event: PeerMessage | LocalEvent) -> None:
         disturbs = kind in REQUESTS or kind in ELECTION or kind is SnapshotReply or is_check_due
         if disturbs or (type(event) is AppendReply and not event.asleep):
             wake_leader(core, role)
-    elif is_check_due or kind is CheckLeader or kind is ExecutionHalted:
+    elif is_check_due or kind is CheckLeader or kind is ExecutionHalted or kind is Repair:
         wake_in_doubt(core)
     elif type(event) is PreVote or type(event) is VoteRequest:
         if event.src == core.leader:

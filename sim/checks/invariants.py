@@ -6,11 +6,9 @@ It sees everything and forgets nothing: what a member once promised binds it bey
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
-from zlib import crc32
 
 from fleet.actors.base.kernel import Kernel
 from fleet.interfaces import Write
-from fleet.objects.executor import ObjectExecutor
 from fleet.raft.entries import Commands, ConfigChanged, Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
@@ -18,6 +16,7 @@ from fleet.sim.checks import clusters, rare
 from fleet.sim.checks.appliers import applier_of
 from fleet.sim.checks.numbers import Numbers
 from fleet.sim.checks.promises import OnDisk, broken_by
+from fleet.sim.checks.states import States
 
 STATES_EVERY = 8
 """The state is compared at each index that is a multiple of this."""
@@ -112,6 +111,7 @@ class Invariants:
         self.disks: dict[MemberId, OnDisk] = {}
         self.cluster_uids: set[int] = set()
         self.commits = 0
+        self.states = States(world)
         self.on_change: Callable[[Any, Members, Members], None] = lambda member, before, after: None
         """Called when a leader has appended a change of the members."""
         self.on_view: Callable[[Any], None] = lambda view: None
@@ -224,8 +224,9 @@ class Invariants:
             if core.is_leader and last.role is core.role:
                 self._may_change(past, core)
                 self.on_change(member, core.membership.history[-2][1], change[1])
+        self.states.look(past, member)
         if member.object.index != last.applied:
-            self._compare_state(past, member)
+            self.states.compare(past, member)
         last.commit, last.applied, last.term = log.commit, member.object.index, core.term
         last.role, last.change = core.role, change
 
@@ -306,21 +307,6 @@ class Invariants:
     def _holds(self, member: MemberId, index: Index, term: Term) -> bool:
         disk = self.disks.get(member)
         return disk is not None and disk.holds(index, term)
-
-    def _compare_state(self, past: GroupPast, member: Any) -> None:
-        applier = applier_of(member)
-        if applier is None or applier.index % STATES_EVERY or applier.index < member.core.log.base_index:
-            return  # perhaps it is being made again
-        if not isinstance(applier.executor, ObjectExecutor):
-            return  # it has other code
-        index, state = applier.index, crc32(applier.dump())
-        version = getattr(applier.executor.data_class, "__fleet_version__")
-        first, who = past.states.setdefault((index, version), (state, member.core.id))
-        self.world.need(first == state, f"{past.name}: {who} and {member.core.id} differ at {index}")
-        members = member.core.membership.at(index)
-        known = past.members.setdefault(index, members)
-        if known is not members and known != members:
-            self.world.violated(f"{past.name}: at {index} {member.core.id} has {members}, there was {known}")
 
     # -- after a write -----------------------------------------------------------------------------
 

@@ -54,6 +54,9 @@ class Episode:
         if self.keyed:
             self.config = replace(self.config, keys_max=own.choice([5, 100_000]))
         self.config = replace(self.config, keep=draw_keep(plan.seed))
+        compare_every = random.Random(f"{plan.seed} compare").choice([0, 0, 0, 5])
+        if compare_every:  # members compare their states, which nothing here makes differ
+            self.config = replace(self.config, compare_every=compare_every)
         self.loads: list[Load] = []
         own = random.Random(f"{plan.seed} reminders")
         self.alarms = AlarmLoad(self.world, self.groups, self.config, own) if own.random() < SHARE else None

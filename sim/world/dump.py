@@ -4,6 +4,7 @@ from collections.abc import Callable
 from errno import ENOMEM
 from zlib import crc32
 
+from fleet.actors.executor.state_points import StatePoints
 from fleet.errors import FleetError
 from fleet.sim.world.timeline import Timeline
 
@@ -20,7 +21,8 @@ class SimDump:
         mark: Callable[[str], None],
     ) -> None:
         self._mark = mark
-        self.owner = getattr(getattr(dump, "func", dump), "__self__", None)
+        owner = getattr(getattr(dump, "func", dump), "__self__", None)
+        self.owner = owner.owner.applier if isinstance(owner, StatePoints) else owner
         """Whose state it is."""
         self.is_over = False
         self._fileno = fileno

@@ -130,6 +130,7 @@ def disk() -> Iterator[tuple[str, bytes]]:
     metas = {
         "boot": 1,
         "cluster": 1,
+        "diverged": {7: 1},
         "founding": struct(Record),
         "halted": {7: struct(Halted)},
         "recoveries": [struct(AppliedRecovery)],

@@ -27,6 +27,7 @@ from fleet.raft.entries import (
 from fleet.raft.messages import (
     AppendEntries,
     AppendReply,
+    CompareState,
     Diverged,
     InstallSnapshot,
     LeaderCheck,
@@ -35,6 +36,8 @@ from fleet.raft.messages import (
     PreVoteReply,
     Removed,
     SnapshotReply,
+    StateDiffers,
+    StateDigest,
     Stranger,
     TimeoutNow,
     VoteReply,
@@ -83,6 +86,9 @@ MESSAGES = [
     (Diverged(2, N2, N1, last_index=9, last_term=8), f"91961502{ID2}{ID1}0908"),
     (Stranger(2, N2, N1, last_index=9, last_term=8), f"91961402{ID2}{ID1}0908"),
     (LeaderCheck(2, N2, N1), f"91941602{ID2}{ID1}"),
+    (CompareState(2, N2, N1, index=9, skips=8), f"91961702{ID2}{ID1}0908"),
+    (StateDigest(2, N2, N1, index=9, digest=b"d"), f"91961802{ID2}{ID1}09c40164"),
+    (StateDiffers(2, N2, N1, index=9, digest=b"d", agreed=8), f"91971902{ID2}{ID1}09c4016408"),
 ]
 
 BODIES = [

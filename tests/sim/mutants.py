@@ -17,6 +17,7 @@ from tests.sim.one_by_one import run_one_by_one
 from tests.sim.planted import (
     clusters,
     codes,
+    comparisons,
     disks,
     edges,
     elections,
@@ -34,13 +35,15 @@ from tests.sim.planted import (
 )
 from tests.sim.planted.patches import Patches
 from tests.sim.scenarios import SCENARIOS
+from tests.sim.spoiled import run_spoiled
 from tests.sim.storms import run_storm
+
+HUNTS = {"one by one": run_one_by_one, "spoiled": run_spoiled}
 
 
 class Mutant(Struct, frozen=True):
     """`hunt`: "episode" (seeds as `explore` runs them), "day ..." (an episode with those faults), "storm ..."
-    (one group, one kind of weather), "one by one" (a fleet at rest, one thing at a time), or "test_..." (a
-    directed scenario, of which there is one).
+    (one group, one kind of weather), one of `HUNTS`, or "test_..." (a directed scenario: there is one).
     """
 
     plant: Callable[[], Patches]
@@ -206,6 +209,9 @@ MUTANTS = [
     Mutant(executors.results_of_batches_swapped, "episode", 20),
     Mutant(executors.skip_by_a_majority, "storm halts", 40, seed=4),
     Mutant(codes.other_code_is_executed, "day classes", 5),
+    Mutant(comparisons.one_is_a_majority, "spoiled", 20, seed=16),
+    Mutant(comparisons.newest_digest_is_told, "spoiled", 20),
+    Mutant(comparisons.halted_leader_stays, "spoiled", 20),
     Mutant(codes.switch_holds_nothing_back, "day classes", 40, seed=9),
     Mutant(reminders.reminders_not_in_snapshots, "test_s52_reminders_outlive_the_log_that_set_them"),
     Mutant(reminders.cancel_of_an_overdue_reminder_is_too_late, "episode", 60, seed=40),
@@ -273,8 +279,8 @@ def run_one(how: str, seed: int) -> str:
             run_storm(which, seed)
         elif kind == "day":
             run_episode(which, seed)
-        elif how == "one by one":
-            run_one_by_one(seed)
+        elif how in HUNTS:
+            HUNTS[how](seed)
         else:
             _run_test(how)
     except Exception as error:  # of any kind: it is the find
@@ -341,6 +347,7 @@ FINDERS = {
     "changes the members": "one change of members at a time",
     " has Members": "equal members at equal index",
     "there was": "equal members at equal index",
+    "halts for its state": "who has the right state goes on",
     "differ at": "equal states at equal index",
     "differ in the end": "equal states in the end",
     "of session": "a number names one command",

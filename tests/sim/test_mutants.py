@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.sim.episodes import DAYS
-from tests.sim.mutants import MUTANTS, Find, Mutant, hunt, named, planted, run_one
+from tests.sim.mutants import HUNTS, MUTANTS, Find, Mutant, hunt, named, planted, run_one
 from tests.sim.profiles import PROFILES
 from tests.sim.scenarios import SCENARIOS
 
@@ -50,7 +50,7 @@ def test_a_planted_bug_is_gone_when_its_hunt_is_over() -> None:
 def test_what_a_bug_is_hunted_with_exists() -> None:
     """A name that is nowhere would raise, and whatever raises counts as a find."""
     storms, days = {f"storm {name}" for name in PROFILES}, {f"day {name}" for name in DAYS}
-    hunts = storms | days | {"episode", "one by one", *SCENARIOS}
+    hunts = storms | days | {"episode", *HUNTS, *SCENARIOS}
     assert {mutant.hunt.partition("[")[0] for mutant in MUTANTS} <= hunts
 
 

@@ -94,6 +94,10 @@ class Bench:
 
     def on_dumped(self, m: Any) -> None: ...
 
+    def on_point(self, m: Any) -> None: ...
+
+    def on_shown(self, m: Any) -> None: ...
+
     def on_question_failed(self, token: int, error: FleetError) -> None:
         self.questions_failed.append((token, type(error).__name__))
 

@@ -1,0 +1,197 @@
+"""The states of one object at points that are the same on every member: their digests, and what they hold.
+
+A point is after every `compare_every`th log entry; of a big state after a power of two times as many, since
+its digest costs more, and taken by a forked child. Members that take its size for another one still have
+points in common.
+"""
+
+import logging
+from functools import partial
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from fleet.actors.messages.executor import PartsShown, ShowParts, StatePart, StatePointTaken
+from fleet.errors import BadArguments, FleetError
+from fleet.interfaces import Dump
+from fleet.objects.applier import Applier
+from fleet.objects.executor import ObjectExecutor
+from fleet.objects.payload import ErrorRecord, as_text
+from fleet.objects.state_digest import digest_of, digests_of, fields_of, joined, part_at, parts_of, shown
+from fleet.raft.ids import Index, Revision
+
+log = logging.getLogger("fleet.actors")
+
+SIZE_BYTES: Final = 8 * 1024
+"""A state up to this has a digest at every point; one twice as big at every other one, and so on."""
+LOG_FACTOR: Final = 8
+"""A state that was small when it was encoded may be big after so many times its size of commands."""
+KEPT_BYTES_MAX: Final = 4 << 20
+KEPT_MAX: Final = 64
+"""So many states, and bytes of them, are kept to be shown."""
+PARTS_MAX: Final = 2000
+"""Of one value: a longer one is shown from its beginning."""
+SHOWN_MAX: Final = 200
+"""Characters of a value."""
+
+
+class Kept(Struct, frozen=True, gc=False):
+    revision: Revision
+    state: bytes
+
+
+class PointsOwner(Protocol):
+    """The object, as its executor holds it."""
+
+    host: Any
+    number: int
+    run: int
+    group: str
+    member: str
+    applier: Applier
+    dumping: tuple[int, int, Dump] | None
+
+
+class StatePoints:
+    def __init__(self, owner: PointsOwner, executor: ObjectExecutor) -> None:
+        self.owner = owner
+        self.executor = executor
+        self.kept: dict[Index, Kept] = {}
+        self.pinned: Index = 0
+        """Kept until another one is: a difference was found there."""
+        self.digesting: tuple[Index, Revision, Dump] | None = None
+        """Of the child that takes a digest."""
+        self.told = ""
+        """Why there is none, as it was logged last."""
+
+    def is_point(self, index: Index, every: int) -> bool:
+        size = max(self.executor.encoded_bytes, self.owner.applier.base_bytes)
+        return index % (every << max(0, (size // SIZE_BYTES).bit_length())) == 0
+
+    def take(self, index: Index) -> None:
+        """The entry `index` was applied last."""
+        owner, applier = self.owner, self.owner.applier
+        revision, limit = applier.revision, owner.host.fork_above_bytes
+        if limit and (self.executor.encoded_bytes > limit or applier.bytes_about() > LOG_FACTOR * limit):
+            self._take_in_child(index, revision)
+            return
+        try:
+            digest = self._digest(revision)
+        except FleetError as error:
+            self._tell(index, revision, b"", error)
+            return
+        self._keep(index, revision)
+        self._tell(index, revision, digest, None)
+
+    def _digest(self, revision: Revision) -> bytes:
+        """Raises FleetError."""
+        try:
+            return joined(digests_of(self.executor.comparable_state()), revision)
+        except FleetError:
+            raise
+        except Exception as error:  # the codec's, or the user's
+            raise FleetError(f"the state cannot be compared: {type(error).__name__}: {error}") from error
+
+    def _take_in_child(self, index: Index, revision: Revision) -> None:
+        """One at a time, and none beside a snapshot: the next point will do."""
+        owner = self.owner
+        if owner.dumping is not None or self.digesting is not None:
+            return
+        try:
+            dump = owner.host.fork(partial(self._digest, revision))
+        except OSError:
+            return
+        self.digesting = index, revision, dump
+        owner.host.wait_for(owner, dump)
+
+    def on_done(self) -> bool:
+        """A descriptor was reported. Whether it was that of a digest."""
+        if self.digesting is None:
+            return False
+        if not self.digesting[2].is_done():
+            return True
+        (index, revision, dump), self.digesting = self.digesting, None
+        self.owner.host.wait_for(self.owner, None)
+        try:
+            digest, _ = dump.take()
+        except FleetError as error:
+            self._tell(index, revision, b"", error)
+        except (OSError, MemoryError):
+            pass
+        else:
+            self._tell(index, revision, bytes(digest), None)
+            dump.release()
+        return True
+
+    def cancel(self) -> None:
+        if self.digesting is not None:
+            self.digesting[2].cancel()
+            self.digesting = None
+            self.owner.host.wait_for(self.owner, None)
+
+    def _tell(self, index: Index, revision: Revision, digest: bytes, error: FleetError | None) -> None:
+        owner = self.owner
+        record = ErrorRecord.of(error) if error is not None else None
+        if error is not None and self.told != str(error):
+            self.told = str(error)
+            log.warning("group=%s member=%s cannot be compared: %s", owner.group, owner.member, error)
+        owner.host.answer(StatePointTaken(owner.number, owner.run, index, revision, digest, record))
+
+    # -- what is kept ------------------------------------------------------------------------------
+
+    def _keep(self, index: Index, revision: Revision) -> None:
+        if self.owner.applier.bytes_about() > KEPT_BYTES_MAX // 2:
+            return
+        try:
+            self.kept[index] = Kept(revision, self.executor.dump())
+        except FleetError:
+            return
+        size = sum(len(one.state) for one in self.kept.values())
+        for old in sorted(self.kept):
+            if old in (self.pinned, index):
+                continue
+            if len(self.kept) <= KEPT_MAX and size <= KEPT_BYTES_MAX:
+                break
+            size -= len(self.kept.pop(old).state)
+
+    def pin(self, index: Index) -> None:
+        self.pinned = index
+
+    def forget(self) -> None:
+        """The state was replaced."""
+        self.cancel()
+        self.kept.clear()
+
+    # -- what is shown -----------------------------------------------------------------------------
+
+    def show(self, m: ShowParts) -> None:
+        owner, applier = self.owner, self.owner.applier
+        index, revision = m.index or applier.index, applier.revision
+        parts: tuple[StatePart, ...] = ()
+        record = None
+        try:
+            if m.index in (0, applier.index):
+                state = self.executor.comparable_state()
+            elif m.index in self.kept:
+                kept = self.kept[m.index]
+                state, revision = self.executor.decoded(kept.state), kept.revision
+            else:
+                raise BadArguments(f"the state after entry {m.index} is not kept here")
+            parts = tuple(parts_shown(state, m.path))
+        except Exception as error:
+            told = error if isinstance(error, FleetError) else FleetError(f"{type(error).__name__}: {error}")
+            record = ErrorRecord.of(told)
+        newest = tuple(sorted(self.kept))[-KEPT_MAX:]
+        answer = PartsShown(owner.number, owner.run, m.token, index, revision, parts, newest, record)
+        owner.host.answer(answer)
+
+
+def parts_shown(state: Any, path: tuple[str, ...]) -> list[StatePart]:
+    """The parts of the value at `path`, one step down; a value without parts is not looked into."""
+    inner = list(fields_of(state).items()) if not path else list(parts_of(part_at(state, path)))
+    found = []
+    for label, part in inner[:PARTS_MAX]:
+        has_parts = next(parts_of(part), None) is not None
+        text = as_text(shown(part, SHOWN_MAX))
+        found.append(StatePart(as_text(label), digest_of(part), text, has_parts))
+    return found

@@ -1,0 +1,64 @@
+"""Members of a group have equal states after equal entries, and none halts because its own differs: but for
+those whose object a fault has changed."""
+
+from typing import Any, NoReturn, Protocol
+from zlib import crc32
+
+from fleet.objects.executor import ObjectExecutor
+from fleet.raft.comparing import OF_STATE
+from fleet.raft.entries import Members
+from fleet.raft.ids import Index, MemberId
+from fleet.sim.checks.appliers import applier_of
+
+STATES_EVERY = 8
+
+
+class JudgedGroup(Protocol):
+    name: str
+    states: dict[tuple[Index, int], tuple[int, MemberId]]
+    members: dict[Index, Members]
+
+
+class JudgingWorld(Protocol):
+    def violated(self, sentence: str) -> NoReturn: ...
+
+    def need(self, holds: bool, sentence: str) -> None: ...
+
+
+class States:
+    def __init__(self, world: JudgingWorld) -> None:
+        self.world = world
+        self.spoiled: set[MemberId] = set()
+        """Members whose object a fault has changed, at any time."""
+
+    def spoil(self, member: Any, change: Any) -> bool:
+        """Have `change` alter the object of a member behind everybody's back. False: it has none now."""
+        applier = applier_of(member)
+        if applier is None or not isinstance(applier.executor, ObjectExecutor):
+            return False
+        self.spoiled.add(member.core.id)
+        change(applier.executor._object)
+        applier.executor._dump = None
+        return True
+
+    def look(self, past: JudgedGroup, member: Any) -> None:
+        """The member has changed."""
+        halt, who = member.core.halt, member.core.id
+        if halt is not None and halt.place in OF_STATE and who not in self.spoiled:
+            self.world.violated(f"{past.name}: {who} halts for its state, which is right")
+
+    def compare(self, past: JudgedGroup, member: Any) -> None:
+        """It has executed entries."""
+        applier = applier_of(member)
+        if applier is None or applier.index % STATES_EVERY or applier.index < member.core.log.base_index:
+            return  # perhaps it is being made again
+        if not isinstance(applier.executor, ObjectExecutor) or member.core.id in self.spoiled:
+            return  # it has other code, or a fault has changed it
+        index, state = applier.index, crc32(applier.dump())
+        version = getattr(applier.executor.data_class, "__fleet_version__")
+        first, who = past.states.setdefault((index, version), (state, member.core.id))
+        self.world.need(first == state, f"{past.name}: {who} and {member.core.id} differ at {index}")
+        members = member.core.membership.at(index)
+        known = past.members.setdefault(index, members)
+        if known is not members and known != members:
+            self.world.violated(f"{past.name}: at {index} {member.core.id} has {members}, there was {known}")
