@@ -21,6 +21,7 @@ from fleet.objects.class_refs import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Halt
 from fleet.raft.ids import MemberId, NodeName, member_id
+from fleet.raft.messages import DIVERGED
 
 N1, N2, N3 = NODES = tuple(map(NodeName, ("n1", "n2", "n3")))
 CLASS = encode_class(dict)
@@ -280,3 +281,20 @@ def test_a_member_that_halted_alone_leaves_the_group_to_its_leader() -> None:
     (found,) = findings(a_survey(a_view(), halts={N2: HANGS}), {})
     assert found.kind == "halted" and "skip" not in found.next and str(N1) in found.next
     assert f"start {N2} again" in found.next
+
+
+def test_s48_a_member_whose_state_differs_is_told_with_what_shows_and_mends_it() -> None:
+    differs = Halt(7, DIVERGED, "its state differs from that of a majority at log entry 7", True)
+    (found,) = findings(a_survey(a_view(), halts={N3: differs}), {})
+    assert (found.kind, found.subjects) == ("diverged", ("g",)) and f"another state on {N3}" in found.what
+    assert "`fleet group diff g`" in found.next and f"`fleet group repair g {N3}`" in found.next
+
+
+def test_s48_states_that_are_not_known_to_be_equal_are_told() -> None:
+    survey = a_survey(a_view())
+    members = survey.nodes[N1].members
+    assert members is not None
+    told = replace(members[1], comparison="states differ after log entry 9, and no majority has the same")
+    nodes = {**survey.nodes, N1: replace(survey.nodes[N1], members=(members[0], told))}
+    (found,) = findings(replace(survey, nodes=nodes), {})
+    assert found.kind == "not-compared" and "no majority" in found.why and str(N1) in found.what
