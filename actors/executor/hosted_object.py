@@ -280,9 +280,8 @@ class HostedObject:
             return
         finally:
             end(self.host.cells)
-        applier = self.applier
-        about = self.number, self.run, applier.index, applier.revision
-        self.host.answer(StateLoaded(*about, *applier.due(), self._effects()))
+        about = self.number, self.run, self.applier.index, self.applier.revision
+        self.host.answer(StateLoaded(*about, *self.applier.due(), self._effects()))
 
     def on_dump(self, m: DumpObject) -> None:
         """A small state at once; a big one in a child, while the object goes on."""
@@ -356,11 +355,9 @@ class HostedObject:
 
     def on_leads(self, m: LeadsNow) -> None:
         self.leads = m.term != 0
-        if self.hooks is None:
-            return
-        if m.term:
+        if m.term and self.hooks is not None:
             self.hooks.lead(m.term, m.is_restored, m.has_led)
-        else:
+        elif self.hooks is not None:
             self.hooks.leave()
 
     def on_show(self, m: ShowParts) -> None:

@@ -130,8 +130,7 @@ class Member(GuardedActor):
         for request in self.early:
             self.operators.take(request)
         self.early.clear()
-        if m.diverged:
-            self.operators.comparisons.resume(m.diverged)
+        self.operators.comparisons.resume(m.diverged)
         self.turn_end.ask()
 
     def on_early_request(self, m: GroupRequest, sender: Any) -> None:

@@ -82,7 +82,10 @@ class Comparisons:
         log.error("group=%s %s", self.member.spec.name, self.trouble)
 
     def resume(self, index: Index) -> None:
-        """This member halted there before it was started again. Its own snapshot is no better."""
+        """This member halted there before it was started again (0: it did not), and its own snapshot is no
+        better."""
+        if not index:
+            return
         at = min(index, self.member.core.log.applied)
         self.member.object.diverge(at, f"its state differed from that of a majority at log entry {index}")
 

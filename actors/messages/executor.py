@@ -114,7 +114,7 @@ class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):
     """As in `CopyState`."""
 
 
-class ShowParts(ObjectMessage, frozen=True, array_like=True, tag=14, gc=False):
+class ShowParts(ObjectMessage, frozen=True, array_like=True, tag=16, gc=False):
     """What the state after an entry holds. Answered by `PartsShown`."""
 
     token: int

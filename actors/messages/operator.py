@@ -293,7 +293,7 @@ class ShownPart(Struct, frozen=True, array_like=True):
     has_parts: bool
 
 
-class StateShown(Struct, frozen=True, array_like=True, tag=10):
+class StateShown(Struct, frozen=True, array_like=True, tag=12):
     member: MemberId
     index: Index
     """The parts are those of the state after this log entry."""
