@@ -7,7 +7,8 @@ it, with the `Halt` of each that cannot execute a command; `MemberList` is what 
 has. `BackupReport` is what a backup holds, each `SavedGroup` of it, and `RestoredGroup` a group that came
 back. `Call` is a command of the past, `FirstTrue` the one that made something so; `Rehearsal`, with the first
 `OtherPast`, is what came of executing the past by another class. `Watch` tells of a group's events.
-`NodeSecrets` says which secrets a node has.
+`NodeSecrets` says which secrets a node has. `StateDiff` shows where members differ, field by field
+(`FieldDifference`).
 """
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus
@@ -16,6 +17,7 @@ from fleet.client.backup_api import BackupReport, RestoredGroup
 from fleet.client.backup_file import SavedGroup
 from fleet.client.class_api import ClassVersions
 from fleet.client.secret_api import NodeSecrets
+from fleet.client.state_api import FieldDifference, StateDiff
 from fleet.client.survey import NodeSeen, Outsider, Survey
 from fleet.cluster.state import GroupInfo, NodeRecord, RemovedGroup, View
 from fleet.objects.handles import AtRevision
@@ -30,6 +32,7 @@ __all__ = [
     "Call",
     "ClassVersions",
     "ClusterSeen",
+    "FieldDifference",
     "FirstTrue",
     "GroupInfo",
     "Halt",
@@ -47,6 +50,7 @@ __all__ = [
     "RemovedGroup",
     "RestoredGroup",
     "SavedGroup",
+    "StateDiff",
     "Survey",
     "View",
     "Watch",

@@ -35,7 +35,7 @@ SHOWN_MAX: Final = 200
 """Characters of a value."""
 
 
-class Kept(Struct, frozen=True, gc=False):
+class KeptPoint(Struct, frozen=True, gc=False):
     revision: Revision
     state: bytes
 
@@ -56,7 +56,7 @@ class StatePoints:
     def __init__(self, owner: PointsOwner, executor: ObjectExecutor) -> None:
         self.owner = owner
         self.executor = executor
-        self.kept: dict[Index, Kept] = {}
+        self.kept: dict[Index, KeptPoint] = {}
         self.pinned: Index = 0
         """Kept until another one is: a difference was found there."""
         self.digesting: tuple[Index, Revision, Dump] | None = None
@@ -143,7 +143,7 @@ class StatePoints:
         if self.owner.applier.bytes_about() > KEPT_BYTES_MAX // 2:
             return
         try:
-            self.kept[index] = Kept(revision, self.executor.dump())
+            self.kept[index] = KeptPoint(revision, self.executor.dump())
         except FleetError:
             return
         size = sum(len(one.state) for one in self.kept.values())

@@ -143,7 +143,10 @@ class OperatorRequests:
             self.comparisons.show(token, m, op)
             return
         self.waiting[token] = m
-        match op:
+        self._change(token, m)
+
+    def _change(self, token: int, m: GroupRequest) -> None:
+        match op := m.op:
             case AddMember():
                 self.member.step(Change(token, MemberAdded(op.member, op.address)))
             case PromoteMember():
