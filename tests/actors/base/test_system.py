@@ -310,7 +310,7 @@ def test_a_port_that_is_taken_leaves_nothing_behind(start: Start) -> None:
     before = open_descriptors()
     with pytest.raises(OSError):
         FleetBase(listen=taken, secret=SECRET)
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_the_endpoint_is_what_others_can_use(start: Start) -> None:
