@@ -1,6 +1,6 @@
 """Whether reminders were called as promised: once, not before their time, not after a cancel (S52)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SET, CANCELLED, CALLED = 0, 1, 2
 """What a journal notes. Numbers: one text that is one object here and two there has other bytes."""
@@ -30,3 +30,11 @@ def objection(journal: Sequence[tuple[int, int, int, int]], pending: int) -> str
     if len(late) > pending:
         return f"alarms {sorted(late)} are not called, and only {pending} of them wait"
     return ""
+
+
+def lost(
+    journal: Sequence[tuple[int, int, int, int]], done: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """What clients were told to be done, each with its alarm, and the group knows nothing of."""
+    noted = {(what, abs(number)) for what, number, _, _ in journal}
+    return sorted(set(done) - noted)

@@ -215,6 +215,7 @@ MUTANTS = [
     Mutant(codes.switch_holds_nothing_back, "day classes", 40, seed=9),
     Mutant(reminders.reminders_not_in_snapshots, "test_s52_reminders_outlive_the_log_that_set_them"),
     Mutant(reminders.cancel_of_an_overdue_reminder_is_too_late, "episode", 60, seed=40),
+    Mutant(reminders.reminder_that_repeats_is_never_taken_back, "episode", 20),
     Mutant(reminders.reminder_stays_after_its_call, "episode", 5),
     Mutant(reminders.new_leader_leaves_effects_out, "episode", 60),
     Mutant(reminders.failed_effect_is_left_out, "episode", 5),
@@ -308,6 +309,7 @@ def finder(sentence: str) -> str:
 
 FINDERS = {
     "alarms: alarm": "reminders are called once, in time",
+    "alarms: what was told": "what is told to be done is done",
     "effects were lost": "no effect is lost",
     "is executed by version": "a command is executed by one code",
     "nobody else is elected": "a leader is replaced in time",

@@ -10,6 +10,7 @@ from fleet.errors import GroupExists, NoSuchGroup, OutcomeUnknown, Unavailable
 from fleet.objects.hooks import Committed
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Members
+from fleet.sim.checks.alarms import CALLED, CANCELLED, SET, lost, objection
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
 from fleet.sim.checks.history import RecordedCall
@@ -206,3 +207,34 @@ def test_hooks_that_are_told_of_everything_in_order_are_fine() -> None:
 )
 def test_hooks_that_miss_or_hear_twice_are_told(events: Any) -> None:
     assert told(*events).startswith("g: hooks of n1@d.1 ")
+
+
+# -- reminders ---------------------------------------------------------------------------------------
+
+
+def test_reminders_that_are_called_once_and_in_time_are_fine() -> None:
+    once, repeats, taken_back = (SET, 1, 100, 0), (SET, 2, 100, 50), (SET, 3, 100, 50)
+    journal = [once, repeats, taken_back, (CANCELLED, 3, 90, 0), (CALLED, 1, 100, 0)]
+    journal += [(CALLED, 2, 180, 0), (CALLED, 2, 200, 0), (CANCELLED, 2, 210, 0)]
+    assert objection(journal, 0) == ""
+    assert lost(journal, [(SET, 1), (SET, 2), (CANCELLED, 3)]) == []
+
+
+@pytest.mark.parametrize(
+    ("journal", "why"),
+    [
+        ([(CALLED, 1, 100, 0)], "called or cancelled before"),
+        ([(SET, 1, 100, 0), (CALLED, 1, 100, 0), (CALLED, 1, 101, 0)], "called or cancelled before"),
+        ([(SET, 1, 100, 50), (CANCELLED, 1, 90, 0), (CALLED, 1, 150, 0)], "called or cancelled before"),
+        ([(SET, 1, 100, 0), (CALLED, 1, 99, 0)], "is due at 100"),
+        ([(SET, 1, 100, 50), (CALLED, 1, 100, 0), (CALLED, 1, 149, 0)], "is due at 150"),
+        ([(SET, 1, 100, 0)], "are not called"),
+    ],
+)
+def test_reminders_that_are_called_otherwise_are_told(journal: Any, why: str) -> None:
+    assert why in objection(journal, 0)
+
+
+def test_what_a_client_was_told_to_be_done_and_a_group_did_not_do_is_told() -> None:
+    journal = [(SET, -1, 100, 0), (SET, 2, 100, 50)]
+    assert lost(journal, [(SET, 1), (SET, 2), (CANCELLED, 2)]) == [(CANCELLED, 2)]

@@ -45,6 +45,16 @@ def cancel_of_an_overdue_reminder_is_too_late() -> Patches:
     return [patch.object(ReminderTable, "settle", keep_due), patch.object(Applier, "_advance", note)]
 
 
+def reminder_that_repeats_is_never_taken_back() -> Patches:
+    """S52: a cancel without effect, though it was told to be done."""
+    meant = ReminderTable._meant
+
+    def keep(self: Any, forget: Any) -> Any:
+        return (one for one in meant(self, forget) if not one.every_ms)
+
+    return [patch.object(ReminderTable, "_meant", keep)]
+
+
 def new_leader_leaves_effects_out() -> Patches:
     """S51: what a leader has not told its hooks yet is not told by the next one."""
 
