@@ -153,7 +153,8 @@ class Episode:
         self.serve()
         for group, kind in list(self.groups.kinds.items()):
             self.read(group, kind)
-        world.need(world.run(SETTLE_US, self.is_settled), f"it does not stay recovered: {self.troubles()}")
+        rests = world.run(SETTLE_US, lambda: self.is_settled() and self.is_written())
+        world.need(rests, f"it does not stay recovered: {self.troubles()}")
 
     def serve(self) -> None:
         """Every call must succeed now; at the latest when what clients gave up is no longer sent again."""
@@ -177,8 +178,16 @@ class Episode:
             return False
         return next(troubles(self.world, self._names()), None) is None
 
+    def is_written(self) -> bool:
+        """Whether each member has on its disk what it knows: it executes what is on a majority of the others'
+        before that, and its past is judged by what it has written."""
+        members = [member for group in self.groups.kinds for member in self.world.members_of(group)]
+        return all(member.core.log.durable == member.core.log.last_index for member in members)
+
     def troubles(self) -> list[str]:
         found = [f"{load.name} waits" for load in self.loads if load.is_busy]
+        if not self.is_written():
+            found.append("a disk has not written what its member knows")
         return [*found, *troubles(self.world, self._names())]
 
     def _names(self) -> list[str]:
