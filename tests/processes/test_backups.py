@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import fleet
+from fleet.client import backup_api
 from fleet.client.backup_file import Backup, verified
 from fleet.errors import RestoreRefused, Unavailable
 from tests.processes.nodes import Cluster, NodeProcess, eventually, leader_node
@@ -76,6 +77,8 @@ def test_a_group_whose_leader_is_killed_while_it_is_copied_is_taken_from_the_nex
     client = three.connect(timeout=20.0)
     books = filled(client)
     former = leader_node(three, client, "shelf")
+    # Each question to the node that is killed takes all of this:
+    monkeypatch.setattr(backup_api, "ATTEMPT_S", 1.0)
     parts_of, kills = client._parts_of, [former]
 
     def kill() -> None:
