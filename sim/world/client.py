@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
+from weakref import ref
 
 from msgspec import Struct
 from thespian.actors import WakeupMessage
@@ -22,6 +24,7 @@ from fleet.raft.ids import Revision
 
 NEXT = "next"
 Told = Callable[[Any, FleetError | None], None]
+Receive = Callable[[CallOutcome], None]
 
 
 class StartClient(Struct, frozen=True):
@@ -41,6 +44,10 @@ class SimClient(Requester):
 
     def on_start(self, m: StartClient, sender: Any) -> None:
         self.on_time: Callable[[], None] = lambda: None
+        self.open: dict[int, Receive] = {}
+        """Who is told the outcomes of calls, by numbers. The calls themselves hold nothing: the collector
+        does not look into them, and a world that ends before its calls would stay in memory."""
+        self.calls = 0
         self.begin(m.clock, m.name, m.seed, m.addresses)
 
     # From outside, between turns or within one:
@@ -59,10 +66,13 @@ class SimClient(Requester):
         """Calls `told(value, error)` exactly once."""
 
         def settled(outcome: CallOutcome) -> None:
+            if not isinstance(outcome, Succeeded):
+                told(
+                    None, outcome.error
+                )  # not raised: a call that waits may hold it, and then the frames, too
+                return
+            self.told_revision = outcome.revision
             try:
-                if not isinstance(outcome, Succeeded):
-                    raise outcome.error
-                self.told_revision = outcome.revision
                 result = decode_result(outcome.value)
             except FleetError as error:
                 told(None, error)
@@ -74,7 +84,10 @@ class SimClient(Requester):
         if key:
             encode_call = keyed_encoder(encode_call, key, KEEP_S_MAX)
         payload = encode_call(method, args, {})
-        self.router.submit(ClientCall(group, is_query, payload, deadline, Impatient(settled), bound))
+        self.calls += 1
+        self.open[self.calls] = settled
+        receiver = Impatient(partial(settle, ref(self), self.calls))
+        self.router.submit(ClientCall(group, is_query, payload, deadline, receiver, bound))
 
     def ask(
         self,
@@ -105,3 +118,9 @@ class SimClient(Requester):
             self.pass_on(m, sender)
 
     handlers = Requester.handlers | {StartClient: on_start, WakeupMessage: on_wakeup}
+
+
+def settle(client: "ref[SimClient]", number: int, outcome: CallOutcome) -> None:
+    here = client()
+    assert here is not None, "its own router tells it"
+    here.open.pop(number)(outcome)

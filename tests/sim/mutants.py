@@ -79,7 +79,7 @@ MUTANTS = [
     Mutant(logs.older_term_by_counting, "storm isolated", 20, seed=2),
     Mutant(logs.suffix_is_kept, "storm isolated", 60, seed=3),
     Mutant(logs.suffix_is_acknowledged, "storm isolated", 40),
-    Mutant(logs.missing_entry_matches, "episode", 5),
+    Mutant(logs.missing_entry_matches, "episode", 10, seed=6),
     Mutant(logs.matching_entries_are_truncated, "storm messages", 20, seed=5),
     Mutant(logs.commit_unclamped, "storm isolated", 40),
     Mutant(logs.ack_before_fsync, "episode", 5),

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fleet.actors.executor.actor import Executors
 from fleet.actors.executor.hosted_object import HostedObject
-from fleet.actors.member import object_halts
+from fleet.actors.member import member_object, object_halts
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.messages.executor import ApplyEntries, CloseObject, DumpObject, LoadState
 from fleet.actors.runtime.turn import EndTurn
@@ -167,14 +167,14 @@ def dump_behind_later_entries() -> Patches:
 def skip_leaves_who_executed() -> Patches:
     """A member that executed what an operator skips keeps the state that it has."""
 
-    def passes(self: MemberObject, bodies: Any) -> bool:
+    def passes(held: MemberObject, bodies: Any, handed: int) -> bool:
         places = {(body.index, body.place) for body in bodies}
-        if self.halt is not None and (self.halt.index, self.halt.place) in places:
-            self.open_again()
+        if held.halt is not None and (held.halt.index, held.halt.place) in places:
+            held.open_again()
             return True
         return False
 
-    return [patch.object(MemberObject, "_passes", passes)]
+    return [patch.object(member_object, "passes", passes)]
 
 
 def moved_without_a_word() -> Patches:
