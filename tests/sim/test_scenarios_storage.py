@@ -61,7 +61,7 @@ def test_s37_s38_a_rotten_tail_is_not_cut_off_to_vote_on() -> None:
     number = member(sim, rotten).number
     sim.kill(rotten)
     part = sim.nodes[rotten].disk.image[number]
-    for key in sorted(key for key in part if key[4] == 4)[-3:]:
+    for key in sorted(key for key in part if key[4] == keys.ENTRY)[-3:]:
         part[key] = part[key][:-1] + bytes([part[key][-1] ^ 1])
     sim.kill(old, power=True)
     sim.heal_links()
