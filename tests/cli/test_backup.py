@@ -47,6 +47,7 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     with closing(one.stack):
         start(one)
         yield one
+    sys.modules.pop("shop", None)  # for the next test, whose module of that name is another
 
 
 def start(one: Fleet) -> None:
