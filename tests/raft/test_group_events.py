@@ -69,3 +69,37 @@ def test_a_log_that_was_restored_goes_on_alike(steps: list[tuple[int, int]], res
             found = made.after(made.forgotten)
             assert found == list(made.events)
         assert restored_at > revision or one == other or restored_at == 0
+
+
+def test_events_that_wait_for_effects_are_kept_beyond_the_limits_until_these_are_told() -> None:
+    made = EventLog()
+    for batch in (events(1, 2), events(2), events(3)):
+        made.add(batch, 1, 1 << 20, for_effects=True)
+    assert (made.pending, made.pending_bytes, len(made.events)) == (4, made.size, 4)
+    made.acknowledge((1, 0))
+    made.trim(1, 1 << 20)
+    assert made.pending == 3 and len(made.events) == 4  # the other event of that command is not told
+    made.acknowledge((2, 0))
+    made.acknowledge((1, 1))  # late, and known
+    made.trim(1, 1 << 20)
+    assert made.pending == 1 and places(list(made.events)) == [(3, 0)]
+    copy = EventLog.of(made.kept())
+    assert copy == made and copy.pending_bytes == made.pending_bytes
+    made.acknowledge((3, LAST))
+    assert (made.pending, made.pending_bytes) == (0, 0)
+
+
+def test_without_effects_nothing_waits() -> None:
+    made = log(events(1), events(2))
+    assert made.pending == 0 and EventLog.of(made.kept()).pending == 0
+
+
+def test_pages_end_at_their_limits_and_have_one_event_at_least() -> None:
+    made = log(events(1, 2), [GroupEvent(2, 0, "other", b"v")], events(4, 3))
+    first = made.page((0, LAST), 5, None, 2, 1 << 20)
+    assert (places(list(first.events)), first.until, first.is_end) == ([(1, 0), (1, 1)], (1, 1), False)
+    last = made.page(first.until, 5, ["k"], 10, 1 << 20)
+    assert (places(list(last.events)), last.until, last.is_end) == ([(4, 0), (4, 1), (4, 2)], (5, LAST), True)
+    one = made.page((4, 0), 5, None, 10, 1)
+    assert (places(list(one.events)), one.is_end) == ([(4, 1)], False)
+    assert made.page((9, LAST), 5, None, 10, 10).until == (9, LAST)
