@@ -160,8 +160,8 @@ class AlarmLoad:
             self.world.need(not differ, f"{GROUP}: effects were lost, or are none: {sorted(differ)[:5]}")
 
     def _judge_journal(self, applier: Applier, passed: int) -> None:
-        """One that was executed halfway is right, too. `passed`: reminders that were recorded as failed and not
-        executed, since they hung."""
+        """One that was executed halfway is right, too. `passed`: reminders that hung, and were recorded as
+        failed."""
         journal = journal_of(getattr(applier.executor, "_object"))
         why = objection(journal, len(applier.reminders.reminders) + passed)
         self.world.need(not why, f"{GROUP}: {why}")
