@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Protocol
-from zlib import crc32
 
 from fleet.actors.executor.event_pages import read_events, take_fresh
 from fleet.actors.executor.hook_events import HookEvents, open_hook_events
+from fleet.actors.executor.state_dumps import StateDumps
 from fleet.actors.executor.state_points import StatePoints
 from fleet.actors.messages.executor import (
     NOWHERE,
@@ -20,7 +20,6 @@ from fleet.actors.messages.executor import (
     CheckCommands,
     CommandsChecked,
     CopyState,
-    DumpFailed,
     DumpObject,
     EffectsTold,
     EntriesApplied,
@@ -36,12 +35,10 @@ from fleet.actors.messages.executor import (
     QueriesAnswered,
     ReadEvents,
     ShowParts,
-    StateCopied,
     StateLoaded,
 )
 from fleet.errors import FleetError, OtherCode
 from fleet.interfaces import RESULTS_BYTES_MAX, Dump, Fork, MemberMustHalt
-from fleet.objects.applied_state import dumped_object
 from fleet.objects.applier import Applier, Opened, Outcomes
 from fleet.objects.class_refs import check_code, decode_class
 from fleet.objects.due_reminders import Fired, failure_of
@@ -55,8 +52,6 @@ from fleet.raft.entries import Commands, Entry
 from fleet.raft.messages import OTHER_CODE
 
 log = logging.getLogger("fleet.actors")
-NO_DUMP = (FleetError, OSError, MemoryError)
-"""Errors that prevent a snapshot for now; it is tried again."""
 TELL_EVERY_S = 0.005
 """What slow commands have answered does not wait longer for those after them."""
 
@@ -92,6 +87,7 @@ class HostedObject:
         self.host = host
         self.number, self.run = m.number, m.run
         self.group, self.member = m.group, m.member
+        self.dumps = StateDumps(self)
         self.tracebacks = Tracebacks() if host.tells_tracebacks else None
         cls = decode_class(m.data_class)
         self.executor: ObjectExecutor | SealedState
@@ -112,8 +108,6 @@ class HostedObject:
         self.is_known = False
         """What is applied was executed by an earlier run."""
         self.failed = False
-        self.dumping: tuple[int, int, Dump] | None = None
-        """Index and revision of the snapshot that a child encodes."""
         self.outcomes: list[Outcomes] = []
         self.outcome_bytes = 0
         self.opened: list[Opened] = []
@@ -265,7 +259,7 @@ class HostedObject:
     # -- snapshots ---------------------------------------------------------------------------------
 
     def on_load(self, m: LoadState) -> None:
-        self.cancel_dump()
+        self.dumps.cancel()
         take_fresh(self.applier)  # who wants to know reads them again
         if self.points is not None:
             self.points.forget()
@@ -284,72 +278,19 @@ class HostedObject:
         self.host.answer(StateLoaded(*about, *self.applier.due(), self._effects()))
 
     def on_dump(self, m: DumpObject) -> None:
-        """A small state at once; a big one in a child, while the object goes on."""
-        applier, host = self.applier, self.host
-        assert m.index == applier.index, f"a snapshot of {m.index} at {applier.index}"
-        limit = host.fork_above_bytes
         if self.points is not None:
             self.points.cancel()
-        begin(host.cells, OTHER, self.number, self.run)
-        try:
-            if limit and max(m.size, applier.bytes_about()) > limit:
-                self.dumping = m.index, applier.revision, host.fork(partial(applier.dump, m.version))
-                host.wait_for(self, self.dumping[2])
-            else:
-                state = applier.dump(m.version)
-                self.host.answer(self._dumped(m.index, applier.revision, state, crc32(state)))
-        except NO_DUMP as error:
-            self._not_dumped(m.index, error)
-        finally:
-            end(host.cells)
-
-    def on_copy(self, m: CopyState) -> None:
-        """On the loop, however big: it is for an operator who waits."""
-        begin(self.host.cells, OTHER, self.number, self.run)
-        try:
-            answer = StateCopied(self.number, self.run, m.token, self.applier.dump(m.version))
-        except NO_DUMP as error:
-            told = error if isinstance(error, FleetError) else FleetError(str(error), group=self.group)
-            answer = StateCopied(self.number, self.run, m.token, b"", ErrorRecord.of(told))
-        end(self.host.cells)
-        self.host.answer(answer)
+        self.dumps.on_dump(m)
 
     def on_dumped(self) -> None:
-        """A descriptor may be reported twice, or late."""
-        if self.points is not None and self.points.on_done():
-            return
-        if self.dumping is None or not self.dumping[2].is_done():
-            return
-        (index, revision, dump), self.dumping = self.dumping, None
-        self.host.wait_for(self, None)
-        try:
-            state, crc = dump.take()
-        except NO_DUMP as error:
-            self._not_dumped(index, error)
-        else:
-            self.host.answer_from_memory(self._dumped(index, revision, state, crc), dump)
+        """A child is done."""
+        if self.points is None or not self.points.on_done():
+            self.dumps.on_done()
 
     @property
     def other_code(self) -> OtherCode | None:
         """Why it executes nothing; None: it does."""
         return self.executor.why if isinstance(self.executor, SealedState) else None
-
-    def _dumped(self, index: int, revision: int, state: bytes, crc: int) -> ObjectDumped:
-        """From now on a command that fails is undone from here."""
-        self.applier.rebase(index, lambda: dumped_object(state), len(state))
-        return ObjectDumped(self.number, self.run, index, revision, state, crc)
-
-    def _not_dumped(self, index: int, error: BaseException) -> None:
-        if not isinstance(error, FleetError):
-            error = FleetError(str(error) or "too little memory", group=self.group)
-        self.host.answer(DumpFailed(self.number, self.run, index, ErrorRecord.of(error)))
-
-    def cancel_dump(self) -> None:
-        """It is not wanted any more."""
-        if self.dumping is not None:
-            self.dumping[2].cancel()
-            self.dumping = None
-            self.host.wait_for(self, None)
 
     # -- leadership, and the end -------------------------------------------------------------------
 
@@ -378,7 +319,7 @@ class HostedObject:
         if self.failed:
             return
         self.failed = True
-        self.cancel_dump()
+        self.dumps.cancel()
         if self.points is not None:
             self.points.cancel()
         if self.hooks is not None:
@@ -393,7 +334,7 @@ class HostedObject:
         LeaveEvents: on_leave_events,
         LoadState: on_load,
         DumpObject: on_dump,
-        CopyState: on_copy,
+        CopyState: lambda hosted, m: hosted.dumps.on_copy(m),
         ShowParts: on_show,
         KeepState: on_keep,
         LeadsNow: on_leads,

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from fleet.actors.executor.state_dumps import StateDumps
 from fleet.actors.messages.executor import PartsShown, ShowParts, StatePart, StatePointTaken
 from fleet.errors import BadArguments, FleetError
 from fleet.interfaces import Dump
@@ -49,7 +50,7 @@ class PointsOwner(Protocol):
     group: str
     member: str
     applier: Applier
-    dumping: tuple[int, int, Dump] | None
+    dumps: StateDumps
 
 
 class StatePoints:
@@ -65,14 +66,16 @@ class StatePoints:
         """Why there is none, as it was logged last."""
 
     def is_point(self, index: Index, every: int) -> bool:
-        size = max(self.executor.encoded_bytes, self.owner.applier.base_bytes)
+        size = max(self.executor.encoded_bytes, self.owner.applier.journal.base_bytes)
         return index % (every << max(0, (size // SIZE_BYTES).bit_length())) == 0
 
     def take(self, index: Index) -> None:
         """The entry `index` was applied last."""
         owner, applier = self.owner, self.owner.applier
         revision, limit = applier.revision, owner.host.fork_above_bytes
-        if limit and (self.executor.encoded_bytes > limit or applier.bytes_about() > LOG_FACTOR * limit):
+        if limit and (
+            self.executor.encoded_bytes > limit or applier.journal.bytes_about() > LOG_FACTOR * limit
+        ):
             self._take_in_child(index, revision)
             return
         try:
@@ -95,7 +98,7 @@ class StatePoints:
     def _take_in_child(self, index: Index, revision: Revision) -> None:
         """One at a time, and none beside a snapshot: the next point will do."""
         owner = self.owner
-        if owner.dumping is not None or self.digesting is not None:
+        if owner.dumps.under_way is not None or self.digesting is not None:
             return
         try:
             dump = owner.host.fork(partial(self._digest, revision))
@@ -140,7 +143,7 @@ class StatePoints:
     # -- what is kept ------------------------------------------------------------------------------
 
     def _keep(self, index: Index, revision: Revision) -> None:
-        if self.owner.applier.bytes_about() > KEPT_BYTES_MAX // 2:
+        if self.owner.applier.journal.bytes_about() > KEPT_BYTES_MAX // 2:
             return
         try:
             self.kept[index] = KeptPoint(revision, self.executor.dump())

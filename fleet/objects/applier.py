@@ -7,10 +7,11 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from fleet.errors import FleetError, KeyReused, KeysFull
+from fleet.errors import KeyReused, KeysFull
 from fleet.interfaces import RESULTS_BYTES_MAX, Context, Executor
 from fleet.objects.applied_state import FORMAT, AppliedState, decode_state, encode_state
 from fleet.objects.due_reminders import TellFired, fire
+from fleet.objects.journal import Executed, Journal
 from fleet.objects.keyed import KeyedCall, is_keyed, read_keyed
 from fleet.objects.payload import encode_bad_call, encode_failed, encode_not_done
 from fleet.raft.config import GroupConfig
@@ -61,26 +62,12 @@ Tell: TypeAlias = Callable[[Outcomes, bool], None]
 """Called with outcomes, and whether the commands were executed now: else they were before, or are refused."""
 
 
-class Executed(Struct, frozen=True, gc=False):
-    """Commands in the journal: all of them left the object intact."""
-
-    index: Index
-    context: Context
-    """Of the first."""
-    payloads: tuple[bytes, ...]
-    is_due: bool = False
-    """They are reminders."""
-
-
 NO_KEYED_CALL = "neither a call nor a call with a key"
 REUSED_KEY = "another command had this key"
 MEMBERS_CHANGED = (MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
 EFFECTS_MAX = 10_000
 EFFECTS_BYTES_MAX = 16 << 20
 """So many events wait for `on_effect`; with more, commands that emit fail."""
-JOURNAL_OVERHEAD = 256
-"""Bytes that a command in the journal takes besides its payload."""
-JOURNAL_BYTES_MIN = 1 << 20
 
 
 @dataclass(slots=True)
@@ -88,9 +75,7 @@ class Applier:
     """The applied state: a data object, the sessions, the keys of commands, the events, the index of the last
     applied entry, and the revision.
 
-    A command that fails may leave its object half changed. The object is then restored from `base` and the
-    `journal` of commands executed since; every member does the same, so they stay equal. A failing command
-    costs one load, the replay and one dump.
+    A command that fails may leave its object half changed. The object is then restored from the `journal`.
     """
 
     executor: Executor
@@ -102,13 +87,7 @@ class Applier:
     events: EventLog = field(default_factory=EventLog)
     fresh_events: list[GroupEvent] | None = None
     """Those that whoever holds this was not told of; None: nobody wants to know."""
-    base: Callable[[], bytes | None] = field(default=lambda: None)
-    """The object's bytes at the start of the journal; None: a new object."""
-    base_at: Index = 0
-    base_bytes: int = 0
-    journal: list[Executed] = field(default_factory=list)
-    journal_bytes: int = 0
-    journal_bytes_max: int = JOURNAL_BYTES_MIN
+    journal: Journal = field(default_factory=Journal)
     skipped: dict[tuple[Index, int], str] = field(default_factory=dict)
     """Commands that fail without being executed, by their entry and their place in it, and why: they ended
     the executors of all voters, or an operator passed them (S71)."""
@@ -151,7 +130,7 @@ class Applier:
         elif type(body) is RemindersDue:
             self._advance(body.wall_ms)
             fire(self, self._make_room, self.tell_fired)
-            self._bound_journal()
+            self.journal.bound(self.executor, self.index)
         elif type(body) is EffectsDone:
             self.events.acknowledge((body.revision, body.number))
             self.events.trim(self.executor.events_max, self.executor.events_bytes_max)
@@ -192,7 +171,7 @@ class Applier:
                 done += self._execute_apart(session, body, done, tell)
             else:
                 done += len(self._execute(session, body.first + done, body.payloads[done:until], tell).values)
-        self._bound_journal()
+        self.journal.bound(self.executor, self.index)
 
     def _next_apart(self, body: Commands, start: int) -> int:
         """The place of the first command from `start` on that is to be skipped or has a key, else the end."""
@@ -321,40 +300,16 @@ class Applier:
                 break
         return values
 
-    # -- the journal -------------------------------------------------------------------------------
-
     def keep(self, context: Context, payloads: tuple[bytes, ...], is_due: bool = False) -> None:
         """These left the object intact."""
         if payloads:
-            self.journal.append(Executed(self.index, context, payloads, is_due))
-            self.journal_bytes += JOURNAL_OVERHEAD * len(payloads) + sum(map(len, payloads))
-
-    def _bound_journal(self) -> None:
-        """A journal that takes more than twice the object's size is replaced by its bytes."""
-        if self.journal_bytes <= self.journal_bytes_max:
-            return
-        try:
-            self._rebase_here(self.executor.dump())
-        except (FleetError, MemoryError):  # tried again when it has doubled
-            self.journal_bytes_max = 2 * self.journal_bytes
-
-    def _rebase_here(self, state: bytes) -> None:
-        self.journal.clear()
-        self.rebase(self.index, lambda: state, len(state))
+            self.journal.keep(Executed(self.index, context, payloads, is_due))
 
     def roll_back(self) -> None:
         """Undo changes that are not in the journal."""
-        self.executor.load(self.base())
-        for executed in self.journal:
-            self.executor.replay(executed.context, executed.payloads, executed.is_due)
-        if self.journal:
-            self._rebase_here(self.executor.dump())
+        self.journal.roll_back(self.executor, self.index)
 
-    def bytes_about(self) -> int:
-        """What encoding the object would give, as far as is known without doing it: its size when it was
-        last encoded, and the commands since."""
-        commands = sum(len(executed.payloads) for executed in self.journal)
-        return self.base_bytes + self.journal_bytes - JOURNAL_OVERHEAD * commands
+    # -- snapshots ---------------------------------------------------------------------------------
 
     def dump(self, version: int = 0) -> bytes:
         """A snapshot of the applied state, encoded; for an older `version` of its class, if that is not 0.
@@ -363,16 +318,6 @@ class Applier:
         kept = self.keys.kept(), self.events.kept(), self.reminders.kept()
         state = (FORMAT, self.index, self.revision, self.sessions, self.config, data, *kept)
         return encode_state(AppliedState(*state))
-
-    def rebase(self, index: Index, base: Callable[[], bytes | None], size: int) -> None:
-        """Replace the base: `base` returns the object as of `index`, about `size` bytes. The journal up to
-        there is dropped."""
-        if index >= self.base_at:
-            self.journal = [executed for executed in self.journal if executed.index > index]
-            kept = [payload for executed in self.journal for payload in executed.payloads]
-            self.journal_bytes = JOURNAL_OVERHEAD * len(kept) + sum(map(len, kept))
-            self.journal_bytes_max = max(JOURNAL_BYTES_MIN, 2 * size)
-            self.base, self.base_at, self.base_bytes = base, index, size
 
     def restore(self, data: bytes, base: Callable[[], bytes | None] | None = None) -> None:
         """Replace the applied state by one that `dump` returned."""
@@ -387,9 +332,8 @@ class Applier:
             self.events.acknowledge_all()
         self.reminders.load(state.reminders)
         self._adopt(state.config)
-        self.journal.clear()
-        self.base_at = 0
-        self.rebase(state.index, base if base is not None else lambda: kept, len(state.data))
+        self.journal = Journal()
+        self.journal.rebase(state.index, base if base is not None else lambda: kept, len(state.data))
 
 
 def _known(session: Session, seq: int) -> Outcomes:

@@ -111,7 +111,7 @@ class _WritesDown(ReplayWatcher):
         call = as_call(replay, command)
         self.count += 1
         state = b""
-        is_small = replay.applier.bytes_about() <= SMALL_BYTES_MAX
+        is_small = replay.applier.journal.bytes_about() <= SMALL_BYTES_MAX
         if is_small or self.count % BIG_EVERY == 0 or call.method not in self.known or command.is_skipped:
             state = replay.executor.dump(self.version)
         answer = in_words(answer_of(value))
@@ -213,7 +213,7 @@ class _Compares(ReplayWatcher):
         """Go on from what the class in force has left."""
         self.is_astray = False
         replay.executor.load(state)
-        replay.applier.rebase(replay.applier.index, lambda: state, len(state))
+        replay.applier.journal.rebase(replay.applier.index, lambda: state, len(state))
 
 
 def _state_of(replay: Replay) -> Any:

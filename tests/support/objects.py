@@ -19,5 +19,5 @@ def applier_of(member: Any) -> Applier:
 
 def dump_of(member: Any) -> Dump | None:
     """What a child encodes now."""
-    dumping = hosted_of(member).dumping
+    dumping = hosted_of(member).dumps.under_way
     return dumping[2] if dumping is not None else None

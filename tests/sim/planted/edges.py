@@ -7,8 +7,9 @@ from thespian.actors import ChildActorExited
 
 from fleet.actors.client.refusals import on_refusal
 from fleet.actors.client.session_state import SessionState
-from fleet.actors.executor import hosted_object
+from fleet.actors.executor import state_dumps
 from fleet.actors.executor.hosted_object import HostedObject
+from fleet.actors.executor.state_dumps import StateDumps
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.node.hosted_members import HostedMembers
 from fleet.actors.node.known_nodes import SOUND, KnownNodes
@@ -25,18 +26,18 @@ from tests.sim.planted.patches import InHandlers, Patches
 
 def fork_never_fails() -> Patches:
     """S72: a fork for which there is no memory ends the member."""
-    return [patch.object(hosted_object, "NO_DUMP", (FleetError,))]
+    return [patch.object(state_dumps, "NO_DUMP", (FleetError,))]
 
 
 def two_dumps() -> Patches:
     """S72: the child that encodes a state is forgotten when the leader's snapshot overtakes it."""
-    cancel = HostedObject.cancel_dump
+    cancel = StateDumps.cancel
 
-    def forget(self: HostedObject) -> None:
-        if self.failed:
+    def forget(self: StateDumps) -> None:
+        if isinstance(self.owner, HostedObject) and self.owner.failed:
             cancel(self)
 
-    return [patch.object(HostedObject, "cancel_dump", forget)]
+    return [patch.object(StateDumps, "cancel", forget)]
 
 
 def frozen_view() -> Patches:
