@@ -295,7 +295,7 @@ class Executor(Protocol):
         """Whether events are kept until `on_effect` was told of them."""
 
     effects_room: tuple[int, int]
-    """How many more may wait for that, and how many bytes of them; set before each `apply`."""
+    """How many more may wait for that, and of which weight; set before each `apply`."""
 
     def take_events(self) -> Sequence[GroupEvent]:
         """What the commands of the last `apply` have emitted, in their order; only of those that succeeded.

@@ -66,7 +66,7 @@ NO_KEYED_CALL = "neither a call nor a call with a key"
 REUSED_KEY = "another command had this key"
 MEMBERS_CHANGED = (MemberAdded, MemberPromoted, MemberDemoted, MemberRemoved)
 EFFECTS_MAX = 10_000
-EFFECTS_BYTES_MAX = 16 << 20
+EFFECTS_WEIGHT_MAX = 16 << 20
 """So many events wait for `on_effect`; with more, commands that emit fail."""
 
 
@@ -258,7 +258,7 @@ class Applier:
             events = self.events
             self.executor.effects_room = (
                 EFFECTS_MAX - events.pending,
-                EFFECTS_BYTES_MAX - events.pending_bytes,
+                EFFECTS_WEIGHT_MAX - events.pending_weight,
             )
 
     def keep_events(self) -> None:

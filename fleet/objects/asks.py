@@ -12,8 +12,9 @@ from typing import Any, Final
 from fleet.errors import ConfigError, RemindersFull
 from fleet.objects.keyed import check_key
 from fleet.objects.payload import encode_call
+from fleet.objects.weights import weight_of
 from fleet.raft.ids import Millis
-from fleet.raft.reminders import Asked, Forget, Remind, ReminderTable
+from fleet.raft.reminders import REMINDER_OVERHEAD, Asked, Forget, Remind, ReminderTable
 
 EVERY_S_MIN: Final = 0.1
 AHEAD_S_MAX: Final = 200 * 366 * 86_400
@@ -37,8 +38,8 @@ class Asks:
         self.asked.clear()
         if is_done:
             return None
-        count, size = len(reminders.reminders), reminders.size
-        return RemindersFull("the group keeps too many reminders", reminders=count, bytes=size)
+        count, weight = len(reminders.reminders), reminders.weight
+        return RemindersFull("the group keeps too many reminders", reminders=count, weight=weight)
 
     # -- what commands call ------------------------------------------------------------------------
 
@@ -57,7 +58,9 @@ class Asks:
         if key is not None:
             check_key(key)
         due_ms, every_ms = _times(now_ms, after, at, every)
-        self.asked.append(Remind(name, key or "", due_ms, every_ms, encode_call(name, args, {})))
+        payload, key = encode_call(name, args, {}), key or ""
+        weight = REMINDER_OVERHEAD + len(name) + len(key) + weight_of(args)
+        self.asked.append(Remind(name, key, due_ms, every_ms, payload, weight))
 
     def forget(self, name: str, key: str | None) -> None:
         """Raises as `Ctx.forget`."""

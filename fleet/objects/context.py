@@ -11,7 +11,8 @@ from fleet.errors import ConfigError, ImpureCommand, NotEncodable
 from fleet.interfaces import Context
 from fleet.objects.asks import Asks
 from fleet.objects.payload import FATAL, encode_value
-from fleet.raft.group_events import GroupEvent
+from fleet.objects.weights import weight_of
+from fleet.raft.group_events import EVENT_OVERHEAD, GroupEvent
 
 
 class _Running(threading.local):
@@ -85,7 +86,8 @@ class Ctx:
         number = 0
         if emitted and emitted[-1].revision == context.revision:
             number = emitted[-1].number + 1
-        emitted.append(GroupEvent(context.revision, number, kind, _encoded(kind, value)))
+        encoded, weight = _encoded(kind, value), EVENT_OVERHEAD + len(kind) + weight_of(value)
+        emitted.append(GroupEvent(context.revision, number, kind, encoded, weight))
 
     def remind(
         self,

@@ -43,7 +43,7 @@ class Data:
     handles refuse arguments that are not what a method's annotations say; True; inherited), `keep_keys`
     (seconds for which the `key` of a command is kept, where the command does not say; a day; inherited),
     `events_kept` and `events_bytes_kept` (how many of the newest events of `ctx.emit` the group keeps for
-    those who watch from earlier on; 10,000 and 4 MiB; inherited).
+    those who watch from earlier on; 10,000 and a weight of 4 MiB; inherited).
     `fingerprint_modules = [...]` names modules whose code counts as the class's own: see
     `fleet.objects.fingerprint`.
     Invariant: a field with a default always exists; it cannot be deleted.

@@ -216,12 +216,12 @@ class ObjectExecutor(ObjectState):
 
     def _too_many_effects(self) -> EffectsFull | None:
         """Why the command that has just run may not emit what it did."""
-        context, (count_max, bytes_max) = RUNNING.context, self.effects_room
+        context, (count_max, weight_max) = RUNNING.context, self.effects_room
         assert context is not None
         emitted = self._emitted
         if emitted[-1].revision != context.revision:
             return None
-        if len(emitted) <= count_max and sum(event.size for event in emitted) <= bytes_max:
+        if len(emitted) <= count_max and sum(event.weight for event in emitted) <= weight_max:
             return None
         return EffectsFull("too many events wait for on_effect")
 

@@ -1,7 +1,7 @@
 """What commands of a group have emitted, and the group keeps for a while.
 
 The log of events is replicated state beside the sessions: it changes only by applying entries, and travels in
-snapshots. It is bounded in events and in bytes: the oldest are forgotten, all of one command together.
+snapshots. It is bounded in events and in their weight: the oldest are forgotten, all of one command together.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ Position: TypeAlias = tuple[Revision, int]
 LAST: Final = (1 << 63) - 1
 """As the number: behind all of that revision."""
 EVENT_OVERHEAD = 64
-"""Bytes that an event takes besides its kind and its value."""
+"""What an event weighs, and how many bytes it takes, besides its kind and its value."""
 
 
 class GroupEvent(Struct, frozen=True, array_like=True, gc=False):
@@ -29,9 +29,13 @@ class GroupEvent(Struct, frozen=True, array_like=True, gc=False):
     kind: str
     value: bytes
     """Encoded; only its receiver reads it."""
+    weight: int = 0
+    """How much it counts in the limits of the group, the same on every member."""
 
     @property
     def size(self) -> int:
+        """In bytes, in messages and memory. Members may have encoded the value differently, so nothing that
+        they must agree on may depend on this."""
         return EVENT_OVERHEAD + len(self.kind) + len(self.value)
 
     @property
@@ -64,19 +68,19 @@ class EventLog:
     forgotten: Position = (0, LAST)
     """Of the newest event that is not kept any more."""
     events: deque[GroupEvent] = field(default_factory=deque)
-    size: int = 0
-    """In bytes, of all events."""
+    weight: int = 0
+    """Of all events."""
     done: Position = (0, 0)
     """Effects up to here are acknowledged."""
     pending: int = 0
-    pending_bytes: int = 0
+    pending_weight: int = 0
     """Events after `done`: those that are kept for `on_effect`."""
 
     @classmethod
     def of(cls, kept: KeptEvents) -> "EventLog":
-        pending = [one.size for one in kept.events if one.position > kept.done]
-        size = sum(one.size for one in kept.events)
-        return cls(kept.forgotten, deque(kept.events), size, kept.done, len(pending), sum(pending))
+        pending = [one.weight for one in kept.events if one.position > kept.done]
+        weight = sum(one.weight for one in kept.events)
+        return cls(kept.forgotten, deque(kept.events), weight, kept.done, len(pending), sum(pending))
 
     def kept(self) -> KeptEvents:
         return KeptEvents(self.forgotten, tuple(self.events), self.done)
@@ -88,38 +92,38 @@ class EventLog:
                 if event.position > done:
                     break
                 self.pending -= 1
-                self.pending_bytes -= event.size
+                self.pending_weight -= event.weight
             self.done = done
 
     def acknowledge_all(self) -> None:
         """Nobody wants to be told of effects."""
         if self.events:
-            self.done, self.pending, self.pending_bytes = self.events[-1].position, 0, 0
+            self.done, self.pending, self.pending_weight = self.events[-1].position, 0, 0
 
     def add(
-        self, events: Sequence[GroupEvent], count_max: int, bytes_max: int, for_effects: bool = False
+        self, events: Sequence[GroupEvent], count_max: int, weight_max: int, for_effects: bool = False
     ) -> None:
         """Keep these, and forget the oldest beyond the limits; those of the newest command are always kept,
         however many. `for_effects`: until they are acknowledged, too."""
-        size = sum(event.size for event in events)
-        self.size += size
+        weight = sum(event.weight for event in events)
+        self.weight += weight
         self.pending += len(events)
-        self.pending_bytes += size
+        self.pending_weight += weight
         kept = self.events
         kept.extend(events)
         if not for_effects:
             self.acknowledge_all()
-        self.trim(count_max, bytes_max)
+        self.trim(count_max, weight_max)
 
-    def trim(self, count_max: int, bytes_max: int) -> None:
+    def trim(self, count_max: int, weight_max: int) -> None:
         kept = self.events
-        while len(kept) > count_max or self.size > bytes_max:
+        while len(kept) > count_max or self.weight > weight_max:
             oldest = kept[0].revision
             if oldest == kept[-1].revision or self._is_pending(oldest):
                 return
             while kept[0].revision == oldest:
                 event = kept.popleft()
-                self.size -= event.size
+                self.weight -= event.weight
                 self.forgotten = event.position
 
     def _is_pending(self, oldest: Revision) -> bool:

@@ -14,12 +14,13 @@ from heapq import heapify, heappop, heappush
 from typing import Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fleet.raft.ids import Millis
 
 REMINDER_OVERHEAD: Final = 100
-"""Bytes that a reminder takes besides its texts and its call."""
-BYTES_MAX: Final = 16 << 20
+"""What a reminder weighs besides its texts and its call."""
+WEIGHT_MAX: Final = 16 << 20
 """Of all reminders of a group."""
 FIRED_MAX: Final = 100
 """So many are fired by one entry; further ones that are due by the next."""
@@ -36,7 +37,9 @@ class Remind(Struct, frozen=True, array_like=True, gc=False):
     every_ms: Millis
     """0: once."""
     payload: bytes
-    """The call, encoded; opaque here."""
+    """The call, encoded; opaque here. Members may have encoded it differently."""
+    weight: int = 0
+    """How much it counts in the limits of the group, the same on every member."""
 
 
 class Forget(Struct, frozen=True, array_like=True, gc=False):
@@ -57,10 +60,8 @@ class PendingReminder(Struct, frozen=True, array_like=True, gc=False):
     due_ms: Millis
     every_ms: Millis
     payload: bytes
-
-    @property
-    def size(self) -> int:
-        return REMINDER_OVERHEAD + len(self.name) + len(self.key) + len(self.payload)
+    weight: int = 0
+    """As of the `Remind` that set it."""
 
     def is_meant(self, forget: Forget) -> bool:
         return self.name == forget.name and forget.key in (None, self.key)
@@ -84,13 +85,13 @@ class ReminderTable:
     by_key: dict[tuple[str, str], int] = field(default_factory=dict)
     by_time: list[tuple[Millis, int]] = field(default_factory=list)
     """Also of reminders that are not there any more, or at another time."""
-    size: int = 0
-    """In bytes, of all."""
+    weight: int = 0
+    """Of all."""
     count_max: int = 1 << 30
 
     def load(self, kept: KeptReminders) -> None:
         """Replace the content by that of a snapshot."""
-        self.newest, self.size = kept.newest, 0
+        self.newest, self.weight = kept.newest, 0
         self.reminders, self.by_key, self.by_time = {}, {}, []
         for reminder in kept.reminders:
             self._add(reminder)
@@ -102,7 +103,7 @@ class ReminderTable:
 
     def settle(self, asked: Iterable[Asked]) -> bool:
         """Carry out what one command asked for, in its order. False: nothing was, since the table would hold
-        too many, or too many bytes. What makes it no fuller is always carried out."""
+        too many, or too heavy ones. What makes it no fuller is always carried out."""
         gone: dict[int, PendingReminder] = {}
         new: list[PendingReminder] = []
         number = self.newest
@@ -113,12 +114,13 @@ class ReminderTable:
                 new = [reminder for reminder in new if not reminder.is_meant(forget)]
             if type(one) is Remind:
                 number += 1
-                new.append(PendingReminder(one.name, one.key, number, one.due_ms, one.every_ms, one.payload))
+                about = one.due_ms, one.every_ms, one.payload, one.weight
+                new.append(PendingReminder(one.name, one.key, number, *about))
         more = len(new) - len(gone)
-        bytes_more = sum(one.size for one in new) - sum(one.size for one in gone.values())
+        weight_more = sum(one.weight for one in new) - sum(one.weight for one in gone.values())
         if more > 0 and len(self.reminders) + more > self.count_max:
             return False
-        if bytes_more > 0 and self.size + bytes_more > BYTES_MAX:
+        if weight_more > 0 and self.weight + weight_more > WEIGHT_MAX:
             return False
         for forgotten in gone.values():
             self._drop(forgotten)
@@ -137,14 +139,14 @@ class ReminderTable:
         self.reminders[reminder.number] = reminder
         if reminder.key:
             self.by_key[reminder.name, reminder.key] = reminder.number
-        self.size += reminder.size
+        self.weight += reminder.weight
         self._plan(reminder)
 
     def _drop(self, reminder: PendingReminder) -> None:
         del self.reminders[reminder.number]
         if reminder.key:
             del self.by_key[reminder.name, reminder.key]
-        self.size -= reminder.size
+        self.weight -= reminder.weight
 
     def _plan(self, reminder: PendingReminder) -> None:
         heappush(self.by_time, (reminder.due_ms, reminder.number))
@@ -174,9 +176,7 @@ class ReminderTable:
         if reminder.every_ms:
             missed = (log_ms - reminder.due_ms) // reminder.every_ms
             again_ms = reminder.due_ms + (missed + 1) * reminder.every_ms
-            again = PendingReminder(
-                reminder.name, reminder.key, reminder.number, again_ms, reminder.every_ms, reminder.payload
-            )
+            again = replace(reminder, due_ms=again_ms)
             self.reminders[again.number] = again
             self._plan(again)
         else:

@@ -38,10 +38,10 @@ def test_acknowledgements_travel_in_snapshots() -> None:
     group.feed(EffectsDone(*group.applier.events.events[0].position))
     kept = group.applier.events.kept()
     again = EventLog.of(kept)
-    assert (again.done, again.pending, again.pending_bytes) == (
+    assert (again.done, again.pending, again.pending_weight) == (
         group.applier.events.done,
         2,
-        group.applier.events.pending_bytes,
+        group.applier.events.pending_weight,
     )
 
 

@@ -4,17 +4,17 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.raft.group_events import EVENT_OVERHEAD, LAST, EventLog, GroupEvent, KeptEvents, Position
+from fleet.raft.group_events import LAST, EventLog, GroupEvent, KeptEvents, Position
 
 
-def events(revision: int, count: int = 1, size: int = 1) -> list[GroupEvent]:
-    return [GroupEvent(revision, number, "k", b"v" * size) for number in range(count)]
+def events(revision: int, count: int = 1, weight: int = 1) -> list[GroupEvent]:
+    return [GroupEvent(revision, number, "k", b"v" * (revision % 3), weight) for number in range(count)]
 
 
-def log(*batches: list[GroupEvent], count_max: int = 100, bytes_max: int = 1 << 20) -> EventLog:
+def log(*batches: list[GroupEvent], count_max: int = 100, weight_max: int = 1 << 20) -> EventLog:
     made = EventLog()
     for batch in batches:
-        made.add(batch, count_max, bytes_max)
+        made.add(batch, count_max, weight_max)
     return made
 
 
@@ -44,10 +44,9 @@ def test_the_oldest_are_forgotten_all_of_one_command_together() -> None:
     assert places(all_after(made, (2, LAST))) == [(3, 0), (4, 0), (4, 1)]
 
 
-def test_bytes_limit_them_too() -> None:
-    each = EVENT_OVERHEAD + 1 + 100
-    made = log(*[events(n, size=100) for n in range(1, 6)], bytes_max=3 * each)
-    assert places(list(made.events)) == [(3, 0), (4, 0), (5, 0)] and made.size == 3 * each
+def test_their_weight_limits_them_too_whatever_their_bytes() -> None:
+    made = log(*[events(n, weight=100) for n in range(1, 6)], weight_max=300)
+    assert places(list(made.events)) == [(3, 0), (4, 0), (5, 0)] and made.weight == 300
 
 
 def test_the_events_of_the_newest_command_are_kept_whatever_the_limits() -> None:
@@ -60,12 +59,12 @@ def test_the_events_of_the_newest_command_are_kept_whatever_the_limits() -> None
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 40)), max_size=30), st.integers(0, 30))
 def test_a_log_that_was_restored_goes_on_alike(steps: list[tuple[int, int]], restored_at: int) -> None:
     one, other = EventLog(), EventLog()
-    for revision, (count, size) in enumerate(steps, 1):
+    for revision, (count, weight) in enumerate(steps, 1):
         if revision == restored_at:
             other = EventLog.of(msgspec.msgpack.decode(msgspec.msgpack.encode(one.kept()), type=KeptEvents))
         for made in (one, other):
-            made.add(events(revision, count, size), 7, 500)
-            assert made.size == sum(event.size for event in made.events)
+            made.add(events(revision, count, weight), 7, 100)
+            assert made.weight == sum(event.weight for event in made.events)
             found = made.after(made.forgotten)
             assert found == list(made.events)
         assert restored_at > revision or one == other or restored_at == 0
@@ -75,7 +74,7 @@ def test_events_that_wait_for_effects_are_kept_beyond_the_limits_until_these_are
     made = EventLog()
     for batch in (events(1, 2), events(2), events(3)):
         made.add(batch, 1, 1 << 20, for_effects=True)
-    assert (made.pending, made.pending_bytes, len(made.events)) == (4, made.size, 4)
+    assert (made.pending, made.pending_weight, len(made.events)) == (4, made.weight, 4)
     made.acknowledge((1, 0))
     made.trim(1, 1 << 20)
     assert made.pending == 3 and len(made.events) == 4  # the other event of that command is not told
@@ -84,9 +83,9 @@ def test_events_that_wait_for_effects_are_kept_beyond_the_limits_until_these_are
     made.trim(1, 1 << 20)
     assert made.pending == 1 and places(list(made.events)) == [(3, 0)]
     copy = EventLog.of(made.kept())
-    assert copy == made and copy.pending_bytes == made.pending_bytes
+    assert copy == made and copy.pending_weight == made.pending_weight
     made.acknowledge((3, LAST))
-    assert (made.pending, made.pending_bytes) == (0, 0)
+    assert (made.pending, made.pending_weight) == (0, 0)
 
 
 def test_without_effects_nothing_waits() -> None:

@@ -3,11 +3,13 @@
 import pytest
 
 from fleet.raft import reminders
-from fleet.raft.reminders import REMINDER_OVERHEAD, Forget, Remind, ReminderTable
+from fleet.raft.reminders import Forget, Remind, ReminderTable
+
+WEIGHT = 100
 
 
 def remind(name: str, due_ms: int, key: str = "", every_ms: int = 0) -> Remind:
-    return Remind(name, key, due_ms, every_ms, b"call")
+    return Remind(name, key, due_ms, every_ms, b"call", WEIGHT)
 
 
 def table(*asked: Remind | Forget) -> ReminderTable:
@@ -29,7 +31,7 @@ def test_they_are_due_in_the_order_of_their_times_and_then_in_that_in_which_they
     assert found.next_due() is not None and due(found, 9) == []
     assert due(found, 10) == [("a", 2), ("b", 3)]
     assert due(found, 100) == [("c", 1)] and found.next_due() is None
-    assert (found.reminders, found.by_key, found.size) == ({}, {}, 0)
+    assert (found.reminders, found.by_key, found.weight) == ({}, {}, 0)
 
 
 def test_one_of_the_same_name_and_key_replaces_the_former_and_another_name_does_not() -> None:
@@ -75,7 +77,7 @@ def test_too_many_are_refused_as_a_whole_and_what_makes_it_no_fuller_is_not(
     assert not found.settle([Forget("b", "none"), remind("c", 10)])
     assert [one.name for one in found.reminders.values()] == ["a", "b"] and found.newest == 2
     assert found.settle([remind("a", 20, "k")]) and found.settle([Forget("b", None), remind("c", 10)])
-    monkeypatch.setattr(reminders, "BYTES_MAX", found.size + REMINDER_OVERHEAD)
+    monkeypatch.setattr(reminders, "WEIGHT_MAX", found.weight + WEIGHT - 1)
     found.count_max = 10
     assert not found.settle([remind("d", 10)]) and len(found.reminders) == 2
     assert found.settle([Forget("a", None)]) and found.settle([remind("d", 10)])
@@ -86,9 +88,18 @@ def test_a_snapshot_has_them_with_their_numbers_and_times() -> None:
     assert due(found, 10) == [("b", 2)]
     copy = ReminderTable()
     copy.load(found.kept())
-    assert (copy.newest, copy.size, copy.by_key) == (found.newest, found.size, found.by_key)
+    assert (copy.newest, copy.weight, copy.by_key) == (found.newest, found.weight, found.by_key)
     assert due(copy, 30) == due(found, 30) == [("b", 2), ("c", 3), ("a", 1)]
     assert copy.settle([Forget("b", None)]) and copy.next_due() is None
+
+
+def test_weights_are_kept_by_those_that_repeat_and_are_theirs_alone_whatever_was_encoded() -> None:
+    found = table(Remind("tick", "k", 100, 10, b"as one member has encoded it", 70))
+    other = table(Remind("tick", "k", 100, 10, b"", 70))
+    for one in (found, other):
+        assert due(one, 100) == [("tick", 1)] and one.weight == 70
+        assert [kept.weight for kept in one.kept().reminders] == [70]
+        assert one.settle([Forget("tick", None)]) and one.weight == 0
 
 
 def test_times_that_are_no_more_do_not_pile_up() -> None:
