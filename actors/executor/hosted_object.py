@@ -248,9 +248,9 @@ class HostedObject:
 
     def on_ask_effects(self, m: AskEffects) -> None:
         effects = self.hooks.effects if self.hooks is not None else None
-        done, is_failing = ((0, 0), False) if effects is None else (effects.done, effects.is_failing)
-        if effects is not None:
+        if effects is not None and m.is_retry:
             effects.go_on()
+        done, is_failing = ((0, 0), False) if effects is None else (effects.done, effects.is_failing)
         self.host.answer(EffectsTold(self.number, self.run, m.token, done, is_failing))
 
     def on_leave_events(self, m: LeaveEvents) -> None:

@@ -305,7 +305,7 @@ class Member(GuardedActor):
             self.hosted.watch()
         self.object.try_again(core.now)
         self.sleep.report()
-        self._arm(core.now)
+        self._arm(self.start.clock.now_ms())  # that of a core that sleeps is of the past
 
     def _carry_out(self, ready: Ready) -> None:
         """In the order that `Ready` prescribes."""

@@ -23,7 +23,6 @@ from fleet.actors.messages.executor import (
 from fleet.actors.messages.local import LocalAnswer, LocalRead
 from fleet.actors.messages.operator import DAMAGED
 from fleet.errors import Damaged, FleetError
-from fleet.raft.core import Core
 from fleet.raft.entries import SnapshotMeta
 
 
@@ -33,7 +32,6 @@ class AnsweredMember(Protocol):
     operators: OperatorRequests
     snapshots: Snapshots
     reminding: Reminding
-    core: Core
 
     def send(self, target: Any, message: Any) -> None: ...
 
@@ -95,7 +93,7 @@ class ObjectAnswers:
         elif isinstance(m, EventsRead):
             clients.watchers.on_read(m)
         elif isinstance(m, EffectsTold):
-            self.member.reminding.effects.on_told(m, self.member.core.now)
+            self.member.reminding.effects.on_told(m)
         else:
             self._on_copied(m)
 
@@ -119,7 +117,7 @@ class ObjectAnswers:
     def on_question_failed(self, token: int, error: FleetError) -> None:
         if self.local_reads.pop(token, None) is not None:
             return
-        if self.member.reminding.effects.on_failed(token, self.member.core.now):
+        if self.member.reminding.effects.on_failed(token):
             return
         if not self.member.operators.rehearsals.on_failed(token, error):
             self.member.clients.on_question_failed(token, error)

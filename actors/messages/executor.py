@@ -99,9 +99,11 @@ class LeaveEvents(ObjectMessage, frozen=True, array_like=True, tag=13, gc=False)
 
 
 class AskEffects(ObjectMessage, frozen=True, array_like=True, tag=14, gc=False):
-    """How far `on_effect` is; one that has failed is tried again. Answered by `EffectsTold`."""
+    """How far `on_effect` is. Answered by `EffectsTold`."""
 
     token: int
+    is_retry: bool = False
+    """If it has failed, it is tried again before the answer."""
 
 
 class DumpObject(ObjectMessage, frozen=True, array_like=True, tag=6, gc=False):

@@ -110,3 +110,19 @@ def leader_of_now(sim: Sim) -> str:
     leader = sim.leader("g")
     assert leader is not None
     return leader
+
+
+@pytest.mark.parametrize("executors", [0, 1])
+def test_a_group_that_sleeps_tries_a_failing_hook_with_pauses_and_does_not_forget_it(executors: int) -> None:
+    """The clock of its core stands while it sleeps: the pause was over before it began."""
+    sim, group = opened(6, executors)
+    orders.FAILS["a"] = plenty = 1_000_000
+    group.order("a")
+    sim.run("10min")
+    tries = plenty - orders.FAILS["a"]
+    assert 15 <= tries <= 40 and done() == []
+    core = member(sim, leader_of(sim)).core
+    assert core.asleep
+    orders.FAILS.clear()
+    assert sim.run("35s", lambda: done() == ["a"])
+    assert sim.run("10s", lambda: is_acknowledged(sim)) and sim.states_equal("g")
