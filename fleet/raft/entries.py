@@ -238,9 +238,12 @@ def size_of(entry: Entry) -> int:
     return PAYLOAD_OVERHEAD * (len(body.payloads) or 1) + sum(map(len, body.payloads))
 
 
+STAMPED = Commands | SessionOpened | SessionClosed | RemindersDue
+
+
 def wall_ms_of(body: Body) -> Millis:
     """The leader's wall clock when it was proposed; 0: it has none."""
-    return body.wall_ms if isinstance(body, Commands | SessionOpened | SessionClosed) else 0
+    return body.wall_ms if isinstance(body, STAMPED) else 0
 
 
 def count_of(body: Body) -> int:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.raft.entries import Entry, Noop
+from fleet.raft.entries import (
+    Body,
+    Commands,
+    EffectsDone,
+    Entry,
+    KeyedCommands,
+    Noop,
+    RemindersDue,
+    SessionClosed,
+    SessionOpened,
+)
 from fleet.raft.log import Log
 from tests.raft.cores import command, entries
 
@@ -142,3 +152,21 @@ def test_committed_entries_are_handed_out_once() -> None:
 )
 def test_the_last_term_decides_before_the_length(last: int, term: int, complete: bool) -> None:
     assert log_of([1, 2]).is_behind(last, term) is complete
+
+
+def test_the_time_of_an_entry_is_that_of_the_newest_one_up_to_it_that_has_a_stamp() -> None:
+    """Those of reminders were left out: a group that nobody called grew no older."""
+    bodies: list[Body] = [
+        Noop(),
+        SessionOpened("c", 1000),
+        Commands(1, 1, 0, 2000, (b"a",)),
+        KeyedCommands(1, 2, 0, 3000, (b"a",)),
+        RemindersDue(4000),
+        EffectsDone(1, 0),
+        SessionClosed("c", 5000),
+        Noop(),
+    ]
+    log = Log(0, 0, commit=0, applied=0)
+    log.entries = [Entry(1, index, body) for index, body in enumerate(bodies, 1)]
+    times = [log.time_at(index) for index in range(1, len(bodies) + 1)]
+    assert times == [0, 1000, 2000, 3000, 4000, 4000, 5000, 5000]

@@ -292,6 +292,7 @@ def test_reminders_that_were_due_are_commands_of_the_past() -> None:
         (4, "ring"),
         (5, "put"),
     ]
+    assert [one.at for one in found[2:]] == [5.0, 5.0, 6.0], "the log shows when they were called"
     replay = Replay(made, Until(3))
     assert replay.run() and replay.object.rung == ["1"]
 
