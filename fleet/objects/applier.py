@@ -133,7 +133,7 @@ class Applier:
             self.journal.bound(self.executor, self.index)
         elif type(body) is EffectsDone:
             self.events.acknowledge((body.revision, body.number))
-            self.events.trim(self.executor.events_max, self.executor.events_bytes_max)
+            self._trim_events()
         elif type(body) is ClassSwitched:
             self.revision += 1
         elif type(body) is ConfigChanged:
@@ -327,13 +327,21 @@ class Applier:
         self.executor.load(kept)
         self.index, self.revision = state.index, state.revision
         self.sessions, self.keys = state.sessions, KeyTable.of(state.keys)
-        self.events = EventLog.of(state.events)
-        if not self.executor.wants_effects:
-            self.events.acknowledge_all()
+        self._restore_events(EventLog.of(state.events))
         self.reminders.load(state.reminders)
         self._adopt(state.config)
         self.journal = Journal()
         self.journal.rebase(state.index, base if base is not None else lambda: kept, len(state.data))
+
+    def _restore_events(self, events: EventLog) -> None:
+        """A member without the code, where this state may come from, forgets none."""
+        self.events = events
+        if not self.executor.wants_effects:
+            events.acknowledge_all()
+        self._trim_events()
+
+    def _trim_events(self) -> None:
+        self.events.trim(self.executor.events_max, self.executor.events_bytes_max)
 
 
 def _known(session: Session, seq: int) -> Outcomes:

@@ -6,6 +6,7 @@ from typing import NoReturn
 from fleet.errors import FleetError, OtherCode
 from fleet.interfaces import RESULTS_BYTES_MAX, Context
 from fleet.raft.group_events import GroupEvent
+from fleet.raft.ids import Millis
 from fleet.raft.reminders import ReminderTable
 
 
@@ -14,8 +15,8 @@ class SealedState:
 
     wants_effects = True  # what is kept stays as it is
     effects_room = 0, 0
+    events_max = events_bytes_max = 1 << 62  # the class that is loaded later has limits
     methods: tuple[str, ...] = ()
-    keep_ms = events_max = events_bytes_max = 0
 
     def __init__(self, why: OtherCode) -> None:
         self.why = why
@@ -30,6 +31,11 @@ class SealedState:
         is_due: bool = False,
     ) -> tuple[list[bytes], bool]:
         """Raises OtherCode."""
+        self._refuse()
+
+    @property
+    def keep_ms(self) -> Millis:
+        """The class says it. Raises OtherCode."""
         self._refuse()
 
     def take_events(self) -> tuple[GroupEvent, ...]:
