@@ -6,6 +6,8 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 
 STATUS_EVERY_S = 5.0
+DIGITS_MAX = 18
+"""Of the microseconds that it wants to be told within."""
 GRACE_S = 10.0
 """For the end itself."""
 
@@ -17,7 +19,8 @@ class ServiceManager:
         """Takes the variables out of `environ`: they are not for child processes."""
         address = environ.pop("NOTIFY_SOCKET", "")
         wanted, process = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
-        self.watchdog_s = int(wanted) / 1e6 if wanted.isdigit() and process in ("", str(os.getpid())) else 0.0
+        is_number = wanted.isascii() and wanted.isdigit() and len(wanted) <= DIGITS_MAX
+        self.watchdog_s = int(wanted) / 1e6 if is_number and process in ("", str(os.getpid())) else 0.0
         """It ends this process if it hears nothing for so long; 0: it does not."""
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._status = ""

@@ -45,7 +45,7 @@ class Lock:
         except BlockingIOError:
             holder = os.pread(self._fd, 20, 0).decode(errors="replace").strip()
             os.close(self._fd)
-            pid = int(holder) if holder.isdigit() else None
+            pid = int(holder) if holder.isascii() and holder.isdigit() else None
             raise DirectoryInUse("the data directory is in use", path=str(directory), pid=pid) from None
         except OSError as error:
             what = f"the data directory cannot be locked: {error.strerror}"

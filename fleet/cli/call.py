@@ -21,6 +21,8 @@ EPILOG = """
 Arguments are read as JSON or Python literals: 5, -1, true, '[1, 2]', '{"a": 1}'. Any other argument is a
 string. After `--` nothing is read as an option.
 """
+TOO_MANY_DIGITS = "for integer string conversion"
+"""In the error with which Python refuses to read such a number."""
 METHOD = (
     click.argument("group"),
     click.argument("method"),
@@ -132,12 +134,14 @@ def _ask(
 
 
 def value_of(text: str) -> Any:
-    """JSON, else a Python literal, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
+    """JSON, else a Python literal, else the text itself. Raises click.BadParameter: a number in it has more
+    digits than Python reads, and it is not meant as a text."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+            if TOO_MANY_DIGITS in str(error):
+                limit = sys.get_int_max_str_digits()
+                what = f"a number in {text[:20]}... has more than {limit} digits"
+                raise click.BadParameter(f"{what}: write 0x..., or a text in quotes") from None
+    return text

@@ -76,6 +76,9 @@ def read(path: str) -> ConfigFile:
     except tomllib.TOMLDecodeError as error:
         file.problems.append(_syntax(path, text, str(error)))
         return file
+    except ValueError:  # of thousands of digits Python makes no number
+        file.complain("", "has a number with too many digits")
+        return file
     except RecursionError:
         file.complain("", "is nested too deeply: settings are texts, numbers and lists of texts")
         return file

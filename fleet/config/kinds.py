@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from msgspec import Struct
@@ -36,11 +37,18 @@ def _endpoints(text: str) -> tuple[str, ...]:
     return tuple(re.split(r"[,\s]+", text.strip(" ,\t\n"))) if text.strip(" ,\t\n") else ()
 
 
+def _finite(number: float) -> float:
+    """Hundreds of digits are read as infinity."""
+    if not isfinite(number):
+        raise ValueError
+    return number
+
+
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(\w*)", text.strip())
     if match is None or match[2] not in SECONDS and match[2]:
         raise ValueError
-    return float(match[1]) * SECONDS.get(match[2], 1.0)
+    return _finite(float(match[1]) * SECONDS.get(match[2], 1.0))
 
 
 def _duration(value: str | int | float) -> float:
@@ -51,7 +59,7 @@ def _bytes(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if match is None:
         raise ValueError
-    return int(float(match[1]) * BYTES.get(match[2].upper(), 1))
+    return int(_finite(float(match[1]) * BYTES.get(match[2].upper(), 1)))
 
 
 def _size(value: str | int) -> int:

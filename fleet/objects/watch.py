@@ -13,12 +13,15 @@ from fleet.blocking import check_may_block
 from fleet.errors import ConfigError, FleetError, WaitTimeout
 from fleet.objects.context import check_kind
 from fleet.objects.event import Event, received
+from fleet.objects.state_digest import shown
 from fleet.raft.group_events import LAST, GroupEvent, Position
 from fleet.raft.ids import Revision
 
 WAITING_MAX: Final = 10_000
 WAITING_BYTES_MAX: Final = 16 << 20
 """Events that a watch takes before somebody asks for them; the group keeps the others for it."""
+DIGITS_MAX: Final = len(str(LAST))
+"""Of a revision or a number of an event."""
 Since: TypeAlias = Revision | str | Event | None
 
 
@@ -279,10 +282,14 @@ def position_of(since: object) -> Position | None:
         return since, LAST
     if type(since) is str:
         revision, dash, number = since.partition("-")
-        digits = revision + number
-        if digits.isascii() and digits.isdecimal() and revision and bool(number) == bool(dash):
+        if _is_number(revision) and (_is_number(number) or not dash):
             return min(int(revision), LAST), min(int(number), LAST) if dash else LAST
-    raise ConfigError(f"since is a revision, the id of an event, or an event, not {since!r:.60}")
+    raise ConfigError(f"since is a revision, the id of an event, or an event, not {shown(since, 60)}")
+
+
+def _is_number(text: str) -> bool:
+    """Also of so few digits that Python makes a number of them: it refuses thousands."""
+    return text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX
 
 
 def _kinds_of(kinds: Iterable[str] | None) -> frozenset[str] | None:

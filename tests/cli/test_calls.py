@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from fleet.cli.call import value_of
@@ -46,6 +47,17 @@ def test_arguments_are_json_or_python_or_text(three: Fleet, name: str) -> None:
     assert [value_of(text) for text in ("null", "None", "'5'", "07", "a b", "[")] == [
         None, None, "5", "07", "a b", "["
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "-" + "9" * 5000, f"[1, {'9' * 5000}]", f"(1, {'9' * 5000})"])
+def test_a_number_of_too_many_digits_is_refused_and_no_text(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="more than 4300 digits: write 0x"):
+        value_of(text)
+    assert value_of(f'"{"9" * 5000}"') == "9" * 5000 and value_of("0x" + "f" * 5000) == 16**5000 - 1
+
+
+def test_what_is_nested_too_deeply_is_a_text() -> None:
+    assert value_of("[" * 100_000) == "[" * 100_000
 
 
 @pytest.mark.parametrize(

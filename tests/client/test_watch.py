@@ -221,9 +221,17 @@ def test_since_is_a_revision_or_an_event(since: Any) -> None:
         position_of(since)
 
 
+def test_since_has_no_thousands_of_digits() -> None:
+    """Python neither reads nor shows such numbers."""
+    for since in ("9" * 5000, "1-" + "9" * 5000, 10**5000):
+        with pytest.raises(ConfigError, match="since is a revision"):
+            position_of(since)
+
+
 def test_since_in_all_its_forms() -> None:
     assert position_of(None) is None
     assert position_of(5) == position_of("5") == (5, LAST)
+    assert position_of("9" * 19) == (LAST, LAST)
     assert position_of("5-2") == position_of(Event(5, 2, "k", None)) == (5, 2)
 
 

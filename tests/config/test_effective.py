@@ -80,6 +80,8 @@ def test_variables_of_all_kinds_are_read(variable: str, value: str, found: objec
     [
         ("FLEET_NODE_WEIGHT", "heavy", r"\$FLEET_NODE_WEIGHT: 'heavy' is not understood: write a number"),
         ("FLEET_NODE_WEIGHT", "-1", r"\$FLEET_NODE_WEIGHT: weight must be 0 or more"),
+        ("FLEET_NODE_EXECUTOR_MEMORY_MAX", "9" * 400, "is not understood: write a number of bytes"),
+        ("FLEET_NODE_DRAIN_ON_TERM", "9" * 5000, "is not understood: write a duration"),
         ("FLEET_NODE_ACTIVE", "perhaps", "write true or false"),
         ("FLEET_LOG_LEVEL", "loud", 'write "debug" or "info"'),
     ],

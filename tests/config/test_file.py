@@ -120,6 +120,10 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path) -> None:
     assert [(one.line, one.what[:11]) for one in read(str(path)).problems] == [(2, "is not UTF-")]
     path.write_bytes(b"x = " + b"[" * 10_000 + b"]" * 10_000)
     assert "is nested too deeply" in read(str(path)).problems[0].what
+    path.write_bytes(b"x = " + b"9" * 5000)
+    assert read(str(path)).problems[0].what == "has a number with too many digits"
+    path.write_bytes(b"[client]\ntimeout = " + b"9" * 400)
+    assert "is not understood: write a duration" in read(str(path)).problems[0].what
     path.write_bytes(b"#" * (BYTES_MAX + 1))
     assert "is longer than" in read(str(path)).problems[0].what
     for where in (tmp_path, tmp_path / "none"):

@@ -38,6 +38,6 @@ def test_a_socket_may_have_an_abstract_name_and_a_status_is_told_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("wanted", ["", "soon", "-1"])
+@pytest.mark.parametrize("wanted", ["", "soon", "-1", "²", "9" * 400, "9" * 5000])
 def test_a_watchdog_that_is_no_number_is_none(wanted: str) -> None:
     assert ServiceManager({"WATCHDOG_USEC": wanted}).watchdog_s == 0

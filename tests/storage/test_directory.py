@@ -51,6 +51,10 @@ def test_s40_a_second_opener_is_told_who_holds_the_directory(tmp_path: Path) -> 
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     facts = f"path={tmp_path}, pid={os.getpid()}"
     assert f"DirectoryInUse: the data directory is in use ({facts})" in other.stderr
+    (tmp_path / "lock").write_text("²")  # a digit, and no number
+    with pytest.raises(DirectoryInUse) as caught:
+        LmdbStore(tmp_path, "c1", "n1")
+    assert "pid" not in caught.value.facts
     store.close()
     LmdbStore(tmp_path, "c1", "n1").close()
 
