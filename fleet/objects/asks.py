@@ -100,5 +100,11 @@ def _times(now_ms: Millis, after: object, at: object, every: object) -> tuple[Mi
 
 def _seconds(name: str, value: Any, least: float) -> float:
     if type(value) not in _NUMBERS or not least <= value <= AHEAD_S_MAX:
-        raise ConfigError(f"{name} is a number of seconds from {least} to {AHEAD_S_MAX}, not {value!r}")
+        raise ConfigError(f"{name} is a number of seconds from {least} to {AHEAD_S_MAX}, not {_told(value)}")
     return float(value)
+
+
+def _told(value: Any) -> str:
+    """In words that are the same on every member: which numbers can be shown is set by process."""
+    is_short = type(value) in _NUMBERS and abs(value) < 1e15
+    return repr(value) if is_short else f"a value of type {type(value).__qualname__}"

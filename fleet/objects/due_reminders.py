@@ -1,16 +1,20 @@
 """Executes the reminders that are due, one after the other, as the commands that they are."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from fleet.errors import FleetError
+from fleet.errors import EffectsFull, FleetError
 from fleet.interfaces import Context, Executor
 from fleet.objects.payload import decode_result, encode_failed, is_success
-from fleet.raft.ids import Index, Revision
+from fleet.raft.group_events import EventLog
+from fleet.raft.ids import Index, Millis, Revision
 from fleet.raft.reminders import FIRED_MAX, PendingReminder, ReminderTable
 from fleet.raft.sessions import SessionTable
+
+PUT_OFF_MS: Final[Millis] = 5_000
+"""How much later, in log time, a reminder is tried again that may not emit for now."""
 
 
 class Fired(Struct, frozen=True, gc=False):
@@ -32,6 +36,7 @@ class Firing(Protocol):
     index: Index
     revision: Revision
     sessions: SessionTable
+    events: EventLog
     skipped: dict[tuple[Index, int], str]
     after_each: Callable[[Revision], None] | None
 
@@ -49,7 +54,8 @@ class Firing(Protocol):
 
 def fire(state: Firing, prepare: Callable[[], None], tell: TellFired) -> None:
     """Those that were due when the entry came: what these set is left for the next entry, and what they take
-    back is not fired. One that fails changes nothing and is gone, except that one that repeats goes on."""
+    back is not fired. One that fails changes nothing and is gone; but one that repeats goes on, and one that
+    fails since too many events wait is tried again later."""
     newest = state.reminders.newest
     for place in range(FIRED_MAX):
         reminder = state.reminders.take_due(state.sessions.log_ms, newest)
@@ -58,6 +64,8 @@ def fire(state: Firing, prepare: Callable[[], None], tell: TellFired) -> None:
         state.revision += 1
         prepare()
         value = _execute(state, reminder, place)
+        if not reminder.every_ms and state.events.pending and type(failure_of(value)) is EffectsFull:
+            state.reminders.put_off(reminder, state.sessions.log_ms + PUT_OFF_MS)
         if state.after_each is not None:
             state.after_each(state.revision)
         tell(Fired(reminder, state.revision, value))

@@ -182,3 +182,7 @@ class ReminderTable:
         else:
             self._drop(reminder)
         return reminder
+
+    def put_off(self, reminder: PendingReminder, due_ms: Millis) -> None:
+        """One that was taken, and does not repeat, is due again at that time."""
+        self._add(replace(reminder, due_ms=due_ms))

@@ -5,11 +5,14 @@ import pytest
 import fleet
 from fleet.errors import EffectsFull
 from fleet.objects import applier as applier_module
+from fleet.objects.due_reminders import PUT_OFF_MS
 from fleet.objects.fingerprint import fingerprint_of
 from fleet.objects.payload import decode_result, encode_call
-from fleet.raft.entries import EffectsDone
+from fleet.raft.entries import EffectsDone, RemindersDue
 from fleet.raft.group_events import EventLog
+from fleet.raft.reminders import Forget, Remind, ReminderTable
 from tests.objects.test_reminders import Group
+from tests.support import orders
 from tests.support.orders import Orders
 
 
@@ -84,3 +87,81 @@ def test_the_fingerprint_says_whether_effects_are_kept() -> None:
     before = fingerprint_of(One)
     Hooks.on_effect = lambda self, effect: None  # type: ignore[method-assign]
     assert fingerprint_of(One) != before
+
+
+class Late(fleet.Data, hooks=orders.OrdersHooks, events_kept=5):
+    told: list[str] = []
+
+    @fleet.command
+    def plan(self, name: str, after: float, every: float | None = None) -> None:
+        fleet.ctx.remind("tell", name, after=after, every=every)
+
+    @fleet.command
+    def order(self, *names: str) -> None:
+        for name in names:
+            fleet.ctx.emit("ordered", name)
+
+    @fleet.reminder("tell")
+    def _tell(self, name: str) -> None:
+        self.told.append(name)
+        for _ in range(5 if name == "many" else 1):
+            fleet.ctx.emit("told", name)
+
+
+def late(monkeypatch: pytest.MonkeyPatch) -> Group:
+    """A group of which two more events may wait."""
+    monkeypatch.setattr(applier_module, "EFFECTS_MAX", 4)
+    group = Group(cls=Late)
+    group.call("order", "a", "b")
+    return group
+
+
+def due(group: Group, after: float) -> list[str]:
+    before = len(group.object.told)
+    group.now_ms += round(after * 1000)
+    group.feed(RemindersDue(group.now_ms))
+    told: list[str] = group.object.told[before:]
+    return told
+
+
+def test_a_reminder_that_may_not_emit_since_too_much_waits_is_put_off_and_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = late(monkeypatch)
+    group.call("order", "c", "d")
+    group.call("plan", "x", 1)
+    group.call("plan", "y", 1)
+    assert due(group, 1) == [] and group.due_in == PUT_OFF_MS / 1000
+    again = Group(cls=Late)
+    again.applier.restore(group.applier.dump())
+    assert again.due_in == group.due_in and again.applier.reminders.weight == group.applier.reminders.weight
+    assert due(group, PUT_OFF_MS / 1000) == [], "it is tried with pauses, for as long as it takes"
+    group.feed(EffectsDone(*group.applier.events.events[0].position))
+    assert due(group, PUT_OFF_MS / 1000) == ["x"], "y goes on waiting"
+    group.feed(EffectsDone(*group.applier.events.events[-1].position))
+    assert due(group, PUT_OFF_MS / 1000) == ["y"]
+    assert due(group, PUT_OFF_MS / 1000) == [] and group.due_in is None
+
+
+def test_one_that_was_put_off_can_be_taken_back_and_replaced() -> None:
+    table = ReminderTable()
+    assert table.settle([Remind("a", "k", 10, 0, b"", 7)])
+    taken = table.take_due(10, 1)
+    assert taken is not None and table.weight == 0
+    table.put_off(taken, 20)
+    assert table.weight == 7 and table.take_due(19, 1) is None
+    assert table.settle([Remind("a", "k", 50, 0, b"", 7)]) and table.take_due(20, 9) is None
+    assert len(table.reminders) == 1 and table.settle([Forget("a", "k")]) and table.next_due() is None
+
+
+def test_one_that_would_never_fit_and_one_that_repeats_are_not_put_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = late(monkeypatch)
+    group.call("plan", "many", 1)
+    group.feed(EffectsDone(*group.applier.events.events[-1].position))
+    assert due(group, 1) == [] and group.due_in is None
+    group.call("order", "a", "b")
+    group.call("order", "c", "d")
+    group.call("plan", "x", 1, 100)
+    assert due(group, 1) == [] and group.due_in == 100

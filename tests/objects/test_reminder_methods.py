@@ -39,6 +39,7 @@ def test_no_client_can_call_a_reminder() -> None:
         ({"after": float("nan")}, "after is a number of seconds"),
         ({"at": 1e12}, "at is a number of seconds"),
         ({"every": 0.01}, "every is a number of seconds from 0.1"),
+        ({"at": 10**5000}, "not a value of type int"),
         ({"after": True}, "after is a number of seconds"),
         ({"after": 1, "key": ""}, "a key is a text"),
         ({"after": 1, "key": 5}, "a key is a text"),
