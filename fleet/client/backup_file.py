@@ -18,6 +18,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Packed
 from typing import Any, BinaryIO, Final, Self, TypeVar
@@ -96,8 +97,8 @@ class BackupWriter:
 
     def __init__(self, path: str | os.PathLike[str], head: BackupHead) -> None:
         self.path = Path(path).absolute()
-        if self.path.exists():
-            raise ConfigError(f"{path} exists: choose another name for the backup")
+        if os.path.lexists(self.path):
+            raise self._exists()
         self.partial = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.partial")
         self._zstd = Zstd()
         self._digest = hashlib.sha256()
@@ -142,7 +143,9 @@ class BackupWriter:
     def finish(self) -> "Backup":
         """Write the end, read the whole file back, and give it its name.
 
-        Raises BadBackup: the disk does not return what was written.
+        Raises:
+            BadBackup: the disk does not return what was written.
+            ConfigError: a file of that name has appeared meanwhile; it is left as it is.
         """
         index = self._at
         self._frame(INDEX, _encode(self._places))
@@ -150,9 +153,24 @@ class BackupWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         verified(self.partial)
-        os.replace(self.partial, self.path)
+        self._take_name()
         self._sync_directory()
         return Backup(self.path)
+
+    def _take_name(self) -> None:
+        try:
+            os.link(self.partial, self.path)
+        except FileExistsError:
+            raise self._exists() from None
+        except OSError:  # a file system without hard links
+            if os.path.lexists(self.path):
+                raise self._exists() from None
+            os.rename(self.partial, self.path)
+        else:
+            self.partial.unlink()
+
+    def _exists(self) -> ConfigError:
+        return ConfigError(f"{self.path} exists: choose another name for the backup")
 
     def _sync_directory(self) -> None:
         fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -174,7 +192,8 @@ class BackupWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # on a full disk the rest of what was written has no room
+            self._file.close()
         self.partial.unlink(missing_ok=True)
 
 
@@ -193,8 +212,8 @@ class Backup:
             self.size = os.fstat(file.fileno()).st_size
             self._check_start(file)
             self.head = self._decode(self._frame(file, HEAD), BackupHead)
+            self.first_group = file.tell()
             index, self.digest = self._end(file)
-            self.first_group = file.seek(_START.size) + self._skip(file)
             file.seek(index)
             places = self._decode(self._frame(file, INDEX), list[GroupPlace])
             if file.tell() != self.size - _END.size:
@@ -246,9 +265,6 @@ class Backup:
         if not _START.size <= index < self.size:
             raise self._bad("its end is damaged")
         return index, digest
-
-    def _skip(self, file: BinaryIO) -> int:
-        return _FRAME.size + int(_FRAME.unpack(file.read(_FRAME.size))[1])
 
     def _frame(self, file: BinaryIO, wanted: int) -> bytes:
         at = file.tell()

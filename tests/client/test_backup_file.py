@@ -1,6 +1,8 @@
 """The file of a backup: whole, or refused."""
 
+import errno
 import os
+import resource
 from pathlib import Path
 from zlib import crc32
 
@@ -137,3 +139,52 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     write(tmp_path / "file")
     with pytest.raises(ConfigError, match="exists: choose another name"):
         write(tmp_path / "file")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_that_has_appeared_meanwhile_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", without_links)
+    with (
+        pytest.raises(ConfigError, match="exists: choose another name"),
+        BackupWriter(tmp_path / "file", HEAD) as writer,
+    ):
+        add(writer, "b", STATES["b"])
+        (tmp_path / "file").write_text("of another backup")
+        writer.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "of another backup"
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", without_links)
+    write(tmp_path / "file").verify()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def without_links(*_: object) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_a_name_that_leads_nowhere_is_in_use(tmp_path: Path) -> None:
+    (tmp_path / "file").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="exists"):
+        write(tmp_path / "file")
+
+
+def test_a_disk_that_is_full_leaves_nothing(tmp_path: Path) -> None:
+    """Bytes that had no room are still in the buffer when the file is closed."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with (
+            pytest.raises(OSError, match="File too large"),
+            BackupWriter(tmp_path / "file", HEAD) as writer,
+        ):
+            for number in range(2000):
+                add(writer, f"{number}", STATES["b"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
