@@ -27,7 +27,7 @@ from fleet.actors.messages.group_states import (
     TakeCopy,
 )
 from fleet.actors.messages.operator import Done, GroupRequest, OpReply, OpValue
-from fleet.errors import BadArguments, FleetError, NoSuchCopy, Overloaded, Unavailable
+from fleet.errors import BadArguments, FleetError, NoSuchCopy, NoSuchGroup, Overloaded, Unavailable
 from fleet.objects.given_state import objection_to
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
@@ -209,6 +209,8 @@ class StateCopies:
         """Parts come in order; one that comes again, or too early, changes nothing."""
         member, core, spec = self.member, self.member.core, self.member.spec
         founded = spec.founded
+        if op.uid != spec.uid:
+            raise NoSuchGroup("that group was removed, and another one has its name", group=spec.name)
         if founded is None or not spec.is_restored:
             raise BadArguments("the group was not founded to be restored from a backup", group=spec.name)
         if founded.member != core.id:

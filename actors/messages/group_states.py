@@ -34,6 +34,8 @@ class GiveState(Struct, frozen=True, array_like=True, tag=33):
     """A part of the state that a restored group begins with, to its first founder. Answered by `PartsHeld`,
     and by `Done` once the whole is committed."""
 
+    uid: Count
+    """Of the group that was added for it; another one of its name refuses it."""
     index: Annotated[int, Meta(ge=1, le=INDEX_MAX)]
     """As in `CopyTaken`."""
     size: Count

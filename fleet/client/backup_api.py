@@ -169,7 +169,7 @@ class BackupOperations(Operations):
             except PASSING as passing:
                 trouble = passing
             except NoSuchGroup as missing:
-                if all(one.uid != info.uid for one in self.groups()):
+                if self._is_removed(info):
                     return None
                 trouble = missing
             if saved is not None:
@@ -183,9 +183,16 @@ class BackupOperations(Operations):
             time.sleep(POLL_S)
             asked = self._take_copy(info.name, left)
 
+    def _is_removed(self, info: GroupInfo) -> bool:
+        """False also where no node can say so."""
+        try:
+            return all(one.uid != info.uid for one in self.groups())
+        except Unavailable:
+            return False
+
     def _parts_of(self, name: str, copy: CopyTaken) -> Iterator[bytes]:
-        """Raises as `PASSING`, where its member has ended."""
-        yield copy.data
+        """Raises as `PASSING`, where its member has ended, or gives less than it said."""
+        yield _whole(copy, 0, copy.data)
         if not copy.copy:
             return
 
@@ -193,11 +200,11 @@ class BackupOperations(Operations):
             return self._ask_soon(ReadCopy(copy.copy, offset), name, copy.address, True, ATTEMPT_S)
 
         asked = ask(PART_BYTES)
-        for offset in range(2 * PART_BYTES, copy.size, PART_BYTES):
-            part = _part(asked)
-            asked = ask(offset)
+        for offset in range(PART_BYTES, copy.size, PART_BYTES):
+            part = _part(asked, copy, offset)
+            if offset + PART_BYTES < copy.size:
+                asked = ask(offset + PART_BYTES)
             yield part
-        yield _part(asked)
         self._ask_soon(ForgetCopy(copy.copy), name, copy.address, True, ATTEMPT_S)
 
     # -- restoring ---------------------------------------------------------------------------------
@@ -226,9 +233,10 @@ class BackupOperations(Operations):
         Raises:
             BadBackup: the file is not whole; it is read before anything else. OSError: it cannot be read.
             RestoreRefused: a group of that name exists; none was restored. Remove it first, or use `name`.
+            DataClassUnavailable: a node cannot load the class of one of them; none was restored.
             ConfigError: the backup has no such group. BadArguments: an invalid name.
-            CleanupOngoing, DataClassUnavailable, Unavailable: this group was not restored, those before it
-                in the file were.
+            GroupExists, CleanupOngoing, Unavailable: this group was not restored, those before it in the file
+                were. NoSuchGroup: nor was it, since it was removed meanwhile.
         """
         if name is not None and group is None:
             raise BadArguments("another name is for one group: say which")
@@ -239,6 +247,8 @@ class BackupOperations(Operations):
         for target, _ in wanted:
             check_group_name(target)
         self._check_free([target for target, _ in wanted])
+        for data_class in dict.fromkeys(one.data_class for _, one in wanted):
+            self._check_class(data_class, time.monotonic() + timeout)
         nodes = self.nodes()
         answering = self.answering(nodes)
         here = {one.name: one.name in answering for one in nodes}
@@ -266,7 +276,6 @@ class BackupOperations(Operations):
         if not nodes.keys() >= set(pinned):
             left_out.append(f"it was pinned to {', '.join(pinned)}, which are not all nodes of this cluster")
             pinned = ()
-        self._check_class(saved.data_class, deadline)
         answering = tuple(node for node, answers in nodes.items() if answers)
         wanted = saved.replicas, saved.data_class, saved.config, pinned, answering
         (info,), _ = self._add_groups([name], wanted, deadline, exist_ok=False)
@@ -274,7 +283,7 @@ class BackupOperations(Operations):
             self._give_state(backup, saved, info, deadline)
         except BaseException as error:
             with suppress(FleetError):
-                self.remove_group(name)
+                self._commit(self._cluster.remove_group, None, name, info.uid)
             if isinstance(error, PASSING):
                 what = f"group {name!r} was not restored, and is removed again: {error.what}"
                 raise Unavailable(what, **error.facts) from error
@@ -290,7 +299,8 @@ class BackupOperations(Operations):
         return RestoredGroup(name, saved.name, saved.revision, saved.size, members, tuple(left_out))
 
     def _give_state(self, backup: Backup, saved: SavedGroup, info: GroupInfo, deadline: float) -> None:
-        """To its first founder. Returns when it is committed. Raises one of `PASSING` when it is too late."""
+        """To its first founder. Returns when it is committed. Raises NoSuchGroup: it was removed meanwhile;
+        one of `PASSING` when it is too late."""
         held = 0
         while True:
             trouble: FleetError | None = None
@@ -301,6 +311,10 @@ class BackupOperations(Operations):
                 held = found
             except PASSING as error:
                 trouble, held = error, 0
+            except NoSuchGroup as missing:  # a node that has just started may not know it yet
+                if self._is_removed(info):
+                    raise
+                trouble, held = missing, 0
             if time.monotonic() > deadline:
                 raise trouble or Unavailable("its first founder took no state in time", group=info.name)
             time.sleep(POLL_S)
@@ -310,7 +324,7 @@ class BackupOperations(Operations):
         waiting = deque[tuple[int, Future[OpValue]]]()
         size = since
         for part in backup.parts(saved, since):
-            question = GiveState(saved.index, saved.size, saved.crc, size, part)
+            question = GiveState(info.uid, saved.index, saved.size, saved.crc, size, part)
             size += len(part)
             asked = self._ask_soon(question, info.name, info.initial[0][1], True, ATTEMPT_S)
             waiting.append((size, asked))
@@ -335,10 +349,17 @@ def _held(expected: int, asked: Future[OpValue]) -> int | None:
     return HELD if value.size == expected else value.size
 
 
-def _part(asked: Future[OpValue]) -> bytes:
+def _part(asked: Future[OpValue], copy: CopyTaken, offset: int) -> bytes:
     value = asked.result(ATTEMPT_S + GRACE_S)
     assert isinstance(value, CopyPart)
-    return value.data
+    return _whole(copy, offset, value.data)
+
+
+def _whole(copy: CopyTaken, offset: int, data: bytes) -> bytes:
+    expected = min(PART_BYTES, copy.size - offset)
+    if len(data) != expected:
+        raise Unavailable(f"a part of its state arrived with {len(data)} bytes, not {expected}")
+    return data
 
 
 def _saved(info: GroupInfo, copy: CopyTaken) -> SavedGroup:

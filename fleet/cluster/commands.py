@@ -205,9 +205,12 @@ class Cluster(Data):
         return self.groups[name]
 
     @command
-    def remove_group(self, name: str) -> None:
-        """Remove a group: its members stop, their data is deleted on every node, then its name is free."""
+    def remove_group(self, name: str, uid: Index = 0) -> None:
+        """Remove a group: its members stop, their data is deleted on every node, then its name is free.
+        `uid`: only the group with that one; 0: whichever has the name."""
         group = self._group(name)
+        if uid not in (0, group.uid):
+            refuse(NoSuchGroup("that group was removed, and another one has its name", group=name))
         del self.groups[name]
         self.gone_groups[name] = ctx.index
         waiting = tuple(sorted(self.nodes))

@@ -152,6 +152,15 @@ def test_rf1_a_removed_name_is_free_when_every_node_has_cleaned(three: Run) -> N
     assert three.cluster.groups["g"].uid > uid
 
 
+def test_a_removal_of_one_group_leaves_another_of_its_name(three: Run) -> None:
+    three.add("g")
+    uid = three.cluster.groups["g"].uid
+    assert isinstance(refusal(lambda: three("remove_group", "g", uid - 1)), NoSuchGroup)
+    assert three.cluster.groups["g"].uid == uid
+    three("remove_group", "g", uid)
+    assert three.cluster.groups == {}
+
+
 def test_rf3_a_node_that_is_gone_is_not_waited_for(three: Run) -> None:
     three.add("g")
     uid = three.cluster.groups["g"].uid

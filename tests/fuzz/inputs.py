@@ -288,6 +288,6 @@ def _group_ops(peer: MemberId) -> list[GroupOp]:
         TakeCopy(),
         ReadCopy(1, 0),
         ForgetCopy(1),
-        GiveState(5, 3, 1, 0, b"abc"),
+        GiveState(7, 5, 3, 1, 0, b"abc"),
         ChangeConfig(GroupConfig()),
     ]

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import fleet
 from fleet.client import backup_api
-from fleet.client.backup_file import Backup, verified
-from fleet.errors import RestoreRefused, Unavailable
+from fleet.client.backup_file import Backup, BackupWriter, verified
+from fleet.errors import DataClassUnavailable, NoSuchGroup, RestoreRefused, Unavailable
 from tests.processes.nodes import Cluster, NodeProcess, eventually, leader_node
 from tests.support.classes import Counter, Shelf
 
@@ -149,6 +150,40 @@ def test_a_group_that_cannot_be_restored_is_removed_again(
     assert client.group("again", Counter).get() == 3
 
 
+def test_a_group_that_took_the_name_meanwhile_is_given_nothing_and_stays(
+    three: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = three.connect(timeout=20.0)
+    books = filled(client)
+    client.backup(tmp_path / "file")
+    parts, others = Backup.parts, list[Shelf]()
+
+    def replaced(backup: Backup, group: Any, since: int = 0) -> Iterator[bytes]:
+        def take_name() -> None:
+            if not others:
+                client.remove_group("again")
+                eventually(lambda: creates(client, "again"))
+                others.append(client.group("again", Shelf))
+                others[0].put("other", b"text")
+
+        return after(5, take_name, parts(backup, group, since))
+
+    monkeypatch.setattr(Backup, "parts", replaced)
+    monkeypatch.setattr(backup_api, "ATTEMPT_S", 1.0)
+    with pytest.raises(NoSuchGroup, match="that group was removed, and another one has its name"):
+        client.restore(tmp_path / "file", group="shelf", name="again")
+    check(others[0], {"other": b"text"})
+    check(client.group("shelf", Shelf), books)
+
+
+def creates(client: fleet.Fleet, name: str) -> bool:
+    try:
+        client.create_group(name, Shelf)
+    except fleet.NotDone:  # the name is not free yet
+        return False
+    return True
+
+
 def refusing(*_: object) -> None:
     raise Unavailable("a word")
 
@@ -159,6 +194,27 @@ def restores(client: fleet.Fleet, path: Path, name: str) -> bool:
     except fleet.NotDone:  # the name is not free yet
         return False
     return True
+
+
+def test_a_class_that_nodes_do_not_have_is_refused_before_any_group_is_restored(
+    three: Cluster, tmp_path: Path
+) -> None:
+    client = three.connect(timeout=20.0)
+    client.create_group("visits", Counter).add(3)
+    client.backup(tmp_path / "file")
+    found = verified(tmp_path / "file")
+    (visits,) = found.groups
+    missing = visits.data_class.replace(b"tests.support.classes", b"tests.support.nowhere")
+    with BackupWriter(tmp_path / "other", found.head) as writer:
+        for group in (replace(visits, name="first"), replace(visits, name="other", data_class=missing)):
+            writer.begin(group)
+            for part in found.parts(visits):
+                writer.add(part)
+            assert writer.end()
+        writer.finish()
+    with pytest.raises(DataClassUnavailable, match="nowhere"):
+        client.restore(tmp_path / "other")
+    assert [one.name for one in client.groups()] == ["visits"]
 
 
 def test_clients_of_the_group_that_was_there_before_are_not_taken_for_others(

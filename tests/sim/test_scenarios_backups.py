@@ -39,10 +39,11 @@ def found(sim: Sim, name: str) -> None:
 
 
 def give(sim: Sim, copy: CopyTaken, name: str, in_front: Callable[[int], None] = lambda at: None) -> None:
-    at = 0
+    assert sim.run("5s", lambda: bool(sim.world.members_of(name)))
+    at, uid = 0, sim.world.members_of(name)[0].spec.uid
     for _ in range(200):
         in_front(at)
-        part = GiveState(copy.index, copy.size, copy.crc, at, copy.data[at : at + PART])
+        part = GiveState(uid, copy.index, copy.size, copy.crc, at, copy.data[at : at + PART])
         answer = asked(sim, part, name)
         if isinstance(answer, Done):
             return

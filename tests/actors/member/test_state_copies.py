@@ -29,6 +29,8 @@ from tests.actors.member.test_member_snapshots import Box, dumped, set_fork_limi
 from tests.support.objects import applier_of, dump_of
 
 ASKER: Any = "operator"
+UID = 1
+"""Of the groups of `Held`."""
 
 
 def ask(held: Held, op: GroupOp, token: int = 1) -> Any:
@@ -185,7 +187,7 @@ def restored(founded: Founded = Founded(ME, "", CONFIG)) -> Held:
 
 
 def parts(copy: CopyTaken, size: int = 1000) -> list[GiveState]:
-    about = copy.index, copy.size, copy.crc
+    about = UID, copy.index, copy.size, copy.crc
     return [GiveState(*about, at, copy.data[at : at + size]) for at in range(0, copy.size, size)]
 
 
@@ -214,7 +216,7 @@ def test_parts_that_come_again_or_too_early_change_nothing() -> None:
 
 def test_another_state_begins_anew() -> None:
     copy, held = saved(), restored()
-    give(held, GiveState(1, 100_000, 7, 0, b"of another file"))
+    give(held, GiveState(UID, 1, 100_000, 7, 0, b"of another file"))
     for part in parts(copy)[:-1]:
         assert isinstance(give(held, part), PartsHeld)
     assert isinstance(give(held, parts(copy)[-1]), Done)
@@ -223,24 +225,31 @@ def test_another_state_begins_anew() -> None:
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda copy: GiveState(copy.index, copy.size, copy.crc ^ 1, 0, copy.data),
-        lambda copy: GiveState(copy.index + 1, copy.size, copy.crc, 0, copy.data),
-        lambda copy: GiveState(copy.index, 9, crc32(b"no state!"), 0, b"no state!"),
-        lambda copy: GiveState(copy.index, 1, crc32(b"\x97"), 0, b"\x97"),
-        lambda copy: GiveState(copy.index, 5, crc32(b"\xdc\xff"), 0, b"more than five"),
+        lambda copy: GiveState(UID, copy.index, copy.size, copy.crc ^ 1, 0, copy.data),
+        lambda copy: GiveState(UID, copy.index + 1, copy.size, copy.crc, 0, copy.data),
+        lambda copy: GiveState(UID, copy.index, 9, crc32(b"no state!"), 0, b"no state!"),
+        lambda copy: GiveState(UID, copy.index, 1, crc32(b"\x97"), 0, b"\x97"),
+        lambda copy: GiveState(UID, copy.index, 5, crc32(b"\xdc\xff"), 0, b"more than five"),
     ],
 )
 def test_what_is_no_state_is_refused_and_the_right_one_is_still_taken(harm: Any) -> None:
     copy, held = saved(), restored()
     assert type(give(held, harm(copy))).__name__ == "BadArguments"
     assert is_blank(held.member.core) and held.stopped == []
-    assert isinstance(give(held, GiveState(copy.index, copy.size, copy.crc, 0, copy.data)), Done)
+    assert isinstance(give(held, GiveState(UID, copy.index, copy.size, copy.crc, 0, copy.data)), Done)
 
 
 def test_only_the_first_founder_of_a_restored_group_takes_a_state() -> None:
     copy = saved()
-    whole = GiveState(copy.index, copy.size, copy.crc, 0, copy.data)
+    whole = GiveState(UID, copy.index, copy.size, copy.crc, 0, copy.data)
     assert type(ask(Alone(), whole)).__name__ == "BadArguments"
     second = restored(Founded(PEER, "there:1", CONFIG, ((ME, "here:1"),)))
     assert type(ask(second, whole)).__name__ == "Unavailable" and is_blank(second.member.core)
     assert second.told[0].leader_address == "there:1"
+
+
+def test_a_state_for_a_group_that_had_the_name_before_is_refused() -> None:
+    copy, held = saved(), restored()
+    whole = GiveState(UID + 1, copy.index, copy.size, copy.crc, 0, copy.data)
+    assert type(give(held, whole)).__name__ == "NoSuchGroup" and is_blank(held.member.core)
+    assert isinstance(give(held, *parts(copy, PART_BYTES)), Done)
