@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from fleet.cli.connection import Console, client
 from fleet.cli.outcome import safe_repr
@@ -44,7 +45,8 @@ def at(console: Console, name: str, revision: int) -> None:
 @click.option("--until", type=REVISION, help="Up to this revision.  [default: the newest]")
 @client
 def log(console: Console, name: str, start: int | None, until: int | None) -> None:
-    """List the commands of group NAME: revision, time (UTC), client, method and arguments."""
+    """List the commands of group NAME: revision, time (UTC), client, method and arguments. Reminders that
+    were due are among them; nobody called these."""
     console.know_group(name)
     calls = each_past_call(console.fleet, name, start, until)
     if console.as_json:
@@ -88,7 +90,7 @@ def bisect(console: Console, name: str, where: str, start: int | None) -> None:
 def debug(console: Console, name: str, revision: int) -> None:
     """Step through the command of group NAME with that REVISION, in Python's debugger.
 
-    It is executed here, on the object as it was then. Nothing changes in the group.
+    It is executed here, on the object as it was then. Nothing changes in the group. `q` leaves it.
     """
     if console.as_json:
         raise ConfigError("a debugger has no JSON: leave out --json")
@@ -108,18 +110,30 @@ def debug(console: Console, name: str, revision: int) -> None:
 def step_through(replay: Replay, command: PastCommand) -> None:
     method, args, kwargs = call_of(replay, command)
     found = replay.object
-    function = shape_of(type(found)).commands.get(method)
+    shape = shape_of(type(found))
+    kind, functions = ("reminder", shape.reminders) if command.is_due else ("command", shape.commands)
+    function = functions.get(method)
     if function is None:
-        raise BadArguments(f"{type(found).__qualname__} has no command {method!r}: it was refused")
+        raise BadArguments(f"{type(found).__qualname__} has no {kind} {method!r}: it was refused")
+    debugger = Debugger()
     with executing(command.context):
         try:
-            value = pdb.Pdb().runcall(function, found, *args, **kwargs)
+            told = f"it returns {safe_repr(debugger.runcall(function, found, *args, **kwargs))}"
         except Reject as refusal:
-            click.echo(f"it rejects: {safe_repr(refusal.value)}")
+            told = f"it rejects: {safe_repr(refusal.value)}"
         except Exception as error:  # it is the user's code
-            click.echo(f"it raises {type(error).__name__}: {error}")
-        else:
-            click.echo(f"it returns {safe_repr(value)}")
+            told = f"it raises {type(error).__name__}: {error}"
+    if not debugger.was_left:
+        click.echo(told)
+
+
+class Debugger(pdb.Pdb):
+    was_left = False
+    """By `q`, or the end of input: nothing came of the command, then."""
+
+    def set_quit(self) -> None:
+        self.was_left = True
+        super().set_quit()
 
 
 class Condition:
@@ -153,9 +167,9 @@ class Condition:
 def words_on(call: Call) -> str:
     when = datetime.fromtimestamp(call.at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     skipped = "  (skipped)" if call.is_skipped else ""
-    return f"{call.revision}  {when}  {call.client}  {call}{skipped}"
+    who = "(reminder)" if call.is_reminder else call.client
+    return f"{call.revision}  {when}  {who}  {call}{skipped}"
 
 
 def record_of(call: Call) -> dict[str, Any]:
-    names = ("revision", "index", "at", "client", "method", "args", "kwargs", "is_skipped", "unreadable")
-    return {name: getattr(call, name) for name in names}
+    return asdict(call)

@@ -50,16 +50,20 @@ def kept_by_members(client: NodeOperations, group: str, timeout: float | None = 
     Raises: NoSuchGroup; Unavailable: none answers.
     """
     seconds = timeout or min(ASKED_S, client.timeout)
-    client.cluster(timeout)
-    asked = {at: client._ask_soon(GetHistory(), group, at, True, seconds) for at in client._addresses()}
+    view = client.cluster(timeout).view
+    assert view is not None
+    asked = [(one, client._ask_soon(GetHistory(), group, one.address, True, seconds)) for one in view.nodes]
     found, unknown = [], 0
-    for address, future in asked.items():
+    for node, future in asked:
         try:
-            found.append(Kept(address, cast(History, future.result(seconds + GRACE_S))))
+            history = cast(History, future.result(seconds + GRACE_S))
         except NoSuchGroup:
             unknown += 1
         except FleetError:
             pass  # another one will do
+        else:
+            if node_of(history.member) == node.name:  # else a node without a member has sent this on
+                found.append(Kept(node.address, history))
     if not found:
         if unknown == len(asked):
             raise NoSuchGroup(f"no node knows a group {group!r}", group=group)
@@ -178,8 +182,11 @@ def _read_log(
     timeout: float | None,
 ) -> None:
     while recording.last < last:
-        data = _part(client, ReadLog(recording.last + 1), group, kept, timeout)
-        recording.append(entry for entry in _read_entries(data) if entry.index <= last)
+        first = recording.last + 1
+        entries = _read_entries(_part(client, ReadLog(first), group, kept, timeout))
+        if not entries or any(one.index != index for index, one in enumerate(entries, first)):
+            raise NotKept(f"entries from {first} on are not in what a member sent", group=group)
+        recording.append(entry for entry in entries if entry.index <= last)
 
 
 def _part(client: NodeOperations, op: GroupOp, group: str, kept: Kept, timeout: float | None) -> bytes:

@@ -13,6 +13,7 @@ from fleet.errors import BadArguments, CannotReplay, FleetError
 from fleet.interfaces import RESULTS_BYTES_MAX, Context
 from fleet.objects.applier import Applier, Outcomes
 from fleet.objects.class_refs import check_code, class_name, decode_class, version_of
+from fleet.objects.due_reminders import Fired
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.keyed import KEEP_S, keep_ms_of, without_key
 from fleet.objects.payload import PICKLED
@@ -38,6 +39,8 @@ class PastCommand(Struct, frozen=True):
     payload: bytes
     """The call, encoded."""
     is_skipped: bool = False
+    is_due: bool = False
+    """It is a reminder, which nobody has called."""
 
     @property
     def context(self) -> Context:
@@ -136,7 +139,7 @@ class Replay:
             self.executor = ObjectExecutor(self._load(data_class))
         else:
             self.executor = _Counting(data_class)
-        self.applier = Applier(_OneByOne(self), GroupConfig())
+        self.applier = Applier(_OneByOne(self), GroupConfig(), tell_fired=self._note_fired)
         self.applier.skipped = self.recording.skipped
 
     def _load(self, data_class: bytes) -> type:
@@ -169,11 +172,11 @@ class Replay:
 
     # -- commands ----------------------------------------------------------------------------------
 
-    def begin(self, context: Context, payload: bytes) -> PastCommand:
+    def begin(self, context: Context, payload: bytes, is_due: bool) -> PastCommand:
         self._settle()
         index, seq = self.applier.index, context.seq
         about = (context.revision, index, context.now_ms, context.client, context.session, seq)
-        command = PastCommand(*about, payload)
+        command = PastCommand(*about, payload, is_due=is_due)
         self.watcher.before(self, command)
         return command
 
@@ -200,6 +203,15 @@ class Replay:
             command = PastCommand(*about, without_key(body.payloads[seq - body.first]), True)
             self.watcher.after(self, command, value)
 
+    def _note_fired(self, fired: Fired) -> None:
+        """A reminder that was skipped is not executed, and yet it counts."""
+        if self._command is not None and self._command[0].revision == fired.revision:
+            return
+        self._settle()
+        about = fired.revision, self.applier.index, self.applier.sessions.log_ms, "", 0, 0
+        command = PastCommand(*about, fired.reminder.payload, is_skipped=True, is_due=True)
+        self.watcher.after(self, command, fired.value)
+
 
 class _OneByOne:
     """A `fleet.interfaces.Executor` that executes one command at a time, and tells before each."""
@@ -225,7 +237,7 @@ class _OneByOne:
         is_due: bool = False,
     ) -> tuple[list[bytes], bool]:
         self.inner.effects_room = self.effects_room
-        command = self.owner.begin(context, payloads[0])
+        command = self.owner.begin(context, payloads[0], is_due)
         values, is_clean = self.inner.apply(context, payloads[:1], bytes_max, is_due)
         self.owner.end(command, values[0])
         return values, is_clean

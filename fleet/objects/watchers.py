@@ -28,6 +28,8 @@ class Call(Struct, frozen=True):
     """It failed without being executed."""
     unreadable: str = ""
     """Why its arguments cannot be shown."""
+    is_reminder: bool = False
+    """It was due, and nobody called it: `client` is ""."""
 
     def __str__(self) -> str:
         if self.unreadable:
@@ -54,10 +56,14 @@ def fields_of(found: Any) -> dict[str, Any]:
 
 def as_call(replay: Replay, command: PastCommand) -> Call:
     about = (command.revision, command.index, command.now_ms / 1000, command.client)
+    method, unreadable = "", ""
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
     try:
-        return Call(*about, *call_of(replay, command), command.is_skipped)
+        method, args, kwargs = call_of(replay, command)
     except BadArguments as error:
-        return Call(*about, "", is_skipped=command.is_skipped, unreadable=error.what)
+        unreadable = error.what
+    return Call(*about, method, args, kwargs, command.is_skipped, unreadable, command.is_due)
 
 
 class Until(ReplayWatcher):
@@ -105,8 +111,10 @@ class FirstTime(ReplayWatcher):
         self.looked_at: Revision = -1
 
     def after(self, replay: Replay, command: PastCommand, value: bytes) -> None:
-        if command.revision > self.start:
-            self._look(replay, command.revision, as_call(replay, command))
+        """What was so at `start` already may have been so before, also in the midst of an entry."""
+        if command.revision >= self.start:
+            call = as_call(replay, command) if self.looked_at >= 0 else None
+            self._look(replay, command.revision, call)
 
     def passed(self, replay: Replay) -> None:
         """Also where something else than a command has changed it: a switch of the class."""

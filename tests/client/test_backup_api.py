@@ -19,7 +19,7 @@ class Answering(BackupOperations):
     """In the place of a cluster: one member, which may hand out `less` bytes of the part at one offset."""
 
     def __init__(self, at: int = 0, less: int = 0) -> None:
-        self.at, self.less = at, less
+        self.short_at, self.missing = at, less
         self.asked: list[object] = []
 
     def _ask_soon(self, op: Any, *_: object) -> Future[OpValue]:
@@ -32,7 +32,7 @@ class Answering(BackupOperations):
 
     def part(self, offset: int) -> bytes:
         data = STATE[offset : offset + PART_BYTES]
-        return data[: len(data) - self.less] if offset == self.at else data
+        return data[: len(data) - self.missing] if offset == self.short_at else data
 
     def read(self) -> bytes:
         about = 1, 5, 5, len(STATE), crc32(STATE), b"class", GroupConfig()

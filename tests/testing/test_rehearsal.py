@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import cloudpickle
 import pytest
@@ -15,22 +14,20 @@ import fleet
 from fleet.errors import CannotReplay, CannotUpgrade
 from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import shape_of
-from fleet.objects.recording import RecordedBase, Recording, place_in, revision_in
+from fleet.objects.recording import Recording, place_in, revision_in
 from fleet.objects.rehearsed import PastOutcome, Rehearsal
 from fleet.objects.replay import Replay, ReplayWatcher
 from fleet.objects.watchers import FirstTime, PastCalls, Until, fields_of
-from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     ClassSwitched,
     Commands,
     Entry,
-    Founded,
     RemindersDue,
-    SessionOpened,
     Skipped,
 )
-from fleet.raft.ids import MemberId
 from fleet.testing.rehearsal import rehearse
+from tests.support import pasts
+from tests.support.pasts import SESSION, call
 
 
 class Tally(fleet.Data):
@@ -92,30 +89,22 @@ def by_value() -> Iterator[None]:
     cloudpickle.unregister_pickle_by_value(module)
 
 
-def call(*args: Any, method: str = "put") -> bytes:
-    return Tally.__fleet_codec__.encode_call(method, args, {})
-
-
-def entries(*payloads: bytes, cls: type = Tally, batch: int = 3) -> list[Entry]:
-    """A group's log from its first entry on: these commands of one client, some of them together."""
-    bodies: list[Any] = [Founded(MemberId("m"), "", GroupConfig(), data_class=encode_class(cls))]
-    bodies.append(SessionOpened("host/1", 1000))
-    session = crc32(b"m") << 32 | 2
-    for first in range(0, len(payloads), batch):
-        part = payloads[first : first + batch]
-        bodies.append(Commands(session, first + 1, 0, 2000 + 10 * first, part))
-    return [Entry(1, index, body) for index, body in enumerate(bodies, 1)]
+def entries(*payloads: bytes, cls: type = Tally) -> list[Entry]:
+    return pasts.entries(*payloads, cls=cls)
 
 
 def recording(*taken: Entry, cls: type = Tally) -> Recording:
-    made = Recording("g", RecordedBase(0, 0, 0, 0, 0, 0, b""), b"", encode_class(cls))
-    made.append(taken)
-    return made
+    return pasts.recording(*taken, cls=cls)
 
 
 def compared(cls: type, *payloads: bytes, kept: list[PastOutcome] = []) -> Rehearsal:
     made = recording(*entries(*payloads))
-    return rehearse(made, encode_class(cls), kept, None, list(shape_of(cls).commands))
+    return rehearse(made, encode_class(cls), kept, None, methods_of(cls))
+
+
+def methods_of(cls: type) -> list[str]:
+    shape = shape_of(cls)
+    return [*shape.commands, *shape.reminders]
 
 
 PUTS = [call(n) for n in (1, 2, 13, 4, 5, 6, 7)]
@@ -140,7 +129,9 @@ def test_commands_that_the_new_class_does_not_have_are_left_out() -> None:
     assert (found.difference, found.gone, found.commands) == (None, {"clear": 1}, 7)
 
 
-def test_without_the_former_code_the_states_that_were_kept_are_compared(tmp_path: Path) -> None:
+def test_without_the_former_code_the_states_that_were_kept_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "ledger.py").write_text(MODULE)
     with imported(tmp_path) as former:
         made = recording(*entries(call(1), call(2), call(3), cls=former), cls=former)
@@ -158,6 +149,12 @@ def test_without_the_former_code_the_states_that_were_kept_are_compared(tmp_path
         found = rehearse(made, encode_class(later), kept, str(tmp_path / "old"), ["put"])
         assert found.difference is not None and not found.unknown
         assert (found.difference.call, found.difference.revision) == ("put(1)", 1)
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            assert rehearse(made, encode_class(later), kept, "old", ["put"]).difference == found.difference
+            (tmp_path / "old" / "ledger.py").unlink()
+            with pytest.raises(CannotUpgrade, match="old has not the code as it was: .* ledger.Ledger"):
+                rehearse(made, encode_class(later), kept, "old", ["put"])
         with pytest.raises(CannotReplay, match="ledger.Ledger of version 1"):
             Replay(made, ReplayWatcher()).run()
 
@@ -221,12 +218,10 @@ def test_a_skipped_command_counts_and_is_not_executed() -> None:
 
 def test_the_class_in_force_executes_each_stretch() -> None:
     first = entries(*PUTS[:3])
-    assert isinstance(first[2].body, Commands)
-    session = first[2].body.session
     taken = [
         *first,
         Entry(1, 4, ClassSwitched(encode_class(Rounding))),
-        Entry(1, 5, Commands(session, 4, 0, 3000, (call(9), call(9)))),
+        Entry(1, 5, Commands(SESSION, 4, 0, 3000, (call(9), call(9)))),
     ]
     replay = Replay(recording(*taken), ReplayWatcher())
     assert not replay.run()
@@ -280,7 +275,7 @@ def test_reminders_that_were_due_are_commands_of_the_past() -> None:
     taken = entries(call(1), call(2), cls=Alarm)
     taken += [
         Entry(1, 4, RemindersDue(5000)),
-        Entry(1, 5, Commands(session_of(taken), 3, 0, 6000, (call(3),))),
+        Entry(1, 5, Commands(SESSION, 3, 0, 6000, (call(3),))),
     ]
     made = recording(*taken, cls=Alarm)
     assert made.has_reminders
@@ -297,7 +292,21 @@ def test_reminders_that_were_due_are_commands_of_the_past() -> None:
     assert replay.run() and replay.object.rung == ["1"]
 
 
-def session_of(taken: list[Entry]) -> int:
-    body = taken[2].body
-    assert isinstance(body, Commands)
-    return body.session
+def test_reminders_are_rehearsed_as_commands_are() -> None:
+    taken = [*entries(call(1), call(2), cls=Alarm), Entry(1, 4, RemindersDue(5000))]
+    made = recording(*taken, cls=Alarm)
+    found = rehearse(made, encode_class(Alarm), [], None, methods_of(Alarm))
+    assert (found.difference, found.gone, found.commands) == (None, {}, 4)
+
+
+def test_a_reminder_that_was_skipped_counts_and_is_not_executed() -> None:
+    taken = entries(call(1), call(2), call(3), cls=Alarm)
+    taken += [Entry(1, 4, RemindersDue(5000)), Entry(1, 5, Skipped(4, 1, "ring: it hangs"))]
+    replay = Replay(recording(*taken, cls=Alarm), calls := PastCalls(4, None))
+    found = [(one.revision, str(one), one.is_skipped, one.is_reminder) for one in calls.run(replay)]
+    assert found == [
+        (4, "ring('1')", False, True),
+        (5, "ring('2')", True, True),
+        (6, "ring('3')", False, True),
+    ]
+    assert replay.object.rung == ["1", "3"]
