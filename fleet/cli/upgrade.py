@@ -18,7 +18,12 @@ from fleet.objects.rehearsed import Rehearsal
 @click.argument("name")
 @click.argument("data_class", metavar="[MODULE:CLASS]", required=False)
 @click.option("--by-value", is_flag=True, help="Send the class itself; nodes then do not need its module.")
-@click.option("--former", metavar="DIR", help="Where the code as it was is found, to compare results with.")
+@click.option(
+    "--former",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where the code as it was is found, to compare results with.",
+)
 @click.option("--force", is_flag=True, help="Change it although the past would have differed; do not ask.")
 @client
 def upgrade(

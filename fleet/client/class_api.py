@@ -9,7 +9,7 @@ from msgspec import Struct
 from fleet.actors.messages.operator import Done, MemberStatus, OpValue, RehearseClass, SwitchClass
 from fleet.client.group_api import CHANGE_PAUSE_S, GRACE_S, POLL_S
 from fleet.client.history_api import HistoryOperations
-from fleet.client.rehearsals import rehearsed
+from fleet.client.rehearsals import check_former, rehearsed
 from fleet.cluster.state import NodeRecord
 from fleet.errors import CannotUpgrade, ChangeInProgress, FleetError, NotMember, OutcomeUnknown
 from fleet.objects.class_refs import encode_class, version_of
@@ -65,9 +65,11 @@ class ClassOperations(HistoryOperations):
         `former`: a directory with the code of the class in force, where nodes import it and that code was
         replaced. Without it, results cannot be compared, and states only where the group has kept them.
 
-        Raises: CannotUpgrade: a class cannot be executed here. NotKept, NoSuchGroup, Unavailable.
+        Raises: CannotUpgrade: a class cannot be executed here, or its code is not in `former`. ConfigError:
+            `former` is no directory. NotKept, NoSuchGroup, Unavailable.
         """
         check_data_class(data_class)
+        check_former(former)
         status = self.status(group, timeout)
         return rehearsed(self, group, status.config.keep != 0, data_class, former, timeout)
 
@@ -98,10 +100,12 @@ class ClassOperations(HistoryOperations):
             CannotUpgrade: a member cannot go on with the class; says which, and why. Or the first command of
                 the past whose result or state would differ.
             ChangeInProgress: another change of the class is under way.
-            ConfigError: not a data class. NotEncodable: it cannot be sent by value.
+            ConfigError: not a data class, or `former` is no directory.
+            NotEncodable: it cannot be sent by value.
             NoSuchGroup, Unavailable, OutcomeUnknown.
         """
         check_data_class(data_class)
+        check_former(former)
         encoded = encode_class(data_class)
         status = self.status(group, timeout)
         self._rehearse(status, encoded, timeout)

@@ -1,9 +1,11 @@
 """Has the past of a group executed by a class that is to follow the one in force."""
 
+import os
+
 from fleet.actors.messages.group_states import HistoryPart, ReadState
 from fleet.client.node_api import NodeOperations
 from fleet.client.recordings import Kept, kept_by_members, read, read_state
-from fleet.errors import FleetError, NotKept
+from fleet.errors import ConfigError, FleetError, NotKept
 from fleet.objects.applied_state import dumped_object
 from fleet.objects.class_refs import encode_class, version_of
 from fleet.objects.declare import Data, shape_of
@@ -19,6 +21,12 @@ BYTES_MAX = 64 << 20
 """Of states that the group has kept, to be compared."""
 
 
+def check_former(path: str | None) -> None:
+    """Raises ConfigError: it is no directory."""
+    if path is not None and not os.path.isdir(path):
+        raise ConfigError(f"{path} is not a directory: name the one that has the code as it was")
+
+
 def rehearsed(
     client: NodeOperations,
     group: str,
@@ -27,12 +35,12 @@ def rehearsed(
     former: str | None,
     timeout: float | None,
 ) -> Rehearsal:
-    """As `Fleet.rehearse`."""
+    """As `Fleet.rehearse`; `former` was checked."""
     from fleet.testing.rehearsal import rehearse  # clients need not import it
 
     if not keeps:
         return Rehearsal(unknown=NOTHING_KEPT)
-    encoded = encode_class(data_class)
+    encoded, shape = encode_class(data_class), shape_of(data_class)
     kept = kept_by_members(client, group, timeout)[0]
     present = _present(client, group, kept, timeout)
     again = kept_by_members(client, group, timeout)  # with all that has led to the present state
@@ -43,7 +51,7 @@ def rehearsed(
     recording = _longest(client, group, kept, timeout)
     try:
         states = [*_states(client, group, kept, recording.base.revision, timeout), *present]
-        return rehearse(recording, encoded, states, former, list(shape_of(data_class).commands))
+        return rehearse(recording, encoded, states, former, [*shape.commands, *shape.reminders])
     finally:
         recording.close()
 

@@ -19,7 +19,6 @@ from msgspec import Struct
 
 from fleet.errors import CannotReplay, CannotUpgrade, FleetError
 from fleet.objects.class_refs import decode_class, version_of
-from fleet.objects.declare import shape_of
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.recording import Recording
 from fleet.objects.rehearsed import OtherPast, PastOutcome, Rehearsal
@@ -42,8 +41,8 @@ class _Job(Struct, frozen=True):
     recording: str
     data_class: bytes
     """The later one."""
-    commands: list[str]
-    """Those that it has."""
+    methods: list[str]
+    """Its commands and reminders."""
     left: str
     """The file of `PastOutcome`."""
     result: str
@@ -58,23 +57,26 @@ def rehearse(
     data_class: bytes,
     kept: Sequence[PastOutcome],
     former: str | None,
-    commands: Sequence[str],
+    methods: Sequence[str],
 ) -> Rehearsal:
     """Compare the classes on what is recorded, which has no switch of the class.
 
     Args:
-        data_class: the later one. commands: those that it has.
+        data_class: the later one. methods: its commands and reminders.
         kept: states that the group has kept, to be compared where there is no former code.
         former: a directory with the former code.
 
-    Raises: CannotUpgrade: a process fails, or takes longer than `PROCESS_S`; says why.
+    Raises: CannotUpgrade: a process fails, or takes longer than `PROCESS_S`, or the former code is not in
+        `former`; says why.
     """
     with tempfile.TemporaryDirectory(prefix="fleet-rehearsal-") as home:
-        job = _Job(*(f"{home}/recording", data_class, [*commands], f"{home}/left", f"{home}/result"))
+        job = _Job(*(f"{home}/recording", data_class, [*methods], f"{home}/left", f"{home}/result"))
         recording.save(job.recording)
         Path(home, "job").write_bytes(_encode(job))
         paths = [former] if former is not None else []
         told = _run("former", home, recording.group, [*paths, *sys.path])
+        if told and former is not None:
+            raise CannotUpgrade(f"{former} has not the code as it was: {told}", group=recording.group)
         if told:
             with open(job.left, "wb") as file:
                 _write(file, *kept)
@@ -86,7 +88,7 @@ def rehearse(
 def _run(role: str, home: str, group: str, paths: Sequence[str]) -> str:
     """Returns why the class in force is not there; "": it is."""
     command = [sys.executable, "-m", "fleet.testing.rehearsal", role, f"{home}/job"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in paths)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths))}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=PROCESS_S, cwd=home)
     except subprocess.TimeoutExpired:
@@ -103,7 +105,7 @@ def _run(role: str, home: str, group: str, paths: Sequence[str]) -> str:
 
 class _WritesDown(ReplayWatcher):
     def __init__(self, job: _Job, file: IO[bytes]) -> None:
-        self.file, self.known = file, set(job.commands)
+        self.file, self.known = file, set(job.methods)
         self.version, _ = version_of(job.data_class)
         self.count = 0
 
@@ -149,9 +151,8 @@ def _read(file: IO[bytes]) -> Iterator[PastOutcome]:
 
 
 class _Compares(ReplayWatcher):
-    def __init__(self, cls: type[Any], left: Iterator[PastOutcome]) -> None:
-        self.cls, self.left = cls, left
-        self.known = set(shape_of(cls).commands)
+    def __init__(self, cls: type[Any], methods: Sequence[str], left: Iterator[PastOutcome]) -> None:
+        self.cls, self.left, self.known = cls, left, set(methods)
         self.next = next(left, None)
         self.commands, self.states, self.equal_at = 0, 0, 0
         self.gone: dict[str, int] = {}
@@ -225,7 +226,7 @@ def later(job: _Job) -> str:
     recording = Recording.load(job.recording)
     cls = decode_class(job.data_class)
     with open(job.left, "rb") as file:
-        compares = _Compares(cls, _read(file))
+        compares = _Compares(cls, job.methods, _read(file))
         compares.equal_at = recording.base.revision
         replay = Replay(recording, compares, instead=job.data_class)
         replay.run()

@@ -96,6 +96,8 @@ def test_an_upgrade_that_would_have_given_another_past_waits_for_the_groups_name
     )
     assert "`fleet group upgrade acct --force`" in refused.err
     assert bank.ask("call", "acct", "deposit", "0")["value"] == 3
+    missing = bank.say("group", "upgrade", "acct", "--by-value", "--former", "nowhere")
+    assert missing.code == 2 and "Directory 'nowhere' does not exist" in missing.err
     forced = bank.say("group", "upgrade", "acct", "--by-value", "--force")
     assert forced.code == 0, forced
     assert bank.ask("call", "acct", "deposit", "1")["value"] == 5
