@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any
 
 import click
 
 import fleet
+from fleet.actors.messages.operator import MemberStatus
 from fleet.cli.options import configured, setting_options
 from fleet.cli.outcome import JSON, fail, to_json
 from fleet.client.survey import Survey
@@ -18,6 +20,9 @@ from fleet.config.settings import OF_A_COMMAND
 from fleet.errors import BadArguments, FleetError, NoSuchGroup, WrongCluster, WrongSecret
 from fleet.raft.ids import Millis
 from fleet.secret import secret_source
+
+ASKED_S = 1.0
+"""How long members may take to report."""
 
 
 class Console:
@@ -81,6 +86,18 @@ class Console:
             if info.name == name:
                 return info
         raise NoSuchGroup(f"the cluster has no group {name!r}", group=name)
+
+    def statuses(self, groups: Sequence[str]) -> dict[str, dict[str, MemberStatus]]:
+        """The statuses that the members of these groups report, of those that answer, by group and node."""
+
+        def ask(group: str) -> dict[str, MemberStatus]:
+            try:
+                return self.fleet.statuses(group, ASKED_S)
+            except FleetError:
+                return {}
+
+        with ThreadPoolExecutor(16) as pool:
+            return dict(zip(groups, pool.map(ask, groups)))
 
     def note(self, text: str) -> None:
         """Print a remark on stderr; nothing with --json."""

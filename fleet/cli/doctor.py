@@ -1,14 +1,12 @@
 """`fleet doctor`: what is wrong with the cluster, why, and what is safe to do next."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import click
 from msgspec.structs import asdict
 
-from fleet.actors.messages.operator import MemberStatus
-from fleet.cli.connection import Console, client, client_options, count
+from fleet.cli.connection import ASKED_S, Console, client, client_options, count
 from fleet.cli.directory import examine_directory
 from fleet.cli.finding import Finding
 from fleet.cli.findings import findings, no_majority, notes_on
@@ -17,8 +15,6 @@ from fleet.client.survey import Survey
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, NoMajority
 from fleet.raft.ids import node_of
-
-ASKED_S = 1.0
 
 
 @client
@@ -58,7 +54,7 @@ def examine(console: Console) -> tuple[Survey, list[Finding]]:
     """
     survey = console.fleet.survey()
     leaderless = survey.leaderless
-    told = _ask_members(console, leaderless)
+    told = console.statuses(leaderless)
     if CLUSTER_GROUP not in leaderless:
         with suppress(FleetError):
             status = console.fleet.status(CLUSTER_GROUP, ASKED_S)
@@ -80,16 +76,3 @@ def _tell(console: Console, found: list[Finding], notes: list[str], well: str) -
         if not found:
             click.echo(f"✓ {well}")
     return DEGRADED if found else None
-
-
-def _ask_members(console: Console, groups: list[str]) -> dict[str, dict[str, MemberStatus]]:
-    """The statuses that the members of these groups report, of those that answer, by group and node."""
-
-    def ask(group: str) -> dict[str, MemberStatus]:
-        try:
-            return console.fleet.statuses(group, ASKED_S)
-        except FleetError:
-            return {}
-
-    with ThreadPoolExecutor(16) as pool:
-        return dict(zip(groups, pool.map(ask, groups)))

@@ -8,6 +8,7 @@ from fleet.actors.messages.values import NodeInfo
 from fleet.cli.connection import count, span
 from fleet.cli.execution_findings import execution_findings
 from fleet.cli.finding import Finding, group_names, listed
+from fleet.cli.restore_findings import restore_findings
 from fleet.client.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP
 from fleet.cluster.wanted import cluster_voters
@@ -27,8 +28,11 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
     """The findings, worst first. A group that turns out to have a leader is none."""
     by_voters: dict[tuple[tuple[str, str], ...], list[str]] = {}
     unheard: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    unrestored = restore_findings(survey, statuses)
     for group in survey.leaderless:
         told = statuses.get(group, {})
+        if any(group in one.subjects for one in unrestored):
+            continue
         if not told:
             unheard.setdefault(_holders(survey, group), []).append(group)
         elif not any(status.role == "leader" for status in told.values()):
@@ -45,6 +49,7 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
         *_clones(survey),
         *_not_running(survey),
         *execution_findings(survey),
+        *unrestored,
         *_few_voters(survey, statuses.get(CLUSTER_GROUP, {})),
         *_few_replicas(survey),
     ]

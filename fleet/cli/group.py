@@ -10,9 +10,10 @@ import cloudpickle
 from msgspec.structs import asdict
 
 from fleet.actors.messages.operator import MemberStatus
-from fleet.cli.connection import Console, client, count
+from fleet.cli.connection import ASKED_S, Console, client, count
 from fleet.cli.execution_findings import words_on
 from fleet.cli.outcome import DEGRADED
+from fleet.cli.restore_findings import restore_findings, waits_for_state
 from fleet.cli.settings import changed
 from fleet.client.survey import Survey
 from fleet.cluster.state import CLUSTER_GROUP
@@ -23,7 +24,6 @@ from fleet.objects.declare import Data
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
 
-ASKED_S = 1.0
 REPLICAS = 3
 NUMBER = click.IntRange(1, 99)
 """Of replicas; a larger number is a typing error."""
@@ -209,6 +209,9 @@ def list_groups(console: Console) -> None:
         for one in records
     ]
     console.table(("GROUP", "CLASS", "REPLICAS", "LEADER", "MEMBERS"), rows)
+    restored = {one.name for one in survey.view.groups if one.is_restored}
+    for found in restore_findings(survey, console.statuses(sorted(restored.intersection(survey.leaderless)))):
+        console.note(f"{found.what} `fleet doctor` says what to do")
 
 
 @group.command()
@@ -221,6 +224,8 @@ def show(console: Console, name: str) -> int | None:
     status = console.fleet.status(name, timeout=ASKED_S)
     has_leader, halt = status.role == "leader", status.halt
     seats = seats_of(status)
+    told = {str(node_of(status.member)): status}
+    waits = any(waits_for_state(one, told) for one in survey.view.groups if one.name == name)
     console.show(
         {
             **record,
@@ -236,6 +241,7 @@ def show(console: Console, name: str) -> int | None:
         + (f"leader {node_of(status.member)}" if has_leader else "no leader")
         + f" (term {status.term})   revision {status.commit}   snapshot @{status.snapshot_index}",
         *([f"halted at {words_on(halt)}: {halt.cause}; `fleet doctor` says what to do"] if halt else []),
+        *(["it has not got the state of a backup yet; `fleet doctor` says what to do"] if waits else []),
     )
     rows = [
         (

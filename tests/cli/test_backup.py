@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import fleet
 from fleet.cli.demo.nodes import free_ports
 from tests.support.waiting import eventually
 
-from .fleets import Fleet, Said
+from .fleets import SECRET, Fleet, Said
 from .processes import PATIENCE_S, ROOT
 
 PAGE = (ROOT / "fleet/docs/backup.md").read_text()
@@ -85,6 +86,7 @@ def test_what_burnt_is_back_on_a_new_cluster(three: Fleet) -> None:
     assert "is whole: 1 group of cluster" in after["fleet restore drill.fleet --verify"].out
     assert "visits is back at revision 2" in after["fleet restore drill.fleet --all"].err
     check_errors(three)
+    check_half_restored(three)
 
 
 def run_shell(one: Fleet, block: str) -> None:
@@ -112,3 +114,21 @@ def check_errors(three: Fleet) -> None:
     assert said.json["whole"] and said.json["groups"][0]["data_class"] == "shop.Counter"
     Path("one.fleet").write_bytes(Path("one.fleet").read_bytes()[:-1])
     assert three.say("restore", "one.fleet", "--all", "--json").error["error"] == "BadBackup"
+
+
+def check_half_restored(three: Fleet) -> None:
+    """As where `fleet restore` is killed once it has added the group."""
+    with fleet.connect([*three.addresses.values()], secret=SECRET) as client:
+        visits = next(one for one in client.groups() if one.name == "visits")
+        wanted = "half", 3, visits.data_class, visits.config, (), tuple(three.addresses)
+        client._commit(client._cluster.add_group, None, *wanted)
+    found = three.until_json(
+        "doctor", holds=lambda d: [one["kind"] for one in d["findings"]] == ["not-restored"]
+    )
+    assert "`fleet group remove half`, then restore it again" in found["findings"][0]["next"]
+    shown = three.say("group", "show", "half")
+    assert shown.code == 4 and "it has not got the state of a backup yet" in shown.out
+    assert "1 group has not got the state of a backup yet: half" in three.say("group", "list").err
+    assert "not got the state" not in three.say("group", "show", "visits").out
+    assert three.say("group", "remove", "half", "--yes").code == 0
+    three.until_json("doctor", holds=lambda d: d["healthy"])

@@ -146,6 +146,21 @@ def test_members_that_do_not_answer_are_named_with_their_nodes() -> None:
     assert lost.why == "known members: n1 (waiting), n2 (running)."
 
 
+def test_a_group_whose_restoring_was_ended_is_told_to_be_restored_again() -> None:
+    view = a_view(("g", "h"))
+    founders = tuple((member_of(node), f"{node}:1") for node in NODES)
+    restored = tuple(replace(one, initial=founders, is_restored=True) for one in view.groups)
+    survey = a_survey(replace(view, groups=restored), leaders={"g": N1})
+    blank = {str(node): replace(a_status("h", (member_of(node),)), voters=()) for node in NODES}
+    (found,) = findings(survey, {"h": blank})
+    assert (found.kind, found.subjects) == ("not-restored", ("h",)) and "`fleet group remove h`" in found.next
+    others = {node: one for node, one in blank.items() if node != N1}
+    first = {**others, str(N1): a_status("h", tuple(map(member_of, NODES)))}
+    for told in (first, others):
+        (found,) = findings(survey, {"h": told})
+        assert found.kind == "no-leader", "its first founder has the state, or may have"
+
+
 def test_the_cluster_is_not_well_before_its_own_group_has_its_voters() -> None:
     led = a_status(CLUSTER_GROUP, (member_of(N1), member_of(N2)), "leader")
     (found,) = findings(a_survey(a_view()), {CLUSTER_GROUP: {"n1": led}})
