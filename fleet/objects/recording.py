@@ -76,8 +76,7 @@ class Recording:
         self._file.seek(0, io.SEEK_END)
         for entry in entries:
             assert entry.index == self.last + 1, f"{entry.index} recorded after {self.last}"
-            data = _encode(entry)
-            self._file.write(len(data).to_bytes(_LENGTH_BYTES) + data)
+            write_record(self._file, _encode(entry))
             self.last = entry.index
             self.has_switch |= isinstance(entry.body, ClassSwitched)
             self.has_reminders |= isinstance(entry.body, RemindersDue)
@@ -91,8 +90,7 @@ class Recording:
 
     def entries(self) -> Iterator[Entry]:
         self._file.seek(self._begins_at)
-        while length := self._file.read(_LENGTH_BYTES):
-            entry = _decode_entry(self._file.read(int.from_bytes(length)))
+        for entry in map(_decode_entry, records_in(self._file)):
             if self.until is not None and entry.index > self.until:
                 return
             yield entry
@@ -100,16 +98,15 @@ class Recording:
     def save(self, path: str) -> None:
         """For another process, which opens it with `load`."""
         about = (self.group, self.base, self.state, self.data_class, [*self.skipped.items()])
-        head = _encode((*about, self.last, self.until))
         with open(path, "wb") as file:
-            file.write(len(head).to_bytes(_LENGTH_BYTES) + head)
+            write_record(file, _encode((*about, self.last, self.until)))
             self._file.seek(0)
             shutil.copyfileobj(self._file, file)
 
     @classmethod
     def load(cls, path: str) -> "Recording":
         file = open(path, "rb")
-        head = _decode_head(file.read(int.from_bytes(file.read(_LENGTH_BYTES))))
+        head = _decode_head(next(records_in(file)))
         group, base, state, data_class, skipped, last, until = head
         recording = cls(group, base, state, data_class)
         recording.data_class, recording.last, recording.until = data_class, last, until
@@ -119,6 +116,17 @@ class Recording:
 
     def close(self) -> None:
         self._file.close()
+
+
+def write_record(file: IO[bytes], data: bytes) -> None:
+    """At its end; `records_in` reads it."""
+    file.write(len(data).to_bytes(_LENGTH_BYTES) + data)
+
+
+def records_in(file: IO[bytes]) -> Iterator[bytes]:
+    """Those from its place on."""
+    while length := file.read(_LENGTH_BYTES):
+        yield file.read(int.from_bytes(length))
 
 
 def place_in(head: bytes) -> tuple[Index, Revision]:

@@ -20,7 +20,7 @@ from msgspec import Struct
 from fleet.errors import CannotReplay, CannotUpgrade, FleetError
 from fleet.objects.class_refs import decode_class, version_of
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.recording import Recording
+from fleet.objects.recording import Recording, records_in, write_record
 from fleet.objects.rehearsed import OtherPast, PastOutcome, Rehearsal
 from fleet.objects.replay import PastCommand, Reached, Replay, ReplayWatcher
 from fleet.objects.watchers import as_call
@@ -79,7 +79,8 @@ def rehearse(
             raise CannotUpgrade(f"{former} has not the code as it was: {told}", group=recording.group)
         if told:
             with open(job.left, "wb") as file:
-                _write(file, *kept)
+                for one in kept:
+                    write_record(file, _encode(one))
         _run("later", home, recording.group, sys.path)
         result = msgspec.msgpack.decode(Path(job.result).read_bytes(), type=Rehearsal)
     return msgspec.structs.replace(result, unknown=told)
@@ -118,7 +119,7 @@ class _WritesDown(ReplayWatcher):
             state = replay.executor.dump(self.version)
         answer = in_words(answer_of(value))
         about = (command.index, command.revision, "" if command.is_skipped else call.method, str(call))
-        _write(self.file, PastOutcome(*about, answer, state))
+        write_record(self.file, _encode(PastOutcome(*about, answer, state)))
 
 
 def former(job: _Job) -> str:
@@ -132,19 +133,8 @@ def former(job: _Job) -> str:
             return error.what
         if replay.applier.index:
             state = replay.executor.dump(watcher.version)
-            _write(file, PastOutcome(replay.applier.index, replay.revision, state=state))
+            write_record(file, _encode(PastOutcome(replay.applier.index, replay.revision, state=state)))
     return ""
-
-
-def _write(file: IO[bytes], *records: PastOutcome) -> None:
-    for record in records:
-        data = _encode(record)
-        file.write(len(data).to_bytes(4) + data)
-
-
-def _read(file: IO[bytes]) -> Iterator[PastOutcome]:
-    while length := file.read(4):
-        yield _read_left(file.read(int.from_bytes(length)))
 
 
 # -- the later one ---------------------------------------------------------------------------------
@@ -226,7 +216,7 @@ def later(job: _Job) -> str:
     recording = Recording.load(job.recording)
     cls = decode_class(job.data_class)
     with open(job.left, "rb") as file:
-        compares = _Compares(cls, job.methods, _read(file))
+        compares = _Compares(cls, job.methods, map(_read_left, records_in(file)))
         compares.equal_at = recording.base.revision
         replay = Replay(recording, compares, instead=job.data_class)
         replay.run()
