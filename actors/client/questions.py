@@ -20,7 +20,6 @@ from fleet.actors.messages.group_states import (
     ReadBase,
     ReadCopy,
     ReadLog,
-    ReadState,
     TakeCopy,
 )
 from fleet.actors.messages.operator import (
@@ -43,7 +42,7 @@ from fleet.raft.ids import Millis
 
 LOOKS = (
     *(ListNodes, ListMembers, GetCluster, GetStatus, CheckClass, AwaitMembers),
-    *(TakeCopy, ReadCopy, ForgetCopy, GetHistory, ReadBase, ReadLog, ReadState),
+    *(TakeCopy, ReadCopy, ForgetCopy, GetHistory, ReadBase, ReadLog),
 )
 """Requests that change nothing."""
 ASK_AGAIN_MS: Millis = 250

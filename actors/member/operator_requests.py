@@ -9,7 +9,7 @@ from fleet.actors.member.client_requests import RequestedMember, where_is
 from fleet.actors.member.comparisons import Comparisons
 from fleet.actors.member.rehearsals import Rehearsals
 from fleet.actors.member.state_copies import COPY_OPS, StateCopies
-from fleet.actors.messages.group_states import GetHistory, ReadBase, ReadLog, ReadState, TakeCopy
+from fleet.actors.messages.group_states import GetHistory, ReadBase, ReadLog, TakeCopy
 from fleet.actors.messages.local import MemberHalted
 from fleet.actors.messages.operator import (
     AddMember,
@@ -136,7 +136,7 @@ class OperatorRequests:
         if isinstance(op, ShowState | RepairMember) and self.comparisons.refuses(m, op):
             return
         token = self.next_token()
-        if isinstance(op, RehearseClass | ReadState):
+        if isinstance(op, RehearseClass):
             self.rehearsals.begin(token, m)
             return
         if isinstance(op, ShowState):

@@ -1,23 +1,19 @@
 """Whether a group's state survives a change of its class: tried in an executor of its own, on each member.
 
 The member's own object gives its state as it is now. A fresh executor, which has imported nothing yet, loads
-the class, migrates that state and encodes what comes out. An operator who rehearses the past gets it, too.
+the class, migrates that state and encodes what comes out.
 """
 
 from typing import Any, Protocol
 
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.messages.executor import ClassTried, StateCopied, TryClass
-from fleet.actors.messages.group_states import HistoryPart, ReadState
 from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.operator import GroupRequest, OpReply, RehearseClass, Rehearsed
 from fleet.actors.messages.values import GroupSpec
-from fleet.errors import FleetError, TooLarge
+from fleet.errors import FleetError
 from fleet.objects.class_refs import is_imported
 from fleet.objects.payload import ErrorRecord
-
-STATE_BYTES_MAX = 16 << 20
-"""Of a state that is sent as it is now."""
 
 
 class RehearsingMember(Protocol):
@@ -38,29 +34,18 @@ class Rehearsals:
         """Ask for the state; without one, as on a member that has other code, the class alone is tried. A
         request that is sent again while it is tried, as on a busy host, starts no further process."""
         op = request.op
-        assert isinstance(op, RehearseClass | ReadState)
+        assert isinstance(op, RehearseClass)
         if request in self.waiting.values():
             return
         self.waiting[token] = request
-        if self.member.object.can_answer or isinstance(op, ReadState):
-            self.member.object.copy(token, op.data_class if isinstance(op, RehearseClass) else b"")
+        if self.member.object.can_answer:
+            self.member.object.copy(token, op.data_class)
         else:
             self._try(token, b"")
 
     def on_copied(self, m: StateCopied) -> None:
-        request = self.waiting.get(m.token)
-        if request is not None and isinstance(request.op, ReadState):
-            del self.waiting[m.token]
-            self._tell_state(request, m)
-        elif request is not None:
+        if m.token in self.waiting:
             self._try(m.token, m.state)
-
-    def _tell_state(self, request: GroupRequest, m: StateCopied) -> None:
-        error = m.error
-        if error is None and len(m.state) > STATE_BYTES_MAX:
-            error = ErrorRecord.of(TooLarge("the state is too big for a message", bytes=len(m.state)))
-        value = HistoryPart(m.state) if error is None else None
-        self.member.send(request.reply_to, OpReply(request.token, value, error))
 
     def _try(self, token: int, state: bytes) -> None:
         member, op = self.member, self.waiting[token].op

@@ -62,10 +62,6 @@ class ReadLog(Struct, frozen=True, array_like=True, tag=21):
     first: Index
 
 
-class ReadState(Struct, frozen=True, array_like=True, tag=22):
-    """The state of this member's object as it is now. Answered by each member for itself."""
-
-
 class History(Struct, frozen=True, array_like=True, tag=10):
     """What a member has kept of its group's past."""
 

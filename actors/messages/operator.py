@@ -18,7 +18,6 @@ from fleet.actors.messages.group_states import (
     ReadBase,
     ReadCopy,
     ReadLog,
-    ReadState,
     TakeCopy,
 )
 from fleet.actors.messages.values import Count, GroupSpec, Name, NodeInfo, Where
@@ -214,7 +213,6 @@ GroupOp: TypeAlias = (
     | GetHistory
     | ReadBase
     | ReadLog
-    | ReadState
     | ShowState
     | RepairMember
 )

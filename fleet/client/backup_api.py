@@ -12,19 +12,11 @@ from typing import Final, cast
 from msgspec import Struct
 
 from fleet.actors.client.cluster_pin import uid_text
-from fleet.actors.messages.group_states import (
-    PART_BYTES,
-    CopyPart,
-    CopyTaken,
-    ForgetCopy,
-    GiveState,
-    PartsHeld,
-    ReadCopy,
-    TakeCopy,
-)
+from fleet.actors.messages.group_states import PART_BYTES, CopyTaken, GiveState, PartsHeld
 from fleet.actors.messages.operator import Done, OpValue
 from fleet.client.backup_file import Backup, BackupWriter, SavedGroup, new_head, verified
 from fleet.client.cluster_api import Operations, check_group_name
+from fleet.client.copies import ask_for_copy, parts_of
 from fleet.client.group_api import GRACE_S, POLL_S
 from fleet.cluster.state import GroupInfo, NodeRecord
 from fleet.cluster.wanted import wanted_nodes
@@ -140,13 +132,10 @@ class BackupOperations(Operations):
         for info in groups:
             wanted = [info.leader, *wanted_nodes(info, nodes)]
             address = next((addresses[node] for node in wanted if node in addresses), "")
-            asked.append((info, self._take_copy(info.name, timeout, address)))
+            asked.append((info, ask_for_copy(self, info.name, timeout, address)))
             if len(asked) >= AHEAD:
                 yield asked.popleft()
         yield from asked
-
-    def _take_copy(self, name: str, seconds: float, address: str = "") -> Future[OpValue]:
-        return self._ask_soon(TakeCopy(), name, address, True, seconds)
 
     def _save(
         self, writer: BackupWriter, info: GroupInfo, asked: Future[OpValue], timeout: float
@@ -159,7 +148,7 @@ class BackupOperations(Operations):
                 copy = cast(CopyTaken, asked.result(timeout + GRACE_S))
                 saved = _saved(info, copy)
                 writer.begin(saved)
-                for part in self._parts_of(info.name, copy):
+                for part in parts_of(self, info.name, copy):
                     writer.add(part)
                     until = time.monotonic() + timeout
                 if writer.end():
@@ -181,7 +170,7 @@ class BackupOperations(Operations):
                     f"{trouble.what}", group=info.name,
                 ) from trouble  # fmt: skip
             time.sleep(POLL_S)
-            asked = self._take_copy(info.name, left)
+            asked = ask_for_copy(self, info.name, left)
 
     def _is_removed(self, info: GroupInfo) -> bool:
         """False also where no node can say so."""
@@ -189,23 +178,6 @@ class BackupOperations(Operations):
             return all(one.uid != info.uid for one in self.groups())
         except Unavailable:
             return False
-
-    def _parts_of(self, name: str, copy: CopyTaken) -> Iterator[bytes]:
-        """Raises as `PASSING`, where its member has ended, or gives less than it said."""
-        yield _whole(copy, 0, copy.data)
-        if not copy.copy:
-            return
-
-        def ask(offset: int) -> Future[OpValue]:
-            return self._ask_soon(ReadCopy(copy.copy, offset), name, copy.address, True, ATTEMPT_S)
-
-        asked = ask(PART_BYTES)
-        for offset in range(PART_BYTES, copy.size, PART_BYTES):
-            part = _part(asked, copy, offset)
-            if offset + PART_BYTES < copy.size:
-                asked = ask(offset + PART_BYTES)
-            yield part
-        self._ask_soon(ForgetCopy(copy.copy), name, copy.address, True, ATTEMPT_S)
 
     # -- restoring ---------------------------------------------------------------------------------
 
@@ -347,19 +319,6 @@ def _held(expected: int, asked: Future[OpValue]) -> int | None:
         return None
     assert isinstance(value, PartsHeld)
     return HELD if value.size == expected else value.size
-
-
-def _part(asked: Future[OpValue], copy: CopyTaken, offset: int) -> bytes:
-    value = asked.result(ATTEMPT_S + GRACE_S)
-    assert isinstance(value, CopyPart)
-    return _whole(copy, offset, value.data)
-
-
-def _whole(copy: CopyTaken, offset: int, data: bytes) -> bytes:
-    expected = min(PART_BYTES, copy.size - offset)
-    if len(data) != expected:
-        raise Unavailable(f"a part of its state arrived with {len(data)} bytes, not {expected}")
-    return data
 
 
 def _saved(info: GroupInfo, copy: CopyTaken) -> SavedGroup:

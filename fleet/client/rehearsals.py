@@ -1,24 +1,31 @@
 """Has the past of a group executed by a class that is to follow the one in force."""
 
 import os
+import time
+from typing import cast
+from zlib import crc32
 
-from fleet.actors.messages.group_states import HistoryPart, ReadState
+from fleet.actors.messages.group_states import CopyTaken
+from fleet.client.copies import ask_for_copy, forget, parts_of
+from fleet.client.group_api import GRACE_S, POLL_S
 from fleet.client.node_api import NodeOperations
 from fleet.client.recordings import Kept, kept_by_members, read, read_state
 from fleet.errors import ConfigError, FleetError, NotKept
 from fleet.objects.applied_state import dumped_object
 from fleet.objects.class_refs import encode_class, version_of
 from fleet.objects.declare import Data, shape_of
-from fleet.objects.recording import HEAD_BYTES, RecordedBase, Recording, place_in
+from fleet.objects.recording import RecordedBase, Recording
 from fleet.objects.rehearsed import PastOutcome, Rehearsal
-from fleet.raft.ids import Revision
+from fleet.raft.ids import Index, Revision
 
 NOTHING_KEPT = (
     "nothing could be executed again: the group keeps no past; `fleet config change GROUP keep=7d` begins to"
 )
 WAY_BACK = "a way back is not rehearsed: an older version of the class cannot load the states that are kept"
 BYTES_MAX = 64 << 20
-"""Of states that the group has kept, to be compared."""
+"""Of states that the group has kept, or has now, to be compared."""
+CAUGHT_UP_S = 2.0
+"""How long a member is waited for that has not executed yet what is in the present state."""
 
 
 def check_former(path: str | None) -> None:
@@ -41,10 +48,8 @@ def rehearsed(
     if not keeps:
         return Rehearsal(unknown=NOTHING_KEPT)
     encoded, shape = encode_class(data_class), shape_of(data_class)
-    kept = kept_by_members(client, group, timeout)[0]
-    present = _present(client, group, kept, timeout)
-    again = kept_by_members(client, group, timeout)  # with all that has led to the present state
-    kept = next((one for one in again if one.address == kept.address), kept)
+    present = _present(client, group, timeout or client.timeout)
+    kept = _kept(client, group, max((one.index for one in present), default=0), timeout)
     in_force = kept.history.bases[-1].data_class
     if in_force and version_of(in_force)[0] > version_of(encoded)[0]:
         return Rehearsal(unknown=WAY_BACK)
@@ -56,15 +61,29 @@ def rehearsed(
         recording.close()
 
 
-def _present(client: NodeOperations, group: str, kept: Kept, timeout: float | None) -> list[PastOutcome]:
+def _present(client: NodeOperations, group: str, seconds: float) -> list[PastOutcome]:
     """The state as it is now; none if it is too big, or cannot be had."""
     try:
-        value = client._ask(ReadState(), group, kept.address, timeout)
+        copy = cast(CopyTaken, ask_for_copy(client, group, seconds).result(seconds + GRACE_S))
+        if copy.size > BYTES_MAX:
+            forget(client, group, copy)
+            return []
+        state = b"".join(parts_of(client, group, copy))
     except FleetError:
         return []
-    assert isinstance(value, HistoryPart)
-    index, revision = place_in(value.data[:HEAD_BYTES])
-    return [PastOutcome(index, revision, state=dumped_object(value.data))]
+    if crc32(state) != copy.crc:
+        return []
+    return [PastOutcome(copy.index, copy.revision, state=dumped_object(state))]
+
+
+def _kept(client: NodeOperations, group: str, index: Index, timeout: float | None) -> Kept:
+    """The longest past of a member, which is waited for a moment until it has executed the entry `index`."""
+    until = time.monotonic() + CAUGHT_UP_S
+    while True:
+        kept = kept_by_members(client, group, timeout)[0]
+        if kept.history.applied >= index or time.monotonic() > until:
+            return kept
+        time.sleep(POLL_S)
 
 
 def _longest(client: NodeOperations, group: str, kept: Kept, timeout: float | None) -> Recording:

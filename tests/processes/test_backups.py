@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 import fleet
-from fleet.client import backup_api
+from fleet.client import backup_api, copies
 from fleet.client.backup_file import Backup, BackupWriter, verified
 from fleet.errors import DataClassUnavailable, NoSuchGroup, RestoreRefused, Unavailable
 from tests.processes.nodes import Cluster, NodeProcess, eventually, leader_node
@@ -79,17 +79,17 @@ def test_a_group_whose_leader_is_killed_while_it_is_copied_is_taken_from_the_nex
     books = filled(client)
     former = leader_node(three, client, "shelf")
     # Each question to the node that is killed takes all of this:
-    monkeypatch.setattr(backup_api, "ATTEMPT_S", 1.0)
-    parts_of, kills = client._parts_of, [former]
+    monkeypatch.setattr(copies, "PART_S", 1.0)
+    parts_of, kills = copies.parts_of, [former]
 
     def kill() -> None:
         while kills:
             kills.pop().kill()
 
-    def interrupted(name: str, copy: Any) -> Iterator[bytes]:
-        return after(3, kill, parts_of(name, copy))
+    def interrupted(*about: Any) -> Iterator[bytes]:
+        return after(3, kill, parts_of(*about))
 
-    monkeypatch.setattr(client, "_parts_of", interrupted)
+    monkeypatch.setattr(backup_api, "parts_of", interrupted)
     client.backup(tmp_path / "file")
     assert kills == []
     (back,) = client.restore(tmp_path / "file", group="shelf", name="again")

@@ -1,4 +1,4 @@
-"""A backup takes only whole parts of a group's state."""
+"""Of a copy of a group's state only whole parts are taken."""
 
 from concurrent.futures import Future
 from typing import Any, cast
@@ -8,14 +8,15 @@ import pytest
 
 from fleet.actors.messages.group_states import PART_BYTES, CopyPart, CopyTaken, ForgetCopy, ReadCopy
 from fleet.actors.messages.operator import Done, OpValue
-from fleet.client.backup_api import BackupOperations
+from fleet.client.copies import parts_of
+from fleet.client.group_api import MemberOperations
 from fleet.errors import Unavailable
 from fleet.raft.config import GroupConfig
 
 STATE = bytes(range(256)) * (PART_BYTES // 128) + b"the last part"
 
 
-class Answering(BackupOperations):
+class Answering(MemberOperations):
     """In the place of a cluster: one member, which may hand out `less` bytes of the part at one offset."""
 
     def __init__(self, at: int = 0, less: int = 0) -> None:
@@ -36,7 +37,7 @@ class Answering(BackupOperations):
 
     def read(self) -> bytes:
         about = 1, 5, 5, len(STATE), crc32(STATE), b"class", GroupConfig()
-        return b"".join(self._parts_of("g", CopyTaken(*about, self.part(0), "here:1")))
+        return b"".join(parts_of(self, "g", CopyTaken(*about, self.part(0), "here:1")))
 
 
 def test_parts_are_asked_for_one_by_one_and_the_copy_is_forgotten() -> None:
