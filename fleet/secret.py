@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError
-from fleet.files import make_directory, sync_directory
+from fleet.files import make_directory, sync_file, sync_name
 
 SECRET_BYTES_MIN = 32
 DISTINCT_MIN = 10
@@ -87,7 +87,9 @@ def find_secret(
     if not path.is_absolute():
         raise ConfigError(f"this user has no home directory for a secret: {ELSEWHERE}")
     try:
-        if not path.exists():
+        if path.exists():
+            sync_name(path)
+        else:
             make_secret(path)
     except OSError as error:
         what = f"this user's secret cannot be made at {path}: {error.strerror}; {ELSEWHERE}"
@@ -112,16 +114,17 @@ def secret_source(secret_file: str | os.PathLike[str] | None = None) -> str:
 
 def make_secret(path: Path) -> None:
     """Make one, unless there is one. The file is whole at any time, also when several processes make it at
-    once, and on the disk on return. Raises OSError."""
+    once, and on the disk on return, whoever made it. Raises OSError."""
     make_directory(path.parent)
-    mine = _written_beside(path, new_secret() + b"\n")
-    try:
-        os.link(mine, path)
-    except FileExistsError:
-        pass
-    finally:
-        mine.unlink()
-    sync_directory(path.parent)
+    if not path.exists():
+        mine = _written_beside(path, new_secret() + b"\n")
+        try:
+            os.link(mine, path)
+        except FileExistsError:
+            pass
+        finally:
+            mine.unlink()
+    sync_file(path)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -132,16 +135,20 @@ def _write(path: Path, content: bytes) -> None:
     except BaseException:
         mine.unlink()
         raise
-    sync_directory(path.parent)
+    sync_name(path)
 
 
 def _written_beside(path: Path, content: bytes) -> Path:
     mine = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        mine.unlink()
+        raise
     return mine
 
 

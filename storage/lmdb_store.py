@@ -83,6 +83,7 @@ class LmdbStore(Store):
         try:
             if not self._env_path.exists():
                 self._found(StoreIdentity(cluster, node, incarnation or token_hex(4)))
+            self._sync_names()
             check_data_file(self._env_path, verify_bytes_max)
             self._open()
             self._adopt(cluster, node, str(self.path))
@@ -112,8 +113,14 @@ class LmdbStore(Store):
             env.close()
             sync_directory(aside)
             aside.rename(self._env_path)
-            sync_directory(self.path)
         except (OSError, lmdb.Error) as error:
+            raise self._fault(error) from error
+
+    def _sync_names(self) -> None:
+        """Also those that were there: the process that founded it may have ended before it did this."""
+        try:
+            sync_directory(self.path)
+        except OSError as error:
             raise self._fault(error) from error
 
     def _open(self) -> None:

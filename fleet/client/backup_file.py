@@ -30,6 +30,7 @@ from msgspec import Struct
 from fleet.actors.messages.group_states import PART_BYTES
 from fleet.client.zstd import Zstd
 from fleet.errors import BadBackup, ConfigError
+from fleet.files import sync_name
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, Millis, Revision
 
@@ -154,7 +155,7 @@ class BackupWriter:
         os.fsync(self._file.fileno())
         verified(self.partial)
         self._take_name()
-        self._sync_directory()
+        sync_name(self.path)
         return Backup(self.path)
 
     def _take_name(self) -> None:
@@ -171,13 +172,6 @@ class BackupWriter:
 
     def _exists(self) -> ConfigError:
         return ConfigError(f"{self.path} exists: choose another name for the backup")
-
-    def _sync_directory(self) -> None:
-        fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def _frame(self, kind: int, body: bytes) -> None:
         self._put(_FRAME.pack(kind, len(body), crc32(body, crc32(bytes((kind,))))))

@@ -38,6 +38,20 @@ for round in range(1, {ROUNDS} + 1):
     os.pwrite(said, b"%8d" % round, 0)
 store.close()
 """
+MADE_BY_OTHERS = """
+import os
+os.mkdir("new")
+"""
+FOUNDED_BY_OTHERS = """
+import os
+from pathlib import Path
+from fleet.files import sync_directory
+from fleet.storage import LmdbStore
+LmdbStore("new/data", "c1", "n1", map_bytes_start=1 << 18).close()
+os.rename("new/data/env", "new/data/env.new")
+sync_directory(Path("new/data"))
+os.rename("new/data/env.new", "new/data/env")
+"""
 SYNC_FALSE = """
 import lmdb
 opened = lmdb.open
@@ -111,7 +125,16 @@ def test_s33_the_store_loses_power_after_each_of_its_calls(bench: Bench) -> None
     rng = random.Random(33)
     chances = [Chance.nothing(), *(Chance(rng, 0.5, unit, bool(unit > 512)) for unit in (512, 4096))]
     results = list(losses(bench, bench.run(WRITER), chances))
-    assert len(results) > 300
+    assert len(results) > 500
+    assert [result for result in results if result] == []
+
+
+@pytest.mark.parametrize("former", [MADE_BY_OTHERS, FOUNDED_BY_OTHERS], ids=["directory", "database"])
+def test_what_a_former_process_made_and_did_not_sync_stays(bench: Bench, former: str) -> None:
+    """It ended in between: the store that goes on with it syncs it."""
+    chances = [Chance.nothing(), Chance(random.Random(7), 0.5, 4096)]
+    results = list(losses(bench, bench.run(former + WRITER), chances, every=4))
+    assert len(results) > 50
     assert [result for result in results if result] == []
 
 
