@@ -13,6 +13,7 @@ import shlex
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError
@@ -36,31 +37,39 @@ class FileKeyring(Keyring):
     def __init__(self, path: Path) -> None:
         """Raises: ConfigError: it cannot be read, others may read it, or it has no secret that will do."""
         self.path = path.absolute()
+        self._turn = Lock()
         self._stamp = _stamp(path)
         super().__init__(_read(path), str(self.path))
 
     def reread(self) -> str:
-        try:
-            stamp = _stamp(self.path)
-            if stamp != self._stamp:
-                accepted = _read(self.path)
-                self._stamp = stamp
-                if accepted != self.accepted:
-                    self.accepted = accepted
-        except ConfigError as error:
-            return str(error)
+        with self._turn:  # else what was read before a replacement could be taken after it
+            try:
+                stamp = _stamp(self.path)
+                found = self._at_source if stamp == self._stamp else _read(self.path)
+            except ConfigError as error:
+                return str(error)
+            if found != self._at_source:
+                why = self.why_older(found)
+                if why:
+                    return f"{self.path} is an older copy: {why}; write the newer one there, or start again"
+                self.take(found)
+            self._stamp, self._at_source = stamp, found
         return ""
 
     def replace(self, accepted: Sequence[bytes]) -> None:
         content = b"".join(secret + b"\n" for secret in accepted)
         if _checked(content.strip(), self.source) != tuple(accepted):
             raise ConfigError("a secret is one line, and none is there twice", where=self.source)
-        try:
-            _write(self.path.resolve(), content)
-        except OSError as error:
-            what = f"the secret file cannot be written here: {error.strerror}; change it where it comes from"
-            raise ConfigError(what, path=self.path) from None
-        self.accepted = tuple(accepted)
+        with self._turn:
+            try:
+                _write(self.path.resolve(), content)
+            except OSError as error:
+                what = (
+                    f"the secret file cannot be written here: {error.strerror}; change it where it comes from"
+                )
+                raise ConfigError(what, path=self.path) from None
+            self._at_source = tuple(accepted)
+            self.take(accepted)
 
 
 def find_secret(
@@ -95,6 +104,14 @@ def find_secret(
         what = f"this user's secret cannot be made at {path}: {error.strerror}; {ELSEWHERE}"
         raise ConfigError(what) from None
     return FileKeyring(path)
+
+
+def one_secret(secret: bytes | str) -> bytes:
+    """Raises: ConfigError: it is short or guessable, or there are several."""
+    found = find_secret(secret).accepted
+    if len(found) > 1:
+        raise ConfigError(f"these are {len(found)} secrets, one a line: give one")
+    return found[0]
 
 
 def new_secret() -> bytes:

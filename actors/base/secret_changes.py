@@ -45,9 +45,9 @@ class SecretChanges:
             log.error("the secrets of this process stay as they are: %s", trouble)
         self._trouble = trouble
         accepted = self._keyring.accepted
-        if accepted is self._seen:
-            return
-        self._seen = accepted
-        log.warning("secrets: accepted=%s, the first is shown", ",".join(self._keyring.fingerprints()))
+        if accepted is not self._seen:
+            self._seen = accepted
+            log.warning("secrets: accepted=%s, the first is shown", ",".join(self._keyring.fingerprints()))
+        # Each time: a handshake may have begun before the change, and ended after the last look.
         for link in [link for link in self._links if link.stage is UP and link.proved_by not in accepted]:
             self._close(link, WRONG_SECRET)

@@ -1,14 +1,20 @@
 """Where a secret comes from, and what is said when none is to be had."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from fleet import secret as secret_module
 from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError
-from fleet.secret import MAKE_ONE, find_secret
+from fleet.secret import MAKE_ONE, find_secret, one_secret
+from tests.support.waiting import WAIT_S
 
 SECRET = "a secret of the tests, long enough"
 
@@ -121,6 +127,116 @@ def test_what_would_be_read_as_something_else_is_not_written(
     with pytest.raises(ConfigError):
         ring.replace(accepted)
     assert ring.accepted == (ONE,) and path.read_bytes() == ONE + b"\n"
+
+
+OLD, NEW, NEXT = ONE, OTHER, b"3" + SECRET.encode()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [(OLD,), (OLD, NEW), (NEW, OLD), (NEW,)],
+        [(OLD,), (NEW, OLD), (NEW,), (NEXT, NEW), (NEXT,)],
+        [(OLD,), (OLD, NEW), (NEW,)],
+        [(OLD,), (NEW,), (NEXT,)],
+        [(OLD, NEW), (NEW, OLD), (OLD, NEW), (OLD,)],
+    ],
+    ids=["by the book", "copies", "one step skipped", "at once", "back, step by step"],
+)
+def test_a_file_that_goes_on_is_taken(tmp_path: Path, files: list[tuple[bytes, ...]]) -> None:
+    path = written(tmp_path / "secret", *files[0])
+    ring = find_secret(secret_file=path)
+    for accepted in files[1:]:
+        written(path, *accepted)
+        assert ring.reread() == "" and ring.accepted == accepted and ring.is_kept
+
+
+@pytest.mark.parametrize(
+    ("steps", "older"),
+    [
+        ([(OLD, NEW), (NEW, OLD)], (OLD,)),
+        ([(OLD, NEW), (NEW, OLD), (NEW,)], (OLD,)),
+        ([(OLD, NEW), (NEW, OLD), (NEW,)], (NEW, OLD)),
+        ([(OLD, NEW), (NEW, OLD), (NEW,)], (OLD, NEW)),
+        ([(OLD, NEW), (NEW, OLD), (NEW, OLD, NEXT)], (OLD,)),
+        ([(OLD, NEW), (OLD,)], (OLD, NEW)),
+    ],
+)
+def test_an_older_copy_of_the_file_undoes_no_replacement(
+    tmp_path: Path, steps: list[tuple[bytes, ...]], older: tuple[bytes, ...]
+) -> None:
+    """A deployment that writes the file of before, for one. It cut its node off, and brought a retired secret
+    back."""
+    path = written(tmp_path / "secret", OLD)
+    ring = find_secret(secret_file=path)
+    for accepted in steps:
+        ring.replace(accepted)
+    for _ in range(2):
+        written(path, *older)
+        assert "is an older copy" in ring.reread() and ring.accepted == steps[-1]
+    assert SECRET not in ring.reread()
+    written(path, *steps[-1])
+    assert ring.reread() == "" and ring.accepted == steps[-1]
+
+
+def test_a_secret_that_was_retired_returns_when_it_is_asked_for(tmp_path: Path) -> None:
+    ring = find_secret(secret_file=written(tmp_path / "secret", OLD))
+    for accepted in ((NEW,), (NEW, OLD), (OLD, NEW), (OLD,)):
+        ring.replace(accepted)
+    written(tmp_path / "secret", OLD, NEXT)
+    assert ring.reread() == "" and ring.accepted == (OLD, NEXT)
+
+
+def test_what_is_read_while_it_is_replaced_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that reads the file had the former content, and took it after the replacement."""
+    path = written(tmp_path / "secret", OLD)
+    ring = find_secret(secret_file=path)
+    written(path, OLD, NEXT)
+    has_read, may_go_on, is_replacing = Event(), Event(), Event()
+
+    def read(
+        path: Path, real: Callable[[Path], tuple[bytes, ...]] = secret_module._read
+    ) -> tuple[bytes, ...]:
+        found = real(path)
+        has_read.set()
+        assert may_go_on.wait(WAIT_S)
+        return found
+
+    def replace() -> None:
+        is_replacing.set()
+        ring.replace((NEW, OLD))
+
+    monkeypatch.setattr(secret_module, "_read", read)
+    with ThreadPoolExecutor(2) as threads:
+        reread = threads.submit(ring.reread)
+        assert has_read.wait(WAIT_S)
+        replaced = threads.submit(replace)
+        assert is_replacing.wait(WAIT_S)
+        wait([replaced], 0.05)  # it would end now, if it were not made to wait for the other
+        may_go_on.set()
+        assert reread.result(WAIT_S) == "" and replaced.result(WAIT_S) is None
+    assert ring.accepted == (NEW, OLD)
+    assert ring.reread() == "" and ring.accepted == (NEW, OLD)
+
+
+def test_a_file_that_is_touched_undoes_nothing_that_is_held_in_memory(tmp_path: Path) -> None:
+    """A client whose file cannot be written."""
+    path = written(tmp_path / "secret", OLD)
+    ring = find_secret(secret_file=path)
+    ring.take((OLD, NEW))
+    assert not ring.is_kept
+    os.utime(path, (1, 1))
+    assert ring.reread() == "" and ring.accepted == (OLD, NEW)
+
+
+def test_one_secret_is_one(tmp_path: Path) -> None:
+    assert one_secret(SECRET) == one_secret(SECRET.encode()) == SECRET.encode()
+    with pytest.raises(ConfigError, match="these are 2 secrets"):
+        one_secret(OLD + b"\n" + NEW)
+    with pytest.raises(ConfigError, match="at least 32 bytes"):
+        one_secret("short")
 
 
 def test_a_secret_from_a_variable_is_changed_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:

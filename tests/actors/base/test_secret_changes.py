@@ -1,11 +1,15 @@
 """A secret is replaced while links are up, by real sockets on loopback."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fleet.actors.base import remote_address, secret_changes
 from fleet.actors.base.keyring import Keyring
+from fleet.actors.base.link import PROVING, UP
+from fleet.actors.base.secret_changes import SecretChanges
 from tests.actors.base.helpers import WAIT_S, Echo
 from tests.actors.base.sockets import Start, reasons
 from tests.support.waiting import eventually
@@ -76,3 +80,24 @@ def test_a_source_that_cannot_be_read_leaves_everything_as_it_was(
     eventually(lambda: "it is a directory by now" in caplog.text)
     assert client.ask(remote_address(node.base.endpoint, "echo"), "hello", WAIT_S) == "hello"
     assert caplog.text.count("it is a directory by now") == 1
+
+
+def test_a_handshake_that_ends_after_the_former_secret_is_cut_off_is_cut_off_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It began before, and so the link was up by a secret that nobody looked at again."""
+    due: list[Callable[[], None]] = []
+    monkeypatch.setattr(secret_changes, "begin", lambda act: act() or True)
+    reactor = SimpleNamespace(
+        now=lambda: 0.0, call_at=lambda when, act: due.append(act), post=lambda act: act()
+    )
+    link = SimpleNamespace(stage=PROVING, proved_by=b"")
+    ring, closed = Keyring([NEW, OLD]), list[tuple[Any, str]]()
+    changes: Any = SecretChanges
+    changes(reactor, ring, [link], lambda link, why: closed.append((link, why))).begin()
+    ring.take([NEW])
+    due.pop()()
+    assert closed == []
+    link.stage, link.proved_by = UP, OLD
+    due.pop()()
+    assert closed == [(link, "wrong secret")]
