@@ -172,7 +172,10 @@ class AwaitMembers(Struct, frozen=True, array_like=True, tag=13):
     uid: Index
 
 
-Secret: TypeAlias = Annotated[bytes, Meta(max_length=4096)]
+SECRET_BYTES_MAX = 4096
+SECRETS_MAX = 8
+"""That a node accepts at a time."""
+Secret: TypeAlias = Annotated[bytes, Meta(max_length=SECRET_BYTES_MAX)]
 
 
 class GetSecrets(Struct, frozen=True, array_like=True, tag=17):
@@ -182,7 +185,7 @@ class GetSecrets(Struct, frozen=True, array_like=True, tag=17):
 class SetSecrets(Struct, frozen=True, array_like=True, tag=18):
     """Show the first of these secrets, and accept all of them: where this node's secrets come from, too."""
 
-    accepted: Annotated[tuple[Secret, ...], Meta(min_length=1, max_length=8)]
+    accepted: Annotated[tuple[Secret, ...], Meta(min_length=1, max_length=SECRETS_MAX)]
     former: tuple[Name, ...]
     """The fingerprints of those that it accepts until now, as who asks knows them."""
 

@@ -105,16 +105,30 @@ class Console:
             click.echo(text, err=True)
 
 
+Prepare = Callable[[dict[str, Any], dict[str, Any]], None]
+
+
 def client(function: Callable[..., int | None]) -> Callable[..., None]:
     """Make a command of a function that takes a `Console` first and returns the exit code, None for 0."""
+    return prepared_client(lambda options, arguments: None)(function)
 
+
+def prepared_client(prepare: Prepare) -> Callable[[Callable[..., int | None]], Callable[..., None]]:
+    """As `client`. `prepare` is called before it connects, with the command's options and the arguments of
+    `fleet.connect`, which it may change."""
+    return lambda function: _client(function, prepare)
+
+
+def _client(function: Callable[..., int | None], prepare: Prepare) -> Callable[..., None]:
     @wraps(function)
     def run(as_json: bool, **options: Any) -> None:
         path = click.get_current_context().command_path
         found = None
         try:
             found = configured(options, *OF_A_COMMAND)
-            with fleet.connect(**client_arguments(found)) as one:
+            arguments = client_arguments(found)
+            prepare(options, arguments)
+            with fleet.connect(**arguments) as one:
                 code = function(Console(one, as_json), **options)
         except WrongSecret as error:
             fail(path, error, as_json, _which_secret(found))

@@ -1,15 +1,17 @@
 """`fleet secret`: the cluster secret, and replacing it while everything runs."""
 
+import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fleet.cli.connection import Console, client
+from fleet.cli.connection import Console, client, prepared_client
 from fleet.cli.outcome import DEGRADED
 from fleet.client.secret_api import NodeSecrets
 from fleet.errors import ConfigError
-from fleet.secret import find_secret, make_secret, new_secret
+from fleet.secret import FileKeyring, find_secret, make_secret
 
 
 @click.group()
@@ -23,7 +25,10 @@ def make(file: Path) -> None:
     """Write a new random secret to FILE, which nobody else may read."""
     if file.exists():
         raise click.ClickException(f"{file} is there already: it is not replaced")
-    make_secret(file.absolute())
+    try:
+        make_secret(file.absolute())
+    except OSError as error:
+        raise click.ClickException(cannot_make(file, error)) from None
     click.echo(f"{file}: a new secret; nodes and clients take it by --secret-file")
 
 
@@ -46,25 +51,48 @@ def status(console: Console) -> int | None:
     return None if len(shown) == 1 and () not in shown else DEGRADED
 
 
-@secret.command()
-@click.option("--new", "file", type=click.Path(dir_okay=False, exists=True),
-              help="The new secret; by default one is made.")  # fmt: skip
-@client
-def rotate(console: Console, file: str | None) -> None:
-    """Make all nodes show a new secret, and accept both. Nothing is restarted.
+def accept_new(options: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Have the new secret in its file before any node has it, and accept it from nodes that show it already,
+    since a former run may have been interrupted.
 
-    Each node's file gets the new secret as its first line, and this host's. Copy that file to the hosts of
+    Raises:
+        ConfigError: the file cannot be made or has no secret that will do, or is that of the present secret.
+    """
+    file: Path = options["file"]
+    own = find_secret(secret_file=arguments["secret_file"])
+    if isinstance(own, FileKeyring) and file.exists() and file.samefile(own.path):
+        raise ConfigError(f"{file} has the secret that is to be replaced: name a FILE for the new one")
+    try:
+        make_secret(file.absolute())
+    except OSError as error:
+        raise ConfigError(cannot_make(file, error)) from None
+    own.take(tuple(dict.fromkeys((*own.accepted, find_secret(secret_file=file).shown))))
+    arguments["secret"] = own
+
+
+@secret.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@prepared_client(accept_new)
+def rotate(console: Console, file: Path) -> None:
+    """Make all nodes show the secret in FILE, and accept both. Nothing is restarted.
+
+    FILE is made first, with a new secret, unless it is there: whatever happens then, you have it. After an
+    interruption repeat the command with the same FILE.
+
+    Each node's file gets the new secret as its first line, and so does this host's. Copy FILE to the hosts of
     clients and programs, which read it again by themselves; then `fleet secret retire`.
     """
-    if file is None:
-        held = console.fleet.keyring.accepted
-        new = held[0] if len(held) > 1 else new_secret()  # the former run was interrupted, or is not retired
-    else:
-        new = find_secret(secret_file=file).shown
-    nodes = console.fleet.rotate_secret(new)
-    shown = nodes[0].accepted[0]
-    tell(console, nodes, f"all nodes show {shown} and accept the former secret, too",
-         f"copy {console.fleet.keyring.source} to the clients' hosts, then: fleet secret retire")  # fmt: skip
+    nodes = console.fleet.rotate_secret(find_secret(secret_file=file).shown)
+    shown, *others = nodes[0].accepted
+    retire = "fleet secret retire"
+    if not console.fleet.keyring.is_kept:
+        console.note(
+            f"{console.fleet.keyring.source} cannot be written from here: have it say what {file} says"
+        )
+        retire = f"fleet secret retire --secret-file {shlex.quote(str(file))}"
+    tell(console, nodes,
+         f"all nodes show {shown} and accept {'the former secret, too' if others else 'no other'}",
+         f"copy {file} to the clients' hosts, then: {retire}")  # fmt: skip
 
 
 @secret.command()
@@ -84,6 +112,10 @@ def retire(console: Console, is_sure: bool) -> None:
         if typed != name:
             raise ConfigError(f"{typed!r} is not {name!r}: nothing was changed")
     tell(console, console.fleet.retire_secrets(), f"all nodes accept {shown} alone")
+
+
+def cannot_make(file: Path, error: OSError) -> str:
+    return f"{file} cannot be made: {error.strerror}; name one in a directory that can be written"
 
 
 def tell(console: Console, nodes: list[NodeSecrets], *lines: str) -> None:

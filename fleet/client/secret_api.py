@@ -6,11 +6,18 @@ from concurrent.futures import wait
 from msgspec import Struct
 
 from fleet.actors.base.keyring import Keyring, fingerprint_of
-from fleet.actors.messages.operator import GetSecrets, SecretsSeen, SetSecrets
+from fleet.actors.messages.operator import (
+    SECRET_BYTES_MAX,
+    SECRETS_MAX,
+    GetSecrets,
+    SecretsSeen,
+    SetSecrets,
+)
 from fleet.client.class_api import ClassOperations
 from fleet.client.group_api import GRACE_S
 from fleet.errors import ConfigError, Unavailable
 from fleet.raft.ids import NodeName
+from fleet.secret import one_secret
 
 ASKED_S = 2.0
 """How long a node may take to say what it has."""
@@ -51,27 +58,33 @@ class SecretOperations(ClassOperations):
             found.append(NodeSecrets(node.name, node.address, seen.accepted, seen.source))
         return found
 
-    def rotate_secret(self, secret: bytes) -> list[NodeSecrets]:
+    def rotate_secret(self, secret: bytes | str) -> list[NodeSecrets]:
         """Make every node accept `secret` besides those that it has, and then show it. Links stay.
 
-        Each node's file is changed, and this client's. Repeated with the same secret, it goes on where it was
-        interrupted.
+        Each node's file is changed, and this client's, if it has one that it may write. Repeated with the
+        same secret, it goes on where it was interrupted. So have `secret` on a disk before: nodes show it
+        from then on, and who has lost it is locked out. `fleet.secret.make_secret` makes a file with one.
 
         Raises:
             Unavailable: a node does not answer; those that do accept the secret by then, and none shows it.
-            ConfigError: the secrets of a node are not in a file that can be written there.
+            ConfigError: the secret is short or guessable, or the secrets of a node are not in a file that can
+                be written there, or it accepts one that this client does not know.
+            ChangeInProgress: somebody else changes the secrets of a node.
         """
+        new = one_secret(secret)
         before = self._all_answer()
-        known = self._by_fingerprint(before, secret)
+        known = self._by_fingerprint(before, new)
+        self._check_room(before, new)
         for node in before:
-            if fingerprint_of(secret) not in node.accepted:
-                self._set(node, (*(known[one] for one in node.accepted), secret))
-        if secret not in self.keyring.accepted:
-            self._hold((*self.keyring.accepted, secret))
-        for node in self._all_answer():
-            others = (known[one] for one in node.accepted if one != fingerprint_of(secret))
-            self._set(node, (secret, *others))
-        self._hold((secret, *(one for one in self.keyring.accepted if one != secret)))
+            if fingerprint_of(new) not in node.accepted:
+                self._set(node, (*(known[one] for one in node.accepted), new))
+        self._hold(tuple(dict.fromkeys((*self.keyring.accepted, new))))
+        accepting = self._all_answer()
+        known = self._by_fingerprint(accepting, new)
+        for node in accepting:
+            others = (known[one] for one in node.accepted if one != fingerprint_of(new))
+            self._set(node, (new, *others))
+        self._hold(tuple(dict.fromkeys((new, *self.keyring.accepted))))
         return self._all_answer()
 
     def retire_secrets(self) -> list[NodeSecrets]:
@@ -84,9 +97,11 @@ class SecretOperations(ClassOperations):
         """
         before = self._all_answer()
         shown = {node.accepted[0] for node in before}
-        if shown != {fingerprint_of(self.keyring.shown)}:
+        own = fingerprint_of(self.keyring.shown)
+        if shown != {own}:
             told = ", ".join(f"{node.node} shows {node.accepted[0]}" for node in before)
-            own = fingerprint_of(self.keyring.shown)
+            if len(shown) == 1:
+                raise ConfigError(f"connect with the secret that the nodes show: {told}, this client {own}")
             raise ConfigError(f"rotate first, so that all show one secret: {told}, this client {own}")
         for node in before:
             self._set(node, (self.keyring.shown,))
@@ -106,9 +121,22 @@ class SecretOperations(ClassOperations):
         for node in nodes:
             for one in node.accepted:
                 if one not in known:
-                    what = f"node {node.node} accepts a secret that this client does not know"
+                    what = (
+                        f"node {node.node} accepts a secret that this client does not know: another rotation "
+                        "is under way; go on with its secret, or take it back by retiring"
+                    )
                     raise ConfigError(what, fingerprint=one, source=node.source)
         return known
+
+    def _check_room(self, nodes: Iterable[NodeSecrets], secret: bytes) -> None:
+        """Raises ConfigError: a node accepts as many others as it may."""
+        if len(secret) > SECRET_BYTES_MAX:
+            raise ConfigError(f"a secret has at most {SECRET_BYTES_MAX} bytes, this one has {len(secret)}")
+        for node in nodes:
+            if len({*node.accepted, fingerprint_of(secret)}) > SECRETS_MAX:
+                raise ConfigError(
+                    f"node {node.node} accepts {SECRETS_MAX} secrets: retire the former ones first"
+                )
 
     def _set(self, node: NodeSecrets, accepted: tuple[bytes, ...]) -> None:
         """Again after a lost answer: a node that has these already says so."""
@@ -118,9 +146,9 @@ class SecretOperations(ClassOperations):
         self._ask(SetSecrets(accepted, node.accepted), address=node.address)
 
     def _hold(self, accepted: tuple[bytes, ...]) -> None:
-        """In this client's file, where it has one that it may write: its user copies the secret else."""
-        if self.keyring.accepted != accepted:
+        """In this client's file, too, where it has one that it may write: its user copies the secret else."""
+        if self.keyring.accepted != accepted or not self.keyring.is_kept:
             try:
                 self.keyring.replace(accepted)
             except ConfigError:
-                self.keyring.accepted = accepted
+                self.keyring.take(accepted)
