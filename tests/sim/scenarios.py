@@ -1,36 +1,13 @@
 """Directed scenarios by name, for bugs that need one order of events."""
 
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 
-from tests.sim import (
-    test_scenarios_backups,
-    test_scenarios_commands,
-    test_scenarios_executors,
-    test_scenarios_fleet,
-    test_scenarios_log,
-    test_scenarios_members,
-    test_scenarios_reads,
-    test_scenarios_reminders,
-    test_scenarios_sleep,
-    test_scenarios_storage,
-    test_scenarios_writes,
-)
-
-SCENARIOS: dict[str, Callable[..., None]] = {
-    name: test
-    for module in (
-        test_scenarios_backups,
-        test_scenarios_commands,
-        test_scenarios_executors,
-        test_scenarios_fleet,
-        test_scenarios_log,
-        test_scenarios_members,
-        test_scenarios_reads,
-        test_scenarios_reminders,
-        test_scenarios_sleep,
-        test_scenarios_storage,
-        test_scenarios_writes,
-    )
-    for name, test in vars(module).items()
-    if name.startswith("test_")
-}
+MODULES = sorted(path.stem for path in Path(__file__).parent.glob("test_scenarios_*.py"))
+SCENARIOS: dict[str, Callable[..., None]] = {}
+for module in MODULES:
+    for name, test in vars(import_module(f"tests.sim.{module}")).items():
+        if name.startswith("test_"):
+            assert name not in SCENARIOS, f"two scenarios have the name {name}"
+            SCENARIOS[name] = test

@@ -11,7 +11,7 @@ import pytest
 from tests.sim.episodes import DAYS
 from tests.sim.mutants import HUNTS, MUTANTS, Find, Mutant, hunt, named, planted, run_one
 from tests.sim.profiles import PROFILES
-from tests.sim.scenarios import SCENARIOS
+from tests.sim.scenarios import MODULES, SCENARIOS
 
 DOC = Path(__file__).parents[2] / "fleet" / "docs" / "mutants.md"
 CASES = [
@@ -52,6 +52,13 @@ def test_what_a_bug_is_hunted_with_exists() -> None:
     storms, days = {f"storm {name}" for name in PROFILES}, {f"day {name}" for name in DAYS}
     hunts = storms | days | {"episode", *HUNTS, *SCENARIOS}
     assert {mutant.hunt.partition("[")[0] for mutant in MUTANTS} <= hunts
+
+
+def test_the_scenarios_of_every_file_are_known_by_name() -> None:
+    """The list was by hand: files that nobody had added to it could not be hunted with."""
+    assert len(MODULES) >= 13 and {"test_scenarios_effects", "test_scenarios_switch"} <= set(MODULES)
+    assert len(SCENARIOS) >= 90
+    assert {scenario.__module__ for scenario in SCENARIOS.values()} == {f"tests.sim.{one}" for one in MODULES}
 
 
 def test_the_document_lists_exactly_the_bugs_that_are_planted() -> None:
