@@ -48,7 +48,11 @@ def make_tap(device: str, namespace: str = "") -> int:
                 finally:
                     os.close(target)
             tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-            fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _TAP_WITHOUT_HEADER))
+            try:
+                fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _TAP_WITHOUT_HEADER))
+            except OSError:
+                os.close(tap)
+                raise
             made.append(tap)
         except OSError as error:
             made.append(error)
@@ -73,8 +77,12 @@ class SwitchedFleet(NodeFleet):
         self.seed = seed
         self.switch: subprocess.Popen[bytes] | None = None
         self.taps = {CLIENT: make_tap(self.tag)}
-        ip("addr", "add", f"{self.net}.254/24", "dev", self.tag)
-        ip("link", "set", self.tag, "up")
+        try:
+            ip("addr", "add", f"{self.net}.254/24", "dev", self.tag)
+            ip("link", "set", self.tag, "up")
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, name: str, **settings: object) -> FleetNode:
         node = super().add(name, **settings)
@@ -158,9 +166,11 @@ class SwitchedFleet(NodeFleet):
         self.way(everyone, everyone, both=False)
 
     def close(self) -> None:
-        super().close()
-        self._end_switch()
-        for tap in self.taps.values():
-            os.close(tap)
-        for name in self.hosts:
-            subprocess.run(["ip", "netns", "del", f"{self.tag}-{name}"], capture_output=True)
+        try:
+            super().close()
+        finally:
+            self._end_switch()
+            for tap in self.taps.values():
+                os.close(tap)
+            for name in self.hosts:
+                subprocess.run(["ip", "netns", "del", f"{self.tag}-{name}"], capture_output=True)

@@ -109,13 +109,16 @@ def test_a_big_snapshot_behind_a_slow_link_delays_no_heartbeat(hosts: SwitchedFl
         snapshot_floor_bytes=1 << 16, snapshot_factor=1, log_tail=1, batch_bytes_max=16 << 10, window_max=2
     )
     shelf = hosts.client.create_group("shelf", Shelf, replicas=2, nodes=("n1", "n2"), config=config)
-    for number in range(SNAPSHOT_BYTES // 10_000):
-        shelf.put(f"{number}", random.Random(number).randbytes(10_000))
-    for number in count():  # until all of it is in the snapshot, and not in the log
-        shelf.put("0", random.Random(number).randbytes(10_000))
-        status = hosts.client.status("shelf")
-        if status.snapshot_index > SNAPSHOT_BYTES // 10_000:
-            break
+    for place in range(SNAPSHOT_BYTES // 10_000):
+        shelf.put(f"{place}", random.Random(place).randbytes(10_000))
+
+    def is_in_snapshot() -> bool:
+        """All of it, and not in the log."""
+        shelf.put("0", random.Random(next(number)).randbytes(10_000))
+        return hosts.client.status("shelf").snapshot_index > SNAPSHOT_BYTES // 10_000
+
+    number = count()
+    eventually(is_in_snapshot, 60, "a snapshot of the shelf")
     hosts.way(["n1"], ["n3"], bytes_per_s=125_000, delay_s=0.01)
     before, target = terms(hosts), hosts.client.status("shelf").commit
     began, roles = time.monotonic(), Tally[str]()

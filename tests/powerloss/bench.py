@@ -7,6 +7,7 @@ from pathlib import Path
 from .disk import Disk
 from .journal import Record, preloaded, read_journal
 
+WAIT_S = 120.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,7 +24,9 @@ class Bench:
         """Its records. It runs in the root."""
         self.disk = Disk(self.root)
         environment = preloaded(self.library, self.root, self.journal, 0, deaf) | {"PYTHONPATH": str(ROOT)}
-        subprocess.run([sys.executable, "-c", program], cwd=self.root, env=environment, check=True)
-        records = list(read_journal(self.journal))
-        self.journal.unlink(missing_ok=True)
-        return records
+        command = [sys.executable, "-c", program]
+        try:
+            subprocess.run(command, cwd=self.root, env=environment, check=True, timeout=WAIT_S)
+            return list(read_journal(self.journal))
+        finally:
+            self.journal.unlink(missing_ok=True)

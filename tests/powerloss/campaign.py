@@ -89,8 +89,7 @@ class Campaign:
                         say(f"{number}: {callers.acknowledged()} acknowledged")
                 callers.await_more(1)
             except BaseException:
-                callers.stopping.set()
-                client.close()  # what they wait for ends
+                callers.abandon()
                 raise
         callers.check()
         if on_each_member:

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -127,6 +128,8 @@ class Callers:
         self.failures: list[BaseException] = []
         self.unknown = 0
         self.stopping = threading.Event()
+        self.abandoned = threading.Event()
+        """Whoever waits for an answer need not any more: the test has failed."""
         self.threads = [threading.Thread(target=self._guard, args=(name,)) for name in self.ledgers]
 
     def __enter__(self) -> "Callers":
@@ -138,7 +141,13 @@ class Callers:
         self.stopping.set()
         for thread in self.threads:
             thread.join(2 * WAIT_S)
-            assert not thread.is_alive()
+        assert not [thread for thread in self.threads if thread.is_alive()]
+
+    def abandon(self) -> None:
+        """End the callers, although commands are under way."""
+        self.stopping.set()
+        self.abandoned.set()
+        self.client.close()
 
     def acknowledged(self) -> int:
         return sum(len(told.places) for told in self.told.values())
@@ -155,13 +164,15 @@ class Callers:
         told.sent += self.depth
         for number, reply in [(number, ledger.write.submit("me", number)) for number in numbers]:
             error: OutcomeUnknown | None = None
+            until = time.monotonic() + 2 * WAIT_S
             while True:
                 try:
                     told.places[number] = reply.result() if error is None else error.again(WAIT_S)
                 except NotDone:
                     told.refused.add(number)
                 except OutcomeUnknown as unknown:
-                    assert not self.stopping.wait(0.05), "it ended with commands of which nothing is known"
+                    is_over = self.abandoned.wait(0.05) or time.monotonic() >= until
+                    assert not is_over, "it ended with commands of which nothing is known"
                     self.unknown += 1
                     error = unknown
                     continue
@@ -172,14 +183,18 @@ class Callers:
         target = {name: len(told.places) + each for name, told in self.told.items()}
 
         def is_there() -> bool:
-            if self.failures:
-                raise self.failures[0]
+            self._check_callers()
             return all(len(self.told[name].places) >= count for name, count in target.items())
 
         eventually(is_there, WAIT_S, "each group to acknowledge")
 
+    def _check_callers(self) -> None:
+        if self.failures:
+            raise self.failures[0]
+
     def check(self) -> None:
         """May run while the callers do: what is acknowledged meanwhile is checked the next time."""
+        self._check_callers()
         for name, ledger in self.ledgers.items():
             told = self.told[name]
             places, refused = dict(told.places), set(told.refused)

@@ -36,5 +36,6 @@ def test_a_secret_is_whole_and_stays_the_same(
             said = record.data.strip()
         for chance in chances:
             bench.disk.lose_power(chance)
-            assert find_secret().shown == (said or find_secret().shown)
+            shown = find_secret().shown  # it may be another one until it was told
+            assert shown == (said or shown)
     assert said

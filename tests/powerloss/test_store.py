@@ -125,7 +125,7 @@ def test_s33_the_store_loses_power_after_each_of_its_calls(bench: Bench) -> None
     rng = random.Random(33)
     chances = [Chance.nothing(), *(Chance(rng, 0.5, unit, bool(unit > 512)) for unit in (512, 4096))]
     results = list(losses(bench, bench.run(WRITER), chances))
-    assert len(results) > 500
+    assert len(results) > 300
     assert [result for result in results if result] == []
 
 

@@ -74,7 +74,9 @@ class HostFleet(NodeFleet):
         self.cuts.clear()
 
     def close(self) -> None:
-        super().close()
-        for name in self.hosts:
-            subprocess.run(["ip", "netns", "del", f"{self.tag}-{name}"], capture_output=True)
-        subprocess.run(["ip", "link", "del", self.tag], capture_output=True)
+        try:
+            super().close()
+        finally:
+            for name in self.hosts:
+                subprocess.run(["ip", "netns", "del", f"{self.tag}-{name}"], capture_output=True)
+            subprocess.run(["ip", "link", "del", self.tag], capture_output=True)

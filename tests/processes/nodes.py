@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from select import select
 from typing import Any
@@ -197,13 +197,14 @@ class Processes:
         raise NotImplementedError
 
     def close(self) -> None:
-        for client in self.clients:
-            client.close()
-        for node in self.every_node():
-            if node.process is not None:
-                node.process.kill()
-        for node in self.every_node():
-            node.kill()
+        with ExitStack() as ends:  # each is ended, although another's end raises
+            for node in self.every_node():
+                ends.callback(node.kill)
+            for node in self.every_node():
+                if node.process is not None:
+                    ends.callback(node.process.kill)
+            for client in self.clients:
+                ends.callback(client.close)
 
 
 class Cluster(Processes):
