@@ -30,6 +30,7 @@ from fleet.raft.entries import Halt, Skipped
 from fleet.raft.events import Repair, StateDigested
 from fleet.raft.ids import Index, MemberId
 from fleet.raft.messages import DIVERGED, REPAIRING, CompareState, StateDiffers, StateDigest
+from fleet.raft.progress import Progress
 from fleet.raft.quorum import majority
 from fleet.raft.ready import NOT_HALTED, StateDiffered, StatesUndecided
 from fleet.raft.state import CoreState, Leader, Role
@@ -42,6 +43,8 @@ OF_STATE: Final = frozenset((DIVERGED, REPAIRING))
 
 def on_state_digested(core: CoreState, role: Role, m: StateDigested) -> None:
     points = core.points
+    if m.index <= core.replaced_at:
+        return  # it was under way when the state was replaced
     points[m.index] = StatePoint(m.index, m.revision, m.digest)
     while len(points) > POINTS_KEPT:
         del points[min(points)]
@@ -66,6 +69,14 @@ def note_difference(core: CoreState, index: Index, agreed: Index) -> None:
     """Of this member's own state: the driver halts it."""
     if not is_halted_by_state(core):
         core.ready.hooks.append(StateDiffered(core.id, index, agreed))
+
+
+def forget_state(core: CoreState, index: Index) -> None:
+    """The leader's snapshot at `index` replaces it: nobody halts for what the former one was."""
+    core.points.clear()
+    core.replaced_at = index
+    hooks = core.ready.hooks
+    core.ready.hooks = [one for one in hooks if type(one) is not StateDiffered or one.member != core.id]
 
 
 def is_halted_by_state(core: CoreState) -> bool:
@@ -122,14 +133,17 @@ def go_on_comparing(core: CoreState, role: Leader) -> None:
     if is_over(role, comparison):
         comparison.is_done = True
         return
-    skips = max((one.index for one in core.skips if is_skip(core, one.index, one.body)), default=0)
+    skips = skipped_up_to(core)
     for peer in role.progress:
         if peer not in comparison.digests or peer in comparison.told:
             core.send(CompareState(core.term, core.id, peer, comparison.index, skips))
 
 
-def is_skip(core: CoreState, index: Index, body: object) -> bool:
-    return type(body) is Skipped and index <= core.log.commit
+def skipped_up_to(core: CoreState) -> Index:
+    """Every `Skipped` that is known to be committed is at this entry or before: also those that the log no
+    longer has."""
+    known = (one.index for one in core.skips if type(one.body) is Skipped and one.index <= core.log.commit)
+    return max(known, default=core.log.base_index)
 
 
 def on_state_digest(core: CoreState, role: Leader, m: StateDigest) -> None:
@@ -175,11 +189,17 @@ def note_undecided(core: CoreState, role: Leader, index: Index, digests: dict[Me
 
 
 def is_over(role: Leader, comparison: Comparison) -> bool:
-    """Whether all have answered, and all that were told that they differ have halted."""
-    if not comparison.digests.keys() >= role.progress.keys():
+    """Whether all have answered that will, and all that were told that they differ have halted."""
+    silent = role.progress.keys() - comparison.digests.keys()
+    if not all(has_halted_by_state(role.progress[peer]) for peer in silent):
         return False
     told = [role.progress[member] for member in comparison.told if member in role.progress]
-    return all(one.halted is not None and one.halted[1] in OF_STATE for one in told)
+    return all(map(has_halted_by_state, told))
+
+
+def has_halted_by_state(progress: Progress) -> bool:
+    """It says so, and answers no comparison meanwhile."""
+    return progress.halted is not None and progress.halted[1] in OF_STATE
 
 
 def tell_difference(

@@ -2,6 +2,7 @@
 
 from zlib import crc32
 
+from fleet.raft.comparing import forget_state
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.events import Change, Propose, ReadQuery, Skip, Tick, Transfer
 from fleet.raft.freshness import keep_proof, own_stamp
@@ -175,7 +176,7 @@ def install(core: CoreState, meta: SnapshotMeta, data: bytes) -> None:
     core.unwritten.clear()
     core.skips.clear()
     core.switches.clear()
-    core.points.clear()
+    forget_state(core, meta.index)
     core.noted = meta.index
     if core.halt is not None and core.halt.index <= meta.index:
         core.halt = None

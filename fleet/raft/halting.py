@@ -156,9 +156,11 @@ def update_hold(core: CoreState) -> None:
 
 
 def on_execution_halted(core: CoreState, role: Role, m: ExecutionHalted) -> None:
-    """A report that a snapshot from the leader has overtaken is void."""
+    """A command that a snapshot stands for is behind this member. A state that differs is not: the snapshot
+    may be its own, and a state that a leader's has replaced is not reported any more (`forget_state`)."""
     assert m.halt.index <= core.log.applied, f"halts at {m.halt.index}, handed out: {core.log.applied}"
-    if core.snapshot is not None and m.halt.index <= core.snapshot.index:
+    is_behind = core.snapshot is not None and m.halt.index <= core.snapshot.index
+    if is_behind and m.halt.place not in OF_STATE:
         return
     is_known = (m.halt.index, m.halt.place) in core.never_executed
     is_repeated = m.halt.is_repeated or (m.halt.index <= core.restarted_with and not is_known)
@@ -166,8 +168,7 @@ def on_execution_halted(core: CoreState, role: Role, m: ExecutionHalted) -> None
     if halt.place == DIVERGED and core.config.auto_repair:
         core.halt = halt = as_repairing(core, halt)
     if type(role) is Leader:
-        grace_ms = 0 if halt.place in OF_STATE else GRACE_TIMEOUTS * core.config.election_ms
-        begin_evasion(core, role, (halt.index, halt.place), grace_ms)
+        begin_evasion(core, role, (halt.index, halt.place), grace_of(core, halt))
         skip_if_agreed(core, role)
 
 
@@ -245,6 +246,11 @@ def skip_if_agreed(core: CoreState, role: Leader) -> None:
         core.append(Skipped(halt.index, halt.place, halt.cause))
 
 
+def grace_of(core: CoreState, halt: Halt) -> Millis:
+    """What others have to halt at the same command, too; of a state that differs nobody else halts."""
+    return 0 if halt.place in OF_STATE else GRACE_TIMEOUTS * core.config.election_ms
+
+
 def begin_evasion(core: CoreState, role: Leader, place: tuple[Index, Place], grace_ms: Millis) -> Evasion:
     """The attempts because of this place: a new place, new attempts."""
     if role.evasion is None or role.evasion.place != place:
@@ -259,7 +265,8 @@ def successor(core: CoreState, role: Leader) -> MemberId | None:
         return None
     timeouts_ms = GRACE_TIMEOUTS * core.config.election_ms
     if core.halt is not None:
-        evasion = begin_evasion(core, role, (core.halt.index, core.halt.place), timeouts_ms)
+        place = core.halt.index, core.halt.place
+        evasion = begin_evasion(core, role, place, grace_of(core, core.halt))
     elif core.now - max(core.away_since, role.elected_at) >= max(AWAY_MS, timeouts_ms):
         evasion = begin_evasion(core, role, NO_COMMAND, 0)
     else:

@@ -220,6 +220,8 @@ class CoreState:
     """What the leader had committed when this member came back: commands may have been skipped meanwhile."""
     points: dict[Index, StatePoint] = field(default_factory=dict)
     """Where this member's state was taken a digest of: see `comparing.py`."""
+    replaced_at: Index = 0
+    """The last snapshot of a leader that replaced this member's state in this life."""
     durable_hard: HardState = HardState()
     seq: int = 0
     writes: deque[PendingWrite] = field(default_factory=deque)

@@ -16,6 +16,7 @@ member keeps its log, and what it has promised (`adopt_state`).
 
 from typing import Final
 
+from fleet.raft.comparing import forget_state
 from fleet.raft.entries import ClassSwitched, SnapshotMeta
 from fleet.raft.ids import Index
 from fleet.raft.messages import OTHER_CODE, REPAIRING
@@ -70,7 +71,7 @@ def adopt_state(core: CoreState, meta: SnapshotMeta, data: bytes) -> None:
     assert log.base_index <= meta.index <= log.commit, f"{meta.index} outside {log.base_index}..{log.commit}"
     log.applied = meta.index
     core.halt = None
-    core.points.clear()
+    forget_state(core, meta.index)
     core.taking = None
     core.saving = (meta, data)
     core.ready.restore = (meta, data)

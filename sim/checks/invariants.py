@@ -18,9 +18,6 @@ from fleet.sim.checks.numbers import Numbers
 from fleet.sim.checks.promises import OnDisk, broken_by
 from fleet.sim.checks.states import States
 
-STATES_EVERY = 8
-"""The state is compared at each index that is a multiple of this."""
-
 
 @dataclass(slots=True)
 class GroupPast:

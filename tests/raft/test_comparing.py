@@ -23,7 +23,22 @@ from fleet.raft.messages import (
     TimeoutNow,
 )
 from fleet.raft.ready import NOT_HALTED, Ready, StateDiffered, StatesUndecided
-from tests.raft.cores import FIVE, N1, N2, N3, N4, N5, THREE, answered, follower, said, settled, step, take
+from tests.raft.cores import (
+    FIVE,
+    N1,
+    N2,
+    N3,
+    N4,
+    N5,
+    THREE,
+    answered,
+    follower,
+    leading,
+    said,
+    settled,
+    step,
+    take,
+)
 
 RIGHT, WRONG, OTHER = b"\1\x0bright", b"\1\x0bwrong", b"\1\x0bother"
 OTHER_KIND = b"\1\x0cother"
@@ -149,6 +164,30 @@ def test_a_late_answer_about_another_point_is_ignored() -> None:
     assert hooks(readies) == [] and said(readies, StateDiffers) == []
 
 
+def test_a_comparison_does_not_wait_for_a_member_that_has_halted_for_its_state() -> None:
+    core = settled(voters=FIVE)
+    leading(core).progress[N5].halted = AT, DIVERGED
+    step(core, StateDigested(AT, 7, RIGHT))
+    heartbeat(core)
+    answers(core, n2=RIGHT, n3=RIGHT, n4=RIGHT)
+    assert said(heartbeat(core), CompareState) == []
+    step(core, StateDigested(AT + 1, 8, RIGHT))
+    assert {m.index for m in said(heartbeat(core), CompareState)} == {AT + 1}
+
+
+def test_a_member_that_has_halted_for_its_state_hands_over_with_its_first_heartbeat_as_the_leader() -> None:
+    core = settled()
+    core.halt = Halt(AT, DIVERGED, "differs", True)
+    assert len(said(heartbeat(core), TimeoutNow)) == 1
+
+
+def test_skipped_commands_that_the_log_no_longer_has_count_for_who_is_behind_them() -> None:
+    core = settled(terms=(1, 1, 1))
+    core.log.compact(2)
+    step(core, StateDigested(4, 7, RIGHT))
+    assert {m.skips for m in said(heartbeat(core), CompareState)} == {2}
+
+
 # -- who is asked ------------------------------------------------------------------------------------
 
 
@@ -181,6 +220,19 @@ def test_a_member_that_is_told_a_digest_of_its_own_goes_on() -> None:
     assert hooks(step(core, StateDiffers(2, N2, N1, 3, WRONG, 2))) == [StateDiffered(N1, 3, 2)]
 
 
+def test_what_a_leaders_snapshot_has_replaced_halts_nobody() -> None:
+    """Both arrive in one turn; and a digest of the former state was still under way."""
+    core = asked_follower()
+    core.step(core.now, StateDiffers(2, N2, N1, 3, WRONG, 2))
+    core.step(core.now, chunk(9))
+    core.step(core.now, StateDigested(3, 7, RIGHT))
+    readies = take(core)
+    assert any(ready.restore for ready in readies) and hooks(readies) == []
+    assert hooks(step(core, StateDiffers(2, N2, N1, 3, WRONG, 2))) == []
+    step(core, StateDigested(10, 7, RIGHT))
+    assert hooks(step(core, StateDiffers(2, N2, N1, 10, WRONG, 2))) == [StateDiffered(N1, 10, 2)]
+
+
 def test_points_are_forgotten_in_their_order() -> None:
     core = asked_follower()
     for index in range(4, 10 + POINTS_KEPT):
@@ -202,6 +254,16 @@ def test_a_halted_member_reports_it_and_never_executes_on_by_itself() -> None:
     assert reported_halt(core) == (3, DIVERGED) and not may_retry(core)
     assert said(step(core, CompareState(2, N2, N1, 3, 0)), StateDigest) == []
     assert answered(step(settled(), Skip(5, 3))) == {5: NOT_HALTED}
+
+
+def test_a_member_halts_for_its_state_although_its_own_snapshot_is_newer() -> None:
+    """Its snapshot has that state, too."""
+    core = asked_follower()
+    core.snapshot = SnapshotMeta(3, 2, Members(THREE), GroupConfig(), 5, 0)
+    step(core, ExecutionHalted(Halt(2, DIVERGED, "differs", True)))
+    assert reported_halt(core) == (2, DIVERGED)
+    step(core, Repair(9))
+    assert reported_halt(core) == (3, REPAIRING), "an older snapshot of the leader would not replace its own"
 
 
 def chunk(index: int) -> InstallSnapshot:

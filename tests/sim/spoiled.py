@@ -17,6 +17,8 @@ from fleet.testing import Sim
 from tests.sim.scenes import ask, config
 
 ROUNDS = 4
+SNAPSHOT_BYTES = (200, 200, 600, 1 << 20)
+"""A member soon takes a snapshot behind the entry where its state is found to differ, or it takes none."""
 FOUND_S = 20.0
 """A comparison takes some heartbeats, and a member that lags must catch up first."""
 
@@ -48,7 +50,11 @@ class Spoiled:
         self.every = rng.choice([3, 8])
         self.repairs_itself = rng.random() < 0.3
         settings = config(
-            compare_every=self.every, auto_repair=self.repairs_itself, lease_reads=rng.random() < 0.5
+            compare_every=self.every,
+            auto_repair=self.repairs_itself,
+            lease_reads=rng.random() < 0.5,
+            snapshot_floor_bytes=rng.choice(SNAPSHOT_BYTES),
+            snapshot_factor=1,
         )
         self.basket = self.sim.group("g", Basket, replicas=count, config=settings)
         self.number = 0

@@ -2,9 +2,10 @@
 
 from unittest.mock import patch
 
-from fleet.raft import comparing, table
+from fleet.raft import comparing, halting, table
+from fleet.raft.events import ExecutionHalted
 from fleet.raft.messages import CompareState, StateDigest
-from fleet.raft.state import Candidate, CoreState, Follower, Role
+from fleet.raft.state import Candidate, CoreState, Follower, Leader, Role
 from tests.sim.planted.patches import Patches
 
 
@@ -34,3 +35,14 @@ def halted_leader_stays() -> Patches:
 
     real = comparing.note_difference
     return [patch.object(comparing, "note_difference", note_difference)]
+
+
+def own_snapshot_voids_a_halt() -> Patches:
+    """A member whose own snapshot is newer than the entry where its state differs takes that for replaced."""
+
+    def on_execution_halted(core: CoreState, role: Role, m: ExecutionHalted) -> None:
+        if core.snapshot is None or m.halt.index > core.snapshot.index:
+            halting.on_execution_halted(core, role, m)
+
+    planted = {ExecutionHalted: on_execution_halted}
+    return [patch.dict(table.HANDLERS[role], planted) for role in (Follower, Candidate, Leader)]
