@@ -321,7 +321,7 @@ class HostedObject:
         self.failed = True
         self.dumps.cancel()
         if self.points is not None:
-            self.points.cancel()
+            self.points.forget()
         if self.hooks is not None:
             self.hooks.leave()
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from fleet.actors.executor.hosted_object import HostedObject
+from fleet.actors.executor.kept_states import KeptStates
 from fleet.actors.messages.executor import (
     ClassTried,
     CloseObject,
@@ -50,6 +51,7 @@ class HostedObjects:
         self.objects: dict[int, HostedObject] = {}
         self.dumping: dict[int, tuple[HostedObject, Dump]] = {}
         """By the descriptor that is readable when a child is done."""
+        self.kept = KeptStates()
 
     def answer_from_memory(self, message: ObjectDumped, dump: Dump) -> None:
         self.answer(message)

@@ -9,8 +9,7 @@ import logging
 from functools import partial
 from typing import Any, Final, Protocol
 
-from msgspec import Struct
-
+from fleet.actors.executor.kept_states import fits
 from fleet.actors.executor.state_dumps import StateDumps
 from fleet.actors.messages.executor import PartsShown, ShowParts, StatePart, StatePointTaken
 from fleet.errors import BadArguments, FleetError
@@ -27,18 +26,10 @@ SIZE_BYTES: Final = 8 * 1024
 """A state up to this has a digest at every point; one twice as big at every other one, and so on."""
 LOG_FACTOR: Final = 8
 """A state that was small when it was encoded may be big after so many times its size of commands."""
-KEPT_BYTES_MAX: Final = 4 << 20
-KEPT_MAX: Final = 64
-"""So many states, and bytes of them, are kept to be shown."""
 PARTS_MAX: Final = 2000
 """Of one value: a longer one is shown from its beginning."""
 SHOWN_MAX: Final = 200
 """Characters of a value."""
-
-
-class KeptPoint(Struct, frozen=True, gc=False):
-    revision: Revision
-    state: bytes
 
 
 class PointsOwner(Protocol):
@@ -57,9 +48,6 @@ class StatePoints:
     def __init__(self, owner: PointsOwner, executor: ObjectExecutor) -> None:
         self.owner = owner
         self.executor = executor
-        self.kept: dict[Index, KeptPoint] = {}
-        self.pinned: Index = 0
-        """Kept until another one is: a difference was found there."""
         self.digesting: tuple[Index, Revision, Dump] | None = None
         """Of the child that takes a digest."""
         self.told = ""
@@ -143,40 +131,34 @@ class StatePoints:
     # -- what is kept ------------------------------------------------------------------------------
 
     def _keep(self, index: Index, revision: Revision) -> None:
-        if self.owner.applier.journal.bytes_about() > KEPT_BYTES_MAX // 2:
+        if not fits(self.owner.applier.journal.bytes_about()):
             return
         try:
-            self.kept[index] = KeptPoint(revision, self.executor.dump())
+            state = self.executor.dump()
         except FleetError:
             return
-        size = sum(len(one.state) for one in self.kept.values())
-        for old in sorted(self.kept):
-            if old in (self.pinned, index):
-                continue
-            if len(self.kept) <= KEPT_MAX and size <= KEPT_BYTES_MAX:
-                break
-            size -= len(self.kept.pop(old).state)
+        self.owner.host.kept.keep(self.owner.number, index, revision, state)
 
     def pin(self, index: Index) -> None:
-        self.pinned = index
+        """A difference was found there."""
+        self.owner.host.kept.pin(self.owner.number, index)
 
     def forget(self) -> None:
-        """The state was replaced."""
+        """The state was replaced, or the object is closed."""
         self.cancel()
-        self.kept.clear()
+        self.owner.host.kept.forget(self.owner.number)
 
     # -- what is shown -----------------------------------------------------------------------------
 
     def show(self, m: ShowParts) -> None:
-        owner, applier = self.owner, self.owner.applier
+        owner, applier, states = self.owner, self.owner.applier, self.owner.host.kept
         index, revision = m.index or applier.index, applier.revision
         parts: tuple[StatePart, ...] = ()
         record = None
         try:
             if m.index in (0, applier.index):
                 state = self.executor.comparable_state()
-            elif m.index in self.kept:
-                kept = self.kept[m.index]
+            elif (kept := states.at(owner.number, m.index)) is not None:
                 state, revision = self.executor.decoded(kept.state), kept.revision
             else:
                 raise BadArguments(f"the state after entry {m.index} is not kept here")
@@ -184,8 +166,8 @@ class StatePoints:
         except Exception as error:
             told = error if isinstance(error, FleetError) else FleetError(f"{type(error).__name__}: {error}")
             record = ErrorRecord.of(told)
-        newest = tuple(sorted(self.kept))[-KEPT_MAX:]
-        answer = PartsShown(owner.number, owner.run, m.token, index, revision, parts, newest, record)
+        indexes = states.of(owner.number)
+        answer = PartsShown(owner.number, owner.run, m.token, index, revision, parts, indexes, record)
         owner.host.answer(answer)
 
 
