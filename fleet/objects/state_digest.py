@@ -29,7 +29,8 @@ _MARSHAL: Final = 2
 _DEPTH_MAX: Final = 400
 _PLAIN: Final = frozenset((type(None), bool, int, float, complex, str, bytes))
 _CONTAINERS: Final = frozenset((dict, list, tuple, set, frozenset))
-_FIELDS: Final = getattr(copyreg, "__newobj__")
+SLOTS: Final = "[1]."
+"""Before the name of a slot of a state that has fields, too: one may have both by the same name."""
 
 
 class NoDigest(FleetError):
@@ -44,9 +45,25 @@ class _CannotWalk(Exception):
 
 def fields_of(state: Any) -> dict[str, Any]:
     """The parts of a state that are compared by themselves; one with the name "" if it has no fields."""
-    if type(state) is dict and all(type(name) is str for name in state):
-        return state
-    return {"": state}
+    if _is_fields(state):
+        return state  # type: ignore[no-any-return]
+    if not _is_pair_of_fields(state):
+        return {"": state}
+    fields, slots = state
+    if fields is None:
+        return slots  # type: ignore[no-any-return]
+    return {**fields, **{f"{SLOTS}{name}": value for name, value in slots.items()}}
+
+
+def _is_fields(state: Any) -> bool:
+    return type(state) is dict and all(type(name) is str for name in state)
+
+
+def _is_pair_of_fields(state: Any) -> bool:
+    """As `__getstate__` gives it of an object with slots: its fields or None, and its slots."""
+    if type(state) is not tuple or len(state) != 2:
+        return False
+    return (state[0] is None or _is_fields(state[0])) and _is_fields(state[1])
 
 
 def digests_of(state: Any) -> dict[str, bytes]:
@@ -165,7 +182,7 @@ class _Walk:
         self.value(args)
         if type(state) is dict:
             self._pairs(b"a", sorted(state.items(), key=_by_name))
-        elif make is _FIELDS and type(state) is tuple and len(state) == 2:  # fields, and slots
+        elif _is_pair_of_fields(state):
             for part in state:
                 self._pairs(b"a", sorted((part or {}).items(), key=_by_name))
         else:
@@ -222,9 +239,21 @@ def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
     elif hasattr(value, "__struct_fields__"):
         for name in value.__struct_fields__:
             yield f".{name}", getattr(value, name)
-    elif hasattr(value, "__dict__") and not isinstance(value, type | enum.Enum):
-        for name, part in sorted(value.__dict__.items(), key=_by_name):
-            yield f".{name}", part
+    else:
+        for name, part in sorted(fields_of(_state_of(value)).items()):
+            if name:
+                yield f".{name.removeprefix(SLOTS)}", part
+
+
+def _state_of(value: Any) -> Any:
+    """What the digest of an object is taken of, as far as it has names."""
+    if type(value) in _PLAIN or isinstance(value, type | enum.Enum):
+        return None
+    try:
+        reduced = _reduced(type(value), value)
+    except Exception:  # the digest says why
+        return None
+    return reduced[2] if type(reduced) is tuple and len(reduced) > 2 else None
 
 
 def part_at(state: Any, path: tuple[str, ...]) -> Any:

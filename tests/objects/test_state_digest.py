@@ -169,6 +169,63 @@ def test_what_has_no_digest_is_named_with_its_field(held: Any) -> None:
     assert caught.value.facts["field"] == "bad"
 
 
+class Pair:
+    """What it pickles looks like fields and slots, or does not."""
+
+    def __init__(self, state: Any) -> None:
+        self.state, self.scratch = state, object()
+
+    def __getstate__(self) -> Any:
+        return self.state
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class Both(Slots):
+    """It has fields beside its slots."""
+
+
+def both(**fields: Any) -> Both:
+    made = Both(1, {"a", "b"})
+    made.__dict__.update(fields)
+    return made
+
+
+def test_fields_and_slots_are_taken_by_name() -> None:
+    assert digest_of(both(x=1, y=2)) == digest_of(both(y=2, x=1))
+    assert digest_of(both(x=1)) != digest_of(both(x=2)) and digest_of(both()) != digest_of(Both(1, {"a"}))
+    assert digest_of(Pair((None, {"a": 1, "b": 2}))) == digest_of(Pair((None, {"b": 2, "a": 1})))
+
+
+@pytest.mark.parametrize(
+    "state", [(1, 2), (1, {"a": 2}), ({"a": 1}, 2), (None, {3: 4}), ({"a": 1}, None), ()]
+)
+def test_a_state_that_only_looks_like_fields_and_slots_is_taken_as_it_is(state: Any) -> None:
+    assert digest_of(Pair(state)) == digest_of(pickle.loads(pickle.dumps(Pair(state))))
+    assert digest_of(Pair(state)) != digest_of(Pair((*state, 5)))
+    assert list(digests_of(state)) == [""]
+
+
+def test_a_state_of_slots_has_its_fields_compared_by_name() -> None:
+    """Data classes have `__getstate__`, which may return what `object`'s does for slots."""
+    one, other = (None, {"left": 1, "right": {"a"}}), (None, {"right": {"b"}, "left": 1})
+    differ = {name for name, digest in digests_of(one).items() if digest != digests_of(other)[name]}
+    assert differ == {"right"} and part_at(one, ("right",)) == {"a"}
+    moved = digests_of(({"a": 1}, {})), digests_of(({}, {"a": 1}))
+    assert joined(moved[0], 1) != joined(moved[1], 1)
+    assert part_at(({"a": 1}, {"a": [2]}), ("[1].a", "[0]")) == 2
+
+
+def test_the_parts_of_an_object_are_those_of_its_digest() -> None:
+    """What `__getstate__` leaves out is of this process only."""
+    assert list(parts_of(Slots(1, 2))) == [(".left", 1), (".right", 2)]
+    assert list(parts_of(both(x=3))) == [(".left", 1), (".right", {"a", "b"}), (".x", 3)]
+    assert list(parts_of(Pair((None, {"a": 1})))) == [(".a", 1)]
+    assert list(parts_of(Pair([1]))) == list(parts_of(Colour.RED)) == list(parts_of(Line)) == []
+    assert list(parts_of(threading.Lock())) == []
+
+
 def test_what_is_nested_too_deeply_has_no_digest() -> None:
     deep: Any = Slots(1, 2)
     for _ in range(3000):
