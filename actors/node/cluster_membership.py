@@ -34,7 +34,8 @@ from fleet.raft.ids import Millis, NodeName, member_id
 
 COMMAND_MS: Millis = 5000
 FOUND_AGAIN_MS: Millis = 1000
-CLUSTER_CONFIG = GroupConfig(announce_commits=True)
+CLUSTER_CONFIG = GroupConfig(announce_commits=True, compare_every=0)
+"""Its state is of the library's own code, and halting its members would cost the fleet more than it tells."""
 CLUSTER_KEY = "cluster"
 CLUSTER_LIFE = "c"
 """The suffix of a founder's member id: a disk founds at most one cluster."""

@@ -13,6 +13,12 @@ from fleet.testing import Sim
 from tests.sim.scenes import Log, agree, ask, config, hand_over, leader_of, member, others, voters
 
 
+def test_s48_the_clusters_own_group_is_not_compared() -> None:
+    sim = Sim(seed=48, nodes=3)
+    sim.group("g", Log)
+    assert [m.core.config.compare_every for m in sim.world.members_of(CLUSTER_GROUP)] == [0, 0, 0]
+
+
 def test_s31_two_of_five_are_split_off_for_longer_than_the_purge_window() -> None:
     sim = Sim(seed=31, nodes=5)
     sim._ask_cluster("set_purge_after", (30_000,))
