@@ -58,9 +58,9 @@ def repair(console: Console, name: str, node: str, is_sure: bool) -> None:
         does = f"replaces the state of group {name!r} on {node} by that of its leader"
         again = f"`fleet group repair {shlex.quote(name)} {shlex.quote(node)} --yes`"
         ask_for_the_name(console, name, does, again, "nothing was changed")
-    revision = console.fleet.repair(name, node)
+    console.fleet.repair(name, node)
     what = f"{name} on {node} has its leader's state, and executes again"
-    console.changed(revision, {"group": name, "node": node, "repaired": True}, what)
+    console.show({"group": name, "node": node, "repaired": True}, what)
 
 
 def record_of(found: StateDiff) -> dict[str, object]:

@@ -85,11 +85,11 @@ class StateOperations(ClassOperations):
         revisions = {node_of(member): one.revision for member, one in shown.items()}
         return StateDiff(group, index, revisions, differences, is_complete, missing, halted)
 
-    def repair(self, group: str, node: str, *, timeout: float | None = None) -> int:
+    def repair(self, group: str, node: str, *, timeout: float | None = None) -> None:
         """Give the group's member on `node`, which has halted since its state differs from that of a
         majority, the state of its leader. What it had is lost: look at it first, by `diff`.
 
-        Returns the group's revision once the member executes again.
+        Returns once the member executes again.
 
         Raises:
             NotHalted: its state was not found to differ.
@@ -104,7 +104,7 @@ class StateOperations(ClassOperations):
         while time.monotonic() < until:
             status = self.statuses(group, ASKED_S).get(node)
             if status is not None and not is_diverged(status) and not status.other_code:
-                return status.commit
+                return
             time.sleep(POLL_S)
         raise OutcomeUnknown("its leader's state has not arrived in time", group=group, node=node)
 

@@ -142,8 +142,8 @@ def test_s48_the_member_that_differs_halts_within_the_bound_and_is_repaired(
         odd, *others = [text for _, text in sorted(one.values.items(), reverse=True)]
         assert len(others) == 2 and odd not in others
 
-    revision = f.repair(cause, "n3")
-    assert halts(three, cause) == {} and revision >= at
+    f.repair(cause, "n3")
+    assert halts(three, cause) == {}
     calls(group, "pure", EVERY)
     eventually(lambda: f.diff(cause).differences == (), 10.0)
     with pytest.raises(NotHalted):
