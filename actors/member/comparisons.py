@@ -15,13 +15,15 @@ from fleet.actors.messages.operator import (
 )
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import log
-from fleet.errors import NotMember
+from fleet.errors import NotMember, Unavailable
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
 from fleet.raft.events import Repair, StateDigested
 from fleet.raft.ids import Index
 from fleet.raft.ready import StateDiffered, StatesUndecided
 
+WAITING_MAX: Final = 64
+"""Requests to be shown a state that an executor has not answered."""
 UNDECIDED: Final = "states differ after log entry {}, and no majority of the voters has the same"
 
 
@@ -93,6 +95,10 @@ class Comparisons:
 
     def show(self, token: int, request: GroupRequest, op: ShowState) -> None:
         held = self.member.object
+        while len(self.waiting) >= WAITING_MAX:  # an executor that was lost answers none
+            oldest = self.waiting.pop(next(iter(self.waiting)))
+            error = Unavailable("too many requests to be shown a state", group=self.member.spec.name)
+            self._reply(oldest, None, ErrorRecord.of(error))
         self.waiting[token] = request
         held.port(ShowParts(held.number, held.run, token, op.index, op.path))
 

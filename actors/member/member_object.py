@@ -107,7 +107,10 @@ class MemberObject:
 
     def open_again(self, is_fresh: bool = False) -> None:
         """Its executor ended, or what it executed is not what the group did. `is_fresh`: elsewhere than in
-        the executor where it was, since modules are not imported twice."""
+        the executor where it was, since modules are not imported twice. One whose state differs stays as it
+        is, to be shown, until the leader's state replaces it."""
+        if self.halts.is_diverged:
+            return
         self.run += 1
         self.is_open = False
         self.halts.is_opened_again()
@@ -345,8 +348,11 @@ class MemberObject:
 
     def diverge(self, index: Index, cause: str) -> None:
         """Its state after that entry is wrong. It executes nothing before it has another one."""
-        if not self.halts.is_diverged:
-            self._stop(index, DIVERGED, cause)
+        if self.halts.is_diverged:
+            return
+        if self.term:
+            self.port(LeadsNow(self.number, self.run, 0))  # its hooks see that state no longer
+        self._stop(index, DIVERGED, cause)
 
     def _halt(self, index: Index, place: int, cause: str) -> None:
         """Nothing more is executed until the group has agreed to pass that command; perhaps it has by now."""
