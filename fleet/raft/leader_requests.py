@@ -1,5 +1,6 @@
 """A leader's handlers of requests. Invalid requests are refused before anything changes."""
 
+from fleet.raft.comparing import has_halted_by_state
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     ClassSwitched,
@@ -140,8 +141,11 @@ def objection(core: CoreState, role: Leader, body: MemberChange) -> str | None:
 
 
 def promotion_objection(core: CoreState, role: Leader, who: MemberId) -> str | None:
-    """A voter that lags would lower the availability that it should raise (S28)."""
+    """A voter that lags would lower the availability that it should raise (S28), and so would one whose state
+    differs: moves could replace all that execute by such."""
     progress = role.progress[who]
+    if has_halted_by_state(progress):
+        return TARGET_HALTED
     lag = core.log.commit - progress.match
     lags = lag > core.config.batch_entries_max or progress.match < role.first_index
     if lags or not progress.is_responsive(core.now, core.config.election_ms):

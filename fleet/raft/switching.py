@@ -16,7 +16,7 @@ member keeps its log, and what it has promised (`adopt_state`).
 
 from typing import Final
 
-from fleet.raft.comparing import forget_state
+from fleet.raft.comparing import forget_state, is_halted_by_state
 from fleet.raft.entries import ClassSwitched, SnapshotMeta
 from fleet.raft.ids import Index
 from fleet.raft.messages import OTHER_CODE, REPAIRING
@@ -80,11 +80,11 @@ def adopt_state(core: CoreState, meta: SnapshotMeta, data: bytes) -> None:
 
 def offer_state(core: CoreState, progress: Progress) -> bool:
     """Of a leader: whether the peer waits for a state, and this leader's snapshot now becomes that. Later
-    chunks follow as those of any snapshot."""
+    chunks follow as those of any snapshot. A leader whose own state is wrong has none to offer."""
     halted, snapshot = progress.halted, core.snapshot
     if halted is None or halted[1] not in WAITING or progress.state == SNAPSHOT or snapshot is None:
         return False
-    if snapshot.index < halted[0] or core.is_installing:
+    if snapshot.index < halted[0] or core.is_installing or is_halted_by_state(core):
         return False
     progress.become_snapshot(snapshot)
     return True

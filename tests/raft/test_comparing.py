@@ -8,8 +8,8 @@ import pytest
 from fleet.raft.comparison import ASKED_MAX, POINTS_KEPT
 from fleet.raft.config import GroupConfig
 from fleet.raft.core import Core
-from fleet.raft.entries import Halt, Members, SnapshotMeta
-from fleet.raft.events import ExecutionHalted, ExecutorAway, Repair, Skip, StateDigested, Tick
+from fleet.raft.entries import Halt, MemberPromoted, Members, SnapshotMeta
+from fleet.raft.events import Change, ExecutionHalted, ExecutorAway, Repair, Skip, StateDigested, Tick
 from fleet.raft.halting import may_retry, reported_halt
 from fleet.raft.ids import MemberId
 from fleet.raft.messages import (
@@ -22,7 +22,7 @@ from fleet.raft.messages import (
     StateDigest,
     TimeoutNow,
 )
-from fleet.raft.ready import NOT_HALTED, Ready, StateDiffered, StatesUndecided
+from fleet.raft.ready import NOT_HALTED, TARGET_HALTED, Ready, StateDiffered, StatesUndecided
 from tests.raft.cores import (
     FIVE,
     N1,
@@ -154,6 +154,17 @@ def test_a_learner_is_compared_and_has_no_voice() -> None:
     heartbeat(core)
     readies = answers(core, n4=WRONG, n5=WRONG, n2=RIGHT, n3=RIGHT)
     assert {m.dst for m in said(readies, StateDiffers)} == {N4, N5}
+
+
+@pytest.mark.parametrize("place", [DIVERGED, REPAIRING])
+def test_a_learner_that_halts_while_its_group_is_moved_does_not_become_a_voter(place: int) -> None:
+    core = settled(learners=(N4,))
+    heartbeat(core)
+    leading(core).progress[N4].halted = AT, place
+    assert answered(step(core, Change(5, MemberPromoted(N4)))) == {5: TARGET_HALTED}
+    leading(core).progress[N4].halted = None
+    step(core, Change(6, MemberPromoted(N4)))
+    assert N4 in core.membership.current.voters
 
 
 def test_a_late_answer_about_another_point_is_ignored() -> None:
@@ -294,6 +305,18 @@ def test_a_leader_takes_a_snapshot_for_a_member_that_waits_for_one_and_sends_it(
     last = core.log.last_index
     core.step(core.now, AppendReply(2, N3, N1, True, last, 0, 0, 0, core.now, 0, 0, False, AT, REPAIRING))
     assert [ready.take_snapshot for ready in take(core) if ready.take_snapshot] == [last]
+
+
+def test_a_leader_whose_own_state_is_wrong_gives_it_to_nobody() -> None:
+    """Two of five differ, and the one that leads has a snapshot that is new enough for the other one."""
+    core = settled(voters=FIVE)
+    core.snapshot = SnapshotMeta(AT, 2, Members(FIVE), GroupConfig(), 5, 0)
+    last = core.log.last_index
+    reply = AppendReply(2, N3, N1, True, last, 0, 0, 0, core.now, 0, 0, False, AT, REPAIRING)
+    core.halt = Halt(AT, DIVERGED, "differs", True)
+    assert [one for ready in step(core, reply) for one in ready.chunks] == []
+    core.halt = None
+    assert len([one for ready in step(core, reply) for one in ready.chunks]) == 1
 
 
 def test_a_leader_takes_none_for_a_member_that_nobody_repairs() -> None:
