@@ -4,7 +4,7 @@ from typing import Any, Final, Protocol
 
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.messages.executor import KeepState, PartsShown, ShowParts, StatePointTaken
-from fleet.actors.messages.local import StartMember
+from fleet.actors.messages.local import MemberHalted, StartMember
 from fleet.actors.messages.operator import (
     GroupRequest,
     OpReply,
@@ -83,13 +83,16 @@ class Comparisons:
         self.trouble = UNDECIDED.format(hook.index)
         log.error("group=%s %s", self.member.spec.name, self.trouble)
 
-    def resume(self, index: Index) -> None:
-        """This member halted there before it was started again (0: it did not), and its own snapshot is no
-        better."""
-        if not index:
+    def resume(self, repaired_from: Index) -> None:
+        """As in `StartMember.diverged`."""
+        member, core = self.member, self.member.core
+        if not repaired_from:
             return
-        at = min(index, self.member.core.log.applied)
-        self.member.object.diverge(at, f"its state differed from that of a majority at log entry {index}")
+        if core.snapshot is not None and core.snapshot.index >= repaired_from:
+            member.send(member.start.manager, MemberHalted(core.id, None))
+        else:
+            what = "its state differed from that of a majority before it was started again"
+            member.object.diverge(core.log.applied, what)
 
     # -- requests ------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ from fleet.errors import (
 )
 from fleet.objects.class_refs import class_name, version_of
 from fleet.objects.payload import ErrorRecord
-from fleet.raft.comparing import is_halted_by_state
+from fleet.raft.comparing import is_halted_by_state, own_snapshot
 from fleet.raft.core import Core
 from fleet.raft.entries import (
     ClassSwitched,
@@ -228,7 +228,7 @@ class OperatorRequests:
         halted = core.halt, other_code_of(self.member), self.comparisons.trouble
         if halted != self.told_halt:
             self.told_halt = halted
-            self.member.send(self.member.start.manager, MemberHalted(core.id, *halted))
+            self.member.send(self.member.start.manager, MemberHalted(core.id, *halted, own_snapshot(core)))
         if not arriving:
             return
         self.arriving = []

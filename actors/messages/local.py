@@ -176,6 +176,8 @@ class MemberHalted(Struct, frozen=True):
     other_code: str = ""
     comparison: str = ""
     """As `MemberStatus.comparison`."""
+    own_snapshot: Index = 0
+    """The newest that it has, or is taking."""
 
 
 class Applied(Struct, frozen=True):
@@ -219,7 +221,7 @@ class StartMember(Struct, frozen=True):
     is_full: bool = False
     """Whether the disk had no space lately: callers are told so until a write succeeds."""
     diverged: Index = 0
-    """The member halted at this entry, since its state differed, and was not repaired; 0: it did not."""
+    """Its state was found to differ, and a snapshot from this entry on is its leader's; 0: it was not."""
 
 
 class ExecutorLost(Struct, frozen=True, gc=False):

@@ -13,12 +13,14 @@ DIVERGED_KEY = "diverged"
 
 
 class DivergedMembers:
-    """A member whose record is lost by a crash is found to differ at a later point again."""
+    """A crash amid a repair may leave the record and the leader's state, or neither. A member that has halted
+    takes no snapshots, so a newer one than its own is its leader's. One whose record is lost is found to
+    differ at a later point again."""
 
     def __init__(self, manager: Node) -> None:
         self.manager = manager
         self.by_number: dict[int, Index] = {}
-        """At which log entry."""
+        """From which log entry on a snapshot is its leader's."""
 
     def load(self) -> None:
         """Raises Damaged."""
@@ -30,12 +32,12 @@ class DivergedMembers:
         """0: its state was not found to differ."""
         return self.by_number.get(hosted.record.number, 0)
 
-    def note(self, hosted: HostedMember) -> None:
+    def note(self, hosted: HostedMember, own_snapshot: Index) -> None:
         """Where it has halted was told, or that it has not."""
         halt, number = hosted.halt, hosted.record.number
         if halt is not None and halt.place in OF_STATE:
             if number not in self.by_number:
-                self.by_number[number] = halt.index
+                self.by_number[number] = own_snapshot + 1
                 self._write()
         else:
             self.forget(hosted)

@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from fleet.actors.messages.operator import (
+    Done,
     MemberStatus,
     OpValue,
     RepairMember,
@@ -89,7 +90,7 @@ class StateOperations(ClassOperations):
         """Give the group's member on `node`, which has halted since its state differs from that of a
         majority, the state of its leader. What it had is lost: look at it first, by `diff`.
 
-        Returns once the member executes again.
+        Returns once the member executes again, also after a restart.
 
         Raises:
             NotHalted: its state was not found to differ.
@@ -100,10 +101,11 @@ class StateOperations(ClassOperations):
         until = time.monotonic() + seconds
         member = self._member_on(group, node, timeout)
         address = self._addresses_of(self.status(group, timeout))[member]
-        self._ask_soon(RepairMember(member), group, address, True, seconds).result(seconds + GRACE_S)
+        done = self._ask_soon(RepairMember(member), group, address, True, seconds).result(seconds + GRACE_S)
+        assert isinstance(done, Done)
         while time.monotonic() < until:
             status = self.statuses(group, ASKED_S).get(node)
-            if status is not None and not is_diverged(status) and not status.other_code:
+            if status is not None and is_repaired(status, done.index):
                 return
             time.sleep(POLL_S)
         raise OutcomeUnknown("its leader's state has not arrived in time", group=group, node=node)
@@ -207,6 +209,11 @@ class StateOperations(ClassOperations):
         told = self._shown(group, members, index, path, seconds)
         shown = {member: one for member, one in told.items() if isinstance(one, StateShown)}
         return shown if len(shown) == count else None
+
+
+def is_repaired(status: MemberStatus, index: Index) -> bool:
+    """It executes with its leader's state, which is on its disk, too."""
+    return not is_diverged(status) and not status.other_code and status.snapshot_index >= index
 
 
 def is_diverged(status: MemberStatus) -> bool:

@@ -84,8 +84,8 @@ def is_halted_by_state(core: CoreState) -> bool:
 
 
 def on_repair(core: CoreState, role: Role, m: Repair) -> None:
-    """Any snapshot of a leader that is not older than this member's own will do: a member that has halted
-    does not lead for long, and takes no snapshots."""
+    """Any snapshot of a leader that is newer than this member's own will do: a member that has halted does
+    not lead for long, and takes none. One that is as new will, where nothing newer was handed out."""
     if core.halt is None or core.halt.place not in OF_STATE:
         core.answer(m.token, NOT_HALTED)
         return
@@ -94,10 +94,15 @@ def on_repair(core: CoreState, role: Role, m: Repair) -> None:
 
 
 def as_repairing(core: CoreState, halt: Halt) -> Halt:
+    index = max(halt.index, own_snapshot(core) + 1)
+    return replace(halt, index=min(index, core.log.applied), place=REPAIRING)
+
+
+def own_snapshot(core: CoreState) -> Index:
+    """The newest that this member has, or is taking; 0: none."""
     own = [meta.index for meta in (core.snapshot, core.taking) if meta is not None]
     own += [pair[0].index for pair in (core.saving, core.storing) if pair is not None]
-    index = min(max([halt.index, *own]), core.log.applied)
-    return replace(halt, index=index, place=REPAIRING)
+    return max(own, default=0)
 
 
 # -- the leader ------------------------------------------------------------------------------------
