@@ -26,6 +26,7 @@ from fleet.errors import (
 from fleet.objects.class_refs import class_name, encode_class
 from fleet.objects.declare import check_data_class
 from fleet.objects.group_handle import bind
+from fleet.objects.type_arguments import class_of
 from fleet.raft.config import GroupConfig
 
 D = TypeVar("D")
@@ -47,7 +48,7 @@ class Operations(SecretOperations, StateOperations):
         Raises: BadArguments: an invalid name; ConfigError: not a data class.
         """
         check_group_name(name)
-        check_data_class(data_class)
+        check_data_class(class_of(data_class))
         return bind(data_class, name, cast(Any, self))
 
     def create_group(
@@ -109,12 +110,13 @@ class Operations(SecretOperations, StateOperations):
         names = list(dict.fromkeys(names))
         for name in names:
             check_group_name(name)
-        check_data_class(data_class)
-        check_is_imported(data_class)
+        cls = class_of(data_class)
+        check_data_class(cls)
+        check_is_imported(cls)
         if nodes is not None and not nodes:
             raise BadArguments("a group lives on at least one node", groups=", ".join(names))
         pinned = tuple(dict.fromkeys(nodes or ()))
-        encoded = encode_class(data_class)
+        encoded = encode_class(cls)
         deadline = time.monotonic() + (timeout or self.timeout)
         self._check_class(encoded, deadline)
         wanted = (len(pinned) or replicas, encoded, config or GroupConfig(), pinned)

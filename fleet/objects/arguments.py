@@ -1,8 +1,9 @@
 """Whether the arguments of a call are what the method's annotations say, found out before the call is sent.
 
-An annotation that this module does not understand (a type variable, a protocol, a name that cannot be
-resolved) accepts everything. Values are looked at and never converted. `msgspec.convert` has other rules: it
-takes a dict for a dataclass, a text for a date, and no numbers of other libraries.
+An annotation that this module does not understand (a protocol, a name that cannot be resolved, a type
+variable of which nothing is said) accepts everything. Values are looked at and never converted.
+`msgspec.convert` has other rules: it takes a dict for a dataclass, a text for a date, and no numbers of other
+libraries.
 """
 
 import inspect
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, TypeAlia
 from weakref import WeakKeyDictionary
 
 from fleet.errors import BadArguments
+from fleet.objects.type_arguments import class_of, substituted, type_arguments
 
 Check: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], None]
 """Raises BadArguments."""
@@ -68,16 +70,17 @@ class Parameters(NamedTuple):
 
 # -- calls ----------------------------------------------------------------------------------------------
 
-_checks: WeakKeyDictionary[type, dict[str, Check]] = WeakKeyDictionary()
+_checks: WeakKeyDictionary[Any, dict[str, Check]] = WeakKeyDictionary()
 
 
-def check_of(cls: type[Any], method: str) -> Check:
-    """What checks the calls of a command or query; made once. Missing, unknown and surplus arguments are left
-    to the node, whose class decides."""
-    checks = _checks.setdefault(cls, {})
+def check_of(data_class: Any, method: str) -> Check:
+    """What checks the calls of a command or query of a class, or of one as `JobQueue[Email]`; made once.
+    Missing, unknown and surplus arguments are left to the node, whose class decides."""
+    checks = _checks.setdefault(data_class, {})
     check = checks.get(method)
     if check is None:
-        check = checks[method] = _new_check(cls, method) if cls.__fleet_check_arguments__ else _accept
+        is_checked = class_of(data_class).__fleet_check_arguments__
+        check = checks[method] = _new_check(data_class, method) if is_checked else _accept
     return check
 
 
@@ -85,9 +88,11 @@ def _accept(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     pass
 
 
-def _new_check(cls: type[Any], method: str) -> Check:
+def _new_check(data_class: Any, method: str) -> Check:
+    cls = class_of(data_class)
     base = next(base for base in cls.__mro__ if method in base.__dict__)
-    parameters = _parameters(base.__dict__[method].__wrapped__, base)
+    given = type_arguments(data_class, base)
+    parameters = _parameters(base.__dict__[method].__wrapped__, base, given)
     called = f"{cls.__qualname__}.{method}"
     fitting: set[tuple[Any, ...]] = set()
 
@@ -127,12 +132,14 @@ _repr = Repr()
 _repr.maxstring = _repr.maxother = _repr.maxlong = 80
 
 
-def _parameters(function: Callable[..., Any], base: type) -> Parameters:
+def _parameters(function: Callable[..., Any], base: type, given: Mapping[Any, Any]) -> Parameters:
+    """`given`: what its type variables stand for."""
     found = Parameters([], {}, Parameter(), Parameter())
     is_wrapper = hasattr(function, "__wrapped__")  # it may convert what it passes on
     for p in list(inspect.signature(function, follow_wrapped=False).parameters.values())[1:]:
         unknown = is_wrapper or p.annotation is p.empty
-        expected = None if unknown else expected_of(_resolved(p.annotation, function, base))
+        annotation = Any if unknown else substituted(_resolved(p.annotation, function, base), given)
+        expected = expected_of(annotation)
         parameter = Parameter(p.name, expected, p.default)
         if p.kind is p.VAR_POSITIONAL:
             found = found._replace(more_places=parameter)

@@ -136,15 +136,25 @@ class Call(_Described, Generic[P, R]):
     QueryFailed, ImpureQuery, NotDecodable; WouldDeadlock or ImpureCommand inside a command.
     """
 
-    __slots__ = ("_caller", "_group", "_name", "_options", "_class", "_encode", "_check")
+    __slots__ = ("_caller", "_group", "_name", "_options", "_class", "_typed", "_encode", "_check")
     kind: ClassVar[Kind]
 
-    def __init__(self, caller: Caller, group: str, name: str, options: CallOptions, cls: type[Any]) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        group: str,
+        name: str,
+        options: CallOptions,
+        cls: type[Any],
+        typed: Any = None,
+    ) -> None:
+        """`typed`: the class with what its type variables stand for; None: nothing is said of them."""
         self._caller = caller
         self._group = group
         self._name = name
         self._options = options
         self._class = cls
+        self._typed = cls if typed is None else typed
         self._encode = cls.__fleet_codec__.encode_call
         self._check: Check | None = None
 
@@ -152,7 +162,7 @@ class Call(_Described, Generic[P, R]):
         return cast(Function, inspect.getattr_static(self._class, self._name).__wrapped__)
 
     def _first_check(self) -> Check:
-        check = self._check = check_of(self._class, self._name)
+        check = self._check = check_of(self._typed, self._name)
         return check
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -195,7 +205,7 @@ class Call(_Described, Generic[P, R]):
 
     def _changed(self, **options: Any) -> Self:
         changed = replace(self._options, **options)
-        return type(self)(self._caller, self._group, self._name, changed, self._class)
+        return type(self)(self._caller, self._group, self._name, changed, self._class, self._typed)
 
     def options(self, *, timeout: float | None = None, wait_when_full: bool | None = None) -> Self:
         """The same method with other options; options that are not given stay as they are.
@@ -217,8 +227,16 @@ class CommandCall(Call[P, R]):
     __slots__ = ()
     kind = "command"
 
-    def __init__(self, caller: Caller, group: str, name: str, options: CallOptions, cls: type[Any]) -> None:
-        super().__init__(caller, group, name, options, cls)
+    def __init__(
+        self,
+        caller: Caller,
+        group: str,
+        name: str,
+        options: CallOptions,
+        cls: type[Any],
+        typed: Any = None,
+    ) -> None:
+        super().__init__(caller, group, name, options, cls, typed)
         if options.key is not None:
             self._encode = keyed_encoder(self._encode, options.key, options.keep)
 

@@ -15,6 +15,7 @@ from fleet.objects.group_handle import bind
 from fleet.objects.handles import AtRevision, CallOptions, Kind
 from fleet.objects.outcomes import CallOutcome, Succeeded, Unsettled
 from fleet.objects.replies import Reply
+from fleet.objects.type_arguments import class_of
 from fleet.objects.watch import Since
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import node_of
@@ -110,10 +111,10 @@ class Sim(Stage):
         """
         caller = _Caller(self, self._client(client), client)
         if name not in self.groups:
-            args = (name, replicas, encode_class(cls), config, ())
+            args = (name, replicas, encode_class(class_of(cls)), config, ())
             self._ask_cluster("add_group", args)
-            self.groups[name] = cls
-            self._calls[name] = Calls(name, cls)
+            self.groups[name] = class_of(cls)
+            self._calls[name] = Calls(name, class_of(cls))
             self._until(lambda: self.leader(name) is not None, f"group {name} is not served")
         return bind(cls, name, caller)
 
