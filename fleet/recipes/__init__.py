@@ -20,8 +20,9 @@ from fleet.recipes.lease import Lease
 from fleet.recipes.leases import Leases
 from fleet.recipes.locks import Locks
 from fleet.recipes.rate_limits import RateLimits
+from fleet.recipes.running_jobs import RunningJob, current_job
 from fleet.recipes.semaphores import Semaphores
-from fleet.recipes.workers import QueueWorker, RunningJob, current_job, worker
+from fleet.recipes.workers import QueueWorker, worker
 
 __all__ = [
     "Barriers",

@@ -1,70 +1,57 @@
 """A queue of jobs that are pushed to workers."""
 
 from collections import OrderedDict
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from fleet.errors import Reject
 from fleet.objects.context import ctx
-from fleet.objects.declare import Data, command, query
+from fleet.objects.declare import Data, command, query, reminder
+from fleet.objects.payload import encode_value
+from fleet.recipes.jobs import (
+    CANCELLED,
+    KEY_MAX,
+    NAME_MAX,
+    WHOLE_MAX,
+    Assigned,
+    Job,
+    Outcome,
+    Worker,
+    check_name,
+    kind_of,
+    seconds,
+    time_after,
+    whole,
+)
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+    """Of the payloads; a queue that does not say takes any."""
 ATTEMPTS: Final = 3
 BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 3600.0
 KEYS_KEPT: Final = 10_000
 """Keys of jobs that are over; with the same key, no other job is put while its key is kept."""
 DEAD_KEPT: Final = 10_000
-SAY: Final = -1
-CANCELLED: Final = 0
-"""In place of an attempt: the worker is to say a word in so many seconds; and what it does was cancelled."""
-Outcome: TypeAlias = tuple[int, int, str | None]
-"""Job, token, and why it failed; None: it was done."""
+STALE_MAX: Final = 1_000
+"""A heap has no more entries that mean nothing any more than this, and one for each that does."""
 
 
-class Assigned(NamedTuple):
-    """What a worker is told."""
-
-    id: int
-    token: int
-    """The revision at which it was assigned, which grows: what the job writes to may compare it."""
-    attempt: int
-    """From 1 on."""
-    payload: Any
-
-
-class Job(NamedTuple):
-    payload: Any
-    priority: int
-    attempts: int
-    """So many at most."""
-    backoff: float
-    key: str | None
-    attempt: int = 0
-    """The one that is under way, or was the last."""
-    worker: str = ""
-    """That has it; "": it waits."""
-    token: int = 0
-    until: float = 0.0
-    """When its delay is over; 0.0: it has none."""
-    error: str = ""
-    """Why the last attempt failed."""
-
-
-class Worker(NamedTuple):
-    capacity: int
-    lease: float
-    until: float
-
-
-class JobQueue(Data, events_kept=2_000):
+class JobQueue(Data, Generic[T], events_kept=2_000):
     """Jobs wait here until a worker has room, most urgent first, and those put first among equals. A command
     that makes room, or brings a job, also assigns: the worker is told by an event of its own kind. It has the
     job for as long as its lease lasts, which `heartbeat` renews, and settles it with the token that it got:
     after the lease somebody else may have the job, and the old token is refused.
 
-    `fleet.worker` makes a worker of a function. Time is that of the last command: each looks after what is
-    over, or delayed, and workers that are there see to it that commands come.
+    `fleet.worker` makes a worker of a function. Each command looks after what is over, or delayed, by then; a
+    reminder does when no command comes. `JobQueue[Email]` is a queue of payloads of that type.
     """
 
     jobs: dict[int, Job] = {}
@@ -75,18 +62,20 @@ class JobQueue(Data, events_kept=2_000):
     free: OrderedDict[str, None] = OrderedDict()
     """Workers with room; the first is next."""
     ready: list[tuple[int, int]] = []
-    """A heap: below priority, number. With some that wait no more."""
+    """A heap: below priority, number. Stale, where the job does not wait any more."""
     delayed: list[tuple[float, int]] = []
-    """A heap: when the delay is over, number. With some that are over."""
+    """A heap: when the delay is over, number. Stale, where the job has no such delay."""
     leases: list[tuple[float, str]] = []
-    """A heap: when the worker is to be looked at, which is no later than its lease is over."""
+    """A heap: when the worker is to be looked at, which is no later than its lease is over. Stale, where that
+    is not its `look_at`."""
     keys: dict[str, int] = {}
+    """Of jobs that are not over, by key; each of these jobs knows its key. No key is in `over`, too."""
     over: OrderedDict[str, int] = OrderedDict()
     """Keys of jobs that are over, the oldest first."""
     dead: OrderedDict[int, Job] = OrderedDict()
     """Jobs that failed too often, until they are revived or dropped."""
-    told_due: float = 0.0
-    """A worker was told to say a word at that time, since a delay is over then; 0.0: none was."""
+    look_at: float = inf
+    """When the reminder is due that looks after leases and delays; inf: there is none."""
     last: int = 0
     counts: dict[str, int] = {}
 
@@ -95,7 +84,7 @@ class JobQueue(Data, events_kept=2_000):
     @command
     def put(
         self,
-        payload: Any,
+        payload: T,
         priority: int = 0,
         delay: float = 0.0,
         key: str | None = None,
@@ -106,13 +95,14 @@ class JobQueue(Data, events_kept=2_000):
 
         `delay`: seconds before it is given to a worker. `attempts`: after so many that fail, or get lost with
         their worker, it is dead. `backoff`: seconds before the second one, doubled for each further one.
+        Raises Rejected: one of them is out of range.
         """
         number = self._put(payload, priority, delay, key, attempts, backoff)
         self._go_on()
         return number
 
     @command
-    def put_many(self, payloads: list[Any], priority: int = 0) -> list[int]:
+    def put_many(self, payloads: list[T], priority: int = 0) -> list[int]:
         """As `put` of each."""
         numbers = [self._put(one, priority, 0.0, None, ATTEMPTS, BACKOFF_S) for one in payloads]
         self._go_on()
@@ -133,14 +123,18 @@ class JobQueue(Data, events_kept=2_000):
 
     @command
     def revive(self, number: int) -> None:
-        """Let a dead job have its attempts anew. Rejected: there is none of that number."""
+        """Let a dead job have its attempts anew. It has its key again, unless a newer job was put under that.
+        Rejected: there is none of that number."""
         job = self.dead.pop(number, None)
         if job is None:
             raise Reject(f"no dead job has the number {number}")
-        self.jobs[number] = job._replace(attempt=0, worker="")
-        if job.key is not None:
-            self.over.pop(job.key, None)
-            self.keys[job.key] = number
+        key = job.key
+        if key is not None and (self.keys.get(key) or self.over.get(key, number)) != number:
+            key = None
+        if key is not None:
+            self.over.pop(key, None)
+            self.keys[key] = number
+        self.jobs[number] = job._replace(attempt=0, key=key)
         self._wait(number, 0.0)
         self._go_on()
 
@@ -159,7 +153,7 @@ class JobQueue(Data, events_kept=2_000):
         """How many `waiting`, `delayed`, `running`, `dead`, `workers` there are, and how many there were:
         `put`, `done`, `failed` and `expired` attempts, `died`, `cancelled`."""
         running = sum(map(len, self.running.values()))
-        delayed = sum(not job.worker and job.until > 0 for job in self.jobs.values())
+        delayed = sum(self._is_delayed(until, number) for until, number in self.delayed)
         now = {"running": running, "delayed": delayed, "waiting": len(self.jobs) - running - delayed}
         return now | {"dead": len(self.dead), "workers": len(self.workers)} | self.counts
 
@@ -169,13 +163,20 @@ class JobQueue(Data, events_kept=2_000):
     def attach(self, worker: str, capacity: int, lease: float) -> list[Assigned]:
         """Take part, or go on doing so: with room for so many jobs, each for `lease` seconds from the last
         word of it. Returns those that it has; later ones are told by events of the kind `kind_of(worker)`, as
-        tuples; see CANCELLED and SAY."""
-        if capacity < 1 or not 0 < lease < inf:
-            raise Reject(f"capacity and lease are more than 0, not {capacity!r} and {lease!r}")
-        if worker not in self.workers:
+        tuples; see CANCELLED. Whoever attaches under a name is that worker: two that run at a time need two.
+        Raises Rejected: the name, the capacity or the lease is out of range."""
+        check_name("a worker's name", worker, NAME_MAX)
+        capacity, lease = whole("capacity", capacity, 1), seconds("lease", lease, may_be_zero=False)
+        known = self.workers.get(worker)
+        if known is not None and known.until <= ctx.now:
+            self._lose(worker)
+            known = None
+        if known is None:
             self.running[worker] = OrderedDict()
-            heappush(self.leases, (ctx.now, worker))
-        self.workers[worker] = Worker(capacity, lease, ctx.now + lease)
+        until = time_after(lease)
+        self.workers[worker] = Worker(capacity, lease, until, known.look_at if known else inf)
+        if until < self.workers[worker].look_at:
+            self._look_again(worker, until)
         self._look_for_room(worker)
         self._go_on()
         return [self._told(number) for number in self.running[worker]]
@@ -187,8 +188,7 @@ class JobQueue(Data, events_kept=2_000):
         if known is None or known.until <= ctx.now:
             raise Reject(f"worker {worker!r} is not attached, or its lease is over: attach again")
         self._renew(worker)
-        self.told_due = 0.0
-        self._go_on(worker)
+        self._go_on()
         return list(self.running[worker])
 
     @command
@@ -224,12 +224,15 @@ class JobQueue(Data, events_kept=2_000):
     # -- jobs ------------------------------------------------------------------------------------------
 
     def _put(
-        self, payload: Any, priority: int, delay: float, key: str | None, attempts: int, backoff: float
+        self, payload: T, priority: int, delay: float, key: str | None, attempts: int, backoff: float
     ) -> int:
-        if attempts < 1 or not 0 <= delay < inf or not 0 <= backoff < inf:
-            raise Reject("attempts are 1 at least, and delay and backoff no less than 0 seconds")
-        if key is not None and (known := self.keys.get(key) or self.over.get(key)):
-            return known
+        priority = whole("priority", priority, -WHOLE_MAX)
+        attempts = whole("attempts", attempts, 1)
+        delay, backoff = seconds("delay", delay), seconds("backoff", backoff)
+        if key is not None:
+            check_name("a job's key", key, KEY_MAX)
+            if known := self.keys.get(key) or self.over.get(key):
+                return known
         self.last += 1
         self.jobs[self.last] = Job(payload, priority, attempts, backoff, key)
         if key is not None:
@@ -238,44 +241,76 @@ class JobQueue(Data, events_kept=2_000):
         self._wait(self.last, delay)
         return self.last
 
-    def _wait(self, number: int, seconds: float) -> None:
+    def _wait(self, number: int, delay: float) -> None:
         job = self.jobs[number]
-        until = ctx.now + seconds if seconds > 0 else 0.0
+        until = time_after(delay) if delay > 0 else 0.0
         self.jobs[number] = job._replace(worker="", until=until)
         if until:
             heappush(self.delayed, (until, number))
         else:
             heappush(self.ready, (-job.priority, number))
 
-    def _go_on(self, caller: str = "") -> None:
+    def _is_delayed(self, until: float, number: int) -> bool:
+        job = self.jobs.get(number)
+        return job is not None and job.until == until
+
+    def _go_on(self) -> None:
         """What is over, or due, by now; then each job that waits to a worker with room."""
         now = ctx.now
         while self.leases and self.leases[0][0] <= now:
-            _, worker = heappop(self.leases)
+            at, worker = heappop(self.leases)
             known = self.workers.get(worker)
-            if known is not None and known.until > now:
-                heappush(self.leases, (known.until, worker))
-            elif known is not None:
+            if known is None or known.look_at != at:
+                continue
+            if known.until > now:
+                self._look_again(worker, known.until)
+            else:
                 self._lose(worker)
-        while self.delayed and self.delayed[0][0] <= now:
-            until, number = heappop(self.delayed)
-            job = self.jobs.get(number)
-            if job is not None and job.until == until:
+        while self.delayed:
+            until, number = self.delayed[0]
+            is_delayed = self._is_delayed(until, number)
+            if is_delayed and until > now:
+                break
+            heappop(self.delayed)
+            if is_delayed:
                 self._wait(number, 0.0)
         while self.ready and self.free:
             _, number = heappop(self.ready)
-            job = self.jobs.get(number)
-            if job is not None and not job.worker and not job.until:
+            if self._is_ready(number):
                 self._assign(number, next(iter(self.free)))
-        if self.delayed and self.delayed[0][0] != self.told_due:
-            self._say_when(caller or next(reversed(self.workers), ""))
+        self._tidy()
+        self._be_reminded()
 
-    def _say_when(self, worker: str) -> None:
-        """Time passes with commands: let a worker see to it that there is one when the next delay is over."""
-        if worker in self.workers:
-            self.told_due = self.delayed[0][0]
-            seconds = max(0.0, self.told_due - ctx.now)
-            ctx.emit(kind_of(worker), (0, 0, SAY, seconds))
+    def _is_ready(self, number: int) -> bool:
+        job = self.jobs.get(number)
+        return job is not None and not job.worker and not job.until
+
+    def _tidy(self) -> None:
+        """Drop stale entries, once most entries are stale."""
+        if len(self.ready) + len(self.delayed) > 2 * len(self.jobs) + STALE_MAX:
+            self.ready = [one for one in self.ready if self._is_ready(one[1])]
+            self.delayed = [one for one in self.delayed if self._is_delayed(*one)]
+            heapify(self.ready)
+            heapify(self.delayed)
+        if len(self.leases) > 2 * len(self.workers) + STALE_MAX:
+            self.leases = [(worker.look_at, name) for name, worker in self.workers.items()]
+            heapify(self.leases)
+
+    def _be_reminded(self) -> None:
+        """Time passes without commands: look again when the next lease or delay may be over."""
+        look_at = min(self.leases[0][0] if self.leases else inf, self.delayed[0][0] if self.delayed else inf)
+        if look_at == self.look_at:
+            return
+        self.look_at = look_at
+        if look_at < inf:
+            ctx.remind("look", key="next", at=look_at)
+        else:
+            ctx.forget("look", key="next")
+
+    @reminder("look")
+    def _look(self) -> None:
+        self.look_at = inf
+        self._go_on()
 
     def _assign(self, number: int, worker: str) -> None:
         job = self.jobs[number]
@@ -286,7 +321,7 @@ class JobQueue(Data, events_kept=2_000):
 
     def _told(self, number: int) -> Assigned:
         job = self.jobs[number]
-        return Assigned(number, job.token, job.attempt, job.payload)
+        return Assigned(number, job.token, job.attempt, encode_value(job.payload))
 
     def _take_back(self, number: int) -> None:
         worker = self.jobs[number].worker
@@ -298,7 +333,7 @@ class JobQueue(Data, events_kept=2_000):
         """The attempt that is under way."""
         self._take_back(number)
         self._count(what)
-        job = self.jobs[number] = self.jobs[number]._replace(worker="", until=0.0, error=error)
+        job = self.jobs[number] = self.jobs[number]._replace(worker="", error=error)
         if job.attempt < job.attempts:
             self._wait(number, min(job.backoff * 2.0 ** min(job.attempt - 1, 60), BACKOFF_MAX_S))
             return
@@ -324,7 +359,11 @@ class JobQueue(Data, events_kept=2_000):
 
     def _renew(self, worker: str) -> None:
         known = self.workers[worker]
-        self.workers[worker] = known._replace(until=ctx.now + known.lease)
+        self.workers[worker] = known._replace(until=time_after(known.lease))
+
+    def _look_again(self, worker: str, at: float) -> None:
+        self.workers[worker] = self.workers[worker]._replace(look_at=at)
+        heappush(self.leases, (at, worker))
 
     def _look_for_room(self, worker: str) -> None:
         if len(self.running[worker]) >= self.workers[worker].capacity:
@@ -343,8 +382,3 @@ class JobQueue(Data, events_kept=2_000):
     def _forget(self, worker: str) -> None:
         del self.workers[worker], self.running[worker]
         self.free.pop(worker, None)
-
-
-def kind_of(worker: str) -> str:
-    """Of the events that tell a worker of its jobs."""
-    return f"job/{worker}"

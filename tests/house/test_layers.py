@@ -64,6 +64,8 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.sim.search.explore": (("fleet.actors", "fleet.storage", "fleet.sim"), {"msgspec", "rich"}),
     "fleet.testing": (("fleet",), {"msgspec", "cloudpickle", "hypothesis"}),
     "fleet.recipes": (("fleet",), set()),
+    # For type checkers, which have it in the box.
+    "fleet.recipes.job_queue": (("fleet",), {"typing_extensions"}),
     "fleet": (("fleet",), {"thespian", "msgspec", "cloudpickle", "click", "rich", "setproctitle"}),
 }
 OUTSIDE_OF_WORLDS = {"fleet.sim.search.explore"}

@@ -5,7 +5,7 @@ from typing import Any
 import fleet
 from fleet.recipes import KV, Barriers, Counters, Elections, Leases, Locks, RateLimits, Semaphores
 from fleet.recipes.holders import Granted
-from tests.recipes.queue_uses import ForgetsWhoIsGone, IgnoresTokens, PutsAgain
+from tests.recipes.queue_uses import ForgetsWhoIsGone, IgnoresTokens, NeedsAWord, PutsAgain
 
 
 class KeepsRevision(KV):
@@ -117,5 +117,6 @@ PLANTED: dict[type[Any], str] = {
     ForgetsThrees: "Counters",
     IgnoresTokens: "JobQueue",
     ForgetsWhoIsGone: "JobQueue",
+    NeedsAWord: "JobQueue",
     PutsAgain: "JobQueue",
 }

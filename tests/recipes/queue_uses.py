@@ -7,13 +7,15 @@ from typing import Any
 import fleet
 from fleet.objects.watch import position_of
 from fleet.recipes import JobQueue
-from fleet.recipes.job_queue import Assigned, Outcome
+from fleet.recipes.jobs import Assigned, Outcome
 from fleet.recipes.plans import Pause, Plan
 from fleet.sim.checks.appliers import applier_of
 from tests.recipes.episodes import GROUP, Episode, ask, repeated
 from tests.recipes.party import Told
 
 LEASE_S = 2.0
+SILENCE_S = 10.0
+"""Longer than a lease and the calls of a client that gave up waiting for them."""
 
 
 class JobQueueEpisode(Episode):
@@ -70,8 +72,14 @@ class JobQueueEpisode(Episode):
         self.party.begin("c3", self.work_off("c3"))
 
     def work_off(self, client: str) -> Plan[None]:
-        """The last worker does all that is left, and counts."""
+        """Once nobody says a word, the queue has to take back what the others had. Then the last worker does
+        all that is left, and counts."""
         queue = self.handles[client]
+        while len(self.party.doing) > 1:
+            yield Pause(0.5)
+        yield Pause(SILENCE_S)
+        counts = yield from ask(queue.statistics)
+        assert counts is None or not counts["workers"], f"after {SILENCE_S} s without a word: {counts}"
         while True:
             held = yield from ask(queue.attach, "last", 50, 60.0)
             yield from ask(queue.settle, "last", [(one.id, one.token, None) for one in held or ()])
@@ -206,3 +214,10 @@ class PutsAgain(JobQueue):
     def _end(self, number: int, how: str) -> None:
         super()._end(number, how)
         self.over.clear()
+
+
+class NeedsAWord(JobQueue):
+    """It looks after leases and delays when a command comes, and at no other time."""
+
+    def _be_reminded(self) -> None:
+        pass

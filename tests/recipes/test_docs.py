@@ -31,7 +31,8 @@ def test_the_examples_run_as_written(node: fleet.Node, capsys: pytest.CaptureFix
     term = re.search(r"^leader: \((\d+), 'host-7'\)$", told, re.M)
     assert term is not None and f"leads in term {term[1]}\n" in told
     assert told.count("sends ada attempt 1\n") == 2 and "sends ida" not in told
-    assert "[({'to': 'nobody'}, 'ValueError: no such address')]\n" in told
+    assert "[(Email(to='nobody'), 'ValueError: no such address')]\n" in told
+    assert "JobQueue.put: payload must be __main__.Email, not 'ada' (str)" in told
     assert "all passed at revision " in told and "6 ['visits']\n" in told
 
 
