@@ -1,6 +1,7 @@
 """What a client watches, by group: takes what arrives to `fleet.actors.client.watches`."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Final, TypeAlias, get_args
 
 from thespian.actors import ActorAddress
@@ -9,7 +10,8 @@ from fleet.actors.base.addresses import remote_address
 from fleet.actors.client.endpoints import Endpoints
 from fleet.actors.client.session_events import ClusterPinned, ForeignNode, TurnEnded
 from fleet.actors.client.session_state import NEVER
-from fleet.actors.client.watches import CloseWatch, Effect, Event, GroupWatches, OpenWatch, ResumeWatch
+from fleet.actors.client.watches import Effect, Event, GroupWatches
+from fleet.actors.client.watching import CloseWatch, OpenWatch, ResumeWatch
 from fleet.actors.messages.client import WatchReply
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.raft.ids import Millis
@@ -34,49 +36,60 @@ class RoutedWatches:
         self.carry_out = carry_out
         self.admits = admits
         self.by_group: dict[str, GroupWatches] = {}
+        """Of groups that are watched."""
+        self.dirty: dict[str, GroupWatches] = {}
+        """Those of them with something to do at the end of the turn."""
+        self.numbers = count(1)
+        """Of streams, whatever the group: one that is watched again has no number of before."""
 
-    def handle(self, now: Millis, m: OfWatches) -> None:
+    def handle(self, now: Millis, m: OfWatches) -> Millis:
+        """Returns when the group in question has something to do although nothing arrives."""
         if isinstance(m, WatchReply):
-            self._on_reply(now, m)
-        else:
-            self._request(now, m)
+            return self._on_reply(now, m)
+        return self._request(now, m)
 
-    def _request(self, now: Millis, m: OpenWatch | ResumeWatch | CloseWatch) -> None:
+    def _request(self, now: Millis, m: OpenWatch | ResumeWatch | CloseWatch) -> Millis:
         group = m.watching.group
         watches = self.by_group.get(group)
         if watches is None:
             if not isinstance(m, OpenWatch):
-                return
-            watches = self.by_group[group] = GroupWatches(group, self.client, self.me, self.endpoints)
-        self._step(watches, now, m)
+                return NEVER
+            watches = GroupWatches(group, self.client, self.me, self.endpoints, self.numbers)
+            self.by_group[group] = watches
+        return self._step(watches, now, m)
 
-    def _on_reply(self, now: Millis, m: WatchReply) -> None:
+    def _on_reply(self, now: Millis, m: WatchReply) -> Millis:
         watches = self.by_group.get(m.group)
         if watches is None:
-            return
-        self._step(watches, now, m)
+            return NEVER
+        due = self._step(watches, now, m)
         if m.cluster and m.error is not None:
             address = m.error.facts.get("address", "")
             is_ours = self.admits(address, m.cluster)
             event: Any = ClusterPinned() if is_ours else ForeignNode(remote_address(address, REGISTRY))
-            self._step(watches, now, event)
+            due = min(due, self._step(watches, now, event))
+        return due
 
     def step_all(self, now: Millis, event: Event) -> None:
         for watches in list(self.by_group.values()):
             self._step(watches, now, event)
 
-    def end_turn(self, now: Millis) -> None:
-        """Many that begin in one turn share a request."""
-        self.step_all(now, TurnEnded())
-
-    @property
-    def is_dirty(self) -> bool:
-        """Whether something is to be done at the end of the turn."""
-        return any(one.must_begin or one.wants_now for one in self.by_group.values())
+    def end_turn(self, now: Millis) -> Millis:
+        """Many that begin in one turn share a request. Returns as `handle`, of these."""
+        dirty, self.dirty = self.dirty, {}
+        return min((self._step(watches, now, TurnEnded()) for watches in dirty.values()), default=NEVER)
 
     def due_at(self) -> Millis:
+        """Of all groups."""
         return min((one.due_at() for one in self.by_group.values()), default=NEVER)
 
-    def _step(self, watches: GroupWatches, now: Millis, event: Event) -> None:
+    def _step(self, watches: GroupWatches, now: Millis, event: Event) -> Millis:
         for effect in watches.step(now, event):
             self.carry_out(effect)
+        group = watches.group
+        if watches.is_idle:
+            self.by_group.pop(group, None)
+            self.dirty.pop(group, None)
+        elif watches.is_dirty:
+            self.dirty[group] = watches
+        return watches.due_at()

@@ -142,15 +142,14 @@ class Router:
         ended = TurnEnded(len(self.busy))
         for session in dirty.values():
             self._step(session, now, ended)
-        self.watches.end_turn(now)
-        self._wake_for(dirty.values(), now)
+        self._wake_for(dirty.values(), now, self.watches.end_turn(now))
 
     def watch(self, m: OfWatches) -> None:
-        self.watches.handle(self.clock.now_ms(), m)
-        if self.watches.is_dirty:
+        due = self.watches.handle(self.clock.now_ms(), m)
+        if self.watches.dirty:
             self.turn_end.ask()
-        if self.watches.due_at() < NEVER:
-            self._wake(self.watches.due_at())
+        if due < NEVER:
+            self._wake(due)
 
     def note_leader(self, m: NoteLeader) -> None:
         self._step(self._session_of(m.group), self.clock.now_ms(), LeaderNoted(m.address))
@@ -303,10 +302,11 @@ class Router:
     def _wake(self, at: Millis) -> None:
         self.timer.arm(self.clock.now_ms(), at)
 
-    def _wake_for(self, sessions: Iterable[GroupSession], now: Millis) -> None:
-        """When the first of these has something to do although nothing arrives."""
+    def _wake_for(self, sessions: Iterable[GroupSession], now: Millis, watches: Millis) -> None:
+        """When the first of these, or of the watches in question, has something to do although nothing
+        arrives."""
         due = min((session.due_at() for session in sessions if session.is_waiting), default=NEVER)
-        due = min(due, self.watches.due_at())
+        due = min(due, watches)
         if due < NEVER and self.endpoints.down:
             due = min(due, min(self.endpoints.down.values()) + KNOCK_MS)
         due = min(due, self.questions.due_at(otherwise=NEVER))
@@ -326,11 +326,11 @@ class Router:
         if is_watching:
             self.watches.step_all(now, Woken())
         self.busy = {session.group for session in waiting if session.is_waiting}
-        if self.dirty or self.watches.is_dirty:
+        if self.dirty or self.watches.dirty:
             self.turn_end.ask()
         if waiting or is_watching:
             self._knock(now)
-        self._wake_for(self.sessions.values(), now)
+        self._wake_for(self.sessions.values(), now, self.watches.due_at())
 
     # -- what is to be done ------------------------------------------------------------------------
 

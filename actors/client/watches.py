@@ -6,11 +6,10 @@ what is behind it was taken. Whatever happens to the stream, it is begun again a
 no watch misses an event, and none takes one twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
-from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from fleet.actors.client.endpoints import Endpoints
@@ -26,6 +25,7 @@ from fleet.actors.client.session_events import (
     Woken,
 )
 from fleet.actors.client.session_state import NEVER, PAUSE_MS
+from fleet.actors.client.watching import CloseWatch, OpenWatch, ResumeWatch, Watching
 from fleet.actors.messages.client import KeepWatch, WatchGroup, WatchReply
 from fleet.errors import Compacted, FleetError, NoSuchGroup, Unavailable
 from fleet.raft.group_events import LAST, GroupEvent, Position
@@ -40,49 +40,6 @@ CONFIRM_BYTES: Final = 512 << 10
 """After so many replies, or bytes of events, they are confirmed."""
 NOWHERE_MS: Millis = 500
 """As in `fleet.actors.client.targets`."""
-
-
-class Sink(Protocol):
-    """Whoever watches. Its methods are called in the client's loop, and may not block."""
-
-    def begins(self, position: Position) -> None:
-        """Whatever comes after that position is told. Called once."""
-
-    def take(self, events: Sequence[GroupEvent]) -> bool:
-        """Take them, in their order. False: no more until `ResumeWatch`."""
-
-    def fails(self, error: FleetError) -> None:
-        """Nothing more is told."""
-
-
-@dataclass(slots=True, eq=False)
-class Watching:
-    """One watch. What follows `deadline` belongs to the group's watches."""
-
-    group: str
-    sink: Sink
-    kinds: frozenset[str] | None
-    """None: all."""
-    position: Position | None
-    """Up to here it has taken all; None: it begins with whatever comes from now on."""
-    deadline: Millis
-    """By when it must have begun."""
-    has_begun: bool = False
-    is_full: bool = False
-
-
-class OpenWatch(Struct, frozen=True):
-    watching: Watching
-
-
-class ResumeWatch(Struct, frozen=True):
-    """Its sink has room again."""
-
-    watching: Watching
-
-
-class CloseWatch(Struct, frozen=True):
-    watching: Watching
 
 
 Event: TypeAlias = (
@@ -109,9 +66,11 @@ class GroupWatches:
     client: str
     me: ActorAddress
     endpoints: Endpoints
+    numbers: Iterator[int]
+    """Of streams: each is higher than all before, so that members and late replies are clear about which."""
     watches: dict[Watching, None] = field(default_factory=dict)
     number: int = 0
-    """Of the stream."""
+    """Of the stream; 0: none has begun."""
     is_told: bool = False
     """Whether a member tells it."""
     kinds: frozenset[str] | None = None
@@ -148,7 +107,13 @@ class GroupWatches:
 
     @property
     def is_idle(self) -> bool:
+        """Nobody watches, and nothing of it is needed any more."""
         return not self.watches
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something is to be done at the end of the turn."""
+        return bool(self.watches) and (self.must_begin or self.wants_now)
 
     def due_at(self) -> Millis:
         if not self.watches:
@@ -217,7 +182,7 @@ class GroupWatches:
             kinds = None if kinds is None or one.kinds is None else kinds | one.kinds
         self.kinds = kinds
         self.position = self.asked_for = min(positions, default=None)
-        self.number += 1
+        self.number = next(self.numbers)
         self.place = self.confirmed = self.bytes = 0
         if self.target is None:
             self.target = self.endpoints.another(None)
@@ -257,11 +222,13 @@ class GroupWatches:
             self._fail_all(NoSuchGroup(what, group=self.group))
             return
         self.uid, self.place, self.is_told = m.uid, m.place, True
-        self.asked_at, self.keep_at, self.pause = NEVER, now + KEEP_MS, 0
+        self.asked_at, self.pause = NEVER, 0
+        self.keep_at = min(self.keep_at, now + KEEP_MS)
         self.nowhere.clear()
         self._take(m)
         if self.place - self.confirmed >= CONFIRM_PLACES or self.bytes >= CONFIRM_BYTES:
             self._keep(asks=False)
+            self.keep_at = now + KEEP_MS
 
     def _take(self, m: WatchReply) -> None:
         self.wants_now = False

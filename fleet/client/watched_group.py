@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fleet.actors.client.watches import CloseWatch, OpenWatch, ResumeWatch, Watching
+from fleet.actors.client.watching import CloseWatch, OpenWatch, ResumeWatch, Watching
 from fleet.objects.watch import EventQueue
 from fleet.raft.ids import Millis
 

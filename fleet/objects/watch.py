@@ -67,7 +67,7 @@ class LoopWakes:
 
 
 class EventQueue:
-    """Events on their way from the client's loop to one watch: a sink of `fleet.actors.client.watches`."""
+    """Events on their way from the client's loop to one watch: a sink of `fleet.actors.client.watching`."""
 
     def __init__(self, since: Position | None, kinds: frozenset[str] | None, wakes: LoopWakes) -> None:
         self.since = since

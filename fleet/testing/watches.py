@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from fleet.actors.client.watches import CloseWatch, OpenWatch, ResumeWatch, Watching
+from fleet.actors.client.watching import CloseWatch, OpenWatch, ResumeWatch, Watching
 from fleet.objects.watch import EventQueue, LoopWakes, Since, Watch
 from fleet.sim.world.client import SimClient
 

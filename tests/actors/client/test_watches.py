@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -17,12 +18,9 @@ from fleet.actors.client.watches import (
     KEEP_MS,
     NOWHERE_MS,
     SILENCE_MS,
-    CloseWatch,
     GroupWatches,
-    OpenWatch,
-    ResumeWatch,
-    Watching,
 )
+from fleet.actors.client.watching import CloseWatch, OpenWatch, ResumeWatch, Watching
 from fleet.actors.messages.client import KeepWatch, WatchGroup, WatchReply
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.errors import ClientClosed, Compacted, FleetError, NoSuchGroup, Unavailable
@@ -60,7 +58,7 @@ class Talk:
         self.endpoints = Endpoints(random.Random(1), ClusterPin(lambda: 0))
         for node in NODES:
             self.endpoints.learn(node)
-        self.watches = GroupWatches("g", "c", ME, self.endpoints)
+        self.watches = GroupWatches("g", "c", ME, self.endpoints, count(1))
         self.sent: list[Send] = []
 
     def step(self, event: Any) -> list[Any]:
@@ -232,6 +230,19 @@ def test_what_was_told_is_confirmed_now_and_then() -> None:
     kept = [one for n in range(3 * CONFIRM_PLACES) for one in talk.tell((6 + n, 0))]
     assert [one.taken for one in kept] == [CONFIRM_PLACES * n for n in (1, 2, 3)]
     assert not any(one.asks for one in kept)
+
+
+def test_its_member_hears_of_it_although_events_come_one_by_one() -> None:
+    talk = Talk()
+    taker, _ = talk.begin()
+    begun, kept = talk.now, 0
+    for revision in range(6, 26):
+        talk.now += 2000
+        if talk.watches.due_at() <= talk.now:
+            kept += sum(isinstance(one, KeepWatch) for one in talk.step(Woken()))
+        talk.tell((revision, 0))
+    assert len(taker.places) == 20
+    assert kept >= (talk.now - begun) / (KEEP_MS + 2000) > 15_000 / 5000, "else it is forgotten there"
 
 
 def test_one_that_is_full_leaves_the_stream_and_comes_back_at_its_place() -> None:

@@ -18,9 +18,9 @@ def retry_nobody_waits_for() -> Patches:
     """Seed 1: a session without calls kept its time for another try, and the client woke without end."""
     wake_for = Router._wake_for
 
-    def spin(self: Router, sessions: Any, now: int) -> None:
+    def spin(self: Router, sessions: Any, now: int, watches: int) -> None:
         sessions = tuple(sessions)
-        wake_for(self, sessions, now)
+        wake_for(self, sessions, now, watches)
         resends = [c.resend_at for c in self.sessions.values() if c.resend_at is not None]
         if resends and any(c.is_waiting for c in sessions):
             self._wake(min(resends))
