@@ -2,11 +2,12 @@
 
 A watcher is told what is new as soon as the object has applied it, or, while it is behind, page by page from
 the events that the object keeps. What it was told and has not confirmed is limited: a slow one falls behind,
-and is told from the kept events again when it has confirmed.
+and is told from the kept events again when it has confirmed. Pages are read for a few watchers at a time, in
+turn, however many ask, so that the object's commands do not wait behind all of them.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -26,6 +27,10 @@ from fleet.raft.ids import MemberId, Millis, node_of
 UNCONFIRMED_MAX = 256
 UNCONFIRMED_BYTES_MAX = 4 << 20
 """Replies to one watcher, and bytes of events in them, that it has not confirmed."""
+ALL_BYTES_MAX = 64 << 20
+"""Bytes of events that all watchers together have not confirmed; with more, each is told once at a time."""
+READING_MAX = 8
+"""Pages that the object is asked for at a time."""
 SILENT_MS: Millis = 15_000
 """A watcher that says nothing for so long is forgotten; it says something every few seconds."""
 WATCHERS_MAX = 100_000
@@ -73,9 +78,12 @@ class WatchingClient:
     def has_room(self) -> bool:
         return len(self.unconfirmed) < UNCONFIRMED_MAX and self.bytes < UNCONFIRMED_BYTES_MAX
 
-    def confirm(self, taken: int) -> None:
+    def confirm(self, taken: int) -> int:
+        """Returns the bytes of what it confirms."""
+        before = self.bytes
         while self.unconfirmed and self.unconfirmed[0][0] <= taken:
             self.bytes -= self.unconfirmed.popleft()[1]
+        return before - self.bytes
 
 
 class Watchers:
@@ -83,8 +91,13 @@ class Watchers:
         self.member = member
         self.tokens = tokens
         self.by_client: dict[Key, WatchingClient] = {}
-        self.reading: dict[int, WatchingClient] = {}
-        """Whose page is being read, by token."""
+        self.reading: dict[int, WatchingClient | None] = {}
+        """Whose page is being read, by token; None: nobody's any more."""
+        self.waiting: dict[Key, WatchingClient] = {}
+        """Those that are to be read a page, the next one first."""
+        self.is_asking = False
+        self.bytes = 0
+        """Of all watchers."""
         self.live: dict[Key, WatchingClient] = {}
         """Those that are live and want all kinds."""
         self.by_kind: dict[str, dict[Key, WatchingClient]] = {}
@@ -111,6 +124,7 @@ class Watchers:
         else:
             self.by_client[m.client] = watcher
             self._read(watcher)
+            self._greet(watcher)
         self._sweep()
 
     def keep(self, m: KeepWatch) -> None:
@@ -121,13 +135,13 @@ class Watchers:
                 self.member.send(m.reply_to, WatchReply(m.group, m.number, 0, error=error))
             return
         watcher.heard_at = self._now()
-        watcher.confirm(m.taken)
+        self.bytes -= watcher.confirm(m.taken)
         if m.leaves:
             self._forget(watcher)
             return
-        if not watcher.live and not watcher.token and watcher.has_room():
+        if not watcher.live and self._has_room(watcher):
             self._read(watcher)
-        if m.asks:
+        if m.asks and self._has_room(watcher):  # else it has enough under way to hear of
             self._tell(watcher, (), self.at if watcher.live else watcher.after)
 
     # -- what the object tells ---------------------------------------------------------------------
@@ -141,8 +155,8 @@ class Watchers:
             return
         if m.events:
             for watcher, events in self._wanted(m.events):
-                if watcher.has_room():
-                    self._tell(watcher, tuple(events), (m.revision, LAST))
+                if self._has_room(watcher):
+                    self._tell(watcher, events, (m.revision, LAST))
                 else:
                     self._fall_behind(watcher)
         self.at = max(self.at, (m.revision, LAST))
@@ -154,14 +168,17 @@ class Watchers:
         for watcher in list(self.by_client.values()):
             if watcher.live:
                 self._fall_behind(watcher)
-            if not watcher.token and watcher.has_room():
+            if self._has_room(watcher):
                 self._read(watcher)
 
     def on_read(self, m: EventsRead) -> None:
         watcher = self.reading.pop(m.token, None)
-        if watcher is None:
-            return
-        watcher.token = 0
+        if watcher is not None:
+            watcher.token = 0
+            self._take_page(watcher, m)
+        self._read_next()
+
+    def _take_page(self, watcher: WatchingClient, m: EventsRead) -> None:
         if m.oldest:
             what = "events after that revision are not kept any more"
             self._lose(watcher, Compacted(what, group=self.member.spec.name, oldest=m.oldest))
@@ -173,16 +190,19 @@ class Watchers:
         if m.is_end and m.run == self.run:
             self.at = max(self.at, (self.member.object.revision, LAST))  # `until` may be of the future
             self._go_live(watcher)
-        elif watcher.has_room():
+        elif self._has_room(watcher):
             self._read(watcher)
 
     def on_failed(self, token: int, error: FleetError) -> bool:
         """The object will not answer. False: it was not asked for a watcher."""
-        watcher = self.reading.pop(token, None)
+        if token not in self.reading:
+            return False
+        watcher = self.reading.pop(token)
         if watcher is not None:
             watcher.token = 0
             self._lose(watcher, error)
-        return watcher is not None
+        self._read_next()
+        return True
 
     def lose_all(self, leader: MemberId | None) -> None:
         """The member does not lead any more."""
@@ -195,22 +215,49 @@ class Watchers:
     def _now(self) -> Millis:
         return self.member.start.clock.now_ms()
 
-    def _read(self, watcher: WatchingClient) -> None:
-        obj, token = self.member.object, self.tokens.next_token()
-        self.run = obj.run
-        watcher.token = token
-        self.reading[token] = watcher
-        obj.put(ReadEvents(obj.number, obj.run, token, watcher.after, watcher.kinds))
+    def _has_room(self, watcher: WatchingClient) -> bool:
+        return watcher.has_room() and (not watcher.bytes or self.bytes < ALL_BYTES_MAX)
 
-    def _wanted(self, events: Iterable[GroupEvent]) -> Iterable[tuple[WatchingClient, list[GroupEvent]]]:
+    def _read(self, watcher: WatchingClient) -> None:
+        if not watcher.token:
+            self.waiting.setdefault(watcher.client, watcher)
+            self._read_next()
+
+    def _greet(self, watcher: WatchingClient) -> None:
+        """One that has to wait for its page is told that it was heard: else it would soon ask elsewhere."""
+        obj = self.member.object
+        if watcher.client in self.waiting and obj.is_open and obj.revision:
+            if watcher.after is None:
+                watcher.after = (obj.revision, LAST)
+            watcher.has_begun = True
+            self._tell(watcher, (), watcher.after)
+
+    def _read_next(self) -> None:
+        if self.is_asking:
+            return  # the object has refused at once; the loop below goes on
+        self.is_asking = True
+        obj = self.member.object
+        while self.waiting and len(self.reading) < READING_MAX:
+            watcher = self.waiting.pop(next(iter(self.waiting)))
+            self.run = obj.run
+            watcher.token = token = self.tokens.next_token()
+            self.reading[token] = watcher
+            obj.put(ReadEvents(obj.number, obj.run, token, watcher.after, watcher.kinds))
+        self.is_asking = False
+
+    def _wanted(
+        self, events: tuple[GroupEvent, ...]
+    ) -> Iterator[tuple[WatchingClient, tuple[GroupEvent, ...]]]:
         """Which live watcher wants which."""
-        all_kinds = list(events)
-        found: dict[WatchingClient, list[GroupEvent]] = dict.fromkeys(self.live.values(), all_kinds)
+        for watcher in list(self.live.values()):
+            yield watcher, events
         if self.by_kind:
-            for event in all_kinds:
+            found: dict[WatchingClient, list[GroupEvent]] = {}
+            for event in events:
                 for watcher in self.by_kind.get(event.kind, {}).values():
                     found.setdefault(watcher, []).append(event)
-        return found.items()
+            for watcher, wanted in found.items():
+                yield watcher, tuple(wanted)
 
     def _go_live(self, watcher: WatchingClient) -> None:
         watcher.live = True
@@ -235,7 +282,10 @@ class Watchers:
         if watcher.live:
             self._fall_behind(watcher)
         del self.by_client[watcher.client]
-        self.reading.pop(watcher.token, None)
+        self.waiting.pop(watcher.client, None)
+        if watcher.token:
+            self.reading[watcher.token] = None  # the object is asked all the same
+        self.bytes -= watcher.bytes
         if not self.by_client and self.run:
             obj = self.member.object
             if obj.is_open and obj.run == self.run:
@@ -263,6 +313,7 @@ class Watchers:
         size = sum(event.size for event in events)
         watcher.unconfirmed.append((watcher.place, size))
         watcher.bytes += size
+        self.bytes += size
         spec, now = self.member.spec, self.member.object.revision
         reply = WatchReply(spec.name, watcher.number, watcher.place, events, until or (0, 0), now, spec.uid)
         self.member.send(watcher.reply_to, reply)

@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress
 
 from fleet.actors.executor.event_pages import read_events, take_fresh
 from fleet.actors.member import watchers as module
-from fleet.actors.member.watchers import SILENT_MS, Watchers
+from fleet.actors.member.watchers import READING_MAX, SILENT_MS, Watchers
 from fleet.actors.messages.client import KeepWatch, WatchGroup, WatchReply
 from fleet.actors.messages.executor import EntriesApplied, LeaveEvents, ReadEvents
 from fleet.errors import GroupHalted, Unavailable
@@ -276,3 +276,100 @@ def test_the_last_one_that_leaves_is_the_last_that_is_told(bench: Bench) -> None
     bench.replies.clear()
     bench.emit("a")
     assert bench.replies == []
+
+
+def test_few_pages_are_read_at_a_time_each_watcher_s_in_its_turn(bench: Bench) -> None:
+    for _ in range(3):
+        bench.emit("a")
+    clients = [f"c{number}" for number in range(5000)]
+    for client in clients:
+        bench.watch(client)
+    while bench.questions:
+        assert len(bench.questions) <= READING_MAX
+        bench.watchers.on_read(read_events(bench.applier, bench.questions.pop(0)))
+    served = [to for to, reply in bench.replies if reply.events]
+    assert served == [address(client) for client in clients]
+    assert not bench.watchers.waiting and not bench.watchers.reading
+    bench.replies.clear()
+    bench.emit("a")
+    assert len(bench.replies) == 5000
+
+
+@pytest.mark.parametrize("after", [None, (1, LAST)])
+def test_one_that_waits_for_its_page_is_told_that_it_was_heard(bench: Bench, after: Position | None) -> None:
+    bench.emit("a")
+    bench.emit("a")
+    for number in range(READING_MAX):
+        bench.watch(f"c{number}")
+    bench.watch("d", after=after)
+    (heard,) = bench.told("d")
+    assert (heard.place, heard.events, heard.now) == (1, (), 2)
+    bench.emit("a")
+    bench.answer()
+    told = bench.told("d")
+    assert [reply.place for reply in told] == [2], "no place is left out"
+    assert [event.revision for event in told[0].events] == ([3] if after is None else [2, 3])
+
+
+def test_who_asks_anew_all_the_time_does_not_fill_the_object_with_questions(bench: Bench) -> None:
+    bench.emit("a")
+    for number in range(1, 1000):
+        bench.watch(number=number)
+    assert len(bench.questions) == READING_MAX and len(bench.watchers.waiting) == 1
+    bench.watch("d")
+    bench.answer()
+    assert bench.places("d") == [(1, 0)]
+    assert bench.told()[-1].number == 999 and not bench.watchers.reading
+    bench.left = 0
+    bench.keep("d", leaves=True)
+    bench.watchers.keep(KeepWatch("g", "c", address("c"), 999, 0, asks=False, leaves=True))
+    assert bench.left == 1 and bench.watchers.bytes == 0
+
+
+def test_who_asks_and_confirms_nothing_is_answered_for_a_while(bench: Bench) -> None:
+    bench.watch()
+    bench.answer()
+    bench.told()
+    for _ in range(3 * module.UNCONFIRMED_MAX):
+        bench.keep(taken=0, asks=True)
+    assert len(bench.told()) < module.UNCONFIRMED_MAX
+    assert len(bench.watchers.by_client["c"].unconfirmed) == module.UNCONFIRMED_MAX
+    bench.keep(taken=module.UNCONFIRMED_MAX, asks=True)
+    assert len(bench.told()) == 1
+
+
+def test_what_all_together_have_not_confirmed_is_bounded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ALL_BYTES_MAX", 500)
+    for number in range(20):
+        bench.watch(f"c{number}")
+    bench.answer()
+    for _ in range(10):
+        bench.emit("a")
+    assert sum(one.bytes for one in bench.watchers.by_client.values()) == bench.watchers.bytes < 2000
+    assert {len(bench.places(f"c{number}")) for number in range(20)} <= {1, 2}
+    for _ in range(10):
+        for number in range(20):
+            client = f"c{number}"
+            bench.keep(client, taken=bench.watchers.by_client[client].place)
+            bench.answer()
+    bench.emit("b")
+    assert all(bench.watchers.by_client[f"c{number}"].bytes for number in range(20)), "each has one at least"
+    for number in range(20):
+        bench.keep(f"c{number}", leaves=True)
+    assert bench.watchers.bytes == 0
+
+
+def test_an_object_that_refuses_at_once_refuses_all_who_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.emit("a")
+    for number in range(5000):
+        bench.watch(f"c{number}")
+    error = GroupHalted("halted")
+    monkeypatch.setattr(bench, "put", lambda question: bench.watchers.on_failed(question.token, error))
+    for question in bench.questions:
+        assert bench.watchers.on_failed(question.token, error)
+    assert not bench.watchers.by_client and not bench.watchers.waiting and not bench.watchers.reading
+    assert len([reply for _, reply in bench.replies if reply.error is not None]) == 5000
