@@ -14,7 +14,7 @@ from fleet.errors import ConfigError
 from fleet.recipes.job_queue import JobQueue
 from fleet.recipes.jobs import NAME_MAX, SECONDS_MAX, misnamed
 from fleet.recipes.running_jobs import is_async
-from fleet.recipes.shifts import Duty, Shift
+from fleet.recipes.worker_runs import WorkerOptions, WorkerRun
 
 log = logging.getLogger("fleet.recipes")
 T = TypeVar("T")
@@ -126,12 +126,12 @@ class QueueWorker(Generic[T, R]):
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         try:
             if not self._is_stopped:
-                await Shift(self._duty(), self._stopping).work()
+                await WorkerRun(self._options(), self._stopping).work()
         finally:
             self._loop = self._stopping = None
 
-    def _duty(self) -> Duty:
-        return Duty(
+    def _options(self) -> WorkerOptions:
+        return WorkerOptions(
             self.function,
             is_async(self.function),
             self._queue,

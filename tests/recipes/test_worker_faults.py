@@ -179,7 +179,7 @@ def test_threads_that_begin_nothing_any_more_fail_no_job(
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             return super().submit(*args, **kwargs)
 
-    monkeypatch.setattr("fleet.recipes.shifts.ThreadPoolExecutor", Ending)
+    monkeypatch.setattr("fleet.recipes.worker_runs.ThreadPoolExecutor", Ending)
     queue.put_many(list(range(20)))
     worker = works(queue, done.append, concurrency=1).start()
     assert worker._thread is not None

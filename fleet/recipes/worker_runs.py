@@ -9,14 +9,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
-from fleet.errors import (
-    BadArguments,
-    ClientClosed,
-    FleetError,
-    NoSuchGroup,
-    NotDecodable,
-    Rejected,
-)
+from fleet.errors import BadArguments, ClientClosed, FleetError, NoSuchGroup, NotDecodable, Rejected
 from fleet.objects.payload import decode_value
 from fleet.recipes.jobs import CANCELLED, Assigned, Outcome, kind_of
 from fleet.recipes.running_jobs import RunningJob, current, error_of, error_of_async, in_words
@@ -33,8 +26,8 @@ PAUSE_S = (0.1, 5.0)
 """Before the group is asked again that could not answer: at first, and at most."""
 
 
-class Duty(NamedTuple):
-    """What a worker does."""
+class WorkerOptions(NamedTuple):
+    """What a worker does, and how."""
 
     function: Callable[[Any], Any]
     is_async: bool
@@ -47,11 +40,11 @@ class Duty(NamedTuple):
     on_attached: Callable[[], None]
 
 
-class Shift:
-    def __init__(self, duty: Duty, stopping: asyncio.Event) -> None:
-        self.duty = duty
-        self.queue = duty.queue
-        self.name = duty.name
+class WorkerRun:
+    def __init__(self, options: WorkerOptions, stopping: asyncio.Event) -> None:
+        self.options = options
+        self.queue = options.queue
+        self.name = options.name
         self.stopping = stopping
         self.jobs: dict[int, RunningJob] = {}
         """That it has and that are not settled, by number."""
@@ -62,10 +55,12 @@ class Shift:
         """The revision of its last `attach`: what was assigned before is in that answer."""
         self.heard_at = monotonic()
         """When the last request left that renewed its leases."""
-        self.room = asyncio.Semaphore(duty.concurrency)
+        self.room = asyncio.Semaphore(options.concurrency)
         self.outcomes: asyncio.Queue[tuple[RunningJob, str | None]] = asyncio.Queue()
         self.settling: set[asyncio.Task[None]] = set()
-        self.threads = None if duty.is_async else ThreadPoolExecutor(duty.concurrency, f"job of {self.name}")
+        self.threads = (
+            None if options.is_async else ThreadPoolExecutor(options.concurrency, f"job of {self.name}")
+        )
 
     async def work(self) -> None:
         """Until it is stopped. Raises what no further attempt would change."""
@@ -110,7 +105,7 @@ class Shift:
                 async with self.queue.watch(kinds=(kind,)) as events:
                     await self._attach()
                     self.has_attached = True
-                    self.duty.on_attached()
+                    self.options.on_attached()
                     async for event in events:
                         if event.revision > self.attached_at:
                             self._take(Assigned(*event.value))
@@ -121,9 +116,9 @@ class Shift:
                 await asyncio.sleep(PAUSE_S[0])
 
     async def _attach(self) -> None:
-        duty, asked_at = self.duty, monotonic()
-        capacity = duty.concurrency + duty.prefetch
-        call = self.queue.attach.aio_with_revision(self.name, capacity, duty.lease)
+        options, asked_at = self.options, monotonic()
+        capacity = options.concurrency + options.prefetch
+        call = self.queue.attach.aio_with_revision(self.name, capacity, options.lease)
         held, self.attached_at = await call
         self.heard_at = asked_at
         tokens = {one.id: one.token for one in held}
@@ -171,7 +166,7 @@ class Shift:
 
     async def _keep(self) -> None:
         """Renew its leases. Jobs of leases that could not be renewed in time are lost."""
-        lease = self.duty.lease
+        lease = self.options.lease
         while True:
             await asyncio.sleep(lease / RENEWALS)
             if not self.has_attached:
@@ -215,8 +210,8 @@ class Shift:
 
     async def _outcome_of(self, job: RunningJob) -> BaseException | None:
         if self.threads is None:
-            return await error_of_async(self.duty.function, job)
-        called = partial(copy_context().run, error_of, self.duty.function, job.payload)
+            return await error_of_async(self.options.function, job)
+        called = partial(copy_context().run, error_of, self.options.function, job.payload)
         try:
             outcome = self.threads.submit(called)
         except RuntimeError:  # the interpreter ends, and begins nothing any more: no fault of the job
@@ -258,7 +253,7 @@ class Shift:
     async def _settled(self, outcomes: list[Outcome]) -> list[int]:
         """Until the group answers: it would leave these jobs to this worker for as long as that lives. Asking
         twice does no harm: a token is valid once. A worker that stops gives up when its leases are over."""
-        lease = self.duty.lease
+        lease = self.options.lease
         call = self.queue.settle.options(timeout=lease)
         pause, longest = PAUSE_S
         while True:
