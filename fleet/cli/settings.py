@@ -51,4 +51,4 @@ def changed(config: GroupConfig, settings: tuple[str, ...]) -> GroupConfig:
     except msgspec.ValidationError as error:
         what, _, key = str(error).partition(" - at `$.")
         key = key.rstrip("`")
-        raise ConfigError(f"{key}={values[key]}: {what}" if key in values else what) from None
+        raise ConfigError(f"{key}={values[key]!s:.60}: {what}" if key in values else what) from None

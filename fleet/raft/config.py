@@ -107,9 +107,11 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             value, least, most = getattr(self, name), LEAST.get(name, 0), MOST.get(name, NUMBER_MAX)
             kinds = KINDS.get(name, ("int",))
             if type(value).__name__ not in kinds:
-                yield f"{name} must be of type {kinds[0]}, not {value!r}"
+                yield f"{name} must be of type {kinds[0]}, not {_shown(value)}"
+            if value < 0:
+                yield f"{name} is negative: {_shown(value)}"
             if not value >= least:  # NaN is not either
-                yield f"{name} is negative: {value}" if value < 0 else f"{name} must be at least {least}"
+                yield f"{name} must be at least {least}"
             if value > most:
                 yield f"{name} must be at most {most}"
         for name in ("command_bytes_max", "batch_bytes_max", "snapshot_chunk_bytes"):
@@ -137,6 +139,7 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 KEPT_DIGITS_MAX = 9
+SHOWN_MAX = 60
 
 
 def _is_number(text: str) -> bool:
@@ -146,11 +149,22 @@ def _is_number(text: str) -> bool:
 def _problems_of_keep(keep: object) -> Iterator[str]:
     if type(keep) is str:
         if not _is_number(keep) and not (_is_number(keep[:-1]) and keep[-1] in UNITS_MS):
-            yield f"keep must be a number of entries, or a time such as '7d' or '12h', not {keep!r}"
+            yield f"keep must be a number of entries, or a time such as '7d' or '12h', not {_shown(keep)}"
     elif type(keep) is not int:
-        yield f"keep must be of type int or str, not {keep!r}"
+        yield f"keep must be of type int or str, not {_shown(keep)}"
     elif not 0 <= keep < 10**KEPT_DIGITS_MAX:
-        yield f"keep is negative: {keep}" if keep < 0 else f"keep must be less than {10**KEPT_DIGITS_MAX}"
+        most = f"keep must be less than {10**KEPT_DIGITS_MAX}"
+        yield f"keep is negative: {_shown(keep)}" if keep < 0 else most
+
+
+def _shown(value: object) -> str:
+    """Shortened. Python makes no text of an int of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        kind = type(value).__name__
+        return f"{'an' if kind == 'int' else 'a'} {kind} of too many digits"
+    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}..."
 
 
 KINDS = {

@@ -43,6 +43,14 @@ from fleet.raft.config import GroupConfig
         ({"sessions_max": "9"}, "sessions_max must be of type int, not '9'"),
         ({"heartbeat_ms": 100.0}, "heartbeat_ms must be of type int, not 100.0"),
         ({"lease_reads": 1}, "lease_reads must be of type bool, not 1"),
+        ({"heartbeat_ms": -(10**5000)}, "heartbeat_ms is negative: an int of too many digits"),
+        ({"heartbeat_ms": 10**5000}, "heartbeat_ms must be at most 3600000"),
+        ({"snapshot_factor": -(10**5000)}, "snapshot_factor is negative: an int of too many digits"),
+        ({"lease_reads": 10**5000}, "lease_reads must be of type bool, not an int of too many digits"),
+        ({"window_max": [10**5000]}, "window_max must be of type int, not a list of too many digits"),
+        ({"keep": -(10**5000)}, "keep is negative: an int of too many digits"),
+        ({"keep": [10**5000]}, "keep must be of type int or str, not a list of too many digits"),
+        ({"keep": "9" * 5000}, "keep must be a number of entries, .* not '999+[.]{3}$"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(settings: dict[str, Any], words: str) -> None:
