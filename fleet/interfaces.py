@@ -294,6 +294,10 @@ class Executor(Protocol):
     def wants_effects(self) -> bool:
         """Whether events are kept until `on_effect` was told of them."""
 
+    @property
+    def weight(self) -> int:
+        """Of the result of the last `apply` that was to weigh it: see `fleet.objects.weights`."""
+
     effects_room: tuple[int, int]
     """How many more may wait for that, and of which weight; set before each `apply`."""
 
@@ -307,9 +311,11 @@ class Executor(Protocol):
         payloads: Sequence[bytes],
         bytes_max: int = RESULTS_BYTES_MAX,
         is_due: bool = False,
+        weigh: bool = False,
     ) -> tuple[list[bytes], bool]:
         """Execute commands of one session in order, up to the first whose result makes more than `bytes_max`
-        of all results; `context` is that of the first. `is_due`: they are reminders, not commands.
+        of all results; `context` is that of the first. `is_due`: they are reminders, not commands. `weigh`:
+        there is one, and its result gets a `weight`.
 
         Returns their results, and whether the object is intact. False: the last of these commands failed and
         may have left the object half changed; the caller restores it by `load` and `replay`, and continues

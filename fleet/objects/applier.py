@@ -14,6 +14,7 @@ from fleet.objects.due_reminders import TellFired, fire
 from fleet.objects.journal import Executed, Journal
 from fleet.objects.keyed import KeyedCall, is_keyed, read_keyed
 from fleet.objects.payload import encode_bad_call, encode_failed, encode_not_done
+from fleet.objects.weights import FAILED
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
     ClassSwitched,
@@ -207,15 +208,17 @@ class Applier:
             value = known.value if same else encode_not_done(error)
             self._record(session, Results(seq, known.revision, (value,)), False, tell)
         elif self.keys.is_full(self.config):
-            full = encode_not_done(KeysFull("too many keys are kept", keys=len(self.keys.results)))
+            about = {"keys": len(self.keys.results), "weight": self.keys.weight}
+            full = encode_not_done(KeysFull("too many keys are kept", **about))
             self._record(session, Results(seq, self.revision, (full,)), False, tell)
         else:
             if why is None:
-                results = self._execute(session, seq, (call.payload,), tell)
+                results = self._execute(session, seq, (call.payload,), tell, weigh=True)
+                weight = self.executor.weight
             else:
-                results = self._skip(session, seq, why, tell)
+                results, weight = self._skip(session, seq, why, tell), FAILED
             keep_ms = call.keep_ms or self.executor.keep_ms
-            self.keys.record(call.key, call.digest, keep_ms, results.revision, results.values[0])
+            self.keys.record(call.key, call.digest, keep_ms, results.revision, results.values[0], weight)
 
     def _skip(self, session: Session, seq: int, why: str, tell: Tell) -> Results:
         """Record the command as failed. It takes a revision as any other that fails."""
@@ -228,9 +231,11 @@ class Applier:
         tell(Outcomes(session.id, results.first, DONE, results.revision, results.values), is_new)
         return results
 
-    def _execute(self, session: Session, first: int, payloads: tuple[bytes, ...], tell: Tell) -> Results:
-        """Execute the first of these, until there are many bytes of results. The number is the same on every
-        member, however often one of them has to restore its object meanwhile."""
+    def _execute(
+        self, session: Session, first: int, payloads: tuple[bytes, ...], tell: Tell, weigh: bool = False
+    ) -> Results:
+        """Execute the first of these, until there are many bytes of results. How many these are may differ
+        between members, and decides nothing. `weigh`: as of `Executor.apply`."""
         start, size, rest = self.revision, 0, payloads
         values: list[bytes] = []
         while rest and size <= RESULTS_BYTES_MAX:
@@ -238,7 +243,7 @@ class Applier:
             context = Context(self.revision + 1, self.sessions.log_ms, session.id, place, session.client)
             self._make_room()
             batch = rest if self.after_each is None else rest[:1]
-            some, is_clean = self.executor.apply(context, batch, RESULTS_BYTES_MAX - size)
+            some, is_clean = self.executor.apply(context, batch, RESULTS_BYTES_MAX - size, weigh=weigh)
             assert some
             self.keep_events()
             count = len(some)

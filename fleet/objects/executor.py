@@ -41,6 +41,7 @@ from fleet.objects.progress import METHOD, SEQ, STEPS, Cells, no_cells
 from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
 from fleet.objects.strict import commands_of
 from fleet.objects.tracebacks import Tracebacks
+from fleet.objects.weights import FAILED, weight_of
 from fleet.raft.group_events import GroupEvent
 
 log = logging.getLogger("fleet.objects")
@@ -81,6 +82,8 @@ class ObjectExecutor(ObjectState):
         self._emitted: list[GroupEvent] = []
         self.wants_effects = wants_effects(cls)
         self.effects_room = 1 << 62, 1 << 62
+        self.weight = 0
+        self._weighs = False
         self._method_numbers = {name: number for number, name in enumerate(self.methods, 1)}
 
     # -- commands ---------------------------------------------------------------------------------
@@ -91,11 +94,14 @@ class ObjectExecutor(ObjectState):
         payloads: Sequence[bytes],
         bytes_max: int = RESULTS_BYTES_MAX,
         is_due: bool = False,
+        weigh: bool = False,
     ) -> tuple[list[bytes], bool]:
         """As in `fleet.interfaces.Executor`.
 
         Raises MemberMustHalt: the object is half changed and this member may not go on.
         """
+        assert not weigh or len(payloads) == 1
+        self._weighs, self.weight = weigh, FAILED
         values: list[bytes] = []
         is_clean = True
         RUNNING.seeded = None  # a replay has the very context of the first run
@@ -204,7 +210,7 @@ class ObjectExecutor(ObjectState):
                 return encode_bad_call(misfit), True
             return self._failed(error, before)
         try:
-            result = self._encode_ok(value)
+            result, weight = self._encode_ok(value), self._weight_of(value)
         except FATAL:
             raise
         except BaseException as error:
@@ -212,7 +218,14 @@ class ObjectExecutor(ObjectState):
         too_many: NotDone | None = self._too_many_effects() if self.wants_effects and self._emitted else None
         if too_many is None and asked:
             too_many = self.asks.settle()
-        return (result, True) if too_many is None else (encode_not_done(too_many), self._is_as(before))
+        if too_many is not None:
+            return encode_not_done(too_many), self._is_as(before)
+        self.weight = weight
+        return result, True
+
+    def _weight_of(self, value: Any) -> int:
+        """0 where nobody asks for it: it takes longer than encoding the value."""
+        return weight_of(value) if self._weighs else 0
 
     def _too_many_effects(self) -> EffectsFull | None:
         """Why the command that has just run may not emit what it did."""
@@ -239,7 +252,7 @@ class ObjectExecutor(ObjectState):
         command. What was assigned to the object's fields is taken back nevertheless; where the former state
         is at hand, a deeper change is logged, and stays on every member."""
         try:
-            result = self._codec.encode_rejected(refusal.value)
+            result, self.weight = self._codec.encode_rejected(refusal.value), self._weight_of(refusal.value)
         except FATAL:
             raise
         except BaseException as error:

@@ -229,16 +229,21 @@ class _OneByOne:
     def reminders(self) -> ReminderTable:
         return self.inner.reminders
 
+    @property
+    def weight(self) -> int:
+        return self.inner.weight
+
     def apply(
         self,
         context: Context,
         payloads: Sequence[bytes],
         bytes_max: int = RESULTS_BYTES_MAX,
         is_due: bool = False,
+        weigh: bool = False,
     ) -> tuple[list[bytes], bool]:
         self.inner.effects_room = self.effects_room
         command = self.owner.begin(context, payloads[0], is_due)
-        values, is_clean = self.inner.apply(context, payloads[:1], bytes_max, is_due)
+        values, is_clean = self.inner.apply(context, payloads[:1], bytes_max, is_due, weigh)
         self.owner.end(command, values[0])
         return values, is_clean
 
@@ -248,6 +253,7 @@ class _Counting:
 
     object = None
     events_max = events_bytes_max = 0
+    weight = 0
     wants_effects = False
 
     def __init__(self, data_class: bytes) -> None:
@@ -267,6 +273,7 @@ class _Counting:
         payloads: Sequence[bytes],
         bytes_max: int = RESULTS_BYTES_MAX,
         is_due: bool = False,
+        weigh: bool = False,
     ) -> tuple[list[bytes], bool]:
         return [b""] * len(payloads), True
 

@@ -15,6 +15,7 @@ class SealedState:
 
     wants_effects = True  # what is kept stays as it is
     effects_room = 0, 0
+    weight = 0
     events_max = events_bytes_max = 1 << 62  # the class that is loaded later has limits
     methods: tuple[str, ...] = ()
 
@@ -29,6 +30,7 @@ class SealedState:
         payloads: Sequence[bytes],
         bytes_max: int = RESULTS_BYTES_MAX,
         is_due: bool = False,
+        weigh: bool = False,
     ) -> tuple[list[bytes], bool]:
         """Raises OtherCode."""
         self._refuse()

@@ -22,6 +22,8 @@ BASE: Final = 8
 OPAQUE: Final = 64
 """Of what is not looked into: classes and functions, objects of Python's own library such as dates, and those
 of classes with a `__reduce__` of their own."""
+FAILED: Final = 512
+"""Of what is kept of a command that failed: the words of an error differ by the version of Python."""
 DEPTH_MAX: Final = 100
 """Parts that are deeper down weigh nothing, so that a value that holds itself has a weight, too."""
 WEIGHT_MAX: Final = 1 << 40

@@ -68,8 +68,8 @@ class GroupConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     forgotten: a command that is sent again is not executed again, but its result is lost."""
     keys_max: int = 100_000
     keys_bytes_max: int = 32 << 20
-    """Limits on the keys of commands that are kept, and on their bytes with the results. Beyond them a
-    command with a new key is refused, since no key is forgotten before its time."""
+    """Limits on the keys of commands that are kept, and on their bytes with the results, by their weight.
+    Beyond them a command with a new key is refused, since no key is forgotten before its time."""
     reminders_max: int = 10_000
     """How many reminders may be set at a time. A command that would set more fails."""
     command_bytes_max: int = 1 << 20

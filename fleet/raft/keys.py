@@ -14,7 +14,7 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Millis, Revision
 
 KEY_OVERHEAD = 100
-"""Bytes that a key takes besides its text and its result."""
+"""What a key weighs besides its text and its result: about the bytes that it takes."""
 
 
 class KeyedResult(Struct, frozen=True, array_like=True, gc=False):
@@ -27,10 +27,9 @@ class KeyedResult(Struct, frozen=True, array_like=True, gc=False):
     """When it is forgotten, by the table's own clock."""
     revision: Revision
     value: bytes
-
-    @property
-    def size(self) -> int:
-        return KEY_OVERHEAD + len(self.key) + len(self.value)
+    """Members may have encoded it differently."""
+    weight: int = 0
+    """How much it counts in the limits of the group, with its key; the same on every member."""
 
 
 class KeptKeys(Struct, frozen=True, array_like=True):
@@ -49,15 +48,15 @@ class KeyTable:
     of account: it may be years."""
     results: dict[str, KeyedResult] = field(default_factory=dict)
     by_time: list[tuple[Millis, str]] = field(default_factory=list)
-    size: int = 0
-    """In bytes, of all results."""
+    weight: int = 0
+    """Of all results."""
 
     @classmethod
     def of(cls, kept: KeptKeys) -> "KeyTable":
         table = cls(kept.clock_ms, {one.key: one for one in kept.results})
         table.by_time = [(one.until_ms, one.key) for one in kept.results]
         heapify(table.by_time)
-        table.size = sum(one.size for one in kept.results)
+        table.weight = sum(one.weight for one in kept.results)
         return table
 
     def kept(self) -> KeptKeys:
@@ -67,13 +66,17 @@ class KeyTable:
         """Forget the keys whose time is over."""
         self.clock_ms += period_ms
         while self.by_time and self.by_time[0][0] < self.clock_ms:
-            self.size -= self.results.pop(heappop(self.by_time)[1]).size
+            self.weight -= self.results.pop(heappop(self.by_time)[1]).weight
 
     def is_full(self, config: GroupConfig) -> bool:
-        return len(self.results) >= config.keys_max or self.size >= config.keys_bytes_max
+        return len(self.results) >= config.keys_max or self.weight >= config.keys_bytes_max
 
-    def record(self, key: str, digest: bytes, keep_ms: Millis, revision: Revision, value: bytes) -> None:
+    def record(
+        self, key: str, digest: bytes, keep_ms: Millis, revision: Revision, value: bytes, weight: int
+    ) -> None:
+        """`weight`: that of the value."""
         assert key not in self.results, f"key {key!r} executed twice"
-        result = self.results[key] = KeyedResult(key, digest, self.clock_ms + keep_ms, revision, value)
+        about = key, digest, self.clock_ms + keep_ms, revision, value, KEY_OVERHEAD + len(key) + weight
+        result = self.results[key] = KeyedResult(*about)
         heappush(self.by_time, (result.until_ms, key))
-        self.size += result.size
+        self.weight += result.weight

@@ -1,7 +1,10 @@
 """Exactly-once commands: each client's session and the results it has not acknowledged (Raft thesis 6.3).
 
 The table is replicated state: it changes only by applying entries, in log time, and travels in snapshots.
-It is bounded in sessions and in bytes; all members forget the same results at the same index.
+It is bounded in sessions and in bytes. All members forget the same sessions at the same index, but may forget
+different results, since their encodings may differ in length: one leader may tell a repeated command its
+result and another STALE; none executes it again. Weights, the measure of other limits, do not bound memory,
+and weighing a small result takes as long as executing its command.
 """
 
 from typing import Final

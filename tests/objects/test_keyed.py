@@ -18,10 +18,11 @@ from fleet.objects.executor import ObjectExecutor
 from fleet.objects.keyed import KEEP_S, digest_of, keyed_encoder, without_key
 from fleet.objects.messages import Call
 from fleet.objects.payload import KEYED, decode_call, decode_result, encode_call
+from fleet.objects.weights import FAILED
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, KeyedCommands, Noop, SessionOpened
 from fleet.raft.ids import SessionId
-from fleet.raft.keys import KeyTable
+from fleet.raft.keys import KEY_OVERHEAD, KeyTable
 
 DAY_MS = round(KEEP_S * 1000)
 
@@ -208,6 +209,7 @@ def test_a_key_whose_command_is_skipped_stays_so() -> None:
     for session in (group.first, group.other):
         with pytest.raises(CommandFailed, match="ended its executor"):
             group.call(session, exhaust)
+    assert group.applier.keys.weight == KEY_OVERHEAD + 1 + FAILED
 
 
 def test_what_is_no_call_with_a_key_is_refused_and_halts_nobody() -> None:

@@ -17,6 +17,7 @@ class Ledger:
     keep_ms = 60_000
     wants_effects = False
     effects_room = 0, 0
+    weight = 8
     events_max, events_bytes_max = 100, 100_000
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class Ledger:
         payloads: Sequence[bytes],
         bytes_max: int = RESULTS_BYTES_MAX,
         is_due: bool = False,
+        weigh: bool = False,
     ) -> tuple[list[bytes], bool]:
         values: list[bytes] = []
         for payload in payloads:

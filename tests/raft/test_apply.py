@@ -250,7 +250,12 @@ def test_time_inside_commands_never_goes_back() -> None:
 
     class Watch(Ledger):
         def apply(
-            self, context: Context, payloads: Sequence[bytes], bytes_max: int = 0, is_due: bool = False
+            self,
+            context: Context,
+            payloads: Sequence[bytes],
+            bytes_max: int = 0,
+            is_due: bool = False,
+            weigh: bool = False,
         ) -> Any:
             seen.append((context.revision, context.now_ms, context.client, context.seq))
             return super().apply(context, payloads, bytes_max)

@@ -12,7 +12,7 @@ def table(*keys: tuple[str, int]) -> KeyTable:
     """With these, each kept for so many milliseconds."""
     made = KeyTable()
     for revision, (key, keep_ms) in enumerate(keys, 1):
-        made.record(key, b"digest", keep_ms, revision, b"value")
+        made.record(key, b"digest", keep_ms, revision, b"value", 5)
     return made
 
 
@@ -22,18 +22,18 @@ def test_a_key_is_forgotten_after_its_time_and_not_before() -> None:
     assert list(keys.results) == ["late", "soon", "later"]
     keys.pass_time(1)
     assert list(keys.results) == ["late", "later"]
-    keys.record("soon", b"digest", 5, 4, b"value")
+    keys.record("soon", b"digest", 5, 4, b"value", 5)
     keys.pass_time(10)
     assert list(keys.results) == ["later"]
     keys.pass_time(100)
-    assert keys.results == {} and keys.by_time == [] and keys.size == 0
+    assert keys.results == {} and keys.by_time == [] and keys.weight == 0
 
 
-def test_a_table_is_full_by_number_or_by_bytes() -> None:
+def test_a_table_is_full_by_number_or_by_weight() -> None:
     keys = table(("a", 10), ("b", 20))
-    assert keys.size == 2 * (KEY_OVERHEAD + 1 + 5)
+    assert keys.weight == 2 * (KEY_OVERHEAD + 1 + 5)
     assert keys.is_full(GroupConfig(keys_max=2)) and not keys.is_full(GroupConfig(keys_max=3))
-    assert keys.is_full(GroupConfig(keys_bytes_max=keys.size))
+    assert keys.is_full(GroupConfig(keys_bytes_max=keys.weight))
     keys.pass_time(11)
     assert not keys.is_full(GroupConfig(keys_max=2))
 
@@ -46,6 +46,6 @@ def test_a_table_that_was_restored_goes_on_alike(steps: list[tuple[int, int]], r
             other = KeyTable.of(msgspec.msgpack.decode(msgspec.msgpack.encode(one.kept()), type=KeptKeys))
         for keys in (one, other):
             keys.pass_time(period_ms)
-            keys.record(f"k{number}", b"digest", keep_ms, number, b"value")
+            keys.record(f"k{number}", b"digest", keep_ms, number, b"value", 5)
         assert msgspec.msgpack.encode(one.kept()) == msgspec.msgpack.encode(other.kept())
-        assert (one.size, sorted(one.by_time)) == (other.size, sorted(other.by_time))
+        assert (one.weight, sorted(one.by_time)) == (other.weight, sorted(other.by_time))
