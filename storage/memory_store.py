@@ -5,9 +5,10 @@ from secrets import token_hex
 from typing import TypeAlias, TypeVar
 
 from fleet.errors import StorageFault
-from fleet.interfaces import StoreIdentity
+from fleet.interfaces import GroupRecord, StoreIdentity
 from fleet.storage.keys import number_of
-from fleet.storage.steps import found
+from fleet.storage.shape import Extent
+from fleet.storage.steps import found, put_group
 from fleet.storage.store import Store
 from fleet.storage.transaction import Transaction
 
@@ -37,6 +38,12 @@ class MemoryStore(Store):
             identity = StoreIdentity(cluster, node, incarnation or token_hex(4))
             self._update(lambda txn: found(txn, identity))
         self._adopt(cluster, node, "memory")
+
+    def begin(self, record: GroupRecord) -> None:
+        """Begin a group under the number that another store has given it."""
+        self._update(lambda txn: put_group(record, txn))
+        self._living.add(record.number)
+        self._shapes[record.number] = Extent()
 
     def commit(self, changes: Changes) -> None:
         """Apply all changes of one transaction to the image."""

@@ -88,10 +88,15 @@ def put_specs(specs: Mapping[int, bytes], txn: Transaction) -> None:
 def create(name: GroupName, spec: bytes, txn: Transaction) -> GroupRecord:
     number = unpack(keys.counter_key, txn.get(keys.counter_key), int)
     record = GroupRecord(number, name, spec)
-    hard_key = keys.hard_key(number)
-    values = ((keys.counter_key, number + 1), (keys.group_key(number), record), (hard_key, HardState()))
-    txn.put([(key, pack(key, value)) for key, value in values])
+    txn.put([(keys.counter_key, pack(keys.counter_key, number + 1))])
+    put_group(record, txn)
     return record
+
+
+def put_group(record: GroupRecord, txn: Transaction) -> None:
+    """With an empty log."""
+    values = ((keys.group_key(record.number), record), (keys.hard_key(record.number), HardState()))
+    txn.put([(key, pack(key, value)) for key, value in values])
 
 
 def mark_dropped(number: int, txn: Transaction) -> None:

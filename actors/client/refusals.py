@@ -3,17 +3,20 @@ send."""
 
 from fleet.actors.client.session_state import SILENCE_MS, SessionState
 from fleet.actors.messages.client import Refusal
-from fleet.actors.messages.operator import DISK_FULL
+from fleet.actors.messages.operator import DISK_FULL, MEMBER_LOST
 from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
 from fleet.objects.outcomes import Failed
 from fleet.raft.ids import Millis
+
+CAUSES = (DISK_FULL, MEMBER_LOST)
+"""What says more than the refusals that follow from it."""
 
 
 def on_refusal(state: SessionState, now: Millis, m: Refusal) -> None:
     """A refusal of a command counts against the one send that it names, and twice as once (S78)."""
     error = m.error.to_error()
-    if not (state.last_error is not None and state.last_error.what == DISK_FULL):
-        state.last_error = error  # a full disk says more than whatever follows from it
+    if not (state.last_error is not None and state.last_error.what in CAUSES):
+        state.last_error = error
     is_ours = not m.lost and m.session == state.session_id
     refused = [seq for seq in m.seqs if seq in state.inflight] if is_ours else []
     for seq in refused:

@@ -11,6 +11,7 @@ from fleet.actors.messages.executor import ClassTried
 from fleet.actors.messages.local import StartMember
 from fleet.interfaces import Durable
 from fleet.storage.lmdb_store import LmdbStore
+from fleet.storage.memory_store import MemoryStore
 
 
 class OwningMember(Protocol):
@@ -66,9 +67,13 @@ def _no_time() -> float:
 
 def open_store(m: StartMember) -> tuple[Durable, int]:
     """The member's store, and its number there. A member in a process of its own opens one there: LMDB does
-    not survive a fork. Raises StorageFault, Damaged."""
+    not survive a fork. Without a directory it is one in memory. Raises StorageFault, Damaged."""
     if m.store is not None:
         return m.store, m.record.number
+    if not m.directory:
+        memory = MemoryStore(m.record.name, m.member)
+        memory.begin(m.record)
+        return memory, m.record.number
     store = LmdbStore(m.directory, cluster=m.record.name, node=m.member)
     records = store.groups() or [store.create_group(m.record.name, m.record.spec)]
     return store, records[0].number

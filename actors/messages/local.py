@@ -134,6 +134,13 @@ class MemberGone(Struct, frozen=True):
     """Whether it stopped for lack of space; it will be started again."""
 
 
+class MemberLost(Struct, frozen=True):
+    """The member here of the group, which is in memory only, was lost with a restart of the node."""
+
+    group: str
+    member: MemberId
+
+
 class Routes(Struct, frozen=True):
     """Where the registries of other nodes are. An address is a host:port or, on other bases, an actor."""
 

@@ -250,8 +250,15 @@ DAMAGED = "damaged"
 """Its records are damaged: a new member, restored from the quorum, replaces it."""
 CONFLICT = "conflict"
 """Committed data conflicts: an operator must choose."""
+LOST = "lost"
+"""It was in memory only, and its node has restarted: a new member replaces it while a majority lives."""
 DISK_FULL = "disk full"
 """The beginning of the state of a member whose node has no space, and of the error for callers."""
+MEMBER_LOST = (
+    "its member here was in memory only and was lost when the node restarted; if a majority of its members "
+    "was, so is the group: `fleet doctor` tells; then remove it and create it again, or restore a backup"
+)
+"""The error for callers that no other member answers."""
 
 
 class MemberInfo(Struct, frozen=True, array_like=True):
@@ -261,7 +268,7 @@ class MemberInfo(Struct, frozen=True, array_like=True):
     """running, waiting (for its next start), or why it cannot start."""
     leads: bool = False
     ill: str = ""
-    """DAMAGED or CONFLICT: it cannot be started again; "" otherwise."""
+    """DAMAGED, CONFLICT or LOST: it cannot be started again; "" otherwise."""
     halt: Halt | None = None
     """As in MemberStatus."""
     other_code: str = ""

@@ -51,3 +51,5 @@ class GroupSpec(Struct, frozen=True, array_like=True):
     """The uid of the cluster that the group belongs to: no other cluster may report it as removed."""
     is_restored: bool = False
     """Its first founder waits for a backup's state, and the others for a leader: see `restoring.py`."""
+    is_in_memory: bool = False
+    """As in `GroupInfo`."""

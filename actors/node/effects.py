@@ -120,7 +120,7 @@ def ask_to_join(node: Node, effect: unjoined.AskToJoin) -> None:
     node.router.ask(Question(op, spec.name, "", node.now() + JOIN_MS, told, repeats=False))
 
 
-# -- damaged members -------------------------------------------------------------------------------
+# -- damaged and lost members -------------------------------------------------------------------------------
 
 
 def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
@@ -139,7 +139,8 @@ def ask_for_removal(node: Node, effect: repairs.AskForRemoval) -> None:
 def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
     hosted = node.hosted_members.by_number.get(effect.number)
     if hosted is not None and not hosted.is_dropped:
-        log.warning("group=%s member=%s was damaged and is removed", hosted.spec.name, hosted.member)
+        what = "group=%s member=%s was %s and is removed"
+        log.warning(what, hosted.spec.name, hosted.member, hosted.ill)
         node.hosted_members.drop(hosted)
 
 
@@ -172,6 +173,7 @@ def create_members(node: Node, effect: membership_events.CreateMembers) -> None:
                 one.founded,
                 one.cluster,
                 one.is_restored,
+                one.is_in_memory,
             )
             for one in effect.members
         ]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from fleet.actors.messages.operator import DAMAGED, Done, Hosted, MemberList, MemberStatus, OpReply
+from fleet.actors.messages.operator import DAMAGED, LOST, Done, Hosted, MemberList, MemberStatus, OpReply
 from fleet.actors.node.parts import Node
 from fleet.cluster import reconciliation_events as groups
 from fleet.cluster import repairs, unjoined
@@ -95,9 +95,9 @@ ANSWERS: dict[type, Callable[[Node, int, Any], groups.Answer]] = {
 def damaged_members(node: Node) -> repairs.Round:
     return repairs.Round(
         tuple(
-            repairs.DamagedMember(number, one.spec.name, one.member)
+            repairs.DamagedMember(number, one.spec.name, one.member, one.ill)
             for number, one in node.hosted_members.by_number.items()
-            if one.ill == DAMAGED and one.address is None and not one.is_dropped
+            if one.ill in (DAMAGED, LOST) and one.address is None and not one.is_dropped
         )
     )
 

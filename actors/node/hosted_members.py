@@ -1,4 +1,8 @@
-"""The members of one node: started from the disk, restarted when they fail, dropped when they have left."""
+"""The members of one node: started from the disk, restarted when they fail, dropped when they have left.
+
+Of a member in memory only the disk has its number and its spec, so that it is known after a restart of the
+node, is not started, and its id is never used again.
+"""
 
 from collections.abc import Sequence
 
@@ -13,10 +17,11 @@ from fleet.actors.messages.local import (
     ClassInForce,
     MemberGone,
     MemberHalted,
+    MemberLost,
     MemberStopped,
     StartMember,
 )
-from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberInfo
+from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, LOST, MemberInfo
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.diverged import DivergedMembers
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
@@ -28,6 +33,7 @@ from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError, StorageFault, Unavailable
 from fleet.interfaces import ChoreDone, CreateGroups, DropGroup, GroupRecord, PutMeta
 from fleet.raft.ids import GroupName, MemberId, Millis, member_id
+from fleet.storage.memory_store import MemoryStore
 
 BACK_OFF_MS: tuple[Millis, Millis] = (100, 30_000)
 """The shortest and the longest pause before a failed member is started again."""
@@ -37,6 +43,7 @@ FULL_MS: Millis = 60_000
 """How long a member counts as out of space after a write failed; it tries again sooner."""
 LEFT_KEY = "left"
 HALTED_KEY = "halted"
+LOST_WITH_RESTART = "the group is in memory only, and the node was restarted since"
 WAITING_MAX = 16
 """Requests that wait for one member to be created."""
 
@@ -61,10 +68,14 @@ class HostedMembers:
         """The uids of groups whose founding member here was dropped: it is not created again."""
         self.halted: dict[int, Halted] = {}
         """Members that are not started, by number."""
+        self.memory: MemoryStore
+        """What members in memory only keep; it ends with this process."""
         self.diverged = DivergedMembers(manager)
 
     def load(self) -> None:
         """Start or hold the members on the disk. Blocks, which is harmless: the node has not started yet."""
+        me = self.manager.store.identity
+        self.memory = MemoryStore(me.cluster, me.node, incarnation=me.incarnation)
         left = self.manager.store.get_meta(LEFT_KEY)
         if left:
             self.left = set(read_record(left, list[int], LEFT_KEY))
@@ -73,7 +84,21 @@ class HostedMembers:
             self.halted = read_record(halted, dict[int, Halted], HALTED_KEY)
         self.diverged.load()
         for record in self.manager.store.groups():
-            self._add(record, starts=not self.manager.held.is_on)
+            hosted = self._add(record)
+            if hosted.spec.is_in_memory:
+                self._lose(hosted)
+            elif hosted.ill:
+                continue
+            elif self.manager.held.is_on:
+                hosted.is_held = True
+            else:
+                self.start_member(hosted)
+
+    def _lose(self, hosted: HostedMember) -> None:
+        """It has forgotten its votes, its promises and its log: it never runs again under its id."""
+        hosted.ill, hosted.trouble = LOST, LOST_WITH_RESTART
+        log.warning("group=%s member=%s is lost: %s", hosted.spec.name, hosted.member, hosted.trouble)
+        self.manager.send(self.manager.registry, MemberLost(hosted.spec.name, hosted.member))
 
     def start_held(self) -> None:
         """Start the held members, except those that are damaged or dropped."""
@@ -114,21 +139,25 @@ class HostedMembers:
     def _begin(self, record: GroupRecord) -> None:
         manager, name = self.manager, record.name
         spec = self.coming[name].spec
+        if spec.is_in_memory:
+            self.memory.begin(record)
+        hosted = self._add(record)
         # An older copy would give numbers, and so member ids, a second time.
         if manager.is_renewing or manager.cluster.was_removed(spec):
-            self.drop(self._add(record, starts=False))
+            self.drop(hosted)
             what = "the group was removed, or the node is being renewed"
             self._tell_created(name, None, Unavailable(what, group=name, node=manager.start.name))
             return
         if name == CLUSTER_GROUP:
             manager.cluster.belong(spec.uid)
-        self._tell_created(name, self._add(record), None)
+        self.start_member(hosted)
+        self._tell_created(name, hosted, None)
 
     def _tell_created(self, name: str, hosted: HostedMember | None, error: FleetError | None) -> None:
         for done in self.coming.pop(name).waiting:
             done(hosted, error)
 
-    def _add(self, record: GroupRecord, starts: bool = True) -> HostedMember:
+    def _add(self, record: GroupRecord) -> HostedMember:
         manager = self.manager
         spec: GroupSpec = read_record(record.spec, GroupSpec, "group record", group=record.name)
         incarnation = manager.store.identity.incarnation
@@ -140,15 +169,16 @@ class HostedMembers:
         self.by_number[record.number] = self.by_name[spec.name] = self.by_member[member] = hosted
         if halted is not None:
             hosted.trouble, hosted.ill = halted.why, halted.ill
-        elif starts:
-            self.start_member(hosted)
-        else:
-            hosted.is_held = True
         return hosted
 
     def start_member(self, hosted: HostedMember) -> None:
         manager, number = self.manager, hosted.record.number
-        start = manager.start
+        start, store, disk = manager.start, manager.start.store, manager.disk
+        if hosted.spec.is_in_memory:
+            if store is None and hosted.starts:  # what it knew has ended with its process
+                self._lose(hosted)
+                return
+            store, disk = self.memory if store is not None else None, None
         hosted.trouble, hosted.started_at = "", manager.now()
         hosted.address = manager.createActor(Member)
         manager.send(
@@ -160,9 +190,9 @@ class HostedMembers:
                 manager=manager.myAddress,
                 clock=start.clock,
                 seed=start.seed * 1_000_003 + number * 1009 + hosted.failures,
-                store=start.store,
-                disk=manager.disk,
-                directory=f"{start.directory}/members/{number}" if start.store is None else "",
+                store=store,
+                disk=disk,
+                directory="" if hosted.spec.is_in_memory or store else f"{start.directory}/members/{number}",
                 fork_above_bytes=start.fork_above_bytes,
                 fork=start.fork,
                 hooks=start.hooks,
@@ -205,6 +235,8 @@ class HostedMembers:
             self.left.add(spec.uid)
             meta[LEFT_KEY] = self._left_bytes()
         self.diverged.forget(hosted)
+        if spec.is_in_memory:
+            self.memory.drop_group(hosted.record.number)
         if self.halted.pop(hosted.record.number, None) is not None:
             meta[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
         manager.carry_out(DropGroup(hosted.record.number, meta))

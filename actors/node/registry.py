@@ -21,13 +21,14 @@ from fleet.actors.messages.local import (
     Belongs,
     MemberGone,
     MemberHere,
+    MemberLost,
     MemberStarts,
     PeerAddresses,
     Routes,
     StartRegistry,
     Whereabouts,
 )
-from fleet.actors.messages.operator import DISK_FULL, GroupRequest, OpReply
+from fleet.actors.messages.operator import DISK_FULL, MEMBER_LOST, GroupRequest, OpReply
 from fleet.actors.messages.peer import NodeHeartbeat, PeerMail, PeerMails, together
 from fleet.actors.messages.well_known import REGISTRY
 from fleet.actors.runtime.actor import GuardedActor, log
@@ -72,6 +73,8 @@ class Registry(GuardedActor):
         """Members whose class is loaded, by group. Who asks for one asks again."""
         self.full: set[str] = set()
         """Groups whose member here stopped for lack of space."""
+        self.lost: dict[str, MemberId] = {}
+        """As `MemberLost`, by group."""
         self.given_up: frozenset[str] = frozenset()
         """As in `StartRegistry`."""
         self.seen = RememberedRequests()
@@ -112,8 +115,12 @@ class Registry(GuardedActor):
         self.members[m.member] = m.address
         self.groups[m.group] = m.member
         self.full.discard(m.group)
+        self.lost.pop(m.group, None)
         self.starting.pop(m.group, None)
         self.watch(Woke(m.member))
+
+    def on_member_lost(self, m: MemberLost, sender: Any) -> None:
+        self.lost[m.group] = m.member
 
     def on_member_gone(self, m: MemberGone, sender: Any) -> None:
         self.members.pop(m.member, None)
@@ -121,6 +128,8 @@ class Registry(GuardedActor):
             del self.groups[m.group]
         if self.starting.get(m.group) == m.member:
             del self.starting[m.group]
+        if self.lost.get(m.group) == m.member:
+            del self.lost[m.group]
         if m.is_full:
             self.full.add(m.group)
         self.watch(Woke(m.member))
@@ -247,6 +256,8 @@ class Registry(GuardedActor):
         address = self.whereabouts.get(group, "")
         if group in self.full:
             error: FleetError = Unavailable(DISK_FULL, group=group, node=self.node)
+        elif group in self.lost:
+            error = Unavailable(MEMBER_LOST, group=group, node=self.node)
         elif group in self.starting:
             error = Unavailable("its member is being started", group=group, node=self.node)
         elif address:
@@ -269,6 +280,7 @@ class Registry(GuardedActor):
         MemberStarts: on_member_starts,
         MemberHere: on_member_here,
         MemberGone: on_member_gone,
+        MemberLost: on_member_lost,
         Sleeper: on_sleep,
         Woke: on_sleep,
         AskConfirmed: on_ask_confirmed,

@@ -77,6 +77,8 @@ def _member_report(store: Store, record: GroupRecord, halted: dict[int, Halted])
     if stopped is not None:
         member = stopped.member
     uid = 0 if spec.name == CLUSTER_GROUP else spec.uid
+    if spec.is_in_memory:
+        return MemberReport(spec.name, uid, record.number, member, is_in_memory=True)
     try:
         loaded = with_founding(store.load(record.number), spec)
     except Damaged as error:

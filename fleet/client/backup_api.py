@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Final, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fleet.actors.client.cluster_pin import uid_text
 from fleet.actors.messages.group_states import PART_BYTES, CopyTaken, GiveState, PartsHeld
@@ -18,6 +19,7 @@ from fleet.client.backup_file import Backup, BackupWriter, SavedGroup, new_head,
 from fleet.client.cluster_api import Operations, check_group_name
 from fleet.client.copies import ask_for_copy, parts_of
 from fleet.client.group_api import GRACE_S, POLL_S
+from fleet.cluster.commands import last_arguments
 from fleet.cluster.state import GroupInfo, NodeRecord
 from fleet.cluster.wanted import wanted_nodes
 from fleet.errors import (
@@ -187,6 +189,7 @@ class BackupOperations(Operations):
         *,
         group: str | None = None,
         name: str | None = None,
+        persist: bool | None = None,
         timeout: float = PATIENCE_S,
         progress: Callable[[RestoredGroup], None] | None = None,
     ) -> tuple[RestoredGroup, ...]:
@@ -199,6 +202,7 @@ class BackupOperations(Operations):
         unpickled on the nodes.
 
         Args:
+            persist: whether they are on disks, or in memory only; None: each as it was.
             timeout: seconds that a group may take.
             progress: called with each group that is restored.
 
@@ -213,9 +217,8 @@ class BackupOperations(Operations):
         if name is not None and group is None:
             raise BadArguments("another name is for one group: say which")
         backup = verified(path)
-        wanted = [(one.name, one) for one in backup.groups]
-        if group is not None:
-            wanted = [(name or group, backup.group(group))]
+        chosen = backup.groups if group is None else (backup.group(group),)
+        wanted = [(name or one.name, _of_kind(one, persist)) for one in chosen]
         for target, _ in wanted:
             check_group_name(target)
         self._check_free([target for target, _ in wanted])
@@ -248,8 +251,9 @@ class BackupOperations(Operations):
         if not nodes.keys() >= set(pinned):
             left_out.append(f"it was pinned to {', '.join(pinned)}, which are not all nodes of this cluster")
             pinned = ()
-        answering = tuple(node for node, answers in nodes.items() if answers)
-        wanted = saved.replicas, saved.data_class, saved.config, pinned, answering
+        answering = [node for node, answers in nodes.items() if answers]
+        last = last_arguments(answering, persist=not saved.is_in_memory)
+        wanted = saved.replicas, saved.data_class, saved.config, pinned, *last
         (info,), _ = self._add_groups([name], wanted, deadline, exist_ok=False)
         try:
             self._give_state(backup, saved, info, deadline)
@@ -324,8 +328,12 @@ def _held(expected: int, asked: Future[OpValue]) -> int | None:
 def _saved(info: GroupInfo, copy: CopyTaken) -> SavedGroup:
     return SavedGroup(
         info.name, copy.revision, copy.index, copy.size, copy.crc, copy.data_class, copy.config,
-        info.replicas, tuple(info.pinned), info.leader,
+        info.replicas, tuple(info.pinned), info.leader, info.is_in_memory,
     )  # fmt: skip
+
+
+def _of_kind(saved: SavedGroup, persist: bool | None) -> SavedGroup:
+    return saved if persist is None else replace(saved, is_in_memory=not persist)
 
 
 def _chosen(groups: list[GroupInfo], names: Sequence[str] | None) -> list[GroupInfo]:

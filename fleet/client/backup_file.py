@@ -74,6 +74,7 @@ class SavedGroup(Struct, frozen=True, array_like=True):
     pinned: tuple[str, ...]
     leader: str
     """The node that an operator prefers as leader; "": none."""
+    is_in_memory: bool = False
 
 
 class GroupPlace(Struct, frozen=True, array_like=True):

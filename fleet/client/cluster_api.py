@@ -13,6 +13,7 @@ from fleet.actors.messages.operator import (
 from fleet.client.group_api import GRACE_S, POLL_S, unwrapped
 from fleet.client.secret_api import SecretOperations
 from fleet.client.state_api import StateOperations
+from fleet.cluster.commands import last_arguments
 from fleet.cluster.state import GroupInfo
 from fleet.errors import (
     BadArguments,
@@ -59,6 +60,7 @@ class Operations(SecretOperations, StateOperations):
         replicas: int = 3,
         nodes: Sequence[str] | None = None,
         config: GroupConfig | None = None,
+        persist: bool = True,
         exist_ok: bool = False,
         timeout: float | None = None,
     ) -> D:
@@ -70,7 +72,10 @@ class Operations(SecretOperations, StateOperations):
             nodes: the nodes to place it on instead, the desired leader first. A node that does not answer
                 gets its member later: the call returns when the others have theirs.
             config: the group's settings.
-            exist_ok: accept an existing group of this name and class, unchanged.
+            persist: False: in memory only. Commands wait for no disk; a member whose node restarts is lost
+                and replaced, and when a majority of the members is lost so is the group.
+            exist_ok: accept an existing group of this name and class, unchanged; but none in memory only if
+                `persist`.
             timeout: seconds to wait; by default the client's.
 
         Raises:
@@ -86,6 +91,7 @@ class Operations(SecretOperations, StateOperations):
             replicas=replicas,
             nodes=nodes,
             config=config,
+            persist=persist,
             exist_ok=exist_ok,
             timeout=timeout,
         )
@@ -99,6 +105,7 @@ class Operations(SecretOperations, StateOperations):
         replicas: int = 3,
         nodes: Sequence[str] | None = None,
         config: GroupConfig | None = None,
+        persist: bool = True,
         exist_ok: bool = False,
         timeout: float | None = None,
     ) -> list[D]:
@@ -119,10 +126,11 @@ class Operations(SecretOperations, StateOperations):
         encoded = encode_class(cls)
         deadline = time.monotonic() + (timeout or self.timeout)
         self._check_class(encoded, deadline)
-        wanted = (len(pinned) or replicas, encoded, config or GroupConfig(), pinned)
+        settings, last = config or GroupConfig(), last_arguments((), persist)
+        wanted = (len(pinned) or replicas, encoded, settings, pinned, *last)
         added, present = self._add_groups(names, wanted, deadline, exist_ok)
         if present:
-            self._check_present(present, encoded)
+            self._check_present(present, encoded, persist)
         self._await_members(added, deadline)
         for name in present:
             self._await_leader(name, deadline, patience=0.0)
@@ -158,11 +166,13 @@ class Operations(SecretOperations, StateOperations):
             raise next(iter(refused.values()))
         return added, present
 
-    def _check_present(self, names: list[str], encoded: bytes) -> None:
+    def _check_present(self, names: list[str], encoded: bytes, persist: bool) -> None:
         ours = class_name(encoded)
-        classes = {group.name: class_name(group.data_class) for group in self.groups()}
-        for name in names:
-            theirs = classes.get(name, ours)
+        groups = {group.name: group for group in self.groups() if group.name in names}
+        for name, group in groups.items():
+            theirs = class_name(group.data_class)
+            if persist and group.is_in_memory:
+                raise GroupExists(f"group {name!r} exists, and is in memory only", group=name)
             if theirs != ours:
                 what = f"group {name!r} exists with the class {theirs}, not {ours}"
                 raise OtherDataClass(what, group=name)

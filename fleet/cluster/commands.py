@@ -3,7 +3,8 @@
 Commands refuse with an error of `fleet.errors` as the value of a Reject; nothing here reads a clock.
 """
 
-from typing import Final, NoReturn
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
 
 from msgspec.structs import replace
 
@@ -44,6 +45,13 @@ PURGE_AFTER_MS_MIN = 2000
 
 def refuse(error: FleetError) -> NoReturn:
     raise Reject(error)
+
+
+def last_arguments(restored_on: Sequence[str], persist: bool) -> tuple[Any, ...]:
+    """Of `Cluster.add_group`, where they are not the defaults: earlier builds do not know them."""
+    if not persist:
+        return tuple(restored_on), True
+    return (tuple(restored_on),) if restored_on else ()
 
 
 @packed(group=GroupInfo, view=View)
@@ -170,9 +178,11 @@ class Cluster(Data):
         config: GroupConfig,
         pinned: tuple[str, ...] = (),
         restored_on: tuple[str, ...] = (),
+        is_in_memory: bool = False,
     ) -> GroupInfo:
         """Add a group, with members on those wanted nodes that exist; the others are added later.
-        `restored_on`: it begins with a backup's state, which a founder on one of these nodes is given."""
+        `restored_on`: it begins with a backup's state, which a founder on one of these nodes is given.
+        `is_in_memory`: as in `GroupInfo`."""
         if not name or name == CLUSTER_GROUP:
             refuse(BadArguments(f"no group may be called {name!r}"))
         if replicas < 1:
@@ -200,7 +210,9 @@ class Cluster(Data):
             initial = tuple(sorted(initial, key=lambda one: node_of(one[0]) not in restored_on))
             if node_of(initial[0][0]) not in restored_on:
                 refuse(Unavailable("no node that should have a member answers", group=name))
-        self.groups[name] = replace(group, initial=initial, is_restored=bool(restored_on))
+        self.groups[name] = replace(
+            group, initial=initial, is_restored=bool(restored_on), is_in_memory=is_in_memory
+        )
         self.gone_groups.pop(name, None)
         return self.groups[name]
 

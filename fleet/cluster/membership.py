@@ -274,8 +274,8 @@ class NodeMembership:
         (first, address), others = group.initial[0], group.initial[1:]
         config = group.founding_config or group.config  # entry 1 is the same on every founder
         founded = Founded(first, address, config, others, group.founding_class or group.data_class)
-        about = name, group.data_class, config, group.uid, mine[0], founded, self.uid, group.is_restored
-        return NewMember(*about)
+        about = name, group.data_class, config, group.uid, mine[0], founded, self.uid
+        return NewMember(*about, is_restored=group.is_restored, is_in_memory=group.is_in_memory)
 
     def _tell_whereabouts(self, changed: Collection[str]) -> None:
         """Tell the registry where clients find each group: preferably on another node, since a client only

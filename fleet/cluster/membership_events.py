@@ -156,6 +156,7 @@ class NewMember(Struct, frozen=True):
     cluster: int
     is_restored: bool = False
     """As in `GroupInfo`."""
+    is_in_memory: bool = False
 
 
 class CreateMembers(Struct, frozen=True):

@@ -18,7 +18,7 @@ def why_not_ready(
 
     Args:
         heard: the nodes that it has heard from lately.
-        starting: how many of its members do not run yet.
+        starting: how many of its members do not run yet, or are being replaced.
     """
     if not view.rev:
         return ("it belongs to no cluster yet: it founds one, or waits for a node that lets it join",)

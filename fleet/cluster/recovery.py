@@ -67,7 +67,7 @@ class GroupPlan(Struct, frozen=True):
     """All former ids."""
     dropped: tuple[DroppedEntries, ...] = ()
     why: str = ""
-    """For a conflict: what differs."""
+    """For a conflict: what differs; for a group that is lost, if it is because it was in memory only."""
 
 
 class RecoveryPlan(Struct, frozen=True):
@@ -209,7 +209,8 @@ class _Maker:
     def group_plan(self, group: str, uid: int) -> GroupPlan:
         holders = [one for one in self._members(group, uid) if one.holds_data]
         if not holders:
-            return GroupPlan(group, uid, LOST)
+            is_in_memory = any(one.is_in_memory for one in self._members(group, uid))
+            return GroupPlan(group, uid, LOST, why="it was in memory only" if is_in_memory else "")
         sound = [one for one in holders if all(_has_committed_of(other, one) for other in holders)]
         if not sound:
             return GroupPlan(group, uid, CONFLICT, why=_conflict(holders))

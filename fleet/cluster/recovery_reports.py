@@ -26,6 +26,8 @@ class MemberReport(Struct, frozen=True):
     addresses: dict[MemberId, str] = {}
     trouble: str = ""
     """Why it cannot run: its records are damaged, or it was halted."""
+    is_in_memory: bool = False
+    """It kept nothing here, and was lost when the node stopped."""
 
     @property
     def last_term(self) -> Term:

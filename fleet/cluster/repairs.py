@@ -1,8 +1,9 @@
-"""Damaged members of one node: removed from their groups by a committed change, then replaced.
+"""Damaged and lost members of one node: removed from their groups by a committed change, then replaced.
 
-A damaged member does not run, so it neither votes nor truncates its log. Its data is deleted only when the
+Such a member does not run, so it neither votes nor truncates its log. Its data is deleted only when the
 group has committed its removal, by a quorum without it; then a new member is created here, under a new id, as
-a learner (S81).
+a learner (S81). A lost member was in memory only, and its node has restarted: it has forgotten its votes and
+its log, so that it must never run again under its id.
 """
 
 from typing import TypeAlias
@@ -14,11 +15,12 @@ from fleet.raft.ids import MemberId, Millis
 
 
 class DamagedMember(Struct, frozen=True):
-    """A damaged member that does not run. `number`: in the node's store."""
+    """A damaged or lost member. `number`: in the node's store; `ill`: which of the two, in a word."""
 
     number: int
     group: str
     member: MemberId
+    ill: str
 
 
 class Round(Struct, frozen=True):
@@ -79,5 +81,5 @@ class Repairs:
         if self.refused.get(event.number) == event.why:
             return []
         self.refused[event.number] = event.why
-        what = f"group={member.group} {member.member} is damaged and not replaced yet: {event.why}"
+        what = f"group={member.group} {member.member} is {member.ill} and not replaced yet: {event.why}"
         return [LogLine(what, "warning", member.group)]

@@ -60,6 +60,8 @@ class GroupInfo(Struct, frozen=True, array_like=True):
     """The class in entry 1; b"": the same as `data_class`."""
     is_restored: bool = False
     """It begins with a backup's state, which its first founder is given."""
+    is_in_memory: bool = False
+    """Its members keep log, hard state and snapshots in memory: one whose node restarts is lost."""
 
 
 class RemovedGroup(Struct, frozen=True, array_like=True):

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from fleet.actors.client.calls import ClientCall, bound_of
+from fleet.cluster.commands import last_arguments
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.class_refs import encode_class
@@ -102,16 +103,17 @@ class Sim(Stage):
         *,
         replicas: int = 3,
         config: GroupConfig = GroupConfig(),
+        persist: bool = True,
         client: str = "c1",
     ) -> D:
-        """A handle as from `Fleet.group`; a missing group is created.
+        """A handle as from `Fleet.group`; a missing group is created, as by `Fleet.create_group`.
 
         Calls block in virtual time; `.submit` returns a future, which completes during `run`. `client`: the
         name of the calling client; each has a session of its own.
         """
         caller = _Caller(self, self._client(client), client)
         if name not in self.groups:
-            args = (name, replicas, encode_class(class_of(cls)), config, ())
+            args = (name, replicas, encode_class(class_of(cls)), config, (), *last_arguments((), persist))
             self._ask_cluster("add_group", args)
             self.groups[name] = class_of(cls)
             self._calls[name] = Calls(name, class_of(cls))

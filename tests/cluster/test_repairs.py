@@ -16,7 +16,8 @@ from fleet.cluster.repairs import (
 )
 from fleet.raft.ids import MemberId
 
-ONE, OTHER = DamagedMember(1, "g", MemberId("n1@a.1")), DamagedMember(2, "h", MemberId("n1@a.2"))
+ONE = DamagedMember(1, "g", MemberId("n1@a.1"), "damaged")
+OTHER = DamagedMember(2, "h", MemberId("n1@a.2"), "lost")
 WHY = LogLine("group=g n1@a.1 is damaged and not replaced yet: no leader", "warning", "g")
 CASES: dict[str, list[tuple[Event, list[Effect]]]] = {
     "a healthy node asks for nothing": [(Round(()), [])],
