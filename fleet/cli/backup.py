@@ -58,6 +58,8 @@ def _noting(console: Console) -> Any:
 @click.option("--group", help="Restore this group.")
 @click.option("--as", "name", metavar="OTHER", help="Under this name, with --group.")
 @click.option("--all", "is_all", is_flag=True, help="Restore all groups of the file.")
+@click.option("--in-memory", "kept", flag_value="memory", help="As groups in memory only.")
+@click.option("--persist", "kept", flag_value="disk", help="As groups on disks.  [default: each as it was]")
 @click.option("--verify", "is_verify", is_flag=True, help="Only read all of FILE and show what is in it.")
 @click.option("--patience", type=SECONDS, default=PATIENCE_S, show_default=True,
               help="Seconds that a group may take.")  # fmt: skip
@@ -86,7 +88,9 @@ def restore(
 
 
 @client
-def _restore(console: Console, file: str, group: str | None, name: str | None, patience: float) -> None:
+def _restore(
+    console: Console, file: str, group: str | None, name: str | None, kept: str | None, patience: float
+) -> None:
     def note(one: RestoredGroup) -> None:
         where = f"{file}, group {one.source} at revision {one.revision}"
         audit.warning("group=%s restored from %s", one.name, where)
@@ -94,7 +98,10 @@ def _restore(console: Console, file: str, group: str | None, name: str | None, p
         for what in one.left_out:
             console.note(f"  not kept: {what}")
 
-    done = console.fleet.restore(file, group=group, name=name, timeout=patience, progress=note)
+    persist = None if kept is None else kept == "disk"
+    done = console.fleet.restore(
+        file, group=group, name=name, persist=persist, timeout=patience, progress=note
+    )
     records = [
         {"group": one.name, "source": one.source, "revision": one.revision, "state_bytes": one.state_bytes,
          "nodes": list(one.nodes), "left_out": list(one.left_out)}
@@ -114,11 +121,18 @@ def _show(found: Backup, as_json: bool) -> None:
     groups = count(len(found.groups), "group")
     click.echo(f"{found.path} is whole: {groups} of cluster {found.head.cluster} {uid}, taken {when}")
     rows = [
-        (one.name, str(one.revision), megabytes(one.size), str(one.replicas), class_name(one.data_class))
+        (
+            one.name,
+            str(one.revision),
+            megabytes(one.size),
+            str(one.replicas),
+            "memory" if one.is_in_memory else "disk",
+            class_name(one.data_class),
+        )
         for one in found.groups
     ]
     if rows:
-        for line in columns([("GROUP", "REVISION", "STATE", "REPLICAS", "DATA CLASS"), *rows]):
+        for line in columns([("GROUP", "REVISION", "STATE", "REPLICAS", "KEPT IN", "DATA CLASS"), *rows]):
             click.echo(line)
 
 
@@ -131,6 +145,7 @@ def record_of(one: SavedGroup) -> dict[str, Any]:
         "replicas": one.replicas,
         "nodes": list(one.pinned),
         "leader": one.leader,
+        "in_memory": one.is_in_memory,
         "data_class": class_name(one.data_class),
         "version": version,
         "fingerprint": fingerprint,

@@ -63,5 +63,5 @@ def _row(one: MemberReport) -> tuple[str, ...]:
         one.member,
         *map(str, numbers),
         voters or "-",
-        "does not run" if one.trouble else "sound",
+        "does not run" if one.trouble else "in memory only: lost" if one.is_in_memory else "sound",
     )

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import quote
 
-from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, MemberStatus
+from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, LOST, MemberStatus
 from fleet.actors.messages.values import NodeInfo
 from fleet.cli.connection import count, span
 from fleet.cli.execution_findings import execution_findings
 from fleet.cli.finding import Finding, group_names, listed
+from fleet.cli.memory_findings import lost_groups, memory_findings
 from fleet.cli.restore_findings import restore_findings
 from fleet.client.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP
@@ -29,7 +30,10 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
     by_voters: dict[tuple[tuple[str, str], ...], list[str]] = {}
     unheard: dict[tuple[tuple[str, str], ...], list[str]] = {}
     unrestored = restore_findings(survey, statuses)
+    lost = lost_groups(survey, statuses)
     for group in survey.leaderless:
+        if group in lost:
+            continue
         told = statuses.get(group, {})
         if any(group in one.subjects for one in unrestored):
             continue
@@ -48,6 +52,7 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
         *(_unreachable(survey, node, node.record.name in needed) for node in survey.silent),
         *_clones(survey),
         *_not_running(survey),
+        *memory_findings(survey, lost),
         *execution_findings(survey),
         *unrestored,
         *_few_voters(survey, statuses.get(CLUSTER_GROUP, {})),
@@ -246,6 +251,8 @@ def _not_running(survey: Survey) -> Iterable[Finding]:
     """One finding for each reason and node."""
     by_reason: dict[tuple[NodeName, str, str], list[str]] = {}
     for where, member in survey.failed:
+        if member.ill == LOST:  # see `memory_findings`
+            continue
         by_reason.setdefault((where, member.state, member.ill), []).append(member.group)
     for (node, reason, ill), groups in by_reason.items():
         led = [group for group in groups if group in survey.leaders]

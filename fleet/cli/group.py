@@ -43,6 +43,12 @@ def group() -> None:
 @click.option(
     "--by-value", is_flag=True, help="Send the class itself; the nodes then do not need its module."
 )
+@click.option(
+    "--in-memory",
+    "is_in_memory",
+    is_flag=True,
+    help="Keep nothing on disk: it is lost when a majority of its nodes restart.",
+)
 @click.option("--exist-ok", is_flag=True, help="Succeed if it exists already.")
 @client
 def add(
@@ -53,6 +59,7 @@ def add(
     nodes: tuple[str, ...],
     settings: tuple[str, ...],
     by_value: bool,
+    is_in_memory: bool,
     exist_ok: bool,
 ) -> None:
     """Add group NAME with data class MODULE:CLASS, which is imported here and on the nodes.
@@ -67,8 +74,10 @@ def add(
     cls = load_class(data_class, by_value)
     config = changed(GroupConfig(), settings) if settings else None
     where = nodes or None
-    number = replicas or named or REPLICAS
-    console.fleet.create_group(name, cls, replicas=number, nodes=where, config=config, exist_ok=exist_ok)
+    number, persist = replicas or named or REPLICAS, not is_in_memory
+    console.fleet.create_group(
+        name, cls, replicas=number, nodes=where, config=config, persist=persist, exist_ok=exist_ok
+    )
     survey = console.fleet.survey()
     record = group_record(survey, name)
     members = ", ".join(record["members"])
@@ -194,7 +203,7 @@ def _missing(record: dict[str, Any]) -> str:
 @group.command(name="list")
 @client
 def list_groups(console: Console) -> None:
-    """List all groups: class, replicas, leader, and the nodes of the members."""
+    """List all groups: class, replicas, where their data is, leader, and the nodes of the members."""
     survey = console.fleet.survey()
     records = group_records(survey)
     console.show(records)
@@ -203,12 +212,13 @@ def list_groups(console: Console) -> None:
             one["group"],
             one["data_class"],
             f"{len(one['members'])}/{one['replicas']}",
+            "memory" if one["in_memory"] else "disk",
             one["leader"] or "-",
             ", ".join(one["members"]),
         )
         for one in records
     ]
-    console.table(("GROUP", "CLASS", "REPLICAS", "LEADER", "MEMBERS"), rows)
+    console.table(("GROUP", "CLASS", "REPLICAS", "KEPT IN", "LEADER", "MEMBERS"), rows)
     restored = {one.name for one in survey.view.groups if one.is_restored}
     for found in restore_findings(survey, console.statuses(sorted(restored.intersection(survey.leaderless)))):
         console.note(f"{found.what} `fleet doctor` says what to do")
@@ -238,6 +248,7 @@ def show(console: Console, name: str) -> int | None:
             "halt": asdict(halt) if halt is not None else None,
         },
         f"{name}  {status.data_class}   replicas {record['replicas']}   "
+        + ("in memory only   " if record["in_memory"] else "")
         + (f"leader {node_of(status.member)}" if has_leader else "no leader")
         + f" (term {status.term})   revision {status.commit}   snapshot @{status.snapshot_index}",
         *([f"halted at {words_on(halt)}: {halt.cause}; `fleet doctor` says what to do"] if halt else []),
@@ -291,6 +302,7 @@ def group_records(survey: Survey) -> list[dict[str, Any]]:
         {
             "group": one.name,
             "data_class": class_name(one.data_class),
+            "in_memory": one.is_in_memory,
             "replicas": one.replicas,
             "leader": leaders.get(one.name),
             "members": held.get(one.name, []),
@@ -312,6 +324,7 @@ def _cluster_record(survey: Survey) -> dict[str, Any]:
     return {
         "group": CLUSTER_GROUP,
         "data_class": CLUSTER_GROUP,
+        "in_memory": False,
         "replicas": len(wanted),
         "leader": survey.leaders.get(CLUSTER_GROUP),
         "members": held,

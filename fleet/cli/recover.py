@@ -168,7 +168,7 @@ def words(plan: RecoveryPlan) -> list[str]:
 
 def _words_on(one: GroupPlan) -> list[str]:
     if one.action == LOST:
-        return [f"✗ {one.group} is lost: no survivor has its data"]
+        return [f"✗ {one.group} is lost: {one.why or 'no survivor has its data'}"]
     if one.action == CONFLICT:
         return [f"✗ {one.group} is left as it is, survivors differ in what is committed: {one.why}"]
     nodes = ", ".join(seat.node for seat in one.continued)

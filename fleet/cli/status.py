@@ -22,6 +22,7 @@ def status(console: Console) -> int | None:
     is_led = CLUSTER_GROUP in survey.leaders
     zones = {one.zone for one in survey.view.nodes}
     groups = len(survey.view.groups)
+    in_memory = sum(group.is_in_memory for group in survey.view.groups)
     health = "degraded" if found else "healthy"
     name = console.fleet.name
     console.show(
@@ -30,6 +31,7 @@ def status(console: Console) -> int | None:
             "health": health,
             "zones": len(zones),
             "groups": groups,
+            "groups_in_memory": in_memory,
             "leaderless": leaderless,
             "cluster_led": is_led,
             "failed_members": len(survey.failed),
@@ -40,6 +42,7 @@ def status(console: Console) -> int | None:
         },
         f"CLUSTER {name}   {health}    {count(len(survey.nodes), 'node')} · {count(len(zones), 'zone')} · "
         f"{count(groups, 'group')} · {len(leaderless)} without leader"
+        + (f" · {in_memory} in memory only" if in_memory else "")
         + (f" · {count(len(survey.failed), 'member')} not running" if survey.failed else "")
         + ("" if is_led else " · no majority: nothing can be added, moved or purged"),
     )
