@@ -97,7 +97,7 @@ class OperatorHistory:
 def input_of(method: str, args: tuple[Any, ...]) -> Input | None:
     """None: not about a group."""
     match method, args:
-        case "add_group", (_, replicas, _, _, pinned):
+        case "add_group", (_, replicas, _, _, pinned, *_):
             return AddGroup(replicas, tuple(pinned))
         case "remove_group", _:
             return RemoveGroup()

@@ -5,14 +5,16 @@ It sees everything and forgets nothing: what a member once promised binds it bey
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from fleet.actors.base.kernel import Kernel
+from fleet.actors.messages.operator import LOST
 from fleet.interfaces import Write
 from fleet.raft.entries import Commands, ConfigChanged, Entry, Members
 from fleet.raft.ids import Index, MemberId, Term, node_of
 from fleet.raft.quorum import has_quorum
-from fleet.sim.checks import clusters, rare
+from fleet.sim.checks import clusters, memory, rare
 from fleet.sim.checks.appliers import applier_of
 from fleet.sim.checks.numbers import Numbers
 from fleet.sim.checks.promises import OnDisk, broken_by
@@ -98,6 +100,8 @@ class ObservedWorld(Protocol):
 
     def violated(self, sentence: str) -> NoReturn: ...
 
+    def written(self, process: Any, writes: Sequence[Write]) -> None: ...
+
     def need(self, holds: bool, sentence: str) -> None: ...
 
 
@@ -159,9 +163,12 @@ class Invariants:
         if process.observed.hosted_members is None:
             rare.watch_node(manager, self.world.mark)
             clusters.watch_node(manager, self.world.accuse, self.on_view)
+            memory.watch_memory(manager, partial(self.world.written, process))
         process.observed.created, process.observed.hosted_members = kernel.created, manager.hosted_members
         before, process.observed.seen = {id(last.member): last for last in process.observed.seen}, []
         for hosted in manager.hosted_members.by_number.values():
+            if hosted.ill and hosted.record.number not in process.observed.homes:
+                self._is_ill(hosted)
             process.observed.homes[hosted.record.number] = hosted
             member = kernel.instance(hosted.address) if hosted.address is not None else None
             if member is None or member.failed:
@@ -175,6 +182,14 @@ class Invariants:
                 self._begins(member, kernel.instance(manager.disk))
                 self._changed(member, last.core, last)
             process.observed.seen.append(last)
+
+    def _is_ill(self, hosted: Any) -> None:
+        """From the start of its node on."""
+        objection = memory.objection_to_loss(hosted)
+        if objection:
+            self.world.violated(f"{hosted.spec.name}: {objection}")
+        if hosted.ill == LOST:
+            self.world.mark("a member in memory only is lost with its process")
 
     def _begins(self, member: Any, writer: Any) -> None:
         rare.watch_member(member, self.world.mark)

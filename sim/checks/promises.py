@@ -32,7 +32,8 @@ def broken_by(member: Any, disk: OnDisk | None, writer: Any) -> str:
         if core.term < disk.term:
             return f"begins in term {core.term}, and its disk had {disk.term}"
         is_as_loaded = log.durable == log.last_index and not core.writes  # later it may have been overruled
-        if log.durable == 0 < last or (is_as_loaded and log.last_index < last):
+        writes_at_once = member.start.disk is None and core.writes  # in memory, and perhaps not told yet
+        if (log.durable == 0 < last and not writes_at_once) or (is_as_loaded and log.last_index < last):
             return f"begins with entries up to {log.durable}, and its disk had {last}"
     if writer is not None and any(sender != member.myAddress for sender in _writing(writer, member.number)):
         return "begins while a former life of it still writes"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import FleetError
 from fleet.raft.ids import node_of
+from fleet.sim.checks.memory import is_needed
 from fleet.sim.faults.failing import Failing
 from fleet.sim.world.client import SimClient
 from fleet.sim.world.host import SimNode
@@ -44,6 +45,8 @@ class Field:
         """The one node whose disk may be damaged or lost."""
         self.may_shrink = False
         """Groups may have fewer members than three, so that no disk may be lost."""
+        self.spares_memory = False
+        """No process is killed whose end would lose a group in memory only."""
         self.calls_back = rng.random() < 0.5
         """Nodes that are still leaving in the end are called back; else they leave first."""
         self.failing: list[Failing] = []
@@ -95,8 +98,13 @@ class Field:
             self.world.network.weather.slow_us[one, other] = extra_us
             self.world.network.weather.slow_us[other, one] = extra_us
 
+    def spares(self, name: str) -> bool:
+        return self.spares_memory and is_needed(self.world, name)
+
     def kill(self, name: str, back_us: int | None, power: bool = False) -> None:
         node = self.nodes[name]
+        if self.spares(name):
+            return
         node.kill(power)
         if back_us is not None:
             self.world.after(back_us, self.start, node)
@@ -104,6 +112,11 @@ class Field:
     def start(self, node: SimNode) -> None:
         if not node.is_up and not self.is_over:
             node.start()
+
+    def roll(self, name: str, still_us: int) -> None:
+        """As one of several that are restarted."""
+        if not self.spares(name):
+            self.restart(name, still_us)
 
     def restart(self, name: str, still_us: int) -> None:
         """In good order, unless it is down already."""

@@ -7,6 +7,7 @@ from fleet.cluster.state import ACTIVE, LEAVING
 from fleet.raft.ids import node_of
 from fleet.sim.faults.fault import Fault, listed, span
 from fleet.sim.faults.field import Field
+from fleet.sim.faults.repair import remove_lost
 from fleet.sim.faults.settings import config_of
 from fleet.sim.world.objects import ENCODED, KINDS
 from fleet.sim.world.timeline import MS, S
@@ -131,8 +132,12 @@ class AddGroup(Fault, frozen=True, array_like=True, tag="add_group"):
     kind: str = "counter"
     replicas: int = 3
     draw_of: int = 0
-    """What its settings are drawn from."""
+    """What its settings are drawn from; it is in memory only if 4 leaves 3 of that."""
     pinned: tuple[str, ...] = ()
+
+    @property
+    def is_in_memory(self) -> bool:
+        return self.draw_of % 4 == 3
 
     @classmethod
     def draw(cls, field: Field) -> Self:
@@ -147,12 +152,14 @@ class AddGroup(Fault, frozen=True, array_like=True, tag="add_group"):
         if self.replicas < 3 and not field.shrink():
             return False
         args = self.replicas, ENCODED[self.kind], config_of(self.draw_of), self.pinned
-        field.command("add_group", self.group, *args)
+        kept = ((), True) if self.is_in_memory else ()
+        field.command("add_group", self.group, *args, *kept)
         return True
 
     def words(self, now: int) -> str:
         where = f", on {listed(self.pinned)}" if self.pinned else ""
-        return f"an operator adds group {self.group}, a {self.kind} of {self.replicas} members{where}"
+        kept = ", in memory only" if self.is_in_memory else ""
+        return f"an operator adds group {self.group}, a {self.kind} of {self.replicas} members{where}{kept}"
 
 
 class OfGroup(Fault, frozen=True, array_like=True):
@@ -242,6 +249,7 @@ class Calm(Fault, frozen=True, array_like=True, tag="calm"):
 
     def do(self, field: Field) -> None:
         field.calm()
+        remove_lost(field)
 
     def words(self, now: int) -> str:
         return "calm: everything runs and is connected again"

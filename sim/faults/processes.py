@@ -72,7 +72,7 @@ class Rolling(Fault, frozen=True, array_like=True, tag="rolling"):
     def do(self, field: Field) -> None:
         for name, after_us, still_us in self.steps:
             if name in field.nodes:
-                field.world.after(after_us, field.restart, name, still_us)
+                field.world.after(after_us, field.roll, name, still_us)
 
     def words(self, now: int) -> str:
         return f"the nodes are restarted in good order: {steps_in_words(now, self.steps)}"

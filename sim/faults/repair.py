@@ -1,11 +1,12 @@
 """What takes an operator once the faults are over: nodes that do not start, members on damaged records,
-nodes that left, groups that halt at a command which nobody can execute."""
+nodes that left, groups that halt at a command which nobody can execute, and in memory only, that are lost."""
 
 from typing import Any
 
 from fleet.actors.messages.operator import SkipCommand
 from fleet.cluster.state import ACTIVE, LEAVING, NodeRecord
 from fleet.errors import Damaged
+from fleet.sim.checks.memory import lost_groups
 from fleet.sim.faults.field import Field
 from fleet.sim.world.host import SimNode
 from fleet.sim.world.trace import FAULT
@@ -26,6 +27,16 @@ def repair(field: Field) -> None:
         if not node.is_up:
             node.start()
     skip_hangs(field)
+    remove_lost(field)
+
+
+def remove_lost(field: Field) -> None:
+    """Groups in memory only whose majority is lost, and no others."""
+    views = [node.manager.view for node in field.nodes.values() if node.manager and node.manager.is_serving]
+    newest = max(views, key=lambda view: int(view.rev), default=None)
+    for name in lost_groups(field.world, newest.groups) if newest is not None else ():
+        field.world.mark("a group in memory only is lost with a majority of its members")
+        field.command("remove_group", name)
 
 
 def skip_hangs(field: Field) -> None:

@@ -95,7 +95,8 @@ def group_of(sentence: str, groups: Iterable[str]) -> str:
 
 def shape(episode: Episode) -> list[str]:
     nodes, clients = len(episode.world.nodes), len(episode.loads)
-    held = ", ".join(f"{group} ({kind})" for group, kind in episode.kinds.items())
+    kept = dict.fromkeys(episode.in_memory, ", in memory only")
+    held = ", ".join(f"{group} ({kind}{kept.get(group, '')})" for group, kind in episode.kinds.items())
     return [f"{nodes} nodes, {clients} client{'s' * (clients != 1)}, groups {held}"]
 
 

@@ -61,6 +61,11 @@ class Episode:
         own = random.Random(f"{plan.seed} reminders")
         self.alarms = AlarmLoad(self.world, self.groups, self.config, own) if own.random() < SHARE else None
         self.injector = FaultInjector(self.world, self.admin, self.groups, plan)
+        own = random.Random(f"{plan.seed} memory")
+        share = own.choice([0, 0, 0, 0.5, 1])
+        self.in_memory = {name for name in kinds if own.random() < share}
+        """Groups in memory only."""
+        self.injector.field.spares_memory = own.random() < 0.6
         self.redundancy = Redundancy(self.world)
         self.world.invariants.on_change = self.redundancy.on_change
         self.world.invariants.on_view = self.redundancy.look
@@ -116,7 +121,8 @@ class Episode:
 
     def add(self, group: str, kind: str) -> None:
         told: list[FleetError | None] = []
-        args = (group, 3, ENCODED[kind], self.config, ())
+        args: tuple[Any, ...] = (group, 3, ENCODED[kind], self.config, ())
+        args += ((), True) if group in self.in_memory else ()
         call = self.groups.asks("add_group", args)
 
         def add() -> None:

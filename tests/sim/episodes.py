@@ -29,6 +29,8 @@ DAYS: dict[str, dict[str, int]] = {
                    "calm": 2},
     "moves": {"pin": 5, "replicas": 3, "kill": 3, "power": 4, "slow_disk": 3, "calm": 2},
     "removals": {"add_group": 5, "remove_group": 4, "kill": 2, "power": 2, "err": 1, "calm": 2},
+    "memory": {"kill": 4, "power": 2, "rolling": 1, "transfer": 2, "pin": 1, "replicas": 1, "partial": 2,
+               "split": 1, "calm": 4},
     "full disks": {"full": 4, "drain": 2, "wipe": 1, "transfer": 2, "calm": 3, "kill": 1},
 }  # fmt: skip
 
@@ -38,5 +40,7 @@ def run_episode(day: str, seed: int) -> None:
     episode = Episode(seed)
     episode.injector.weights = [DAYS[day].get(fault, 0) for fault in KINDS]
     episode.injector.pace = min(episode.injector.pace, 400_000)
+    if day == "memory":
+        episode.in_memory, episode.injector.field.spares_memory = set(episode.kinds), True
     episode.world.turns_max = TURNS_MAX
     episode.run()

@@ -25,6 +25,7 @@ class Profile(Struct, frozen=True):
     """Of every node, as attributes of `SimNode`."""
     disk: dict[str, Any] = {}
     """Of every node, as attributes of `SimDisk`."""
+    persist: bool = True
 
 
 CONFIG: dict[str, Any] = {
@@ -82,6 +83,20 @@ PROFILES = {
          "kill follower": 2, "revive": 3, "heal": 4, "wait": 2, "change twice": 4, "isolate and change": 4},
         nodes=(4, 5),
         config={"batch_entries_max": 1024},
+    ),
+    "members in memory": Profile(
+        "of a group in memory only voters are demoted, promoted and removed while leaders change",
+        {"demote": 3, "promote": 3, "remove": 2, "transfer": 2, "isolate leader": 2, "heal": 4, "wait": 2,
+         "change twice": 4, "isolate and change": 4},
+        nodes=(4, 5),
+        steps=50,
+        persist=False,
+    ),
+    "splits in memory": Profile(
+        "the nodes of a group in memory only do not hear each other, in halves, one way and one by one",
+        {"split": 5, "isolate leader with client": 2, "isolate follower": 2, "one way": 2, "heal": 5,
+         "wait": 2},
+        persist=False,
     ),
     "children": Profile(
         "snapshots are encoded by children of busy processes, which now and then cannot be had",

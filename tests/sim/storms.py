@@ -70,7 +70,10 @@ class Storm(StormFaults):
             node.manager.store.inline_bytes_max = node.disk.inline_bytes_max
         names = ("c1", "c2", "c3")
         self.handles = {
-            name: sim.group("g", Ledger, replicas=replicas, config=config, client=name) for name in names
+            name: sim.group(
+                "g", Ledger, replicas=replicas, config=config, persist=self.profile.persist, client=name
+            )
+            for name in names
         }
         self.number = 0
         self.has_rotten = False
