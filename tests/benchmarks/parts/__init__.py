@@ -20,6 +20,7 @@ from tests.benchmarks.parts import (
 PARTS: dict[str, Part] = {
     "limits": limits.rows,
     "commands": throughput.commands,
+    "memory": throughput.memory,
     "reads": throughput.reads,
     "stale": throughput.stale_reads,
     "payloads": throughput.payloads,

@@ -32,11 +32,11 @@ def ways(methods: Sequence[Any], *args: object) -> dict[str, Any]:
     }
 
 
-def sweep(bench: Bench, method: Any, scale: Scale) -> list[Case]:
+def sweep(bench: Bench, method: Any, scale: Scale, group: str = GROUP) -> list[Case]:
     return [
         Case(
             f"{name}, {callers}",
-            partial(bench.measure, partial(run, callers), scale.seconds, GROUP),
+            partial(bench.measure, partial(run, callers), scale.seconds, group),
             series=name,
             at=callers,
         )
@@ -50,6 +50,19 @@ def commands(scale: Scale) -> Iterator[Row]:
     with three_nodes() as bench:
         (counter,) = bench.create([GROUP], Counter)
         yield from measured(sweep(bench, counter.add, scale), scale.rounds)
+
+
+def memory(scale: Scale) -> Iterator[Row]:
+    """Increments of a group in memory only, beside those of one on disks, by the same callers."""
+    with three_nodes() as bench:
+        cases = []
+        for where, persist in (("disk", True), ("memory", False)):
+            counter = bench.client.create_group(where, Counter, persist=persist)
+            cases += [
+                replace(case, name=f"{where}, {case.name}", series=f"{where}, {case.series}")
+                for case in sweep(bench, counter.add, scale, where)
+            ]
+        yield from measured(cases, scale.rounds)
 
 
 def reads(scale: Scale) -> Iterator[Row]:
