@@ -2,10 +2,13 @@
 
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from fleet.actors.messages.local import AskHealth, Health
 from fleet.actors.messages.operator import LOST
+from fleet.actors.node.health import tell_health
 from fleet.errors import Unavailable
 from fleet.raft.ids import MemberId, node_of
 from fleet.sim.checks.memory import lost_groups
@@ -147,3 +150,25 @@ def test_disks_that_are_full_or_hang_do_not_hold_up_a_group_in_memory() -> None:
     assert sim.now - began < 5
     sim.run("10s")
     assert group.append(100) == 101
+
+
+def why_not_ready(sim: Sim, node: str) -> tuple[str, ...]:
+    manager, told = sim.nodes[node].manager, list[Health]()
+    with patch.object(manager, "send", lambda to, message: told.append(message)):
+        tell_health(manager, AskHealth(1), manager.myAddress)
+    return told[0].why_not_ready
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_node_is_ready_when_its_lost_members_are_replaced_or_cannot_be(count: int) -> None:
+    """So nodes that are restarted one after the other, each when the last one is ready, lose no group."""
+    sim = Sim(seed=163 + count)
+    group = sim.group("g", Log, config=config(), persist=False)
+    group.append(0)
+    restarted = others(sim, leader_of(sim))[:count]
+    restart(sim, *restarted)
+    began = sim.now
+    assert sim.run("60s", lambda: not why_not_ready(sim, restarted[0]))
+    hosted = hosted_at(sim, restarted[0])
+    is_lost = hosted is not None and hosted.ill == LOST
+    assert (is_lost, sim.now - began > 25) == ((False, False) if count == 1 else (True, True))

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from fleet.actors.messages.peer import GivenUp, NodeHello
-from fleet.actors.messages.values import NodeInfo
+from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.cluster_membership import CLUSTER_KEY
 from fleet.actors.node.greetings import NODES_KEY
 from fleet.actors.node.hosted_members import HALTED_KEY, Halted
@@ -22,7 +22,7 @@ from fleet.objects.applier import Applier
 from fleet.objects.executor import ObjectExecutor
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Entry, Members, SessionOpened, SnapshotMeta
-from fleet.raft.ids import MemberId, member_id
+from fleet.raft.ids import GroupName, MemberId, member_id
 from fleet.storage.keys import entry_key, number_of
 from tests.support.node_bench import NodeBench, TestStore
 from tests.support.stopped_nodes import (
@@ -52,6 +52,17 @@ def test_the_report_has_the_cluster_and_each_members_log() -> None:
 def test_a_founder_that_wrote_nothing_yet_has_the_entry_of_all_founders() -> None:
     one = StoppedNode().member()
     assert (one.last_index, one.term, len(one.voters), one.holds_data) == (1, 1, 5, True)
+
+
+def test_a_member_in_memory_only_holds_nothing_and_is_no_damage() -> None:
+    stopped = StoppedNode()
+    spec = GroupSpec("cache", b"class", GroupConfig(), 99, is_in_memory=True)
+    stopped.store.create_group(GroupName("cache"), encode(spec))
+    report = read_report(stopped.store)
+    (one,) = [member for member in report.members if member.group == "cache"]
+    assert (one.is_in_memory, one.holds_data, one.trouble, report.damage) == (True, False, "", ())
+    plan = make_plan([report], [node for node in NODES if node != N1])
+    assert all(group.group != "cache" for group in plan.groups)  # the cluster does not know it
 
 
 def test_a_log_behind_a_snapshot_keeps_its_base_and_the_state_its_content() -> None:
