@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from fleet.actors.executor.event_pages import read_events, take_fresh
 from fleet.actors.executor.hook_events import HookEvents, open_hook_events
+from fleet.actors.executor.opened_class import opened_class
 from fleet.actors.executor.state_dumps import StateDumps
 from fleet.actors.executor.state_points import StatePoints
 from fleet.actors.messages.executor import (
@@ -40,7 +41,6 @@ from fleet.actors.messages.executor import (
 from fleet.errors import FleetError, OtherCode
 from fleet.interfaces import RESULTS_BYTES_MAX, Dump, Fork, MemberMustHalt
 from fleet.objects.applier import Applier, Opened, Outcomes
-from fleet.objects.class_refs import check_code, decode_class
 from fleet.objects.due_reminders import Fired, failure_of
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner
@@ -83,23 +83,21 @@ class HostedObject:
     """Invariant: once it has answered `ObjectFailed` it answers nothing."""
 
     def __init__(self, host: ObjectHost, m: OpenObject) -> None:
-        """Raises DataClassUnavailable, CallsAtImport, ConfigError, or what the class's constructor raises."""
+        """Raises what the class's constructor raises."""
         self.host = host
         self.number, self.run = m.number, m.run
         self.group, self.member = m.group, m.member
         self.dumps = StateDumps(self)
         self.tracebacks = Tracebacks() if host.tells_tracebacks else None
-        cls = decode_class(m.data_class)
         self.executor: ObjectExecutor | SealedState
         self.hooks: HookEvents | None = None
         self.points: StatePoints | None = None
-        try:
-            check_code(m.data_class, cls)
-        except OtherCode as error:
-            self.executor = SealedState(error)
+        found = opened_class(m.data_class)
+        if isinstance(found, SealedState):
+            self.executor = found
             self.applier = Applier(self.executor, m.config)
         else:
-            self.executor = ObjectExecutor(cls, host.cells, self.tracebacks)
+            self.executor = ObjectExecutor(found, host.cells, self.tracebacks)
             self.applier = Applier(self.executor, m.config)
             self.points = StatePoints(self, self.executor)
             self.hooks = open_hook_events(m.group, m.member, self.applier, self.executor, host.hooks)

@@ -9,7 +9,7 @@ from fleet.sim.faults.fault import Fault
 from fleet.sim.faults.field import Field
 from fleet.sim.world.objects import ENCODED, ENCODED_LATER
 
-CODES = ("both codes", "only the first code", "only the later code")
+CODES = ("both codes", "only the first code", "only the later code", "no code")
 
 
 class Deploy(Fault, frozen=True, array_like=True, tag="deploy"):
@@ -22,7 +22,7 @@ class Deploy(Fault, frozen=True, array_like=True, tag="deploy"):
     @classmethod
     def draw(cls, field: Field) -> Self:
         rng = field.rng
-        return cls(field.any().name, rng.choice([0, 1, 1, 2, 2, 2]), rng.random() < 0.5)
+        return cls(field.any().name, rng.choice([0, 1, 1, 2, 2, 2, 3]), rng.random() < 0.5)
 
     def do(self, field: Field) -> bool:
         node = field.nodes[self.node]

@@ -240,8 +240,9 @@ _DEPLOYED: tuple[dict[str, type[Data]], ...] = (
     {kind.__name__: kind for kind in (*KINDS.values(), *LATER.values())},
     {kind.__name__: KINDS[name] for kinds in (KINDS, LATER) for name, kind in kinds.items()},
     {kind.__name__: LATER[name] for kinds in (KINDS, LATER) for name, kind in kinds.items()},
+    {},
 )
-"""What stands under each name where both codes, only the first or only the later one is deployed."""
+"""What stands under each name where both codes, only the first, only the later one or neither is deployed."""
 for _name in _DEPLOYED[0]:
     del globals()[_name]  # so that `__getattr__` is asked, as a module runs its code when it is imported
 
@@ -250,4 +251,7 @@ def __getattr__(name: str) -> Any:
     if name not in _DEPLOYED[0]:
         raise AttributeError(name)
     is_imported()
-    return _DEPLOYED[deployed_code()][name]
+    deployed = _DEPLOYED[deployed_code()]
+    if name not in deployed:
+        raise AttributeError(f"{name} is not deployed")
+    return deployed[name]

@@ -63,7 +63,7 @@ def is_imported() -> None:
 
 
 def deployed_code() -> int:
-    """Which code of the classes is loaded: the first, the second, or 0: whichever is asked for."""
+    """Which code of the classes is loaded: the first, the second, 3: none, or 0: whichever is asked for."""
     host = _running[0]
     return host.code if host is not None else 0
 

@@ -42,7 +42,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "count": st.integers(1, 3),
     "times": st.integers(1, 3),
     "pinned": st.lists(st.sampled_from(NODES), max_size=3, unique=True).map(tuple),
-    "code": st.integers(0, 2),
+    "code": st.integers(0, 3),
     "restarted": st.booleans(),
     "rehearsed": st.booleans(),
     "preferred": st.sampled_from([*NODES, ""]),

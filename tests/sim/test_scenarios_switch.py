@@ -88,3 +88,29 @@ def test_s50_nodes_that_die_at_any_step_of_a_switch_lose_nothing(step: str, who:
     assert all(done) and counter.get() == 5 + len(done)
     assert later(1) == 6 + len(done)
     assert sim.states_equal("g")
+
+
+def test_s50_a_majority_that_has_no_code_at_all_elects_commits_and_is_upgraded() -> None:
+    """Their module was moved before the group was upgraded: they vote, and keep the log and the state."""
+    sim = Sim(seed=5, nodes=3, executors=1)
+    counter = sim.group("g", COUNTER, config=config())
+    assert counter.add(5) == 5
+    leader = leader_of(sim)
+    for name in others(sim, leader):
+        sim.world.nodes[name].code = 3
+        sim.kill(name, power=True)
+        sim.restart(name)
+    assert counter.add.options(timeout=60.0)(1) == 6, "one of the three executes, and all of them vote"
+    without = [member(sim, name).object for name in others(sim, leader)]
+    assert sim.run(10.0, lambda: all(one.halts.other_code is not None for one in without))
+    sim.kill(leader, power=True)
+    sim.restart(leader)
+    assert counter.add.options(timeout=60.0)(1) == 7, "who executes leads again, elected by who does not"
+    for name in sim.nodes:
+        sim.world.nodes[name].code = 2
+    ask(sim, SwitchClass(LATER, FORMER), "g")
+    members = sim.world.members_of
+    assert sim.run(60.0, lambda: all(one.object.data_class == LATER for one in members("g")))
+    assert counter.add.options(timeout=60.0)(1) == 8
+    assert sim.run(60.0, lambda: all(one.object.can_answer for one in members("g")))
+    assert sim.states_equal("g")

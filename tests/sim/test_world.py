@@ -294,7 +294,7 @@ def test_a_node_that_cannot_load_a_class_goes_on_and_comes_back_with_good_code(i
     injector.do(Fail("n2", group, "PeerMail", False, 0))
     world.run(5 * S)
     manager = world.nodes["n2"].manager
-    assert "the simulated module" in manager.hosted_members.by_name[group].trouble
+    assert "the simulated module" in manager.hosted_members.by_name[group].other_code
     injector.do(Calm())
     episode.settle()
     episode.judge()

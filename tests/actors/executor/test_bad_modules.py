@@ -75,9 +75,9 @@ def nodes(tmp_path: Path) -> Iterator[NodesHere]:
 
 
 def trouble(client: fleet.Fleet, address: str) -> str:
-    """Why the member of the group `odd` on that node does not run; "" if it does."""
+    """Why the member of the group `odd` on that node does not run, or executes nothing; "" if it does."""
     (info,) = [one for one in client.members(address).members if one.group == "odd"]
-    return "" if info.state in ("running", "waiting") else info.state
+    return info.other_code or ("" if info.state in ("running", "waiting") else info.state)
 
 
 @pytest.mark.parametrize("how", BAD)
