@@ -12,7 +12,7 @@ from fleet.client.node_api import NodeOperations
 from fleet.client.recordings import Kept, kept_by_members, read, read_state
 from fleet.errors import ConfigError, FleetError, NotKept
 from fleet.objects.applied_state import dumped_object
-from fleet.objects.class_refs import encode_class, version_of
+from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import Data, shape_of
 from fleet.objects.recording import RecordedBase, Recording
 from fleet.objects.rehearsed import PastOutcome, Rehearsal
@@ -21,7 +21,6 @@ from fleet.raft.ids import Index, Revision
 NOTHING_KEPT = (
     "nothing could be executed again: the group keeps no past; `fleet config change GROUP keep=7d` begins to"
 )
-WAY_BACK = "a way back is not rehearsed: an older version of the class cannot load the states that are kept"
 BYTES_MAX = 64 << 20
 """Of states that the group has kept, or has now, to be compared."""
 CAUGHT_UP_S = 2.0
@@ -43,19 +42,18 @@ def rehearsed(
     timeout: float | None,
 ) -> Rehearsal:
     """As `Fleet.rehearse`; `former` was checked."""
-    from fleet.testing.rehearsal import rehearse  # clients need not import it
+    from fleet.testing.rehearsal import is_back, rehearse  # clients need not import it
 
     if not keeps:
         return Rehearsal(unknown=NOTHING_KEPT)
     encoded, shape = encode_class(data_class), shape_of(data_class)
     present = _present(client, group, timeout or client.timeout)
     kept = _kept(client, group, max((one.index for one in present), default=0), timeout)
-    in_force = kept.history.bases[-1].data_class
-    if in_force and version_of(in_force)[0] > version_of(encoded)[0]:
-        return Rehearsal(unknown=WAY_BACK)
     recording = _longest(client, group, kept, timeout)
     try:
         states = [*_states(client, group, kept, recording.base.revision, timeout), *present]
+        if is_back(recording, encoded):
+            states.clear()  # an older version cannot load them
         return rehearse(recording, encoded, states, former, [*shape.commands, *shape.reminders])
     finally:
         recording.close()

@@ -33,6 +33,7 @@ SMALL_BYTES_MAX: Final = 4096
 """A state up to this size is compared after each command."""
 BIG_EVERY: Final = 64
 """A bigger one after so many commands, and at the end."""
+NO_WAY_BACK: Final = "only that class could turn states back for an older version"
 SHOWN_MAX: Final = 2000
 """Characters of a state."""
 
@@ -45,6 +46,8 @@ class _Job(Struct, frozen=True):
     """Its commands and reminders."""
     left: str
     """The file of `PastOutcome`."""
+    base: str
+    """The file of the state that the recording begins with, turned back for an older version; or none."""
     result: str
 
 
@@ -63,27 +66,37 @@ def rehearse(
 
     Args:
         data_class: the later one. methods: its commands and reminders.
-        kept: states that the group has kept, to be compared where there is no former code.
+        kept: states that the group has kept, to be compared where there is no former code; none on the way
+            back to an older version, which the class in force has to turn states back for.
         former: a directory with the former code.
 
     Raises: CannotUpgrade: a process fails, or takes longer than `PROCESS_S`, or the former code is not in
         `former`; says why.
     """
     with tempfile.TemporaryDirectory(prefix="fleet-rehearsal-") as home:
-        job = _Job(*(f"{home}/recording", data_class, [*methods], f"{home}/left", f"{home}/result"))
+        left, base, result = (f"{home}/{name}" for name in ("left", "base", "result"))
+        job = _Job(f"{home}/recording", data_class, [*methods], left, base, result)
         recording.save(job.recording)
         Path(home, "job").write_bytes(_encode(job))
         paths = [former] if former is not None else []
         told = _run("former", home, recording.group, [*paths, *sys.path])
         if told and former is not None:
             raise CannotUpgrade(f"{former} has not the code as it was: {told}", group=recording.group)
+        if told and is_back(recording, data_class) and recording.base.index:
+            return Rehearsal(unknown=f"{told}; {NO_WAY_BACK}")
         if told:
             with open(job.left, "wb") as file:
                 for one in kept:
                     write_record(file, _encode(one))
         _run("later", home, recording.group, sys.path)
-        result = msgspec.msgpack.decode(Path(job.result).read_bytes(), type=Rehearsal)
-    return msgspec.structs.replace(result, unknown=told)
+        found = msgspec.msgpack.decode(Path(job.result).read_bytes(), type=Rehearsal)
+    return msgspec.structs.replace(found, unknown=told)
+
+
+def is_back(recording: Recording, data_class: bytes) -> bool:
+    """Whether the class is an older version of the one that has executed what is recorded."""
+    in_force = recording.data_class
+    return in_force != b"" and version_of(in_force)[0] > version_of(data_class)[0]
 
 
 def _run(role: str, home: str, group: str, paths: Sequence[str]) -> str:
@@ -128,6 +141,8 @@ def former(job: _Job) -> str:
         try:
             watcher = _WritesDown(job, file)
             replay = Replay(recording, watcher)
+            if is_back(recording, job.data_class) and recording.base.index:
+                Path(job.base).write_bytes(replay.applier.dump(watcher.version))
             replay.run()
         except CannotReplay as error:
             return error.what
@@ -214,6 +229,8 @@ def _state_of(replay: Replay) -> Any:
 
 def later(job: _Job) -> str:
     recording = Recording.load(job.recording)
+    if Path(job.base).exists():
+        recording.state = Path(job.base).read_bytes()
     cls = decode_class(job.data_class)
     with open(job.left, "rb") as file:
         compares = _Compares(cls, job.methods, map(_read_left, records_in(file)))

@@ -54,8 +54,12 @@ def test_each_stretch_is_executed_by_its_own_code_or_the_error_names_the_module(
     assert vars(client.at("tally", at + 60)) == {"sums": {"all": 2 * total}}
     with pytest.raises(CannotReplay, match="tally_shop.Tally of version 1"):
         client.at("tally", 20)
-    shop.tally(FIRST)
+    shop.deploy(SECOND, "second")
+    first = shop.tally(FIRST)
     assert client.at("tally", 20).total == sum(range(20))  # type: ignore[attr-defined]
+    back = client.rehearse("tally", first, former=str(shop.home / "second"))
+    assert (back.unknown, back.difference) == ("", None)
+    assert back.gone == {"record": 60} and back.states > 0, "what the class in force left was turned back"
     names = [call.method for call in client.past_calls("tally")]
     assert names == ["put"] * 60 + ["record"] * 60
 

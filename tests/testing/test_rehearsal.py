@@ -55,6 +55,10 @@ class Rounding(Tally, version=2):
     def migrate(cls, version: int, raw: dict[str, Any]) -> dict[str, Any]:
         return raw
 
+    @classmethod
+    def migrate_back(cls, version: int, raw: dict[str, Any]) -> dict[str, Any]:
+        return raw
+
     @fleet.command
     def put(self, n: int) -> int:
         answer = Tally.put(self, n)
@@ -157,6 +161,43 @@ def test_without_the_former_code_the_states_that_were_kept_are_compared(
                 rehearse(made, encode_class(later), kept, "old", ["put"])
         with pytest.raises(CannotReplay, match="ledger.Ledger of version 1"):
             Replay(made, ReplayWatcher()).run()
+
+
+def begun_with_a_state(cls: type) -> Recording:
+    """Of `PUTS`: the first three are in the state that it begins with."""
+    taken = entries(*PUTS, cls=cls)
+    replay = Replay(recording(*taken[:3], cls=cls), ReplayWatcher())
+    replay.run()
+    state = replay.applier.dump()
+    base = RecordedBase(1, 3, replay.revision, 0, len(state), crc32(state), encode_class(cls))
+    made = Recording("g", base, state, encode_class(cls))
+    made.append(taken[3:])
+    return made
+
+
+def test_the_way_back_is_rehearsed_with_states_that_the_class_in_force_turns_back() -> None:
+    made = begun_with_a_state(Rounding)
+    found = rehearse(made, encode_class(Tally), [], None, ["put", "clear"])
+    assert found.unknown == "" and found.difference is not None
+    assert (found.difference.call, found.difference.since) == ("put(5)", 4)
+    assert found.difference.before.startswith("12, state {'total': 10,")
+    assert found.difference.after.startswith("12, state {'total': 12,")
+
+
+def test_the_way_back_of_a_class_that_has_none_is_refused() -> None:
+    with pytest.raises(CannotUpgrade, match="Renamed of version 2 has no way back to version 1"):
+        rehearse(begun_with_a_state(Renamed), encode_class(Tally), [], None, ["put"])
+
+
+def test_the_way_back_without_the_code_in_force_says_that_it_is_not_rehearsed(tmp_path: Path) -> None:
+    (tmp_path / "ledger.py").write_text(MODULE.replace("Data", "Data, version=2"))
+    with imported(tmp_path) as in_force:
+        made = begun_with_a_state(in_force)
+    (tmp_path / "ledger.py").write_text(MODULE)
+    with imported(tmp_path) as former:
+        found = rehearse(made, encode_class(former), [], None, ["put"])
+    assert found.unknown.endswith("only that class could turn states back for an older version")
+    assert found.commands == found.states == 0
 
 
 def test_a_class_that_cannot_be_executed_says_why() -> None:
