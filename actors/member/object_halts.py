@@ -9,7 +9,7 @@ from fleet.errors import FleetError, GroupHalted, OtherCode, Unavailable
 from fleet.raft.core import Core
 from fleet.raft.entries import Halt
 from fleet.raft.events import ExecutionHalted, ExecutionResumed
-from fleet.raft.halting import may_retry, skipped_at
+from fleet.raft.halting import may_be_succeeded, may_retry, skipped_at
 from fleet.raft.ids import Index, Millis
 from fleet.raft.messages import DIVERGED, OTHER_CODE, REPAIRING
 from fleet.raft.state import NEVER
@@ -119,10 +119,14 @@ class ObjectHalts:
         return may_retry(self.member.core) if self.is_parked else self.other_code is not None
 
     def error(self) -> FleetError | None:
-        """For callers; None: it executes."""
+        """For callers; None: it executes. One that has other code and leads will hand over, as long as there
+        is somebody who may execute: callers are to ask again."""
+        error = error_of(self.at, self.member.spec.name)
         if self.at is None or self.at.place == OTHER_CODE:
-            return self.other_code or error_of(self.at, self.member.spec.name)
-        return error_of(self.at, self.member.spec.name)
+            error = self.other_code or error
+        if isinstance(error, OtherCode) and may_be_succeeded(self.member.core):
+            return Unavailable(error.what, group=self.member.spec.name)
+        return error
 
 
 def error_of(halt: Halt | None, group: str) -> FleetError | None:

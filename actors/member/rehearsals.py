@@ -60,11 +60,19 @@ class Rehearsals:
             self._reply(request, m.error)
 
     def on_failed(self, token: int, error: FleetError) -> bool:
-        """The state cannot be had. False: nobody asked for it here."""
-        request = self.waiting.pop(token, None)
+        """The state cannot be had. False: nobody asked for it here. If the executor was lost meanwhile and
+        the next one has other code, the class alone is tried."""
+        request = self.waiting.get(token)
+        if request is not None and isinstance(request.op, RehearseClass) and self._has_other_code():
+            self._try(token, b"")
+            return True
+        self.waiting.pop(token, None)
         if request is not None:
             self._reply(request, ErrorRecord.of(error))
         return request is not None
+
+    def _has_other_code(self) -> bool:
+        return self.member.object.halts.other_code is not None
 
     def _reply(self, request: GroupRequest, error: ErrorRecord | None) -> None:
         value = Rehearsed(self.member.start.member) if error is None else None

@@ -284,6 +284,18 @@ def successor(core: CoreState, role: Leader) -> MemberId | None:
     return target
 
 
+def may_be_succeeded(core: CoreState) -> bool:
+    """Whether this member leads, and another voter may be able to execute what it cannot."""
+    role, voters = core.role, core.membership.current.voters
+    if type(role) is not Leader:
+        return False
+    return any(
+        one.halted is None and one.answers(core.now, core.config.election_ms)
+        for peer, one in role.progress.items()
+        if peer in voters
+    )
+
+
 def may_succeed(core: CoreState, role: Leader, progress: Progress) -> bool:
     """Whether the peer could lead at once, and has not halted."""
     lag = core.log.commit - progress.match

@@ -68,6 +68,8 @@ class FleetNode(NodeProcess):
         """What runs it: a command in front of its own."""
         self.path = ""
         """Where it looks for modules before the others."""
+        self.variables: dict[str, str] = {}
+        """More of its environment."""
 
     def command(self) -> list[str]:
         own = {
@@ -82,7 +84,7 @@ class FleetNode(NodeProcess):
 
     def environment(self) -> dict[str, str]:
         paths = [path for path in (self.path, os.environ.get("PYTHONPATH", "")) if path]
-        return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | self.variables
 
 
 class NodeFleet(Processes):

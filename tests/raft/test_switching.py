@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from fleet.raft.core import Core
 from fleet.raft.entries import ClassSwitched, Entry, Founded, Halt, HardState, Members, Noop, SnapshotMeta
 from fleet.raft.events import Change, ExecutionHalted, Propose, Skip, SnapshotStored, SnapshotTaken, Tick
-from fleet.raft.halting import may_retry
+from fleet.raft.halting import may_be_succeeded, may_retry
 from fleet.raft.messages import OTHER_CODE, AppendReply, InstallSnapshot, SnapshotReply
 from fleet.raft.progress import PROBE, SNAPSHOT
 from fleet.raft.ready import CHANGE_IN_PROGRESS, NOT_HALTED, Ready
@@ -224,3 +224,14 @@ def test_what_waits_for_other_code_is_neither_skipped_by_agreement_nor_by_an_ope
     step(core, Tick(), later=core.config.heartbeat_ms)
     assert [type(entry.body).__name__ for entry in core.log.entries[2:]] == []
     assert answered(step(core, Skip(3, 2))) == {3: NOT_HALTED}
+
+
+def test_a_leader_that_has_other_code_sends_callers_on_as_long_as_another_voter_may_execute() -> None:
+    core = settled()
+    step(core, ExecutionHalted(Halt(2, OTHER_CODE, OTHER, is_repeated=True)))
+    for peer, others_may in ((N2, True), (N3, False)):
+        assert may_be_succeeded(core)
+        reply = AppendReply(core.term, peer, N1, True, core.log.last_index, 0, 0, 0, core.now,
+                            halted_index=2, halted_place=OTHER_CODE)  # fmt: skip
+        step(core, reply)
+        assert may_be_succeeded(core) is others_may

@@ -96,3 +96,16 @@ def test_a_rehearsal_that_is_asked_for_again_starts_no_further_process() -> None
     for _ in range(5):
         member.operators.take(GroupRequest(3, member.start.registry, "g", RehearseClass(OTHER)))
     assert [type(one) for one in sent] == [TryClass]
+
+
+def test_a_member_whose_next_executor_has_other_code_tries_the_class_alone() -> None:
+    """Its executor was killed while it copied the state, and the answer was that it has other code."""
+    member, questions = Member(settled()), list[Any]()
+    vars(member.object).update(port=questions.append, can_answer=True, copy=lambda token, data_class: None)
+    member.operators.take(GroupRequest(3, Bench().me, "g", RehearseClass(OTHER)))
+    rehearsals = member.operators.rehearsals
+    (token,) = rehearsals.waiting
+    member.object.halts.other_code = OtherCode("of version 2")
+    assert rehearsals.on_failed(token, OtherCode("of version 2"))
+    assert [(type(one), one.state) for one in questions] == [(TryClass, b"")]
+    assert member.told == []

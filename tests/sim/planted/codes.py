@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from fleet.actors.executor import hosted_object
+from fleet.actors.executor import opened_class
 from fleet.raft import core, halting
 from fleet.raft.ids import Index
 from fleet.raft.state import LAST_INDEX, CoreState
@@ -11,7 +11,7 @@ from tests.sim.planted.patches import Patches
 
 def other_code_is_executed() -> Patches:
     """A log is executed by whatever code of its class is there."""
-    return [patch.object(hosted_object, "check_code", lambda data_class, cls: None)]
+    return [patch.object(opened_class, "check_code", lambda data_class, cls: None)]
 
 
 def switch_holds_nothing_back() -> Patches:
