@@ -25,6 +25,7 @@ from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner
 from fleet.objects.payload import ErrorRecord, message_of
 from fleet.objects.progress import OTHER, Cells, begin, end, no_cells
+from fleet.objects.sealed import SealedState
 
 
 class HostedObjects:
@@ -80,7 +81,9 @@ class HostedObjects:
             hosted = self.objects[m.number] = HostedObject(self, m)
             why = hosted.other_code
             other = ErrorRecord.of(why) if why is not None else None
-            answer: FromExecutor = ObjectOpened(m.number, m.run, hosted.executor.methods, other)
+            offer = hosted.executor.offer if isinstance(hosted.executor, SealedState) else b""
+            about = m.number, m.run, hosted.executor.methods, other, offer
+            answer: FromExecutor = ObjectOpened(*about)
         except BaseException as error:  # the class is the user's, and may raise anything
             told = as_unavailable(error, m.data_class)
             answer = ObjectFailed(m.number, m.run, ErrorRecord.of(told), told.retry)

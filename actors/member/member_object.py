@@ -148,7 +148,7 @@ class MemberObject:
         if self.halts.should_look_again(other_code):
             self.open_again(is_fresh=True)
             return
-        self.halts.found_code(other_code)
+        self.halts.found_code(other_code, m.offer)
         if not self.has_begun:
             self.has_begun = True
             self.told.on_opened()

@@ -43,6 +43,8 @@ class ObjectHalts:
         self.try_at: Millis = NEVER
         self.other_code: FleetError | None = None
         """Why it executes nothing, though it is open: the code here is not that of the class in force."""
+        self.offer = b""
+        """As `ObjectOpened.offer`."""
         self.is_certain = False
         """A fresh executor has that other code, too."""
 
@@ -76,8 +78,9 @@ class ObjectHalts:
         was_certain, self.is_certain = self.is_certain, other_code is not None
         return self.is_certain and not was_certain
 
-    def found_code(self, other_code: FleetError | None) -> None:
+    def found_code(self, other_code: FleetError | None, offer: bytes = b"") -> None:
         """It was opened: None, with the code of the class in force."""
+        self.offer = offer
         if other_code is None:
             if self.other_code is not None and self.at is None:
                 self.count = 0

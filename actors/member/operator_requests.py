@@ -107,7 +107,7 @@ class OperatorRequests:
         self.comparisons = Comparisons(member)
         self.arriving: list[tuple[Millis, GroupRequest]] = []
         """Who waits for all members to be there, each with the time until which."""
-        self.told_halt: tuple[Halt | None, str, str] = (None, "", "")
+        self.told_halt: tuple[Halt | None, str, str, bytes] = (None, "", "", b"")
         """What the node manager knows."""
         self.committed: list[tuple[GroupRequest, Answer]] = []
         """Changes whose entries are not executed yet, so that their revision is not known."""
@@ -225,7 +225,8 @@ class OperatorRequests:
         """Tell the node manager of a halt, and answer those whose group is complete, and those who asked a
         member that is not to lead it."""
         core, arriving = self.member.core, self.arriving
-        halted = core.halt, other_code_of(self.member), self.comparisons.trouble
+        offer = self.member.object.halts.offer
+        halted = core.halt, other_code_of(self.member), self.comparisons.trouble, offer
         if halted != self.told_halt:
             self.told_halt = halted
             self.member.send(self.member.start.manager, MemberHalted(core.id, *halted, own_snapshot(core)))

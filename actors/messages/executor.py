@@ -171,6 +171,8 @@ class ObjectOpened(ObjectMessage, frozen=True, array_like=True, tag=20, gc=False
     other_code: ErrorRecord | None = None
     """Why it executes nothing: the code here is not that of its class."""
 
+    offer: bytes = b""
+    """The class that is here instead, if the group may change to it by itself."""
 
 class ObjectFailed(ObjectMessage, frozen=True, array_like=True, tag=21, gc=False):
     """The object is gone. With a `place`: executing that command of entry `index` ended in a way that may

@@ -183,6 +183,8 @@ class MemberHalted(Struct, frozen=True):
     other_code: str = ""
     comparison: str = ""
     """As `MemberStatus.comparison`."""
+    offer: bytes = b""
+    """As `ObjectOpened.offer`."""
     own_snapshot: Index = 0
     """The newest that it has, or is taking."""
 

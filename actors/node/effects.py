@@ -19,22 +19,27 @@ from fleet.actors.messages.operator import (
     NodeRequest,
     OpValue,
     PromoteMember,
+    RehearseClass,
     RemoveMember,
+    SwitchClass,
     TransferLeader,
 )
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.parts import Node
 from fleet.actors.node.timers import LookAtGroups
 from fleet.actors.runtime.actor import log
+from fleet.cluster import automatic_upgrades as upgrades
 from fleet.cluster import membership_events, repairs, unjoined
 from fleet.cluster import reconciliation_events as groups
 from fleet.cluster.commands import Cluster
 from fleet.cluster.healing import Demote, Promote, Remove, Transfer
 from fleet.errors import FleetError, NotMember
-from fleet.raft.ids import Millis, NodeName
+from fleet.raft.ids import Millis, NodeName, node_of
 
 JOIN_MS: Millis = 2000
 REMOVE_MS: Millis = 4000
+UPGRADE_MS: Millis = 30_000
+"""How long a member may take to try a class."""
 LEVELS = {"info": log.info, "warning": log.warning, "error": log.error}
 CHANGES: dict[type, Callable[[Any], GroupOp]] = {
     groups.Admit: lambda change: AddMember(change.member, change.address),
@@ -144,6 +149,44 @@ def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
         node.hosted_members.drop(hosted)
 
 
+# -- groups that change to later code by themselves ------------------------------------------------
+
+
+def ask_leader(node: Node, effect: upgrades.AskLeader) -> None:
+    def seen(status: Any) -> upgrades.Event:
+        return upgrades.GroupSeen(effect.attempt, status.fingerprint, (*status.voters, *status.learners))
+
+    _ask_for_upgrade(node, effect, "", GetStatus(), seen)
+
+
+def ask_to_try(node: Node, effect: upgrades.AskToTry) -> None:
+    record = node.view.nodes.get(node_of(effect.member))
+    if record is None:
+        why = f"the node of {effect.member} is not in the cluster"
+        node.decide(node.upgrades, upgrades.Refused(effect.attempt, why))
+        return
+    op, tried = RehearseClass(effect.offer.data_class), upgrades.Tried(effect.attempt, effect.member)
+    _ask_for_upgrade(node, effect, record.address, op, lambda value: tried)
+
+
+def ask_to_change(node: Node, effect: upgrades.AskToChange) -> None:
+    op = SwitchClass(effect.offer.data_class, effect.former)
+    _ask_for_upgrade(node, effect, "", op, lambda value: upgrades.Upgraded(effect.attempt))
+
+
+def _ask_for_upgrade(
+    node: Node, effect: Any, address: str, op: GroupOp, then: Callable[[Any], upgrades.Event]
+) -> None:
+    def told(outcome: OpValue | FleetError) -> None:
+        is_refused = isinstance(outcome, FleetError)
+        where = f"{node_of(effect.member)}: " if isinstance(effect, upgrades.AskToTry) else ""
+        refused = upgrades.Refused(effect.attempt, f"{where}{outcome}")
+        node.decide(node.upgrades, refused if is_refused else then(outcome))
+
+    deadline = node.now() + UPGRADE_MS
+    node.router.ask(Question(op, effect.offer.group, address, deadline, told))
+
+
 # -- the cluster -----------------------------------------------------------------------------------
 
 
@@ -226,6 +269,9 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     unjoined.AskToJoin: ask_to_join,
     repairs.AskForRemoval: ask_for_removal,
     repairs.DropDamaged: drop_damaged,
+    upgrades.AskLeader: ask_leader,
+    upgrades.AskToTry: ask_to_try,
+    upgrades.AskToChange: ask_to_change,
     membership_events.SendCommand: command,
     membership_events.ReadView: read_view,
     membership_events.MeetNodes: meet_nodes,

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from fleet.actors.messages.operator import DAMAGED, LOST, Done, Hosted, MemberList, MemberStatus, OpReply
 from fleet.actors.node.parts import Node
+from fleet.cluster import automatic_upgrades, repairs, unjoined
 from fleet.cluster import reconciliation_events as groups
-from fleet.cluster import repairs, unjoined
 from fleet.cluster.healing import Seat, Seen
 from fleet.errors import OutcomeUnknown
+from fleet.objects.class_refs import version_of
 from fleet.raft.ids import node_of
 
 TOKENS: Final = 32
@@ -111,3 +112,13 @@ def waiting_members(node: Node) -> unjoined.Round:
         if one.address is not None and not one.is_dropped
     )
     return unjoined.Round(frozenset(by_number), running)
+
+
+def offering_members(node: Node) -> automatic_upgrades.Round:
+    return automatic_upgrades.Round(
+        tuple(
+            automatic_upgrades.Offer(number, one.spec.name, one.member, one.offer, version_of(one.offer)[1])
+            for number, one in node.hosted_members.by_number.items()
+            if one.offer and not one.is_dropped
+        )
+    )

@@ -36,6 +36,8 @@ class HostedMember:
     """As `MemberInfo.other_code`."""
     comparison: str = ""
     """As `MemberInfo.comparison`."""
+    offer: bytes = b""
+    """As `MemberHalted.offer`."""
     full_at: Millis | None = None
     """When its last write failed for lack of space."""
     is_held: bool = False
@@ -47,7 +49,8 @@ class HostedMember:
 
     def has_ended(self) -> None:
         """Its actor has."""
-        self.address, self.leads, self.halt, self.other_code, self.comparison = None, False, None, "", ""
+        self.address, self.leads, self.halt = None, False, None
+        self.other_code, self.comparison, self.offer = "", "", b""
 
 
 Created: TypeAlias = Callable[[HostedMember | None, FleetError | None], None]

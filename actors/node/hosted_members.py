@@ -301,6 +301,7 @@ class HostedMembers:
         hosted = self.by_member.get(m.member)
         if hosted is not None:
             hosted.halt, hosted.other_code, hosted.comparison = m.halt, m.other_code, m.comparison
+            hosted.offer = m.offer
             self.diverged.note(hosted, m.own_snapshot)
 
     def _trouble(self, hosted: HostedMember, why: str, restart: bool) -> None:

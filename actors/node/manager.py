@@ -53,6 +53,7 @@ from fleet.actors.node.events import (
     UNJOINED_MEMBERS,
     damaged_members,
     first_token,
+    offering_members,
     requester_of,
     to_reconciliation,
     to_unjoined_members,
@@ -72,6 +73,7 @@ from fleet.actors.node.tried_classes import TriedClasses
 from fleet.actors.runtime.actor import GuardedActor, log
 from fleet.actors.runtime.turn import EndTurn
 from fleet.cluster import reconciliation_events, repairs, unjoined
+from fleet.cluster.automatic_upgrades import AutomaticUpgrades
 from fleet.cluster.reconciliation import Reconciliation
 from fleet.cluster.view import ClusterView
 from fleet.errors import (
@@ -114,6 +116,7 @@ class NodeManager(GuardedActor):
         self.unjoined = unjoined.UnjoinedMembers(first_token(UNJOINED_MEMBERS))
         self.arrivals = Arrivals(self)
         self.repairs = repairs.Repairs()
+        self.upgrades = AutomaticUpgrades()
         self.admission = Admission(self)
         self.held = HeldStart(self)
         self.chores = Chores(self)
@@ -243,6 +246,7 @@ class NodeManager(GuardedActor):
         self.reconcile(reconciliation_events.Round())
         self.decide(self.unjoined, waiting_members(self))
         self.look_at_damaged()
+        self.decide(self.upgrades, offering_members(self))
 
     def on_report_admission(self, timer: timers.ReportAdmission) -> None:
         self.wake_in(ADMISSION_MS, timer)

@@ -14,6 +14,7 @@ from fleet.actors.messages.values import GroupSpec, NodeInfo
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
 from fleet.actors.node.known_nodes import KnownNodes
 from fleet.cluster import reconciliation_events, repairs
+from fleet.cluster.automatic_upgrades import AutomaticUpgrades
 from fleet.cluster.membership import NodeMembership
 from fleet.cluster.state import NodeRecord
 from fleet.cluster.view import ClusterView
@@ -153,6 +154,9 @@ class Node(Protocol):
     @property
     def router(self) -> Router:
         """This node as a client of the cluster group."""
+
+    @property
+    def upgrades(self) -> AutomaticUpgrades: ...
 
     @property
     def is_renewing(self) -> bool:

@@ -40,7 +40,8 @@ class Data:
     Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle"), `hooks` (a
     subclass of `fleet.LeaderHooks`; inherited), `strict` (whether a command that reads time, chance, the
     environment, files or sockets fails with ImpureCommand; False; inherited), `check_arguments` (whether
-    handles refuse arguments that are not what a method's annotations say; True; inherited), `keep_keys`
+    handles refuse arguments that are not what a method's annotations say; True; inherited), `auto_upgrade`
+    (whether groups change to this code by themselves once every node has it; False; inherited), `keep_keys`
     (seconds for which the `key` of a command is kept, where the command does not say; a day; inherited),
     `events_kept` and `events_bytes_kept` (how many of the newest events of `ctx.emit` the group keeps for
     those who watch from earlier on; 10,000 and a weight of 4 MiB; inherited).
@@ -59,6 +60,7 @@ class Data:
     __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
     __fleet_strict__: ClassVar[bool] = False
     __fleet_check_arguments__: ClassVar[bool] = True
+    __fleet_auto_upgrade__: ClassVar[bool] = False
     __fleet_keep_keys__: ClassVar[float] = KEEP_S
     __fleet_events_kept__: ClassVar[int] = 10_000
     __fleet_events_bytes_kept__: ClassVar[int] = 4 << 20
@@ -73,6 +75,7 @@ class Data:
         hooks: type[LeaderHooks[Any]] | None = None,
         strict: bool | None = None,
         check_arguments: bool | None = None,
+        auto_upgrade: bool | None = None,
         keep_keys: float | None = None,
         events_kept: int | None = None,
         events_bytes_kept: int | None = None,
@@ -88,7 +91,8 @@ class Data:
         if hooks is not None:
             check_hooks(hooks, cls.__qualname__)
             cls.__fleet_hooks__ = hooks
-        for keyword, flag in (("strict", strict), ("check_arguments", check_arguments)):
+        flags = {"strict": strict, "check_arguments": check_arguments, "auto_upgrade": auto_upgrade}
+        for keyword, flag in flags.items():
             if flag not in (None, True, False):
                 raise ConfigError(f"{cls.__qualname__}: {keyword} must be True or False, not {flag!r}")
             if flag is not None:

@@ -19,8 +19,10 @@ class SealedState:
     events_max = events_bytes_max = 1 << 62  # the class that is loaded later has limits
     methods: tuple[str, ...] = ()
 
-    def __init__(self, why: OtherCode) -> None:
+    def __init__(self, why: OtherCode, offer: bytes = b"") -> None:
         self.why = why
+        self.offer = offer
+        """The class that was found instead, if its groups may change to it by themselves."""
         self.reminders = ReminderTable()
         self._state = b""
 

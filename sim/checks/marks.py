@@ -58,6 +58,7 @@ MARKS: tuple[str, ...] = (
     "a member in memory only is lost with its process",
     "a member is added",
     "a member is removed",
+    "a member may change its group to the code that it has found",
     "a member of a removed group is dropped",
     "a member passes the command at which it halted",
     "a member that asked whether it could win hears a leader",

@@ -169,9 +169,11 @@ def watch_member(member: Any, see: See) -> None:
     def opened_again(is_fresh: bool = False) -> None:
         see("an object is made again")
 
-    def found_code(other_code: Any) -> None:
+    def found_code(other_code: Any, offer: bytes = b"") -> None:
         if other_code is not None:
             see("a member has other code than its group's class")
+            if offer:
+                see("a member may change its group to the code that it has found")
         elif member.object.halts.other_code is not None:
             see("a member has the code of its group's class again")
 

@@ -122,7 +122,7 @@ class Listed(Data):
         return tuple(self.values)
 
 
-class LaterCounter(Data, version=2):
+class LaterCounter(Data, version=2, auto_upgrade=True):
     total: int = 0
 
     @classmethod

@@ -114,3 +114,22 @@ def test_s50_a_majority_that_has_no_code_at_all_elects_commits_and_is_upgraded()
     assert counter.add.options(timeout=60.0)(1) == 8
     assert sim.run(60.0, lambda: all(one.object.can_answer for one in members("g")))
     assert sim.states_equal("g")
+
+
+def test_a_group_changes_by_itself_once_every_node_has_the_code() -> None:
+    sim = Sim(seed=6, nodes=3, executors=1)
+    counter = sim.group("g", COUNTER, config=config())
+    assert counter.add(5) == 5
+    leader = leader_of(sim)
+    first, *_ = others(sim, leader)
+    for name in sim.nodes:
+        sim.world.nodes[name].code = 1 if name == leader else 2
+    sim.kill(first)
+    sim.restart(first)
+    sim.run(10.0)
+    members = sim.world.members_of
+    assert all(one.object.data_class == ENCODED["counter"] for one in members("g")), "the leader has it not"
+    sim.world.nodes[leader].code = 2
+    assert sim.run(30.0, lambda: all(one.object.data_class == LATER for one in members("g")))
+    assert counter.add.options(timeout=60.0)(1) == 6
+    assert sim.states_equal("g")

@@ -43,7 +43,7 @@ class Requested:
 
     def __post_init__(self) -> None:
         self.start = start_of(self.core.id, HandClock(self.core.now))
-        halts = SimpleNamespace(other_code=None)
+        halts = SimpleNamespace(other_code=None, offer=b"")
         self.object: Any = SimpleNamespace(data_class=self.spec.data_class, halts=halts, is_open=True)
         self.operators = OperatorRequests(self, lambda: 1)  # type: ignore[arg-type]
 

@@ -1,0 +1,88 @@
+"""When a group changes to later code by itself: what is asked of whom, and when again."""
+
+import pytest
+from msgspec.structs import replace
+
+from fleet.cluster.automatic_upgrades import (
+    PAUSE_MS,
+    AskLeader,
+    AskToChange,
+    AskToTry,
+    AutomaticUpgrades,
+    Effect,
+    Event,
+    GroupSeen,
+    Offer,
+    Refused,
+    Round,
+    Tried,
+    Upgraded,
+)
+from fleet.cluster.reconciliation_events import LogLine
+from fleet.raft.ids import MemberId
+
+N1, N2, N3 = (MemberId(f"n{number}@d.1") for number in (1, 2, 3))
+OFFER = Offer(7, "tally", N1, b"later", "new")
+OTHER = replace(OFFER, data_class=b"later still", fingerprint="newer")
+NOW, PAUSE = 1000, PAUSE_MS[0]
+ROUND, NONE = Round((OFFER,)), Round(())
+SEEN = GroupSeen(1, "old", (N1, N2, N3))
+SAYS = LogLine("whatever it says")
+TRIES: list[Effect] = [AskToTry(1, OFFER, N2), AskToTry(1, OFFER, N3)]
+CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
+    "every other member tries it, and then the change is asked for": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, ROUND, []),
+        (NOW, SEEN, TRIES),
+        (NOW, Tried(1, N3), []),
+        (NOW, ROUND, []),
+        (NOW, Tried(1, N2), [AskToChange(1, OFFER, "old")]),
+    ],
+    "a single member has tried it already": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, GroupSeen(1, "old", (N1,)), [AskToChange(1, OFFER, "old")]),
+    ],
+    "a member that refuses stops it, and what others say then is not heard": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, SEEN, TRIES),
+        (NOW, Refused(1, "n2: OtherCode"), [SAYS]),
+        (NOW, Tried(1, N2), []),
+        (NOW, Tried(1, N3), []),
+        (NOW + PAUSE - 1, ROUND, []),
+        (NOW + PAUSE, ROUND, [AskLeader(2, OFFER)]),
+        (NOW + PAUSE, Refused(2, "n2: OtherCode"), []),
+        (NOW + 3 * PAUSE - 1, ROUND, []),
+        (NOW + 3 * PAUSE, ROUND, [AskLeader(3, OFFER)]),
+    ],
+    "nothing is asked of a group that has that code in force": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, GroupSeen(1, "new", (N1, N2, N3)), []),
+        (NOW + 1, ROUND, []),
+    ],
+    "a member that executes again ends its attempt": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, SEEN, TRIES),
+        (NOW, NONE, []),
+        (NOW, Tried(1, N2), []),
+        (NOW, Tried(1, N3), []),
+    ],
+    "other code that it finds is another attempt": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, Round((OTHER,)), [AskLeader(2, OTHER)]),
+        (NOW, SEEN, []),
+    ],
+    "a change that was made is told, and not asked for again at once": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, GroupSeen(1, "old", (N1,)), [AskToChange(1, OFFER, "old")]),
+        (NOW, Upgraded(1), [SAYS]),
+        (NOW + 1, ROUND, []),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_asked(case: str) -> None:
+    upgrades = AutomaticUpgrades()
+    for now, event, expected in CASES[case]:
+        found = upgrades.step(now, event)
+        assert [SAYS if isinstance(one, LogLine) else one for one in found] == expected

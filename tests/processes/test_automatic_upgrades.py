@@ -1,0 +1,52 @@
+"""Groups that change to later code by themselves, on real processes."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes.fleet_nodes import NodeFleet
+from tests.processes.nodes import QUICK
+from tests.processes.test_upgrades import FIRST, NODES, SECOND, Shop
+from tests.support.waiting import eventually
+
+AUTOMATIC = SECOND.replace("version=2", "version=2, auto_upgrade=True")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
+    yield Shop(tmp_path)
+    sys.modules.pop("tally_shop", None)
+
+
+def test_the_first_node_that_restarts_has_the_group_changed_once_every_node_has_the_code(
+    yard: NodeFleet, shop: Shop
+) -> None:
+    shop.deploy(FIRST, *NODES)
+    for name in NODES:
+        node = yard.add(name, zone=name, purge_after=600.0)
+        node.path = str(shop.home / name)
+        node.start()
+    yard.await_nodes(*NODES)
+    group: Any = yard.client.create_group("tally", shop.tally(FIRST), config=QUICK)
+    assert group.put(50) == 50
+    shop.deploy(AUTOMATIC, "n1", "n2")
+    yard["n2"].kill()
+    yard["n2"].start()
+    eventually(lambda: "is not changed" in yard["n2"].log.read_text())
+    assert "n3: " in yard["n2"].log.read_text()
+    assert group.put(1) == 51, "one node does not have the code yet"
+    shop.deploy(AUTOMATIC, "n3")
+    eventually(lambda: yard.client.versions("tally").version == 2, 40.0)
+    later = yard.client.group("tally", shop.tally(AUTOMATIC))
+    assert later.record(1) == 52
+    eventually(lambda: set(yard.client.versions("tally").nodes.values()) == {""}, 30.0)
+    shop.deploy(FIRST, *NODES)
+    yard["n1"].kill()
+    yard["n1"].start()
+    eventually(lambda: yard.client.versions("tally").nodes["n1"], 30.0)  # type: ignore[index]
+    assert later.record(1) == 53, "back it does not change by itself"
