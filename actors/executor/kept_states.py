@@ -18,6 +18,8 @@ POINT_BYTES: Final = 200
 class KeptPoint(Struct, frozen=True, gc=False):
     revision: Revision
     state: bytes
+    is_outline: bool = False
+    """The state is too big: what is kept are the digests of its parts (`fleet.objects.state_parts`)."""
 
 
 class KeptStates:
@@ -35,13 +37,15 @@ class KeptStates:
         """Where a difference was found, for each object."""
         self.size = 0
 
-    def keep(self, number: int, index: Index, revision: Revision, state: bytes) -> None:
+    def keep(
+        self, number: int, index: Index, revision: Revision, state: bytes, is_outline: bool = False
+    ) -> None:
         """Nothing, if it is too big."""
         if not fits(len(state)):
             return
         if (number, index) in self.points:
             self._drop(number, index)
-        self.points[number, index] = KeptPoint(revision, state)
+        self.points[number, index] = KeptPoint(revision, state, is_outline)
         self.indexes.setdefault(number, []).append(index)
         self.size += len(state) + POINT_BYTES
         own = self.indexes[number]

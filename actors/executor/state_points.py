@@ -9,15 +9,25 @@ import logging
 from functools import partial
 from typing import Any, Final, Protocol
 
+import msgspec
+from msgspec import Struct
+
 from fleet.actors.executor.kept_states import fits
 from fleet.actors.executor.state_dumps import StateDumps
-from fleet.actors.messages.executor import PartsShown, ShowParts, StatePart, StatePointTaken
+from fleet.actors.messages.executor import PartsShown, ShowParts, StatePointTaken
 from fleet.errors import BadArguments, FleetError
 from fleet.interfaces import Dump
 from fleet.objects.applier import Applier
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import ErrorRecord, as_text
-from fleet.objects.state_digest import digest_of, digests_of, fields_of, joined, part_at, parts_of, shown
+from fleet.objects.payload import ErrorRecord
+from fleet.objects.state_digest import digests_of, joined
+from fleet.objects.state_parts import (
+    StatePart,
+    decode_outline,
+    encode_outline,
+    outline_of,
+    parts_shown,
+)
 from fleet.raft.ids import Index, Revision
 
 log = logging.getLogger("fleet.actors")
@@ -26,10 +36,17 @@ SIZE_BYTES: Final = 8 * 1024
 """A state up to this has a digest at every point; one twice as big at every other one, and so on."""
 LOG_FACTOR: Final = 8
 """A state that was small when it was encoded may be big after so many times its size of commands."""
-PARTS_MAX: Final = 2000
-"""Of one value: a longer one is shown from its beginning."""
-SHOWN_MAX: Final = 200
-"""Characters of a value."""
+
+
+class _Taken(Struct, frozen=True, array_like=True, gc=False):
+    """By a child."""
+
+    digest: bytes
+    outline: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_read_taken = msgspec.msgpack.Decoder(_Taken).decode
 
 
 class PointsOwner(Protocol):
@@ -83,13 +100,20 @@ class StatePoints:
         except Exception as error:  # the codec's, or the user's
             raise FleetError(f"the state cannot be compared: {type(error).__name__}: {error}") from error
 
+    def _digest_and_outline(self, revision: Revision) -> bytes:
+        """Raises FleetError."""
+        return _encode(_Taken(self._digest(revision), self._outline()))
+
+    def _outline(self) -> bytes:
+        return encode_outline(outline_of(self.executor.comparable_state()))
+
     def _take_in_child(self, index: Index, revision: Revision) -> None:
         """One at a time, and none beside a snapshot: the next point will do."""
         owner = self.owner
         if owner.dumps.under_way is not None or self.digesting is not None:
             return
         try:
-            dump = owner.host.fork(partial(self._digest, revision))
+            dump = owner.host.fork(partial(self._digest_and_outline, revision))
         except OSError:
             return
         self.digesting = index, revision, dump
@@ -104,14 +128,16 @@ class StatePoints:
         (index, revision, dump), self.digesting = self.digesting, None
         self.owner.host.wait_for(self.owner, None)
         try:
-            digest, _ = dump.take()
+            data, _ = dump.take()
         except FleetError as error:
             self._tell(index, revision, b"", error)
         except (OSError, MemoryError):
             pass
         else:
-            self._tell(index, revision, bytes(digest), None)
+            taken = _read_taken(data)
             dump.release()
+            self.owner.host.kept.keep(self.owner.number, index, revision, taken.outline, is_outline=True)
+            self._tell(index, revision, taken.digest, None)
         return True
 
     def cancel(self) -> None:
@@ -131,13 +157,16 @@ class StatePoints:
     # -- what is kept ------------------------------------------------------------------------------
 
     def _keep(self, index: Index, revision: Revision) -> None:
-        if not fits(self.owner.applier.journal.bytes_about()):
-            return
+        """The state, or what it was like if that is too big."""
+        keep, number = self.owner.host.kept.keep, self.owner.number
         try:
-            state = self.executor.dump()
+            state = self.executor.dump() if fits(self.owner.applier.journal.bytes_about()) else None
         except FleetError:
             return
-        self.owner.host.kept.keep(self.owner.number, index, revision, state)
+        if state is not None and fits(len(state)):
+            keep(number, index, revision, state)
+        else:
+            keep(number, index, revision, self._outline(), is_outline=True)
 
     def pin(self, index: Index) -> None:
         """A difference was found there."""
@@ -153,30 +182,21 @@ class StatePoints:
     def show(self, m: ShowParts) -> None:
         owner, applier, states = self.owner, self.owner.applier, self.owner.host.kept
         index, revision = m.index or applier.index, applier.revision
-        parts: tuple[StatePart, ...] = ()
+        parts: list[StatePart] = []
         record = None
         try:
+            kept = states.at(owner.number, m.index)
             if m.index in (0, applier.index):
-                state = self.executor.comparable_state()
-            elif (kept := states.at(owner.number, m.index)) is not None:
-                state, revision = self.executor.decoded(kept.state), kept.revision
-            else:
+                parts = parts_shown(self.executor.comparable_state(), m.path)
+            elif kept is None:
                 raise BadArguments(f"the state after entry {m.index} is not kept here")
-            parts = tuple(parts_shown(state, m.path))
+            elif kept.is_outline:
+                revision, parts = kept.revision, decode_outline(kept.state).at(m.path)
+            else:
+                revision, parts = kept.revision, parts_shown(self.executor.decoded(kept.state), m.path)
         except Exception as error:
             told = error if isinstance(error, FleetError) else FleetError(f"{type(error).__name__}: {error}")
             record = ErrorRecord.of(told)
         indexes = states.of(owner.number)
-        answer = PartsShown(owner.number, owner.run, m.token, index, revision, parts, indexes, record)
-        owner.host.answer(answer)
-
-
-def parts_shown(state: Any, path: tuple[str, ...]) -> list[StatePart]:
-    """The parts of the value at `path`, one step down; a value without parts is not looked into."""
-    inner = list(fields_of(state).items()) if not path else list(parts_of(part_at(state, path)))
-    found = []
-    for label, part in inner[:PARTS_MAX]:
-        has_parts = next(parts_of(part), None) is not None
-        text = as_text(shown(part, SHOWN_MAX))
-        found.append(StatePart(as_text(label), digest_of(part), text, has_parts))
-    return found
+        about = owner.number, owner.run, m.token, index, revision
+        owner.host.answer(PartsShown(*about, tuple(parts), indexes, record))

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from fleet.objects.applier import Opened, Outcomes
 from fleet.objects.payload import ErrorRecord
+from fleet.objects.state_parts import StatePart
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Entry
 from fleet.raft.group_events import GroupEvent, Position
@@ -170,9 +171,9 @@ class ObjectOpened(ObjectMessage, frozen=True, array_like=True, tag=20, gc=False
     """Names of commands and queries, for people."""
     other_code: ErrorRecord | None = None
     """Why it executes nothing: the code here is not that of its class."""
-
     offer: bytes = b""
     """The class that is here instead, if the group may change to it by itself."""
+
 
 class ObjectFailed(ObjectMessage, frozen=True, array_like=True, tag=21, gc=False):
     """The object is gone. With a `place`: executing that command of entry `index` ended in a way that may
@@ -270,17 +271,6 @@ class StatePointTaken(ObjectMessage, frozen=True, array_like=True, tag=33, gc=Fa
     """As in `fleet.raft.comparison.StatePoint`."""
     error: ErrorRecord | None = None
     """Why there is none."""
-
-
-class StatePart(Struct, frozen=True, array_like=True, gc=False):
-    """A part of a state: a field, an element."""
-
-    label: str
-    digest: bytes
-    """Equal on members where the part is."""
-    text: str
-    """For people."""
-    has_parts: bool
 
 
 class PartsShown(ObjectMessage, frozen=True, array_like=True, tag=34, gc=False):

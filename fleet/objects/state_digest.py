@@ -10,12 +10,11 @@ Plain containers are left to `marshal`, in C: since CPython 3.11 it sorts sets. 
 other kinds are not compared.
 """
 
-import collections
 import copyreg
 import enum
 import marshal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -181,10 +180,10 @@ class _Walk:
         self._piece(b"o", _name_of(make))
         self.value(args)
         if type(state) is dict:
-            self._pairs(b"a", sorted(state.items(), key=_by_name))
+            self._pairs(b"a", sorted(state.items(), key=by_name))
         elif _is_pair_of_fields(state):
             for part in state:
-                self._pairs(b"a", sorted((part or {}).items(), key=_by_name))
+                self._pairs(b"a", sorted((part or {}).items(), key=by_name))
         else:
             self.value(state)
         if items is not None:
@@ -193,7 +192,7 @@ class _Walk:
             self._pairs(b"d", pairs)
 
 
-def _by_name(pair: tuple[Any, Any]) -> str:
+def by_name(pair: tuple[Any, Any]) -> str:
     return str(pair[0])
 
 
@@ -225,27 +224,7 @@ def _name_of(function: Any) -> bytes:
     return str(name).encode()
 
 
-# -- parts, to be shown ----------------------------------------------------------------------------
-
-
-def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
-    """What a value holds, with labels that are the same on every member; nothing, if it is shown whole."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            yield f"[{_shown(key)}]", part
-    elif isinstance(value, list | tuple | collections.deque):
-        for at, part in enumerate(value):
-            yield f"[{at}]", part
-    elif hasattr(value, "__struct_fields__"):
-        for name in value.__struct_fields__:
-            yield f".{name}", getattr(value, name)
-    else:
-        for name, part in sorted(fields_of(_state_of(value)).items()):
-            if name:
-                yield f".{name.removeprefix(SLOTS)}", part
-
-
-def _state_of(value: Any) -> Any:
+def state_of(value: Any) -> Any:
     """What the digest of an object is taken of, as far as it has names."""
     if type(value) in _PLAIN or isinstance(value, type | enum.Enum):
         return None
@@ -254,32 +233,3 @@ def _state_of(value: Any) -> Any:
     except Exception:  # the digest says why
         return None
     return reduced[2] if type(reduced) is tuple and len(reduced) > 2 else None
-
-
-def part_at(state: Any, path: tuple[str, ...]) -> Any:
-    """Raises KeyError: there is no such part here."""
-    found: Any = fields_of(state)[path[0]] if path else state
-    for label in path[1:]:
-        found = next((part for one, part in parts_of(found) if one == label), found_nothing)
-        if found is found_nothing:
-            raise KeyError(label)
-    return found
-
-
-found_nothing: Final = object()
-
-
-def shown(value: Any, chars_max: int) -> str:
-    """As text, for people: sets in order, shortened."""
-    if isinstance(value, set | frozenset):
-        text = "{" + ", ".join(sorted(map(_shown, value))) + "}" if value else "set()"
-    else:
-        text = _shown(value)
-    return text if len(text) <= chars_max else f"{text[: chars_max - 3]}..."
-
-
-def _shown(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception as error:  # the user's
-        return f"<a {type(value).__qualname__} whose repr raises {type(error).__name__}>"

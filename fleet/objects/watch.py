@@ -13,7 +13,7 @@ from fleet.blocking import check_may_block
 from fleet.errors import ConfigError, FleetError, WaitTimeout
 from fleet.objects.context import check_kind
 from fleet.objects.event import Event, received
-from fleet.objects.state_digest import shown
+from fleet.objects.state_parts import shown
 from fleet.raft.group_events import LAST, GroupEvent, Position
 from fleet.raft.ids import Revision
 

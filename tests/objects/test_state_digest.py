@@ -20,7 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.objects.state_digest import NoDigest, digest_of, digests_of, joined, part_at, parts_of, shown
+from fleet.objects import state_parts
+from fleet.objects.state_digest import NoDigest, digest_of, digests_of, joined
+from fleet.objects.state_parts import outline_of, part_at, parts_of, parts_shown, shown
 
 
 class Colour(enum.Enum):
@@ -264,3 +266,35 @@ def test_parts_have_labels_by_which_they_are_found_again() -> None:
         part_at(state, ("line", ".nothing"))
     assert shown(part_at(state, ("line", ".points", "[0]", ".tags")), 40) == "{'a', 'b'}"
     assert shown("x" * 100, 10) == "'xxxxxx..."
+
+
+def test_a_value_with_many_parts_has_slices_of_them() -> None:
+    value = {f"k{number}": number for number in range(2500)}
+    slices = dict(parts_of(value))
+    assert list(slices) == ["[0:1000]", "[1000:2000]", "[2000:3000]"]
+    assert [len(list(parts_of(one))) for one in slices.values()] == [1000, 1000, 500]
+    assert part_at({"book": value}, ("book", "[1000:2000]", "['k1001']")) == 1001
+    assert repr(slices["[2000:3000]"]) == "(500 parts: ['k2000'] to ['k2499'])"
+    one, other = parts_shown({"book": value}, ("book",)), parts_shown({"book": value | {"k7": 0}}, ("book",))
+    assert [a.label for a, b in zip(one, other, strict=True) if a.digest != b.digest] == ["[0:1000]"]
+    assert len(list(parts_of(value | {"k2500": 0}))) == 3
+
+
+def test_a_value_with_very_many_parts_has_slices_of_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_parts, "SLICE", 10)
+    value = list(range(101))
+    outer = dict(parts_of(value))
+    assert list(outer) == ["[0:100]", "[100:200]"]
+    assert len(list(parts_of(outer["[0:100]"]))) == 10
+    assert part_at([value], ("", "[0]", "[0:100]", "[20:30]", "[29]")) == 29
+
+
+def test_an_outline_has_the_parts_of_fields() -> None:
+    outline = outline_of({"big": list(range(2001)), "small": {"a": [1]}, "plain": 1})
+    assert [(one.label, one.has_parts) for one in outline.at(())] == [
+        ("big", True), ("small", True), ("plain", False)
+    ]  # fmt: skip
+    assert [one.label for one in outline.at(("big",))] == ["[0:1000]", "[1000:2000]", "[2000:3000]"]
+    assert [(one.label, one.has_parts) for one in outline.at(("small",))] == [("['a']", False)]
+    with pytest.raises(KeyError):
+        outline.at(("plain",))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import cloudpickle
 import pytest
@@ -14,7 +15,7 @@ import fleet
 from fleet.errors import CannotReplay, CannotUpgrade
 from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import shape_of
-from fleet.objects.recording import Recording, place_in, revision_in
+from fleet.objects.recording import RecordedBase, Recording, place_in, revision_in
 from fleet.objects.rehearsed import PastOutcome, Rehearsal
 from fleet.objects.replay import Replay, ReplayWatcher
 from fleet.objects.watchers import FirstTime, PastCalls, Until, fields_of

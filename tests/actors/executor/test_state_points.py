@@ -8,6 +8,7 @@ import pytest
 
 import fleet
 from fleet.actors.executor.hosted_objects import HostedObjects
+from fleet.actors.executor.kept_states import KEPT_BYTES_MAX, KEPT_MAX
 from fleet.actors.messages.executor import (
     ApplyEntries,
     CloseObject,
@@ -22,6 +23,7 @@ from fleet.actors.messages.executor import (
 from fleet.actors.runtime.forked_dump import ForkedDump
 from fleet.objects.class_refs import encode_class
 from fleet.objects.payload import encode_call
+from fleet.objects.state_parts import StatePart
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, Noop, SessionOpened
 
@@ -177,3 +179,49 @@ def test_entries_that_execute_nothing_are_points_too() -> None:
     for _ in range(3):
         member.apply(Noop())
     assert [one.index for one in member.points()] == [2, 4]
+
+
+def filled(fork_above_bytes: int, wrong: dict[str, int] | None = None) -> Member:
+    """A member with a state that is too big to be kept, and a point behind it."""
+    member = Member(every=1, fork_above_bytes=fork_above_bytes)
+    member.call("grow", KEPT_BYTES_MAX)
+    member.call("put", "few", {"a": 1, "b": 2} | (wrong or {}))
+    member.call("put", "many", {f"b{number}": number for number in range(2500)} | (wrong or {}))
+    before = len(member.points())
+    while len(member.points()) == before:
+        member.call("put", "last", 0)
+        member.wait()
+    return member
+
+
+@pytest.mark.parametrize("fork_above_bytes", [0, 1000])
+def test_of_a_state_that_is_too_big_to_be_kept_the_digests_of_its_parts_are(fork_above_bytes: int) -> None:
+    one, other = filled(fork_above_bytes), filled(fork_above_bytes, {"b": -1})
+    index = one.points()[-1].index
+    assert index == other.points()[-1].index and one.points()[-1].digest != other.points()[-1].digest
+    for member in (one, other):
+        member.call("put", "last", 7)
+        member.call("grow", 1)
+    kinds = [member.shown(index) for member in (one, other)]
+    assert [shown.error for shown in kinds] == [None, None] and index in kinds[0].kept
+    assert [part.label for part in differing(*kinds)] == ["books"]
+    inside = differing(*(member.shown(index, "books") for member in (one, other)))
+    assert [(part.label, part.has_parts) for part in inside] == [("['few']", False), ("['many']", False)]
+    assert one.shown(index, "books", "['few']").error is not None
+
+
+def differing(one: PartsShown, other: PartsShown) -> list[StatePart]:
+    assert [part.label for part in one.parts] == [part.label for part in other.parts]
+    return [a for a, b in zip(one.parts, other.parts, strict=True) if a.digest != b.digest]
+
+
+def test_outlines_are_forgotten_in_their_order_but_for_one_that_differs_elsewhere() -> None:
+    member = filled(0)
+    first = member.points()[-1].index
+    member.host.handle(KeepState(7, 1, first))
+    count = len(member.points())
+    while len(member.points()) < count + KEPT_MAX:
+        member.call("put", "last", 0)
+    kept = member.shown().kept
+    assert len(kept) == KEPT_MAX and kept[0] == first and member.shown(first).error is None
+    assert 0 < member.host.kept.size < KEPT_BYTES_MAX
