@@ -55,9 +55,14 @@ class Rehearsals:
         member.object.port(question)
 
     def on_tried(self, m: ClassTried) -> None:
-        request = self.waiting.pop(m.run, None)
-        if request is not None:
-            self._reply(request, m.error)
+        request, held = self.waiting.pop(m.run, None), self.member.object
+        if request is None:
+            return
+        op = request.op
+        is_there = isinstance(op, RehearseClass) and op.data_class == held.data_class and m.error is None
+        if is_there and self._has_other_code():
+            held.open_again(is_fresh=True)  # the code in force is here again
+        self._reply(request, m.error)
 
     def on_failed(self, token: int, error: FleetError) -> bool:
         """The state cannot be had. False: nobody asked for it here. If the executor was lost meanwhile and

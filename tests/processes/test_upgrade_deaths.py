@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.errors import FleetError
+from fleet.errors import FleetError, OtherCode
 from fleet.objects.class_refs import encode_class
 from fleet.raft.ids import MemberId, node_of
 from tests.processes.fleet_nodes import CountingLoad, NodeFleet, counting
@@ -54,6 +54,11 @@ def gates(yard: NodeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 def leader_of(yard: NodeFleet) -> str:
     return eventually(lambda: str(node_of(MemberId(yard.client.status("tally").leader or ""))))
+
+
+def members_of(yard: NodeFleet) -> set[str]:
+    status = yard.client.status("tally")
+    return {str(node_of(member)) for member in (*status.voters, *status.learners)}
 
 
 class Change:
@@ -139,10 +144,10 @@ def change_and_die(gates: Gates, load: CountingLoad, text: str, step: str, who: 
         under_way.result(60.0)
     except FleetError as error:
         print(f"{step}, {who}: {error}")
-    load.await_more()
+    version, before = TEXTS.index(text) + 1, load.total()
+    eventually(lambda: load.total() > before or client.versions("tally").version == version, 40.0)
     change.tally = gates.deploy(text)
     change.upgrade()
-    version = TEXTS.index(text) + 1
     eventually(lambda: set(client.versions("tally").nodes.values()) == {""}, 30.0)
     assert client.versions("tally").version == version
     load.await_more()
@@ -160,5 +165,36 @@ def test_s50_at_each_step_each_of_them_may_die_on_the_way_and_on_the_way_back(
     gates: Gates, step: str, who: str
 ) -> None:
     with counting(gates.yard, ["tally"], pace_s=0.02) as load:
+        load.tolerated = (OtherCode,) if who == "everyone" else ()
         for text in (SECOND, FIRST):
             change_and_die(gates, load, text, step, who)
+
+
+@pytest.mark.parametrize(
+    "step, text", [("class tried", SECOND), pytest.param("snapshot taken", FIRST, marks=pytest.mark.long)]
+)
+def test_s50_a_node_is_added_and_another_one_removed_while_a_group_is_upgraded(
+    gates: Gates, step: str, text: str
+) -> None:
+    """A node gets a member if it has the code in force, and none while a switch is open."""
+    yard, client = gates.yard, gates.yard.client
+    if text == FIRST:
+        client.upgrade("tally", gates.deploy(SECOND))
+    with counting(yard, ["tally"], pace_s=0.02) as load:
+        change = Change(gates, gates.deploy(text), "")
+        under_way = change.reach(step)
+        yard.add("n4", zone="n4", purge_after=600.0)
+        gates.prepare("n4")
+        gates.deploy_on("n4", TEXTS[1 - TEXTS.index(text)])
+        yard["n4"].start()
+        yard.await_nodes(*yard.nodes)
+        client.pin_group("tally", ["n1", "n2", "n4"])
+        if step == "class tried":
+            eventually(lambda: "n4" in members_of(yard))
+        gates.deploy(text)
+        gates.open_all()
+        under_way.result(60.0)
+        eventually(lambda: members_of(yard) == {"n1", "n2", "n4"}, 40.0)
+        eventually(lambda: set(client.versions("tally").nodes.values()) == {""}, 30.0)
+        assert client.versions("tally").version == TEXTS.index(text) + 1
+        load.await_more()

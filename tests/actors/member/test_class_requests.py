@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.messages.executor import TryClass
+from fleet.actors.messages.executor import ClassTried, TryClass
 from fleet.actors.messages.operator import Done, GroupOp, GroupRequest, OpReply, RehearseClass, SwitchClass
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import OtherCode
@@ -109,3 +109,18 @@ def test_a_member_whose_next_executor_has_other_code_tries_the_class_alone() -> 
     assert rehearsals.on_failed(token, OtherCode("of version 2"))
     assert [(type(one), one.state) for one in questions] == [(TryClass, b"")]
     assert member.told == []
+
+
+@pytest.mark.parametrize("why, opened", [(None, []), (OtherCode("of version 2"), [True])])
+def test_a_member_that_can_load_the_class_in_force_again_opens_its_object(
+    why: OtherCode | None, opened: list[bool]
+) -> None:
+    """It waited for its next look, up to 15 minutes, although the upgrade that was repeated had tried it."""
+    member, found = Member(settled()), list[bool]()
+    vars(member.object).update(port=lambda question: None, can_answer=False)
+    vars(member.object).update(open_again=lambda is_fresh: found.append(is_fresh))
+    member.object.halts.other_code = why
+    member.operators.take(GroupRequest(3, Bench().me, "g", RehearseClass(SPEC.data_class)))
+    (token,) = member.operators.rehearsals.waiting
+    member.operators.rehearsals.on_tried(ClassTried(0, token, None))
+    assert found == opened and len(member.told) == 1
