@@ -285,15 +285,12 @@ def successor(core: CoreState, role: Leader) -> MemberId | None:
 
 
 def may_be_succeeded(core: CoreState) -> bool:
-    """Whether this member leads, and another voter may be able to execute what it cannot."""
+    """Whether this member leads, and another voter may be able to execute what it cannot, also one that is
+    silent just now: if it leads next, it has that done."""
     role, voters = core.role, core.membership.current.voters
     if type(role) is not Leader:
         return False
-    return any(
-        one.halted is None and one.answers(core.now, core.config.election_ms)
-        for peer, one in role.progress.items()
-        if peer in voters
-    )
+    return any(one.halted is None for peer, one in role.progress.items() if peer in voters)
 
 
 def may_succeed(core: CoreState, role: Leader, progress: Progress) -> bool:

@@ -22,14 +22,13 @@ STEPS = (*NOT_IN_FORCE, "state loaded", "answered")
 WHO = ("leader", "follower", "executor", "everyone")
 LONG = [(step, who) for who in WHO for step in STEPS if (step, who) != ("proposed", "follower")]
 SHORT = [
-    ("state copied", "follower"),
     ("class tried", "executor"),
     ("proposed", "leader"),
     ("snapshot taken", "leader"),
     ("state loaded", "follower"),
     ("answered", "everyone"),
 ]
-"""Each step once, both ways in turns."""
+"""Both ways in turns."""
 
 
 @pytest.fixture
