@@ -286,7 +286,7 @@ def successor(core: CoreState, role: Leader) -> MemberId | None:
 
 def may_be_succeeded(core: CoreState) -> bool:
     """Whether this member leads, and another voter may be able to execute what it cannot, also one that is
-    silent just now: if it leads next, it has that done."""
+    silent just now and may lead next."""
     role, voters = core.role, core.membership.current.voters
     if type(role) is not Leader:
         return False
