@@ -6,6 +6,7 @@ process that imports it anew, and only if each of them can is the change asked f
 the code is on every node. Nodes that find it at the same time ask for the same change, which is made once.
 """
 
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -90,11 +91,15 @@ class AskToChange(Struct, frozen=True):
 Effect: TypeAlias = AskLeader | AskToTry | AskToChange | LogLine
 
 
+@dataclass(slots=True)
 class Attempt:
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        self.former = ""
-        self.untried: set[MemberId] = set()
+    """A change that is under way."""
+
+    offer: Offer
+    former: str = ""
+    """The fingerprint of the code in force."""
+    untried: set[MemberId] = field(default_factory=set)
+    """Members that have not answered yet."""
 
 
 class AutomaticUpgrades:
