@@ -2,7 +2,11 @@
 
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,5 +24,11 @@ def test_the_formatter_would_change_nothing() -> None:
     assert run("ruff", "format", "--check", "--quiet", "--no-cache") == ""
 
 
-def test_the_types_hold(tmp_path: Path) -> None:
-    assert run("mypy", f"--cache-dir={tmp_path}") == ""
+def types() -> str:
+    with TemporaryDirectory() as directory:
+        return run("mypy", f"--cache-dir={directory}")
+
+
+@pytest.mark.beside.with_args(types)
+def test_the_types_hold(beside: "Future[str]") -> None:
+    assert beside.result() == ""

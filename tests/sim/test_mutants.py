@@ -1,9 +1,7 @@
 """Proof that the simulator bites: each planted bug is found within its budget of seeds."""
 
 import re
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -14,30 +12,20 @@ from tests.sim.profiles import PROFILES
 from tests.sim.scenarios import MODULES, SCENARIOS
 
 DOC = Path(__file__).parents[2] / "fleet" / "docs" / "mutants.md"
-CASES = [
-    pytest.param(mutant, marks=[pytest.mark.long] if mutant.is_long else [], id=mutant.name)
-    for mutant in MUTANTS
-]
-JOBS = 2
-
-
-@pytest.fixture(scope="module")
-def hunts(request: pytest.FixtureRequest) -> Iterator[dict[str, "Future[Find | None]"]]:
-    """Of those that this run of pytest asks for, by name, on two cores."""
-    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    asked = [item.callspec.id for item in items if item.originalname == test_a_planted_bug_is_found.__name__]
-    with ProcessPoolExecutor(JOBS, get_context("fork")) as pool:
-        yield {name: pool.submit(hunt_for, name) for name in asked}
-        pool.shutdown(cancel_futures=True)
 
 
 def hunt_for(name: str) -> Find | None:
     return hunt(named(name))
 
 
-@pytest.mark.parametrize("mutant", CASES)
-def test_a_planted_bug_is_found(mutant: Mutant, hunts: dict[str, "Future[Find | None]"]) -> None:
-    assert hunts[mutant.name].result() is not None, f"{mutant.name} was not found"
+def marks(mutant: Mutant) -> list[pytest.MarkDecorator]:
+    beside = pytest.mark.beside.with_args(hunt_for, mutant.name)
+    return [beside, pytest.mark.long] if mutant.is_long else [beside]
+
+
+@pytest.mark.parametrize("mutant", [pytest.param(one, marks=marks(one), id=one.name) for one in MUTANTS])
+def test_a_planted_bug_is_found(mutant: Mutant, beside: "Future[Find | None]") -> None:
+    assert beside.result() is not None, f"{mutant.name} was not found"
 
 
 def test_a_planted_bug_is_gone_when_its_hunt_is_over() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,14 @@ def test_a_history_that_nobody_could_judge_is_no_success(monkeypatch: pytest.Mon
     assert "undecided" in run_seed(1).verdict
 
 
-def test_a_sample_of_seeds_holds() -> None:
+def explored() -> list[SeedResult]:
+    return explore(SAMPLE, jobs=1)
+
+
+@pytest.mark.beside.with_args(explored)
+def test_a_sample_of_seeds_holds(beside: "Future[list[SeedResult]]") -> None:
     """Each change is tried on the same ones, so that a failure is the change's own."""
-    results = explore(SAMPLE, jobs=JOBS)
+    results = beside.result()
     assert [str(result) for result in results if result.verdict != OK] == []
     marks = 0
     for result in results:

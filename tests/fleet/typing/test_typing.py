@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,21 @@ ROOT = HERE.parents[2]
 ERROR = re.compile(r"^.*?:(\d+): error: .*\[([\w-]+)\]$", re.MULTILINE)
 
 
-def test_mypy_infers_every_form_of_a_call_and_refuses_a_wrong_argument_in_each() -> None:
-    pytest.importorskip("mypy")
-    examples = HERE / "calls.py"
-    lines = enumerate(examples.read_text().splitlines(), start=1)
-    expected = [(line, text.partition("# E: ")[2]) for line, text in lines if "# E: " in text]
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(examples)]
+EXAMPLES = HERE / "calls.py"
+
+
+def errors_of_the_examples() -> str:
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(EXAMPLES)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    found = [(int(line), code) for line, code in ERROR.findall(ran.stdout)]
-    assert found == expected, ran.stdout + ran.stderr
+    return ran.stdout + ran.stderr
+
+
+@pytest.mark.beside.with_args(errors_of_the_examples)
+def test_mypy_infers_every_form_of_a_call_and_refuses_a_wrong_argument_in_each(
+    beside: "Future[str]",
+) -> None:
+    lines = enumerate(EXAMPLES.read_text().splitlines(), start=1)
+    expected = [(line, text.partition("# E: ")[2]) for line, text in lines if "# E: " in text]
+    told = beside.result()
+    found = [(int(line), code) for line, code in ERROR.findall(told)]
+    assert found == expected, told

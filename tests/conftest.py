@@ -1,0 +1,59 @@
+"""Work that only takes processor time is done beside the tests that wait for processes.
+
+`pytest.mark.beside.with_args(function, *arguments)` marks a test whose fixture `beside` is a `Future` of what
+that call returns. The calls of all tests that were asked for begin at once, one after the other, in a process
+of their own that leaves the processor to others. Functions and arguments are pickled.
+"""
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import pytest
+
+from fleet.actors.executor.process import PR_SET_PDEATHSIG
+
+Calls = dict[str, "Future[Any]"]
+CALLS = pytest.StashKey[Calls]()
+POOL = pytest.StashKey[ProcessPoolExecutor]()
+NICE = 10
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "beside(function, *arguments): calls it in another process: `beside`")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    marked = [(item.nodeid, item.get_closest_marker("beside")) for item in session.items]
+    asked = {nodeid: mark.args for nodeid, mark in marked if mark is not None}
+    if not asked or session.config.option.collectonly:
+        return
+    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=stand_back)
+    session.stash[POOL] = pool
+    session.stash[CALLS] = {nodeid: pool.submit(*call) for nodeid, call in asked.items()}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    pool = session.stash.get(POOL, None)
+    if pool is not None:
+        workers = list(getattr(pool, "_processes").values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:  # with what they have started
+            if worker.is_alive():
+                os.killpg(worker.pid, signal.SIGKILL)
+
+
+def stand_back() -> None:
+    """In the process that calls. It ends with the tests, however these end."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setpgid(0, 0)
+    os.nice(NICE)
+
+
+@pytest.fixture
+def beside(request: pytest.FixtureRequest) -> Iterator["Future[Any]"]:
+    yield request.session.stash[CALLS][request.node.nodeid]
