@@ -234,7 +234,7 @@ def show(console: Console, name: str) -> int | None:
     status = console.fleet.status(name, timeout=ASKED_S)
     has_leader, halt = status.role == "leader", status.halt
     seats = seats_of(status)
-    told = {str(node_of(status.member)): status}
+    told = {} if has_leader else console.statuses([name])[name]
     waits = any(waits_for_state(one, told) for one in survey.view.groups if one.name == name)
     console.show(
         {
