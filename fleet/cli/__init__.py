@@ -1,32 +1,15 @@
-"""The `fleet` command. Each command or family of commands has a module; this one collects them."""
+"""The `fleet` command. Each command or family of commands has a module; this one finds them."""
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from fleet import __version__
-from fleet.cli import history
-from fleet.cli.backup import backup, restore
-from fleet.cli.call import call, query
-from fleet.cli.contracts import contracts
-from fleet.cli.demo.command import demo
-from fleet.cli.doctor import doctor
-from fleet.cli.group import group
-from fleet.cli.member import leader, member
-from fleet.cli.node import node
 from fleet.cli.outcome import CODES, FAILED, INTERRUPTED, show_wrong_usage
-from fleet.cli.recover import recover
-from fleet.cli.secret import secret
-from fleet.cli.settings import config
-from fleet.cli.sim import sim
-from fleet.cli.start import start
-from fleet.cli.state import diff, repair
-from fleet.cli.status import status, unreachable
-from fleet.cli.upgrade import upgrade, versions
-from fleet.cli.watch import watch
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -37,8 +20,27 @@ Run nodes with `fleet start`; every other command asks a cluster, the one at --c
 or works on the directory of a stopped node."""
 
 
+MODULES = {
+    "start": "start", "status": "status", "node": "node", "group": "group_commands", "leader": "member",
+    "member": "member", "config": "settings", "call": "call", "query": "call", "watch": "watch",
+    "unreachable": "status", "doctor": "doctor", "recover": "recover", "backup": "backup",
+    "restore": "backup", "demo": "demo.command", "sim": "sim", "contracts": "contracts", "secret": "secret",
+}  # fmt: skip
+"""Where each command is, in the order of the help. One is imported when it is wanted: nodes and the simulator
+take as long to import as a client does."""
+
+
 class CommandGroup(click.Group):
     """Reports wrong usage like other errors: as JSON with --json."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in MODULES:
+            return None
+        found: click.Command = getattr(import_module(f"fleet.cli.{MODULES[name]}"), name)
+        return found
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
         words = sys.argv[1:] if args is None else list(args)
@@ -71,14 +73,3 @@ def main(as_json: bool) -> None:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # a name may have characters that the terminal cannot show
-
-
-COMMANDS = (
-    start, status, node, group, leader, member, config, call, query, watch, unreachable, doctor, recover,
-    backup, restore,
-    demo, sim, contracts, secret,
-)  # fmt: skip
-for command in COMMANDS:
-    main.add_command(command)
-for command in (upgrade, versions, diff, repair, history.at, history.log, history.bisect, history.debug):
-    group.add_command(command)

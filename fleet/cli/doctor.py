@@ -1,20 +1,16 @@
 """`fleet doctor`: what is wrong with the cluster, why, and what is safe to do next."""
 
-from contextlib import suppress
 from typing import Any
 
 import click
 from msgspec.structs import asdict
 
-from fleet.cli.connection import ASKED_S, Console, client, client_options, count
-from fleet.cli.directory import examine_directory
+from fleet.cli.connection import Console, client, client_options, count
+from fleet.cli.examination import examine
 from fleet.cli.finding import Finding
-from fleet.cli.findings import findings, no_majority, notes_on
+from fleet.cli.findings import no_majority, notes_on
 from fleet.cli.outcome import DEGRADED
-from fleet.client.survey import Survey
-from fleet.cluster.state import CLUSTER_GROUP
-from fleet.errors import FleetError, NoMajority
-from fleet.raft.ids import node_of
+from fleet.errors import NoMajority
 
 
 @client
@@ -42,24 +38,9 @@ def doctor(data_dir: str | None, **options: Any) -> None:
     if data_dir is None:
         examine_cluster(**options)
     else:
+        from fleet.cli.directory import examine_directory  # a node's modules take long to import
+
         examine_directory(data_dir, options["as_json"])
-
-
-def examine(console: Console) -> tuple[Survey, list[Finding]]:
-    """The cluster as it is now, and what is wrong with it.
-
-    Raises:
-        NoMajority: no node that answers has a view of the cluster.
-        Unavailable: no node answers.
-    """
-    survey = console.fleet.survey()
-    leaderless = survey.leaderless
-    told = console.statuses(leaderless)
-    if CLUSTER_GROUP not in leaderless:
-        with suppress(FleetError):
-            status = console.fleet.status(CLUSTER_GROUP, ASKED_S)
-            told[CLUSTER_GROUP] = {str(node_of(status.member)): status}
-    return survey, findings(survey, told)
 
 
 def _tell(console: Console, found: list[Finding], notes: list[str], well: str) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from fleet.cli.connection import Console, client, count, span
-from fleet.cli.doctor import examine
+from fleet.cli.examination import examine
 from fleet.cli.outcome import DEGRADED
 from fleet.client.survey import DRAINING, OUTSIDE, NodeSeen, Outsider, Survey
 from fleet.cluster.state import CLUSTER_GROUP

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from time import monotonic
 
@@ -17,6 +19,24 @@ from .fleets import Fleet
 OTHER = "another secret of the tests, long enough"
 
 NOWHERE = "127.0.0.1:1"
+
+
+# -- starting ------------------------------------------------------------------------------------------
+
+
+def test_a_command_that_asks_a_cluster_imports_neither_nodes_nor_the_simulator() -> None:
+    """These take as long to import as all else, for each command of a shell."""
+    commands = "status", "group", "call", "doctor", "backup"
+    program = f"""
+import sys
+import click
+from fleet.cli import main
+for name in {commands}:
+    assert main.get_command(click.Context(main), name) is not None
+print(*sys.modules.keys() & {{"fleet.actors.node", "fleet.actors.member.actor", "fleet.sim.world", "lmdb"}})
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []
 
 
 # -- looking -------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import inspect
 import os
 from pathlib import Path
 
+import click
+
 import fleet
 from fleet.cli import main
 from fleet.config.settings import ALL, CLIENT, NODE, OF_A_PROCESS, SETTINGS, Setting, of_sections
@@ -60,8 +62,9 @@ def test_each_setting_of_a_node_is_an_argument_of_node_with_the_same_default() -
 
 
 def test_commands_have_the_flags_of_their_sections() -> None:
-    start, status = main.commands["start"], main.commands["status"]
-    for command, sections in ((start, (ALL, NODE, "log")), (status, (ALL, CLIENT))):
+    for name, sections in (("start", (ALL, NODE, "log")), ("status", (ALL, CLIENT))):
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
         flags = {flag for option in command.params for flag in option.opts}
         wanted = {one.flag for one in of_sections(sections) if one.has_flag}
         assert wanted <= flags
