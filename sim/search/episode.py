@@ -16,7 +16,13 @@ from fleet.sim.faults.schedule import Plan
 from fleet.sim.faults.settings import draw_config, draw_keep
 from fleet.sim.search.alarm_load import GROUP as ALARM_GROUP
 from fleet.sim.search.alarm_load import SHARE, AlarmLoad
-from fleet.sim.search.settling import cluster_of, group_troubles, state_of, troubles
+from fleet.sim.search.settling import (
+    cluster_of,
+    group_troubles,
+    newest_cluster,
+    state_of,
+    troubles,
+)
 from fleet.sim.search.workload import MODELS, QUESTIONS, Groups, Load
 from fleet.sim.world.objects import ENCODED, KINDS
 from fleet.sim.world.timeline import MS, S
@@ -254,7 +260,7 @@ class Episode:
         for group, kind, history in self.groups.all():
             verdict = check(history.operations(), MODELS[kind], steps_max=STEPS_MAX)
             world.need(isinstance(verdict, Linearizable), f"group {group}: {verdict}")
-        objection = self.groups.operators.objection(cluster_of(world).groups, world.now)
+        objection = self.groups.operators.objection(newest_cluster(world).groups, world.now)
         world.need(not objection, objection)
 
     def as_done(self) -> Plan:

@@ -27,6 +27,11 @@ def cluster_of(world: World) -> Any:
     return state_of(newest)
 
 
+def newest_cluster(world: World) -> Any:
+    """The cluster's state as the member has it that has executed most; somebody may be about to lead."""
+    return state_of(max(world.members_of(CLUSTER_GROUP), key=lambda member: int(member.core.log.applied)))
+
+
 def troubles(world: World, groups: Iterable[str]) -> Iterator[str]:
     """`groups`: those that operators know to be there. Cheap questions come first."""
     for node in world.nodes.values():

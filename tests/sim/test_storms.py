@@ -27,6 +27,11 @@ def test_a_day_of_one_kind_of_trouble_comes_right(day: str) -> None:
     run_episode(day, 1)
 
 
+def test_a_day_is_judged_also_while_nobody_leads_the_cluster() -> None:
+    """In its last moment the leader of this one's cluster had just handed over."""
+    run_episode("classes", 1276)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("day", DAYS)
 def test_many_days_of_one_kind_of_trouble_come_right(day: str) -> None:
