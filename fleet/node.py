@@ -24,6 +24,7 @@ from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.operator import ListMembers, MemberList, NodeRequest, OpReply
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.cluster_membership import CLUSTER_KEY
+from fleet.actors.node.gate import Gates
 from fleet.actors.node.greetings import NODES_KEY
 from fleet.actors.node.manager import NodeManager
 from fleet.actors.runtime.clock import SystemClock
@@ -68,6 +69,8 @@ class Node:
             fatal command costs its own group only. 0: this process does, which is for trusted, fast code.
         executor_memory_max: bytes that one of them may use; 0: three quarters of the host's memory, shared
             among them.
+        data_modules: names of modules, with whose data classes, and those of modules below them, processes
+            with a role secret of the role `caller` may create groups.
         health: "host:port" where GET of /live and /ready is answered over HTTP; None: nowhere.
         cluster, secret, secret_file: the same on all nodes and clients; see `fleet.secret`. `secret` is a
             `Keyring` from then on.
@@ -111,12 +114,14 @@ class Node:
         secret_file: str | os.PathLike[str] | None = None,
         executors: int = 1,
         executor_memory_max: int = 0,
+        data_modules: Sequence[str] = (),
         health: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         check_values(name=name, listen=listen, data_dir=data_dir, advertise=advertise, health=health)
         check_values(join=join, founders=founders, weight=weight, purge_after=purge_after)
         check_values(executors=executors, executor_memory_max=executor_memory_max)
+        check_values(data_modules=tuple(data_modules))
         check_places(listen, join, founders, found, health)
         self.name = name
         self.listen = listen
@@ -133,6 +138,7 @@ class Node:
         self.secret = find_secret(secret, secret_file)
         self.executors = executors
         self.executor_memory_max = executor_memory_max
+        self.data_modules = tuple(data_modules)
         self.health = health
         self.clock = clock or SystemClock()
         self._signalled = threading.Event()
@@ -164,6 +170,7 @@ class Node:
             advertise=self.advertise or self._name_among_founders(),
             cluster=self.cluster,
             secret=self.secret,
+            admit=Gates(self.data_modules).admit,
         )
         try:
             self._begin()

@@ -5,6 +5,9 @@ by which guesses can be tested. So it has to be random.
 
 Each place may hold several secrets, one a line: links show the first, and peers may have any of them. So a
 secret is replaced while everything runs. Files are read again when they have changed.
+
+In place of the cluster's secret there may be one of a role, which is derived from it: for whoever is to do
+some things only (`fleet.roles`).
 """
 
 import os
@@ -12,12 +15,18 @@ import secrets
 import shlex
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
+from time import time
 
+from fleet.actors.base.certificates import ends_at, rights_of
 from fleet.actors.base.keyring import Keyring
+from fleet.actors.base.role_secrets import FOREVER, derive, is_role_secret, read_role_secret
 from fleet.errors import ConfigError
 from fleet.files import make_directory, sync_file, sync_name
+from fleet.roles import Claim, claim_of, decode_claim, encode_claim
 
 SECRET_BYTES_MIN = 32
 DISTINCT_MIN = 10
@@ -118,6 +127,33 @@ def new_secret() -> bytes:
     return secrets.token_hex(SECRET_BYTES_MIN).encode()
 
 
+def derive_secret(secret: bytes, role: str, groups: Sequence[str] = (), *, until: float = FOREVER) -> bytes:
+    """A new role secret, which is good for as long as the cluster's `secret` is.
+
+    Args:
+        role: one of `fleet.roles.ROLES`.
+        groups: names of groups, or beginnings of names that end in `*`; (): all.
+        until: seconds since 1970 at which it ends; FOREVER: with the secret.
+
+    Raises: ConfigError: no such role, no pattern, or `secret` is one of a role itself.
+    """
+    if is_role_secret(secret):
+        raise ConfigError("role secrets are derived from the cluster's secret, and this is one of a role")
+    claim = claim_of(role, tuple(groups))
+    return derive(secret, encode_claim(claim), until)
+
+
+def role_of(secret: bytes) -> tuple[Claim, float] | None:
+    """The role of a role secret, and when it ends, as for `derive_secret`. None: it is a cluster's secret.
+
+    Raises: ConfigError: it is damaged, or of a role that this version does not know.
+    """
+    if not is_role_secret(secret):
+        return None
+    certificate = read_role_secret(secret).certificate
+    return decode_claim(rights_of(certificate) or b""), ends_at(certificate)
+
+
 def secret_source(secret_file: str | os.PathLike[str] | None = None) -> str:
     """Where `find_secret` takes the secret from, in words."""
     if secret_file is not None:
@@ -134,14 +170,23 @@ def make_secret(path: Path) -> None:
     once, and on the disk on return, whoever made it. Raises OSError."""
     make_directory(path.parent)
     if not path.exists():
-        mine = _written_beside(path, new_secret() + b"\n")
-        try:
-            os.link(mine, path)
-        except FileExistsError:
-            pass
-        finally:
-            mine.unlink()
+        with suppress(FileExistsError):
+            _link_new(path, new_secret() + b"\n")
     sync_file(path)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """For the user's eyes only, and whole at any time. Raises OSError: FileExistsError, among others."""
+    _link_new(path, content)
+    sync_name(path)
+
+
+def _link_new(path: Path, content: bytes) -> None:
+    mine = _written_beside(path, content)
+    try:
+        os.link(mine, path)
+    finally:
+        mine.unlink()
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -200,6 +245,8 @@ def _checked(content: bytes, where: str) -> tuple[bytes, ...]:
 
 
 def _checked_line(secret: bytes, where: str) -> bytes:
+    if is_role_secret(secret):
+        return _checked_role(secret, where)
     if len(secret) < SECRET_BYTES_MIN:
         raise ConfigError(
             f"a cluster secret has at least {SECRET_BYTES_MIN} bytes, this one has {len(secret)}: {MAKE_ONE}",
@@ -208,3 +255,19 @@ def _checked_line(secret: bytes, where: str) -> bytes:
     if len(set(secret)) < DISTINCT_MIN:
         raise ConfigError(f"this cluster secret can be guessed: {MAKE_ONE}", where=where)
     return secret
+
+
+def _checked_role(secret: bytes, where: str) -> bytes:
+    try:
+        found = role_of(secret)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=where) from None
+    if found is not None and found[1] != FOREVER and time() > found[1]:
+        ended = f"ended at {time_text(found[1])}: derive another one"
+        raise ConfigError(f"this secret of the role {found[0].in_words()} {ended}", where=where)
+    return secret
+
+
+def time_text(at: float) -> str:
+    """Seconds since 1970, as UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

@@ -18,8 +18,10 @@ from fleet.actors.base.addresses import Address
 from fleet.actors.base.cell import refuse
 from fleet.actors.base.kernel import Kernel
 from fleet.actors.base.keyring import Keyring
+from fleet.actors.base.limited import Admit
 from fleet.actors.base.links import Links
 from fleet.actors.base.reactor import Reactor
+from fleet.actors.base.role_secrets import is_role_secret
 from fleet.actors.base.settings import LinkSettings, advertised, bind
 from fleet.actors.base.tls import Credentials
 from fleet.errors import ConfigError, WouldDeadlock
@@ -51,6 +53,7 @@ class FleetBase:
             None: only dial others.
         advertise: "host:port" where others reach this process, if not `listen`.
         cluster, secret: only processes with the same cluster id and secret exchange messages.
+        admit: makes the gates of peers that have a role secret; None: they are refused.
         capabilities: Thespian's, for classes with an actorSystemCapabilityCheck.
         limits: the other fields of LinkSettings.
 
@@ -65,6 +68,7 @@ class FleetBase:
         advertise: str | None = None,
         cluster: str = "",
         secret: bytes | Keyring = b"",
+        admit: Admit | None = None,
         capabilities: dict[str, Any] | None = None,
         **limits: Any,
     ) -> None:
@@ -74,6 +78,8 @@ class FleetBase:
         if listen is not None and not secret:
             raise ConfigError("listen needs a secret: without one, anybody could run code here")
         credentials = Credentials(cluster, secret) if secret else None
+        if listen is not None and credentials is not None:
+            _check_is_whole(credentials.keyring)
         listener = None if listen is None else bind(listen)
         try:
             endpoint = "" if listener is None else advertised(listener, listen or "", advertise)
@@ -86,7 +92,7 @@ class FleetBase:
         self._reactor = Reactor()
         capabilities = {**_common_capabilities(), **(capabilities or {})}
         self.kernel = Kernel(self._reactor, self.boot, endpoint, capabilities)
-        self._links = Links(self._reactor, self.kernel, settings, credentials, listener)
+        self._links = Links(self._reactor, self.kernel, settings, credentials, listener, admit)
         self._lock = threading.Lock()
         self._waiting: set[queue.SimpleQueue[Any]] = set()
         self._ended = False
@@ -232,6 +238,14 @@ class FleetBase:
         with self._lock:
             for waiting in self._waiting:
                 waiting.put(_END)
+
+
+def _check_is_whole(keyring: Keyring) -> None:
+    if any(map(is_role_secret, keyring.accepted)):
+        raise ConfigError(
+            f"a node needs the cluster's secret itself, and {keyring.source} has one of a role: "
+            "name another file with --secret-file (secret_file=)"
+        )
 
 
 def _common_capabilities() -> dict[str, Any]:

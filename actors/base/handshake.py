@@ -14,6 +14,9 @@ two certificates that the sides have shown (`channel`). So it is valid for this 
 connection, these nonces and this direction only: it can be neither replayed nor reflected, nor passed on by
 a process in between, which would have to show a certificate of its own.
 
+A process with a role secret proves that it has that, and so does the node to it: by a key that is made of
+the secret and of the process's certificate (role_secrets.py), in which its rights stand.
+
 Before the certificates, TLS agrees on the first of `protocols` that both sides know (ALPN). So a process
 tells another cluster, another version and a wrong secret apart. That is only an explanation of a failure:
 nobody has proved it.
@@ -49,6 +52,8 @@ WRONG_VERSION = "wrong version"
 NOT_FLEET = "not a fleet process"
 WRONG_ENDPOINT = "another endpoint"
 OUT_OF_DATE = "certificate out of date: check the clocks"
+NOT_A_NODE = "not a node"
+NO_ROLES = "roles are not accepted here"
 
 
 class Refused(Exception):

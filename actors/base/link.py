@@ -24,8 +24,11 @@ from fleet.actors.base.handshake import (
     Refused,
 )
 from fleet.actors.base.kernel import Kernel
+from fleet.actors.base.limited import Gate
 from fleet.actors.base.peers import Peer
+from fleet.actors.base.role_secrets import Limited
 from fleet.actors.base.settings import LinkSettings
+from fleet.actors.base.sockets import reason_of
 from fleet.actors.base.tls import TlsStream
 from fleet.actors.base.wire import Outbox
 
@@ -44,19 +47,6 @@ _PORTION_BYTES = 256 * 1024
 """What is encrypted at a time: more waits as it is until the socket takes it."""
 _PORTIONS_A_TURN = 4
 """About 1 ms: a peer that reads as fast as this process encrypts must not keep it from the others."""
-
-_REASONS = {
-    errno.ECONNREFUSED: "refused",
-    errno.ETIMEDOUT: "timeout",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.ECONNRESET: "closed",
-    errno.EPIPE: "closed",
-}
-
-
-def reason_of(error: OSError) -> str:
-    return _REASONS.get(error.errno or 0, error.strerror or "error")
 
 
 class Events(Protocol):
@@ -91,10 +81,13 @@ class LinkOwner(Protocol):
     waiting_bytes: int
     mark_bytes: int
 
-    @property
-    def identity(self) -> LinkIdentity: ...
+    def identity(self, limited: Limited | None = None) -> LinkIdentity: ...
 
     def tls(self, accepts: bool) -> TlsStream: ...
+
+    def limited(self, stream: TlsStream) -> Limited | None: ...
+
+    def gate(self, link: Link, hello: Hello) -> Gate | None: ...
 
     def may_shake(self) -> bool: ...
 
@@ -131,6 +124,7 @@ class Link:
 
     __slots__ = (
         "links", "sock", "peer", "address", "stage", "boot", "endpoint", "frame_bytes_max", "proved_by",
+        "limited", "gate",
         "outbox", "dirty", "is_full",
         "_counted", "_backlog", "_rest", "_reader", "_tls", "_handshake", "_senders",
     )  # fmt: skip
@@ -145,7 +139,11 @@ class Link:
         self.endpoint = ""
         self.frame_bytes_max = FRAME_BYTES_MIN
         self.proved_by = b""
-        """The secret by which the peer has proved itself."""
+        """The secret by which the peer has proved itself, or that of which its role secret is derived."""
+        self.limited: Limited | None = None
+        """What the peer of an accepted link has a certificate for; None: it has no role, but the secret."""
+        self.gate: Gate | None = None
+        """Judges what a limited peer sends; set before the link is UP."""
         self.outbox = Outbox()
         self.dirty = False
         self.is_full = False
@@ -339,9 +337,11 @@ class Link:
         (tls := self._tls).shake()
         data = tls.output()
         if tls.is_open and self.peer is None:
-            self._handshake = Acceptor(self.links.identity, tls.binding())
+            self.limited = self.links.limited(tls)
+            self._handshake = Acceptor(self.links.identity(self.limited), tls.binding())
         elif tls.is_open:
-            self._handshake = connector = Connector(self.links.identity, tls.binding())
+            tls.check_is_node()
+            self._handshake = connector = Connector(self.links.identity(), tls.binding())
             data += tls.seal(connector.greeting)
         if data:
             self._send_now(data)
@@ -360,8 +360,10 @@ class Link:
 
     def _rise(self, hello: Hello) -> None:
         assert self._handshake is not None
+        self.gate = self.links.gate(self, hello)
+        assert (self.gate is None) == (self.limited is None)
         self.stage = UP
-        self.proved_by = self._handshake.proved_by
+        self.proved_by = self._handshake.proved_by if self.limited is None else self.limited.secret
         self.boot = hello.boot
         self.endpoint = hello.endpoint
         self.frame_bytes_max = hello.frame_bytes_max

@@ -33,13 +33,16 @@ from fleet.actors.base.handshake import (
     Refused,
 )
 from fleet.actors.base.kernel import Kernel
-from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Events, Link, LinkStage, reason_of
+from fleet.actors.base.limited import Admit, Gate, check_taken, deliver_limited, gate_of
+from fleet.actors.base.link import CLOSED, CONNECTING, PROVING, UP, Events, Link, LinkStage
 from fleet.actors.base.listener import Listener
 from fleet.actors.base.names import LOOKUP_S, begin, resolve
 from fleet.actors.base.peers import Peer
 from fleet.actors.base.rare_log import RareLog
+from fleet.actors.base.role_secrets import Limited
 from fleet.actors.base.secret_changes import SecretChanges
 from fleet.actors.base.settings import LinkSettings
+from fleet.actors.base.sockets import connecting, prepare, reason_of
 from fleet.actors.base.tls import Credentials, TlsStream
 from fleet.actors.base.wire import decode_body, decode_frame, encode_item
 
@@ -54,7 +57,7 @@ _PERMANENT = frozenset((WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION, OUT_OF_DATE)
 
 class Links:
     """`credentials`: None if there is no secret, and so no links. `listener` is a listening socket, or None
-    for a process that only dials."""
+    for a process that only dials. `admit`: for peers with a role; None: there are to be none."""
 
     def __init__(
         self,
@@ -63,12 +66,14 @@ class Links:
         settings: LinkSettings,
         credentials: Credentials | None,
         listener: socket.socket | None,
+        admit: Admit | None = None,
     ) -> None:
         self.reactor = reactor
         self.kernel = kernel
         self.settings = settings
         self.keyring = None if credentials is None else credentials.keyring
         self._credentials = credentials
+        self._admit = admit
         self.arrived = memoryview(bytearray(_SHARED_BYTES))
         self.shared = memoryview(bytearray(_SHARED_BYTES))
         self.dirty: list[Link] = []
@@ -224,32 +229,14 @@ class Links:
     def _connect(self, peer: Peer[Link], family: int, where: Any) -> None:
         peer.is_resolving = False
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            sock = connecting(family, where, self.settings)
         except OSError as error:
-            self._failed(peer, reason_of(error))
-            return
-        try:
-            self._prepare(sock)
-            sock.connect(where)
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            sock.close()
             self._failed(peer, reason_of(error))
             return
         link = Link(self, sock, peer, peer.endpoint)
         self._all.add(link)
         self.reactor.add(sock.fileno(), EPOLLOUT, link.on_event)
         self.limit_stage(link, CONNECTING)
-
-    def _prepare(self, sock: socket.socket) -> None:
-        dead_s = max(1, self.settings.dead_after_ms // 1000)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, dead_s // 2))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, max(1, dead_s - dead_s // 2))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.settings.dead_after_ms)
 
     def limit_stage(self, link: Link, stage: LinkStage) -> None:
         """Close the link unless it has left `stage` in time."""
@@ -280,7 +267,7 @@ class Links:
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
         try:
-            self._prepare(sock)
+            prepare(sock, self.settings)
             link = Link(self, sock, None, address)
         except OSError:
             sock.close()
@@ -304,12 +291,21 @@ class Links:
         assert self._credentials is not None
         return self._credentials.tls(accepts)
 
-    @property
-    def identity(self) -> LinkIdentity:
+    def identity(self, limited: Limited | None = None) -> LinkIdentity:
         assert self._credentials is not None
-        return self._credentials.identity(
-            self.kernel.boot, self.kernel.endpoint, self.settings.frame_bytes_max
-        )
+        longest = self.settings.frame_bytes_max
+        return self._credentials.identity(self.kernel.boot, self.kernel.endpoint, longest, limited)
+
+    def limited(self, stream: TlsStream) -> Limited | None:
+        assert self._credentials is not None
+        return self._credentials.limited(stream)
+
+    def gate(self, link: Link, hello: Hello) -> Gate | None:
+        """For a peer that has proved itself. Raises Refused: it may not come in with its role."""
+        if link.limited is None:
+            return None
+        check_taken(link, self._by_boot.get(hello.boot))
+        return gate_of(self._admit, link.limited, hello, self.kernel)
 
     def check_dialled(self, link: Link, hello: Hello) -> None:
         """Refuse a process that answers in the place of another.
@@ -392,6 +388,9 @@ class Links:
 
     def deliver(self, link: Link, frame: memoryview) -> None:
         """Deliver a frame of a proven peer. Raises anything if it is no frame of registered messages."""
+        if link.gate is not None:
+            deliver_limited(self.kernel, link, link.gate, frame)
+            return
         deliver = self.kernel.deliver
         for dst, src, tag, body in decode_frame(frame):
             deliver(dst, link.sender(src), decode_body(tag, body))

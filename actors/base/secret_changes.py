@@ -1,13 +1,16 @@
 """Looks whether the secrets of a process have changed, and closes the links of peers whose secret is not
-accepted any more. New links are made with the secrets as they are then (tls.py)."""
+accepted any more, or whose role secret has ended. New links are made with the secrets as they are then
+(tls.py)."""
 
 import logging
 from collections.abc import Callable, Collection
+from time import time
 
-from fleet.actors.base.handshake import WRONG_SECRET
+from fleet.actors.base.handshake import OUT_OF_DATE, WRONG_SECRET
 from fleet.actors.base.keyring import Keyring
 from fleet.actors.base.link import UP, Events, Link
 from fleet.actors.base.names import begin
+from fleet.actors.base.role_secrets import proof_keys
 
 log = logging.getLogger("fleet.base")
 
@@ -44,10 +47,18 @@ class SecretChanges:
         if trouble and trouble != self._trouble:
             log.error("the secrets of this process stay as they are: %s", trouble)
         self._trouble = trouble
+        self._close_ended()
         accepted = self._keyring.accepted
         if accepted is not self._seen:
             self._seen = accepted
             log.warning("secrets: accepted=%s, the first is shown", ",".join(self._keyring.fingerprints()))
+        keys = proof_keys(accepted)
         # Each time: a handshake may have begun before the change, and ended after the last look.
-        for link in [link for link in self._links if link.stage is UP and link.proved_by not in accepted]:
+        for link in [link for link in self._links if link.stage is UP and link.proved_by not in keys]:
             self._close(link, WRONG_SECRET)
+
+    def _close_ended(self) -> None:
+        """A certificate is looked at when a link is made, and a link may live for months."""
+        now = time()
+        for link in [link for link in self._links if link.limited and link.limited.has_ended(now)]:
+            self._close(link, OUT_OF_DATE)

@@ -8,14 +8,16 @@ certificates are checked.
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from time import time
 
-from fleet.actors.base.certificates import RENEW_S, Authority, Leaf
+from fleet.actors.base.certificates import RENEW_S, Authority, Leaf, rights_of
 from fleet.actors.base.frames import FrameError
 from fleet.actors.base.handshake import (
+    NOT_A_NODE,
     NOT_FLEET,
     OUT_OF_DATE,
     WRONG_SECRET,
@@ -25,11 +27,20 @@ from fleet.actors.base.handshake import (
     protocols,
 )
 from fleet.actors.base.keyring import Keyring
+from fleet.actors.base.role_secrets import (
+    Limited,
+    is_role_secret,
+    limited_peer,
+    proof_keys,
+    read_role_secret,
+)
 
 GREETING_BYTES_MAX = 32 * 1024
 """What a peer may send before TLS is established; honest ones send 1 to 3 KiB."""
 _OUT_OF_DATE = frozenset((9, 10))
 """OpenSSL's numbers of: not valid yet, not valid any more."""
+_UNFIT = 26
+"""And of: no certificate of a server."""
 _OUT_OF_DATE_ALERTS = frozenset(("SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_CERTIFICATE_EXPIRED"))
 """By which the peer says the same of ours."""
 _SECRET_ALERTS = frozenset(("TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_DECRYPT_ERROR"))
@@ -50,32 +61,59 @@ class Credentials:
 
     def _renew(self, now: float) -> None:
         accepted = self.keyring.accepted
-        authorities = [Authority(secret) for secret in accepted]
-        self._trusted = b"".join(authority.certificate for authority in authorities)
-        leaf = authorities[0].leaf(now)
-        self._contexts = (
-            self._context(leaf, ssl.PROTOCOL_TLS_CLIENT),
-            self._context(leaf, ssl.PROTOCOL_TLS_SERVER),
-        )
-        self._certificate = leaf.certificate
+        roles = [read_role_secret(line) if is_role_secret(line) else None for line in accepted]
+        secrets = [line for line, role in zip(accepted, roles, strict=True) if role is None]
+        authorities = [(secret, Authority(secret)) for secret in secrets]
+        known = [authority.certificate for _, authority in authorities]
+        trusted = b"".join((*known, *(role.authority for role in roles if role is not None)))
+        shown = authorities[0][1].leaf(now) if roles[0] is None else roles[0].leaf()
+        dialling = self._context(shown, trusted, ssl.PROTOCOL_TLS_CLIENT)
+        accepting = self._context(shown, trusted, ssl.PROTOCOL_TLS_SERVER)
+        own, by_name = {dialling: shown.certificate, accepting: shown.certificate}, {}
+        for _, authority in authorities[1 if roles[0] is None else 0 :]:
+            leaf = authority.leaf(now)
+            context = self._context(leaf, trusted, ssl.PROTOCOL_TLS_SERVER)
+            own[context], by_name[authority_name(authority.certificate)] = leaf.certificate, context
+        if by_name:
+            accepting.sni_callback = partial(_show_what_is_known, by_name)
+        self._contexts, self._own = (dialling, accepting), own
+        self._wanted = None if roles[0] is None else authority_name(roles[0].authority)
+        self._authorities = authorities
         self._accepted = accepted
         self._made_at = now
 
-    def _context(self, leaf: Leaf, protocol: int) -> ssl.SSLContext:
+    def _context(self, leaf: Leaf, trusted: bytes, protocol: int) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False  # every process of the cluster may be at every address
         context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(cadata=self._trusted)
+        context.load_verify_locations(cadata=trusted)
         context.set_alpn_protocols(protocols(self._cluster))
         if protocol == ssl.PROTOCOL_TLS_SERVER:
             context.num_tickets = 0
         load_leaf(context, leaf)
         return context
 
-    def identity(self, boot: int, endpoint: str, frame_bytes_max: int) -> LinkIdentity:
-        shown, *others = self.keyring.accepted
-        return LinkIdentity(self._cluster, shown, boot, endpoint, frame_bytes_max, tuple(others))
+    def identity(
+        self, boot: int, endpoint: str, frame_bytes_max: int, limited: Limited | None = None
+    ) -> LinkIdentity:
+        """What this process proves; `limited`: to a peer that has a role."""
+        keys = proof_keys(self.keyring.accepted) if limited is None else (limited.proof_key,)
+        return LinkIdentity(self._cluster, keys[0], boot, endpoint, frame_bytes_max, keys[1:])
+
+    def limited(self, stream: "TlsStream") -> Limited | None:
+        """What the peer of an accepted link may do; None: whatever it can prove the secret for.
+
+        Raises:
+            Refused: its certificate is of nobody who may come in.
+        """
+        try:
+            found = limited_peer(stream.peer_certificate(), self._authorities)
+        except ValueError:
+            raise Refused(WRONG_SECRET) from None
+        if found is not None and found.secret not in self.keyring.accepted:
+            raise Refused(WRONG_SECRET)  # retired since the handshake began
+        return found
 
     def tls(self, accepts: bool) -> "TlsStream":
         """For a new link, which was accepted or dialled."""
@@ -84,7 +122,20 @@ class Credentials:
         if is_old or self.keyring.accepted is not self._accepted:
             with suppress(OSError):  # no descriptor is left: the old one serves for weeks
                 self._renew(now)
-        return TlsStream(self._contexts[accepts], accepts, self._certificate, self._cluster)
+        return TlsStream(self._contexts[accepts], accepts, self._own, self._cluster, self._wanted)
+
+
+def authority_name(certificate: bytes) -> str:
+    """How whoever has a role secret says, as TLS's name of the server, by which authority it knows nodes: it
+    may be that of a former secret, which nodes accept and do not show to others any more."""
+    return f"{sha256(certificate).hexdigest()[:32]}.fleet"
+
+
+def _show_what_is_known(
+    by_name: Mapping[str, ssl.SSLContext], stream: ssl.SSLObject, name: str | None, _: ssl.SSLContext
+) -> None:
+    if name is not None and name in by_name:
+        stream.context = by_name[name]
 
 
 def load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
@@ -115,7 +166,15 @@ class TlsStream:
         "_early",
     )
 
-    def __init__(self, context: ssl.SSLContext, accepts: bool, own: bytes, cluster: str) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        accepts: bool,
+        own: Mapping[ssl.SSLContext, bytes],
+        cluster: str,
+        wanted: str | None = None,
+    ) -> None:
+        """`own`: this side's certificate, by context. `wanted`: as `authority_name`."""
         self.is_open = False
         self.has_ended = False
         self._accepts = accepts
@@ -123,7 +182,7 @@ class TlsStream:
         self._cluster = cluster
         self._arrived = ssl.MemoryBIO()
         self._leaving = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._arrived, self._leaving, server_side=accepts)
+        self._tls = context.wrap_bio(self._arrived, self._leaving, accepts, None if accepts else wanted)
         self._early = 0
         """Bytes that arrived before the stream was open."""
 
@@ -154,11 +213,26 @@ class TlsStream:
             raise Refused(reason)
         self.is_open = True
 
-    def binding(self) -> bytes:
-        """Names the certificates of both sides, the connector's first. Only once the stream is open."""
+    def peer_certificate(self) -> bytes:
+        """Only once the stream is open."""
         theirs = self._tls.getpeercert(True)
         assert theirs is not None
-        sides = (theirs, self._own) if self._accepts else (self._own, theirs)
+        return theirs
+
+    def check_is_node(self) -> None:
+        """Of a link that was dialled: who answers there has no role, but the secret.
+
+        Raises:
+            Refused: it has a role. TLS has refused it before, as its certificate is none of a server.
+        """
+        if rights_of(self.peer_certificate()) is not None:
+            raise Refused(NOT_A_NODE)
+
+    def binding(self) -> bytes:
+        """Names the certificates of both sides, the connector's first. Only once the stream is open."""
+        theirs = self.peer_certificate()
+        own = self._own[self._tls.context]
+        sides = (theirs, own) if self._accepts else (own, theirs)
         return b"".join(sha256(side).digest() for side in sides)
 
     def output(self) -> bytes:
@@ -200,6 +274,8 @@ class TlsStream:
         if isinstance(error, ssl.SSLCertVerificationError):
             if error.verify_code in _OUT_OF_DATE:
                 return OUT_OF_DATE
+            if error.verify_code == _UNFIT:
+                return NOT_A_NODE
         elif error.reason in _OUT_OF_DATE_ALERTS:
             return OUT_OF_DATE
         elif error.reason not in _SECRET_ALERTS:

@@ -4,7 +4,7 @@ send."""
 from fleet.actors.client.session_state import SILENCE_MS, SessionState
 from fleet.actors.messages.client import Refusal
 from fleet.actors.messages.operator import DISK_FULL, MEMBER_LOST
-from fleet.errors import FleetError, NoSuchGroup, Unavailable, WrongCluster
+from fleet.errors import FleetError, NoSuchGroup, NotAllowed, Unavailable, WrongCluster
 from fleet.objects.outcomes import Failed
 from fleet.raft.ids import Millis
 
@@ -29,10 +29,19 @@ def on_refusal(state: SessionState, now: Millis, m: Refusal) -> None:
         answered = state.queries.pop(query, None)
         if answered is not None:
             state.settle(answered, Failed(error))
-    if m.opens:
+    if m.opens and isinstance(error, NotAllowed):
+        _on_no_session(state, error)
+    elif m.opens:
         state.try_again(now)
     for seq in refused:
         _on_refused_command(state, now, seq, error)
+
+
+def _on_no_session(state: SessionState, error: NotAllowed) -> None:
+    """No command of this client will ever be accepted there: not those that wait for a session, either."""
+    state.opening = False
+    while state.queue:
+        state.settle(state.queue.popleft(), Failed(error))
 
 
 def _on_refused_command(state: SessionState, now: Millis, seq: int, error: FleetError) -> None:

@@ -27,7 +27,7 @@ from fleet.actors.client.session_events import (
 from fleet.actors.client.session_state import NEVER, PAUSE_MS
 from fleet.actors.client.watching import CloseWatch, OpenWatch, ResumeWatch, Watching
 from fleet.actors.messages.client import KeepWatch, WatchGroup, WatchReply
-from fleet.errors import Compacted, FleetError, NoSuchGroup, Unavailable
+from fleet.errors import Compacted, FleetError, NoSuchGroup, NotAllowed, Unavailable
 from fleet.raft.group_events import LAST, GroupEvent, Position
 from fleet.raft.ids import Millis
 
@@ -272,6 +272,9 @@ class GroupWatches:
                 one.sink.fails(error)
             self.asked_at = self.keep_at = NEVER
             self.must_begin = bool(self.watches)
+            return
+        if isinstance(error, NotAllowed):
+            self._fail_all(error)
             return
         if isinstance(error, NoSuchGroup) and self._is_nowhere(now, error.facts.get("node", "")):
             self._fail_all(NoSuchGroup(f"no node has a group {self.group!r}", group=self.group))

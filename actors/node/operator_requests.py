@@ -9,6 +9,7 @@ from thespian.actors import (
 )
 
 from fleet.actors.base.keyring import Keyring
+from fleet.actors.base.role_secrets import is_role_secret
 from fleet.actors.client.cluster_pin import wrong_cluster
 from fleet.actors.messages.operator import (
     AwaitMembers,
@@ -103,6 +104,8 @@ class OperatorRequests:
     def _set_secrets(self, op: SetSecrets) -> SecretsSeen:
         keyring = self._keyring()
         before = keyring.fingerprints()
+        if any(map(is_role_secret, op.accepted)):
+            raise BadArguments("a node needs the cluster's secret itself, and this is one of a role")
         if op.accepted != keyring.accepted and op.former != before:
             raise ChangeInProgress(
                 "the secrets of this node are others by now: look again", node=self.node.start.name

@@ -7,7 +7,7 @@ import click
 
 from fleet.config.effective import Configuration, configure
 from fleet.config.kinds import DURATION as DURATIONS
-from fleet.config.kinds import ENDPOINTS, SWITCH, Kind
+from fleet.config.kinds import ENDPOINTS, SWITCH, TEXTS, Kind
 from fleet.config.settings import Setting, of_sections
 
 CONFIG = "config_file"
@@ -45,7 +45,7 @@ def _option(setting: Setting) -> Callable[[Any], Any]:
         off = f"--{setting.off_flag}" if setting.off_flag else f"--no-{on[2:]}"
         return click.option(f"{on}/{off}", setting.name, default=None, help=what)
     settings: dict[str, Any] = {"type": Value(setting.kind), "metavar": setting.kind.metavar, "help": what}
-    if setting.kind is ENDPOINTS:
+    if setting.kind in (ENDPOINTS, TEXTS):
         settings |= {"multiple": True, "callback": _flattened}
         settings["help"] = f"May be repeated, or a list with commas. {what}"
     return click.option(setting.flag, setting.name, **settings)

@@ -3,15 +3,26 @@
 import shlex
 import sys
 from pathlib import Path
+from time import time
 from typing import Any
 
 import click
 
 from fleet.cli.connection import Console, client, prepared_client
-from fleet.cli.outcome import DEGRADED
+from fleet.cli.options import DURATION
+from fleet.cli.outcome import DEGRADED, fail
 from fleet.client.secret_api import NodeSecrets
 from fleet.errors import ConfigError
-from fleet.secret import FileKeyring, find_secret, make_secret
+from fleet.roles import ROLES
+from fleet.secret import (
+    FileKeyring,
+    derive_secret,
+    find_secret,
+    make_secret,
+    role_of,
+    time_text,
+    write_new,
+)
 
 
 @click.group()
@@ -30,6 +41,72 @@ def make(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(cannot_make(file, error)) from None
     click.echo(f"{file}: a new secret; nodes and clients take it by --secret-file")
+
+
+@secret.command()
+@click.argument("role", type=click.Choice(list(ROLES)))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--groups",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="For these groups only: a name, or acct/* for all whose names begin so. May be repeated.",
+)
+@click.option(
+    "--valid",
+    "valid_s",
+    type=DURATION,
+    metavar="DURATION",
+    help="How long, such as 30d; by default as long as the secret.",
+)
+@click.option("--secret-file", type=click.Path(dir_okay=False), metavar="FILE",
+              help="The cluster's secret; by default where all commands take it from.")  # fmt: skip
+def derive(
+    role: str, file: Path, patterns: tuple[str, ...], valid_s: float | None, secret_file: str | None
+) -> None:
+    """Write to FILE a secret that is good for ROLE only, and for as long as the cluster's secret is.
+
+    \b
+    reader    reads and watches groups
+    caller    also calls them, and creates groups of classes that the nodes know
+    deploy    also brings code: classes by value, arguments of any kind
+    operator  reads groups, and changes nodes, members and settings
+
+    It connects to nothing and needs the cluster's secret here. Take FILE as --secret-file where it is used.
+    """
+    until = 0.0 if valid_s is None else time() + valid_s
+    try:
+        held = find_secret(secret_file=secret_file).accepted
+        lines = [derive_secret(one, role, patterns, until=until) for one in held]
+        write_new(file, b"".join(line + b"\n" for line in lines))
+    except ConfigError as error:
+        fail(click.get_current_context().command_path, error, as_json=False)
+    except FileExistsError:
+        raise click.ClickException(f"{file} is there already: it is not replaced") from None
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from None
+    click.echo(f"{file}: a secret of the role {words_on_role(lines[0])}; take it by --secret-file")
+
+
+@secret.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False))
+def show(file: str | None) -> None:
+    """Say what the secret in FILE is good for, or the one that commands take. It connects to nothing."""
+    try:
+        found = find_secret(secret_file=file)
+    except ConfigError as error:
+        fail(click.get_current_context().command_path, error, as_json=False)
+    for line, fingerprint in zip(found.accepted, found.fingerprints(), strict=True):
+        click.echo(f"{fingerprint}  {words_on_role(line)}")
+
+
+def words_on_role(line: bytes) -> str:
+    found = role_of(line)
+    if found is None:
+        return "everything: it is the cluster's secret"
+    claim, until = found
+    return claim.in_words() + (f", until {time_text(until)}" if until else "")
 
 
 @secret.command()

@@ -6,6 +6,7 @@ from concurrent.futures import wait
 from msgspec import Struct
 
 from fleet.actors.base.keyring import Keyring, fingerprint_of
+from fleet.actors.base.role_secrets import is_role_secret
 from fleet.actors.messages.operator import (
     SECRET_BYTES_MAX,
     SECRETS_MAX,
@@ -15,7 +16,7 @@ from fleet.actors.messages.operator import (
 )
 from fleet.client.class_api import ClassOperations
 from fleet.client.group_api import GRACE_S
-from fleet.errors import ConfigError, Unavailable
+from fleet.errors import ConfigError, NotAllowed, Unavailable
 from fleet.raft.ids import NodeName
 from fleet.secret import one_secret
 
@@ -45,7 +46,10 @@ class SecretOperations(ClassOperations):
     """This client's own."""
 
     def secrets(self, timeout: float = ASKED_S) -> list[NodeSecrets]:
-        """What each node of the cluster has, by name. Raises as `cluster`."""
+        """What each node of the cluster has, by name.
+
+        Raises as `cluster`, and NotAllowed: this client has a role secret of another role than `operator`.
+        """
         view = self.cluster().view
         assert view is not None
         nodes = sorted(view.nodes, key=lambda node: node.name)
@@ -53,6 +57,8 @@ class SecretOperations(ClassOperations):
         wait(asked, timeout + GRACE_S)
         found = []
         for node, future in zip(nodes, asked, strict=True):
+            if isinstance(future.exception(), NotAllowed):
+                future.result()
             told = future.result() if future.exception() is None else None
             seen = told if isinstance(told, SecretsSeen) else SecretsSeen((), "")
             found.append(NodeSecrets(node.name, node.address, seen.accepted, seen.source))
@@ -70,8 +76,10 @@ class SecretOperations(ClassOperations):
             ConfigError: the secret is short or guessable, or the secrets of a node are not in a file that can
                 be written there, or it accepts one that this client does not know.
             ChangeInProgress: somebody else changes the secrets of a node.
+            NotAllowed: this client has a role secret, or `secret` is one.
         """
         new = one_secret(secret)
+        self._check_is_whole(new)
         before = self._all_answer()
         known = self._by_fingerprint(before, new)
         self._check_room(before, new)
@@ -94,7 +102,9 @@ class SecretOperations(ClassOperations):
         Raises:
             ConfigError: the nodes show different secrets, or one that this client does not know.
             Unavailable: a node does not answer. It would be refused when it comes back.
+            NotAllowed: this client has a role secret.
         """
+        self._check_is_whole()
         before = self._all_answer()
         shown = {node.accepted[0] for node in before}
         own = fingerprint_of(self.keyring.shown)
@@ -107,6 +117,11 @@ class SecretOperations(ClassOperations):
             self._set(node, (self.keyring.shown,))
         self._hold((self.keyring.shown,))
         return self._all_answer()
+
+    def _check_is_whole(self, *others: bytes) -> None:
+        if any(map(is_role_secret, (*self.keyring.accepted, *others))):
+            what = "secrets are replaced by whoever has the cluster's secret, and this is one of a role"
+            raise NotAllowed(what, needs="the cluster's secret itself")
 
     def _all_answer(self) -> list[NodeSecrets]:
         found = self.secrets()

@@ -60,6 +60,14 @@ def check_endpoints(addresses: Sequence[str]) -> None:
         split_endpoint(address)
 
 
+def check_modules(names: Sequence[str]) -> None:
+    if isinstance(names, str):
+        raise ConfigError(f"this is a list of names of modules, not a text: {names!r}")
+    for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ConfigError(f"{name!r:.80} is no name of a module, such as myapp.accounts")
+
+
 def check_timeout(seconds: float) -> None:
     if not 0 < seconds < float("inf"):
         raise ConfigError(f"timeout must be more than 0 seconds, not {seconds:g}")

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from fleet.config.checks import check_places
 from fleet.config.file import ConfigFile, load
-from fleet.config.settings import NODE, OF_A_PROCESS, SETTINGS, Setting, of_sections
+from fleet.config.settings import DATA, NODE, OF_A_PROCESS, SETTINGS, Setting, of_sections
 from fleet.errors import ConfigError
 
 CONFIG = "FLEET_CONFIG"
@@ -157,5 +157,5 @@ def node_arguments(found: Configuration) -> dict[str, Any]:
     """
     if not found["name"]:
         raise ConfigError(NO_NAME)
-    taken = {one.name: found[one.name] for one in of_sections([NODE]) if one.name not in OF_A_PROCESS}
+    taken = {one.name: found[one.name] for one in of_sections([NODE, DATA]) if one.name not in OF_A_PROCESS}
     return {**taken, "cluster": found["cluster"], "secret_file": found.secret_file}

@@ -33,7 +33,7 @@ def _text(value: str) -> str:
     return value
 
 
-def _endpoints(text: str) -> tuple[str, ...]:
+def _listed(text: str) -> tuple[str, ...]:
     return tuple(re.split(r"[,\s]+", text.strip(" ,\t\n"))) if text.strip(" ,\t\n") else ()
 
 
@@ -94,8 +94,9 @@ TEXT = Kind("TEXT", 'a text in quotation marks, such as "n1"', str, _text, _text
 PATH = Kind("PATH", 'a path in quotation marks, such as "data/n1"', str, _text, _text, _quoted)
 ENDPOINT = Kind("HOST:PORT", '"host:port", such as "10.0.0.1:7400"', str, _text, _text, _quoted)
 ENDPOINTS = Kind(
-    "HOST:PORT", 'a list of "host:port", such as ["10.0.0.1:7400"]', list[str], _endpoints, tuple, _list
+    "HOST:PORT", 'a list of "host:port", such as ["10.0.0.1:7400"]', list[str], _listed, tuple, _list
 )
+TEXTS = Kind("NAME", 'a list of texts, such as ["myapp.accounts"]', list[str], _listed, tuple, _list)
 NUMBER = Kind("NUMBER", "a number, such as 1.5", float, float, float, "{:g}".format)
 COUNT = Kind("COUNT", "a whole number, such as 2", int, int, int, str)
 DURATION = Kind(

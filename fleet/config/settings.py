@@ -17,13 +17,14 @@ from fleet.config.kinds import (
     SIZE,
     SWITCH,
     TEXT,
+    TEXTS,
     Kind,
     one_of,
 )
 
-ALL, NODE, LOG, CLIENT = "", "node", "log", "client"
+ALL, NODE, DATA, LOG, CLIENT = "", "node", "data", "log", "client"
 """The sections of a file. Settings of ALL stand before the first section."""
-OF_A_NODE = (ALL, NODE, LOG)
+OF_A_NODE = (ALL, NODE, DATA, LOG)
 OF_A_COMMAND = (ALL, CLIENT)
 OF_A_PROCESS = ("drain_on_term", "until_eof")
 """Settings of a node's own process, which `fleet.Node` has not."""
@@ -55,7 +56,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """Unique; the parameter of functions."""
-        return f"log_{self.key}" if self.section == LOG else self.key
+        return f"{self.section}_{self.key}" if self.section in (DATA, LOG) else self.key
 
     @property
     def flag(self) -> str:
@@ -126,6 +127,9 @@ SETTINGS = (
             what="Where /live and /ready answer over HTTP."),
     Setting(section=NODE, key="until_eof", kind=SWITCH, default=False, not_in_files=ONCE,
             what="Stop when stdin is closed, as when the parent dies."),
+    Setting(section=DATA, key="modules", kind=TEXTS, default=(), check=checks.check_modules,
+            other_flag="data-module", example=("myapp.accounts",),
+            what="Modules with whose data classes callers may create groups; also what is below them."),
     Setting(section=LOG, key="level", kind=one_of("debug", "info", "warning", "error"), default="warning",
             example="info", what="What is logged to stderr: this and what is worse."),
     Setting(section=LOG, key="format", kind=one_of("text", "json"), default="text", example="json",
@@ -137,7 +141,7 @@ SETTINGS = (
             what="How long a call may take."),
 )  # fmt: skip
 BY_NAME = {one.name: one for one in SETTINGS}
-SECTIONS = (ALL, NODE, LOG, CLIENT)
+SECTIONS = (ALL, NODE, DATA, LOG, CLIENT)
 
 
 def of_sections(sections: Collection[str]) -> tuple[Setting, ...]:

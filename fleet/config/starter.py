@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fleet.actors.base.settings import is_name, join_endpoint, split_endpoint
-from fleet.config.settings import ALL, CLIENT, NODE, SECTIONS, of_sections
+from fleet.config.settings import ALL, CLIENT, DATA, NODE, SECTIONS, of_sections
 from fleet.errors import ConfigError
 
 PORT = 7400
@@ -14,6 +14,7 @@ ABOUT = {
     "# environment variable, else from this file, else it has its default. Relative paths are relative to\n"
     "# this file. `fleet config check` explains mistakes, `fleet config show` tells what is in force.",
     NODE: "# -- what `fleet start` runs --",
+    DATA: "# -- which code callers may use, who have no more than a role secret --",
     "log": "# -- what it logs, to stderr --",
     CLIENT: "# -- whom commands such as `fleet status` ask --",
 }  # fmt: skip

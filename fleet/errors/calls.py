@@ -17,6 +17,12 @@ class NoSuchGroup(NotDone):
     hint = "create it with create_group, or check the name"
 
 
+class NotAllowed(NotDone):
+    """The role secret that is used here is not good for this. `role`: its role; `needs`: roles that may."""
+
+    hint = "use a secret of a role that may: fleet secret derive ROLE FILE, where the cluster's secret is"
+
+
 class GroupExists(NotDone):
     """`create_group` for a name that is in use."""
 

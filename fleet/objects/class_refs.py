@@ -1,5 +1,6 @@
 """A group's data class as bytes: by tag for the library's own, by reference or by value for users'."""
 
+import pickle
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from fleet.blocking import importing
 from fleet.errors import CallsAtImport, DataClassUnavailable, NotEncodable, OtherCode, WouldDeadlock
-from fleet.objects.by_value import brings_class, dumps, loads
+from fleet.objects.by_value import PROTOCOL, brings_class, dumps, loads
 from fleet.objects.fingerprint import fingerprint_of, has_fingerprint
 from fleet.objects.payload import message_of
 
@@ -94,6 +95,33 @@ def is_imported(data: bytes) -> bool:
     """Whether nodes import it, so that its code depends on what they have. Loads nothing."""
     ref = _class_ref(data)
     return isinstance(ref, ClassRef) and not brings_class(ref.pickled)
+
+
+def module_of(data: bytes) -> str | None:
+    """The module that nodes import for it, with nothing else in it that would run; "": it is one of the
+    library's own. None: it brings code. Loads nothing.
+
+    What loads a class is a pickle, and this is for those that somebody made who is not trusted: it must be
+    the very one that names the class.
+    """
+    ref = _class_ref(data)
+    if isinstance(ref, BuiltIn):
+        return ""
+    return ref.module if ref.pickled == _reference(ref.module, ref.name) else None
+
+
+def _reference(module: str, name: str) -> bytes:
+    """The pickle, as Python writes it, of what stands under this name in a module."""
+    parts = b"".join(_text(text) + pickle.MEMOIZE for text in (module, name))
+    body = parts + pickle.STACK_GLOBAL + pickle.MEMOIZE + pickle.STOP
+    return pickle.PROTO + bytes((PROTOCOL,)) + pickle.FRAME + len(body).to_bytes(8, "little") + body
+
+
+def _text(text: str) -> bytes:
+    data = text.encode(errors="surrogatepass")
+    if len(data) < 256:
+        return pickle.SHORT_BINUNICODE + bytes((len(data),)) + data
+    return pickle.BINUNICODE + len(data).to_bytes(4, "little") + data
 
 
 def check_code(data: bytes, cls: type) -> None:

@@ -26,7 +26,7 @@ def problems(directory: Path, content: str) -> list[str]:
         ("[node]\nspeed = 9", "2 node.speed: there is no such setting; those of [node] are name, listen,"),
         ('node = "n1"', "1 node: is a section: write [node], and its settings below"),
         ("[nodes]\n", "1 nodes: there is no such section: write node"),
-        ("[observe]\n", "1 observe: there is no such section: the sections are node, log, client"),
+        ("[observe]\n", "1 observe: there is no such section: the sections are node, data, log, client"),
         ("cluster = 5", "1 cluster: is a whole number: write a text in quotation marks"),
         ("[node]\nexecutors = 1.5", "2 node.executors: is a number: write a whole number"),
         ("[node]\nexecutors = true", "2 node.executors: is true or false: write a whole number"),

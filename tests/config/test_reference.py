@@ -11,7 +11,7 @@ import click
 
 import fleet
 from fleet.cli import main
-from fleet.config.settings import ALL, CLIENT, NODE, OF_A_PROCESS, SETTINGS, Setting, of_sections
+from fleet.config.settings import ALL, CLIENT, DATA, NODE, OF_A_PROCESS, SETTINGS, Setting, of_sections
 
 PAGE = Path(__file__).parents[2] / "fleet" / "docs" / "configuration.md"
 MARK = "<!-- settings -->\n"
@@ -51,18 +51,18 @@ def test_names_flags_and_variables_are_unique() -> None:
 
 def test_each_setting_of_a_node_is_an_argument_of_node_with_the_same_default() -> None:
     arguments = inspect.signature(fleet.Node).parameters
-    for one in of_sections([NODE]):
+    for one in of_sections([NODE, DATA]):
         if one.name in OF_A_PROCESS:
             assert one.name not in arguments
         elif one.name != "name":
             default = arguments[one.name].default
             assert default == one.default or one.name == "found", one.name
     no_settings = {"clock", "secret", "secret_file", "cluster"}
-    assert arguments.keys() - no_settings == {one.name for one in of_sections([NODE])} - {*OF_A_PROCESS}
+    assert arguments.keys() - no_settings == {one.name for one in of_sections([NODE, DATA])} - {*OF_A_PROCESS}
 
 
 def test_commands_have_the_flags_of_their_sections() -> None:
-    for name, sections in (("start", (ALL, NODE, "log")), ("status", (ALL, CLIENT))):
+    for name, sections in (("start", (ALL, NODE, DATA, "log")), ("status", (ALL, CLIENT))):
         command = main.get_command(click.Context(main), name)
         assert command is not None
         flags = {flag for option in command.params for flag in option.opts}

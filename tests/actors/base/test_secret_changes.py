@@ -91,7 +91,7 @@ def test_a_handshake_that_ends_after_the_former_secret_is_cut_off_is_cut_off_too
     reactor = SimpleNamespace(
         now=lambda: 0.0, call_at=lambda when, act: due.append(act), post=lambda act: act()
     )
-    link = SimpleNamespace(stage=PROVING, proved_by=b"")
+    link = SimpleNamespace(stage=PROVING, proved_by=b"", limited=None)
     ring, closed = Keyring([NEW, OLD]), list[tuple[Any, str]]()
     changes: Any = SecretChanges
     changes(reactor, ring, [link], lambda link, why: closed.append((link, why))).begin()

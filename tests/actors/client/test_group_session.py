@@ -15,6 +15,7 @@ from fleet.errors import (
     DeadlineExceededBeforeSend,
     FleetError,
     NoSuchGroup,
+    NotAllowed,
     OutcomeUnknown,
     Overloaded,
     SessionExpired,
@@ -321,6 +322,19 @@ def test_an_opening_that_was_refused_is_tried_again() -> None:
     assert talk.session.resend_at is not None
     (request,) = talk.requests_again()
     assert request.opens
+
+
+def test_an_opening_that_the_role_does_not_allow_ends_what_waits_for_it() -> None:
+    """No later one would be allowed, and queries go on."""
+    talk = Talk()
+    talk.submit(b"a", b"b")
+    talk.request()
+    talk.submit(b"q", is_query=True)
+    talk.refuse(NotAllowed("a reader"), opens=True, session=0)
+    assert talk.values() == {b"a": [NotAllowed], b"b": [NotAllowed]}
+    assert talk.session.resend_at is None and not talk.session.opening
+    request = talk.request()
+    assert request is not None and request.queries == (b"q",)
 
 
 # -- deadlines ---------------------------------------------------------------------------------------

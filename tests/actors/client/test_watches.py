@@ -23,7 +23,7 @@ from fleet.actors.client.watches import (
 from fleet.actors.client.watching import CloseWatch, OpenWatch, ResumeWatch, Watching
 from fleet.actors.messages.client import KeepWatch, WatchGroup, WatchReply
 from fleet.actors.messages.well_known import REGISTRY
-from fleet.errors import ClientClosed, Compacted, FleetError, NoSuchGroup, Unavailable
+from fleet.errors import ClientClosed, Compacted, FleetError, NoSuchGroup, NotAllowed, Unavailable
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.group_events import LAST, GroupEvent, Position
 
@@ -271,6 +271,14 @@ def test_only_those_that_are_too_late_fail() -> None:
     assert isinstance(late.error, Compacted) and late.error.oldest == 4 and fine.error is None
     (asked,) = talk.end_turn()
     assert asked.after == (5, LAST)
+
+
+def test_a_watch_that_the_role_does_not_allow_fails_at_once() -> None:
+    talk = Talk()
+    taker, _ = talk.open()
+    talk.end_turn()
+    talk.refuse(NotAllowed("a caller of acct/*"))
+    assert isinstance(taker.error, NotAllowed) and talk.watches.is_idle
 
 
 def test_a_group_of_the_same_name_is_another_one() -> None:
