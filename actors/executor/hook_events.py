@@ -14,7 +14,7 @@ from fleet.objects.event import received
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import Committed, HookCall, HookRunner, LeaderHooks, overridden
 from fleet.objects.keyed import without_key
-from fleet.objects.payload import decode_call, decode_result
+from fleet.objects.payload import Codec, ReadResult, decode_result
 from fleet.raft.entries import Commands, Entry, MemberAdded, MemberRemoved
 from fleet.raft.group_events import GroupEvent
 from fleet.raft.ids import Revision, Term
@@ -34,6 +34,7 @@ class HookTeller:
         self._group = group
         self._member = member
         self._executor = executor
+        self._codec: Codec = executor.data_class.__fleet_codec__
         self._object: LeaderHooks[Any] | None = None
 
     def hooks(self) -> LeaderHooks[Any]:
@@ -56,7 +57,8 @@ class HookTeller:
     def committed(
         self, payload: bytes, result: bytes, revision: Revision, client: str, inherited: bool
     ) -> None:
-        self.hooks().on_committed(committed_event(payload, result, revision, client, inherited))
+        event = committed_event(self._codec, payload, result, revision, client, inherited)
+        self.hooks().on_committed(event)
 
     def effect(self, event: GroupEvent) -> None:
         self.hooks().on_effect(received(event))
@@ -64,16 +66,17 @@ class HookTeller:
     def changed(
         self, payload: bytes, result: bytes, revision: Revision, client: str, before: bytes, after: bytes
     ) -> None:
-        event = committed_event(payload, result, revision, client, False)
+        event = committed_event(self._codec, payload, result, revision, client, False)
         copy = self._executor.copy_from
         self.hooks().on_changed(event, copy(before), copy(after))
 
     def query_answered(self, payload: bytes, result: bytes) -> None:
+        method, args, kwargs = self._codec.decode_call(payload)
         try:
-            value = decode_result(result)
+            value = _read(self._codec, method)(result)
         except FleetError:  # the query failed, and its caller got the error
             return
-        self.hooks().on_query_answered(*decode_call(payload), value)
+        self.hooks().on_query_answered(method, args, kwargs, value)
 
     def member_added(self, member: str) -> None:
         self.hooks().on_member_added(member)
@@ -82,13 +85,17 @@ class HookTeller:
         self.hooks().on_member_removed(member)
 
 
+def _read(codec: Codec, method: str) -> ReadResult:
+    return codec.result_reader(method) or decode_result
+
+
 def committed_event(
-    payload: bytes, result: bytes, revision: Revision, client: str, inherited: bool
+    codec: Codec, payload: bytes, result: bytes, revision: Revision, client: str, inherited: bool
 ) -> Committed:
-    method, args, kwargs = decode_call(without_key(payload))
+    method, args, kwargs = codec.decode_call(without_key(payload))
     value, error = None, None
     try:
-        value = decode_result(result)
+        value = _read(codec, method)(result)
     except FleetError as told:
         error = told
     return Committed(method, args, kwargs, value, error, revision, client, inherited)

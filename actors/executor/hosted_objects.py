@@ -21,9 +21,10 @@ from fleet.errors import DataClassUnavailable, FleetError
 from fleet.interfaces import Dump, Fork
 from fleet.objects.applied_state import dumped_object
 from fleet.objects.class_refs import check_code, class_name, decode_class
+from fleet.objects.described import message_of
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.hooks import HookRunner
-from fleet.objects.payload import ErrorRecord, message_of
+from fleet.objects.payload import ErrorRecord
 from fleet.objects.progress import OTHER, Cells, begin, end, no_cells
 from fleet.objects.sealed import SealedState
 

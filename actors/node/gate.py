@@ -44,7 +44,7 @@ from fleet.errors import BadArguments, ConfigError, FleetError, NotAllowed
 from fleet.objects.class_refs import class_name, module_of
 from fleet.objects.declare import shape_of
 from fleet.objects.keyed import without_key
-from fleet.objects.payload import PACKED, ErrorRecord
+from fleet.objects.payload import PACKED, TYPED, ErrorRecord
 from fleet.objects.plain_pickle import is_plain
 from fleet.roles import Claim, decode_claim
 
@@ -52,7 +52,7 @@ audit = logging.getLogger("fleet.audit")
 
 _methods = shape_of(Cluster).commands | shape_of(Cluster).queries
 _signatures: dict[str, Signature] = {name: signature(function) for name, function in _methods.items()}
-_PACKED = bytes((PACKED,))
+_NO_PICKLES = frozenset(bytes((mark,)) for mark in (PACKED, TYPED))
 _PLAIN_ONLY = (
     "may send plain arguments only (None, bool, numbers, texts, bytes, and tuples, lists, dicts and sets of "
     "them): loading others may run code on the nodes"
@@ -162,11 +162,11 @@ class RoleGate:
         self._check_arguments(m.queries, m.group)
 
     def _check_arguments(self, payloads: Sequence[bytes], group: str) -> None:
-        """What is packed is read by types; a class whose calls are pickles takes it for a broken one."""
+        """What is packed or typed is read by types, and for a class whose calls are pickles it is none."""
         if self.claim.role not in ANY_ARGUMENTS.roles:
             for payload in payloads:
                 call = without_key(payload)
-                if call[:1] != _PACKED and not is_plain(call):
+                if call[:1] not in _NO_PICKLES and not is_plain(call):
                     raise self._not_allowed(_PLAIN_ONLY, ANY_ARGUMENTS, group)
 
     def _check_cluster_calls(self, payloads: Sequence[bytes]) -> None:

@@ -11,7 +11,7 @@ import click
 from fleet.cli.connection import Console, client
 from fleet.cli.outcome import safe_repr
 from fleet.client.cluster_api import check_group_name
-from fleet.cluster.codec import codec_of
+from fleet.cluster.codec import encoder_for
 from fleet.errors import NotDecodable
 from fleet.objects.handles import CallOptions, Kind
 from fleet.objects.keyed import EncodeCall, keyed_encoder
@@ -111,7 +111,7 @@ def _ask(
         if not equals or not name.isidentifier():
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--kwarg")
         named[name] = value_of(text)
-    encode_call: EncodeCall = codec_of(group).encode_call
+    encode_call: EncodeCall = encoder_for(group, console.fleet.groups())
     if options.key is not None:
         encode_call = keyed_encoder(encode_call, options.key, options.keep)
     payload = encode_call(method, tuple(map(value_of, args)), named)

@@ -61,8 +61,8 @@ def connect(
     Args:
         addresses: "host:port,host:port" or a list of "host:port"; one that answers is enough.
         cluster: the cluster's id, as on the nodes.
-        secret, secret_file: the cluster's secrets, one a line; by default those of `fleet.secret`. A file is
-            read again when it has changed.
+        secret, secret_file: the cluster's secrets, one a line, or role secrets (`fleet secret derive`); by
+            default those of `fleet.secret`. A file is read again when it has changed.
         timeout: seconds that a call may take unless its own options say otherwise.
         wait: seconds to keep trying, at least five, while no node listens at any of the addresses; 0: fail
             at once.
@@ -204,7 +204,7 @@ class Fleet(BackupOperations):
     # -- called by handles -------------------------------------------------------------------------
 
     def submit(self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions) -> Reply[Any]:
-        reply: Reply[Any] = Reply()
+        reply: Reply[Any] = Reply(options.read)
         call = self._new_call(group, kind, payload, options, reply)
         place = self._backlog.enter(len(payload), options.wait_when_full)
         if place is not None:
@@ -216,7 +216,7 @@ class Fleet(BackupOperations):
     def submit_aio(
         self, group: str, kind: Kind, method: str, payload: bytes, options: CallOptions
     ) -> Awaitable[Any]:
-        reply = self._deliveries.new_reply(options.with_revision)
+        reply = self._deliveries.new_reply(options.with_revision, options.read)
         call = self._new_call(group, kind, payload, options, reply)
         place = self._backlog.enter(len(payload), options.wait_when_full)
         if place is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fleet.errors import ConfigError, RemindersFull
-from fleet.objects.keyed import check_key
+from fleet.objects.keyed import EncodeCall, check_key
 from fleet.objects.payload import encode_call
 from fleet.objects.weights import weight_of
 from fleet.raft.ids import Millis
@@ -27,6 +27,8 @@ class Asks:
 
     methods: Mapping[str, Callable[..., Any]] | None = None
     """The object's reminders; None: not known, and so every name is taken."""
+    encode_call: EncodeCall = encode_call
+    """As the object's class does it."""
     asked: list[Asked] = field(default_factory=list)
     reminders: ReminderTable = field(default_factory=ReminderTable)
 
@@ -58,7 +60,7 @@ class Asks:
         if key is not None:
             check_key(key)
         due_ms, every_ms = _times(now_ms, after, at, every)
-        payload, key = encode_call(name, args, {}), key or ""
+        payload, key = self.encode_call(name, args, {}), key or ""
         weight = REMINDER_OVERHEAD + len(name) + len(key) + weight_of(args)
         self.asked.append(Remind(name, key, due_ms, every_ms, payload, weight))
 

@@ -3,7 +3,7 @@
 import pickle
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -11,8 +11,9 @@ from msgspec import Struct
 from fleet.blocking import importing
 from fleet.errors import CallsAtImport, DataClassUnavailable, NotEncodable, OtherCode, WouldDeadlock
 from fleet.objects.by_value import PROTOCOL, brings_class, dumps, loads
+from fleet.objects.described import message_of
 from fleet.objects.fingerprint import fingerprint_of, has_fingerprint
-from fleet.objects.payload import message_of
+from fleet.objects.typed import NAME as TYPED_CODEC
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -49,7 +50,12 @@ class ClassRef(Struct, frozen=True, array_like=True, tag=1):
     """Of its code, as who encoded it has it; "": not known."""
 
 
-_read_class_ref: Callable[[bytes], BuiltIn | ClassRef] = msgspec.msgpack.Decoder(BuiltIn | ClassRef).decode
+class TypedClassRef(ClassRef, frozen=True, array_like=True, tag=2):
+    """One with `codec="msgspec"`, whose calls are no pickles."""
+
+
+AnyClassRef: TypeAlias = BuiltIn | ClassRef | TypedClassRef
+_read_class_ref: Callable[[bytes], AnyClassRef] = msgspec.msgpack.Decoder(AnyClassRef).decode
 
 
 def encode_class(cls: type) -> bytes:
@@ -71,7 +77,9 @@ def encode_class(cls: type) -> bytes:
     version, fingerprint = 1, ""
     if hasattr(cls, "__fleet_version__"):  # else it is refused where it is loaded
         version, fingerprint = cls.__fleet_version__, fingerprint_of(cls)
-    return _encode(ClassRef(cls.__qualname__, cls.__module__, pickled, version, fingerprint))
+    is_typed = getattr(cls, "__fleet_codec_name__", "") == TYPED_CODEC
+    kind = TypedClassRef if is_typed else ClassRef
+    return _encode(kind(cls.__qualname__, cls.__module__, pickled, version, fingerprint))
 
 
 def class_name(data: bytes) -> str:
@@ -89,6 +97,11 @@ def version_of(data: bytes) -> tuple[int, str]:
     """The class's version and the fingerprint of its code; 0 and "" for one of the library's own."""
     ref = _class_ref(data)
     return (0, "") if isinstance(ref, BuiltIn) else (ref.version, ref.fingerprint)
+
+
+def is_typed(data: bytes) -> bool:
+    """Whether its calls are no pickles, but typed. Loads nothing."""
+    return isinstance(_class_ref(data), TypedClassRef)
 
 
 def is_imported(data: bytes) -> bool:
@@ -147,8 +160,18 @@ def decode_class(data: bytes) -> type:
             what = f"no built-in data class is called {ref.tag!r} here; is the node older than who sent it?"
             raise DataClassUnavailable(what, data_class=ref.tag)
         return _loaded_class(module, name, lambda: getattr(import_module(module), name))
+    if ref.pickled == _reference(ref.module, ref.name):
+        return _loaded_class(ref.module, ref.name, lambda: _standing(ref.module, ref.name))
     pickled = ref.pickled
     return _loaded_class(ref.module, ref.name, lambda: loads(pickled))
+
+
+def _standing(module: str, name: str) -> Any:
+    """What an import finds: no pickle is needed for that."""
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 def _loaded_class(module: str, name: str, load: Callable[[], Any]) -> type:
@@ -168,7 +191,7 @@ def _loaded_class(module: str, name: str, load: Callable[[], Any]) -> type:
     return cls
 
 
-def _class_ref(data: bytes) -> BuiltIn | ClassRef:
+def _class_ref(data: bytes) -> AnyClassRef:
     try:
         return _read_class_ref(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # the latter for a text that is not UTF-8

@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -24,6 +24,8 @@ class _Running(threading.local):
     """What it asks for goes here; set together with a context of a command."""
     emitted: list[GroupEvent]
     """By the commands that run together. It is there while a command runs."""
+    encode_event: Callable[[Any], bytes] = staticmethod(encode_value)
+    """As the class of the object does it."""
     is_strict: bool = False
     """A test runs: commands of every class are strict (`fleet.objects.strict`)."""
 
@@ -148,7 +150,7 @@ def check_kind(kind: object) -> None:
 
 def _encoded(kind: str, value: Any) -> bytes:
     try:
-        return encode_value(value)
+        return RUNNING.encode_event(value)
     except FATAL:
         raise
     except Exception as error:  # its own text differs by version and encoder
@@ -179,7 +181,9 @@ def executing(context: Context) -> Iterator[Collected]:
     """Give `ctx` a context, to test a class on a plain instance. Yields what its commands ask for."""
     running = vars(RUNNING)
     before = {name: running.get(name) for name in ("context", "asks", "emitted")}
+    before["encode_event"] = RUNNING.encode_event
     RUNNING.context, RUNNING.asks, RUNNING.emitted = context, Asks(), []
+    RUNNING.encode_event = encode_value
     try:
         yield Collected(RUNNING.asks, RUNNING.emitted)
     finally:

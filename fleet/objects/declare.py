@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from fleet.errors import ConfigError, NoSuchGroup
 from fleet.objects.client_side import client_side
+from fleet.objects.event import received_typed
 from fleet.objects.handles import Function
 from fleet.objects.hooks import LeaderHooks, check_hooks
 from fleet.objects.keyed import KEEP_S, check_keep
@@ -26,10 +27,29 @@ from fleet.objects.methods import query as query
 from fleet.objects.methods import reminder as reminder
 from fleet.objects.module_codes import remember_code
 from fleet.objects.payload import PICKLED, Codec
+from fleet.objects.typed import NAME as TYPED_CODEC
+from fleet.objects.typed import TypedCodec
 from fleet.objects.watch import Since, Watch
 
 RESERVED = frozenset({"command", "query", "migrate", "migrate_back", "watch"})
 """Names that no command or query may have: the functional style and the handle need them."""
+
+
+class _CodecOfClass:
+    """Made at first use, when the names in annotations can be resolved."""
+
+    def __get__(self, instance: object, cls: type[Any]) -> Codec:
+        if cls.__fleet_codec_name__ == PICKLED.name:
+            return PICKLED
+        codec = _codecs.get(cls)
+        if codec is None:
+            shape = shape_of(cls)
+            functions = {**shape.commands, **shape.queries, **shape.reminders}
+            codec = _codecs[cls] = TypedCodec(cls, functions, _field_names(cls))
+        return codec
+
+
+_codecs: WeakKeyDictionary[type, Codec] = WeakKeyDictionary()
 
 
 class Data:
@@ -37,7 +57,8 @@ class Data:
     gets a copy of the default, or calls its `dataclasses.field(default_factory=...)`. Or define `__init__`
     without arguments.
 
-    Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle"), `hooks` (a
+    Class keywords: `version` (of the state's form, from 1; inherited), `codec` ("cloudpickle"; or "msgspec":
+    typed by the annotations, and no pickle anywhere; see fleet/docs/values.md; inherited), `hooks` (a
     subclass of `fleet.LeaderHooks`; inherited), `strict` (whether a command that reads time, chance, the
     environment, files or sockets fails with ImpureCommand; False; inherited), `check_arguments` (whether
     handles refuse arguments that are not what a method's annotations say; True; inherited), `auto_upgrade`
@@ -56,7 +77,8 @@ class Data:
     """
 
     __fleet_version__: ClassVar[int] = 1
-    __fleet_codec__: ClassVar[Codec] = PICKLED
+    __fleet_codec__: ClassVar[Codec] = cast(Codec, _CodecOfClass())
+    __fleet_codec_name__: ClassVar[str] = PICKLED.name
     __fleet_hooks__: ClassVar[type[LeaderHooks[Any]] | None] = None
     __fleet_strict__: ClassVar[bool] = False
     __fleet_check_arguments__: ClassVar[bool] = True
@@ -86,8 +108,11 @@ class Data:
             raise ConfigError(f"{cls.__qualname__}: version must be a whole number from 1, not {version!r}")
         if version is not None:
             cls.__fleet_version__ = version
-        if codec not in (None, "cloudpickle"):
-            raise ConfigError(f'{cls.__qualname__}: codec must be "cloudpickle", not {codec!r}')
+        if codec is not None:
+            if codec not in (PICKLED.name, TYPED_CODEC):
+                what = f'codec must be "{PICKLED.name}" or "{TYPED_CODEC}", not {codec!r}'
+                raise ConfigError(f"{cls.__qualname__}: {what}")
+            cls.__fleet_codec_name__ = codec
         if hooks is not None:
             check_hooks(hooks, cls.__qualname__)
             cls.__fleet_hooks__ = hooks
@@ -109,6 +134,7 @@ class Data:
                 setattr(cls, f"__fleet_{keyword}__", limit)
         _adopt_functional(cls)
         _check_class(cls)
+        _check_typed(cls)
         remember_code(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -138,10 +164,14 @@ class Data:
         `since`: a revision, or an event or its id, behind which it begins; None: with whatever is emitted
         from now on. `kinds`: only events of these kinds. Raises: ConfigError; and what `Watch` says.
         """
-        watch = getattr(vars(self).get("_fleet_caller"), "watch", None)
+        handle = vars(self)
+        watch = getattr(handle.get("_fleet_caller"), "watch", None)
         if watch is None:
             raise NoSuchGroup(f"{type(self).__name__}.watch: a plain local object is no handle of a group")
-        return cast(Watch, watch(vars(self)["_fleet_group"], since, kinds))
+        found = cast(Watch, watch(handle["_fleet_group"], since, kinds))
+        if handle["_fleet_class"].__fleet_codec_name__ == TYPED_CODEC:
+            found.receive = received_typed
+        return found
 
     @classmethod
     def migrate(cls, from_version: int, raw: Any) -> Any:
@@ -263,6 +293,19 @@ def _check_class(cls: type) -> None:
         raise ConfigError(f"{cls_name}.__init__ must work without arguments; members create the object")
 
 
+def _check_typed(cls: type[Any]) -> None:
+    """Raises ConfigError: its state is more than fields, so that no annotation says what it is."""
+    if cls.__fleet_codec_name__ != TYPED_CODEC:
+        return
+    names = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__")
+    own = [name for name in names if getattr(cls, name, None) is not getattr(object, name, None)]
+    if isinstance(inspect.getattr_static(cls, "new", None), staticmethod):
+        own.append("new")
+    if own:
+        what = f"codec={TYPED_CODEC!r} keeps annotated fields, and is not for a class with {own[0]}"
+        raise ConfigError(f"{cls.__qualname__}: {what}")
+
+
 def _shared_by_all(cls: type) -> list[str]:
     """Mutable class attributes: a command could change them, and no disk would keep the change. Names in
     capitals are taken as constants."""
@@ -284,3 +327,4 @@ def check_data_class(data_class: Any) -> None:
     """Raises ConfigError."""
     if not (isinstance(data_class, type) and issubclass(data_class, Data)):
         raise ConfigError(f"{data_class!r} is not a data class; derive it from fleet.Data")
+    data_class.__fleet_codec__

@@ -14,6 +14,7 @@ from fleet.interfaces import RESULTS_BYTES_MAX, Context, MemberMustHalt
 from fleet.objects.asks import Asks
 from fleet.objects.context import QUERYING, RUNNING
 from fleet.objects.declare import Data, shape_of
+from fleet.objects.described import describe, no_result
 from fleet.objects.fields import (
     CHECKED_BYTES_MAX,
     CheckedQueries,
@@ -28,19 +29,18 @@ from fleet.objects.methods import MethodKind
 from fleet.objects.object_state import WARY_BYTES_MAX, ObjectState
 from fleet.objects.payload import (
     FATAL,
-    describe,
     encode_bad_call,
     encode_failed,
     encode_impure,
     encode_not_done,
     is_success,
     may_not_decode,
-    no_result,
 )
 from fleet.objects.progress import METHOD, SEQ, STEPS, Cells, no_cells
 from fleet.objects.signatures import CheckedCalls, misfit_of, no_such
 from fleet.objects.strict import commands_of
 from fleet.objects.tracebacks import Tracebacks
+from fleet.objects.typed import TypedCodec
 from fleet.objects.weights import FAILED, weight_of
 from fleet.raft.group_events import GroupEvent
 
@@ -64,9 +64,11 @@ class ObjectExecutor(ObjectState):
         shape = self._shape = shape_of(cls)
         self._commands, self._queries = commands_of(cls, shape.commands), shape.queries
         self._reminders = commands_of(cls, shape.reminders)
-        self.asks = Asks(shape.reminders)
-        self.reminders = self.asks.reminders
         codec = self._codec
+        self.asks = Asks(shape.reminders, encode_call=codec.encode_call)
+        self.reminders = self.asks.reminders
+        self._is_typed = isinstance(codec, TypedCodec)
+        """Members with the class cannot differ in what they are able to read."""
         self._decode_call, self._encode_ok = codec.decode_call, codec.encode_ok
         self._wary = 0
         self._checked_queries = CheckedQueries()
@@ -105,7 +107,7 @@ class ObjectExecutor(ObjectState):
         values: list[bytes] = []
         is_clean = True
         RUNNING.seeded = None  # a replay has the very context of the first run
-        RUNNING.asks = self.asks
+        RUNNING.asks, RUNNING.encode_event = self.asks, self._codec.encode_event
         functions = self._reminders if is_due else self._commands
         emitted = self._emitted = RUNNING.emitted = []
         count = 0
@@ -133,6 +135,7 @@ class ObjectExecutor(ObjectState):
         """As in `fleet.interfaces.Executor`; nothing is checked. Raises MemberMustHalt."""
         self._dump = RUNNING.seeded = None
         RUNNING.asks, RUNNING.emitted = self.asks, []
+        RUNNING.encode_event = self._codec.encode_event
         functions = self._reminders if is_due else self._commands
         try:
             for payload in payloads:
@@ -186,7 +189,8 @@ class ObjectExecutor(ObjectState):
         try:
             method, args, kwargs = self._calls.take(payload)
         except BadArguments as error:
-            if may_not_decode(payload) or isinstance(error.__cause__, FATAL):
+            differs = may_not_decode(payload) and not self._is_typed
+            if differs or isinstance(error.__cause__, FATAL):
                 raise
             return encode_bad_call("the arguments are not a call that can be read"), True
         function = functions.get(method)

@@ -14,8 +14,8 @@ import cloudpickle
 from fleet.errors import ConfigError
 from fleet.objects.code_digest import partial_digest_of
 from fleet.objects.declare import shape_of
+from fleet.objects.described import message_of
 from fleet.objects.hooks import wants_effects
-from fleet.objects.payload import message_of
 from fleet.objects.reach import Source, digest_of, reached_from
 from fleet.objects.sources import source_of_class, source_of_module
 from fleet.objects.statements import Statement

@@ -26,8 +26,8 @@ from fleet.blocking import check_may_block
 from fleet.errors import ConfigError, ImpureCommand, NoSuchGroup, WouldDeadlock
 from fleet.objects.arguments import Check, check_of
 from fleet.objects.context import RUNNING
-from fleet.objects.keyed import check_keep, check_key, keyed_encoder
-from fleet.objects.payload import decode_result
+from fleet.objects.keyed import EncodeCall, check_keep, check_key, keyed_encoder
+from fleet.objects.payload import Codec, ReadResult, decode_result
 from fleet.objects.replies import Reply
 from fleet.raft.ids import Millis, Revision
 
@@ -62,6 +62,8 @@ class CallOptions(Struct, frozen=True, gc=False):
     """Of a command that is to be executed once, whoever sends it."""
     keep: float | None = None
     """How long the group keeps the key, in seconds; None: as the class says."""
+    read: ReadResult = decode_result
+    """What makes a value of the result."""
 
     def __post_init__(self) -> None:
         if self.key is not None:
@@ -152,10 +154,12 @@ class Call(_Described, Generic[P, R]):
         self._caller = caller
         self._group = group
         self._name = name
-        self._options = options
+        codec: Codec = cls.__fleet_codec__
+        read = codec.result_reader(name)
+        self._options = options if read is None else replace(options, read=read)
         self._class = cls
         self._typed = cls if typed is None else typed
-        self._encode = cls.__fleet_codec__.encode_call
+        self._encode: EncodeCall = codec.encode_call
         self._check: Check | None = None
 
     def _described(self) -> Function:
@@ -178,7 +182,7 @@ class Call(_Described, Generic[P, R]):
         return self._caller.submit(self._group, self.kind, self._name, payload, self._options)
 
     def _waited(self, reply: Reply[Any]) -> R:
-        return cast(R, decode_result(self._caller.wait(reply, self._options)))
+        return cast(R, self._options.read(self._caller.wait(reply, self._options)))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         if RUNNING.context is not None:

@@ -8,6 +8,7 @@ from fleet.objects.fields import unencodable_field
 from fleet.objects.handles import Function
 from fleet.objects.payload import PICKLED, Codec
 from fleet.objects.stored_state import VERSION_BYTES, revived, turned_back
+from fleet.objects.typed import TypedCodec
 
 WARY_BYTES_MAX = 256 * 1024
 """The encoded state is kept up to this size."""
@@ -34,7 +35,9 @@ class ObjectState:
         if 0 < version < self._version:
             return turned_back(self._class, self._encoded_state(), version)
         try:
-            return self._version.to_bytes(VERSION_BYTES) + self._encoded_state()
+            encoded = self._encoded_state()
+            self._check_encoded(encoded)
+            return self._version.to_bytes(VERSION_BYTES) + encoded
         except MemoryError:
             raise
         except Exception as error:
@@ -97,6 +100,16 @@ class ObjectState:
             if len(data) <= WARY_BYTES_MAX:
                 self._dump = data
         return data
+
+    def _check_encoded(self, encoded: bytes) -> None:
+        """Raises StateNotEncodable: whoever begins with these bytes would have another state."""
+        if not isinstance(self._codec, TypedCodec):
+            return
+        try:
+            self._codec.check_state(self._state(), encoded)
+        except (TypeError, ValueError) as error:
+            self._trouble = self._not_encodable(error)
+            raise self._trouble from error
 
     def _dump_if_possible(self) -> bytes | None:
         """None: it cannot be encoded, which is an error only in `dump`."""

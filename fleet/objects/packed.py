@@ -18,6 +18,7 @@ from fleet.objects.payload import (
     PACKED,
     encode_packed,
     encode_refused,
+    encode_value,
     register_result,
 )
 
@@ -83,6 +84,12 @@ class PackedCodec:
         if not isinstance(value, FleetError):
             raise TypeError(f"a built-in data class refuses with an error of fleet.errors, not {value!r}")
         return encode_refused(value)
+
+    def encode_event(self, value: Any) -> bytes:
+        return encode_value(value)
+
+    def result_reader(self, method: str) -> None:
+        return None
 
     def encode_state(self, state: dict[str, Any]) -> bytes:
         return _encode(state)

@@ -11,8 +11,7 @@ Decoding is not safe against a hostile sender: links authenticate their peers fi
 """
 
 import pickle
-import re
-from types import TracebackType
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 import cloudpickle
@@ -33,6 +32,8 @@ from fleet.errors import (
     Rejected,
 )
 from fleet.objects.by_value import PROTOCOL, dumps, loads
+from fleet.objects.described import message_of
+from fleet.objects.plain_pickle import is_plain
 
 FATAL = (MemoryError, RecursionError, SystemError)
 """Errors that may happen on one member only. They never become a result of a command."""
@@ -61,13 +62,14 @@ KEYED = 9
 """Of a command: it has a key of the client's own (`fleet.objects.keyed`)."""
 _NOT_DONE = 10
 """The command was not executed: an error of `fleet.errors`."""
+TYPED = 11
+"""A call, a value or an event of a class with `codec="msgspec"` (`fleet.objects.typed`), as msgpack."""
+TYPED_REJECTED = 12
+_TYPED_MARK = bytes((TYPED,))
 
-OURS = frozenset(
-    f"fleet.objects.{name}" for name in ("payload", "by_value", "methods", "declare", "executor", "strict")
-)
-"""Modules between the call of a method and its first line."""
-_MESSAGE_MAX = 2000
-_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
+ReadResult = Callable[[bytes], Any]
+"""Returns the value, or raises the error that the bytes hold."""
 
 
 class Codec(Protocol):
@@ -82,6 +84,11 @@ class Codec(Protocol):
     def encode_ok(self, value: Any) -> bytes: ...
 
     def encode_rejected(self, value: Any) -> bytes: ...
+
+    def encode_event(self, value: Any) -> bytes: ...
+
+    def result_reader(self, method: str) -> "ReadResult | None":
+        """What decodes the results of this method at a caller; None: `decode_result`."""
 
     def encode_state(self, state: Any) -> bytes: ...
 
@@ -134,8 +141,9 @@ def encode_call(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
 
 def may_not_decode(payload: bytes) -> bool:
     """Whether some node may be unable to load this command's arguments, as far as its bytes tell: it is no
-    pickle, or one that names a class or function."""
-    return payload[:1] != _PICKLE_MARK or _GLOBAL in payload
+    pickle, or one that names a class or function. Typed ones are the same for all that have the class."""
+    first = payload[:1]
+    return first != _TYPED_MARK and (first != _PICKLE_MARK or _GLOBAL in payload)
 
 
 def _culprit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -244,7 +252,7 @@ def encode_impure(message: str, changed: str) -> bytes:
 
 def is_success(data: bytes) -> bool:
     """Whether it is a result, and no refusal or failure."""
-    return data[:1] in (_PICKLE_MARK, _PACKED_MARK)
+    return data[:1] in (_PICKLE_MARK, _PACKED_MARK, _TYPED_MARK)
 
 
 def decode_result(data: bytes) -> Any:
@@ -256,7 +264,28 @@ def decode_result(data: bytes) -> Any:
         return _loaded(data)
     if data and data[0] == PACKED:
         return _unpacked(data)
+    if data and data[0] == TYPED:
+        return _typed(data)
     raise _error_of(data)
+
+
+def read_failure(data: bytes) -> FleetError:
+    """What a result of a class that exchanges no pickles stands for that is no value of it."""
+    if data[:1] in (_PICKLE_MARK, _PACKED_MARK):
+        return NotDecodable("a pickle for a result, from a class that makes none: it was not loaded")
+    return _error_of(data, is_typed=True)
+
+
+def encode_typed(value: Any) -> bytes:
+    return _TYPED_MARK + _encode(value)
+
+
+def _typed(data: bytes) -> Any:
+    """As lists, dicts and plain values, where nobody says what it is."""
+    try:
+        return _result_readers[""](memoryview(data)[1:])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise NotDecodable(f"not a typed value: {error}") from error
 
 
 def _unpacked(data: bytes) -> Any:
@@ -269,7 +298,7 @@ def _unpacked(data: bytes) -> Any:
         raise NotDecodable(f"not a result that this version knows: {error!r}") from error
 
 
-def _error_of(data: bytes) -> FleetError:
+def _error_of(data: bytes, is_typed: bool = False) -> FleetError:
     tag, body = data[:1], data[1:]
     if tag in (bytes((_REFUSED,)), bytes((_NOT_DONE,))):
         try:
@@ -279,29 +308,38 @@ def _error_of(data: bytes) -> FleetError:
         return error if tag == bytes((_NOT_DONE,)) else Rejected(error)
     if tag == bytes((_TRACED,)):
         text, failure = _read_traced(body)
-        error = _error_of(failure)
+        error = _error_of(failure, is_typed)
         error.facts["remote_traceback"] = text
         return error
-    if tag == bytes((_REJECTED,)):
+    if tag == bytes((TYPED_REJECTED,)):
+        return Rejected(_typed(data))
+    if tag == bytes((_REJECTED,)) and not is_typed:
         return Rejected(_loaded(body))
     if tag == bytes((_COMMAND_FAILED,)):
-        error_name, message, where = _loaded(body)
+        error_name, message, where = _plain(body)
         if error_name == ImpureCommand.__name__:
             return ImpureCommand(message)
         return CommandFailed(message, error=error_name, where=where)
     if tag == bytes((_QUERY_FAILED,)):
-        error_name, message, where = _loaded(body)
+        error_name, message, where = _plain(body)
         return QueryFailed(message, error=error_name, where=where)
     if tag == bytes((_BAD_CALL,)):
-        return BadArguments(_loaded(body))
+        return BadArguments(_plain(body))
     if tag == bytes((_IMPURE,)):
-        message, changed = _loaded(body)
+        message, changed = _plain(body)
         return ImpureQuery(message, changed=changed)
     return NotDecodable(f"not a result: it begins with {tag!r}; is the node newer than this client?")
 
 
 def decode_value(data: bytes) -> Any:
-    """What `encode_value` was given. Raises NotDecodable."""
+    """What `encode_value` was given, or `encode_typed`. Raises NotDecodable."""
+    return _typed(data) if data[:1] == _TYPED_MARK else _loaded(data)
+
+
+def _plain(data: bytes) -> Any:
+    """Of texts, which is all that a failure is made of. Nothing else is loaded. Raises NotDecodable."""
+    if not is_plain(data):
+        raise NotDecodable("a failure that has more than texts in it")
     return _loaded(data)
 
 
@@ -317,53 +355,6 @@ def _loaded(data: bytes) -> Any:
         ) from error
 
 
-# -- errors, in words that are the same on every member -------------------------------------------
-
-
-def describe(error: BaseException, home: str) -> tuple[str, str, str]:
-    """(type name, message, where). `where` is module:function:line of the innermost frame in the
-    package of `home`, the data class's module; no paths and no addresses, which differ by member.
-    """
-    return type(error).__qualname__, message_of(error), _where(error.__traceback__, home)
-
-
-def message_of(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as broken:
-        text = f"its __str__ raised {type(broken).__name__}"
-    return _ADDRESS.sub("", text)[:_MESSAGE_MAX]
-
-
-def _where(traceback: TracebackType | None, home: str) -> str:
-    package = home.partition(".")[0]
-    found = ""  # a frame of another package, if the home has none
-    step = traceback.tb_next if traceback else None  # the first frame is the one that caught it
-    while step is not None:
-        frame = step.tb_frame
-        module = str(frame.f_globals.get("__name__", "?"))
-        if module in OURS:
-            pass
-        elif not found or module.partition(".")[0] == package:
-            found = f"{module}:{frame.f_code.co_qualname}:{step.tb_lineno}"
-        step = step.tb_next
-    return found
-
-
-def is_in_call(error: BaseException) -> bool:
-    """Whether the call itself raised it, before any frame of the user's code."""
-    step = error.__traceback__
-    while step is not None and step.tb_frame.f_globals.get("__name__") in OURS:
-        step = step.tb_next
-    return step is None
-
-
-def no_result(error: BaseException, method: str, value: Any) -> FleetError:
-    """The error to record instead of the encoder's own, whose text differs by version and encoder."""
-    told = NotEncodable(f"{method}: the result ({type(value).__qualname__}) cannot be encoded")
-    return told.with_traceback(error.__traceback__)
-
-
 class _Pickled:
     """Of users' classes."""
 
@@ -372,8 +363,13 @@ class _Pickled:
     decode_call = staticmethod(decode_call)
     encode_ok = staticmethod(encode_ok)
     encode_rejected = staticmethod(encode_rejected)
+    encode_event = staticmethod(encode_value)
     encode_state = staticmethod(encode_value)
     decode_state = staticmethod(loads)
+
+    @staticmethod
+    def result_reader(method: str) -> None:
+        return None
 
 
 PICKLED: Codec = _Pickled()

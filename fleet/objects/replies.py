@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar, cast
 from fleet.blocking import check_may_block
 from fleet.errors import OutcomeUnknown
 from fleet.objects.outcomes import CallEnd, CallOutcome, Succeeded, Unsettled
-from fleet.objects.payload import decode_result
+from fleet.objects.payload import ReadResult, decode_result
 from fleet.raft.ids import Revision
 
 R = TypeVar("R")
@@ -37,7 +37,8 @@ class Reply(Future[R]):
     _failure: BaseException | None = None
     _shared: "_Shared | None" = None
 
-    def __init__(self) -> None:
+    def __init__(self, read: ReadResult = decode_result) -> None:
+        self._read = read
         # Future's own makes a condition, in 1 us: few replies need one.
         self._watchers: list[Callable[[Any], object]] = []
 
@@ -46,7 +47,7 @@ class Reply(Future[R]):
     def settle(self, outcome: CallOutcome) -> None:
         assert self._outcome is None
         if type(outcome) is Unsettled:
-            self.later = later_of(outcome.error)
+            self.later = later_of(outcome.error, self._read)
         self._outcome = outcome
         if self._watchers:
             self._call_watchers()
@@ -122,7 +123,7 @@ class Reply(Future[R]):
 
     def _decode(self, data: bytes) -> None:
         try:
-            self._value = decode_result(data)
+            self._value = self._read(data)
         except Exception as error:  # it is the outcome, and raised for every caller
             self._failure = error
         self._is_decoded = True
@@ -196,9 +197,9 @@ class _Shared:
 # -- what became of an unsettled call ----------------------------------------------------------------
 
 
-def later_of(unknown: OutcomeUnknown) -> Reply[Any]:
+def later_of(unknown: OutcomeUnknown, read: ReadResult) -> Reply[Any]:
     """What `unknown.again` waits for."""
-    later: Reply[Any] = Reply()
+    later: Reply[Any] = Reply(read)
     unknown._again = partial(_wait_again, later, unknown)
     unknown._again_aio = partial(_await_again, later, unknown)
     return later

@@ -5,9 +5,10 @@ from typing import Any
 
 from fleet.errors import BadArguments
 from fleet.objects.declare import Shape
+from fleet.objects.described import is_in_call
 from fleet.objects.handles import Function
 from fleet.objects.methods import MethodKind
-from fleet.objects.payload import Codec, is_in_call
+from fleet.objects.payload import Codec
 
 DECODED_MAX = 4096
 DECODED_BYTES_MAX = 1024

@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from fleet.errors import DataClassUnavailable, StateNotEncodable
-from fleet.objects.payload import Codec, message_of
+from fleet.objects.described import message_of
+from fleet.objects.payload import Codec
 
 VERSION_BYTES: Final = 4
 

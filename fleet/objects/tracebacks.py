@@ -11,7 +11,8 @@ import msgspec
 
 from fleet.interfaces import Context
 from fleet.objects.applier import Outcomes
-from fleet.objects.payload import OURS, as_text, with_traceback
+from fleet.objects.described import OURS
+from fleet.objects.payload import as_text, with_traceback
 
 TEXT_MAX: Final = 4000
 """Characters of one; more are cut out of its middle."""

@@ -168,6 +168,8 @@ class Watch:
         self._group = group
         self._is_open = self._is_closed = False
         self._last: Position | None = None
+        self.receive: Callable[[GroupEvent], Event] = received
+        """What makes an event of what a node tells."""
 
     @property
     def since(self) -> str | None:
@@ -198,7 +200,7 @@ class Watch:
                 raise self._queue.error
             return None
         self._last = event.position
-        return received(event)
+        return self.receive(event)
 
     def close(self) -> None:
         """Idempotent."""

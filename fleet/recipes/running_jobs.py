@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from fleet.errors import LeaseLost
-from fleet.objects.payload import message_of
+from fleet.objects.described import message_of
 from fleet.recipes.jobs import Assigned
 
 

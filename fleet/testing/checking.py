@@ -20,7 +20,6 @@ from fleet.errors import ConfigError, ImpureCommand, Reject
 from fleet.objects import context
 from fleet.objects.declare import shape_of
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import decode_call
 from fleet.objects.strict import as_executed, guarded
 from fleet.testing.arguments import Drawer
 from fleet.testing.canonical import canonical
@@ -213,7 +212,7 @@ class _Trial:
 
     def _plain(self, snapshot: bytes, number: int) -> tuple[Any, Any, tuple[Any, ...], dict[str, Any]]:
         """As a unit test calls it: the object itself, with nothing between."""
-        method, args, kwargs = decode_call(self.script.calls[number][1])
+        method, args, kwargs = self.cls.__fleet_codec__.decode_call(self.script.calls[number][1])
         instance = ObjectExecutor(self.cls).copy_from(snapshot)
         function = as_executed(self.cls, shape_of(self.cls).commands[method])
         return instance, function, copy.deepcopy(args), copy.deepcopy(kwargs)

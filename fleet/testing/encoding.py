@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleet.objects.payload import encode_value, message_of
+from fleet.objects.described import message_of
+from fleet.objects.payload import encode_value
 
 
 def culprit(value: Any, place: str) -> str:

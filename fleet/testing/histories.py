@@ -11,7 +11,8 @@ from fleet.objects.applier import REUSED_KEY
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.handles import Kind
 from fleet.objects.keyed import is_keyed, read_keyed, without_key
-from fleet.objects.payload import decode_call, decode_result, encode_not_done
+from fleet.objects.payload import decode_result, encode_not_done
+from fleet.objects.typed import any_call
 from fleet.sim.checks.history import History
 from fleet.sim.checks.linear import Undecided, Violation, check
 from fleet.sim.checks.models import Model
@@ -29,7 +30,7 @@ class Called(Struct, frozen=True):
     payload: bytes
 
     def __str__(self) -> str:
-        method, args, kwargs = decode_call(without_key(self.payload))
+        method, args, kwargs = any_call(without_key(self.payload))
         shown = [repr(arg) for arg in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
         return f"{method}({', '.join(shown)})"
 

@@ -11,7 +11,7 @@ from fleet.interfaces import Context, MemberMustHalt
 from fleet.objects.context import QUERYING, executing
 from fleet.objects.declare import shape_of
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import decode_call, decode_value
+from fleet.objects.payload import decode_value
 from fleet.objects.strict import as_executed
 from fleet.raft.group_events import GroupEvent
 from fleet.testing.arguments import Args, Drawer, Kwargs
@@ -129,7 +129,7 @@ class Script:
         """Call it once more, on an object of its own, for the result that no record holds; "" if it has
         none."""
         is_query, payload, context = self.calls[number]
-        method, args, kwargs = decode_call(payload)
+        method, args, kwargs = self.cls.__fleet_codec__.decode_call(payload)
         shape = shape_of(self.cls)
         function = shape.queries[method] if is_query else as_executed(self.cls, shape.commands[method])
         instance = ObjectExecutor(self.cls).copy_from(before)
@@ -143,7 +143,7 @@ class Script:
         return culprit(value, "the result")
 
     def called(self, number: int) -> str:
-        method, args, kwargs = decode_call(self.calls[number][1])
+        method, args, kwargs = self.cls.__fleet_codec__.decode_call(self.calls[number][1])
         shown = [canonical(arg) for arg in args]
         shown += [f"{name}={canonical(arg)}" for name, arg in kwargs.items()]
         return f"{method}({', '.join(shown)})"

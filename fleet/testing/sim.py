@@ -222,6 +222,7 @@ class _Caller:
         bound, now = bound_of(options), sim.world.now
         since = since_of(bound, now) if bound is not None else None
         reply: _Noted = _Noted(sim, sim.calls(group).begins(self.name, kind, method, payload, now, since))
+        reply._read = options.read
         timeout_ms = round((options.timeout or sim.timeout) * 1000)
         deadline = router.clock.now_ms() + timeout_ms
         call = ClientCall(group, kind == "query", payload, deadline, reply, bound)

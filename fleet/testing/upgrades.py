@@ -15,8 +15,9 @@ from fleet.errors import ConfigError, DataClassUnavailable, ImpureCommand, NotEn
 from fleet.interfaces import Context
 from fleet.objects.context import RUNNING
 from fleet.objects.declare import Data, shape_of
+from fleet.objects.described import describe
 from fleet.objects.executor import ObjectExecutor
-from fleet.objects.payload import describe, encode_value
+from fleet.objects.payload import encode_value
 from fleet.objects.signatures import unbindable
 from fleet.objects.stored_state import VERSION_BYTES
 from fleet.objects.strict import guarded

@@ -4,18 +4,25 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from fleet.actors.base.addresses import Address, LocalId
 from fleet.actors.base.handshake import Acceptor, Connector, Hello, LinkIdentity
 from fleet.actors.base.link import CLOSED, PROVING, UP, Link
 from fleet.actors.base.links import Links
 from fleet.actors.base.peers import Peer
+from fleet.actors.base.role_secrets import Limited
 from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.tls import Credentials
-from fleet.actors.messages.operator import HostMember
+from fleet.actors.messages.client import KeepWatch, WatchGroup
+from fleet.actors.messages.operator import HostMember, SetSecrets
 from fleet.actors.messages.values import GroupSpec
+from fleet.actors.messages.well_known import MANAGER, REGISTRY
+from fleet.actors.node.allowed import ENVELOPES
+from fleet.actors.node.gate import Gates
 from fleet.objects.class_refs import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id
+from fleet.roles import ROLES, claim_of, encode_claim
 from tests.actors.base.helpers import CLUSTER, SECRET
 from tests.fuzz.inputs import CHANNEL, Inputs
 from tests.support.classes import Counter
@@ -104,13 +111,19 @@ class Direct:
         self.events = Events(bench.transport.now)
         settings = LinkSettings(cluster=CLUSTER)
         credentials = Credentials(CLUSTER, SECRET)
-        self.links = Links(self.events, bench.kernel, settings, credentials, None)
+        self.links = Links(self.events, bench.kernel, settings, credentials, None, Gates().admit)
+        self._deliver = bench.kernel.deliver
+        bench.kernel.deliver = self._checked  # type: ignore[method-assign]
         identity = LinkIdentity(CLUSTER, SECRET, 4711, "", 1 << 20)
         self.inputs = Inputs(self.rng, identity, GROUP, MEMBER, bench.kernel.endpoint)
         self.fd = 0
         self.up: Link | None = None
         self.count = 0
         self.closed = 0
+        self.passed = 0
+        """Messages that a gate has let pass."""
+        self.leaked: list[Any] = []
+        """Those of them that no gate may."""
 
     def _link(self, peer: Peer[Link] | None) -> Link:
         self.fd += 1
@@ -149,6 +162,7 @@ class Direct:
             if self.up is None:
                 self.up = self._opened(self._link(None))
                 self.up._handshake = Acceptor(self.inputs.identity, CHANNEL)
+                self.up.limited = self._role() if self.rng.random() < 0.5 else None
                 self.up._rise(Hello(4711, "", 1 << 20))
             self._feed(self.up, self.inputs.frame())
             if self.up._reader._frame is not None:
@@ -156,6 +170,20 @@ class Direct:
             if self.up.stage is CLOSED:
                 self.up = None
         self._settle()
+
+    def _role(self) -> Limited:
+        """What the next link's peer may do, which has no secret."""
+        claim = claim_of(self.rng.choice(list(ROLES)), self.rng.choice(((), (GROUP,), ("other/*",))))
+        return Limited(encode_claim(claim), "f00d", 0.0, SECRET, b"")
+
+    def _checked(self, local: LocalId, sender: Address, message: Any) -> None:
+        if self.up is not None and self.up.limited is not None:
+            self.passed += 1
+            is_known = type(message) in (*ENVELOPES, WatchGroup, KeepWatch)
+            is_for_nodes = type(getattr(message, "op", None)) in (HostMember, SetSecrets)
+            if local not in (MANAGER, REGISTRY) or not is_known or is_for_nodes:
+                self.leaked.append((local, message))  # an assert here would only end the link
+        self._deliver(local, sender, message)
 
     def _opened(self, link: Link) -> Link:
         link._tls = Open()  # type: ignore[assignment]
@@ -186,6 +214,7 @@ class Direct:
     def check(self) -> None:
         """Every actor that the node began with is there and well."""
         bench = self.bench
+        assert not self.leaked, self.leaked
         manager = bench.kernel.instance(bench.manager)
         assert manager is not None and not manager.failed, "the node manager ended"
         registry = bench.kernel.instance(manager.registry)

@@ -42,14 +42,26 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.objects.statements": (("fleet.objects.syntax",), set()),
     "fleet.objects.syntax": ((), set()),
     "fleet.objects.by_value": (("fleet.objects.code_digest",), {"cloudpickle", "msgspec"}),
-    "fleet.objects.payload": (("fleet.errors", "fleet.objects.by_value"), {"cloudpickle", "msgspec"}),
+    "fleet.objects.described": (("fleet.errors",), set()),
+    "fleet.objects.plain_pickle": ((), set()),
+    "fleet.objects.payload": (
+        (
+            "fleet.errors",
+            "fleet.objects.by_value",
+            "fleet.objects.described",
+            "fleet.objects.plain_pickle",
+        ),
+        {"cloudpickle", "msgspec"},
+    ),
     "fleet.objects.class_refs": (
         (
             "fleet.errors",
             "fleet.blocking",
             "fleet.objects.by_value",
+            "fleet.objects.described",
             "fleet.objects.fingerprint",
             "fleet.objects.payload",
+            "fleet.objects.typed",
         ),
         {"msgspec"},
     ),

@@ -183,7 +183,7 @@ def test_a_mistake_in_a_class_is_told_where_it_is_defined(body: str, message: st
         (", version=0", "version"),
         (", version='2'", "version"),
         (", version=True", "version"),
-        (", codec='msgspec'", "codec"),
+        (", codec='json'", "codec"),
     ],
 )
 def test_a_mistake_in_a_class_keyword_is_told(keywords: str, message: str) -> None:

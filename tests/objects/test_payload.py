@@ -24,10 +24,10 @@ from fleet.errors import (
 )
 from fleet.objects.class_refs import class_name, decode_class, encode_class
 from fleet.objects.declare import Data, command
+from fleet.objects.described import describe
 from fleet.objects.payload import (
     decode_call,
     decode_result,
-    describe,
     encode_bad_call,
     encode_call,
     encode_failed,

@@ -21,8 +21,8 @@ from msgspec import Struct
 
 import fleet
 from fleet.errors import EffectsFull
-from fleet.objects import applier, asks, context
-from fleet.objects.payload import encode_call
+from fleet.objects import applier
+from fleet.objects.payload import PICKLED, encode_call
 from fleet.objects.weights import BASE, DEPTH_MAX, OPAQUE, WEIGHT_MAX, weight_of
 from fleet.raft import reminders
 from tests.objects.test_reminders import Group
@@ -218,17 +218,18 @@ class Told(Loud, hooks=Effects):
 
 def verbose(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """From now on this process encodes in a longer form, as another version might."""
-    for module, name in ((context, "encode_value"), (asks, "encode_call")):
-        encode = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *args, encode=encode: encode(*args) + bytes(count))
+    for name in ("encode_event", "encode_call"):
+        encode = getattr(PICKLED, name)
+        monkeypatch.setattr(PICKLED, name, lambda *args, encode=encode: encode(*args) + bytes(count))
 
 
 def on_both(monkeypatch: pytest.MonkeyPatch, cls: type[fleet.Data], *calls: bytes) -> tuple[Group, Group]:
     """Two members that encode differently, after these commands. They have answered the same."""
-    one, other = Group(cls=cls), Group(cls=cls)
+    one = Group(cls=cls)
     answers = [one.send(call) for call in calls]
     with monkeypatch.context() as patch:
         verbose(patch, 500)
+        other = Group(cls=cls)
         assert [other.send(call) for call in calls] == answers
     return one, other
 

@@ -80,8 +80,9 @@ def test_the_command_line_does_what_the_role_may(yard: NodeFleet, tmp_path: Path
     assert "fleet secret derive" in record["hint"]
     assert "does not answer" not in command(yard, files[OPERATOR], "secret", "status")
     assert "needs=operator" in command(yard, files[CALLER], "secret", "status", code=refused)
-    rotate = "secret", "rotate", str(tmp_path / "new")
-    assert "the cluster's secret" in command(yard, files[OPERATOR], *rotate, code=refused)
+    assert "the cluster's secret" in command(
+        yard, files[OPERATOR], "secret", "rotate", str(tmp_path / "new"), code=refused
+    )
 
 
 class Own(fleet.Data):
