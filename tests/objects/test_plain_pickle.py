@@ -68,6 +68,23 @@ def test_long_values_are_plain_too(value: Any) -> None:
     assert is_plain(encode_call("method", (value, {"key": [value, value]}), {}))
 
 
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("BINUNICODE8", 8),
+        ("BINBYTES8", 8),
+        ("BYTEARRAY8", 8),
+        ("LONG4", 4),
+        ("BINBYTES", 4),
+        ("BINUNICODE", 4),
+    ],
+)
+def test_what_is_only_written_for_very_long_values_is_plain(name: str, size: int) -> None:
+    data = b"\x80\x05" + getattr(pickle, name) + (3).to_bytes(size, "little") + b"abc."
+    assert pickle.loads(data) and is_plain(data)
+    assert not is_plain(data[:-1]) and not is_plain(data[:-2] + b".")
+
+
 class Innocent:
     def __reduce__(self) -> Any:
         return (print, ("never",))
