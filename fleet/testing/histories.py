@@ -11,7 +11,7 @@ from fleet.objects.applier import REUSED_KEY
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.handles import Kind
 from fleet.objects.keyed import is_keyed, read_keyed, without_key
-from fleet.objects.payload import decode_result, encode_not_done
+from fleet.objects.payload import decode_result, encode_not_done, is_success
 from fleet.objects.typed import any_call
 from fleet.sim.checks.history import History
 from fleet.sim.checks.linear import Undecided, Violation, check
@@ -126,7 +126,7 @@ class ClassModel(Model):
             (record,), _ = executor.query((input.payload,))
             return answer_of(record), state
         (record,), is_clean = executor.apply(ANY, (input.payload,))
-        return answer_of(record), executor.dump() if is_clean and record[0] == 0x80 else state
+        return answer_of(record), executor.dump() if is_clean and is_success(record) else state
 
     def reads(self, input: Any, told: Any) -> bool:
         return bool(input.kind == "query")
