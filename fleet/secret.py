@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from time import time
+from typing import Any
 
 from fleet.actors.base.certificates import ends_at, rights_of
 from fleet.actors.base.keyring import Keyring
@@ -49,6 +50,13 @@ class FileKeyring(Keyring):
         self._turn = Lock()
         self._stamp = _stamp(path)
         super().__init__(_read(path), str(self.path))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Thespian's actors are told of it, also in other processes."""
+        return {name: value for name, value in vars(self).items() if name != "_turn"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _turn=Lock())
 
     def reread(self) -> str:
         with self._turn:  # else what was read before a replacement could be taken after it

@@ -1,6 +1,7 @@
 """Where a secret comes from, and what is said when none is to be had."""
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from fleet import secret as secret_module
 from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError
-from fleet.secret import MAKE_ONE, find_secret, one_secret
+from fleet.secret import MAKE_ONE, find_secret, make_secret, new_secret, one_secret
 from tests.support.waiting import WAIT_S
 
 SECRET = "a secret of the tests, long enough"
@@ -245,3 +246,15 @@ def test_a_secret_from_a_variable_is_changed_where_it_comes_from(monkeypatch: py
     assert ring.accepted == (ONE, OTHER)
     with pytest.raises(ConfigError, match="FLEET_SECRET: change it there"):
         ring.replace((OTHER,))
+
+
+def test_a_keyring_crosses_to_another_process(tmp_path: Path) -> None:
+    """An actor system of processes is told of it in a message."""
+    path = tmp_path / "secret"
+    make_secret(path)
+    keyring = find_secret(secret_file=path)
+    arrived = pickle.loads(pickle.dumps(keyring))
+    assert arrived == keyring and repr(arrived) == repr(keyring)
+    newer = new_secret()
+    arrived.replace((newer, *arrived.accepted))
+    assert keyring.reread() == "" and keyring.shown == newer

@@ -11,6 +11,7 @@ import fleet
 from fleet.actors.node.hosted_members import LEFT_KEY
 from fleet.client import cluster_api as operations
 from fleet.client.cluster_api import Operations
+from fleet.client.survey import RUNNING
 from fleet.cluster.state import GroupInfo
 from fleet.errors import CleanupOngoing, OtherDataClass
 from fleet.objects.class_refs import encode_class
@@ -272,7 +273,7 @@ def test_a_class_that_one_node_cannot_load_is_said_by_name_and_the_others_serve(
     names = yard.create(group_names(4))
     group = yard.client.group("shop", basket)
     assert [group.put(), group.put()] == [1, 2]
-    state = eventually(lambda: yard.hosted("n3")["shop"].state)
-    assert "fleet_test_shop" in state
+    why = eventually(lambda: yard.hosted("n3")["shop"].other_code)
+    assert "fleet_test_shop" in why and yard.hosted("n3")["shop"].state == RUNNING
     assert "fleet_test_shop" in yard["n3"].log.read_text()
     add_all(yard, names, 1)
