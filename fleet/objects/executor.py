@@ -159,7 +159,11 @@ class ObjectExecutor(ObjectState):
         cells[STEPS] += 1
 
     def _execute_again(self, payload: bytes, functions: Mapping[str, Function]) -> None:
-        method, args, kwargs = self._decode_call(payload)
+        try:
+            method, args, kwargs = self._decode_call(payload)
+        except BadArguments as error:
+            self._check_none_can_read(payload, error)
+            return
         function = functions.get(method)
         if function is None:
             return
@@ -189,9 +193,7 @@ class ObjectExecutor(ObjectState):
         try:
             method, args, kwargs = self._calls.take(payload)
         except BadArguments as error:
-            differs = may_not_decode(payload) and not self._is_typed
-            if differs or isinstance(error.__cause__, FATAL):
-                raise
+            self._check_none_can_read(payload, error)
             return encode_bad_call("the arguments are not a call that can be read"), True
         function = functions.get(method)
         if function is None:
@@ -226,6 +228,12 @@ class ObjectExecutor(ObjectState):
             return encode_not_done(too_many), self._is_as(before)
         self.weight = weight
         return result, True
+
+    def _check_none_can_read(self, payload: bytes, error: BadArguments) -> None:
+        """Raises the error, unless a call that this member cannot read is one that no member can."""
+        differs = may_not_decode(payload) and not self._is_typed
+        if differs or isinstance(error.__cause__, FATAL):
+            raise error
 
     def _weight_of(self, value: Any) -> int:
         """0 where nobody asks for it: it takes longer than encoding the value."""

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from fleet.errors import CommandFailed, ImpureQuery, QueryFailed
+from fleet.errors import BadArguments, CommandFailed, ImpureQuery, QueryFailed
+from fleet.interfaces import MemberMustHalt
 from fleet.objects import signatures
 from fleet.objects.context import ctx
+from fleet.objects.declare import Data, command
 from fleet.objects.executor import ObjectExecutor
 from fleet.objects.payload import decode_result, encode_call
 from tests.objects.boxes import CONTEXT, Box
@@ -87,12 +89,48 @@ def test_a_failure_among_others_ends_them() -> None:
 def test_a_replay_gives_the_same_object_and_checks_nothing() -> None:
     first, again = ObjectExecutor(Box), ObjectExecutor(Box)
     done = [call("put", "a", 1), call("run", lambda box: box.items.update(b=ctx.random.random())), REFUSED]
-    for command in done:
-        first.apply(CONTEXT, [command])
+    for payload in done:
+        first.apply(CONTEXT, [payload])
     again.replay(CONTEXT, [done[0]])
     again.replay(CONTEXT, [done[1]])
     again.replay(CONTEXT, [done[2]])
     assert again.dump() == first.dump()
+
+
+class Tally(Data, codec="msgspec"):
+    value: int = 0
+
+    @command
+    def add(self, count: int) -> int:
+        self.value += count
+        return self.value
+
+
+@pytest.mark.parametrize(
+    "cls, misfit",
+    [
+        (Box, b"\x80\x05]e."),
+        (Box, b"\x80\x05N."),
+        (Tally, Tally.__fleet_codec__.encode_call("add", ("many",), {})),
+    ],
+    ids=["a broken pickle", "no call", "typed"],
+)
+def test_a_call_that_cannot_be_read_does_not_halt_whoever_executes_it_again(
+    cls: type[Data], misfit: bytes
+) -> None:
+    """Any caller could have halted every member of a group: such a call is answered, and stays in the log."""
+    executor = ObjectExecutor(cls)
+    values, is_clean = executor.apply(CONTEXT, [misfit])
+    with pytest.raises(BadArguments):
+        decode_result(values[0])
+    before = executor.dump()
+    executor.replay(CONTEXT, [misfit])
+    assert is_clean and executor.dump() == before
+
+
+def test_a_call_that_others_may_read_halts_a_replay_too() -> None:
+    with pytest.raises(MemberMustHalt):
+        ObjectExecutor(Box).replay(CONTEXT, [b"\x80\x05\x8c\x07nowhere\x8c\x07nothing\x93."])
 
 
 @pytest.mark.parametrize("how", [deepen, assign])
