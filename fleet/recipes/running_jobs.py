@@ -10,6 +10,9 @@ from fleet.errors import LeaseLost
 from fleet.objects.described import message_of
 from fleet.recipes.jobs import Assigned
 
+WORDS_MAX = 500
+"""Characters of an error: many jobs are settled by one command."""
+
 
 class RunningJob:
     """The job that a worker's function runs for: `fleet.recipes.current_job()`."""
@@ -80,4 +83,5 @@ async def error_of_async(function: Callable[[Any], Any], job: RunningJob) -> Bas
 
 
 def in_words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {message_of(error)}"
+    """For the queue, which keeps it."""
+    return f"{type(error).__name__}: {message_of(error)}"[:WORDS_MAX]

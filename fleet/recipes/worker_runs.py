@@ -9,7 +9,16 @@ from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
-from fleet.errors import BadArguments, ClientClosed, FleetError, NoSuchGroup, NotDecodable, Rejected
+from fleet.errors import (
+    BadArguments,
+    ClientClosed,
+    FleetError,
+    NoSuchGroup,
+    NotAllowed,
+    NotDecodable,
+    Rejected,
+    TooLarge,
+)
 from fleet.objects.payload import decode_value
 from fleet.recipes.jobs import CANCELLED, Assigned, Outcome, kind_of
 from fleet.recipes.running_jobs import RunningJob, current, error_of, error_of_async, in_words
@@ -109,7 +118,7 @@ class WorkerRun:
                     async for event in events:
                         if event.revision > self.attached_at:
                             self._take(Assigned(*event.value))
-            except (NoSuchGroup, ClientClosed, Rejected, BadArguments):
+            except (NoSuchGroup, ClientClosed, Rejected, BadArguments, NotAllowed):
                 raise
             except FleetError as error:
                 log.warning("worker %s attaches again: %s", self.name, error)
@@ -260,8 +269,13 @@ class WorkerRun:
             try:
                 told: list[int] = await call.aio(self.name, outcomes)
                 return told
-            except (NoSuchGroup, ClientClosed):
+            except (NoSuchGroup, ClientClosed, NotAllowed):
                 raise
+            except TooLarge:
+                if len(outcomes) == 1:
+                    raise
+                half = len(outcomes) // 2
+                return [*await self._settled(outcomes[:half]), *await self._settled(outcomes[half:])]
             except FleetError as error:
                 if self.stopping.is_set() and monotonic() - self.heard_at > lease:
                     raise

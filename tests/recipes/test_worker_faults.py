@@ -5,14 +5,24 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import count
+from itertools import count, repeat
 from typing import Any
 
 import pytest
 
 import fleet
-from fleet.errors import BadArguments, ConfigError, NoSuchGroup, OutcomeUnknown, Rejected, Unavailable
+from fleet.errors import (
+    BadArguments,
+    ConfigError,
+    NoSuchGroup,
+    NotAllowed,
+    OutcomeUnknown,
+    Rejected,
+    TooLarge,
+    Unavailable,
+)
 from fleet.recipes import Counters, JobQueue, QueueWorker, current_job
+from fleet.recipes.running_jobs import WORDS_MAX, in_words
 from tests.support.waiting import eventually
 
 NAMES = count(1)
@@ -35,6 +45,9 @@ class Flaky:
         self.asked: list[tuple[str, float | None]] = []
         """Methods, and the timeouts that they were given."""
 
+    def error_of(self, args: tuple[Any, ...]) -> fleet.errors.FleetError | None:
+        return next(self.errors, None)
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.queue, name)
         return found if name == "watch" else FlakyCall(self, found, name, None)
@@ -48,19 +61,18 @@ class FlakyCall:
         return FlakyCall(self.flaky, self.call.options(timeout=timeout), self.name, timeout)
 
     async def aio(self, *args: Any) -> Any:
-        self._ask()
+        self._ask(args)
         return await self.call.aio(*args)
 
     async def aio_with_revision(self, *args: Any) -> Any:
-        self._ask()
+        self._ask(args)
         return await self.call.aio_with_revision(*args)
 
-    def _ask(self) -> None:
+    def _ask(self, args: tuple[Any, ...]) -> None:
         self.flaky.asked.append((self.name, self.timeout))
-        if self.name == self.flaky.method:
-            error = next(self.flaky.errors, None)
-            if error is not None:
-                raise error
+        error = self.flaky.error_of(args) if self.name == self.flaky.method else None
+        if error is not None:
+            raise error
 
 
 # -- what functions raise -------------------------------------------------------------------------------
@@ -269,6 +281,32 @@ def test_a_worker_of_what_is_no_queue_says_so(client: fleet.Fleet) -> None:
         works(client.group(name, JobQueue), print).start()
     with pytest.raises(NoSuchGroup):
         works(client.group("nowhere", JobQueue), print).run()
+
+
+class Narrow(Flaky):
+    """One outcome is as much as it takes."""
+
+    def error_of(self, args: tuple[Any, ...]) -> fleet.errors.FleetError | None:
+        _, outcomes = args
+        return TooLarge("too many bytes") if len(outcomes) > 1 else None
+
+
+def test_outcomes_that_are_too_large_together_are_settled_by_halves(queue: JobQueue) -> None:
+    """They were sent again for ever, and the jobs stayed with the worker."""
+    with works(Narrow(queue, "settle", iter(())), lambda payload: None, concurrency=8):
+        queue.put_many([*range(200)])
+        eventually(lambda: queue.statistics().get("done") == 200, what="all to be settled")
+
+
+def test_words_of_an_error_are_cut() -> None:
+    assert len(in_words(ValueError("x" * 10_000))) == WORDS_MAX
+
+
+def test_a_worker_that_may_not_send_commands_says_so(queue: JobQueue) -> None:
+    """It attached again and again, and never returned."""
+    flaky = Flaky(queue, "attach", repeat(NotAllowed("the role reader may not send commands")))
+    with pytest.raises(NotAllowed):
+        works(flaky, print).start()
 
 
 # -- runs and names -------------------------------------------------------------------------------------
