@@ -265,7 +265,10 @@ class BackupOperations(Operations):
                 raise Unavailable(what, **error.facts) from error
             raise
         patience = self.timeout if all(nodes.values()) else ARRIVAL_S
-        self._await_members([info], min(deadline, time.monotonic() + patience))
+        try:
+            self._await_members([info], min(deadline, time.monotonic() + patience))
+        except PASSING as error:
+            left_out.append(f"its other members have not arrived yet: {error.what}")
         if saved.leader:
             try:
                 self._commit(self._cluster.prefer_leader, None, name, saved.leader)

@@ -150,6 +150,23 @@ def test_a_group_that_cannot_be_restored_is_removed_again(
     assert client.group("again", Counter).get() == 3
 
 
+def test_a_group_whose_other_members_come_late_is_restored_and_said_to_be(
+    three: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = three.connect(timeout=20.0)
+    client.create_group("visits", Counter).add(7)
+    client.backup(tmp_path / "file")
+
+    def never(*_: object) -> None:
+        raise Unavailable("no leader is known")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(client), "_await_members", never)
+        (back,) = client.restore(tmp_path / "file", group="visits", name="again")
+    assert back.left_out == ("its other members have not arrived yet: no leader is known",)
+    assert client.group("again", Counter).get() == 7
+
+
 def test_a_group_that_took_the_name_meanwhile_is_given_nothing_and_stays(
     three: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
