@@ -9,13 +9,14 @@ from fleet.objects.outcomes import Failed
 from fleet.raft.ids import Millis
 
 CAUSES = (DISK_FULL, MEMBER_LOST)
-"""What says more than the refusals that follow from it."""
+"""What says more than the refusals that follow from it, unless the group is gone by then."""
 
 
 def on_refusal(state: SessionState, now: Millis, m: Refusal) -> None:
     """A refusal of a command counts against the one send that it names, and twice as once (S78)."""
     error = m.error.to_error()
-    if not (state.last_error is not None and state.last_error.what in CAUSES):
+    is_known = state.last_error is not None and state.last_error.what in CAUSES
+    if not is_known or isinstance(error, NoSuchGroup):
         state.last_error = error
     is_ours = not m.lost and m.session == state.session_id
     refused = [seq for seq in m.seqs if seq in state.inflight] if is_ours else []

@@ -10,6 +10,7 @@ from fleet.actors.client.session_events import (
 )
 from fleet.actors.client.session_state import PAUSE_MS, PAYLOAD_BYTES_MAX, SILENCE_MS
 from fleet.actors.messages.client import ClientReply
+from fleet.actors.messages.operator import MEMBER_LOST
 from fleet.errors import (
     BadArguments,
     DeadlineExceededBeforeSend,
@@ -23,7 +24,7 @@ from fleet.errors import (
     Unavailable,
 )
 from fleet.objects.applier import Outcomes
-from fleet.objects.outcomes import Succeeded, Unsettled
+from fleet.objects.outcomes import Failed, Succeeded, Unsettled
 from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
 from tests.actors.client.talks import SESSION, Talk
 
@@ -365,6 +366,23 @@ def test_an_unknown_group_is_the_reason_when_that_is_all_that_was_heard() -> Non
     talk.refuse(NoSuchGroup("none"), queries=(1,))
     talk.pass_time(100)
     assert talk.values() == {b"q": [NoSuchGroup]}
+
+
+def test_a_lost_group_is_the_reason_until_it_is_removed() -> None:
+    """Callers that create it again when it is gone were never told that it was."""
+    talk = Talk()
+    talk.submit(b"a", is_query=True, timeout_ms=100)
+    talk.request()
+    talk.refuse(Unavailable(MEMBER_LOST), queries=(1,))
+    talk.refuse(Unavailable("another is asked"), queries=(1,))
+    talk.pass_time(100)
+    (outcome,) = talk.told[b"a"]
+    assert isinstance(outcome, Failed) and MEMBER_LOST in str(outcome.error)
+    talk.submit(b"b", is_query=True, timeout_ms=100)
+    talk.request()
+    talk.refuse(NoSuchGroup("none"), queries=(2,))
+    talk.pass_time(100)
+    assert talk.values()[b"b"] == [NoSuchGroup]
 
 
 def test_s45_a_command_that_left_is_unknown_and_asked_for_on(talk: Talk) -> None:
