@@ -40,7 +40,10 @@ SETTINGS |= {*fleet.GroupConfig.__struct_fields__}
 def commands(command: click.Command, path: str = "fleet") -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, below in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
             yield from commands(below, f"{path} {name}")
 
 
