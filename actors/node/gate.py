@@ -30,6 +30,7 @@ from fleet.actors.node.allowed import (
     CLUSTER_CALLS,
     COMMANDS,
     GROUP_OPS,
+    IN_CLUSTER,
     IN_GROUP,
     MESSAGES,
     NODE_OPS,
@@ -215,10 +216,11 @@ class RoleGate:
         claim = self.claim
         if claim.role not in rule.roles:
             raise self._not_allowed(f"may not {what}", rule, group)
-        if rule.scope == IN_GROUP:
+        is_of_cluster = rule.scope == IN_CLUSTER or rule.scope == IN_GROUP and group == CLUSTER_GROUP
+        if rule.scope == IN_GROUP and not is_of_cluster:
             if not claim.covers(group):
                 raise self._not_allowed(f"may not {what} elsewhere", rule, group, "a role for that group")
-        elif rule.scope != ANYWHERE and claim.is_limited:
+        elif is_of_cluster and claim.is_limited:
             raise self._not_allowed(f"may not {what}", rule, needs=f"{claim.role} of all groups")
 
     def _not_allowed(self, what: str, rule: Rule, group: str = "", needs: str = "") -> NotAllowed:

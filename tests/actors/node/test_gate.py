@@ -14,6 +14,7 @@ from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.base.handshake import NO_ROLES, Refused
 from fleet.actors.base.role_secrets import Limited
 from fleet.actors.messages.client import ClientReply, ClientRequest, KeepWatch, WatchGroup, WatchReply
+from fleet.actors.messages.group_states import TakeCopy
 from fleet.actors.messages.operator import (
     CheckClass,
     GetStatus,
@@ -176,6 +177,24 @@ def test_groups_of_others_are_out_of_reach(role: str) -> None:
     assert not may(one, WatchGroup(CLUSTER_GROUP, "me", ME, 1, None, None))
     star = gate(role, "fleet*", "*")
     assert star.claim == Claim(role), "all groups"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_pattern_covers_the_group_of_the_cluster(role: str) -> None:
+    """An operator of `f*` removed its members."""
+    whole = gate(role)
+    for one in (gate(role, "f*"), gate(role, CLUSTER_GROUP)):
+        for message in (
+            GroupRequest(1, ME, CLUSTER_GROUP, SkipCommand(1)),
+            GroupRequest(1, ME, CLUSTER_GROUP, TakeCopy()),
+            WatchGroup(CLUSTER_GROUP, "me", ME, 1, None, None),
+            request(CLUSTER_GROUP, (cluster("remove_group", CLUSTER_GROUP),)),
+        ):
+            assert not may(one, message)
+        assert may(one, GroupRequest(1, ME, CLUSTER_GROUP, GetStatus()))
+    assert may(whole, GroupRequest(1, ME, CLUSTER_GROUP, SkipCommand(1))) == (role == OPERATOR)
+    error = error_of(gate(OPERATOR, "f*")(REGISTRY, ME, GroupRequest(1, ME, CLUSTER_GROUP, SkipCommand(1))))
+    assert error is not None and error.facts["needs"] == "operator of all groups"
 
 
 def test_a_refusal_says_who_needs_what() -> None:
