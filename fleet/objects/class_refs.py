@@ -23,6 +23,7 @@ BUILT_IN = {
     "fleet:barriers": ("fleet.recipes.barriers", "Barriers"),
     "fleet:counters": ("fleet.recipes.counters", "Counters"),
     "fleet:elections": ("fleet.recipes.elections", "Elections"),
+    "fleet:job-queue": ("fleet.recipes.job_queue", "JobQueue"),
     "fleet:kv": ("fleet.recipes.kv", "KV"),
     "fleet:leases": ("fleet.recipes.leases", "Leases"),
     "fleet:locks": ("fleet.recipes.locks", "Locks"),

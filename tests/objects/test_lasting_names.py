@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 import fleet
+from fleet import recipes
 from fleet.actors.base import wire
 from fleet.cli.demo.data import Counter
 from fleet.cluster.commands import Cluster
@@ -180,3 +181,11 @@ def test_a_built_in_class_is_found_by_its_tag(tag: str) -> None:
     cls = getattr(import_module(module), name)
     assert class_name(encode_class(cls)) == tag and len(encode_class(cls)) < 20
     assert decode_class(encode_class(cls)) is cls
+
+
+def test_every_data_class_of_the_recipes_is_built_in() -> None:
+    """Callers create groups of the library's own classes, and could not of queues."""
+    ours = [getattr(recipes, name) for name in recipes.__all__]
+    classes = [one for one in ours if isinstance(one, type) and issubclass(one, fleet.Data)]
+    assert len(classes) >= 9
+    assert {(one.__module__, one.__qualname__) for one in classes} <= set(BUILT_IN.values())
