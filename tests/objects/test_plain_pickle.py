@@ -6,12 +6,13 @@ import io
 import pickle
 import pickletools
 import random
+import time
 from typing import Any
 
 import pytest
 
 from fleet.objects.payload import encode_call
-from fleet.objects.plain_pickle import is_plain
+from fleet.objects.plain_pickle import VALUES_MAX, is_plain, values_in
 
 
 def plain(rng: random.Random, depth: int) -> Any:
@@ -123,6 +124,56 @@ def test_values_that_name_a_class_or_a_function_are_not(value: Any) -> None:
 )
 def test_what_else_a_pickle_can_do_is_not_plain(data: bytes) -> None:
     assert not is_plain(data)
+
+
+def doubled(levels: int, start: Any, twice: Any) -> bytes:
+    """A small pickle of a value with 2 ** levels parts."""
+    value = start
+    for _ in range(levels):
+        value = twice(value)
+    return pickle.dumps(("method", (value,), {}), 5)
+
+
+DOUBLED: list[Any] = [
+    lambda value: (value, value),
+    lambda value: [value, value],
+    lambda value: {"a": value, "b": value},
+    lambda value: ([value], [value]),
+]
+
+
+@pytest.mark.parametrize("twice", DOUBLED)
+def test_a_value_that_grows_as_it_is_walked_through_is_not_plain(twice: Any) -> None:
+    """The hash of such a tuple took for ever, and its comparison."""
+    assert len(doubled(60, (), twice)) < 1500
+    assert not is_plain(doubled(60, (), twice)) and not is_plain(doubled(20, ["x"], twice))
+    assert is_plain(doubled(5, ("x", 1), twice))
+
+
+def test_a_list_that_is_filled_after_it_was_shared_is_not_taken_for_a_small_one() -> None:
+    inner: list[Any] = []
+    row = (inner,) * 8
+    value: Any = [(row,) * 8] * 8
+    assert is_plain(pickle.dumps(value, 5)) is False
+    opened = b"\x80\x05]K\x01a\x94" + b"h\x00" * 30 + b"."  # made known only when something is in it
+    assert not is_plain(opened)
+
+
+def test_values_that_are_shared_a_few_times_are_plain() -> None:
+    pair, row, text = (0, 0), [0, 1], "x" * 300
+    assert is_plain(encode_call("method", ([pair] * 5000, {pair: pair}), {}))
+    assert is_plain(encode_call("method", (row, [row] * 8), {}))
+    assert is_plain(encode_call("method", ([text, b"z" * 70_000] * 5000,), {}))
+    assert not is_plain(b"\x80\x05h\x00.")
+
+
+def test_a_long_row_of_operations_is_not_looked_at_to_its_end() -> None:
+    """A query of 60 million of them stopped a node for seconds."""
+    assert is_plain(pickle.dumps([None] * (VALUES_MAX - 500), 5))
+    data = b"\x80\x05(" + b"N" * 10_000_000 + b"t."
+    since = time.process_time()
+    assert values_in(data) == VALUES_MAX + 1 and not is_plain(data)
+    assert time.process_time() - since < 0.5
 
 
 class Watched(pickle.Unpickler):
