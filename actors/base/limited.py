@@ -25,6 +25,9 @@ class Verdict(NamedTuple):
 
 
 class Gate(Protocol):
+    def begin_frame(self) -> None:
+        """What follows comes in one frame, and is judged within one turn of the process."""
+
     def __call__(self, dst: LocalId, sender: Address, message: Any, /) -> Verdict:
         """Judge a message. Raises anything for one that no honest process with this role sends: the link is
         closed."""
@@ -75,6 +78,7 @@ def check_taken(link: LimitedLink, other: LimitedLink | None) -> None:
 def deliver_limited(kernel: Kernel, link: LimitedLink, gate: Gate, frame: memoryview) -> None:
     """Deliver a frame of a peer with a role, as far as its gate lets it pass. Raises anything if it is no
     frame of messages that such a peer may send."""
+    gate.begin_frame()
     for dst, src, tag, body in decode_frame(frame):
         message, sender = decode_body(tag, body), link.sender(src)
         if isinstance(message, PoisonMessage):

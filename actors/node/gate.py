@@ -41,12 +41,12 @@ from fleet.actors.node.allowed import (
 )
 from fleet.cluster.commands import Cluster
 from fleet.cluster.state import CLUSTER_GROUP
-from fleet.errors import BadArguments, ConfigError, FleetError, NotAllowed
+from fleet.errors import BadArguments, ConfigError, FleetError, NotAllowed, Unavailable
 from fleet.objects.class_refs import class_name, module_of
 from fleet.objects.declare import shape_of
 from fleet.objects.keyed import without_key
 from fleet.objects.payload import PACKED, TYPED, ErrorRecord
-from fleet.objects.plain_pickle import is_plain
+from fleet.objects.plain_pickle import VALUES_MAX, values_in
 from fleet.roles import Claim, decode_claim
 
 audit = logging.getLogger("fleet.audit")
@@ -58,6 +58,13 @@ _PLAIN_ONLY = (
     "may send plain arguments only (None, bool, numbers, texts, bytes, and tuples, lists, dicts and sets of "
     "them): loading others may run code on the nodes"
 )
+_TOO_MANY = (
+    f"may send about {VALUES_MAX} values in a call: a tuple, list, dict or set counts wherever it is used, "
+    "and one of the latter three far more; send copies, or fewer values"
+)
+FRAME_VALUES_MAX = 1 << 21
+"""How many values of arguments are judged in one turn, at 0.2 us each; the rest is to be sent again. A client
+sends less in one request."""
 
 
 class NotForRoles(Exception):
@@ -87,6 +94,11 @@ class RoleGate:
         self._fingerprint = fingerprint
         self._modules = modules
         self._refused: Counter[str] = Counter()
+        self._judged = 0
+        """Values of arguments, in this frame."""
+
+    def begin_frame(self) -> None:
+        self._judged = 0
 
     def __call__(self, dst: LocalId, sender: Address, message: Any) -> Verdict:
         """Raises NotForRoles."""
@@ -168,8 +180,18 @@ class RoleGate:
         if self.claim.role not in ANY_ARGUMENTS.roles:
             for payload in payloads:
                 call = without_key(payload)
-                if call[:1] not in _NO_PICKLES and not is_plain(call):
-                    raise self._not_allowed(_PLAIN_ONLY, ANY_ARGUMENTS, group)
+                if call[:1] not in _NO_PICKLES:
+                    self._check_plain(call, group)
+
+    def _check_plain(self, call: bytes, group: str) -> None:
+        if self._judged >= FRAME_VALUES_MAX:
+            raise Unavailable("a process with a role sends too many arguments at once", group=group)
+        count = values_in(call)
+        self._judged += min(len(call), VALUES_MAX if count is None else count)
+        if count is None:
+            raise self._not_allowed(_PLAIN_ONLY, ANY_ARGUMENTS, group)
+        if count > VALUES_MAX:
+            raise self._not_allowed(_TOO_MANY, ANY_ARGUMENTS, group)
 
     def _check_cluster_calls(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:

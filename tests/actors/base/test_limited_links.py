@@ -22,16 +22,22 @@ from tests.support.waiting import eventually
 ROLE = derive(SECRET, b"all but secrets")
 
 
-def admit(limited: Limited) -> Gate:
+class Judge:
     """Lets everything pass but "secret", which it answers, and "evil"."""
 
-    def judge(dst: Any, sender: Any, message: Any) -> Verdict:
-        assert message != "evil"
-        return (
-            Verdict(None, f"not for {limited.rights.decode()}") if message == "secret" else Verdict(message)
-        )
+    def __init__(self, limited: Limited) -> None:
+        self.rights = limited.rights.decode()
 
-    return judge
+    def begin_frame(self) -> None:
+        pass
+
+    def __call__(self, dst: Any, sender: Any, message: Any) -> Verdict:
+        assert message != "evil"
+        return Verdict(None, f"not for {self.rights}") if message == "secret" else Verdict(message)
+
+
+def admit(limited: Limited) -> Gate:
+    return Judge(limited)
 
 
 def join_limited(
