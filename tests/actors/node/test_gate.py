@@ -15,7 +15,6 @@ from fleet.actors.base.addresses import ActorId, Address
 from fleet.actors.base.handshake import NO_ROLES, Refused
 from fleet.actors.base.role_secrets import Limited
 from fleet.actors.messages.client import ClientReply, ClientRequest, KeepWatch, WatchGroup, WatchReply
-from fleet.actors.messages.group_states import TakeCopy
 from fleet.actors.messages.operator import (
     CheckClass,
     GetStatus,
@@ -40,7 +39,6 @@ from fleet.objects.class_refs import ClassRef, encode_class
 from fleet.objects.declare import Data, shape_of
 from fleet.objects.keyed import keyed_payload
 from fleet.objects.payload import encode_call
-from fleet.objects.plain_pickle import VALUES_MAX
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId
 from fleet.roles import CALLER, DEPLOY, OPERATOR, READER, ROLES, Claim, claim_of, encode_claim
@@ -182,24 +180,6 @@ def test_groups_of_others_are_out_of_reach(role: str) -> None:
     assert star.claim == Claim(role), "all groups"
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_no_pattern_covers_the_group_of_the_cluster(role: str) -> None:
-    """An operator of `f*` removed its members."""
-    whole = gate(role)
-    for one in (gate(role, "f*"), gate(role, CLUSTER_GROUP)):
-        for message in (
-            GroupRequest(1, ME, CLUSTER_GROUP, SkipCommand(1)),
-            GroupRequest(1, ME, CLUSTER_GROUP, TakeCopy()),
-            WatchGroup(CLUSTER_GROUP, "me", ME, 1, None, None),
-            request(CLUSTER_GROUP, (cluster("remove_group", CLUSTER_GROUP),)),
-        ):
-            assert not may(one, message)
-        assert may(one, GroupRequest(1, ME, CLUSTER_GROUP, GetStatus()))
-    assert may(whole, GroupRequest(1, ME, CLUSTER_GROUP, SkipCommand(1))) == (role == OPERATOR)
-    error = error_of(gate(OPERATOR, "f*")(REGISTRY, ME, GroupRequest(1, ME, CLUSTER_GROUP, SkipCommand(1))))
-    assert error is not None and error.facts["needs"] == "operator of all groups"
-
-
 def test_a_refusal_says_who_needs_what() -> None:
     error = error_of(gate(READER, "acct/*")(REGISTRY, ME, request(commands=(PLAIN,))))
     assert error is not None
@@ -244,32 +224,6 @@ def test_arguments_that_bring_code_are_for_who_may_deploy(role: str) -> None:
         assert may(gate(role), request(queries=(payload,))) == (role == DEPLOY)
     for payload in (PLAIN, keyed_payload("key", 0, PLAIN, "add", (), {})):
         assert may(gate(CALLER), request(commands=(payload,)))
-
-
-def test_calls_of_too_many_values_are_refused_with_words() -> None:
-    one = gate(READER)
-    pair: Any = ()
-    for _ in range(60):
-        pair = (pair, pair)
-    for argument in ([None] * (VALUES_MAX + 1), {0: pair}):
-        error = error_of(one(REGISTRY, ME, request(queries=(encode_call("add", (argument,), {}),))))
-        assert error is not None and "100000 values" in error.what and error.facts["needs"] == "deploy"
-    assert may(one, request(queries=(encode_call("add", ([None] * (VALUES_MAX // 2),), {}),)))
-
-
-def test_of_a_frame_of_many_values_some_are_to_be_sent_again() -> None:
-    """Else judging them would keep the node from everything else."""
-    one, many = gate(READER), encode_call("add", ([None] * (VALUES_MAX - 500),), {})
-    verdicts = [one(REGISTRY, ME, request(queries=(many,))) for _ in range(25)]
-    refusals = [verdict.reply.refusals[0] for verdict in verdicts if verdict.reply is not None]
-    assert 0 < len(refusals) < 4 and {refusal.error.kind for refusal in refusals} == {"Unavailable"}
-    one.begin_frame()
-    assert may(one, request(queries=(many,)))
-    for bad in (encode_call("add", ([None] * (2 * VALUES_MAX),), {}), BOMB * 2000):
-        one.begin_frame()
-        verdicts = [one(REGISTRY, ME, request(queries=(bad,))) for _ in range(100)]
-        kinds = [verdict.reply.refusals[0].error.kind for verdict in verdicts]
-        assert {*kinds[:20]} == {"NotAllowed"} and {*kinds[50:]} == {"Unavailable"}
 
 
 # -- groups ------------------------------------------------------------------------------------------
