@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from typing import Any
 
@@ -43,7 +44,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         workers = list(getattr(pool, "_processes").values())
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:  # with what they have started
-            if worker.is_alive():
+            with suppress(ProcessLookupError):
                 os.killpg(worker.pid, signal.SIGKILL)
 
 

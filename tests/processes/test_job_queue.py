@@ -86,7 +86,7 @@ def test_every_job_is_done_although_a_worker_is_killed(three: Cluster, tmp_path:
     workers = [WorkerProcess(three, tmp_path / f"w{number}") for number in range(2)]
     for worker in workers:
         worker.await_start()
-    for reply in [queue.put.submit(n, attempts=9, backoff=0.1) for n in range(100)]:
+    for reply in [queue.put.submit(n, attempts=9, backoff=0.02) for n in range(100)]:
         reply.result()
     eventually(lambda: len(workers[0].written()) >= 5, what="the first to work")
     workers[0].kill()
@@ -100,7 +100,7 @@ def test_every_job_is_done_although_nodes_are_killed(three: Cluster, tmp_path: P
     client = three.connect()
     queue = client.create_group("jobs", JobQueue, config=QUICK)
     worker = WorkerProcess(three, tmp_path / "w").await_start()
-    replies = [queue.put.options(timeout=20.0).submit(n, attempts=9, backoff=0.1) for n in range(100)]
+    replies = [queue.put.options(timeout=20.0).submit(n, attempts=9, backoff=0.02) for n in range(100)]
     eventually(lambda: done(queue) >= 10, what="it to work")
     leader = leader_node(three, client, "jobs")
     leader.kill()
