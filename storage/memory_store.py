@@ -6,7 +6,7 @@ from typing import TypeAlias, TypeVar
 
 from fleet.errors import StorageFault
 from fleet.interfaces import GroupRecord, StoreIdentity
-from fleet.storage.keys import number_of
+from fleet.storage.keys import GROUP, STAGED, number_of, subject_of
 from fleet.storage.shape import Extent
 from fleet.storage.steps import found, put_group
 from fleet.storage.store import Store
@@ -44,6 +44,19 @@ class MemoryStore(Store):
         self._update(lambda txn: put_group(record, txn))
         self._living.add(record.number)
         self._shapes[record.number] = Extent()
+
+    def end(self, number: int) -> None:
+        """Forget a group at once, however big it is: for a store that ends with its process, where no crash
+        leaves a part of a group. Unknown numbers are ignored."""
+        with self._turn:
+            self._living.discard(number)
+            self._shapes.pop(number, None)
+            self._staged.pop(number, None)
+            self._litter = {one for one in self._litter if one[0] != number}
+            self.image.pop(number, None)
+            own = self.image[0]
+            for key in [key for key in own if key[4] in (GROUP, STAGED) and subject_of(key) == number]:
+                del own[key]
 
     def commit(self, changes: Changes) -> None:
         """Apply all changes of one transaction to the image."""

@@ -236,7 +236,7 @@ class HostedMembers:
             meta[LEFT_KEY] = self._left_bytes()
         self.diverged.forget(hosted)
         if spec.is_in_memory:
-            self.memory.drop_group(hosted.record.number)
+            self.memory.end(hosted.record.number)
         if self.halted.pop(hosted.record.number, None) is not None:
             meta[HALTED_KEY] = msgspec.msgpack.encode(self.halted)
         manager.carry_out(DropGroup(hosted.record.number, meta))

@@ -23,6 +23,7 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import MemberId, NodeName, member_id
 from tests.actors.base.helpers import Bench, Recorder
+from tests.storage.disks import crash_before
 from tests.support.clocks import HandClock
 from tests.support.fake_manager import Manager
 
@@ -90,13 +91,15 @@ def test_after_its_removal_another_member_comes(manager: Manager) -> None:
     assert started(manager).left == {7}
 
 
-def test_what_it_kept_goes_with_it(manager: Manager) -> None:
+def test_what_it_kept_goes_with_it_at_once(manager: Manager) -> None:
+    """A sweep in steps, which the node itself runs, blocked its loop for seconds."""
     hosted_members = started(manager)
     hosted = create(hosted_members)
     assert hosted.record.number in hosted_members.memory.image
+    transactions = crash_before(hosted_members.memory, 1)
     hosted_members.drop(hosted)
     hosted_members.on_child_exited(hosted.address)
-    assert hosted.record.number not in hosted_members.memory.image
+    assert hosted.record.number not in hosted_members.memory.image and transactions() == 0
 
 
 def test_a_member_that_failed_starts_again_with_what_it_had(manager: Manager) -> None:
