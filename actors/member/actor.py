@@ -10,7 +10,7 @@ from thespian.actors import ActorExitRequest, WakeupMessage, WatchMessage
 
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.member_object import MemberObject
-from fleet.actors.member.notices import note, tell_addresses, tell_applied, tell_class, words_on
+from fleet.actors.member.notices import note, tell_applied, tell_class, tell_members, words_on
 from fleet.actors.member.object_answers import ObjectAnswers
 from fleet.actors.member.object_halts import error_of
 from fleet.actors.member.operator_requests import OperatorRequests
@@ -124,7 +124,7 @@ class Member(GuardedActor):
         self.clients = ClientRequests(self)
         self.operators = OperatorRequests(self, self.clients.next_token)
         self.send(m.registry, MemberHere(self.spec.name, m.member, self.myAddress))
-        tell_addresses(self)
+        tell_members(self)
         if self.object.data_class != self.spec.data_class:
             tell_class(self)
         for request in self.early:

@@ -5,7 +5,14 @@ from typing import Any, Protocol
 from fleet.actors.member.client_requests import ClientRequests
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.member.operator_requests import OperatorRequests
-from fleet.actors.messages.local import Applied, ClassInForce, Leading, PeerAddresses, StartMember
+from fleet.actors.messages.local import (
+    Applied,
+    ClassInForce,
+    Leading,
+    MemberVotes,
+    PeerAddresses,
+    StartMember,
+)
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import log
 from fleet.raft.core import Core
@@ -17,6 +24,7 @@ from fleet.raft.ready import (
     Hook,
     MembersChanged,
     PeerSilent,
+    Restored,
     StateDiffered,
     StatesUndecided,
     SteppedDown,
@@ -56,20 +64,26 @@ def note(member: NotingMember, hook: Hook) -> None:
         member.operators.comparisons.on_differed(hook)
     elif isinstance(hook, StatesUndecided):
         member.operators.comparisons.on_undecided(hook)
+    elif isinstance(hook, Restored):
+        tell_members(member)
     elif isinstance(hook, MembersChanged | ConfigAdopted | PeerSilent):
         if isinstance(hook, MembersChanged):
-            tell_addresses(member)
+            tell_members(member)
         elif isinstance(hook, ConfigAdopted):
             member.object.limit(core.config.command_limit_ms)
         if core.is_leader:
             member.send(member.start.manager, Leading(core.id, True))
 
 
-def tell_addresses(member: NotingMember) -> None:
-    """Peers are reached at the addresses in the log until their nodes announce newer ones."""
+def tell_members(member: NotingMember) -> None:
+    """Peers are reached at the addresses in the log until their nodes announce newer ones. A founder votes
+    before anything is committed."""
     addresses = member.core.membership.current.addresses
     known: dict[NodeName, str] = {node_of(peer): address for peer, address in addresses.items()}
     member.send(member.start.registry, PeerAddresses(known))
+    log, membership = member.core.log, member.core.membership
+    voters = membership.at(log.commit or log.last_index).voters
+    member.send(member.start.manager, MemberVotes(member.core.id, member.core.id in voters))
 
 
 class ClassTold(Protocol):

@@ -168,6 +168,13 @@ class Leading(Struct, frozen=True):
     leads: bool
 
 
+class MemberVotes(Struct, frozen=True):
+    """Whether a member votes, by what its group has committed as far as it knows."""
+
+    member: MemberId
+    votes: bool
+
+
 class ClassInForce(Struct, frozen=True):
     """The class that executes a member's commands by now is not that of its record."""
 

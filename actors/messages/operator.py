@@ -274,6 +274,8 @@ class MemberInfo(Struct, frozen=True, array_like=True):
     other_code: str = ""
     comparison: str = ""
     """As in MemberStatus."""
+    votes: bool = True
+    """Whether it runs and knows that it is a voter; a learner is not."""
 
 
 class MemberList(Struct, frozen=True, array_like=True, tag=3):

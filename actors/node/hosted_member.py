@@ -23,6 +23,8 @@ class HostedMember:
     member: MemberId
     address: ActorAddress | None = None
     leads: bool = False
+    votes: bool = False
+    """As `MemberInfo.votes`."""
     failures: int = 0
     starts: int = 0
     started_at: Millis = 0
@@ -49,7 +51,7 @@ class HostedMember:
 
     def has_ended(self) -> None:
         """Its actor has."""
-        self.address, self.leads, self.halt = None, False, None
+        self.address, self.leads, self.votes, self.halt = None, False, False, None
         self.other_code, self.comparison, self.offer = "", "", b""
 
 

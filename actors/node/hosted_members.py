@@ -19,12 +19,14 @@ from fleet.actors.messages.local import (
     MemberHalted,
     MemberLost,
     MemberStopped,
+    MemberVotes,
     StartMember,
 )
 from fleet.actors.messages.operator import CONFLICT, DAMAGED, DISK_FULL, LOST, MemberInfo
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.diverged import DivergedMembers
 from fleet.actors.node.hosted_member import Coming, Created, HostedMember
+from fleet.actors.node.lost_members import LostMembers
 from fleet.actors.node.parts import Node
 from fleet.actors.node.records import read_record
 from fleet.actors.node.timers import RestartMember
@@ -71,6 +73,7 @@ class HostedMembers:
         self.memory: MemoryStore
         """What members in memory only keep; it ends with this process."""
         self.diverged = DivergedMembers(manager)
+        self.lost = LostMembers(manager)
 
     def load(self) -> None:
         """Start or hold the members on the disk. Blocks, which is harmless: the node has not started yet."""
@@ -87,6 +90,7 @@ class HostedMembers:
             hosted = self._add(record)
             if hosted.spec.is_in_memory:
                 self._lose(hosted)
+                self.lost.add(hosted.spec)
             elif hosted.ill:
                 continue
             elif self.manager.held.is_on:
@@ -292,6 +296,11 @@ class HostedMembers:
                 elif not hosted.ill:
                     self._trouble(hosted, "its actor ended", restart=True)
 
+    def on_votes(self, m: MemberVotes) -> None:
+        hosted = self.by_member.get(m.member)
+        if hosted is not None:
+            hosted.votes = m.votes
+
     def on_class(self, m: ClassInForce) -> None:
         hosted = self.by_member.get(m.member)
         if hosted is not None:
@@ -351,7 +360,7 @@ class HostedMembers:
         if self.is_full(hosted) and not hosted.leads:
             state = DISK_FULL
         about = (hosted.leads, hosted.ill, hosted.halt, hosted.other_code, hosted.comparison)
-        return MemberInfo(hosted.spec.name, hosted.member, state, *about)
+        return MemberInfo(hosted.spec.name, hosted.member, state, *about, hosted.votes)
 
 
 def storage_fault(error: Exception | None) -> FleetError | None:

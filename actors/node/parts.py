@@ -23,6 +23,10 @@ from fleet.interfaces import Chore, ChoreDone, Durable
 from fleet.raft.ids import MemberId, Millis, NodeName
 
 
+class LostMembers(Protocol):
+    def awaited(self) -> set[str]: ...
+
+
 class HostedParts(Protocol):
     """The members of this node."""
 
@@ -31,6 +35,9 @@ class HostedParts(Protocol):
     by_member: dict[MemberId, HostedMember]
     coming: dict[str, Coming]
     left: set[int]
+
+    @property
+    def lost(self) -> LostMembers: ...
 
     def create(
         self, specs: Sequence[GroupSpec], done: Created | None = None, meta: dict[str, bytes] | None = None

@@ -172,3 +172,57 @@ def test_a_node_is_ready_when_its_lost_members_are_replaced_or_cannot_be(count: 
     hosted = hosted_at(sim, restarted[0])
     is_lost = hosted is not None and hosted.ill == LOST
     assert (is_lost, sim.now - began > 25) == ((False, False) if count == 1 else (True, True))
+
+
+@pytest.mark.parametrize("persist", [True, False])
+def test_a_node_knows_which_of_its_members_vote(persist: bool) -> None:
+    """Founders, those that were restarted, and those that were brought in by a snapshot."""
+    sim = Sim(seed=173)
+    keep_little = config(snapshot_floor_bytes=300, snapshot_factor=1, log_tail=0)
+    group = sim.group("g", Log, config=keep_little, persist=persist)
+    for value in range(30):
+        group.append(value)
+    assert all(hosted_at(sim, node).votes for node in sim.nodes)
+    node = others(sim, leader_of(sim))[0]
+    former = member(sim, node).core.id
+    restart(sim, node)
+    sim.run("1ms")
+    assert not hosted_at(sim, node).votes, "it does not run yet"
+    learned = False
+
+    def votes_again() -> bool:
+        nonlocal learned
+        hosted = hosted_at(sim, node)
+        learned |= hosted is not None and hosted.address is not None and not hosted.votes
+        return hosted is not None and hosted.votes
+
+    assert sim.run("60s", votes_again)
+    assert persist or (learned and is_replaced(sim, node, former))
+    sim.run("5s")
+    assert all(hosted_at(sim, node).votes for node in sim.nodes)
+
+
+@pytest.mark.parametrize("seed", range(164, 172))
+def test_the_next_node_may_restart_as_soon_as_one_is_ready(seed: int) -> None:
+    """A learner counted as a replacement, and a member that was still to come was not missed."""
+    sim = Sim(seed=seed)
+    groups = [sim.group(f"g{at}", Log, config=config(), persist=False) for at in range(3)]
+    for group in groups:
+        group.append(0)
+    for node in sim.nodes:
+        restart(sim, node)
+        assert sim.run("60s", lambda at=node: not why_not_ready(sim, at))  # type: ignore[misc]
+    sim.run("10s")
+    assert lost(sim) == []
+    for group in groups:
+        assert group.append(1) == 2
+
+
+def test_a_node_is_ready_when_the_group_of_its_lost_member_was_removed() -> None:
+    sim = Sim(seed=172)
+    sim.group("g", Log, config=config(), persist=False).append(0)
+    node, other = others(sim, leader_of(sim))
+    restart(sim, node, other)
+    sim.run("2s")
+    ask_cluster(sim, "remove_group", "g")
+    assert sim.run("10s", lambda: not why_not_ready(sim, node))
