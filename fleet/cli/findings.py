@@ -17,7 +17,7 @@ from fleet.raft.ids import MemberId, NodeName, disk_of, node_of
 
 IF_LOST = "If those disks are lost for good, see `fleet recover --help`."
 MISSING = (
-    "members are missing on nodes that answer; they are added one at a time",
+    "members are missing on nodes that answer, or do not vote yet; they are added one at a time",
     "nothing yet; if this persists, the log of the leader's node says why.",
 )
 
@@ -307,8 +307,8 @@ def _few_voters(survey: Survey, told: Mapping[str, MemberStatus]) -> Iterable[Fi
 
 
 def _few_replicas(survey: Survey) -> Iterable[Finding]:
-    """Groups with too few members. Nodes that do not answer have findings of their own."""
-    counts, wanted, leaders = survey.member_counts, survey.wanted(), survey.leaders
+    """Groups with too few voters. Nodes that do not answer have findings of their own."""
+    counts, wanted, leaders = survey.voter_counts, survey.wanted(), survey.leaders
     silent = {node.record.name for node in survey.nodes.values() if not node.answers}
     failed = {member.group for _, member in survey.failed}
     by_reason: dict[tuple[str, str], list[str]] = {}

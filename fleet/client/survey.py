@@ -114,13 +114,13 @@ class Survey(Struct, frozen=True):
         return [node for node in self.nodes.values() if not node.answers or node.silent_ms]
 
     @property
-    def member_counts(self) -> Counter[str]:
-        """Running members by group, on nodes that answer."""
+    def voter_counts(self) -> Counter[str]:
+        """Running members that vote by group, on nodes that answer."""
         return Counter(
             member.group
             for node in self.nodes.values()
             for member in node.members or ()
-            if member.state == RUNNING
+            if member.state == RUNNING and member.votes
         )
 
     @property

@@ -255,6 +255,17 @@ def test_who_runs_is_not_told_to_start() -> None:
     assert "fleet start" not in alone.next and "log of n1" in alone.next
 
 
+def test_a_learner_is_no_replica_yet() -> None:
+    """With it, a restart of another node may still cost a group in memory only its majority."""
+    survey = a_survey(a_view())
+    node = survey.nodes[N2]
+    learning = replace(
+        node, members=tuple(replace(one, votes=one.group != "g") for one in node.members or ())
+    )
+    (found,) = findings(replace(survey, nodes={**survey.nodes, N2: learning}), {})
+    assert (found.kind, found.subjects) == ("few-replicas", ("g",)) and "do not vote yet" in found.why
+
+
 def test_missing_members_are_being_brought_in_or_have_no_room() -> None:
     (found,) = findings(a_survey(a_view(), {(N3, "g"): ""}), {})
     assert found.kind == "few-replicas" and "added one at a time" in found.why
