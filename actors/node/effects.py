@@ -154,7 +154,8 @@ def drop_damaged(node: Node, effect: repairs.DropDamaged) -> None:
 
 def ask_leader(node: Node, effect: upgrades.AskLeader) -> None:
     def seen(status: Any) -> upgrades.Event:
-        return upgrades.GroupSeen(effect.attempt, status.fingerprint, (*status.voters, *status.learners))
+        members = (*status.voters, *status.learners)
+        return upgrades.GroupSeen(effect.attempt, status.version, status.fingerprint, members)
 
     _ask_for_upgrade(node, effect, "", GetStatus(), seen)
 

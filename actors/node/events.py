@@ -117,7 +117,7 @@ def waiting_members(node: Node) -> unjoined.Round:
 def offering_members(node: Node) -> automatic_upgrades.Round:
     return automatic_upgrades.Round(
         tuple(
-            automatic_upgrades.Offer(number, one.spec.name, one.member, one.offer, version_of(one.offer)[1])
+            automatic_upgrades.Offer(number, one.spec.name, one.member, one.offer, *version_of(one.offer))
             for number, one in node.hosted_members.by_number.items()
             if one.offer and not one.is_dropped
         )

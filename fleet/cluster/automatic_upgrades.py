@@ -25,6 +25,7 @@ class Offer(Struct, frozen=True):
     group: str
     member: MemberId
     data_class: bytes
+    version: int
     fingerprint: str
 
 
@@ -35,9 +36,10 @@ class Round(Struct, frozen=True):
 
 
 class GroupSeen(Struct, frozen=True):
-    """What the group's leader says. `fingerprint`: of the code in force."""
+    """What the group's leader says. `version` and `fingerprint`: of the code in force."""
 
     attempt: int
+    version: int
     fingerprint: str
     members: tuple[MemberId, ...]
 
@@ -151,6 +153,10 @@ class AutomaticUpgrades:
             del self.attempts[event.attempt]
             self._pause(now, offer)  # in force already: the member is given a state soon
             return []
+        if event.version > offer.version:  # the member has not heard of that switch yet
+            del self.attempts[event.attempt]
+            why = f"it is of version {offer.version}, and version {event.version} is in force"
+            return self._put_off(now, offer, why)
         attempt.former = event.fingerprint
         attempt.untried = set(event.members) - {offer.member}  # the own one has loaded it
         if not attempt.untried:

@@ -22,11 +22,11 @@ from fleet.cluster.reconciliation_events import LogLine
 from fleet.raft.ids import MemberId
 
 N1, N2, N3 = (MemberId(f"n{number}@d.1") for number in (1, 2, 3))
-OFFER = Offer(7, "tally", N1, b"later", "new")
+OFFER = Offer(7, "tally", N1, b"later", 2, "new")
 OTHER = replace(OFFER, data_class=b"later still", fingerprint="newer")
 NOW, PAUSE = 1000, PAUSE_MS[0]
 ROUND, NONE = Round((OFFER,)), Round(())
-SEEN = GroupSeen(1, "old", (N1, N2, N3))
+SEEN = GroupSeen(1, 1, "old", (N1, N2, N3))
 SAYS = LogLine("whatever it says")
 TRIES: list[Effect] = [AskToTry(1, OFFER, N2), AskToTry(1, OFFER, N3)]
 CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
@@ -40,7 +40,7 @@ CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
     ],
     "a single member has tried it already": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
-        (NOW, GroupSeen(1, "old", (N1,)), [AskToChange(1, OFFER, "old")]),
+        (NOW, GroupSeen(1, 1, "old", (N1,)), [AskToChange(1, OFFER, "old")]),
     ],
     "a member that refuses stops it, and what others say then is not heard": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
@@ -56,8 +56,14 @@ CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
     ],
     "nothing is asked of a group that has that code in force": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
-        (NOW, GroupSeen(1, "new", (N1, N2, N3)), []),
+        (NOW, GroupSeen(1, 2, "new", (N1, N2, N3)), []),
         (NOW + 1, ROUND, []),
+    ],
+    "a member that lags does not take the group back to what is behind it": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, GroupSeen(1, 3, "later still", (N1, N2, N3)), [SAYS]),
+        (NOW + PAUSE - 1, ROUND, []),
+        (NOW + PAUSE, ROUND, [AskLeader(2, OFFER)]),
     ],
     "a member that executes again ends its attempt": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
@@ -73,7 +79,7 @@ CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
     ],
     "a change that was made is told, and not asked for again at once": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
-        (NOW, GroupSeen(1, "old", (N1,)), [AskToChange(1, OFFER, "old")]),
+        (NOW, GroupSeen(1, 1, "old", (N1,)), [AskToChange(1, OFFER, "old")]),
         (NOW, Upgraded(1), [SAYS]),
         (NOW + 1, ROUND, []),
     ],
