@@ -133,6 +133,8 @@ class RehearseClass(Struct, frozen=True, array_like=True, tag=15):
     """Try whether this member could go on with that class. Answered by each member for itself."""
 
     data_class: bytes
+    with_state: bool = True
+    """False: the class alone, which costs no copy of the state."""
 
 
 class SwitchClass(Struct, frozen=True, array_like=True, tag=16):
@@ -291,6 +293,8 @@ class Rehearsed(Struct, frozen=True, array_like=True, tag=8):
     """The member could go on with that class."""
 
     member: MemberId
+    with_state: bool = False
+    """It has tried it with the state as it is now."""
 
 
 class ShownPart(Struct, frozen=True, array_like=True):

@@ -166,8 +166,12 @@ def ask_to_try(node: Node, effect: upgrades.AskToTry) -> None:
         why = f"the node of {effect.member} is not in the cluster"
         node.decide(node.upgrades, upgrades.Refused(effect.attempt, why))
         return
-    op, tried = RehearseClass(effect.offer.data_class), upgrades.Tried(effect.attempt, effect.member)
-    _ask_for_upgrade(node, effect, record.address, op, lambda value: tried)
+
+    def tried(value: Any) -> upgrades.Event:
+        return upgrades.Tried(effect.attempt, effect.member, value.with_state)
+
+    op = RehearseClass(effect.offer.data_class, effect.with_state)
+    _ask_for_upgrade(node, effect, record.address, op, tried)
 
 
 def ask_to_change(node: Node, effect: upgrades.AskToChange) -> None:

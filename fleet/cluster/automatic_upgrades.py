@@ -1,9 +1,10 @@
 """Groups that change to later code by themselves: a member on this node has found it, and the class says
 `auto_upgrade=True`.
 
-Whoever finds it does what `fleet group upgrade` does: every other member tries the class with its state, in a
+Whoever finds it does what `fleet group upgrade` does: every member tries the class with its state, in a
 process that imports it anew, and only if each of them can is the change asked for. So nothing happens before
-the code is on every node. Nodes that find it at the same time ask for the same change, which is made once.
+the code is on every node. Until then no state is copied: members try the class alone before. Nodes that find
+it at the same time ask for the same change, which is made once.
 """
 
 from dataclasses import dataclass, field
@@ -16,6 +17,11 @@ from fleet.raft.ids import MemberId, Millis
 
 PAUSE_MS: Final[tuple[Millis, Millis]] = (5_000, 300_000)
 """The shortest and the longest pause before a change that was refused is tried again."""
+
+NOBODY_TRIED: Final = (
+    "no member could try it with the state as it is now, since commands wait for the former code: put that "
+    "back on one node, and restart it"
+)
 
 
 class Offer(Struct, frozen=True):
@@ -45,10 +51,11 @@ class GroupSeen(Struct, frozen=True):
 
 
 class Tried(Struct, frozen=True):
-    """That member can go on with the class."""
+    """That member can go on with the class. `with_state`: it has tried the state as it is now."""
 
     attempt: int
     member: MemberId
+    with_state: bool
 
 
 class Upgraded(Struct, frozen=True):
@@ -75,11 +82,12 @@ class AskLeader(Struct, frozen=True):
 
 
 class AskToTry(Struct, frozen=True):
-    """Ask the member to try the class."""
+    """Ask the member to try the class, alone or with its state."""
 
     attempt: int
     offer: Offer
     member: MemberId
+    with_state: bool
 
 
 class AskToChange(Struct, frozen=True):
@@ -100,8 +108,13 @@ class Attempt:
     offer: Offer
     former: str = ""
     """The fingerprint of the code in force."""
+    members: tuple[MemberId, ...] = ()
     untried: set[MemberId] = field(default_factory=set)
     """Members that have not answered yet."""
+    with_state: bool = False
+    """All can load the class, and are asked to try it with their states."""
+    has_tried_state: bool = False
+    """One of them has tried the state as it is now."""
 
 
 class AutomaticUpgrades:
@@ -126,7 +139,8 @@ class AutomaticUpgrades:
             return self._on_seen(now, event, attempt)
         if isinstance(event, Tried):
             attempt.untried.discard(event.member)
-            return self._change_if_tried(event.attempt, attempt)
+            attempt.has_tried_state |= event.with_state
+            return [] if attempt.untried else self._on_all_tried(now, event.attempt, attempt)
         del self.attempts[event.attempt]
         return self._put_off(now, attempt.offer, event.why if isinstance(event, Refused) else "")
 
@@ -157,14 +171,23 @@ class AutomaticUpgrades:
             del self.attempts[event.attempt]
             why = f"it is of version {offer.version}, and version {event.version} is in force"
             return self._put_off(now, offer, why)
-        attempt.former = event.fingerprint
-        attempt.untried = set(event.members) - {offer.member}  # the own one has loaded it
-        if not attempt.untried:
-            return self._change_if_tried(event.attempt, attempt)
-        return [AskToTry(event.attempt, offer, member) for member in sorted(attempt.untried)]
+        attempt.former, attempt.members = event.fingerprint, event.members
+        others = set(event.members) - {offer.member}  # the own one has loaded it
+        return self._ask_all(event.attempt, attempt, others or set(event.members), with_state=not others)
 
-    def _change_if_tried(self, count: int, attempt: Attempt) -> list[Effect]:
-        return [] if attempt.untried else [AskToChange(count, attempt.offer, attempt.former)]
+    def _ask_all(
+        self, count: int, attempt: Attempt, members: set[MemberId], with_state: bool
+    ) -> list[Effect]:
+        attempt.untried, attempt.with_state, attempt.has_tried_state = members, with_state, False
+        return [AskToTry(count, attempt.offer, member, with_state) for member in sorted(members)]
+
+    def _on_all_tried(self, now: Millis, count: int, attempt: Attempt) -> list[Effect]:
+        if not attempt.with_state:
+            return self._ask_all(count, attempt, set(attempt.members), with_state=True)
+        if attempt.has_tried_state:
+            return [AskToChange(count, attempt.offer, attempt.former)]
+        del self.attempts[count]
+        return self._put_off(now, attempt.offer, NOBODY_TRIED)
 
     def _pause(self, now: Millis, offer: Offer) -> None:
         least, most = PAUSE_MS

@@ -28,26 +28,47 @@ NOW, PAUSE = 1000, PAUSE_MS[0]
 ROUND, NONE = Round((OFFER,)), Round(())
 SEEN = GroupSeen(1, 1, "old", (N1, N2, N3))
 SAYS = LogLine("whatever it says")
-TRIES: list[Effect] = [AskToTry(1, OFFER, N2), AskToTry(1, OFFER, N3)]
+ALONE: list[Effect] = [AskToTry(1, OFFER, N2, False), AskToTry(1, OFFER, N3, False)]
+TRIES: list[Effect] = [AskToTry(1, OFFER, member, True) for member in (N1, N2, N3)]
+ONLY = GroupSeen(1, 1, "old", (N1,))
+ASKED: list[tuple[int, Event, list[Effect]]] = [
+    (NOW, ROUND, [AskLeader(1, OFFER)]),
+    (NOW, SEEN, ALONE),
+    (NOW, Tried(1, N3, False), []),
+    (NOW, Tried(1, N2, False), TRIES),
+]
 CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
-    "every other member tries it, and then the change is asked for": [
-        (NOW, ROUND, [AskLeader(1, OFFER)]),
+    "every member tries it, with its state once all can load it, and then the change is asked for": [
+        *ASKED,
+        (NOW, Tried(1, N3, True), []),
         (NOW, ROUND, []),
-        (NOW, SEEN, TRIES),
-        (NOW, Tried(1, N3), []),
-        (NOW, ROUND, []),
-        (NOW, Tried(1, N2), [AskToChange(1, OFFER, "old")]),
+        (NOW, Tried(1, N1, False), []),
+        (NOW, Tried(1, N2, True), [AskToChange(1, OFFER, "old")]),
     ],
-    "a single member has tried it already": [
+    "no state is copied as long as a node has not the code": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
-        (NOW, GroupSeen(1, 1, "old", (N1,)), [AskToChange(1, OFFER, "old")]),
+        (NOW, SEEN, ALONE),
+        (NOW, Tried(1, N3, False), []),
+        (NOW, Refused(1, "n2: OtherCode"), [SAYS]),
+    ],
+    "nothing changes if no member could try it with the state as it is now": [
+        *ASKED,
+        (NOW, Tried(1, N1, False), []),
+        (NOW, Tried(1, N2, False), []),
+        (NOW, Tried(1, N3, False), [SAYS]),
+        (NOW + PAUSE, ROUND, [AskLeader(2, OFFER)]),
+    ],
+    "a single member tries its state, too": [
+        (NOW, ROUND, [AskLeader(1, OFFER)]),
+        (NOW, ONLY, [AskToTry(1, OFFER, N1, True)]),
+        (NOW, Tried(1, N1, True), [AskToChange(1, OFFER, "old")]),
     ],
     "a member that refuses stops it, and what others say then is not heard": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
-        (NOW, SEEN, TRIES),
+        (NOW, SEEN, ALONE),
         (NOW, Refused(1, "n2: OtherCode"), [SAYS]),
-        (NOW, Tried(1, N2), []),
-        (NOW, Tried(1, N3), []),
+        (NOW, Tried(1, N2, False), []),
+        (NOW, Tried(1, N3, False), []),
         (NOW + PAUSE - 1, ROUND, []),
         (NOW + PAUSE, ROUND, [AskLeader(2, OFFER)]),
         (NOW + PAUSE, Refused(2, "n2: OtherCode"), []),
@@ -67,10 +88,10 @@ CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
     ],
     "a member that executes again ends its attempt": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
-        (NOW, SEEN, TRIES),
+        (NOW, SEEN, ALONE),
         (NOW, NONE, []),
-        (NOW, Tried(1, N2), []),
-        (NOW, Tried(1, N3), []),
+        (NOW, Tried(1, N2, False), []),
+        (NOW, Tried(1, N3, False), []),
     ],
     "other code that it finds is another attempt": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
@@ -79,7 +100,8 @@ CASES: dict[str, list[tuple[int, Event, list[Effect]]]] = {
     ],
     "a change that was made is told, and not asked for again at once": [
         (NOW, ROUND, [AskLeader(1, OFFER)]),
-        (NOW, GroupSeen(1, 1, "old", (N1,)), [AskToChange(1, OFFER, "old")]),
+        (NOW, ONLY, [AskToTry(1, OFFER, N1, True)]),
+        (NOW, Tried(1, N1, True), [AskToChange(1, OFFER, "old")]),
         (NOW, Upgraded(1), [SAYS]),
         (NOW + 1, ROUND, []),
     ],

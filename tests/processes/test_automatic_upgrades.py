@@ -50,3 +50,24 @@ def test_the_first_node_that_restarts_has_the_group_changed_once_every_node_has_
     yard["n1"].start()
     eventually(lambda: yard.client.versions("tally").nodes["n1"], 30.0)  # type: ignore[index]
     assert later.record(1) == 53, "back it does not change by itself"
+
+
+def test_a_group_of_one_member_waits_while_nobody_can_try_its_state(yard: NodeFleet, shop: Shop) -> None:
+    """Its commands are behind its newest snapshot, and the code that may execute them is gone."""
+    shop.deploy(FIRST, "n1")
+    node = yard.add("n1")
+    node.path = str(shop.home / "n1")
+    node.start()
+    yard.await_nodes("n1")
+    group: Any = yard.client.create_group("tally", shop.tally(FIRST), config=QUICK)
+    assert group.put(50) == 50
+    shop.deploy(AUTOMATIC, "n1")
+    node.kill()
+    node.start()
+    eventually(lambda: "commands wait for the former code" in node.log.read_text())
+    assert yard.client.versions("tally").version == 1
+    shop.deploy(FIRST, "n1")
+    node.kill()
+    node.start()
+    eventually(lambda: yard.client.versions("tally").nodes["n1"] == "", 30.0)  # type: ignore[index]
+    assert group.put(1) == 51
