@@ -71,3 +71,29 @@ def test_a_group_of_one_member_waits_while_nobody_can_try_its_state(yard: NodeFl
     node.start()
     eventually(lambda: yard.client.versions("tally").nodes["n1"] == "", 30.0)  # type: ignore[index]
     assert group.put(1) == 51
+
+
+def test_a_class_that_cannot_migrate_is_not_taken_where_all_members_found_it(
+    yard: NodeFleet, shop: Shop
+) -> None:
+    """Nobody had tried it with a state: the switch was made, and nobody could load what is in force."""
+    shop.deploy(FIRST, "n1")
+    node = yard.add("n1")
+    node.path = str(shop.home / "n1")
+    node.start()
+    yard.await_nodes("n1")
+    assert yard.client.create_group("tally", shop.tally(FIRST), config=QUICK).put(50) == 50
+    shop.deploy(SECOND, "n1")
+    yard.client.upgrade("tally", shop.tally(SECOND))  # takes a snapshot, as the first class left it
+    third = AUTOMATIC.replace("version=2", "version=3")
+    shop.deploy(third.replace('state["total"]', 'state["missing"]'), "n1")
+    node.kill()
+    node.start()
+    eventually(lambda: "KeyError" in node.log.read_text(), 30.0)
+    assert yard.client.versions("tally").version == 2
+    shop.deploy(third, "n1")
+    node.kill()
+    node.start()
+    eventually(lambda: yard.client.versions("tally").version == 3, 40.0)
+    eventually(lambda: yard.client.versions("tally").nodes["n1"] == "", 30.0)  # type: ignore[index]
+    assert yard.client.group("tally", shop.tally(third)).record(1) == 51
