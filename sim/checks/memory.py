@@ -82,12 +82,14 @@ def _is_lost(world: JudgedWorld, group: Any) -> bool:
 
 
 def _is_to_come(world: JudgedWorld, founder: MemberId, uid: int) -> bool:
-    """Whether its node has not created it yet."""
+    """Whether its node has not created it yet, and has no other member of the group in its place."""
     node = world.nodes.get(node_of(founder))
     if node is None or founder in world.invariants.disks:
         return False
+    hosted_members = node.manager.hosted_members
     is_its_disk = node.manager.store.identity.incarnation == disk_of(founder)
-    return is_its_disk and uid not in node.manager.hosted_members.left
+    has_other = any(hosted.spec.uid == uid for hosted in hosted_members.by_number.values())
+    return is_its_disk and not has_other and uid not in hosted_members.left
 
 
 def _could_win(core: Any, living: Mapping[MemberId, Any]) -> bool:
