@@ -8,6 +8,7 @@ of their own that leaves the processor to others. Functions and arguments are pi
 import ctypes
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
@@ -33,7 +34,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     asked = {nodeid: mark.args for nodeid, mark in marked if mark is not None}
     if not asked or session.config.option.collectonly:
         return
-    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=stand_back)
+    directory = getattr(session.config, "_tmp_path_factory").mktemp("beside")
+    pool = ProcessPoolExecutor(1, get_context("spawn"), stand_back, (str(directory),))
     session.stash[POOL] = pool
     session.stash[CALLS] = {nodeid: pool.submit(*call) for nodeid, call in asked.items()}
 
@@ -43,13 +45,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if pool is not None:
         workers = list(getattr(pool, "_processes").values())
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:  # with what they have started
-            with suppress(ProcessLookupError):
+        for worker in workers:
+            with suppress(ProcessLookupError):  # it has just been started, and has no group yet
                 os.killpg(worker.pid, signal.SIGKILL)
+            worker.kill()
 
 
-def stand_back() -> None:
-    """In the process that calls. It ends with the tests, however these end."""
+def stand_back(directory: str) -> None:
+    """In the process that calls. It ends with the tests, however these end; where they are killed, what it
+    has started ends a minute later. What is left of its temporary files is among those of the tests."""
+    tempfile.tempdir = directory
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setpgid(0, 0)
     os.nice(NICE)

@@ -65,12 +65,6 @@ def bind(cls: type[D], group: str, caller: Caller) -> D:
     return cast(D, Handle(cls, group, caller))
 
 
-def caller_of(handle: object) -> Caller:
-    if type(handle) is not Handle:
-        raise TypeError(f"{handle!r} is not a handle of a group")
-    return cast(Caller, handle.__dict__["_fleet_caller"])
-
-
 def group_of(handle: object) -> str:
     if type(handle) is not Handle:
         raise TypeError(f"{handle!r} is not a handle of a group")

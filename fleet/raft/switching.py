@@ -54,10 +54,6 @@ def is_switch_open(core: CoreState) -> bool:
     return switch > core.log.commit or held_for_switch(core) != LAST_INDEX
 
 
-def is_halted_by_code(core: CoreState) -> bool:
-    return core.halt is not None and core.halt.place == OTHER_CODE
-
-
 def needs_state(core: CoreState, meta: SnapshotMeta) -> bool:
     """Whether this member, whose log holds all that the snapshot stands for, can use it nevertheless."""
     halt = core.halt

@@ -25,14 +25,6 @@ from fleet.raft.sessions import DONE, EXPIRED, OUT_OF_ORDER, STALE
 from tests.actors.client.talks import SESSION, Talk
 
 
-@pytest.fixture
-def talk() -> Talk:
-    """With a session that is open."""
-    talk = Talk()
-    talk.session.session_id = SESSION
-    return talk
-
-
 def test_a_session_is_opened_before_the_first_command_and_only_once() -> None:
     talk = Talk()
     talk.submit(b"a", b"b")

@@ -1,7 +1,5 @@
 """What a session tells callers whose time is over."""
 
-import pytest
-
 from fleet.actors.client.endings import LINGER_MS
 from fleet.actors.client.requests import REQUESTS_MAX
 from fleet.actors.client.session_events import (
@@ -18,15 +16,7 @@ from fleet.errors import (
 )
 from fleet.objects.outcomes import Failed, Unsettled
 from fleet.raft.sessions import DONE
-from tests.actors.client.talks import SESSION, Talk
-
-
-@pytest.fixture
-def talk() -> Talk:
-    """With a session that is open."""
-    talk = Talk()
-    talk.session.session_id = SESSION
-    return talk
+from tests.actors.client.talks import Talk
 
 
 def test_a_call_that_never_left_is_told_so() -> None:
