@@ -293,9 +293,12 @@ class Narrow(Flaky):
 
 def test_outcomes_that_are_too_large_together_are_settled_by_halves(queue: JobQueue) -> None:
     """They were sent again for ever, and the jobs stayed with the worker."""
-    with works(Narrow(queue, "settle", iter(())), lambda payload: None, concurrency=8):
+    worker = works(Narrow(queue, "settle", iter(())), lambda payload: None, concurrency=8).start()
+    try:
         queue.put_many([*range(200)])
         eventually(lambda: queue.statistics().get("done") == 200, what="all to be settled")
+    finally:
+        worker.stop(5.0)
 
 
 def test_words_of_an_error_are_cut() -> None:
@@ -305,8 +308,19 @@ def test_words_of_an_error_are_cut() -> None:
 def test_a_worker_that_may_not_send_commands_says_so(queue: JobQueue) -> None:
     """It attached again and again, and never returned."""
     flaky = Flaky(queue, "attach", repeat(NotAllowed("the role reader may not send commands")))
-    with pytest.raises(NotAllowed):
-        works(flaky, print).start()
+    worker, told = works(flaky, print), list[NotAllowed]()
+
+    def start() -> None:
+        try:
+            worker.start()
+        except NotAllowed as error:
+            told.append(error)
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    starting.join(5.0)
+    worker.stop(5.0)
+    assert len(told) == 1
 
 
 # -- runs and names -------------------------------------------------------------------------------------
