@@ -32,6 +32,7 @@ def take_answers(state: SessionState, now: Millis, m: ClientReply) -> None:
     if m.session or m.results or m.answers:
         state.pause = 0
         state.nowhere.clear()
+        state.followed.clear()
         state.last_error = None
 
 

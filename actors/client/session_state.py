@@ -85,6 +85,8 @@ class SessionState:
     """When the oldest unanswered request left, moved on by every sign of life."""
     hint: str = ""
     """Where the leader was last said to be."""
+    followed: set[str] = field(default_factory=set)
+    """Nodes that were asked at once since the last pause, as others said that they lead."""
     pause: Millis = 0
     resend_at: Millis | None = None
     nowhere: set[str] = field(default_factory=set)

@@ -22,8 +22,8 @@ has not heard of a new node, will know better by then."""
 
 
 def follow_hint(state: SessionState, now: Millis, m: Refusal) -> None:
-    """Where the leader is said to be, else anywhere else. When no node at all knows the group,
-    there is none."""
+    """Where the leader is said to be, else anywhere else after a pause, as before a node is asked a second
+    time: two may name each other. When no node at all knows the group, there is none."""
     if state.resend_at is None:
         return
     if m.error.kind == NoSuchGroup.__name__ and _is_nowhere(state, now, m.error.facts.get("node", "")):
@@ -34,10 +34,13 @@ def follow_hint(state: SessionState, now: Millis, m: Refusal) -> None:
     state.hint = leader = endpoints.address_of(m.leader, m.leader_address)
     endpoints.learn(leader)
     known = endpoints.reachable(leader)
-    if known is None:
-        state.target = endpoints.another(state.target)
-    elif known != state.target:
+    if known is not None and known != state.target and leader not in state.followed:
+        state.followed.add(leader)
         state.target, state.resend_at = known, now
+        return
+    state.followed.clear()
+    if known != state.target:
+        state.target = endpoints.another(state.target)
 
 
 def _is_nowhere(state: SessionState, now: Millis, node: str) -> bool:

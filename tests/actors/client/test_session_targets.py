@@ -47,6 +47,18 @@ def test_a_refusal_that_names_the_leader_sends_the_session_there_at_once() -> No
     assert talk.session.resend_at == talk.now
 
 
+def test_nodes_that_name_each_other_are_not_asked_without_a_pause() -> None:
+    """While both started their members, a client asked them as fast as they answered."""
+    talk = asking("a:1", "b:1")
+    pauses = []
+    for _ in range(9):
+        other = "b:1" if talk.session.target == A else "a:1"
+        talk.refuse(Unavailable("its member is being started"), 1, leader=other)
+        pauses.append((talk.session.resend_at or 0) - talk.now)
+        talk.resent()
+    assert pauses == [0, 0, 10, 0, 0, 80, 0, 0, 200]
+
+
 def test_a_hint_at_a_node_whose_link_was_lost_is_followed_when_it_is_back() -> None:
     talk = asking("a:1", "b:1")
     talk.session.endpoints.down["c:1"] = 0
