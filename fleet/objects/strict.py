@@ -56,7 +56,7 @@ _C_FUNCTIONS: Final[dict[Any, _Kind]] = {
     **{getattr(os, name): _EFFECT for name in _PROCESSES if hasattr(os, name)},
 }
 _NOW = frozenset({"now", "utcnow", "today"})
-_OS_PURE = frozenset({"fspath", "strerror", "write", "isatty", "_path_normpath"})
+_OS_PURE = frozenset({"fspath", "strerror", "write", "isatty", "_path_normpath", "_path_splitroot_ex"})
 """Functions of `os` in C that read nothing of the host; and `write`, to print."""
 
 _SEED: Final = random.Random.seed.__code__
@@ -77,6 +77,8 @@ _USERS_NAMES: Final = {
     "posix.": "os.",
     "posixpath.": "os.path.",
     "genericpath.": "os.path.",
+    "pathlib._abc.PathBase.": "pathlib.Path.",
+    "pathlib._local.": "pathlib.",
     "io.": "",
     "_io.": "",
     "random.Random.": "random.",

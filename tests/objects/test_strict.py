@@ -105,6 +105,7 @@ def import_one() -> object:
         lambda: uuid.uuid5(uuid.NAMESPACE_DNS, "a"),
         lambda: os.path.join("a", "b"),
         lambda: pathlib.PurePath("a") / "b",
+        lambda: str(pathlib.PurePath("a") / "b"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:one")
