@@ -8,6 +8,8 @@ import os
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from fleet.system.disk import sync
+
 
 def sync_directory(path: Path) -> None:
     """The names in it are on the disk. Raises OSError."""
@@ -51,6 +53,6 @@ def make_directory(path: Path, mode: int = 0o700) -> None:
 def _sync(path: Path, flags: int = 0) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
-        os.fsync(fd)
+        sync(fd)
     finally:
         os.close(fd)

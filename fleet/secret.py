@@ -28,6 +28,7 @@ from fleet.actors.base.role_secrets import FOREVER, derive, is_role_secret, read
 from fleet.errors import ConfigError
 from fleet.files import make_directory, sync_file, sync_name
 from fleet.roles import Claim, claim_of, decode_claim, encode_claim
+from fleet.system.disk import sync
 
 SECRET_BYTES_MIN = 32
 DISTINCT_MIN = 10
@@ -215,7 +216,7 @@ def _written_beside(path: Path, content: bytes) -> Path:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            sync(descriptor)
     except BaseException:
         mine.unlink()
         raise

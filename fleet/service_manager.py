@@ -5,6 +5,8 @@ import socket
 from collections.abc import MutableMapping
 from contextlib import suppress
 
+from fleet.system.sockets import non_blocking
+
 STATUS_EVERY_S = 5.0
 DIGITS_MAX = 18
 """Of the microseconds that it wants to be told within."""
@@ -26,7 +28,7 @@ class ServiceManager:
         self._status = ""
         self._socket: socket.socket | None = None
         if address:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            self._socket = non_blocking(socket.AF_UNIX, socket.SOCK_DGRAM)
 
     @property
     def is_there(self) -> bool:

@@ -1,7 +1,6 @@
 """Group commit off the event loop: one thread writes; writes that arrive meanwhile share the next sync."""
 
 import errno
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from fleet.interfaces import (
     Write,
 )
 from fleet.storage.store import Store
+from fleet.system.wakeup import Wakeup
 
 
 def carry_out(store: Durable, chore: Chore) -> ChoreDone:
@@ -77,7 +77,7 @@ class Writer:
         self._submitted: list[_Submitted] = []
         self._queue: SimpleQueue[list[_Submitted] | Chore | None] = SimpleQueue()
         self._done: deque[Completion | ChoreDone] = deque()
-        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wakeup: Wakeup | None = Wakeup()
         self._told = 0
         self._failures = 0
         self._broken: dict[int, _Broken] = {}
@@ -89,14 +89,14 @@ class Writer:
         try:
             self._thread.start()
         except RuntimeError as error:
-            os.close(self._fd)
+            self._wakeup.close()
             raise OSError(errno.EAGAIN, f"the disk writer's thread cannot be started: {error}") from None
 
     # -- for the submitter -------------------------------------------------------------------
 
     def submit(self, write: Write) -> None:
         """Queue a write. Costs about a microsecond; wakes the thread if it sleeps."""
-        if self._fd < 0:
+        if self._wakeup is None:
             raise StorageFault("the writer is closed", group=write.group)
         submitted = _Submitted(write, self._told)
         if self._at_turn_end is None:
@@ -113,20 +113,20 @@ class Writer:
 
     def do(self, chore: Chore) -> None:
         """Do the chore after everything submitted before."""
-        if self._fd < 0:
+        if self._wakeup is None:
             raise StorageFault("the writer is closed")
         self._pass_on()
         self._queue.put(chore)
 
     def fileno(self) -> int:
         """Readable when `completed` has results. Level-triggered."""
-        return self._fd
+        return -1 if self._wakeup is None else self._wakeup.fd
 
     def completed(self) -> list[Completion | ChoreDone]:
         """The results since the last call, in the order of the commits; each write and chore appears once."""
-        if self._fd >= 0:
+        if self._wakeup is not None:
             try:
-                os.eventfd_read(self._fd)
+                self._wakeup.clear()
             except BlockingIOError:
                 return []
         done: list[Completion | ChoreDone] = []
@@ -138,12 +138,12 @@ class Writer:
 
     def close(self) -> None:
         """Wait until everything submitted is done. `completed` can be called once more afterwards."""
-        if self._fd >= 0:
+        if self._wakeup is not None:
             self._pass_on()
             self._queue.put(None)
             self._thread.join()
-            os.close(self._fd)
-            self._fd = -1
+            self._wakeup.close()
+            self._wakeup = None
 
     # -- the thread --------------------------------------------------------------------------
 
@@ -219,7 +219,8 @@ class Writer:
         self._notify()
 
     def _notify(self) -> None:
-        os.eventfd_write(self._fd, 1)
+        assert self._wakeup is not None, "it is closed when the thread has ended"
+        self._wakeup.set()
 
     def _overtake(self, group: int) -> None:
         """The leader's snapshot arrives: abandon the member's own."""

@@ -5,7 +5,6 @@ that call returns. The calls of all tests that were asked for begin at once, one
 of their own that leaves the processor to others. Functions and arguments are pickled.
 """
 
-import ctypes
 import os
 import signal
 import tempfile
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fleet.actors.executor.process import PR_SET_PDEATHSIG
+from fleet.system.processes import end_with_parent
 
 Calls = dict[str, "Future[Any]"]
 CALLS = pytest.StashKey[Calls]()
@@ -55,7 +54,7 @@ def stand_back(directory: str) -> None:
     """In the process that calls. It ends with the tests, however these end; where they are killed, what it
     has started ends a minute later. What is left of its temporary files is among those of the tests."""
     tempfile.tempdir = directory
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     os.setpgid(0, 0)
     os.nice(NICE)
 

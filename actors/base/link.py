@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any, Protocol
 
 from fleet.actors.base.addresses import ActorId, Address, LocalId
@@ -31,6 +30,7 @@ from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.sockets import reason_of
 from fleet.actors.base.tls import TlsStream
 from fleet.actors.base.wire import Outbox
+from fleet.system.poll import HANGUP, READ, WRITE
 
 
 class LinkStage(Enum):
@@ -41,7 +41,7 @@ class LinkStage(Enum):
 
 
 CONNECTING, PROVING, UP, CLOSED = LinkStage  # a global is read faster than a member of an Enum
-_READ = EPOLLIN | EPOLLRDHUP
+_READ = READ | HANGUP
 _SENDERS_MAX = 4096
 _PORTION_BYTES = 256 * 1024
 """What is encrypted at a time: more waits as it is until the socket takes it."""
@@ -262,9 +262,7 @@ class Link:
 
     def _watch(self) -> None:
         reading = 0 if self.is_full else _READ
-        self.links.reactor.change(
-            self.sock.fileno(), reading | (EPOLLOUT if self._backlog is not None else 0)
-        )
+        self.links.reactor.change(self.sock.fileno(), reading | (WRITE if self._backlog is not None else 0))
 
     def _send_now(self, data: bytes) -> None:
         """For the handshake only: the socket's buffer is nearly empty, so it takes everything or is
@@ -279,9 +277,9 @@ class Link:
             if self.stage is CONNECTING:
                 self._connected()
                 return
-            if mask & EPOLLOUT:
+            if mask & WRITE:
                 self._drain()
-            if mask & ~EPOLLOUT:
+            if mask & ~WRITE:
                 self._read()
         except BlockingIOError:
             pass

@@ -17,7 +17,6 @@ import random
 import socket
 from collections import Counter
 from functools import partial
-from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any
 
 from fleet.actors.base.addresses import ActorId, Address
@@ -45,6 +44,7 @@ from fleet.actors.base.settings import LinkSettings
 from fleet.actors.base.sockets import connecting, prepare, reason_of
 from fleet.actors.base.tls import Credentials, TlsStream
 from fleet.actors.base.wire import decode_body, decode_frame, encode_item
+from fleet.system.poll import HANGUP, READ, WRITE
 
 log = logging.getLogger("fleet.base")
 
@@ -235,7 +235,7 @@ class Links:
             return
         link = Link(self, sock, peer, peer.endpoint)
         self._all.add(link)
-        self.reactor.add(sock.fileno(), EPOLLOUT, link.on_event)
+        self.reactor.add(sock.fileno(), WRITE, link.on_event)
         self.limit_stage(link, CONNECTING)
 
     def limit_stage(self, link: Link, stage: LinkStage) -> None:
@@ -274,7 +274,7 @@ class Links:
             return
         self._all.add(link)
         self._unproved[link] = None
-        self.reactor.add(sock.fileno(), EPOLLIN | EPOLLRDHUP, link.on_event)
+        self.reactor.add(sock.fileno(), READ | HANGUP, link.on_event)
         self.limit_stage(link, PROVING)
         if len(self._unproved) > self.settings.unproved_max:
             self.closed(next(iter(self._unproved)), "too many at once")

@@ -4,11 +4,11 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from select import EPOLLIN
 
 from fleet.actors.base.link import Events
 from fleet.actors.base.rare_log import RareLog
 from fleet.actors.base.settings import join_endpoint
+from fleet.system.poll import READ
 
 log = logging.getLogger("fleet.base")
 
@@ -29,7 +29,7 @@ class Listener:
         self._accepted = accepted
         self._is_closed = False
         self._rare_log = RareLog(log)
-        reactor.add(sock.fileno(), EPOLLIN, self._accept)
+        reactor.add(sock.fileno(), READ, self._accept)
 
     def close(self) -> None:
         self._is_closed = True
@@ -57,4 +57,4 @@ class Listener:
 
     def _resume(self) -> None:
         if not self._is_closed:
-            self._reactor.add(self._sock.fileno(), EPOLLIN, self._accept)
+            self._reactor.add(self._sock.fileno(), READ, self._accept)

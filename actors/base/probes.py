@@ -7,13 +7,14 @@ time, and nothing of a request is used but its method and its path, which are co
 import json
 import socket
 from collections.abc import Callable, Collection, Mapping
-from select import EPOLLIN
 from typing import Any, TypeAlias
 
 from fleet.actors.base.link import Events
 from fleet.actors.base.listener import Listener
 from fleet.actors.base.names import addresses
 from fleet.actors.base.settings import split_endpoint
+from fleet.system.poll import READ
+from fleet.system.sockets import non_blocking
 
 REQUEST_BYTES_MAX = 4096
 REQUEST_S = 5.0
@@ -41,7 +42,7 @@ Ask: TypeAlias = Callable[[str, Tell], None]
 def bind_probes(listen: str) -> socket.socket:
     """A listening, non-blocking socket. Raises OSError: the address cannot be used, or not be resolved."""
     family, where = addresses(*split_endpoint(listen))[0]
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock = non_blocking(family)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(where)
@@ -87,7 +88,7 @@ class Probe:
         """The request is complete; what arrives further is thrown away."""
         self.is_answered = False
         self.is_closed = False
-        server.reactor.add(sock.fileno(), EPOLLIN, self._readable)
+        server.reactor.add(sock.fileno(), READ, self._readable)
         server.reactor.call_at(server.reactor.now() + REQUEST_S, self.close)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Real time and IO: an epoll loop in one thread runs a kernel and its links.
+"""Real time and IO: a loop in one thread, on epoll or what stands in for it, runs a kernel and its links.
 
 A turn: read what has arrived, run what other threads have posted, run the kernel until no message waits or
 TURN_S_MAX is over, then send what the turn has queued on each link, with one call per link.
@@ -7,8 +7,6 @@ TURN_S_MAX is over, then send what the turn has queued on each link, with one ca
 import errno
 import heapq
 import logging
-import os
-import select
 import sys
 import threading
 import traceback
@@ -21,6 +19,8 @@ from typing import Any, Protocol
 from fleet.actors.base.addresses import ActorId, Address, LocalId
 from fleet.actors.base.kernel import Kernel
 from fleet.blocking import HERE
+from fleet.system.poll import ONCE, READ, open_poll
+from fleet.system.wakeup import Wakeup
 
 log = logging.getLogger("fleet.base")
 
@@ -61,10 +61,10 @@ class Reactor:
 
     def __init__(self) -> None:
         self.now = monotonic
-        self._epoll = select.epoll()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake_fd, select.EPOLLIN)
-        self._handlers: dict[int, Callable[[int], None]] = {self._wake_fd: self._woken}
+        self._poll = open_poll()
+        self._wakeup = Wakeup()
+        self._poll.register(self._wakeup.fd, READ)
+        self._handlers: dict[int, Callable[[int], None]] = {self._wakeup.fd: self._woken}
         self._inbox: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._after_flush: list[Callable[[], None]] = []
@@ -103,8 +103,8 @@ class Reactor:
 
     def _wake(self) -> None:
         try:
-            os.eventfd_write(self._wake_fd, 1)
-        except (BlockingIOError, OSError):
+            self._wakeup.set()
+        except OSError:
             pass  # already awake, or closed
 
     def in_loop(self) -> bool:
@@ -136,16 +136,16 @@ class Reactor:
         self.links.send(dst, sender, message)
 
     def add(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
-        self._epoll.register(fd, mask)
+        self._poll.register(fd, mask)
         self._handlers[fd] = handler
 
     def change(self, fd: int, mask: int) -> None:
-        self._epoll.modify(fd, mask)
+        self._poll.modify(fd, mask)
 
     def remove(self, fd: int) -> None:
         """Idempotent."""
         if self._handlers.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            self._poll.unregister(fd)
 
     def call_at(self, when: float, action: Callable[[], None]) -> None:
         """Run `action` at that time. Cannot be cancelled: `action` must check whether it is still wanted."""
@@ -162,8 +162,8 @@ class Reactor:
         watched: dict[int, Callable[[int], None]] = {}
         for fd in dict.fromkeys(filenos):
             try:
-                self._epoll.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
-            except PermissionError:  # a regular file: always readable, and unknown to epoll
+                self._poll.register(fd, READ | ONCE)
+            except PermissionError:  # a regular file: always readable, and cannot be polled
                 self.kernel.ready(local, [fd])
                 continue
             except (OSError, ValueError) as error:
@@ -179,9 +179,9 @@ class Reactor:
                 continue  # the actor has closed it, and a link has the number now
             del self._handlers[fd]
             try:
-                self._epoll.unregister(fd)
+                self._poll.unregister(fd)
             except (OSError, ValueError):
-                pass  # closed, which removes it from epoll
+                pass  # closed, which removes it from the poll
 
     def _readable(self, local: LocalId, fd: int, mask: int) -> None:
         self.kernel.ready(local, [fd])
@@ -207,7 +207,7 @@ class Reactor:
             self._unread_turns = 0
             self._asleep = True
             timeout = 0.0 if more or self._inbox else self._timeout()
-            events = self._wait(timeout) if timeout else self._epoll.poll(0, _EVENTS_MAX)
+            events = self._wait(timeout) if timeout else self._poll.poll(0, _EVENTS_MAX)
             self._asleep = False
         for fd, mask in events:
             handler = self._handlers.get(fd)
@@ -241,7 +241,7 @@ class Reactor:
 
     def _wait(self, timeout: float) -> list[tuple[int, int]]:
         """Wait for events; after a series of short waits, poll for a moment before sleeping."""
-        poll, begun = self._epoll.poll, monotonic()
+        poll, begun = self._poll.poll, monotonic()
         events: list[tuple[int, int]] = []
         if self._short_waits >= _SHORT_WAITS:
             until = begun + min(timeout, _SPIN_S)
@@ -266,11 +266,11 @@ class Reactor:
     def _handler_failed(self, fd: int, handler: Callable[[int], None]) -> None:
         """Stop watching the descriptor: a handler that fails each time would make the loop spin."""
         self._log_failure(handler)
-        if self._handlers.get(fd) is handler and fd != self._wake_fd:
+        if self._handlers.get(fd) is handler and fd != self._wakeup.fd:
             try:
                 self.remove(fd)
             except (OSError, ValueError):
-                pass  # closed, which removes it from epoll
+                pass  # closed, which removes it from the poll
 
     def _log_failure(self, what: Any) -> None:
         """Once a minute: what fails at every turn must not fill the disk."""
@@ -288,16 +288,15 @@ class Reactor:
         return min(max(0.0, when - monotonic()), _POLL_S_MAX)
 
     def _woken(self, mask: int) -> None:
-        os.eventfd_read(self._wake_fd)
+        self._wakeup.clear()
 
     def _end(self) -> None:
         self._asleep = False
         try:
             self.links.close()
         finally:
-            self._epoll.close()
-            wake_fd, self._wake_fd = self._wake_fd, -1
-            os.close(wake_fd)
+            self._poll.close()
+            self._wakeup.close()
             self._handlers.clear()
             self._timers.clear()
             self._on_end()

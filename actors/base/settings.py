@@ -9,6 +9,7 @@ from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.actors.base.handshake import FRAME_BYTES_MIN
 from fleet.actors.base.names import addresses
 from fleet.errors import ConfigError
+from fleet.system.sockets import non_blocking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def bind(listen: str) -> socket.socket:
         family, where = addresses(host, port)[0]
     except OSError as error:
         raise ConfigError(f"listen={listen!r} cannot be resolved: {error}") from None
-    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    listener = non_blocking(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(where)

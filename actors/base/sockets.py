@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 from fleet.actors.base.settings import LinkSettings
+from fleet.system.sockets import fail_when_silent, non_blocking
 
 _REASONS = {
     errno.ECONNREFUSED: "refused",
@@ -22,18 +23,13 @@ def reason_of(error: OSError) -> str:
 
 def prepare(sock: socket.socket, settings: LinkSettings) -> None:
     """Nothing waits for company, and the end of the peer's host is noticed. Raises OSError."""
-    dead_s = max(1, settings.dead_after_ms // 1000)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, dead_s // 2))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, max(1, dead_s - dead_s // 2))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, settings.dead_after_ms)
+    fail_when_silent(sock, settings.dead_after_ms)
 
 
 def connecting(family: int, where: Any, settings: LinkSettings) -> socket.socket:
     """One that connects to this address, or has. Raises OSError: it cannot."""
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock = non_blocking(family)
     try:
         prepare(sock, settings)
         sock.connect(where)

@@ -6,7 +6,6 @@ certificates then do not fit. There are no tickets, so no link resumes another o
 certificates are checked.
 """
 
-import os
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -34,6 +33,7 @@ from fleet.actors.base.role_secrets import (
     proof_keys,
     read_role_secret,
 )
+from fleet.system.memory import readable_as_file
 
 GREETING_BYTES_MAX = 32 * 1024
 """What a peer may send before TLS is established; honest ones send 1 to 3 KiB."""
@@ -139,12 +139,9 @@ def _show_what_is_known(
 
 
 def load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
-    """Show this certificate. The module `ssl` reads files only: this one is in memory."""
-    fd = os.memfd_create("fleet-certificate", os.MFD_CLOEXEC)
-    with os.fdopen(fd, "wb") as file:
-        file.write(leaf.pem)
-        file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{fd}")
+    """Show this certificate. The module `ssl` reads files only."""
+    with readable_as_file(leaf.pem) as path:
+        context.load_cert_chain(path)
 
 
 class TlsStream:

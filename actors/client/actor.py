@@ -31,7 +31,7 @@ class Client(Requester):
 
     def on_start(self, m: StartClient, sender: Any) -> None:
         self.inbox = m.inbox
-        self.watching = ThespianWatch([m.inbox.fd])
+        self.watching = ThespianWatch([m.inbox.wakeup.fd])
         self.begin(m.clock, m.name, m.seed, m.addresses, m.zone)
         self.router.release = m.release
 

@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
+from fleet.system.wakeup import Wakeup
+
 _INBOXES: "WeakSet[Inbox]" = WeakSet()
 
 
@@ -27,7 +29,7 @@ class Inbox:
         self.waiting: deque[Any] = deque()
         self.is_deaf = False
         """Whether the actor has stopped reading it."""
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.wakeup = Wakeup()
         self.is_rung = False
         self._lock = threading.Lock()
         _INBOXES.add(self)
@@ -41,7 +43,7 @@ class Inbox:
             if self.is_deaf:
                 return not self._withdraw(message)
             self.is_rung = True
-            os.eventfd_write(self.fd, 1)
+            self.wakeup.set()
         return True
 
     def _withdraw(self, message: Any) -> bool:
@@ -55,7 +57,7 @@ class Inbox:
     def take(self) -> list[Any]:
         """Everything that waits; perhaps nothing, since the descriptor may be reported twice."""
         with suppress(BlockingIOError):
-            os.eventfd_read(self.fd)  # before the messages: what comes after them rings again
+            self.wakeup.clear()  # before the messages: what comes after them rings again
         self.is_rung = False
         take = self.waiting.popleft
         return [take() for _ in range(len(self.waiting))]
@@ -63,6 +65,4 @@ class Inbox:
     def close(self) -> None:
         self.is_deaf = True
         with self._lock:
-            fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+            self.wakeup.close()

@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -25,6 +24,8 @@ from fleet.actors.messages.executor import (
 )
 from fleet.actors.runtime.forked_dump import write_all
 from fleet.objects.progress import CELL_BYTES, CELLS, Cells, Doing, read
+from fleet.system.memory import nameless_file
+from fleet.system.poll import READ, WRITE, open_poll
 
 OUTER_PATH = "FLEET_OUTER_PYTHONPATH"
 """The variable with the PYTHONPATH of the node's own process."""
@@ -77,10 +78,10 @@ class ProcessChannel:
         cells_fd = -1
         try:
             ours.setblocking(False)
-            cells_fd = os.memfd_create("fleet-progress")
+            cells_fd = nameless_file("fleet-progress")
             os.ftruncate(cells_fd, CELLS * CELL_BYTES)
             self._map = mmap.mmap(cells_fd, CELLS * CELL_BYTES)
-            self._epoll = select.epoll()
+            self._poll = open_poll()
             self._process = subprocess.Popen(
                 command(theirs.fileno(), cells_fd, memory_max, fork_above_bytes, node),
                 pass_fds=(theirs.fileno(), cells_fd),
@@ -96,7 +97,7 @@ class ProcessChannel:
                 os.close(cells_fd)
         self._socket: socket.socket | None = ours
         self._cells: Cells = memoryview(self._map).cast("Q")
-        self._epoll.register(ours, select.EPOLLIN | select.EPOLLOUT)
+        self._poll.register(ours.fileno(), READ | WRITE)
         self._frames = Frames()
         self._memories: deque[int] = deque()
         self._gathered: list[bytes] = []
@@ -158,7 +159,7 @@ class ProcessChannel:
     def fileno(self) -> int:
         """Where something is to be sent still, the descriptor of a poll that also waits for room."""
         assert self._socket is not None
-        return self._epoll.fileno() if self._unsent else self._socket.fileno()
+        return self._poll.fileno() if self._unsent else self._socket.fileno()
 
     def receive(self) -> list[FromExecutor]:
         self.flush()
@@ -210,7 +211,7 @@ class ProcessChannel:
                 self._process.wait(ENDS_WITHIN_S)
         self._socket.close()
         self._socket = None
-        self._epoll.close()
+        self._poll.close()
         self._forget_unsent()
         for fd in self._memories:
             os.close(fd)
@@ -218,7 +219,7 @@ class ProcessChannel:
 
 def memory_with(state: bytes) -> int:
     """A descriptor of memory with it. Raises OSError."""
-    fd = os.memfd_create("fleet-state")
+    fd = nameless_file("fleet-state")
     try:
         write_all(fd, b" ")
         write_all(fd, state)

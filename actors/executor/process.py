@@ -4,11 +4,9 @@ It reads messages from its node, lets its objects handle them, one after another
 answer. It ends when its node does.
 """
 
-import ctypes
 import logging
 import mmap
 import os
-import resource
 import select
 import signal
 import socket
@@ -39,8 +37,8 @@ from fleet.actors.runtime.log_fields import fields_of
 from fleet.blocking import HERE
 from fleet.interfaces import Dump
 from fleet.objects.progress import CELL_BYTES, CELLS, TAKEN
+from fleet.system.processes import end_with_parent, limit_memory, raise_descriptor_limit
 
-PR_SET_PDEATHSIG = 1
 READ_BYTES = 1 << 20
 ANSWERS_BYTES_MAX = 256 * 1024
 """Answers of so many bytes leave at once."""
@@ -187,17 +185,6 @@ class ToNode(logging.Handler):
             self.handleError(record)
 
 
-def die_with_parent() -> None:
-    """A command that never returns would not notice that the node has gone."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def raise_descriptor_limit() -> None:
-    """A message may bring a descriptor while users' objects hold many."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
 def restore_environment() -> None:
     """Programs that users' code starts find their modules as if the node had started them."""
     outer = os.environ.pop(OUTER_PATH, None)
@@ -216,15 +203,15 @@ def main(arguments: list[str]) -> None:
     *numbers, node = arguments
     socket_fd, cells_fd, memory_max, fork_above_bytes = map(int, numbers)
     setproctitle(f"fleet executor of node {node}")
-    die_with_parent()
+    end_with_parent()  # a command that never returns would not notice that the node has gone
     restore_environment()
     signal.signal(signal.SIGINT, _ignore)
     signal.signal(signal.SIGTERM, _ignore)
-    raise_descriptor_limit()
+    raise_descriptor_limit()  # a message may bring a descriptor while users' objects hold many
     for fd in (socket_fd, cells_fd):
         os.set_inheritable(fd, False)
     if memory_max:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_max, memory_max))
+        limit_memory(memory_max)
     sock = socket.socket(fileno=socket_fd)
     cells = memoryview(mmap.mmap(cells_fd, CELLS * CELL_BYTES)).cast("Q")
     process = ExecutorProcess(sock, cells, fork_above_bytes)

@@ -12,6 +12,8 @@ from typing import Any
 from zlib import crc32
 
 from fleet.errors import FleetError
+from fleet.system.memory import nameless_file
+from fleet.system.processes import close_all_but
 
 CHILD_S_MAX = 600
 """A child that takes longer is killed: it may wait for a lock that another thread held during the fork."""
@@ -34,7 +36,7 @@ class ForkedDump:
     def __init__(self, dump: Callable[[], bytes]) -> None:
         opened: list[int] = []
         try:
-            opened.append(os.memfd_create("fleet-snapshot"))
+            opened.append(nameless_file("fleet-snapshot"))
             opened.extend(os.pipe())
             self._memory, self._end, child_end = opened
             self._pid = os.fork()
@@ -122,14 +124,6 @@ def mapped(fd: int, size: int) -> bytes:
     """A view of `size` bytes of that memory, behind the first. It outlives the descriptor."""
     view: Any = memoryview(mmap.mmap(fd, 0, prot=mmap.PROT_READ))[1 : 1 + size]
     return view  # type: ignore[no-any-return]
-
-
-def close_all_but(*kept: int) -> None:
-    """Close all descriptors but these and standard input, output and error."""
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2 and fd not in kept:
-            with suppress(OSError):  # the descriptor of the listing
-                os.close(fd)
 
 
 def write_all(fd: int, data: bytes) -> None:

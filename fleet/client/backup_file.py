@@ -33,6 +33,7 @@ from fleet.errors import BadBackup, ConfigError
 from fleet.files import sync_name
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, Millis, Revision
+from fleet.system.disk import sync
 
 FORMAT: Final = 1
 """Of the file. One of a higher format is refused."""
@@ -153,7 +154,7 @@ class BackupWriter:
         self._frame(INDEX, _encode(self._places))
         self._file.write(_END.pack(index, self._digest.digest(), END_MAGIC))
         self._file.flush()
-        os.fsync(self._file.fileno())
+        sync(self._file.fileno())
         verified(self.partial)
         self._take_name()
         sync_name(self.path)

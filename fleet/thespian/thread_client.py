@@ -40,7 +40,7 @@ class ThreadClient:
         self.inbox = Inbox()
         self.may_watch = may_watch
         if may_watch:
-            actor.watching = ThespianWatch([self.inbox.fd])
+            actor.watching = ThespianWatch([self.inbox.wakeup.fd])
         self.clock = SystemClock()
         self.timer = Timer(actor)
         self.pause = LOOK_MS[0]

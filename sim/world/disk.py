@@ -141,7 +141,7 @@ class SimWriter(Writer):
         readable: Callable[[], None],
     ) -> None:
         self._store: DiskStore = store
-        self._fd = -1
+        self._wakeup = None
         self._done = deque()
         self._told = self._failures = 0
         self._broken = {}

@@ -17,7 +17,7 @@ TEXT = (Path(__file__).parents[2] / "fleet" / "docs" / "deployment.md").read_tex
 MARK = "<!-- unit -->\n"
 COMPOSE, KUBERNETES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S)
 (CONTAINER,) = re.findall(r"^```dockerfile\n(.*?)^```", TEXT, re.M | re.S)
-VARIABLES = {one.variable for one in SETTINGS}
+VARIABLES = {one.variable for one in SETTINGS} | {"FLEET_PORTABLE"}
 PORTS = {7400, 7480}
 
 

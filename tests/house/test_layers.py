@@ -18,7 +18,8 @@ HOST = (*PURE, "fleet.objects", "fleet.cluster", "fleet.blocking")
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.errors": (("fleet.errors",), set()),
     "fleet.blocking": (("fleet.errors",), set()),
-    "fleet.files": ((), set()),
+    "fleet.files": (("fleet.system",), set()),
+    "fleet.system": (("fleet.system",), set()),
     "fleet.roles": (("fleet.errors",), {"msgspec"}),
     "fleet.secret": (
         (
@@ -28,6 +29,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "fleet.actors.base.keyring",
             "fleet.actors.base.role_secrets",
             "fleet.files",
+            "fleet.system.disk",
         ),
         set(),
     ),
@@ -74,9 +76,9 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "fleet.cluster.founding_proposal": (("fleet.raft", "fleet.cluster.founding_messages"), {"msgspec"}),
     "fleet.cluster.founding_messages": (("fleet.errors", "fleet.raft"), {"msgspec"}),
-    "fleet.storage": (("fleet.storage", "fleet.files", *PURE), {"lmdb", "msgspec"}),
+    "fleet.storage": (("fleet.storage", "fleet.files", "fleet.system", *PURE), {"lmdb", "msgspec"}),
     "fleet.actors.base": (
-        ("fleet.actors.base", "fleet.blocking", "fleet.errors"),
+        ("fleet.actors.base", "fleet.blocking", "fleet.errors", "fleet.system"),
         {"thespian", "msgspec"},
     ),
     "fleet.actors.base.certificates": ((), {"cryptography", "msgspec"}),
@@ -85,8 +87,11 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
         ("fleet.errors", "fleet.actors.base.certificates"),
         {"cryptography", "msgspec"},
     ),
-    "fleet.actors": ((*HOST, "fleet.actors", "fleet.storage", "fleet.roles"), {"thespian", "msgspec"}),
-    "fleet.actors.executor.process": ((*HOST, "fleet.actors"), {"msgspec", "setproctitle"}),
+    "fleet.actors": (
+        (*HOST, "fleet.actors", "fleet.storage", "fleet.system", "fleet.roles"),
+        {"thespian", "msgspec"},
+    ),
+    "fleet.actors.executor.process": ((*HOST, "fleet.actors", "fleet.system"), {"msgspec", "setproctitle"}),
     "fleet.sim": ((*HOST, "fleet.sim", "fleet.actors", "fleet.storage"), {"thespian", "msgspec"}),
     "fleet.sim.search.explore": (("fleet.actors", "fleet.storage", "fleet.sim"), {"msgspec", "rich"}),
     "fleet.testing": (("fleet",), {"msgspec", "cloudpickle", "hypothesis"}),

@@ -21,8 +21,8 @@ def bell() -> Iterator[tuple[Reactor, int]]:
     yield reactor, fd
     reactor.remove(fd)
     os.close(fd)
-    reactor._epoll.close()
-    os.close(reactor._wake_fd)
+    reactor._poll.close()
+    reactor._wakeup.close()
 
 
 def after_short_waits(reactor: Reactor, fd: int) -> None:
