@@ -1,7 +1,6 @@
 """A digest of source is of what a name reaches, and the same in every version of Python."""
 
 import ast
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from fleet.objects.reach import Source, digest_of, reached_from
 from fleet.objects.syntax import text_of
+from tests.support.pythons import find_python
 
 ROOT = Path(__file__).resolve().parents[2]
 SYNTAX = '''
@@ -117,8 +117,8 @@ def test_the_digest_is_what_it_always_was() -> None:
 
 @pytest.mark.parametrize("minor", range(11, 16))
 def test_every_version_of_python_has_the_same_digest(minor: int) -> None:
-    python = shutil.which(f"python3.{minor}")
-    if python is None or subprocess.run([python, "-c", ""], capture_output=True).returncode:
+    python = find_python(f"3.{minor}")
+    if python is None:
         pytest.skip(f"no python3.{minor} on this machine")
     command = [python, "-c", RUN, str(ROOT)]
     done = subprocess.run(
