@@ -4,11 +4,12 @@ say when it is wrong: they are not counted."""
 import re
 import subprocess
 import sys
-from concurrent.futures import Future
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.support.aside import Aside
 
 ROOT = Path(__file__).resolve().parents[2]
 PERCENT_MIN = 97.0
@@ -26,11 +27,8 @@ def coverage_of_the_protocol() -> str:
         return subprocess.run(report, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.beside.with_args(coverage_of_the_protocol)
-def test_the_protocols_tests_reach_nearly_all_of_it(
-    beside: "Future[str]", capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = beside.result()
+def test_the_protocols_tests_reach_nearly_all_of_it(aside: Aside, capsys: pytest.CaptureFixture[str]) -> None:
+    told = aside(coverage_of_the_protocol)
     total = told.splitlines()[-1]
     with capsys.disabled():
         print(f"\nfleet/raft, lines and branches reached by tests/raft: {total.split()[-1]}")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tarfile
 import tomllib
-from concurrent.futures import Future
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +17,7 @@ from zipfile import ZipFile
 import pytest
 
 import fleet
+from tests.support.aside import Aside
 from tests.support.pythons import find_python
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,22 +100,17 @@ def names_in_distributions() -> tuple[set[str], set[str]]:
 
 def on(minor: str) -> object:
     python = find_python(minor)
-    marks = [pytest.mark.beside.with_args(installed_in, python)]
-    if python is None:
-        marks = [pytest.mark.skip(reason=f"no Python {minor} on this machine")]
-    return pytest.param(minor, id=minor, marks=marks)
+    missing = pytest.mark.skipif(python is None, reason=f"no Python {minor} on this machine")
+    return pytest.param(python, id=minor, marks=missing)
 
 
-@pytest.mark.parametrize("minor", [on(minor) for minor in VERSIONS])
-def test_the_wheel_runs_in_a_fresh_environment(minor: str, beside: "Future[str]") -> None:
-    assert beside.result() == SAYS
+@pytest.mark.parametrize("python", [on(minor) for minor in VERSIONS])
+def test_the_wheel_runs_in_a_fresh_environment(python: str, aside: Aside) -> None:
+    assert aside(installed_in, python) == SAYS
 
 
-@pytest.mark.beside.with_args(names_in_distributions)
-def test_both_hold_what_is_needed_and_nothing_of_ours_is_top_level_but_fleet(
-    beside: "Future[tuple[set[str], set[str]]]",
-) -> None:
-    source, wheel = beside.result()
+def test_both_hold_what_is_needed_and_nothing_of_ours_is_top_level_but_fleet(aside: Aside) -> None:
+    source, wheel = aside(names_in_distributions)
     assert {"README.md", "LICENSE", "pyproject.toml", "actors/__init__.py", "fleet/py.typed"} <= source
     assert {"fleet/py.typed", "fleet/actors/__init__.py", "fleet/raft/core.py"} <= wheel
     assert {name.partition("/")[0] for name in wheel} == {

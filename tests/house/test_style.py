@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from concurrent.futures import Future
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
+from tests.support.aside import Aside
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,12 +28,10 @@ def types(*options: str) -> str:
         return run("mypy", f"--cache-dir={directory}", *options)
 
 
-@pytest.mark.beside.with_args(types)
-def test_the_types_hold(beside: "Future[str]") -> None:
-    assert beside.result() == ""
+def test_the_types_hold(aside: Aside) -> None:
+    assert aside(types) == ""
 
 
-@pytest.mark.beside.with_args(types, "--platform=darwin", "--package=fleet")
-def test_the_types_hold_on_macos(beside: "Future[str]") -> None:
+def test_the_types_hold_on_macos(aside: Aside) -> None:
     """There Python has no epoll, no eventfd and no memfd: what uses them would be found here."""
-    assert beside.result() == ""
+    assert aside(types, "--platform=darwin", "--package=fleet") == ""

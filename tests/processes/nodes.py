@@ -25,6 +25,7 @@ from tests.support.waiting import WAIT_S, eventually
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = "test"
 START_S = 20.0
+SIDES = 8
 QUICK = fleet.GroupConfig(heartbeat_ms=60, election_ms=400)
 """Elections that a test can wait for, on a host that does other things too."""
 
@@ -39,9 +40,11 @@ if os.getppid() == int(sys.argv.pop(1)):
 
 
 def free_port() -> int:
-    """One below those that outgoing connections get, so that it is still free after a restart."""
+    """One below those that outgoing connections get, so that it is still free after a restart. Tests that run
+    side by side (pytest-xdist names their processes gw0, gw1, ...) take different ones."""
+    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SIDES
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(20_000 + side, 32_000, SIDES)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -1,7 +1,6 @@
 """Proof that the simulator bites: each planted bug is found within its budget of seeds."""
 
 import re
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from tests.sim.episodes import DAYS
 from tests.sim.mutants import HUNTS, MUTANTS, Find, Mutant, hunt, named, planted, run_one
 from tests.sim.profiles import PROFILES
 from tests.sim.scenarios import MODULES, SCENARIOS
+from tests.support.aside import Aside
 
 DOC = Path(__file__).parents[2] / "fleet" / "docs" / "mutants.md"
 
@@ -19,13 +19,12 @@ def hunt_for(name: str) -> Find | None:
 
 
 def marks(mutant: Mutant) -> list[pytest.MarkDecorator]:
-    beside = pytest.mark.beside.with_args(hunt_for, mutant.name)
-    return [beside, pytest.mark.long] if mutant.is_long else [beside]
+    return [pytest.mark.long] if mutant.is_long else []
 
 
 @pytest.mark.parametrize("mutant", [pytest.param(one, marks=marks(one), id=one.name) for one in MUTANTS])
-def test_a_planted_bug_is_found(mutant: Mutant, beside: "Future[Find | None]") -> None:
-    assert beside.result() is not None, f"{mutant.name} was not found"
+def test_a_planted_bug_is_found(mutant: Mutant, aside: Aside) -> None:
+    assert aside(hunt_for, mutant.name) is not None, f"{mutant.name} was not found"
 
 
 def test_a_planted_bug_is_gone_when_its_hunt_is_over() -> None:

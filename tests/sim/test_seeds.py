@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterable
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from fleet.sim.search.explore import (
     parse_seeds,
     run_seed,
 )
+from tests.support.aside import Aside
 
 FOUND = [
     int(line.split()[0])
@@ -47,10 +47,9 @@ def explored() -> list[SeedResult]:
     return explore(SAMPLE, jobs=1)
 
 
-@pytest.mark.beside.with_args(explored)
-def test_a_sample_of_seeds_holds(beside: "Future[list[SeedResult]]") -> None:
+def test_a_sample_of_seeds_holds(aside: Aside) -> None:
     """Each change is tried on the same ones, so that a failure is the change's own."""
-    results = beside.result()
+    results = aside(explored)
     assert [str(result) for result in results if result.verdict != OK] == []
     marks = 0
     for result in results:
