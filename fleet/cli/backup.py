@@ -21,16 +21,21 @@ SECONDS = click.FloatRange(min=0.1)
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--group", "groups", multiple=True, help="Only this group; may be repeated.  [default: all]")
+@click.option("--at", type=click.IntRange(0), metavar="REVISION",
+              help="As the one group was after it.  [default: as it is]")  # fmt: skip
 @click.option("--patience", type=SECONDS, default=PATIENCE_S, show_default=True,
               help="Seconds that a group may give nothing.")  # fmt: skip
 @client
-def backup(console: Console, file: str, groups: tuple[str, ...], patience: float) -> None:
+def backup(console: Console, file: str, groups: tuple[str, ...], at: int | None, patience: float) -> None:
     """Write the state of all groups into the new file FILE, while they go on working.
 
-    Each group is as it was after one revision. FILE appears when it was read back and found whole.
+    Each group is as it was after one revision. FILE appears when it was read back and found whole. With --at,
+    commands of the group are executed again, here: its class must be importable, as it was then.
     """
+    if at is not None and len(groups) != 1:
+        raise ConfigError("--at REVISION is for one --group")
     chosen = groups or None
-    made = console.fleet.backup(file, groups=chosen, timeout=patience, progress=_noting(console))
+    made = console.fleet.backup(file, groups=chosen, at=at, timeout=patience, progress=_noting(console))
     record = {
         "file": made.path,
         "cluster": made.cluster,

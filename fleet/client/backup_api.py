@@ -19,6 +19,7 @@ from fleet.client.backup_file import Backup, BackupWriter, SavedGroup, new_head,
 from fleet.client.cluster_api import Operations, check_group_name
 from fleet.client.copies import ask_for_copy, parts_of
 from fleet.client.group_api import GRACE_S, POLL_S
+from fleet.client.past_states import past_state
 from fleet.cluster.commands import last_arguments
 from fleet.cluster.state import GroupInfo, NodeRecord
 from fleet.cluster.wanted import wanted_nodes
@@ -32,7 +33,7 @@ from fleet.errors import (
     RestoreRefused,
     Unavailable,
 )
-from fleet.raft.ids import NodeName, node_of
+from fleet.raft.ids import NodeName, Revision, node_of
 
 PATIENCE_S: Final = 120.0
 """How long a group may take, by default, to give its next part, or to be restored."""
@@ -82,6 +83,7 @@ class BackupOperations(Operations):
         path: str | os.PathLike[str],
         *,
         groups: Sequence[str] | None = None,
+        at: Revision | None = None,
         timeout: float = PATIENCE_S,
         progress: Callable[[SavedGroup], None] | None = None,
     ) -> BackupReport:
@@ -92,6 +94,8 @@ class BackupOperations(Operations):
         different moments. The file has its name only when it was read back and found whole.
 
         Args:
+            at: the one group is saved as it was after this revision, as `Fleet.at` shows it: its commands are
+                executed again in this process, by the class that executed them then.
             timeout: seconds that a group may give nothing, say because its leader died, before this fails.
             progress: called with each group that is in the file.
 
@@ -99,17 +103,18 @@ class BackupOperations(Operations):
             ConfigError: the file exists. OSError: it cannot be written. BadBackup: the disk does not return
                 what was written.
             NoSuchGroup: one of `groups`.
+            BadArguments: `at` is for one group.
+            NotKept, CannotReplay: the state at `at` cannot be made again, as with `Fleet.at`.
             Unavailable, GroupHalted, StateNotEncodable: a group has no state to give; says which one.
         """
         began = time.monotonic()
         view = self.cluster().view
         assert view is not None
-        chosen = _chosen(sorted(view.groups, key=lambda one: one.name), groups)
+        chosen = _chosen(sorted(view.groups, key=lambda one: one.name), groups, at)
         gone: list[str] = []
         head = new_head(self.name, self._uid(), import_module("fleet").__version__)
         with BackupWriter(path, head) as writer:
-            for info, asked in self._copies(chosen, view.nodes, timeout):
-                saved = self._save(writer, info, asked, timeout)
+            for info, saved in self._save_each(writer, chosen, view.nodes, at, timeout):
                 if saved is None:
                     gone.append(info.name)
                 elif progress is not None:
@@ -123,6 +128,22 @@ class BackupOperations(Operations):
 
     def _uid(self) -> int:
         raise NotImplementedError
+
+    def _save_each(
+        self,
+        writer: BackupWriter,
+        groups: Sequence[GroupInfo],
+        nodes: Sequence[NodeRecord],
+        at: Revision | None,
+        timeout: float,
+    ) -> Iterator[tuple[GroupInfo, SavedGroup | None]]:
+        """None: the group was removed meanwhile."""
+        if at is not None:
+            (info,) = groups
+            yield info, _save_past(self, writer, info, at, timeout)
+            return
+        for info, asked in self._copies(groups, nodes, timeout):
+            yield info, self._save(writer, info, asked, timeout)
 
     def _copies(
         self, groups: Sequence[GroupInfo], nodes: Sequence[NodeRecord], timeout: float
@@ -209,7 +230,7 @@ class BackupOperations(Operations):
         Raises:
             BadBackup: the file is not whole; it is read before anything else. OSError: it cannot be read.
             RestoreRefused: a group of that name exists; none was restored. Remove it first, or use `name`.
-            DataClassUnavailable: a node cannot load the class of one of them; none was restored.
+            DataClassUnavailable, OtherCode: a node has not the class of one of them; none was restored.
             ConfigError: the backup has no such group. BadArguments: an invalid name.
             GroupExists, CleanupOngoing, Unavailable: this group was not restored, those before it in the file
                 were. NoSuchGroup: nor was it, since it was removed meanwhile.
@@ -328,6 +349,25 @@ def _held(expected: int, asked: Future[OpValue]) -> int | None:
     return HELD if value.size == expected else value.size
 
 
+def _save_past(
+    client: Operations, writer: BackupWriter, info: GroupInfo, revision: Revision, timeout: float
+) -> SavedGroup:
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            saved, state = past_state(client, info, revision)
+            break
+        except PASSING:
+            if time.monotonic() > until:
+                raise
+            time.sleep(POLL_S)
+    writer.begin(saved)
+    for at in range(0, len(state), PART_BYTES):
+        writer.add(state[at : at + PART_BYTES])
+    assert writer.end()
+    return saved
+
+
 def _saved(info: GroupInfo, copy: CopyTaken) -> SavedGroup:
     return SavedGroup(
         info.name, copy.revision, copy.index, copy.size, copy.crc, copy.data_class, copy.config,
@@ -339,7 +379,9 @@ def _of_kind(saved: SavedGroup, persist: bool | None) -> SavedGroup:
     return saved if persist is None else replace(saved, is_in_memory=not persist)
 
 
-def _chosen(groups: list[GroupInfo], names: Sequence[str] | None) -> list[GroupInfo]:
+def _chosen(groups: list[GroupInfo], names: Sequence[str] | None, at: Revision | None) -> list[GroupInfo]:
+    if at is not None and (names is None or len(set(names)) != 1):
+        raise BadArguments("an earlier revision is that of one group: say which")
     if names is None:
         return groups
     known = {one.name: one for one in groups}

@@ -144,7 +144,7 @@ def read(
     history = kept.history
     recording = Recording(group, base, read_state(client, group, kept, base, timeout), history.data_class)
     recording.spool_to(tempfile.SpooledTemporaryFile(MEMORY_BYTES_MAX))
-    behind = [one for one in history.bases if until is not None and one.revision >= until]
+    behind = [one for one in history.bases if one.index and until is not None and one.revision >= until]
     last = min((one.index for one in behind), default=history.commit)
     try:
         _read_log(client, group, kept, recording, last, timeout)

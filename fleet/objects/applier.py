@@ -95,7 +95,8 @@ class Applier:
     tell_fired: TellFired = lambda fired: None
     """Called with what came of each reminder."""
     after_each: Callable[[Revision], None] | None = None
-    """Called after each command or reminder with its revision; commands are then executed one by one."""
+    """Called with the revision of each command or reminder, also of one that was skipped, once nothing of it
+    is left to do; commands are then executed one by one."""
 
     def __post_init__(self) -> None:
         self._adopt(self.config)
@@ -188,10 +189,13 @@ class Applier:
         """A command that is to be skipped, or has a key, or both."""
         seq, payload = body.first + place, body.payloads[place]
         why = self.skipped.get((self.index, place))
+        before = self.revision
         if type(body) is KeyedCommands and is_keyed(payload):
             self._execute_keyed(session, seq, read_keyed(payload), why, tell)
         else:
             self._skip(session, seq, why or "", tell)
+        if self.after_each is not None and self.revision > before:
+            self.after_each(self.revision)
         return 1
 
     def _execute_keyed(
@@ -235,7 +239,8 @@ class Applier:
         self, session: Session, first: int, payloads: tuple[bytes, ...], tell: Tell, weigh: bool = False
     ) -> Results:
         """Execute the first of these, until there are many bytes of results. How many these are may differ
-        between members, and decides nothing. `weigh`: as of `Executor.apply`."""
+        between members, and decides nothing. `weigh`: as of `Executor.apply`; the one command has a key, and
+        it is recorded later."""
         start, size, rest = self.revision, 0, payloads
         values: list[bytes] = []
         while rest and size <= RESULTS_BYTES_MAX:
@@ -253,7 +258,7 @@ class Applier:
             self.keep(context, rest[: count if is_clean else count - 1])
             if not is_clean:
                 self.roll_back()
-            if self.after_each is not None:
+            if self.after_each is not None and not weigh:
                 self.after_each(self.revision)
             rest = rest[count:]
         return self._record(session, Results(first, start + 1, tuple(values)), True, tell)

@@ -80,7 +80,9 @@ class Replay:
         self.executor: ObjectExecutor | _Counting
         self.applier: Applier
         self._command: tuple[PastCommand, bytes] | None = None
-        """That was executed last, and its result, until the object is as it left it."""
+        """That was executed last, and its result, until nothing of it is left to do."""
+        self._executed: Revision = 0
+        """Of the last command or reminder that was executed."""
         self._seq = 0
         """Of the last command of the present entry that was executed."""
         self._open(recording.data_class)
@@ -116,7 +118,8 @@ class Replay:
 
     def take(self, entry: Entry) -> None:
         body, self._seq = entry.body, 0
-        if isinstance(body, Founded) and body.data_class:
+        is_new = not self.has_object  # else the group was founded with a backup's state
+        if isinstance(body, Founded) and body.data_class and is_new:
             self._open(body.data_class)
         try:
             self.applier.apply(entry, lambda outcomes, is_new: self._note(entry, outcomes, is_new))
@@ -124,7 +127,6 @@ class Replay:
             raise
         except FleetError as error:
             raise self._cannot(f"a command cannot be executed here: {error.what}") from error
-        self._settle()
         if isinstance(body, ClassSwitched):
             self._switch(body.data_class)
         self.watcher.passed(self)
@@ -141,6 +143,7 @@ class Replay:
             self.executor = _Counting(data_class)
         self.applier = Applier(_OneByOne(self), GroupConfig(), tell_fired=self._note_fired)
         self.applier.skipped = self.recording.skipped
+        self.applier.after_each = self._settle
 
     def _load(self, data_class: bytes) -> type:
         try:
@@ -173,7 +176,6 @@ class Replay:
     # -- commands ----------------------------------------------------------------------------------
 
     def begin(self, context: Context, payload: bytes, is_due: bool) -> PastCommand:
-        self._settle()
         index, seq = self.applier.index, context.seq
         about = (context.revision, index, context.now_ms, context.client, context.session, seq)
         command = PastCommand(*about, payload, is_due=is_due)
@@ -181,10 +183,12 @@ class Replay:
         return command
 
     def end(self, command: PastCommand, value: bytes) -> None:
-        self._command, self._seq = (command, value), command.seq
+        self._command = command, value
+        self._executed, self._seq = command.revision, command.seq
 
-    def _settle(self) -> None:
-        """A command that failed is undone by now."""
+    def _settle(self, revision: Revision) -> None:
+        """A command that failed is undone by now, and the key of one that has a key is recorded: a state may
+        be taken here."""
         last, self._command = self._command, None
         if last is not None:
             self.watcher.after(self, *last)
@@ -194,20 +198,17 @@ class Replay:
         body = entry.body
         if not is_new or outcomes.first <= self._seq or not isinstance(body, Commands):
             return
-        self._settle()
         sessions = self.applier.sessions
-        client = sessions.sessions[outcomes.session].client
-        for place, value in enumerate(outcomes.values):
-            seq = outcomes.first + place
-            about = (outcomes.revision + place, entry.index, sessions.log_ms, client, outcomes.session, seq)
-            command = PastCommand(*about, without_key(body.payloads[seq - body.first]), True)
-            self.watcher.after(self, command, value)
+        client, seq = sessions.sessions[outcomes.session].client, outcomes.first
+        about = (outcomes.revision, entry.index, sessions.log_ms, client, outcomes.session, seq)
+        command = PastCommand(*about, without_key(body.payloads[seq - body.first]), True)
+        (value,) = outcomes.values
+        self._command = command, value
 
     def _note_fired(self, fired: Fired) -> None:
         """A reminder that was skipped is not executed, and yet it counts."""
-        if self._command is not None and self._command[0].revision == fired.revision:
+        if self._executed == fired.revision:
             return
-        self._settle()
         about = fired.revision, self.applier.index, self.applier.sessions.log_ms, "", 0, 0
         command = PastCommand(*about, fired.reminder.payload, is_skipped=True, is_due=True)
         self.watcher.after(self, command, fired.value)

@@ -77,7 +77,7 @@ class Until(ReplayWatcher):
             raise Reached
 
     def passed(self, replay: Replay) -> None:
-        if replay.revision >= self.revision:
+        if replay.revision >= self.revision and replay.has_object:
             raise Reached
 
 

@@ -86,6 +86,7 @@ def test_what_burnt_is_back_on_a_new_cluster(three: Fleet) -> None:
     assert "is whole: 1 group of cluster" in after["fleet restore drill.fleet --verify"].out
     assert "visits is back at revision 2" in after["fleet restore drill.fleet --all"].err
     check_errors(three)
+    check_earlier_revisions(three)
     check_half_restored(three)
 
 
@@ -114,6 +115,24 @@ def check_errors(three: Fleet) -> None:
     assert said.json["whole"] and said.json["groups"][0]["data_class"] == "shop.Counter"
     Path("one.fleet").write_bytes(Path("one.fleet").read_bytes()[:-1])
     assert three.say("restore", "one.fleet", "--all", "--json").error["error"] == "BadBackup"
+
+
+def check_earlier_revisions(three: Fleet) -> None:
+    three.say("group", "add", "kept", "shop:Counter", "--set", "keep=7d")
+    for n in ("1", "2", "3"):
+        three.say("call", "kept", "add", n)
+    said = three.say("backup", "then.fleet", "--group", "kept", "--at", "2", "--json")
+    assert [one["revision"] for one in said.json["groups"]] == [2]
+    assert "kept" in three.say("restore", "then.fleet", "--verify").out
+    assert three.say("restore", "then.fleet", "--group", "kept", "--as", "then").code == 0
+    assert three.say("query", "then", "get").out == "3\n"
+    assert three.say("query", "kept", "get").out == "6\n"
+    said = three.say("backup", "x.fleet", "--group", "kept", "--at", "4", "--json")
+    assert (said.code, said.error["error"]) == (1, "NotKept")
+    assert "has come to revision 3, not 4 yet" in said.error["message"]
+    assert three.say("backup", "x.fleet", "--at", "2").code == 2
+    assert three.say("backup", "x.fleet", "--at", "2", "--group", "kept", "--group", "then").code == 2
+    assert not Path("x.fleet").exists()
 
 
 def check_half_restored(three: Fleet) -> None:
