@@ -1,6 +1,7 @@
 """Handlers of a leader: replication, commit, time. Router stand in `leader_requests.py`."""
 
 from fleet.raft.any_role import on_persisted as anyone_on_persisted
+from fleet.raft.append_window import BYTES_MIN, AppendWindow
 from fleet.raft.comparing import go_on_comparing
 from fleet.raft.entries import count_of, size_of
 from fleet.raft.events import LocalEvent, Persisted, SnapshotLost, Tick
@@ -133,13 +134,14 @@ def heartbeat(core: CoreState, role: Leader, peer: MemberId, progress: Progress)
     silent = not progress.is_responsive(core.now, core.config.election_ms)
     if progress.state == REPLICATE and silent:
         progress.become_probe(progress.match + 1)
+        progress.window = AppendWindow(BYTES_MIN)  # it is far behind when it is back, perhaps on another link
         core.ready.hooks.append(PeerSilent(peer))
     if progress.state == SNAPSHOT:
         core.send(AppendEntries(core.term, core.id, peer, 0, 0, (), 0, role.round, core.now))
         if core.now - progress.chunk_sent_at >= 2 * core.config.election_ms:
             send_chunk(core, role, peer, progress)
     elif progress.state == PROBE and silent:
-        send_append(core, role, peer, progress, entries_max=0)
+        send_append(core, role, peer, progress, is_empty=True)
     else:
         send_append(core, role, peer, progress)
 
@@ -148,7 +150,7 @@ def replicate(core: CoreState, role: Leader) -> None:
     """Send every peer the entries that its window allows; called once a turn."""
     last_index = core.log.last_index
     for peer, progress in role.progress.items():
-        while progress.next <= last_index and progress.may_send_entries(core.config.window_max):
+        while progress.next <= last_index and progress.room(core.config.window_max):
             send_append(core, role, peer, progress)
         if core.config.announce_commits and progress.state == REPLICATE:
             if progress.commit_told < core.log.commit:
@@ -167,7 +169,7 @@ def lets_send(core: CoreState, role: Leader, m: PeerMessage | LocalEvent) -> boo
 
 
 def send_append(
-    core: CoreState, role: Leader, peer: MemberId, progress: Progress, entries_max: int | None = None
+    core: CoreState, role: Leader, peer: MemberId, progress: Progress, is_empty: bool = False
 ) -> None:
     """One AppendEntries from `progress.next` on, with as much as fits; it may be empty."""
     log, config = core.log, core.config
@@ -177,9 +179,8 @@ def send_append(
         progress.become_snapshot(core.snapshot)
         send_chunk(core, role, peer, progress)
         return
-    if entries_max is None:
-        entries_max = config.batch_entries_max if progress.may_send_entries(config.window_max) else 0
-    entries = log.batch(progress.next, entries_max, config.batch_bytes_max) if entries_max else ()
+    room = 0 if is_empty else min(progress.room(config.window_max), config.batch_bytes_max)
+    entries = log.batch(progress.next, config.batch_entries_max, room) if room else ()
     previous_term = log.term_at(previous)
     assert previous_term is not None
     sleep = role.offered_at != NOT_OFFERED
@@ -199,7 +200,7 @@ def send_append(
         )
     )
     progress.commit_told, progress.sent_at = log.commit, core.now
-    progress.sent(previous + len(entries))
+    progress.sent(previous + len(entries), sum(map(size_of, entries)))
 
 
 def send_chunk(core: CoreState, role: Leader, peer: MemberId, progress: Progress) -> None:
@@ -235,6 +236,8 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
     if progress is None:
         return
     progress.heard(core.now)
+    took_ms = core.now - m.sent_at
+    progress.window.answered(took_ms)
     core.note_clock(m.src, m.wall_ms)
     if not m.ok:
         hint = core.log.highest_match(m.hint, m.hint_term)
@@ -251,7 +254,7 @@ def on_append_reply(core: CoreState, role: Leader, m: AppendReply) -> None:
     keep_stamp(core, role, progress, m)
     halted = (m.halted_index, m.halted_place) if m.halted_index else None
     progress.reported(halted, m.index, m.sent_at)
-    progress.accepted(m.index)
+    progress.accepted(m.index, took_ms)
     if halted is not None and offer_state(core, progress):
         send_chunk(core, role, m.src, progress)
     if m.index > core.log.commit:

@@ -1,5 +1,6 @@
 """A leader's handlers of requests. Invalid requests are refused before anything changes."""
 
+from fleet.raft.append_window import BYTES_MIN, AppendWindow
 from fleet.raft.comparing import has_halted_by_state
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import (
@@ -100,7 +101,8 @@ def on_change(core: CoreState, role: Leader, m: Change) -> None:
     index = core.append(body)
     role.waiting[index] = m.token
     if isinstance(body, MemberAdded) and body.member not in role.progress and body.member != core.id:
-        role.progress[body.member] = Progress(index, core.now)
+        window = AppendWindow(BYTES_MIN)  # it lacks everything
+        role.progress[body.member] = Progress(index, core.now, window=window)
     elif isinstance(body, MemberRemoved):
         del role.progress[body.member]
 

@@ -1,9 +1,9 @@
 """A leader's view of one peer, and how fast to send to it (etcd's probe / replicate / snapshot)."""
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from fleet.raft.append_window import AppendWindow
 from fleet.raft.entries import SnapshotMeta
 from fleet.raft.ids import Index, Millis, Place
 
@@ -35,8 +35,8 @@ class Progress:
     matched_at: Millis = 0
     """When `match` last advanced."""
     state: int = PROBE
-    inflight: deque[Index] = field(default_factory=deque)
-    """Last indexes of the appends under way, in order."""
+    window: AppendWindow = field(default_factory=AppendWindow)
+    """The appends with entries that are under way, while `state` is REPLICATE."""
     probing: bool = False
     """A probe is under way; no second one before the next heartbeat."""
     replicating_since: Millis = 0
@@ -74,15 +74,14 @@ class Progress:
     proven_stamp: int = NO_STAMP
     """This leader led when the peer's clock showed that."""
 
-    def accepted(self, index: Index) -> None:
-        """The peer's log is equal and durable up to `index`."""
+    def accepted(self, index: Index, took_ms: Millis = 0) -> None:
+        """The peer's log is equal and durable up to `index`, by a reply that took so long."""
         if index > self.match:
             self.match, self.matched_at = index, self.acked_at
         if self.next <= index:
             self.next = index + 1
-        inflight = self.inflight
-        while inflight and inflight[0] <= index:
-            inflight.popleft()
+        if self.window.appends:
+            self.window.accepted(index, took_ms)
         if self.state == PROBE:
             self.state, self.probing = REPLICATE, False
             self.replicating_since = self.acked_at
@@ -112,25 +111,25 @@ class Progress:
         self.match = hint
         self.become_probe(hint + 1)
 
-    def sent(self, last: Index) -> None:
-        """An append ending with `last` left."""
+    def sent(self, last: Index, size: int = 0) -> None:
+        """An append ending with `last`, with entries of so many bytes, left."""
         if self.state == REPLICATE:
             if last >= self.next:
                 self.next = last + 1
-                self.inflight.append(last)
+                self.window.sent(last, size)
         else:
             self.probing = True
 
     def become_probe(self, next_index: Index) -> None:
         assert self.match < next_index
         self.state, self.next, self.probing = PROBE, next_index, False
-        self.inflight.clear()
+        self.window.clear()
         self.snapshot = None
 
     def become_snapshot(self, meta: SnapshotMeta) -> None:
         self.state, self.snapshot, self.offset, self.chunk_sent_at = SNAPSHOT, meta, 0, 0
         self.chunk_bytes, self.chunk_ms_min = CHUNK_BYTES_MIN, 0
-        self.inflight.clear()
+        self.window.clear()
 
     def chunk_took(self, took_ms: Millis, bytes_max: int) -> None:
         """The reply to the newest chunk has arrived after so long."""
@@ -167,7 +166,8 @@ class Progress:
         """As `is_responsive`, but False for a peer that this leader has not heard yet."""
         return self.has_answered and self.is_responsive(now, within)
 
-    def may_send_entries(self, window_max: int) -> bool:
+    def room(self, appends_max: int) -> int:
+        """How many bytes of entries may be sent now."""
         if self.state == REPLICATE:
-            return len(self.inflight) < window_max
-        return self.state == PROBE and not self.probing
+            return self.window.room(appends_max)
+        return self.window.bytes_max if self.state == PROBE and not self.probing else 0

@@ -103,19 +103,19 @@ def hooks_miss_a_command() -> Patches:
 def lost_append_is_not_repeated() -> Patches:
     """A leader goes on after the appends that it sent, also where a peer was silent for long."""
 
-    def may_send(self: Progress, window_max: int) -> bool:
-        return self.state == REPLICATE or not self.probing
+    def room(self: Progress, appends_max: int) -> int:
+        return 1 << 20 if self.state == REPLICATE or not self.probing else 0
 
     heartbeat = leader.heartbeat
 
     def forget(core: CoreState, role: Any, peer: Any, progress: Progress) -> None:
-        before = progress.next, list(progress.inflight), progress.state
+        before = progress.next, progress.state
         heartbeat(core, role, peer, progress)
-        if before[2] == REPLICATE and progress.state != REPLICATE:
+        if before[1] == REPLICATE and progress.state != REPLICATE:
             progress.state, progress.next = REPLICATE, before[0]
 
     return [
-        patch.object(Progress, "may_send_entries", may_send),
+        patch.object(Progress, "room", room),
         patch.object(Progress, "rejected", lambda self, refused, retry_at, sent_at: False),
         patch.object(leader, "heartbeat", forget),
     ]
