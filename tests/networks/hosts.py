@@ -20,6 +20,8 @@ from tests.processes.fleet_nodes import FleetNode, NodeFleet
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = "client"
+INSIDE = "192.168.77"
+"""The network of a host behind a router, as it sees it."""
 _CLONE_NEWNET = 0x40000000
 _TUNSETIFF = 0x400454CA
 _TAP_WITHOUT_HEADER = 0x1002
@@ -73,7 +75,10 @@ class SwitchedFleet(NodeFleet):
         self.net = f"10.{random.randrange(128, 192)}.{random.randrange(256)}"
         self.tag = f"f{random.randrange(16**6):06x}"
         self.hosts: list[str] = []
+        self.homes: list[str] = []
         self.numbers: dict[str, int] = {}
+        self.routers: dict[str, tuple[str, str, float, list[int]]] = {}
+        """In front of hosts: the address as the host and as others see it, and what `Nat` has else."""
         self.seed = seed
         self.switch: subprocess.Popen[bytes] | None = None
         self.taps = {CLIENT: make_tap(self.tag)}
@@ -98,6 +103,30 @@ class SwitchedFleet(NodeFleet):
         node.address = f"{self.net}.{self.numbers[name]}:7400"
         self._restart_switch()
         return node
+
+    def add_home(self, name: str, idle_s: float, forwarded: tuple[int, ...] = ()) -> tuple[str, ...]:
+        """A host behind a router of its own (`tests/networks/nat.py`). Returns what runs a command there."""
+        host, number = f"{self.tag}-{name}", 200 + len(self.routers)
+        self.homes.append(host)
+        ip("netns", "add", host)
+        self.taps[name] = make_tap("eth0", host)
+        for words in (
+            "link set lo up", f"addr add {INSIDE}.2/24 dev eth0", "link set eth0 up",
+            f"route add default via {INSIDE}.1",
+        ):  # fmt: skip
+            ip("-n", host, *words.split())
+        self.routers[name] = (f"{INSIDE}.2", f"{self.net}.{number}", idle_s, [*forwarded])
+        self._restart_switch()
+        return ("ip", "netns", "exec", host)
+
+    def forget_connections(self, name: str) -> None:
+        """The router in front of that host restarts."""
+        self._say("forget", name)
+
+    def connections_made(self, name: str) -> int:
+        """Through the router in front of that host, in both directions."""
+        made: int = self._say("made", name)
+        return made
 
     def _address(self, name: str, how: str) -> None:
         ip("-n", f"{self.tag}-{name}", "addr", how, f"{self.net}.{self.numbers[name]}/24", "dev", "eth0")
@@ -131,12 +160,16 @@ class SwitchedFleet(NodeFleet):
         )
         for name, tap in self.taps.items():
             self._say("tap", name, tap)
+        for name, how in self.routers.items():
+            self._say("route", name, *how)
 
-    def _say(self, *words: Any) -> None:
+    def _say(self, *words: Any) -> Any:
         assert self.switch is not None and self.switch.stdin is not None and self.switch.stdout is not None
         self.switch.stdin.write(json.dumps(words).encode() + b"\n")
         self.switch.stdin.flush()
-        assert self.switch.stdout.readline() == b"done\n", "the switch has ended"
+        answer = self.switch.stdout.readline()
+        assert answer, "the switch has ended"
+        return json.loads(answer)
 
     def _end_switch(self) -> None:
         if self.switch is not None:
@@ -172,5 +205,5 @@ class SwitchedFleet(NodeFleet):
             self._end_switch()
             for tap in self.taps.values():
                 os.close(tap)
-            for name in self.hosts:
-                subprocess.run(["ip", "netns", "del", f"{self.tag}-{name}"], capture_output=True)
+            for host in [*(f"{self.tag}-{name}" for name in self.hosts), *self.homes]:
+                subprocess.run(["ip", "netns", "del", host], capture_output=True)

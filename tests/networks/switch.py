@@ -14,6 +14,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from tests.networks import nat
+from tests.networks.nat import Nat
+
 FRAME_BYTES_MAX = 65_600
 BROADCAST = b"\xff" * 6
 QUEUE_S_MAX = 2.0
@@ -56,6 +59,12 @@ class Switch:
         self.taps: dict[str, int] = {}
         self.hosts: dict[bytes, str] = {}
         """By MAC address, as learned."""
+        self.macs: dict[bytes, bytes] = {}
+        """By IP address, as learned, of hosts that are not behind a router."""
+        self.nats: dict[str, Nat] = {}
+        """Routers, by the host behind each."""
+        self.inside_macs: dict[str, bytes] = {}
+        """Of the hosts behind them."""
         self.ways: dict[tuple[str, str], Way] = {}
         self.waiting: list[tuple[float, int, int, bytes]] = []
         self.number = 0
@@ -70,20 +79,53 @@ class Switch:
                 if source != target:
                     self.ways[source, target] = Way(**how)
 
+    def route(self, host: str, inside: str, outside: str, idle_s: float, forwarded: list[int]) -> None:
+        """The host is behind a router from now on."""
+        addresses = nat.address(inside), nat.address(outside)
+        self.nats[host] = router = Nat(*addresses, idle_s, frozenset(forwarded))
+        self.hosts[router.mac] = host
+
     def take(self, source: str, frame: bytes) -> None:
+        router = self.nats.get(source)
+        if router is None:
+            self.pass_to_others(source, frame)
+            return
+        self.inside_macs[source] = frame[6:12]
+        answer = router.answer(frame, is_inside=True)
+        if answer is not None:
+            self.put(self.taps[source], answer)
+            return
+        translated = router.leaving(frame, self.macs)
+        if translated is not None:
+            self.pass_to_others(source, translated)
+
+    def pass_to_others(self, source: str, frame: bytes) -> None:
         self.hosts[frame[6:12]] = source
+        if source not in self.nats and frame[12:14] == nat.IP:
+            self.macs[frame[26:30]] = frame[6:12]
         target = self.hosts.get(frame[:6])
         known = [target] if target is not None else [name for name in self.taps if name != source]
         now = time.monotonic()
         for name in known:
             due = self.way(source, name).due(now, len(frame), self.rng)
-            if due is None:
+            passed = self.routed(source, name, frame) if due is not None else None
+            if due is None or passed is None:
                 continue
             if due <= now and not self.waiting:
-                self.put(self.taps[name], frame)
+                self.put(self.taps[name], passed)
             else:
                 self.number += 1
-                heapq.heappush(self.waiting, (due, self.number, self.taps[name], frame))
+                heapq.heappush(self.waiting, (due, self.number, self.taps[name], passed))
+
+    def routed(self, source: str, target: str, frame: bytes) -> bytes | None:
+        """The frame as the target gets it; None: its router keeps it."""
+        router = self.nats.get(target)
+        if router is None:
+            return frame
+        answer = router.answer(frame, is_inside=False)
+        if answer is not None:
+            self.put(self.taps[source], answer)
+        return router.arriving(frame, self.inside_macs.get(target, nat.BROADCAST))
 
     def put(self, tap: int, frame: bytes) -> None:
         try:
@@ -122,14 +164,21 @@ def main(seed: str) -> None:
             *lines, left = (left + read).split(b"\n")
             for line in lines:
                 kind, *words = json.loads(line)
+                made = None
                 if kind == "tap":
                     name, tap = words
                     switch.taps[name] = tap
                     names[tap] = name
                     poll.register(tap, select.EPOLLIN)
+                elif kind == "route":
+                    switch.route(*words)
+                elif kind == "forget":
+                    switch.nats[words[0]].forget()
+                elif kind == "made":
+                    made = switch.nats[words[0]].made
                 else:
                     switch.set(*words)
-                print("done", flush=True)
+                print(json.dumps(made), flush=True)
 
 
 if __name__ == "__main__":
