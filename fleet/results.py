@@ -13,9 +13,10 @@ back. `Call` is a command of the past, `FirstTrue` the one that made something s
 
 from fleet.actors.messages.operator import ClusterSeen, MemberInfo, MemberList, MemberStatus, PeerStatus
 from fleet.actors.messages.values import NodeInfo
-from fleet.client.backup_api import BackupReport, RestoredGroup
+from fleet.client.backup_api import BackupReport
 from fleet.client.backup_file import SavedGroup
 from fleet.client.class_api import ClassVersions
+from fleet.client.restore_api import RestoredGroup
 from fleet.client.secret_api import NodeSecrets
 from fleet.client.state_api import FieldDifference, StateDiff
 from fleet.client.survey import NodeSeen, Outsider, Survey

@@ -9,8 +9,8 @@ import click
 from fleet.actors.client.cluster_pin import uid_text
 from fleet.cli.connection import Console, client, client_options, columns, count
 from fleet.cli.outcome import fail, to_json
-from fleet.client.backup_api import PATIENCE_S, RestoredGroup
 from fleet.client.backup_file import Backup, SavedGroup, verified
+from fleet.client.restore_api import PATIENCE_S, RestoredGroup
 from fleet.errors import ConfigError, FleetError
 from fleet.objects.class_refs import class_name, version_of
 

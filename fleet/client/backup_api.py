@@ -1,53 +1,36 @@
-"""Backups of a running cluster's groups, and restoring them."""
+"""Backups of a running cluster's groups."""
 
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from importlib import import_module
 from typing import Final, cast
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from fleet.actors.client.cluster_pin import uid_text
-from fleet.actors.messages.group_states import PART_BYTES, CopyTaken, GiveState, PartsHeld
-from fleet.actors.messages.operator import Done, OpValue
-from fleet.client.backup_file import Backup, BackupWriter, SavedGroup, new_head, verified
-from fleet.client.cluster_api import Operations, check_group_name
+from fleet.actors.messages.group_states import PART_BYTES, CopyTaken
+from fleet.actors.messages.operator import OpValue
+from fleet.client.backup_file import BackupWriter, SavedGroup, new_head
+from fleet.client.cluster_api import Operations
 from fleet.client.copies import ask_for_copy, parts_of
 from fleet.client.group_api import GRACE_S, POLL_S
 from fleet.client.past_states import past_state
-from fleet.cluster.commands import last_arguments
+from fleet.client.restore_api import PASSING, PATIENCE_S, RestoreOperations
 from fleet.cluster.state import GroupInfo, NodeRecord
 from fleet.cluster.wanted import wanted_nodes
 from fleet.errors import (
     BadArguments,
     FleetError,
-    NoSuchCopy,
     NoSuchGroup,
-    OutcomeUnknown,
-    Overloaded,
-    RestoreRefused,
     Unavailable,
 )
-from fleet.raft.ids import NodeName, Revision, node_of
+from fleet.raft.ids import Revision
 
-PATIENCE_S: Final = 120.0
-"""How long a group may take, by default, to give its next part, or to be restored."""
-ATTEMPT_S: Final = 5.0
-"""How long one node is waited for, where asking another one may help."""
-ARRIVAL_S: Final = 4.0
-"""How long all members of a restored group are waited for where a node is down; the group serves without."""
 AHEAD: Final = 16
 """Groups that are asked for their state before it is their turn in the file."""
-WINDOW: Final = 2
-"""Parts under way to a founder. Of a copy one is: with eight, what the node answers to others waited 80 ms
-behind them, and a backup was no faster."""
-PASSING = (Unavailable, OutcomeUnknown, NoSuchCopy, Overloaded)
-"""After these the group, or its next leader, is asked again."""
 
 
 class BackupReport(Struct, frozen=True):
@@ -62,20 +45,7 @@ class BackupReport(Struct, frozen=True):
     seconds: float
 
 
-class RestoredGroup(Struct, frozen=True):
-    name: str
-    source: str
-    """Its name in the backup."""
-    revision: int
-    """Everything up to it is there, and nothing later."""
-    state_bytes: int
-    nodes: tuple[NodeName, ...]
-    """Of its founding members."""
-    left_out: tuple[str, ...] = ()
-    """What the backup says of its placement and this cluster cannot follow, in words."""
-
-
-class BackupOperations(Operations):
+class BackupOperations(RestoreOperations):
     """The part of `fleet.Fleet` about backups. All calls block."""
 
     def backup(
@@ -195,159 +165,6 @@ class BackupOperations(Operations):
             time.sleep(POLL_S)
             asked = ask_for_copy(self, info.name, left)
 
-    def _is_removed(self, info: GroupInfo) -> bool:
-        """False also where no node can say so."""
-        try:
-            return all(one.uid != info.uid for one in self.groups())
-        except Unavailable:
-            return False
-
-    # -- restoring ---------------------------------------------------------------------------------
-
-    def restore(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        group: str | None = None,
-        name: str | None = None,
-        persist: bool | None = None,
-        timeout: float = PATIENCE_S,
-        progress: Callable[[RestoredGroup], None] | None = None,
-    ) -> tuple[RestoredGroup, ...]:
-        """Add groups with the state that they have in a backup: all of them, or one `group`, perhaps under
-        another `name`.
-
-        Each comes back with its data class, settings, number of replicas, revision and the keys of commands,
-        and where the cluster has those nodes, with its pins and preferred leader. Clients' sessions are not
-        kept. The backup may be of another cluster. Trust it as you trust code: states and classes in it are
-        unpickled on the nodes.
-
-        Args:
-            persist: whether they are on disks, or in memory only; None: each as it was.
-            timeout: seconds that a group may take.
-            progress: called with each group that is restored.
-
-        Raises:
-            BadBackup: the file is not whole; it is read before anything else. OSError: it cannot be read.
-            RestoreRefused: a group of that name exists; none was restored. Remove it first, or use `name`.
-            DataClassUnavailable, OtherCode: a node has not the class of one of them; none was restored.
-            ConfigError: the backup has no such group. BadArguments: an invalid name.
-            GroupExists, CleanupOngoing, Unavailable: this group was not restored, those before it in the file
-                were. NoSuchGroup: nor was it, since it was removed meanwhile.
-        """
-        if name is not None and group is None:
-            raise BadArguments("another name is for one group: say which")
-        backup = verified(path)
-        chosen = backup.groups if group is None else (backup.group(group),)
-        wanted = [(name or one.name, _of_kind(one, persist)) for one in chosen]
-        for target, _ in wanted:
-            check_group_name(target)
-        self._check_free([target for target, _ in wanted])
-        for data_class in dict.fromkeys(one.data_class for _, one in wanted):
-            self._check_class(data_class, time.monotonic() + timeout)
-        nodes = self.nodes()
-        answering = self.answering(nodes)
-        here = {one.name: one.name in answering for one in nodes}
-        done: list[RestoredGroup] = []
-        for target, saved in wanted:
-            done.append(self._restore(backup, saved, target, here, timeout))
-            if progress is not None:
-                progress(done[-1])
-        return tuple(done)
-
-    def _check_free(self, names: Sequence[str]) -> None:
-        here = {one.name for one in self.groups()} & set(names)
-        if here:
-            which = ", ".join(sorted(here))
-            what = f"nothing was restored, since these groups exist: {which}"
-            raise RestoreRefused(what, groups=which)
-
-    def _restore(
-        self, backup: Backup, saved: SavedGroup, name: str, nodes: Mapping[NodeName, bool], timeout: float
-    ) -> RestoredGroup:
-        """`nodes`: all of the cluster, and whether each answers."""
-        deadline = time.monotonic() + timeout
-        left_out = []
-        pinned = saved.pinned
-        if not nodes.keys() >= set(pinned):
-            left_out.append(f"it was pinned to {', '.join(pinned)}, which are not all nodes of this cluster")
-            pinned = ()
-        answering = [node for node, answers in nodes.items() if answers]
-        last = last_arguments(answering, persist=not saved.is_in_memory)
-        wanted = saved.replicas, saved.data_class, saved.config, pinned, *last
-        (info,), _ = self._add_groups([name], wanted, deadline, exist_ok=False)
-        try:
-            self._give_state(backup, saved, info, deadline)
-        except BaseException as error:
-            with suppress(FleetError):
-                self._commit(self._cluster.remove_group, None, name, info.uid)
-            if isinstance(error, PASSING):
-                what = f"group {name!r} was not restored, and is removed again: {error.what}"
-                raise Unavailable(what, **error.facts) from error
-            raise
-        patience = self.timeout if all(nodes.values()) else ARRIVAL_S
-        try:
-            self._await_members([info], min(deadline, time.monotonic() + patience))
-        except PASSING as error:
-            left_out.append(f"its other members have not arrived yet: {error.what}")
-        if saved.leader:
-            try:
-                self._commit(self._cluster.prefer_leader, None, name, saved.leader)
-            except FleetError:
-                left_out.append(f"node {saved.leader}, which should lead it, has no member of it")
-        members = tuple(node_of(member) for member, _ in info.initial)
-        return RestoredGroup(name, saved.name, saved.revision, saved.size, members, tuple(left_out))
-
-    def _give_state(self, backup: Backup, saved: SavedGroup, info: GroupInfo, deadline: float) -> None:
-        """To its first founder. Returns when it is committed. Raises NoSuchGroup: it was removed meanwhile;
-        one of `PASSING` when it is too late."""
-        held = 0
-        while True:
-            trouble: FleetError | None = None
-            try:
-                found = self._give_parts(backup, saved, info, held)
-                if found is None:
-                    return
-                held = found
-            except PASSING as error:
-                trouble, held = error, 0
-            except NoSuchGroup as missing:  # a node that has just started may not know it yet
-                if self._is_removed(info):
-                    raise
-                trouble, held = missing, 0
-            if time.monotonic() > deadline:
-                raise trouble or Unavailable("its first founder took no state in time", group=info.name)
-            time.sleep(POLL_S)
-
-    def _give_parts(self, backup: Backup, saved: SavedGroup, info: GroupInfo, since: int) -> int | None:
-        """None: all is committed; else how much of it the founder has."""
-        waiting = deque[tuple[int, Future[OpValue]]]()
-        size = since
-        for part in backup.parts(saved, since):
-            question = GiveState(info.uid, saved.index, saved.size, saved.crc, size, part)
-            size += len(part)
-            asked = self._ask_soon(question, info.name, info.initial[0][1], True, ATTEMPT_S)
-            waiting.append((size, asked))
-            while len(waiting) >= (WINDOW if size > since + PART_BYTES else 1):
-                if (held := _held(*waiting.popleft())) != HELD:
-                    return held
-        while waiting:
-            if (held := _held(*waiting.popleft())) != HELD:
-                return held
-        return 0
-
-
-HELD: Final = -1
-"""A part is where it should be."""
-
-
-def _held(expected: int, asked: Future[OpValue]) -> int | None:
-    value = asked.result(ATTEMPT_S + GRACE_S)
-    if isinstance(value, Done):
-        return None
-    assert isinstance(value, PartsHeld)
-    return HELD if value.size == expected else value.size
-
 
 def _save_past(
     client: Operations, writer: BackupWriter, info: GroupInfo, revision: Revision, timeout: float
@@ -373,10 +190,6 @@ def _saved(info: GroupInfo, copy: CopyTaken) -> SavedGroup:
         info.name, copy.revision, copy.index, copy.size, copy.crc, copy.data_class, copy.config,
         info.replicas, tuple(info.pinned), info.leader, info.is_in_memory,
     )  # fmt: skip
-
-
-def _of_kind(saved: SavedGroup, persist: bool | None) -> SavedGroup:
-    return saved if persist is None else replace(saved, is_in_memory=not persist)
 
 
 def _chosen(groups: list[GroupInfo], names: Sequence[str] | None, at: Revision | None) -> list[GroupInfo]:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 import fleet
-from fleet.client import backup_api, copies
+from fleet.client import backup_api, copies, restore_api
 from fleet.client.backup_file import Backup, BackupWriter, verified
 from fleet.errors import DataClassUnavailable, NoSuchGroup, RestoreRefused, Unavailable
 from tests.processes.nodes import Cluster, NodeProcess, eventually, leader_node
@@ -186,7 +186,7 @@ def test_a_group_that_took_the_name_meanwhile_is_given_nothing_and_stays(
         return after(5, take_name, parts(backup, group, since))
 
     monkeypatch.setattr(Backup, "parts", replaced)
-    monkeypatch.setattr(backup_api, "ATTEMPT_S", 1.0)
+    monkeypatch.setattr(restore_api, "ATTEMPT_S", 1.0)
     with pytest.raises(NoSuchGroup, match="that group was removed, and another one has its name"):
         client.restore(tmp_path / "file", group="shelf", name="again")
     check(others[0], {"other": b"text"})
