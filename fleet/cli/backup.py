@@ -25,17 +25,22 @@ SECONDS = click.FloatRange(min=0.1)
               help="As the one group was after it.  [default: as it is]")  # fmt: skip
 @click.option("--patience", type=SECONDS, default=PATIENCE_S, show_default=True,
               help="Seconds that a group may give nothing.")  # fmt: skip
+@click.option("--past", is_flag=True, help="With what groups have kept of their past, for restore --at.")
 @client
-def backup(console: Console, file: str, groups: tuple[str, ...], at: int | None, patience: float) -> None:
+def backup(
+    console: Console, file: str, groups: tuple[str, ...], at: int | None, past: bool, patience: float
+) -> None:
     """Write the state of all groups into the new file FILE, while they go on working.
 
     Each group is as it was after one revision. FILE appears when it was read back and found whole. With --at,
     commands of the group are executed again, here: its class must be importable, as it was then.
     """
-    if at is not None and len(groups) != 1:
-        raise ConfigError("--at REVISION is for one --group")
-    chosen = groups or None
-    made = console.fleet.backup(file, groups=chosen, at=at, timeout=patience, progress=_noting(console))
+    if at is not None and (len(groups) != 1 or past):
+        raise ConfigError("--at REVISION is for one --group, and without --past")
+    note = _noting(console)
+    made = console.fleet.backup(
+        file, groups=groups or None, at=at, past=past, timeout=patience, progress=note
+    )
     record = {
         "file": made.path,
         "cluster": made.cluster,
@@ -62,6 +67,8 @@ def _noting(console: Console) -> Any:
 @click.argument("file", type=click.Path(dir_okay=False, exists=True))
 @click.option("--group", help="Restore this group.")
 @click.option("--as", "name", metavar="OTHER", help="Under this name, with --group.")
+@click.option("--at", type=click.IntRange(0), metavar="REVISION",
+              help="As it was after it, with --group; FILE was made with --past.")  # fmt: skip
 @click.option("--all", "is_all", is_flag=True, help="Restore all groups of the file.")
 @click.option("--in-memory", "kept", flag_value="memory", help="As groups in memory only.")
 @click.option("--persist", "kept", flag_value="disk", help="As groups on disks.  [default: each as it was]")
@@ -70,7 +77,13 @@ def _noting(console: Console) -> Any:
               help="Seconds that a group may take.")  # fmt: skip
 @client_options
 def restore(
-    group: str | None, name: str | None, is_all: bool, is_verify: bool, as_json: bool, **options: Any
+    group: str | None,
+    name: str | None,
+    at: int | None,
+    is_all: bool,
+    is_verify: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Add groups of the backup FILE, with their state, to a running cluster: the same or another one.
 
@@ -85,16 +98,22 @@ def restore(
             return
         if (group is not None) == is_all:
             raise ConfigError("say what to restore: --group NAME, or --all; --verify shows what is there")
-        if name is not None and is_all:
-            raise ConfigError("--as OTHER is for one --group")
+        if is_all and (name is not None or at is not None):
+            raise ConfigError("--as OTHER and --at REVISION are for one --group")
     except FleetError as error:
         fail(path, error, as_json)
-    _restore(group=group, name=name, as_json=as_json, **options)
+    _restore(group=group, name=name, at=at, as_json=as_json, **options)
 
 
 @client
 def _restore(
-    console: Console, file: str, group: str | None, name: str | None, kept: str | None, patience: float
+    console: Console,
+    file: str,
+    group: str | None,
+    name: str | None,
+    at: int | None,
+    kept: str | None,
+    patience: float,
 ) -> None:
     def note(one: RestoredGroup) -> None:
         where = f"{file}, group {one.source} at revision {one.revision}"
@@ -105,7 +124,7 @@ def _restore(
 
     persist = None if kept is None else kept == "disk"
     done = console.fleet.restore(
-        file, group=group, name=name, persist=persist, timeout=patience, progress=note
+        file, group=group, name=name, at=at, persist=persist, timeout=patience, progress=note
     )
     records = [
         {"group": one.name, "source": one.source, "revision": one.revision, "state_bytes": one.state_bytes,
@@ -151,6 +170,7 @@ def record_of(one: SavedGroup) -> dict[str, Any]:
         "nodes": list(one.pinned),
         "leader": one.leader,
         "in_memory": one.is_in_memory,
+        "past_bytes": one.past_size,
         "data_class": class_name(one.data_class),
         "version": version,
         "fingerprint": fingerprint,

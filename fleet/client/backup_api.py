@@ -1,12 +1,13 @@
 """Backups of a running cluster's groups."""
 
 import os
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from importlib import import_module
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from msgspec import Struct
 
@@ -17,7 +18,7 @@ from fleet.client.backup_file import BackupWriter, SavedGroup, new_head
 from fleet.client.cluster_api import Operations
 from fleet.client.copies import ask_for_copy, parts_of
 from fleet.client.group_api import GRACE_S, POLL_S
-from fleet.client.past_states import past_state
+from fleet.client.past_states import past_state, save_past
 from fleet.client.restore_api import PASSING, PATIENCE_S, RestoreOperations
 from fleet.cluster.state import GroupInfo, NodeRecord
 from fleet.cluster.wanted import wanted_nodes
@@ -29,6 +30,7 @@ from fleet.errors import (
 )
 from fleet.raft.ids import Revision
 
+T = TypeVar("T")
 AHEAD: Final = 16
 """Groups that are asked for their state before it is their turn in the file."""
 
@@ -54,6 +56,7 @@ class BackupOperations(RestoreOperations):
         *,
         groups: Sequence[str] | None = None,
         at: Revision | None = None,
+        past: bool = False,
         timeout: float = PATIENCE_S,
         progress: Callable[[SavedGroup], None] | None = None,
     ) -> BackupReport:
@@ -66,6 +69,7 @@ class BackupOperations(RestoreOperations):
         Args:
             at: the one group is saved as it was after this revision, as `Fleet.at` shows it: its commands are
                 executed again in this process, by the class that executed them then.
+            past: with all that groups have kept of their past, for `restore(at=)`.
             timeout: seconds that a group may give nothing, say because its leader died, before this fails.
             progress: called with each group that is in the file.
 
@@ -83,8 +87,8 @@ class BackupOperations(RestoreOperations):
         chosen = _chosen(sorted(view.groups, key=lambda one: one.name), groups, at)
         gone: list[str] = []
         head = new_head(self.name, self._uid(), import_module("fleet").__version__)
-        with BackupWriter(path, head) as writer:
-            for info, saved in self._save_each(writer, chosen, view.nodes, at, timeout):
+        with BackupWriter(path, head, past) as writer:
+            for info, saved in self._save_each(writer, chosen, view.nodes, at, past, timeout):
                 if saved is None:
                     gone.append(info.name)
                 elif progress is not None:
@@ -105,6 +109,7 @@ class BackupOperations(RestoreOperations):
         groups: Sequence[GroupInfo],
         nodes: Sequence[NodeRecord],
         at: Revision | None,
+        past: bool,
         timeout: float,
     ) -> Iterator[tuple[GroupInfo, SavedGroup | None]]:
         """None: the group was removed meanwhile."""
@@ -112,8 +117,26 @@ class BackupOperations(RestoreOperations):
             (info,) = groups
             yield info, _save_past(self, writer, info, at, timeout)
             return
+        if past:
+            for info in groups:
+                yield info, self._save_with_past(writer, info, timeout)
+            return
         for info, asked in self._copies(groups, nodes, timeout):
             yield info, self._save(writer, info, asked, timeout)
+
+    def _save_with_past(self, writer: BackupWriter, info: GroupInfo, timeout: float) -> SavedGroup | None:
+        try:
+            with tempfile.NamedTemporaryFile() as file:
+                _patiently(timeout, lambda: save_past(self, info, file.name))
+                size = os.fstat(file.fileno()).st_size
+                saved = self._save(writer, info, ask_for_copy(self, info.name, timeout), timeout, size)
+                if saved is not None:
+                    writer.add_past(file)
+                return saved
+        except NoSuchGroup:
+            if self._is_removed(info):
+                return None
+            raise
 
     def _copies(
         self, groups: Sequence[GroupInfo], nodes: Sequence[NodeRecord], timeout: float
@@ -131,7 +154,12 @@ class BackupOperations(RestoreOperations):
         yield from asked
 
     def _save(
-        self, writer: BackupWriter, info: GroupInfo, asked: Future[OpValue], timeout: float
+        self,
+        writer: BackupWriter,
+        info: GroupInfo,
+        asked: Future[OpValue],
+        timeout: float,
+        past_size: int = 0,
     ) -> SavedGroup | None:
         """None: the group was removed meanwhile."""
         until = time.monotonic() + timeout
@@ -139,7 +167,7 @@ class BackupOperations(RestoreOperations):
             saved: SavedGroup | None = None
             try:
                 copy = cast(CopyTaken, asked.result(timeout + GRACE_S))
-                saved = _saved(info, copy)
+                saved = _saved(info, copy, past_size)
                 writer.begin(saved)
                 for part in parts_of(self, info.name, copy):
                     writer.add(part)
@@ -166,18 +194,22 @@ class BackupOperations(RestoreOperations):
             asked = ask_for_copy(self, info.name, left)
 
 
-def _save_past(
-    client: Operations, writer: BackupWriter, info: GroupInfo, revision: Revision, timeout: float
-) -> SavedGroup:
+def _patiently(timeout: float, act: Callable[[], T]) -> T:
+    """What comes of it, tried again while members do not answer."""
     until = time.monotonic() + timeout
     while True:
         try:
-            saved, state = past_state(client, info, revision)
-            break
+            return act()
         except PASSING:
             if time.monotonic() > until:
                 raise
             time.sleep(POLL_S)
+
+
+def _save_past(
+    client: Operations, writer: BackupWriter, info: GroupInfo, revision: Revision, timeout: float
+) -> SavedGroup:
+    saved, state = _patiently(timeout, lambda: past_state(client, info, revision))
     writer.begin(saved)
     for at in range(0, len(state), PART_BYTES):
         writer.add(state[at : at + PART_BYTES])
@@ -185,10 +217,10 @@ def _save_past(
     return saved
 
 
-def _saved(info: GroupInfo, copy: CopyTaken) -> SavedGroup:
+def _saved(info: GroupInfo, copy: CopyTaken, past_size: int) -> SavedGroup:
     return SavedGroup(
         info.name, copy.revision, copy.index, copy.size, copy.crc, copy.data_class, copy.config,
-        info.replicas, tuple(info.pinned), info.leader, info.is_in_memory,
+        info.replicas, tuple(info.pinned), info.leader, info.is_in_memory, past_size,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@
 | frame HEAD | which cluster, when, by which version of fleet |
 | for each group: frame GROUP | what the group is, and which state of it follows |
 | frames PART | its state, 256 KiB each, the last one less, each compressed by itself |
+| frames PAST | in format 2: what its members have kept of its past, as PART (`Recording.save`) |
 | frame INDEX | all groups again, each with the place of its frame |
 | 48 | the place of INDEX, the SHA-256 of all bytes before it, and `FLEETEND` |
 
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Packed
-from typing import Any, BinaryIO, Final, Self, TypeVar
+from typing import IO, Any, BinaryIO, Final, Self, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -35,10 +36,11 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, Millis, Revision
 from fleet.system.disk import sync
 
-FORMAT: Final = 1
-"""Of the file. One of a higher format is refused."""
+FORMAT: Final = 2
+"""Of a file with the past of groups; one without has 1, which earlier versions read, too. One of a higher
+format is refused."""
 MAGIC, END_MAGIC = b"FLEETBAK", b"FLEETEND"
-HEAD, GROUP, PART, INDEX = range(1, 5)
+HEAD, GROUP, PART, INDEX, PAST = range(1, 6)
 BODY_BYTES_MAX: Final = 1 << 30
 _START = Packed(">8sI")
 _FRAME = Packed(">BII")
@@ -76,6 +78,8 @@ class SavedGroup(Struct, frozen=True, array_like=True):
     leader: str
     """The node that an operator prefers as leader; "": none."""
     is_in_memory: bool = False
+    past_size: int = 0
+    """Bytes of its past; 0: there is none."""
 
 
 class GroupPlace(Struct, frozen=True, array_like=True):
@@ -98,7 +102,7 @@ class BackupWriter:
         OSError: it cannot be written; the disk is full.
     """
 
-    def __init__(self, path: str | os.PathLike[str], head: BackupHead) -> None:
+    def __init__(self, path: str | os.PathLike[str], head: BackupHead, has_past: bool = False) -> None:
         self.path = Path(path).absolute()
         if os.path.lexists(self.path):
             raise self._exists()
@@ -110,7 +114,7 @@ class BackupWriter:
         fd = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(fd, "w+b")
         self._at = 0
-        self._put(_START.pack(MAGIC, FORMAT))
+        self._put(_START.pack(MAGIC, FORMAT if has_past else 1))
         self._frame(HEAD, _encode(head))
 
     def begin(self, group: SavedGroup) -> None:
@@ -135,6 +139,11 @@ class BackupWriter:
             return True
         self.drop()
         return False
+
+    def add_past(self, past: IO[bytes]) -> None:
+        """Of the group that was ended last: all that is in this file."""
+        while part := past.read(PART_BYTES):
+            self._frame(PAST, self._zstd.compress(part))
 
     def drop(self) -> None:
         """The group that was begun last, as if it had not been."""
@@ -230,16 +239,27 @@ class Backup:
 
     def parts(self, group: SavedGroup, since: int = 0) -> Iterator[bytes]:
         """The group's state from the byte `since` on, a multiple of `PART_BYTES`. Raises BadBackup."""
-        with self.path.open("rb") as file:
-            file.seek(self._offsets[group.name])
-            self._frame(file, GROUP)
-            size = 0
-            while size < group.size:
-                expected = min(PART_BYTES, group.size - size)
-                body = self._frame(file, PART)
-                if size >= since:
-                    yield self._part(body, expected)
-                size += expected
+        with self._frames_of(group) as file:
+            yield from self._parts(file, PART, group.size, since)
+
+    def past(self, group: SavedGroup) -> Iterator[bytes]:
+        """The bytes of the group's past. Raises BadBackup."""
+        with self._frames_of(group) as file:
+            for _ in range(0, group.size, PART_BYTES):
+                self._frame(file, PART)
+            yield from self._parts(file, PAST, group.past_size)
+
+    def _frames_of(self, group: SavedGroup) -> BinaryIO:
+        file = self.path.open("rb")
+        file.seek(self._offsets[group.name])
+        self._frame(file, GROUP)
+        return file
+
+    def _parts(self, file: BinaryIO, kind: int, size: int, since: int = 0) -> Iterator[bytes]:
+        for at in range(0, size, PART_BYTES):
+            body = self._frame(file, kind)
+            if at >= since:
+                yield self._part(body, min(PART_BYTES, size - at))
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -248,8 +268,8 @@ class Backup:
         if len(start) < _START.size or start[:8] != MAGIC:
             raise self._bad("it is no backup of a fleet")
         _, form = _START.unpack(start)
-        if form != FORMAT:
-            what = f"it has format {form}, and this version of fleet reads format {FORMAT}"
+        if not 1 <= form <= FORMAT:
+            what = f"it has format {form}, and this version of fleet reads formats 1 to {FORMAT}"
             raise self._bad(f"{what}: restore it with the version that wrote it, or a newer one")
 
     def _end(self, file: BinaryIO) -> tuple[int, bytes]:
@@ -315,10 +335,11 @@ class Backup:
         found = self._decode(self._frame(file, GROUP), SavedGroup)
         if at != self._offsets[group.name] or found != group:
             raise self._bad(f"group {group.name!r} is not what the index says", file.tell())
-        size = crc = 0
-        while size < group.size:
-            part = self._part(self._frame(file, PART), min(PART_BYTES, group.size - size))
-            crc, size = crc32(part, crc), size + len(part)
+        crc = 0
+        for part in self._parts(file, PART, group.size):
+            crc = crc32(part, crc)
+        for _ in self._parts(file, PAST, group.past_size):
+            pass
         if crc != group.crc:
             raise self._bad(f"the state of group {group.name!r} does not match its checksum")
 

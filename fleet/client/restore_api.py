@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from fleet.actors.messages.group_states import PART_BYTES, GiveState, PartsHeld
 from fleet.actors.messages.operator import Done, OpValue
-from fleet.client.backup_file import Backup, SavedGroup, verified
+from fleet.client.backup_file import SavedGroup, verified
 from fleet.client.cluster_api import Operations, check_group_name
 from fleet.client.group_api import GRACE_S, POLL_S
+from fleet.client.past_states import MadeState, StateSource, saved_past_state
 from fleet.cluster.commands import last_arguments
 from fleet.cluster.state import GroupInfo
 from fleet.errors import (
@@ -28,7 +29,7 @@ from fleet.errors import (
     RestoreRefused,
     Unavailable,
 )
-from fleet.raft.ids import NodeName, node_of
+from fleet.raft.ids import NodeName, Revision, node_of
 
 PATIENCE_S: Final = 120.0
 """How long a group may take, by default, to give its next part, or to be restored."""
@@ -72,6 +73,7 @@ class RestoreOperations(Operations):
         *,
         group: str | None = None,
         name: str | None = None,
+        at: Revision | None = None,
         persist: bool | None = None,
         timeout: float = PATIENCE_S,
         progress: Callable[[RestoredGroup], None] | None = None,
@@ -85,6 +87,8 @@ class RestoreOperations(Operations):
         unpickled on the nodes.
 
         Args:
+            at: the one group comes back as it was after this revision, from the past that is in the file: its
+                commands are executed again in this process.
             persist: whether they are on disks, or in memory only; None: each as it was.
             timeout: seconds that a group may take.
             progress: called with each group that is restored.
@@ -94,14 +98,11 @@ class RestoreOperations(Operations):
             RestoreRefused: a group of that name exists; none was restored. Remove it first, or use `name`.
             DataClassUnavailable, OtherCode: a node has not the class of one of them; none was restored.
             ConfigError: the backup has no such group. BadArguments: an invalid name.
+            NotKept, CannotReplay: the state at `at` cannot be made again from the file.
             GroupExists, CleanupOngoing, Unavailable: this group was not restored, those before it in the file
                 were. NoSuchGroup: nor was it, since it was removed meanwhile.
         """
-        if name is not None and group is None:
-            raise BadArguments("another name is for one group: say which")
-        backup = verified(path)
-        chosen = backup.groups if group is None else (backup.group(group),)
-        wanted = [(name or one.name, _of_kind(one, persist)) for one in chosen]
+        source, wanted = _wanted(path, group, name, at, persist)
         for target, _ in wanted:
             check_group_name(target)
         self._check_free([target for target, _ in wanted])
@@ -112,7 +113,7 @@ class RestoreOperations(Operations):
         here = {one.name: one.name in answering for one in nodes}
         done: list[RestoredGroup] = []
         for target, saved in wanted:
-            done.append(self._restore(backup, saved, target, here, timeout))
+            done.append(self._restore(source, saved, target, here, timeout))
             if progress is not None:
                 progress(done[-1])
         return tuple(done)
@@ -125,7 +126,12 @@ class RestoreOperations(Operations):
             raise RestoreRefused(what, groups=which)
 
     def _restore(
-        self, backup: Backup, saved: SavedGroup, name: str, nodes: Mapping[NodeName, bool], timeout: float
+        self,
+        source: StateSource,
+        saved: SavedGroup,
+        name: str,
+        nodes: Mapping[NodeName, bool],
+        timeout: float,
     ) -> RestoredGroup:
         """`nodes`: all of the cluster, and whether each answers."""
         deadline = time.monotonic() + timeout
@@ -139,7 +145,7 @@ class RestoreOperations(Operations):
         wanted = saved.replicas, saved.data_class, saved.config, pinned, *last
         (info,), _ = self._add_groups([name], wanted, deadline, exist_ok=False)
         try:
-            self._give_state(backup, saved, info, deadline)
+            self._give_state(source, saved, info, deadline)
         except BaseException as error:
             with suppress(FleetError):
                 self._commit(self._cluster.remove_group, None, name, info.uid)
@@ -160,14 +166,14 @@ class RestoreOperations(Operations):
         members = tuple(node_of(member) for member, _ in info.initial)
         return RestoredGroup(name, saved.name, saved.revision, saved.size, members, tuple(left_out))
 
-    def _give_state(self, backup: Backup, saved: SavedGroup, info: GroupInfo, deadline: float) -> None:
+    def _give_state(self, source: StateSource, saved: SavedGroup, info: GroupInfo, deadline: float) -> None:
         """To its first founder. Returns when it is committed. Raises NoSuchGroup: it was removed meanwhile;
         one of `PASSING` when it is too late."""
         held = 0
         while True:
             trouble: FleetError | None = None
             try:
-                found = self._give_parts(backup, saved, info, held)
+                found = self._give_parts(source, saved, info, held)
                 if found is None:
                     return
                 held = found
@@ -181,11 +187,11 @@ class RestoreOperations(Operations):
                 raise trouble or Unavailable("its first founder took no state in time", group=info.name)
             time.sleep(POLL_S)
 
-    def _give_parts(self, backup: Backup, saved: SavedGroup, info: GroupInfo, since: int) -> int | None:
+    def _give_parts(self, source: StateSource, saved: SavedGroup, info: GroupInfo, since: int) -> int | None:
         """None: all is committed; else how much of it the founder has."""
         waiting = deque[tuple[int, Future[OpValue]]]()
         size = since
-        for part in backup.parts(saved, since):
+        for part in source.parts(saved, since):
             question = GiveState(info.uid, saved.index, saved.size, saved.crc, size, part)
             size += len(part)
             asked = self._ask_soon(question, info.name, info.initial[0][1], True, ATTEMPT_S)
@@ -209,6 +215,25 @@ def _held(expected: int, asked: Future[OpValue]) -> int | None:
         return None
     assert isinstance(value, PartsHeld)
     return HELD if value.size == expected else value.size
+
+
+def _wanted(
+    path: str | os.PathLike[str],
+    group: str | None,
+    name: str | None,
+    at: Revision | None,
+    persist: bool | None,
+) -> tuple[StateSource, list[tuple[str, SavedGroup]]]:
+    """Where the states are, and the groups by their names to be."""
+    if group is None and (name is not None or at is not None):
+        raise BadArguments("another name, and an earlier revision, is for one group: say which")
+    backup = verified(path)
+    chosen = backup.groups if group is None else (backup.group(group),)
+    source: StateSource = backup
+    if at is not None and at != chosen[0].revision:
+        saved, state = saved_past_state(backup, chosen[0], at)
+        chosen, source = (saved,), MadeState(state)
+    return source, [(name or one.name, _of_kind(one, persist)) for one in chosen]
 
 
 def _of_kind(saved: SavedGroup, persist: bool | None) -> SavedGroup:

@@ -127,6 +127,14 @@ def check_earlier_revisions(three: Fleet) -> None:
     assert three.say("restore", "then.fleet", "--group", "kept", "--as", "then").code == 0
     assert three.say("query", "then", "get").out == "3\n"
     assert three.say("query", "kept", "get").out == "6\n"
+    said = three.say("backup", "past.fleet", "--group", "kept", "--past", "--json")
+    assert said.json["groups"][0]["past_bytes"] > 0
+    said = three.say("restore", "past.fleet", "--group", "kept", "--as", "before", "--at", "1", "--json")
+    assert said.json["groups"][0]["revision"] == 1 and three.say("query", "before", "get").out == "1\n"
+    said = three.say("restore", "then.fleet", "--group", "kept", "--as", "x", "--at", "1", "--json")
+    assert (said.code, said.error["error"]) == (1, "NotKept")
+    assert three.say("restore", "past.fleet", "--all", "--at", "1").code == 2
+    assert three.say("backup", "x.fleet", "--group", "kept", "--past", "--at", "1").code == 2
     said = three.say("backup", "x.fleet", "--group", "kept", "--at", "4", "--json")
     assert (said.code, said.error["error"]) == (1, "NotKept")
     assert "has come to revision 3, not 4 yet" in said.error["message"]

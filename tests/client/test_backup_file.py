@@ -1,12 +1,14 @@
 """The file of a backup: whole, or refused."""
 
 import errno
+import io
 import os
 import resource
 from pathlib import Path
 from zlib import crc32
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.actors.messages.group_states import PART_BYTES
 from fleet.client.backup_file import FORMAT, Backup, BackupHead, BackupWriter, SavedGroup, verified
@@ -47,6 +49,25 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_past_of_a_group_is_read_and_only_a_file_with_one_has_the_newer_format(tmp_path: Path) -> None:
+    past = os.urandom(PART_BYTES + 5)
+    with BackupWriter(tmp_path / "file", HEAD, has_past=True) as writer:
+        for name, of_past in (("a", b""), ("c", past), ("b", past[:9])):
+            state = STATES[name]
+            writer.begin(replace(saved(name, state), past_size=len(of_past)))
+            for at in range(0, len(state), PART_BYTES):
+                writer.add(state[at : at + PART_BYTES])
+            assert writer.end()
+            writer.add_past(io.BytesIO(of_past))
+        writer.finish()
+    found = verified(tmp_path / "file")
+    assert b"".join(found.past(found.group("c"))) == past and [*found.past(found.group("a"))] == []
+    assert b"".join(found.past(found.group("b"))) == past[:9]
+    assert b"".join(found.parts(found.group("c"))) == STATES["c"]
+    write(tmp_path / "without")
+    assert [(tmp_path / name).read_bytes()[11] for name in ("file", "without")] == [2, 1]
+
+
 def test_repeated_bytes_are_compressed(tmp_path: Path) -> None:
     assert write(tmp_path / "file", {"a": bytes(4 * PART_BYTES)}).size < 2000
 
@@ -79,7 +100,7 @@ def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
     whole = bytearray((tmp_path / "file").read_bytes())
     whole[8:12] = (FORMAT + 1).to_bytes(4)
     (tmp_path / "file").write_bytes(whole)
-    with pytest.raises(BadBackup, match=f"format {FORMAT + 1}.*reads format {FORMAT}.*or a newer one"):
+    with pytest.raises(BadBackup, match=f"format {FORMAT + 1}.*reads formats 1 to {FORMAT}.*or a newer one"):
         Backup(tmp_path / "file")
 
 

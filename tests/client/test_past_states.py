@@ -1,10 +1,14 @@
 """The state of a group at an earlier revision, also within a batch: with its keys, reminders and effects."""
 
+from pathlib import Path
+
 import pytest
+from msgspec.structs import replace
 
 import fleet
 from fleet.client import past_states
-from fleet.client.past_states import past_state
+from fleet.client.backup_file import BackupWriter, new_head
+from fleet.client.past_states import past_state, save_past, saved_past_state
 from fleet.cluster.state import GroupInfo
 from fleet.errors import NotKept
 from fleet.objects.applied_state import AppliedState, decode_state
@@ -112,6 +116,25 @@ def test_a_group_that_keeps_nothing_says_so() -> None:
         past_state(client, INFO, 3)
     with pytest.raises(NotKept, match="^the group has come to revision 12, not 13 yet"):
         past_state(client, info, 13)
+
+
+def test_a_revision_before_the_past_in_a_file_is_refused(tmp_path: Path) -> None:
+    client = Client(Member("n1", (3, 5)))
+    info = GroupInfo("g", Index(1), 3, encode_class(Tally), GroupConfig(keep="7d"), ())
+    save_past(client, info, str(tmp_path / "past"))
+    saved, state = past_state(client, info, 12)
+    size = (tmp_path / "past").stat().st_size
+    with BackupWriter(tmp_path / "file", new_head("c", 1, "0"), has_past=True) as writer:
+        writer.begin(replace(saved, past_size=size))
+        writer.add(state)
+        assert writer.end()
+        writer.add_past((tmp_path / "past").open("rb"))
+        backup = writer.finish()
+    for revision in range(4, 13):
+        found, _ = saved_past_state(backup, backup.group("g"), revision)
+        assert (found.revision, found.past_size) == (revision, 0)
+    with pytest.raises(NotKept, match="revision 3 is not in .*, the oldest that is: 4"):
+        saved_past_state(backup, backup.group("g"), 3)
 
 
 @pytest.mark.parametrize("bases", [(0,), (3,), (0, 3, 5)])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import fleet
+from fleet.client.backup_file import verified
 from fleet.errors import BadArguments, CannotReplay, NotKept, OtherCode
 from tests.processes.fleet_nodes import NodeFleet
 from tests.processes.test_history import KEEPING, OFTEN, TIMES, bases, filled
@@ -47,6 +48,34 @@ def test_a_group_is_restored_as_it_was_with_the_keys_of_then_and_keeps_its_own_p
     with pytest.raises(BadArguments, match="of one group: say which"):
         client.backup(tmp_path / "file", at=1)
     assert not (tmp_path / "file").exists() and not list(tmp_path.glob("*.partial"))
+
+
+def test_a_file_with_the_past_restores_any_revision_when_the_group_is_gone(
+    yard: NodeFleet, tmp_path: Path
+) -> None:
+    yard.start("n1")
+    client = yard.client
+    purse: Any = client.create_group("purse", Purse, replicas=1, config=KEEPING)
+    seen = filled(purse)
+    client.create_group("other", Purse, replicas=1)
+    made = client.backup(tmp_path / "file", past=True)
+    assert [bool(one.past_size) for one in made.groups] == [False, True]
+    (whole,) = (one for one in verified(tmp_path / "file").groups if one.past_size)
+    for name in ("purse", "other"):
+        client.remove_group(name)
+    for revision in (*list(seen)[:: len(seen) // 3], whole.revision):
+        (back,) = client.restore(tmp_path / "file", group="purse", name=f"purse {revision}", at=revision)
+        again: Any = client.group(back.name, Purse)
+        assert back.revision == revision
+        assert again.look() == seen.get(revision, seen[max(seen)])
+    with pytest.raises(NotKept, match=rf"up to revision {whole.revision}, and not {whole.revision + 1}"):
+        client.restore(tmp_path / "file", group="purse", at=whole.revision + 1)
+    with pytest.raises(NotKept, match="has no past of group 'other'"):
+        client.restore(tmp_path / "file", group="other", at=1)
+    with pytest.raises(BadArguments, match="is for one group: say which"):
+        client.restore(tmp_path / "file", at=1)
+    assert "purse" not in {one.name for one in client.groups()}
+    client.restore(tmp_path / "file")
 
 
 def test_what_is_not_kept_any_more_or_never_was_is_no_backup(yard: NodeFleet, tmp_path: Path) -> None:
