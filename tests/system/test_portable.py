@@ -2,11 +2,9 @@
 
 import subprocess
 import sys
-from concurrent.futures import Future
-
-import pytest
 
 from tests.house.test_layers import modules
+from tests.support.aside import Aside
 from tests.support.portable import ROOT, environment
 
 IMPORT_ALL = """
@@ -41,6 +39,5 @@ def run_portable_tests() -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-@pytest.mark.beside.with_args(run_portable_tests)
-def test_links_executors_and_the_disks_writer_pass_their_tests(beside: "Future[str]") -> None:
-    assert beside.result() == ""
+def test_links_executors_and_the_disks_writer_pass_their_tests(aside: Aside) -> None:
+    assert aside(run_portable_tests) == ""

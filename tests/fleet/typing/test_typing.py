@@ -3,10 +3,9 @@
 import re
 import subprocess
 import sys
-from concurrent.futures import Future
 from pathlib import Path
 
-import pytest
+from tests.support.aside import Aside
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -22,12 +21,9 @@ def errors_of_the_examples() -> str:
     return ran.stdout + ran.stderr
 
 
-@pytest.mark.beside.with_args(errors_of_the_examples)
-def test_mypy_infers_every_form_of_a_call_and_refuses_a_wrong_argument_in_each(
-    beside: "Future[str]",
-) -> None:
+def test_mypy_infers_every_form_of_a_call_and_refuses_a_wrong_argument_in_each(aside: Aside) -> None:
     lines = enumerate(EXAMPLES.read_text().splitlines(), start=1)
     expected = [(line, text.partition("# E: ")[2]) for line, text in lines if "# E: " in text]
-    told = beside.result()
+    told = aside(errors_of_the_examples)
     found = [(int(line), code) for line, code in ERROR.findall(told)]
     assert found == expected, told
