@@ -89,9 +89,16 @@ class NodeHealth:
 
     def _on_answer(self, message: Any, sender: ActorAddress) -> None:
         if isinstance(message, Health):
-            then = self._waiting.pop(message.token, None)
-            if then is not None:
-                then(message.why_not_ready)
+            self._take(message)
+
+    def take(self, m: Health) -> None:
+        """An answer that has come by another way. For any thread."""
+        self._base.run_in_loop(partial(self._take, m))
+
+    def _take(self, m: Health) -> None:
+        then = self._waiting.pop(m.token, None)
+        if then is not None:
+            then(m.why_not_ready)
 
     def _tell(self, path: str, tell: Tell, why: tuple[str, ...]) -> None:
         body: Mapping[str, Any] = {"node": self.node, "live": True}

@@ -54,7 +54,9 @@ class Address(ActorAddress):
     def __eq__(self, other: object) -> bool:
         if type(other) is Address:
             return bool(self._aaddr == other._aaddr)
-        return isinstance(other, ActorAddress) and self._aaddr == other.addressDetails
+        if not isinstance(other, ActorAddress) or type(other.addressDetails) is not ActorId:
+            return False  # those of other bases cannot be compared with anything else
+        return bool(self._aaddr == other.addressDetails)
 
     def __ne__(self, other: object) -> bool:
         return not self == other

@@ -46,6 +46,9 @@ class StartNode(Struct, frozen=True):
     fork_above_bytes: int = 0
     """States bigger than this are encoded in a forked child; 0: never."""
     fork: Fork = ForkedDump
+    supervisor: ActorAddress | None = None
+    """Who is told by `NodeBegan` and `NodeEnds` what a callback cannot tell in another process, and ends the
+    actor system; None: the node manager does."""
     peers: tuple[ActorAddress, ...] = ()
     """Other nodes' managers, on a base where no address can be told in advance."""
     executors: int = 0
@@ -57,6 +60,18 @@ class StartNode(Struct, frozen=True):
     hooks: HookRunner | None = None
     """Runs the leader hooks of all members. None beside a `store`: no hooks are run; without a store,
     a member runs its own."""
+
+
+class NodeBegan(Struct, frozen=True):
+    """The node manager to its supervisor."""
+
+    registry: ActorAddress
+
+
+class NodeEnds(Struct, frozen=True):
+    """The node manager to its supervisor. `error`: why; None: it was drained and has left its cluster."""
+
+    error: FleetError | None
 
 
 class AskHealth(Struct, frozen=True):

@@ -105,4 +105,11 @@ class GivenUp(Struct, frozen=True, array_like=True, tag=25):
     witness: NodeName
 
 
-register(PeerMail, PeerMails, NodeHeartbeat, NodeHello, OlderCopy, Clone, GivenUp)
+class StockMail(Struct, frozen=True, array_like=True, tag=44):
+    """Between the gateways of nodes on Thespian's own base, whose addresses only pickles can hold: a message
+    for a node manager or a registry. Nodes on the fleet base ignore it."""
+
+    pickled: bytes
+
+
+register(PeerMail, PeerMails, NodeHeartbeat, NodeHello, OlderCopy, Clone, GivenUp, StockMail)

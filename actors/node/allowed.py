@@ -51,6 +51,7 @@ from fleet.actors.messages.peer import (
     OlderCopy,
     PeerMail,
     PeerMails,
+    StockMail,
 )
 from fleet.actors.node.founding import MESSAGES as FOUNDING
 from fleet.roles import CALLER, DEPLOY, OPERATOR, READER
@@ -85,6 +86,7 @@ MESSAGES: Final[dict[type, Rule]] = {
     KeepWatch: READ,
     **dict.fromkeys((ClientReply, WatchReply, OpReply), NODES_ONLY),
     **dict.fromkeys((PeerMail, PeerMails, NodeHeartbeat, NodeHello, OlderCopy, Clone, GivenUp), NODES_ONLY),
+    StockMail: NODES_ONLY,
     **dict.fromkeys(FOUNDING, NODES_ONLY),
 }
 QUERIES: Final = READ

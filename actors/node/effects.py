@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from fleet.actors.client.questions import Question
-from fleet.actors.messages.local import LocalRead, Whereabouts
+from fleet.actors.messages.local import LocalRead, NodeEnds, Whereabouts
 from fleet.actors.messages.operator import (
     AddMember,
     DemoteMember,
@@ -259,6 +259,7 @@ def leave(node: Node, effect: membership_events.Left) -> None:
     log.warning("node=%s has left the cluster", node.start.name)
     if node.start.on_left is not None:
         node.start.on_left()
+    node.tell_supervisor(NodeEnds(None))
 
 
 EFFECTS: dict[type, Callable[[Any, Any], None]] = {

@@ -28,16 +28,15 @@ from fleet.actors.messages.local import (
     MemberHalted,
     MemberStopped,
     MemberVotes,
+    NodeBegan,
+    NodeEnds,
     StartDisk,
     StartExecutors,
     StartNode,
     StartRegistry,
     WritesDone,
 )
-from fleet.actors.messages.operator import (
-    NodeRequest,
-    OpReply,
-)
+from fleet.actors.messages.operator import NodeRequest, OpReply
 from fleet.actors.messages.peer import Clone, GivenUp, NodeHello, OlderCopy
 from fleet.actors.messages.values import NodeInfo
 from fleet.actors.messages.well_known import REGISTRY
@@ -77,12 +76,7 @@ from fleet.cluster import reconciliation_events, repairs, unjoined
 from fleet.cluster.automatic_upgrades import AutomaticUpgrades
 from fleet.cluster.reconciliation import Reconciliation
 from fleet.cluster.view import ClusterView
-from fleet.errors import (
-    Damaged,
-    FleetError,
-    NodeDamaged,
-    Unavailable,
-)
+from fleet.errors import Damaged, FleetError, NodeDamaged, Unavailable
 from fleet.interfaces import Chore, ChoreDone, Durable
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.ids import Millis, NodeName
@@ -162,6 +156,7 @@ class NodeManager(GuardedActor):
         if known is not None:
             self.nodes.add_from(known)
         self.registry = self.createActor(Registry, globalName=self._global(REGISTRY))
+        self.tell_supervisor(NodeBegan(self.registry))
         self.send(self.registry, StartRegistry(m.name, m.clock, wall_ms, m.address, given_up_disks(store)))
         if m.writer is not None:
             self.disk = self.createActor(Disk)
@@ -182,8 +177,13 @@ class NodeManager(GuardedActor):
         self.admission.begin()
 
     def _global(self, name: str) -> str | None:
-        """Well-known names are unique per process: None on a base that runs several nodes in one process."""
-        return name if self.start.address else None
+        """Well-known names are unique per process: None on a base that runs several nodes in one process, or
+        a node in several."""
+        return name if self.start.address and self.start.supervisor is None else None
+
+    def tell_supervisor(self, m: NodeBegan | NodeEnds) -> None:
+        if self.start.supervisor is not None:
+            self.send(self.start.supervisor, m)
 
     @property
     def view(self) -> ClusterView:
@@ -222,6 +222,7 @@ class NodeManager(GuardedActor):
         log.critical("node=%s stops: %s", self.start.name, error)
         if self.start.on_end is not None:
             self.start.on_end(error)
+        self.tell_supervisor(NodeEnds(error))
         self.send(self.myAddress, ActorExitRequest())
 
     def say(self, about: str, text: str, *args: Any) -> None:
@@ -330,7 +331,7 @@ class NodeManager(GuardedActor):
         self.handlers = self.stopping
         if self.opened is not None:
             self.opened.close()
-        if self.start.address:
+        if self.start.address and self.start.supervisor is None:
             self.actorSystemShutdown()
 
     answers: ClassVar[dict[int, Callable[[Any, OpReply], None]]] = {

@@ -103,6 +103,11 @@ class OperatorRequests:
 
     def _set_secrets(self, op: SetSecrets) -> SecretsSeen:
         keyring = self._keyring()
+        if self.node.start.supervisor is not None:  # its other processes have what they were started with
+            what = (
+                "on multiprocTCPBase a node reads its secrets when it starts: change its file, then start it"
+            )
+            raise ConfigError(what, node=self.node.start.name)
         before = keyring.fingerprints()
         if any(map(is_role_secret, op.accepted)):
             raise BadArguments("a node needs the cluster's secret itself, and this is one of a role")

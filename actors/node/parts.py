@@ -7,7 +7,7 @@ from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from fleet.actors.client.router import Router
-from fleet.actors.messages.local import StartNode
+from fleet.actors.messages.local import NodeBegan, NodeEnds, StartNode
 from fleet.actors.messages.operator import AwaitMembers, MemberInfo, NodeRequest
 from fleet.actors.messages.peer import NodeHello
 from fleet.actors.messages.values import GroupSpec, NodeInfo
@@ -183,6 +183,8 @@ class Node(Protocol):
 
     def say(self, about: str, text: str, *args: Any) -> None:
         """Log a warning, once a minute for the same `about`."""
+
+    def tell_supervisor(self, m: NodeBegan | NodeEnds) -> None: ...
 
     def end(self, error: FleetError) -> None:
         """Stop this node, for an error that waiting cannot resolve."""

@@ -6,12 +6,14 @@ import msgspec
 from msgspec import Struct
 
 from fleet.actors.runtime.actor import log
-from fleet.errors import Damaged, StorageFault
+from fleet.errors import Damaged, StorageFault, WrongDirectory
 from fleet.interfaces import Durable
 from fleet.raft.ids import Millis, NodeName
 
 BOOT_KEY = "boot"
 RECOVERIES_KEY = "recoveries"
+BASE_KEY = "base"
+FLEET_BASE, STOCK_BASE = "fleet", "multiprocTCPBase"
 
 
 class AppliedRecovery(Struct, frozen=True, array_like=True):
@@ -48,6 +50,23 @@ def applied_recoveries(store: Durable) -> list[AppliedRecovery]:
 def given_up_disks(store: Durable) -> frozenset[str]:
     """`node@incarnation` of the nodes that recoveries gave up. Raises Damaged."""
     return frozenset(disk for one in applied_recoveries(store) for disk in one.lost)
+
+
+def check_base(store: Durable, base: str) -> None:
+    """On Thespian's own base each member has a store of its own, which is noted in that of the node: on
+    another base it would look empty, and break what it has promised.
+
+    Raises:
+        WrongDirectory: the members' data were written on another base.
+        Damaged: what is noted cannot be read.
+    """
+    noted = store.get_meta(BASE_KEY)
+    written: str = read_record(noted, str, BASE_KEY) if noted else FLEET_BASE
+    if written != base and (noted or store.groups()):
+        what = f"its members were written on --base {written}, which keeps them otherwise than --base {base}"
+        raise WrongDirectory(what, node=store.identity.node)
+    if written != base:
+        store.put_meta(BASE_KEY, msgspec.msgpack.encode(base))
 
 
 def count_boot(store: Durable, node: NodeName) -> int:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 from setproctitle import setproctitle
 
+from fleet.any_node import AnyNode
 from fleet.cli.options import configured, setting_options
 from fleet.cli.outcome import FAILED, USAGE
 from fleet.config.effective import (
@@ -24,7 +25,7 @@ from fleet.config.effective import (
 from fleet.config.settings import BY_NAME, OF_A_NODE
 from fleet.errors import ConfigError, FleetError
 from fleet.logs import TEXT, begin_log, said
-from fleet.node import Node
+from fleet.node import node_class
 from fleet.service_manager import ServiceManager
 
 STOP_S_MAX = 5.0
@@ -89,7 +90,7 @@ def run_node(verbose: bool, **options: Any) -> None:
         gc.set_threshold(GC_THRESHOLD)
         if found["until_eof"]:
             _begin_watching_stdin(found["drain_on_term"])
-        _serve(Node(**arguments), found["drain_on_term"], voice)
+        _serve(node_class(found["base"])(**arguments), found["drain_on_term"], voice)
     except ConfigError as error:
         voice.fail(USAGE, f"{path}: {error} - see {path} --help")
     except (CannotStart, FleetError) as error:
@@ -123,7 +124,7 @@ def _log(found: Configuration, verbose: bool) -> None:
         logging.getLogger("fleet").warning("%s", what)
 
 
-def _serve(node: Node, drain_s: float, voice: Voice) -> None:
+def _serve(node: AnyNode, drain_s: float, voice: Voice) -> None:
     """Run the node until it is told to end."""
     setproctitle(f"fleet node {node.name} at {node.listen}, {os.path.abspath(node.data_dir)}")
     manager = ServiceManager()

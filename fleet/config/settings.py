@@ -26,7 +26,7 @@ ALL, NODE, DATA, LOG, CLIENT = "", "node", "data", "log", "client"
 """The sections of a file. Settings of ALL stand before the first section."""
 OF_A_NODE = (ALL, NODE, DATA, LOG)
 OF_A_COMMAND = (ALL, CLIENT)
-OF_A_PROCESS = ("drain_on_term", "until_eof")
+OF_A_PROCESS = ("base", "drain_on_term", "until_eof")
 """Settings of a node's own process, which `fleet.Node` has not."""
 
 
@@ -108,6 +108,9 @@ SETTINGS = (
             what="Found a cluster alone, in an empty directory; only once."),
     Setting(section=NODE, key="zone", kind=TEXT, default="default",
             what="Its failure domain, such as a rack; replicas are spread over zones."),
+    Setting(section=NODE, key="base", kind=one_of("fleet", "multiprocTCPBase"), default="fleet",
+            example="multiprocTCPBase",
+            what="What its actors run on: many in a process, or Thespian's own base, a process each."),
     Setting(section=NODE, key="weight", kind=NUMBER, default=1.0, check=checks.check_weight,
             what="Its share of members, relative to other nodes; 0 for none."),
     Setting(section=NODE, key="active", kind=SWITCH, default=True, off_flag="inactive",

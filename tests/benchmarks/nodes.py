@@ -40,7 +40,7 @@ class MeteredNode(NodeProcess):
 
 
 class MeteredCluster(Cluster):
-    node_class = MeteredNode
+    node_class: type[NodeProcess] = MeteredNode
 
     def pids(self) -> dict[str, int]:
         return {node.name: node.process.pid for node in self.nodes if node.process is not None}
@@ -86,9 +86,9 @@ class Bench:
 
 
 @contextmanager
-def three_nodes() -> Iterator[Bench]:
+def three_nodes(kind: type[MeteredCluster] = MeteredCluster) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="fleet-bench-") as home:
-        cluster = MeteredCluster(Path(home))
+        cluster = kind(Path(home))
         try:
             cluster.start(NODES)
             yield Bench(cluster)

@@ -128,6 +128,7 @@ def disk() -> Iterator[tuple[str, bytes]]:
         yield f"{name}: key", key
         yield f"{name}: record", pack(key, value)
     metas = {
+        "base": "multiprocTCPBase",
         "boot": 1,
         "cluster": 1,
         "diverged": {7: 1},

@@ -96,6 +96,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.sim.search.explore": (("fleet.actors", "fleet.storage", "fleet.sim"), {"msgspec", "rich"}),
     "fleet.testing": (("fleet",), {"msgspec", "cloudpickle", "hypothesis"}),
     "fleet.recipes": (("fleet",), set()),
+    "fleet.stock.seal": (("fleet.actors.base.rare_log",), {"cryptography", "msgspec"}),
     # For type checkers, which have it in the box.
     "fleet.recipes.job_queue": (("fleet",), {"typing_extensions"}),
     "fleet": (("fleet",), {"thespian", "msgspec", "cloudpickle", "click", "rich", "setproctitle"}),

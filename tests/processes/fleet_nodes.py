@@ -37,8 +37,8 @@ import ctypes, json, logging, os, sys, time
 ctypes.CDLL(None).prctl(1, 9)
 if os.getppid() != int(sys.argv[1]):
     sys.exit(1)
-import fleet
 from fleet.actors.runtime.clock import SystemClock
+from fleet.node import node_class
 
 class WrongClock(SystemClock):
     def wall_ms(self):
@@ -52,7 +52,7 @@ sys.setswitchinterval(0.0005)
 settings = json.loads(sys.argv[2])
 offset_ms, clock_rate = settings.pop("offset_ms"), settings.pop("clock_rate")
 began_ms = SystemClock().now_ms()
-node = fleet.Node(**settings, clock=WrongClock()).start()
+node = node_class(settings.pop("base", "fleet"))(**settings, clock=WrongClock()).start()
 print("node", node.name, "serves at", node.address, flush=True)
 node.run_until_signal()
 """

@@ -4,6 +4,7 @@ from tests.benchmarks.figures import Part
 from tests.benchmarks.parts import (
     actors,
     backup,
+    bases,
     faults,
     histories,
     lifecycle,
@@ -38,6 +39,7 @@ PARTS: dict[str, Part] = {
     "rejects": lifecycle.rejects,
     "moves": lifecycle.moves,
     "actors": actors.rows,
+    "bases": bases.rows,
     "storage": storage.rows,
     "placement": placement.rows,
     "simulation": simulation.rows,
