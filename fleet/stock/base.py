@@ -11,9 +11,9 @@ from thespian.actors import ActorSystem
 from thespian.system.multiprocTCPBase import ActorSystemBase
 
 from fleet.errors import ConfigError, UnknownName
-from fleet.stock.death_signal import DeathSignal
 from fleet.stock.seal import Seal
 from fleet.stock.transport import SealedTransport, install
+from fleet.system.death_signal import DeathSignal
 
 START_METHOD = "fork"
 """So every process has the seal from its parent's memory: no secret is passed on by other ways."""

@@ -100,7 +100,7 @@ class NodeGateway(GuardedActor):
         except (FleetError, OSError) as error:
             self.send(sender, GatewayOpened("", None, os.getpid(), error))
             return
-        self.watching = ThespianWatch([self.inbox.fd])
+        self.watching = ThespianWatch([self.inbox.wakeup.fd])
         endpoint = self.system.base.endpoint
         self.send(manager, replace(m.start, address=endpoint, supervisor=self.myAddress))
         self.send(sender, GatewayOpened(endpoint, manager, os.getpid()))

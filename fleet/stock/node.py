@@ -1,7 +1,6 @@
 """A node whose actors are processes of Thespian's own base."""
 
 import os
-import select
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -29,8 +28,8 @@ class StockNode(AnyNode):
     """
 
     _sealed: SealedSystem | None = None
-    _gateway = -1
-    """A descriptor that is readable when the gateway's process has ended."""
+    _gateway = 0
+    """The id of the gateway's process."""
     _watched: tuple[float, Callable[[tuple[str, ...]], None]] | None = None
     """How often `watch_health` looks, and whom it tells."""
     _look_at = 0.0
@@ -64,7 +63,7 @@ class StockNode(AnyNode):
             raise Unavailable("the node does not start; its log says why", node=self.name)
         if opened.error is not None:
             raise opened.error
-        self._gateway = os.pidfd_open(opened.process)
+        self._gateway = opened.process
         self.address, self._manager = opened.endpoint, opened.manager
 
     def stop(self) -> None:
@@ -72,9 +71,6 @@ class StockNode(AnyNode):
         sealed, self._sealed = self._sealed, None
         if sealed is not None:
             sealed.stop()
-        gateway, self._gateway = self._gateway, -1
-        if gateway >= 0:
-            os.close(gateway)
 
     def leave(self, within_s: float, is_enough: Callable[[], bool] = lambda: False) -> bool:
         """As `fleet.Node.leave`."""
@@ -98,7 +94,11 @@ class StockNode(AnyNode):
                 self._tell_health(told)
 
     def _is_running(self) -> bool:
-        return not select.select([self._gateway], [], [], 0)[0]
+        try:
+            os.kill(self._gateway, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def _note_end(self, error: FleetError | None) -> None:
         if error is None:

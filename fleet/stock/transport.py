@@ -17,9 +17,9 @@ from thespian.system.transport import TCPTransport as stock
 from thespian.system.transport.streamBuffer import toSendBuffer
 
 from fleet.actors.base.addresses import Address
-from fleet.stock.death_signal import DeathSignal
 from fleet.stock.messages import Outward
 from fleet.stock.seal import ACCEPTED, REFUSED, Place, Seal
+from fleet.system.death_signal import DeathSignal
 
 WAITING_MAX: Final = 500
 GIVE_UP: Final = timedelta(seconds=3)
