@@ -112,7 +112,7 @@ class NodeMembership:
         if nodes_changed:
             self._effects.append(MeetNodes(dict(self.view.nodes)))
             self._effects.append(Reconcile(groups.AnyChanged()))
-            changed = set(self.view.groups)
+            changed |= set(self.view.groups)
         local = self._create_members(changed, event.local)
         for one in event.local.members:
             if one.group in changed and not one.is_dropped:

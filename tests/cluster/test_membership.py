@@ -320,6 +320,15 @@ def test_whoever_asks_here_is_told_where_a_group_lives_once() -> None:
     assert told_after(membership, gone) == [TellWhereabouts({"g": ""})]
 
 
+def test_a_group_is_gone_from_where_it_lived_also_when_nodes_have_changed_with_it() -> None:
+    """Seeds 232 and 332: asked for a removed group, a node said for ever that it lives elsewhere."""
+    membership = NodeMembership(ME)
+    view = replace(SEEN, groups=(group("g", 5, pinned=(N2, N1)),))
+    assert told_after(membership, view) == [TellWhereabouts({"g": "n2:1"})]
+    gone = replace(SEEN, nodes=(), gone_nodes=(N2,), gone_groups=("g",), whole=False)
+    assert told_after(membership, gone) == [TellWhereabouts({"g": ""})]
+
+
 def test_groups_that_a_view_changes_may_need_a_step_if_this_node_holds_them() -> None:
     membership = membership_of()
     one, two, three = (group(name, uid, "n1@a") for uid, name in enumerate(("one", "two", "three"), 5))
