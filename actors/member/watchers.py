@@ -23,6 +23,7 @@ from fleet.objects.payload import ErrorRecord
 from fleet.raft.core import Core
 from fleet.raft.group_events import LAST, GroupEvent, Position
 from fleet.raft.ids import MemberId, Millis, node_of
+from fleet.raft.state import Leader
 
 UNCONFIRMED_MAX = 256
 UNCONFIRMED_BYTES_MAX = 4 << 20
@@ -119,6 +120,8 @@ class Watchers:
         core, where = self.member.core, {"group": self.member.spec.name, "member": self.member.core.id}
         if not core.is_leader:
             self._refuse(watcher, Unavailable("this member does not lead", **where), core.leader)
+        elif not self._is_current():
+            self._refuse(watcher, Unavailable("this member has not executed its log yet", **where))
         elif len(self.by_client) >= WATCHERS_MAX:
             self._refuse(watcher, Overloaded("too many watch this group", **where))
         else:
@@ -211,6 +214,12 @@ class Watchers:
             self._lose(watcher, error, leader)
 
     # -- watchers ----------------------------------------------------------------------------------
+
+    def _is_current(self) -> bool:
+        """Whether the object has executed all that was committed before this member led. One that has just
+        started would begin a watch in the past."""
+        role = self.member.core.role
+        return type(role) is Leader and self.member.object.index >= role.first_index
 
     def _now(self) -> Millis:
         return self.member.start.clock.now_ms()
@@ -314,7 +323,8 @@ class Watchers:
         watcher.unconfirmed.append((watcher.place, size))
         watcher.bytes += size
         self.bytes += size
-        spec, now = self.member.spec, self.member.object.revision
+        spec = self.member.spec
+        now = max(self.at[0], self.member.object.revision)  # one that was made again executes the past
         reply = WatchReply(spec.name, watcher.number, watcher.place, events, until or (0, 0), now, spec.uid)
         self.member.send(watcher.reply_to, reply)
 
