@@ -26,7 +26,9 @@ def follow_hint(state: SessionState, now: Millis, m: Refusal) -> None:
     time: two may name each other. When no node at all knows the group, there is none."""
     if state.resend_at is None:
         return
-    if m.error.kind == NoSuchGroup.__name__ and _is_nowhere(state, now, m.error.facts.get("node", "")):
+    if m.error.kind != NoSuchGroup.__name__:
+        state.nowhere.clear()  # here it is known: whoever did not know it has just started
+    elif _is_nowhere(state, now, m.error.facts.get("node", "")):
         state.nowhere.clear()
         fail_all(state, NoSuchGroup(f"no node has a group {state.group!r}", group=state.group))
         return

@@ -211,6 +211,8 @@ class GroupWatches:
     def on_reply(self, now: Millis, m: WatchReply) -> None:
         if m.number != self.number or not self.watches or self.resend_at < NEVER:
             return
+        if self.must_begin:  # some watch is behind the stream: it would miss what lies between
+            return
         if m.error is not None:
             self._on_refusal(now, m, m.error.to_error())
             return
@@ -276,7 +278,9 @@ class GroupWatches:
         if isinstance(error, NotAllowed):
             self._fail_all(error)
             return
-        if isinstance(error, NoSuchGroup) and self._is_nowhere(now, error.facts.get("node", "")):
+        if not isinstance(error, NoSuchGroup):
+            self.nowhere.clear()  # here it is known: whoever did not know it has just started
+        elif self._is_nowhere(now, error.facts.get("node", "")):
             self._fail_all(NoSuchGroup(f"no node has a group {self.group!r}", group=self.group))
             return
         endpoints = self.endpoints

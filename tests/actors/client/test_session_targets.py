@@ -103,6 +103,18 @@ def test_a_group_is_missing_when_every_node_says_so_for_a_while() -> None:
     assert talk.values() == {b"a": [NoSuchGroup]}
 
 
+def test_a_group_that_some_node_has_is_not_missing() -> None:
+    """Nodes that start one after the other each say once that they do not know it."""
+    talk = asking("a:1", "b:1")
+    talk.refuse(NoSuchGroup("none", node="n1"), 1)
+    talk.resent()
+    talk.refuse(Unavailable("this member does not lead"), 1)
+    talk.now += NOWHERE_MS
+    talk.resent()
+    talk.refuse(NoSuchGroup("none", node="n2"), 1)
+    assert talk.told == {}
+
+
 def test_a_noted_leader_is_asked_first_and_moves_no_session_that_has_a_target() -> None:
     talk = Talk()
     talk.step(LeaderNoted("d:1"))

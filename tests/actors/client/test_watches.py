@@ -262,6 +262,33 @@ def test_one_that_is_full_leaves_the_stream_and_comes_back_at_its_place() -> Non
     assert slow.places == quick.places == [(6, 0), (7, 0), (8, 0), (9, 0)]
 
 
+@pytest.mark.parametrize("how", ["opened", "resumed", "of other kinds"])
+def test_what_arrives_before_a_stream_is_begun_anew_is_no_news(how: str) -> None:
+    """Seeds 109 and 148: a watch that joined a stream behind its place took the next reply, and missed what
+    lay between."""
+    talk = Talk()
+    first, watching = talk.open((5, LAST), frozenset("k"))
+    talk.end_turn()
+    talk.tell(until=(5, LAST), now=5)
+    if how == "resumed":
+        first.has_room = False
+        talk.tell((6, 0))
+        first.has_room = True
+        other, _ = talk.open((6, 0), frozenset("k"))
+        talk.end_turn()
+        talk.tell((7, 0))
+        talk.step(ResumeWatch(watching))
+    else:
+        talk.tell((6, 0))
+        other, _ = talk.open((5, LAST), frozenset("k" if how == "opened" else "kl"))
+    assert talk.tell((8, 0)) == [] and talk.refuse(Unavailable("no leader")) == []
+    (asked,) = talk.end_turn()
+    assert isinstance(asked, WatchGroup) and asked.after == ((6, 0) if how == "resumed" else (5, LAST))
+    talk.tell((6, 0), (7, 0), (8, 0))
+    assert first.places == [(6, 0), (7, 0), (8, 0)]
+    assert other.places == [place for place in first.places if place > asked.after]
+
+
 def test_only_those_that_are_too_late_fail() -> None:
     talk = Talk()
     late, _ = talk.open((1, LAST))
@@ -297,6 +324,19 @@ def test_a_group_that_no_node_knows_is_none() -> None:
         if taker.error is None:
             talk.wake()
     assert isinstance(taker.error, NoSuchGroup) and talk.now >= 1000 + NOWHERE_MS
+
+
+def test_a_group_that_some_node_has_is_not_missing() -> None:
+    """Seed 163: all nodes were restarted, one after the other, and each said once that it did not know it."""
+    talk = Talk()
+    taker, _ = talk.begin()
+    for node in ("n1", "n2", "n3"):
+        talk.refuse(NoSuchGroup("unknown", node=node))
+        talk.now += NOWHERE_MS
+        talk.wake()
+        talk.refuse(Unavailable("this member does not lead"))
+        talk.wake()
+    assert taker.error is None
 
 
 def test_a_watch_that_cannot_begin_in_time_says_why() -> None:
