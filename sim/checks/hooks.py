@@ -76,11 +76,11 @@ class HookJournal:
             return
         expected = None
         if event.method == "cas":
-            old, new = event.args
+            old, new = event.args[:2]
             expected = known.value == old
             known.value = new if expected else known.value
         elif event.method == "write":
-            (known.value,) = event.args
+            known.value = event.args[0]
         said = f"{event.method}{event.args} at {event.revision} answered {event.value}"
         self._need(event.value == expected, f"{who} missed a command: {said}, not {expected}")
 

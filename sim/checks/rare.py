@@ -177,11 +177,27 @@ def watch_member(member: Any, see: See) -> None:
         elif member.object.halts.other_code is not None:
             see("a member has the code of its group's class again")
 
+    watch_watchers(member.clients.watchers, see)
     before(member, "step", stepped)
     before(member.clients, "on_answer", answered)
     before(member, "_carry_out", carried_out)
     before(member.object, "open_again", opened_again)
     before(member.object.halts, "found_code", found_code)
+
+
+def watch_watchers(watchers: Any, see: See) -> None:
+    """Clients that watch a group's events at its leader."""
+
+    def made_again() -> None:
+        if watchers.by_client:
+            see("a watcher reads from an object that was made again")
+
+    def lost(leader: Any) -> None:
+        if watchers.by_client:
+            see("a watcher is told that the leadership was lost")
+
+    before(watchers, "on_other_object", made_again)
+    before(watchers, "lose_all", lost)
 
 
 def disturbed(core: Any, event: Any) -> Iterator[str]:

@@ -23,6 +23,8 @@ from fleet.sim.search.settling import (
     state_of,
     troubles,
 )
+from fleet.sim.search.watch_load import SHARE as WATCHED
+from fleet.sim.search.watch_load import WatchLoad
 from fleet.sim.search.workload import MODELS, QUESTIONS, Groups, Load
 from fleet.sim.world.objects import ENCODED, KINDS
 from fleet.sim.world.timeline import MS, S
@@ -66,6 +68,11 @@ class Episode:
         self.loads: list[Load] = []
         own = random.Random(f"{plan.seed} reminders")
         self.alarms = AlarmLoad(self.world, self.groups, self.config, own) if own.random() < SHARE else None
+        own = random.Random(f"{plan.seed} watches")
+        is_watched, group = own.random() < WATCHED, own.choice(list(kinds))
+        self.watches: WatchLoad | None = None
+        if is_watched and group in self.kinds:
+            self.watch(group, own)
         self.injector = FaultInjector(self.world, self.admin, self.groups, plan)
         own = random.Random(f"{plan.seed} memory")
         share = own.choice([0, 0, 0, 0.5, 1])
@@ -92,6 +99,10 @@ class Episode:
                 node.founders = founders
             elif node.endpoint != endpoints[0]:
                 node.join = endpoints[:1]
+
+    def watch(self, group: str, rng: random.Random) -> None:
+        """Have clients watch this group."""
+        self.watches = WatchLoad(self.world, self.groups, group, self.kinds[group], rng)
 
     # -- parts -------------------------------------------------------------------------------------
 
@@ -148,6 +159,8 @@ class Episode:
             self.loads.append(Load(self.world, f"c{number}", self.groups, pause, keyed=self.keyed))
         if self.alarms is not None:
             self.alarms.begin()
+        if self.watches is not None:
+            self.watches.begin()
 
     def settle(self) -> None:
         """End the faults. Everything must recover by itself in bounded time, and then serve every client."""
@@ -157,6 +170,8 @@ class Episode:
             load.is_stopping = True
         if self.alarms is not None:
             self.alarms.stop()
+        if self.watches is not None:
+            self.watches.stop()
         for _ in range(6):
             if world.run(SETTLE_US // 6, self.is_settled, 100 * MS):
                 break
@@ -257,6 +272,8 @@ class Episode:
                 world.need(len(values) == len(set(values)), f"{group}: a value was appended twice")
         if self.alarms is not None:
             self.alarms.judge()
+        if self.watches is not None:
+            self.watches.judge()
         for group, kind, history in self.groups.all():
             verdict = check(history.operations(), MODELS[kind], steps_max=STEPS_MAX)
             world.need(isinstance(verdict, Linearizable), f"group {group}: {verdict}")

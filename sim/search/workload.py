@@ -80,6 +80,8 @@ class Groups:
         """By name, calls under way."""
         self.quiet_until = 0
         """Nobody calls any group before this."""
+        self.watched = ""
+        """The group whose commands emit events; "": there is none."""
 
     def add(self, name: str, kind: str) -> None:
         self.kinds[name] = kind
@@ -225,7 +227,7 @@ class Load:
             self._pause()
 
     def call(self, group: str) -> None:
-        asked, method, args, is_query = self._draw(self.groups.kinds[group])
+        asked, method, args, is_query = self._draw(group)
         history, now = self.groups.histories[group], self.world.now
         bound = self._draw_bound(history) if is_query and self.rng.random() < self.stale else None
         since = since_of(bound, now) if bound is not None else None
@@ -270,7 +272,7 @@ class Load:
         else:
             is_query = True
             while is_query:
-                asked, method, args, is_query = self._draw(self.groups.kinds[group])
+                asked, method, args, is_query = self._draw(group)
             call = self.groups.histories[group].call(self.name, group, asked, now)
             use = keys.begin(f"{self.name}/{self.number}", method, args, call)
         history = self.groups.histories[group]
@@ -329,27 +331,31 @@ class Load:
                 self.world.violated(f"{self.name} called {method} of {group} and was told {error!r}")
             self._end(group, error)
 
-        self.client.call(group, method, (self._unique(),), is_query, self.timeout_ms, told)
+        args: tuple[Any, ...] = (self._unique(),)
+        if method == "spoil" and group == self.groups.watched:
+            args *= 2
+        self.client.call(group, method, args, is_query, self.timeout_ms, told)
 
     def _unique(self) -> int:
         self.number += 1
         return int(self.name[1:]) * 1_000_000 + self.number
 
-    def _draw(self, kind: str) -> tuple[models.Input, str, tuple[Any, ...], bool]:
-        rng, unique = self.rng, self._unique()
+    def _draw(self, group: str) -> tuple[models.Input, str, tuple[Any, ...], bool]:
+        rng, kind, unique = self.rng, self.groups.kinds[group], self._unique()
+        events = (unique,) if group == self.groups.watched else ()
         if rng.random() < self.reads:
             question, method = QUESTIONS[kind]
             return question, method, (), True
         if kind == "counter":
             n = rng.randint(1, 3)
-            return models.Add(n), "add", (n,), False
+            return models.Add(n), "add", (n, *events), False
         if kind == "list":
-            return models.Append(unique), "append", (unique,), False
+            return models.Append(unique), "append", (unique, *events), False
         if rng.random() < 0.3:
             old, new = rng.randint(0, 4), rng.randint(0, 4)
-            return models.Cas(old, new), "cas", (old, new), False
+            return models.Cas(old, new), "cas", (old, new, *events), False
         value = rng.choice([unique, rng.randint(0, 4)])
-        return models.Write(value), "write", (value,), False
+        return models.Write(value), "write", (value, *events), False
 
     def _note(
         self, history: History, call: RecordedCall, is_query: bool, value: Any, error: FleetError | None

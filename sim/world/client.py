@@ -39,6 +39,8 @@ class SimClient(Requester):
 
     in_turn: Callable[[Callable[[], None]], None]
     """Runs an action in its process, as a turn of its own."""
+    process: Any
+    """Where it runs."""
     told_revision: Revision = 0
     """Of the result that `told` is given."""
 

@@ -58,6 +58,8 @@ class ExecutorsProcess(Protocol):
     def note_code(self, group: str, revision: int, version: int) -> None:
         """The command of that revision is executed by that version of its class."""
 
+    def emitted(self, position: tuple[int, int], kind: str, number: int) -> None: ...
+
 
 class SimExecutor:
     """A `fleet.actors.executor.channel.Channel`, and the process at its other end."""
@@ -255,6 +257,10 @@ class SimExecutor:
     def hook(self, teller: Any, name: str, *told: Any) -> None:
         if self._stopped_at is None:
             self.process.hook(teller, name, *told)
+
+    def emitted(self, position: tuple[int, int], kind: str, number: int) -> None:
+        if self._stopped_at is None:
+            self.process.emitted(position, kind, number)
 
     # -- children ------------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 
 `spoil` is a command that fails after it changed the object, `taint` a query that changes it: nobody may
 ever see what they did. `hang` never returns; where there are no executors it fails.
+
+Clients of a group that is watched give each command the number of their call, and it emits events. The
+classes keep all of them, some, or few.
 """
 
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import fleet.objects.hooks as hooks
 from fleet.objects.class_refs import encode_class
 from fleet.objects.declare import Data, command, query
-from fleet.sim.world.user_code import deployed_code, hangs, is_imported, is_told, works
+from fleet.sim.world.user_code import deployed_code, emits, hangs, is_imported, is_told, works
 
 ENDINGS = (ValueError, SystemExit, KeyboardInterrupt, GeneratorExit)
 """What commands raise, each as good as the other: they are failures of the command alone."""
@@ -19,8 +22,9 @@ class Counter(Data):
     value: int = 0
 
     @command
-    def spoil(self, value: int) -> None:
+    def spoil(self, value: int, number: int = 0) -> None:
         self.value += value
+        emits(number, fails=True)
         raise ENDINGS[value % len(ENDINGS)](value)
 
     @command
@@ -33,8 +37,9 @@ class Counter(Data):
         self.value += value
 
     @command
-    def add(self, n: int = 1) -> int:
+    def add(self, n: int = 1, number: int = 0) -> int:
         works()
+        emits(number)
         self.value += n
         return self.value
 
@@ -63,12 +68,13 @@ class RegisterHooks(hooks.LeaderHooks["Register"]):
         is_told(self, "answered", method, value)
 
 
-class Register(Data, hooks=RegisterHooks):
+class Register(Data, hooks=RegisterHooks, events_kept=12):
     value: int = 0
 
     @command
-    def spoil(self, value: int) -> None:
+    def spoil(self, value: int, number: int = 0) -> None:
         self.value = value
+        emits(number, fails=True)
         raise ENDINGS[value % len(ENDINGS)](value)
 
     @command
@@ -81,12 +87,14 @@ class Register(Data, hooks=RegisterHooks):
         self.value = value
 
     @command
-    def write(self, value: int) -> None:
+    def write(self, value: int, number: int = 0) -> None:
         works()
+        emits(number)
         self.value = value
 
     @command
-    def cas(self, old: int, new: int) -> bool:
+    def cas(self, old: int, new: int, number: int = 0) -> bool:
+        emits(number)
         if self.value != old:
             return False
         self.value = new
@@ -98,12 +106,13 @@ class Register(Data, hooks=RegisterHooks):
         return self.value
 
 
-class Listed(Data):
+class Listed(Data, events_kept=100):
     values: list[int] = []
 
     @command
-    def spoil(self, value: int) -> None:
+    def spoil(self, value: int, number: int = 0) -> None:
         self.values.append(value)
+        emits(number, fails=True)
         raise ENDINGS[value % len(ENDINGS)](value)
 
     @command
@@ -112,8 +121,9 @@ class Listed(Data):
         raise ValueError(value)
 
     @command
-    def append(self, value: int) -> None:
+    def append(self, value: int, number: int = 0) -> None:
         works()
+        emits(number)
         self.values.append(value)
 
     @query
@@ -130,8 +140,9 @@ class LaterCounter(Data, version=2, auto_upgrade=True):
         return {"total": state.get("value", 0)}
 
     @command
-    def spoil(self, value: int) -> None:
+    def spoil(self, value: int, number: int = 0) -> None:
         self.total += value
+        emits(number, fails=True)
         raise ENDINGS[value % len(ENDINGS)](value)
 
     @command
@@ -144,8 +155,9 @@ class LaterCounter(Data, version=2, auto_upgrade=True):
         self.total += value
 
     @command
-    def add(self, n: int = 1) -> int:
+    def add(self, n: int = 1, number: int = 0) -> int:
         works()
+        emits(number)
         self.total += n
         return self.total
 
@@ -163,7 +175,7 @@ class LaterRegisterHooks(RegisterHooks):
         is_told(self, "elected", state.content, term)
 
 
-class LaterRegister(Data, version=2, hooks=LaterRegisterHooks):
+class LaterRegister(Data, version=2, hooks=LaterRegisterHooks, events_kept=8):
     content: int = 0
 
     @classmethod
@@ -171,8 +183,9 @@ class LaterRegister(Data, version=2, hooks=LaterRegisterHooks):
         return {"content": state.get("value", 0)}
 
     @command
-    def spoil(self, value: int) -> None:
+    def spoil(self, value: int, number: int = 0) -> None:
         self.content = value
+        emits(number, fails=True)
         raise ENDINGS[value % len(ENDINGS)](value)
 
     @command
@@ -185,12 +198,14 @@ class LaterRegister(Data, version=2, hooks=LaterRegisterHooks):
         self.content = value
 
     @command
-    def write(self, value: int) -> None:
+    def write(self, value: int, number: int = 0) -> None:
         works()
+        emits(number)
         self.content = value
 
     @command
-    def cas(self, old: int, new: int) -> bool:
+    def cas(self, old: int, new: int, number: int = 0) -> bool:
+        emits(number)
         if self.content != old:
             return False
         self.content = new
@@ -202,7 +217,7 @@ class LaterRegister(Data, version=2, hooks=LaterRegisterHooks):
         return self.content
 
 
-class LaterListed(Data, version=2):
+class LaterListed(Data, version=2, events_kept=100):
     contents: list[int] = []
 
     @classmethod
@@ -210,8 +225,9 @@ class LaterListed(Data, version=2):
         return {"contents": state.get("values", [])}
 
     @command
-    def spoil(self, value: int) -> None:
+    def spoil(self, value: int, number: int = 0) -> None:
         self.contents.append(value)
+        emits(number, fails=True)
         raise ENDINGS[value % len(ENDINGS)](value)
 
     @command
@@ -220,8 +236,9 @@ class LaterListed(Data, version=2):
         raise ValueError(value)
 
     @command
-    def append(self, value: int) -> None:
+    def append(self, value: int, number: int = 0) -> None:
         works()
+        emits(number)
         self.contents.append(value)
 
     @query

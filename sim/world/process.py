@@ -52,6 +52,10 @@ class Environment(Timeline):
         """As `ExecutorsProcess.note_code`."""
         raise NotImplementedError
 
+    def emitted(self, position: tuple[int, int], kind: str, number: int) -> None:
+        """As `fleet.sim.world.user_code.Host.emitted`."""
+        raise NotImplementedError
+
 
 class SimHost:
     """A machine with a clock. Clients live on one without a disk."""
@@ -227,6 +231,9 @@ class Process:
 
     def hook(self, teller: Any, name: str, *told: Any) -> None:
         self.world.hook(teller, name, *told)
+
+    def emitted(self, position: tuple[int, int], kind: str, number: int) -> None:
+        self.world.emitted(position, kind, number)
 
     # -- time --------------------------------------------------------------------------------------
 

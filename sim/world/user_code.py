@@ -5,8 +5,13 @@ The classes of simulated groups call this from within: they know nothing of the 
 
 from typing import Any, Protocol
 
+from fleet.objects.context import ctx
+
 IMPORTS = ("", "raise", "exit")
 """What importing a class does: load it, raise, or end the interpreter."""
+EVENT_KINDS = ("even", "odd")
+EVENTS_EACH = (1, 0, 1, 2, 1, 3)
+"""How many events commands emit, in turn."""
 
 
 class Host(Protocol):
@@ -27,6 +32,9 @@ class Host(Protocol):
 
     def hook(self, teller: Any, name: str, *told: Any) -> None:
         """A leader hook was called."""
+
+    def emitted(self, position: tuple[int, int], kind: str, number: int) -> None:
+        """A command that succeeds emitted this event, at that place of its group's events."""
 
 
 _running: list[Host | None] = [None]
@@ -66,6 +74,17 @@ def deployed_code() -> int:
     """Which code of the classes is loaded: the first, the second, 3: none, or 0: whichever is asked for."""
     host = _running[0]
     return host.code if host is not None else 0
+
+
+def emits(number: int, fails: bool = False) -> None:
+    """Called by commands that are given the number of a call: emit its events; none for 0. `fails`: the
+    command will."""
+    host = _running[0]
+    for place in range(EVENTS_EACH[number % len(EVENTS_EACH)] if number else 0):
+        kind = EVENT_KINDS[(number + place) % len(EVENT_KINDS)]
+        ctx.emit(kind, number)
+        if host is not None and not fails:
+            host.emitted((ctx.index, place), kind, number)
 
 
 def is_told(teller: Any, name: str, *told: Any) -> None:

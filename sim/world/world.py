@@ -13,6 +13,7 @@ from typing import Any
 
 from fleet.interfaces import Write
 from fleet.sim.checks.codes import Codes
+from fleet.sim.checks.events import EmittedEvents
 from fleet.sim.checks.hooks import HookJournal
 from fleet.sim.checks.invariants import Invariants
 from fleet.sim.world.client import SimClient, StartClient
@@ -32,6 +33,7 @@ class World(Environment):
         self.invariants = Invariants(self)
         self.hooks = HookJournal(self)
         self.codes = Codes(self)
+        self.emissions = EmittedEvents(self)
         self.alarms: list[str] = []
         self.accused = ""
         """What a judge found wrong in the middle of a turn, where actors log what is raised."""
@@ -91,7 +93,7 @@ class World(Environment):
         process.do(lambda: process.kernel.send(where, process.kernel.system_address, start))
         client = process.kernel.instance(where)
         assert isinstance(client, SimClient)
-        client.in_turn = process.do
+        client.in_turn, client.process = process.do, process
         process.caller = client
         self.clients[name] = client
         return client
@@ -100,7 +102,7 @@ class World(Environment):
         """It is used no more: let go of what only refers to itself."""
         hosts = [
             *self.nodes.values(),
-            *(client._myRef.kernel.transport.process for client in self.clients.values()),
+            *(client.process for client in self.clients.values()),
         ]
         for host in hosts:
             process = host.process if isinstance(host, SimNode) else host
@@ -146,6 +148,9 @@ class World(Environment):
 
     def note_code(self, group: str, revision: int, version: int) -> None:
         self.codes.note(group, revision, version)
+
+    def emitted(self, position: tuple[int, int], kind: str, number: int) -> None:
+        self.emissions.note(position, kind, number)
 
     def hook(self, teller: Any, name: str, *told: Any) -> None:
         self.hooks.note(teller, name, told)

@@ -31,6 +31,7 @@ DAYS: dict[str, dict[str, int]] = {
     "removals": {"add_group": 5, "remove_group": 4, "kill": 2, "power": 2, "err": 1, "calm": 2},
     "memory": {"kill": 4, "power": 2, "rolling": 1, "transfer": 2, "pin": 1, "replicas": 1, "partial": 2,
                "split": 1, "calm": 4},
+    "watches": {"kill_executor": 4, "kill": 2, "power": 1, "transfer": 2, "break_links": 1, "calm": 3},
     "full disks": {"full": 4, "drain": 2, "wipe": 1, "transfer": 2, "calm": 3, "kill": 1},
 }  # fmt: skip
 
@@ -42,5 +43,7 @@ def run_episode(day: str, seed: int) -> None:
     episode.injector.pace = min(episode.injector.pace, 400_000)
     if day == "memory":
         episode.in_memory, episode.injector.field.spares_memory = set(episode.kinds), True
+    if day == "watches" and episode.watches is None:
+        episode.watch(min(episode.kinds), episode.rng)
     episode.world.turns_max = TURNS_MAX
     episode.run()

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from fleet.sim.search.explore import OK, run_seed
 from tests.sim.episodes import run_episode
+from tests.sim.finders import finder
 from tests.sim.one_by_one import run_one_by_one
 from tests.sim.planted import (
     clusters,
@@ -33,6 +34,7 @@ from tests.sim.planted import (
     sleepers,
     states,
     users,
+    watches,
 )
 from tests.sim.planted.patches import Patches
 from tests.sim.scenarios import SCENARIOS
@@ -224,6 +226,12 @@ MUTANTS = [
     Mutant(reminders.reminder_stays_after_its_call, "episode", 5),
     Mutant(reminders.new_leader_leaves_effects_out, "episode", 60),
     Mutant(reminders.failed_effect_is_left_out, "episode", 5),
+    Mutant(watches.events_are_taken_again, "episode", 20),
+    Mutant(watches.stream_goes_on_from_now, "episode", 20, seed=8),
+    Mutant(watches.watch_joins_behind_its_place, "episode", 60, seed=38),
+    Mutant(watches.events_not_in_snapshots, "day watches", 20, seed=5),
+    Mutant(watches.forgotten_events_are_nobodys_loss, "episode", 60, seed=38),
+    Mutant(watches.watchers_of_an_object_that_was_lost, "day watches", 20, seed=18),
     Mutant(executors.halted_command_is_tried_at_once, "storm halts", 80, seed=55),
     Mutant(executors.reopened_without_its_snapshot, "storm executors", 20),
     Mutant(executors.hooks_hear_twice, "day executors", 20),
@@ -302,71 +310,6 @@ def _run_test(name: str) -> None:
         test(int(value) if value.isdigit() else {"True": True, "False": False}.get(value, value))
     else:
         test()
-
-
-def finder(sentence: str) -> str:
-    """Which check it was, in few words."""
-    for words, check in FINDERS.items():
-        if words in sentence:
-            return check
-    return sentence.partition("\n")[0].partition(":")[0] + " of the scenario"
-
-
-FINDERS = {
-    "alarms: alarm": "reminders are called once, in time",
-    "alarms: what was told": "what is told to be done is done",
-    "effects were lost": "no effect is lost",
-    "is executed by version": "a command is executed by one code",
-    "nobody else is elected": "a leader is replaced in time",
-    "leads alone": "a leader that is cut off makes room",
-    "became": "what harms nobody costs no leader",
-    "wakes a group": "what harms nobody wakes nobody",
-    "find no leader": "whoever starts finds its leader",
-    "its time went": "a group's time is the world's",
-    "belong to no cluster": "a node belongs to its cluster",
-    "stood still": "a node that lives is not lost",
-    "that nobody writes": "everything recovers after the faults",
-    "does not join": "everything recovers in time",
-    "is not settled": "everything recovers in time",
-    "operators' requests": "operators' answers",
-    "leaves while it is well": "a voter leaves after its replacement votes",
-    "calls fail in peace": "calls succeed when all is well",
-    ": hooks of": "hooks are told of everything, in order",
-    "says that it holds": "what a node tells its cluster",
-    "leaves its cluster": "what a node tells its cluster",
-    "as groups and as": "what a node sees of its cluster",
-    "are not served": "groups are served",
-    "committed data conflicts": "no member has another history",
-    "not linearizable": "linearizability",
-    "its client had seen": "no client's reads go back",
-    "is both": "one state a revision",
-    "held by": "a committed entry is on a majority of disks",
-    "by counting": "a leader commits by its own term",
-    " begins ": "a member begins with what its disk had",
-    "was committed": "what is committed never changes",
-    "forgets": "what is committed stays on disk",
-    "commit falls": "commit index never falls",
-    "becomes": "term and vote on disk never go back",
-    "has kept": "what is kept of the past gives the present",
-    "has another": "log matching",
-    "lead in term": "one leader a term",
-    "has a lease": "no lease outlives its leader",
-    "changes the members": "one change of members at a time",
-    " has Members": "equal members at equal index",
-    "there was": "equal members at equal index",
-    "halts for its state": "who has the right state goes on",
-    "differ at": "equal states at equal index",
-    "differ in the end": "equal states in the end",
-    "of session": "a number names one command",
-    "appended twice": "a command is executed once",
-    "was executed twice": "a key is executed once",
-    "an actor failed": "an assertion in a member",
-    "a child ": "a child that encodes a state is waited for",
-    "know its term": "a change leaves a majority that follows",
-    "no end after": "a run ends",
-    "does not recover": "everything recovers after the faults",
-    "to the same index": "everything recovers after the faults",
-}
 
 
 def table(found: dict[str, Find | None]) -> Iterator[str]:

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from fleet.cluster.state import ACTIVE, GroupInfo, NodeRecord
-from fleet.errors import GroupExists, NoSuchGroup, OutcomeUnknown, Unavailable
+from fleet.errors import Compacted, GroupExists, NoSuchGroup, OutcomeUnknown, Unavailable
 from fleet.objects.hooks import Committed
+from fleet.objects.payload import encode_call, encode_value
 from fleet.raft.config import GroupConfig
-from fleet.raft.entries import Commands, Members
+from fleet.raft.entries import Commands, Entry, Members, Skipped
+from fleet.raft.group_events import LAST, GroupEvent, Position
 from fleet.sim.checks.alarms import CALLED, CANCELLED, SET, lost, objection
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
+from fleet.sim.checks.events import EmittedEvents, ToldEvents, numbers_skipped
 from fleet.sim.checks.history import RecordedCall
 from fleet.sim.checks.keys import Keys
 from fleet.sim.checks.numbers import Numbers
@@ -238,3 +241,78 @@ def test_reminders_that_are_called_otherwise_are_told(journal: Any, why: str) ->
 def test_what_a_client_was_told_to_be_done_and_a_group_did_not_do_is_told() -> None:
     journal = [(SET, -1, 100, 0), (SET, 2, 100, 50)]
     assert lost(journal, [(SET, 1), (SET, 2), (CANCELLED, 2)]) == [(CANCELLED, 2)]
+
+
+# -- watches -----------------------------------------------------------------------------------------
+
+
+EVENTS: dict[Position, tuple[str, int]] = {(2, 0): ("odd", 7), (2, 1): ("even", 7), (5, 0): ("odd", 9)}
+COMPACTED = Compacted("", oldest=3)
+
+
+def told_of(*places: Position, began: Position | None = (0, LAST), **more: Any) -> ToldEvents:
+    events = [GroupEvent(*place, EVENTS[place][0], encode_value(EVENTS[place][1])) for place in places]
+    about = {"watcher": "w", "since": began, "kinds": None, "began": began, "events": events}
+    return ToldEvents(**about | more)
+
+
+def watch_objection(told: ToldEvents, is_there: bool = True, without: tuple[int, ...] = ()) -> str:
+    emissions = EmittedEvents(World())
+    for position, event in EVENTS.items():
+        emissions.note(position, *event)
+    return emissions.objection(told, emissions.in_order(without), 2, is_there)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        told_of(*EVENTS),
+        told_of((5, 0), began=(2, 1)),
+        told_of((2, 0), (5, 0), kinds=frozenset({"odd"})),
+        told_of((2, 0), is_closed=True),
+        told_of((2, 0), error=COMPACTED, count_then=3),
+        told_of(began=(5, LAST), since=None, count_before=3),
+        told_of(began=None, is_closed=True),
+    ],
+)
+def test_watchers_that_are_told_of_each_event_are_fine(told: ToldEvents) -> None:
+    assert watch_objection(told) == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (told_of((2, 0), (5, 0)), "is told ((5, 0), 'odd', 9) as number 1, and not [((2, 1), 'even', 7)]"),
+        (told_of(*EVENTS, (5, 0)), "as number 3, and not []"),
+        (told_of((2, 1), (2, 0)), "as number 0"),
+        (told_of((2, 0), (2, 1)), "is not told of 1 events behind (2, 1)"),
+        (told_of((2, 1), kinds=frozenset({"odd"}), is_closed=True), "as number 0"),
+        (told_of((2, 0), error=COMPACTED, count_then=2), "with 2 events since 2"),
+        (told_of(error=Unavailable("")), "ends with Unavailable"),
+        (told_of(*EVENTS, error=NoSuchGroup("", group="g")), "ends with NoSuchGroup"),
+        (told_of(began=None), "does not begin"),
+        (told_of(began=(5, 0), since=None, count_before=2, is_closed=True), "behind (5, 0), which"),
+    ],
+)
+def test_watchers_that_miss_or_hear_twice_are_told(told: ToldEvents, why: str) -> None:
+    assert why in watch_objection(told)
+
+
+def test_watches_end_with_their_group() -> None:
+    gone = NoSuchGroup("", group="g")
+    assert watch_objection(told_of((2, 0), error=gone), is_there=False) == ""
+    assert "its group was removed" in watch_objection(told_of((2, 0)), is_there=False)
+
+
+def test_what_a_skipped_command_emitted_is_no_event() -> None:
+    assert watch_objection(told_of((5, 0)), without=(7,)) == ""
+    payloads = tuple(encode_call("add", (1, number), {}) for number in (6, 7))
+    committed = {4: Entry(1, 4, Commands(1, 1, 0, 0, payloads)), 9: Entry(1, 9, Skipped(4, 1, "hang:"))}
+    assert numbers_skipped(committed) == {7}
+
+
+def test_members_that_emit_different_events_are_told() -> None:
+    world = World()
+    for number in (7, 7, 8):
+        world.emitted((2, 0), "odd", number)
+    assert "the event at (2, 0) is ('odd', 8)" in world.accused
