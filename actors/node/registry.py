@@ -262,6 +262,8 @@ class Registry(GuardedActor):
             error = Unavailable("its member is being started", group=group, node=self.node)
         elif address:
             error = Unavailable("the group lives elsewhere", group=group, node=self.node)
+        elif not self.cluster:
+            error = Unavailable("the node belongs to no cluster yet", group=group, node=self.node)
         else:
             error = NoSuchGroup(f"node {self.node} knows no group {group!r}", group=group, node=self.node)
         return ErrorRecord.of(error), address

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.local import (
+    Belongs,
     MemberGone,
     MemberHere,
     MemberLost,
@@ -135,7 +136,7 @@ def test_a_member_of_a_former_incarnation_is_lost_under_its_own_id(manager: Mana
 
 
 def refusal(bench: Bench, registry: Any, number: int) -> str:
-    request = ClientRequest("g", "client", bench.me, 7, 0, True, 1, (), 0, (), number)
+    request = ClientRequest("g", "client", bench.me, 7, 0, True, 1, (), 0, (), number, cluster=9)
     (reply,) = bench.ask(registry, request)
     assert isinstance(reply, ClientReply)
     return str(reply.refusals[0].error.to_error().what)
@@ -145,7 +146,7 @@ def test_callers_are_told_until_a_new_member_is_here() -> None:
     bench = Bench()
     registry, member = bench.create(Registry), bench.create(Recorder)
     old, new = MemberId("n1@a.1"), MemberId("n1@a.2")
-    bench.ask(registry, StartRegistry(NodeName("n1"), HandClock(), 5))
+    bench.ask(registry, StartRegistry(NodeName("n1"), HandClock(), 5), Belongs(9))
     bench.tell(registry, MemberLost("g", old))
     assert refusal(bench, registry, 1) == MEMBER_LOST
     bench.tell(registry, MemberGone("g", old))

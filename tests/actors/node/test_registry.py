@@ -6,6 +6,7 @@ from fleet.actors.base import Address
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.messages.client import ClientReply, ClientRequest
 from fleet.actors.messages.local import (
+    Belongs,
     MemberGone,
     MemberHere,
     MemberStarts,
@@ -37,13 +38,20 @@ class RegistryBench(Bench):
         self.member = self.create(Recorder)
         self.clock = HandClock()
         self.ask(self.registry, StartRegistry(N1, self.clock, 5, given_up=frozenset(("n2@lost",))))
+        self.cluster = 0
+
+    def belong(self) -> None:
+        self.cluster = 9
+        self.ask(self.registry, Belongs(self.cluster))
 
     def seen(self, actor: Address) -> list[Any]:
         (seen,) = self.ask(actor, "what?")
         return list(seen)
 
     def request(self, group: str) -> ClientRequest:
-        return ClientRequest(group, "client", self.me, 7, 3, False, 4, (b"c", b"d"), 9, (b"q",), 6)
+        return ClientRequest(
+            group, "client", self.me, 7, 3, False, 4, (b"c", b"d"), 9, (b"q",), 6, cluster=self.cluster
+        )
 
 
 @pytest.fixture
@@ -133,6 +141,7 @@ def test_s78_a_copy_of_a_request_that_was_passed_on_is_not_refused_when_its_memb
 
 
 def test_a_group_without_a_member_here_is_refused_with_all_that_was_asked(bench: RegistryBench) -> None:
+    bench.belong()
     (reply,) = bench.ask(bench.registry, bench.request("nobody"))
     assert isinstance(reply, ClientReply)
     (refusal,) = reply.refusals
@@ -143,12 +152,20 @@ def test_a_group_without_a_member_here_is_refused_with_all_that_was_asked(bench:
     assert (answer.token, answer.error.kind) == (3, "NoSuchGroup")
 
 
+def test_a_node_of_no_cluster_does_not_say_that_there_is_no_such_group(bench: RegistryBench) -> None:
+    """After a recovery, or a restart of all nodes, a client took the word of nodes that had just started."""
+    (reply,) = bench.ask(bench.registry, bench.request("g"))
+    (refusal,) = reply.refusals
+    assert (refusal.error.kind, refusal.error.what) == ("Unavailable", "the node belongs to no cluster yet")
+
+
 def test_who_asks_while_the_class_of_a_member_is_loaded_asks_again(bench: RegistryBench) -> None:
     def refused() -> str:
         (reply,) = bench.ask(bench.registry, GroupRequest(4, bench.me, "g", GetStatus()))
         assert reply.error is not None
         return str(reply.error.kind)
 
+    bench.belong()
     starts, gone = MemberStarts("g", HERE), MemberGone("g", HERE)
     bench.tell(bench.registry, starts)
     assert refused() == "Unavailable"
@@ -166,6 +183,7 @@ def test_an_old_member_that_leaves_does_not_take_the_new_one_of_its_group_along(
 
 
 def test_s86_who_asks_for_a_member_that_stopped_for_want_of_space_is_told_so(bench: RegistryBench) -> None:
+    bench.belong()
     reasons = []
     for is_full in (True, False):
         bench.tell(bench.registry, MemberHere("g", HERE, bench.member))
