@@ -11,6 +11,10 @@ def finder(sentence: str) -> str:
 
 FINDERS = {
     ": watch ": "watchers are told of each event, once and in order",
+    "to be committed": "what a survivor knows to be committed goes on",
+    "two clusters": "all nodes are of one cluster",
+    "that was given up": "a disk that was given up is refused",
+    "and changed something": "a recovery is done or not",
     "alarms: alarm": "reminders are called once, in time",
     "alarms: what was told": "what is told to be done is done",
     "effects were lost": "no effect is lost",

@@ -30,6 +30,7 @@ from tests.sim.planted import (
     pasts,
     placements,
     reads,
+    recoveries,
     reminders,
     sleepers,
     states,
@@ -37,11 +38,12 @@ from tests.sim.planted import (
     watches,
 )
 from tests.sim.planted.patches import Patches
+from tests.sim.recovered import run_recovered
 from tests.sim.scenarios import SCENARIOS
 from tests.sim.spoiled import run_spoiled
 from tests.sim.storms import run_storm
 
-HUNTS = {"one by one": run_one_by_one, "spoiled": run_spoiled}
+HUNTS = {"one by one": run_one_by_one, "recovered": run_recovered, "spoiled": run_spoiled}
 
 
 class Mutant(Struct, frozen=True):
@@ -232,6 +234,9 @@ MUTANTS = [
     Mutant(watches.events_not_in_snapshots, "day watches", 20, seed=5),
     Mutant(watches.forgotten_events_are_nobodys_loss, "episode", 60, seed=38),
     Mutant(watches.watchers_of_an_object_that_was_lost, "day watches", 20, seed=18),
+    Mutant(recoveries.shortest_log_goes_on, "recovered", 40),
+    Mutant(recoveries.given_up_disk_is_let_in, "recovered", 20),
+    Mutant(recoveries.recovery_in_two_transactions, "recovered", 20),
     Mutant(executors.halted_command_is_tried_at_once, "storm halts", 80, seed=55),
     Mutant(executors.reopened_without_its_snapshot, "storm executors", 20),
     Mutant(executors.hooks_hear_twice, "day executors", 20),
