@@ -151,9 +151,9 @@ class FleetBase:
         """By endpoint, why the last attempt to reach it failed; removed once a link is up.
 
         The reasons are short fixed texts: "refused", "timeout", "unreachable", "unresolvable", "closed",
-        "wrong secret", "wrong cluster id", "wrong version", "certificate out of date: check the clocks",
+        "wrong secret", "wrong cluster id", "certificate out of date: check the clocks",
         "not a fleet process", "no secret", "another endpoint", "bad endpoint", "bad frame"; any other text
-        is the operating system's.
+        is the operating system's, or begins with "wrong version: " and names the versions of both sides.
         """
         return self._links.errors.copy()
 

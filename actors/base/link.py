@@ -355,6 +355,7 @@ class Link:
             self._rise(handshake.admitted(frame))
         elif handshake is not None:
             self._send_now(self._tls.seal(handshake.greeted(frame)))
+            handshake.check_versions()  # the peer learns from the answer, too, that there is none
 
     def _rise(self, hello: Hello) -> None:
         assert self._handshake is not None
@@ -365,6 +366,7 @@ class Link:
         self.boot = hello.boot
         self.endpoint = hello.endpoint
         self.frame_bytes_max = hello.frame_bytes_max
+        self.outbox = Outbox(self._handshake.version(hello))
         self._reader.limit = self.links.settings.frame_bytes_max
         self.links.up(self)
 

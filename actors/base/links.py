@@ -26,10 +26,10 @@ from fleet.actors.base.handshake import (
     WRONG_CLUSTER,
     WRONG_ENDPOINT,
     WRONG_SECRET,
-    WRONG_VERSION,
     Hello,
     LinkIdentity,
     Refused,
+    is_about_versions,
 )
 from fleet.actors.base.kernel import Kernel
 from fleet.actors.base.limited import Admit, Gate, check_taken, deliver_limited, gate_of
@@ -51,8 +51,8 @@ log = logging.getLogger("fleet.base")
 _SHARED_BYTES = 256 * 1024
 _PEERS_MAX = 4096
 _SHAKES_A_TURN = 8
-_PERMANENT = frozenset((WRONG_SECRET, WRONG_CLUSTER, WRONG_VERSION, OUT_OF_DATE))
-"""Reasons that somebody has to do something about."""
+_PERMANENT = frozenset((WRONG_SECRET, WRONG_CLUSTER, OUT_OF_DATE))
+"""Reasons, besides those about versions, that somebody has to do something about."""
 
 
 class Links:
@@ -258,7 +258,7 @@ class Links:
         self.counts["dropped_unconnected"] += dropped
         self.counts["failed_attempts"] += 1
         self.errors[peer.endpoint] = reason
-        level = logging.ERROR if reason in _PERMANENT else logging.WARNING
+        level = logging.ERROR if reason in _PERMANENT or is_about_versions(reason) else logging.WARNING
         about = peer.endpoint if peer.host else ""
         self._log("dial", about, "endpoint=%s cannot be reached: %s", peer.endpoint, reason, level=level)
         self.kernel.link_watchers.link_refused(peer.endpoint, reason)

@@ -19,6 +19,7 @@ from msgspec import Meta, Raw, Struct
 from thespian.actors import ActorAddress, PoisonMessage
 
 from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX, SYSTEM, ActorId, Address, LocalId
+from fleet.versions import NEWEST, OLDEST
 
 PLAIN = -2
 POISON = -3
@@ -96,16 +97,20 @@ _CONTAINERS = frozenset((*range(0x80, 0xA0), *range(0xC7, 0xCA), *range(0xD4, 0x
 """First bytes of arrays, maps and extensions."""
 _poison_decoder = msgspec.msgpack.Decoder(_Poison)
 
-_tags: dict[type, int | str] = {}
+Tags: TypeAlias = dict[type, int | str]
+_tags: Tags = {}
+_tags_by_version: dict[int, Tags] = {version: {} for version in range(OLDEST, NEWEST + 1)}
+"""The types that may be sent over a link that speaks so."""
 _decoders: dict[int | str, msgspec.msgpack.Decoder[Any]] = {}
 _types: dict[int | str, type] = {}
 
 
-def register(*types: type[Struct]) -> None:
+def register(*types: type[Struct], since: int = OLDEST) -> None:
     """Let these Structs travel between processes, each under its own msgspec `tag`.
 
     Every process must register the same types, in any order. Idempotent. Sending a message of another type
-    fails; a link over which one arrives is closed. Fields may hold ActorAddress values.
+    fails; a link over which one arrives is closed. Fields may hold ActorAddress values. `since`: the version
+    of the fleet that brought the type; over a link that speaks an older one, sending it fails.
 
     Raises:
         ValueError: a type without a tag, or a tag that another type has.
@@ -114,10 +119,10 @@ def register(*types: type[Struct]) -> None:
         tag = kind.__struct_config__.tag
         if tag is None:
             raise ValueError(f"{kind.__name__} has no tag: declare it with tag=..., or use register_as")
-        register_as(tag, kind)
+        register_as(tag, kind, since)
 
 
-def register_as(tag: int | str, kind: type[Struct]) -> None:
+def register_as(tag: int | str, kind: type[Struct], since: int = OLDEST) -> None:
     """`register` for one type under a tag of the caller's choice."""
     if isinstance(tag, int) and tag < TAG_MIN:
         raise ValueError(f"tag {tag} of {kind.__name__}: negative tags are the wire's own")
@@ -125,17 +130,21 @@ def register_as(tag: int | str, kind: type[Struct]) -> None:
         raise ValueError(f"tag {tag!r} of {kind.__name__} is taken by {_types[tag].__name__}")
     if _tags.setdefault(kind, tag) != tag:
         raise ValueError(f"{kind.__name__} is registered under {_tags[kind]!r} already")
+    for version, tags in _tags_by_version.items():
+        if version >= since:
+            tags[kind] = tag
     _decoders[tag] = msgspec.msgpack.Decoder(kind, dec_hook=_decode_address)
 
 
 class Outbox:
-    """The frames that wait to be sent on one link. Invariant: after `close`, `frames` holds complete
-    frames."""
+    """The frames that wait to be sent on one link, which speaks `version`. Invariant: after `close`, `frames`
+    holds complete frames."""
 
-    __slots__ = ("frames", "_begin", "_count")
+    __slots__ = ("frames", "_tags", "_begin", "_count")
 
-    def __init__(self) -> None:
+    def __init__(self, version: int = NEWEST) -> None:
         self.frames = bytearray()
+        self._tags = _tags_by_version[version]
         self._begin = -1
         self._count = 0
 
@@ -149,7 +158,7 @@ class Outbox:
             self._open()
         before = len(frames)
         try:
-            _append(frames, dst, src, message)
+            _append(frames, dst, src, message, self._tags)
             if len(frames) - before + _HEADER.size > bytes_max:
                 raise FrameTooLarge(f"{len(frames) - before} bytes, and the peer reads {bytes_max} a frame")
         except Exception:
@@ -200,14 +209,16 @@ class FrameTooLarge(ValueError):
     pass
 
 
-def _append(frames: bytearray, dst: LocalId, src: LocalId, message: Any) -> None:
+def _append(frames: bytearray, dst: LocalId, src: LocalId, message: Any, tags: Tags) -> None:
     kind = type(message)
-    tag = _tags.get(kind)
+    tag = tags.get(kind)
     if tag is None:
         if kind in _PLAIN_TYPES:
             tag = PLAIN
         elif kind is PoisonMessage:
             tag, message = POISON, _poison(message)
+        elif kind in _tags:
+            raise Unregistered(f"{kind.__name__} is newer than what the peer is known to speak")
         else:
             raise Unregistered(
                 f"{kind.__name__} is not registered: only msgspec Structs that every process has passed to "
@@ -258,16 +269,17 @@ def decode_body(tag: LocalId, body: Any) -> Any:
     return PoisonMessage(decode_body(poison.tag, poison.body), poison.details)
 
 
-def encode_item(dst: LocalId, src: LocalId, message: Any) -> bytes:
-    """Encode one message of a frame, on its own. Raises what encoding raises."""
+def encode_item(dst: LocalId, src: LocalId, message: Any, version: int = OLDEST) -> bytes:
+    """Encode one message of a frame, on its own, for a peer that speaks `version`. Raises what encoding
+    raises."""
     item = bytearray()
-    _append(item, dst, src, message)
+    _append(item, dst, src, message, _tags_by_version[version])
     return bytes(item)
 
 
 def encode_message(message: Any) -> bytes:
     """Encode a message without addresses, for a simulated network. Raises what encoding raises."""
-    return encode_item(SYSTEM, SYSTEM, message)
+    return encode_item(SYSTEM, SYSTEM, message, NEWEST)
 
 
 def decode_message(data: bytes) -> Any:

@@ -44,7 +44,7 @@ from fleet.actors.messages.operator import ListNodes, NodeRequest, Nodes, OpRepl
 from fleet.actors.messages.well_known import MANAGER, REGISTRY
 from fleet.actors.runtime.timer import Timer
 from fleet.actors.runtime.turn import EndTurn, TurnEnd
-from fleet.errors import ClientClosed, FleetError, Unavailable, WrongCluster, WrongSecret
+from fleet.errors import ClientClosed, FleetError, Unavailable, WrongCluster, WrongSecret, WrongVersion
 from fleet.interfaces import Clock
 from fleet.objects.outcomes import Unsettled
 from fleet.raft.ids import Millis
@@ -54,7 +54,12 @@ REFRESH_MS: Millis = 100
 ASK_NODES_MS: Millis = 5000
 PASSING = ("timeout", "closed")
 """What may be another answer a moment later, from a node that is there."""
-REFUSALS: dict[str, type[FleetError]] = {"wrong secret": WrongSecret, "wrong cluster id": WrongCluster}
+_WRONG = {"wrong secret": WrongSecret, "wrong cluster id": WrongCluster, "wrong version": WrongVersion}
+
+
+def refusal_kind(reason: str) -> type[FleetError] | None:
+    """The error for a link that is refused for good."""
+    return _WRONG.get(reason.partition(":")[0])
 
 
 class Router:
@@ -235,11 +240,11 @@ class Router:
         refused[m.endpoint] = m.reason
         self._refresh_soon()
         now = self.clock.now_ms()
-        kind = REFUSALS.get(m.reason)
+        kind = refusal_kind(m.reason)
         if m.reason not in PASSING:
             error = (kind or Unavailable)(m.reason, node=m.endpoint)
             self._step_questions(now, NobodyThere(m.endpoint, error))
-        if kind is not None and all(refused.get(at) in REFUSALS for at in self.endpoints.registries):
+        if kind is not None and all(refusal_kind(refused.get(at, "")) for at in self.endpoints.registries):
             self.abandon(kind(f"{m.endpoint} refuses the link: {m.reason}", node=m.endpoint))
 
     def _refresh_soon(self) -> None:

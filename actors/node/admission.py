@@ -3,7 +3,7 @@ the node ends where waiting cannot help."""
 
 from fleet.actors.base.addresses import remote_address
 from fleet.actors.base.transport import LinkRefused
-from fleet.actors.client.router import REFUSALS
+from fleet.actors.client.router import refusal_kind
 from fleet.actors.messages.peer import NodeHello
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.parts import Node
@@ -56,7 +56,7 @@ class Admission:
             self.manager.end(errors[0])
 
     def _permanent_refusal(self, address: str) -> FleetError | None:
-        kind = REFUSALS.get(self.refused.get(address, ""))
+        kind = refusal_kind(self.refused.get(address, ""))
         if kind is not None:
             return kind(f"{address} refuses the link: {self.refused[address]}", node=address)
         pin = self.manager.cluster.router.pin

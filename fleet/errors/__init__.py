@@ -79,6 +79,7 @@ from fleet.errors.nodes import (
     UnknownName,
     WrongDirectory,
     WrongSecret,
+    WrongVersion,
 )
 
 __all__ = [
@@ -150,6 +151,7 @@ __all__ = [
     "WrongCluster",
     "WrongDirectory",
     "WrongSecret",
+    "WrongVersion",
 ]
 
 for name in __all__:  # callers, logs and pickles know them by the name of this package

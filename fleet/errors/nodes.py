@@ -38,11 +38,11 @@ class WrongDirectory(FleetError):
 
 
 class OtherFormat(WrongDirectory):
-    """The data directory has a format that this version of fleet does not read; nothing was changed."""
+    """The data directory has a version or format that this build does not read; nothing was changed."""
 
     hint = (
-        "use the version of fleet that wrote it, or a newer one; or take a backup with that version, "
-        "and restore it with this one"
+        "start it with a release that speaks what it has: the one that wrote it does; or take a backup with "
+        "that, and restore it with this one"
     )
 
 
@@ -74,6 +74,12 @@ class UnknownName(FleetError):
 
 class ConfigError(FleetError, ValueError):
     """An invalid setting; the message names it and says what is valid."""
+
+
+class WrongVersion(FleetError):
+    """Two builds have no version in common, or a build does not speak the version of the fleet in force."""
+
+    hint = "install the release that the others run; `fleet status` shows builds and the version in force"
 
 
 class WrongSecret(FleetError):

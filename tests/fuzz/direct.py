@@ -23,6 +23,7 @@ from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import member_id
 from fleet.roles import ROLES, claim_of, encode_claim
+from fleet.versions import NEWEST, OLDEST
 from tests.actors.base.helpers import CLUSTER, SECRET
 from tests.fuzz.inputs import CHANNEL, Inputs
 from tests.support.classes import Counter
@@ -163,7 +164,7 @@ class Direct:
                 self.up = self._opened(self._link(None))
                 self.up._handshake = Acceptor(self.inputs.identity, CHANNEL)
                 self.up.limited = self._role() if self.rng.random() < 0.5 else None
-                self.up._rise(Hello(4711, "", 1 << 20))
+                self.up._rise(Hello(4711, "", 1 << 20, OLDEST, NEWEST))
             self._feed(self.up, self.inputs.frame())
             if self.up._reader._frame is not None:
                 self.links.closed(self.up, "done")  # it announced a frame that will never come

@@ -11,13 +11,14 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"fleet": ROOT / "fleet", "fleet.actors": ROOT / "actors", "fleet.storage": ROOT / "storage"}
 FOLDERS["fleet.sim"] = ROOT / "sim"
 CORE_STDLIB = {"collections", "dataclasses", "heapq", "random", "typing", "zlib"}
-PURE = ("fleet.errors", "fleet.raft", "fleet.interfaces")
+PURE = ("fleet.errors", "fleet.raft", "fleet.interfaces", "fleet.versions")
 HOST = (*PURE, "fleet.objects", "fleet.cluster", "fleet.blocking")
 
 # package or module -> what of ours it may import, and which other packages
 RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.errors": (("fleet.errors",), set()),
     "fleet.blocking": (("fleet.errors",), set()),
+    "fleet.versions": ((), {"msgspec"}),
     "fleet.files": (("fleet.system",), set()),
     "fleet.system": (("fleet.system",), set()),
     "fleet.roles": (("fleet.errors",), {"msgspec"}),
@@ -78,7 +79,7 @@ RULES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "fleet.cluster.founding_messages": (("fleet.errors", "fleet.raft"), {"msgspec"}),
     "fleet.storage": (("fleet.storage", "fleet.files", "fleet.system", *PURE), {"lmdb", "msgspec"}),
     "fleet.actors.base": (
-        ("fleet.actors.base", "fleet.blocking", "fleet.errors", "fleet.system"),
+        ("fleet.actors.base", "fleet.blocking", "fleet.errors", "fleet.system", "fleet.versions"),
         {"thespian", "msgspec"},
     ),
     "fleet.actors.base.certificates": ((), {"cryptography", "msgspec"}),

@@ -17,6 +17,7 @@ from fleet.actors.base.handshake import (
     Connector,
     LinkIdentity,
     Refused,
+    is_about_versions,
     mismatch,
     protocols,
 )
@@ -124,6 +125,7 @@ def test_a_process_of_another_cluster_version_or_kind_is_told_apart() -> None:
     assert mismatch(None, "blue") == NOT_FLEET
 
 
+ONE_VERSION = b"\x00\x01\x00\x01"
 HELLO_BYTES = len(body(Connector(identity(), CHANNEL).greeting))
 
 
@@ -152,10 +154,16 @@ def test_s66_whatever_a_stranger_sends_the_handshake_only_refuses(data: st.DataO
         b"SSH-2.0-OpenSSH_9.2",
         b"",
         bytes(HELLO_BYTES),
-        bytes(39) + b"\x05" + b"\x00\x10\x00\x00" + b"\xff\xff" + bytes(HELLO_BYTES - 46),
-        bytes(39) + b"\x05" + b"\x00\x10\x00\x00" + b"\x00\x01" + b"\xff" + bytes(HELLO_BYTES - 47),
-        bytes(39) + b"\x05" + b"\x00\x00\x00\x01" + bytes(HELLO_BYTES - 44),
-        b"\xff" * 40 + b"\x00\x10\x00\x00" + bytes(HELLO_BYTES - 44),
+        bytes(39) + b"\x05" + b"\x00\x10\x00\x00" + ONE_VERSION + b"\xff\xff" + bytes(HELLO_BYTES - 50),
+        bytes(39)
+        + b"\x05"
+        + b"\x00\x10\x00\x00"
+        + ONE_VERSION
+        + b"\x00\x01"
+        + b"\xff"
+        + bytes(HELLO_BYTES - 51),
+        bytes(39) + b"\x05" + b"\x00\x00\x00\x01" + ONE_VERSION + bytes(HELLO_BYTES - 48),
+        b"\xff" * 40 + b"\x00\x10\x00\x00" + ONE_VERSION + bytes(HELLO_BYTES - 48),
     ],
 )
 def test_a_greeting_that_is_none_is_refused(frame: bytes) -> None:
@@ -164,3 +172,69 @@ def test_a_greeting_that_is_none_is_refused(frame: bytes) -> None:
     assert refused.value.reason == NOT_FLEET
     with pytest.raises(Refused):
         Connector(identity(), CHANNEL).answered(frame)
+
+
+# -- versions ----------------------------------------------------------------------------------------------
+
+
+def of_versions(accepting: tuple[int, int], connecting: tuple[int, int]) -> tuple[Acceptor, Connector]:
+    here, there = (identity(oldest=oldest, newest=newest) for oldest, newest in (accepting, connecting))
+    return sides(here, there)
+
+
+@pytest.mark.parametrize(("accepting", "connecting", "version"), [((1, 1), (1, 2), 1), ((1, 3), (2, 4), 3)])
+def test_a_link_speaks_the_newest_version_of_both(
+    accepting: tuple[int, int], connecting: tuple[int, int], version: int
+) -> None:
+    acceptor, connector = of_versions(accepting, connecting)
+    answer = acceptor.greeted(body(connector.greeting))
+    acceptor.check_versions()
+    met, confirmation = connector.answered(body(answer))
+    assert connector.version(met) == acceptor.version(acceptor.admitted(body(confirmation))) == version
+
+
+def test_two_builds_without_a_common_version_both_name_the_ranges() -> None:
+    acceptor, connector = of_versions((1, 1), (2, 3))
+    answer = acceptor.greeted(body(connector.greeting))
+    with pytest.raises(Refused) as here:
+        acceptor.check_versions()
+    assert here.value.reason == (
+        "wrong version: it speaks versions 2 to 3, and this process version 1; install a newer release here"
+    )
+    with pytest.raises(Refused) as there:
+        connector.answered(body(answer))
+    assert there.value.reason == (
+        "wrong version: it speaks version 1, and this process versions 2 to 3; install a newer release there"
+    )
+    assert is_about_versions(here.value.reason) and not is_about_versions(WRONG_SECRET)
+
+
+OLDEST_AT, NEWEST_AT = 45, 47
+"""The last bytes of the versions in a Hello."""
+
+
+@pytest.mark.parametrize("is_answer", [False, True])
+def test_nobody_in_between_can_make_a_link_speak_an_older_version(is_answer: bool) -> None:
+    acceptor, connector = of_versions((1, 3), (1, 3))
+    hello = bytearray(body(connector.greeting))
+    if not is_answer:
+        assert (hello[OLDEST_AT], hello[NEWEST_AT]) == (1, 3)
+        hello[NEWEST_AT] = 2
+    answer = bytearray(body(acceptor.greeted(bytes(hello))))
+    if is_answer:
+        assert (answer[OLDEST_AT], answer[NEWEST_AT]) == (1, 3)
+        answer[NEWEST_AT] = 2
+    with pytest.raises(Refused) as refused:
+        connector.answered(bytes(answer))
+    assert refused.value.reason == WRONG_SECRET
+    confirmation = connector._proof(connector._me.secret, b"connector", connector._hello, bytes(answer[:-32]))
+    with pytest.raises(Refused):
+        acceptor.admitted(confirmation)
+
+
+@pytest.mark.parametrize("versions", [(0, 1), (2, 1)])
+def test_a_range_of_versions_that_is_none_is_refused(versions: tuple[int, int]) -> None:
+    _, connector = of_versions((1, 1), versions)
+    with pytest.raises(Refused) as refused:
+        Acceptor(identity(), CHANNEL).greeted(body(connector.greeting))
+    assert refused.value.reason == NOT_FLEET

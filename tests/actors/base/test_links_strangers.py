@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import time
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -15,9 +16,21 @@ from thespian.actors import (
 )
 
 from fleet.actors.base import LinkRefused, remote_address
-from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX
-from tests.actors.base.helpers import WAIT_S, Echo, Recorder
-from tests.actors.base.sockets import Start, context, dial, dial_tls, frame, is_closed, join, reasons
+from fleet.actors.base.certificates import Authority
+from fleet.actors.base.handshake import HANDSHAKE_BYTES_MAX, Acceptor, Connector, LinkIdentity, Refused
+from fleet.versions import NEWEST, OLDEST, spoken
+from tests.actors.base.helpers import CLUSTER, SECRET, WAIT_S, Echo, Recorder
+from tests.actors.base.sockets import (
+    Start,
+    context,
+    dial,
+    dial_tls,
+    frame,
+    is_closed,
+    join,
+    read_frame,
+    reasons,
+)
 from tests.support.waiting import eventually
 
 # -- processes that do not belong together -------------------------------------------------------------
@@ -292,3 +305,49 @@ def test_a_server_that_is_no_fleet_process_is_recognized(start: Start) -> None:
         with sock:
             sock.sendall(struct.pack(">I", 20) + b"220 mail.example.com")
             eventually(lambda: client.base.link_errors() == {endpoint: "not a fleet process"})
+
+
+# -- processes of other versions -----------------------------------------------------------------------
+
+
+LATER = NEWEST + 1
+
+
+def later_identity(boot: int) -> LinkIdentity:
+    return LinkIdentity(CLUSTER, SECRET, boot, "", 1 << 20, oldest=LATER, newest=LATER + 1)
+
+
+def test_a_dialler_without_a_common_version_is_refused_and_learns_both_ranges(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = start()
+    sock, binding = dial_tls(node.base.endpoint)
+    connector = Connector(later_identity(4711), binding)
+    with sock:
+        sock.sendall(connector.greeting)
+        with pytest.raises(Refused) as refused:
+            connector.answered(read_frame(sock))
+        assert is_closed(sock)
+    ours, theirs = spoken(OLDEST, NEWEST), spoken(LATER, LATER + 1)
+    assert f"wrong version: it speaks {ours}, and this process {theirs}" in refused.value.reason
+    eventually(lambda: f"wrong version: it speaks {theirs}, and this process {ours}" in caplog.text)
+    assert node.base.stats()["links_up"] == 0
+
+
+def test_a_listener_without_a_common_version_is_given_up_and_its_range_is_told(start: Start) -> None:
+    client = start(listen=None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+        client.tell(remote_address(endpoint, "echo"), "hello")
+        sock, _ = server.accept()
+        leaf = Authority(SECRET).leaf(time.time())
+        sock = context(SECRET, leaf, ssl.PROTOCOL_TLS_SERVER).wrap_socket(sock, server_side=True)
+        with sock:
+            theirs = sock.getpeercert(True)
+            assert theirs is not None
+            binding = sha256(theirs).digest() + sha256(leaf.certificate).digest()
+            acceptor = Acceptor(later_identity(1), binding)
+            sock.sendall(acceptor.greeted(read_frame(sock)))
+            assert is_closed(sock)
+    (reason,) = eventually(lambda: reasons(client))
+    assert f"wrong version: it speaks {spoken(LATER, LATER + 1)}" in reason and "newer release here" in reason

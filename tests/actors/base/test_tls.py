@@ -90,7 +90,7 @@ def test_both_sides_learn_why_they_do_not_agree(other: Credentials, reason: str)
 
 
 def test_a_process_of_another_version_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.actors.base.handshake.VERSION", 99)
+    monkeypatch.setattr("fleet.actors.base.handshake.GREETING", 99)
     other = Credentials("blue", SECRET)
     monkeypatch.undo()
     for pair in (Pair(other), Pair(HERE, other)):

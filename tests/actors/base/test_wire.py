@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from thespian.actors import ActorExitRequest, PoisonMessage
 
-from fleet.actors.base import ActorId, Address, decode_message, encode_message, register, register_as
+from fleet.actors.base import ActorId, Address, decode_message, encode_message, register, register_as, wire
 from fleet.actors.base.frames import FrameError, FrameReader
 from fleet.actors.base.wire import (
     FRAME_CLOSED_BYTES,
@@ -21,7 +21,9 @@ from fleet.actors.base.wire import (
     Unregistered,
     decode_body,
     decode_frame,
+    encode_item,
 )
+from fleet.versions import NEWEST
 from tests.actors.base.mutations import mutations
 
 SHARED = 4096
@@ -233,3 +235,40 @@ def test_a_length_over_the_limit_is_refused_before_anything_is_allocated() -> No
 def test_garbage_is_not_a_frame(garbage: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_frame(memoryview(garbage))
+
+
+# -- versions ----------------------------------------------------------------------------------------------
+
+
+class Later(Struct, frozen=True, array_like=True, tag="test.later"):
+    number: int
+
+
+@pytest.fixture
+def two_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This build speaks one version more, which brought a type."""
+    tables = {version: dict(tags) for version, tags in wire._tags_by_version.items()}
+    tables[NEWEST + 1] = dict(tables[NEWEST])
+    for name in ("_tags", "_types", "_decoders"):
+        monkeypatch.setattr(wire, name, dict(getattr(wire, name)))
+    monkeypatch.setattr(wire, "_tags_by_version", tables)
+    register(Later, since=NEWEST + 1)
+
+
+def test_a_type_is_sent_only_where_the_peer_speaks_the_version_that_brought_it(two_versions: None) -> None:
+    outbox = Outbox(NEWEST + 1)
+    outbox.add(1, 2, Later(7), 1 << 20)
+    outbox.close()
+    assert messages(outbox.frames) == [(1, 2, Later(7))]
+    outbox = Outbox(NEWEST)
+    outbox.add(1, 2, Note(6), 1 << 20)
+    with pytest.raises(Unregistered, match="Later is newer than what the peer is known to speak"):
+        outbox.add(1, 2, Later(7), 1 << 20)
+    outbox.close()
+    assert messages(outbox.frames) == [(1, 2, Note(6))]
+
+
+def test_before_the_peer_is_known_only_what_every_version_has_is_encoded(two_versions: None) -> None:
+    assert encode_item(1, 2, Note(6))
+    with pytest.raises(Unregistered, match="newer"):
+        encode_item(1, 2, Later(7))

@@ -3,12 +3,16 @@
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import fleet
+from fleet.actors.base.handshake import LinkIdentity
+from fleet.actors.base.tls import Credentials
 from fleet.cli.demo.nodes import free_ports
-from fleet.errors import FleetError, NameTaken, WrongCluster, WrongSecret
+from fleet.errors import FleetError, NameTaken, WrongCluster, WrongSecret, WrongVersion
 from tests.actors.base.helpers import WAIT_S
 from tests.support.nodes_here import SECRET, NodesHere
 from tests.support.waiting import eventually
@@ -47,6 +51,24 @@ def test_a_node_with_another_secret_ends_and_says_so(nodes: NodesHere) -> None:
     assert isinstance(error, WrongSecret) and first.address in str(error) and "--secret-file" in str(error)
     error = end_of(lambda: nodes.start("n3", first.address, cluster="another"))
     assert isinstance(error, WrongCluster) and first.address in str(error)
+
+
+def test_a_node_without_a_common_version_ends_and_names_both_ranges(
+    nodes: NodesHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = nodes.start("n1")
+    own = Credentials.identity
+
+    def later(credentials: Credentials, boot: int, endpoint: str, *others: Any) -> LinkIdentity:
+        identity = own(credentials, boot, endpoint, *others)
+        return identity if endpoint == first.address else replace(identity, oldest=8, newest=9)
+
+    monkeypatch.setattr(Credentials, "identity", later)
+    error = end_of(lambda: nodes.start("n2", first.address))
+    assert isinstance(error, WrongVersion) and f"{first.address} refuses the link: wrong version" in str(
+        error
+    )
+    assert "and this process versions 8 to 9; install a newer release there" in str(error)
 
 
 def test_a_member_that_is_started_with_another_secret_ends_too(nodes: NodesHere) -> None:
