@@ -106,6 +106,8 @@ class Durable(Protocol):
     """
 
     identity: StoreIdentity
+    version: int
+    """The newest version of the fleet of which something may be in it."""
 
     def groups(self) -> list[GroupRecord]: ...
 
@@ -144,6 +146,9 @@ class Durable(Protocol):
         """Give the directory a new incarnation, with the same contents and the node's records `meta`. Durable
         on return."""
 
+    def raise_version(self, version: int) -> None:
+        """Let builds that do not speak this version of the fleet refuse the directory. Durable on return."""
+
     def get_meta(self, key: str) -> bytes | None: ...
 
     def put_meta(self, key: str, value: bytes) -> None:
@@ -180,7 +185,13 @@ class Renew(Struct, frozen=True):
     meta: dict[str, bytes]
 
 
-Chore: TypeAlias = PutMeta | CreateGroups | DropGroup | Renew
+class RaiseVersion(Struct, frozen=True):
+    """`Durable.raise_version`, off the event loop."""
+
+    version: int
+
+
+Chore: TypeAlias = PutMeta | CreateGroups | DropGroup | Renew | RaiseVersion
 
 
 class ChoreDone(Struct, frozen=True):

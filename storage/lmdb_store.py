@@ -22,6 +22,7 @@ from fleet.storage.records import seal
 from fleet.storage.steps import found
 from fleet.storage.store import Store
 from fleet.storage.transaction import Transaction
+from fleet.versions import Build
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class LmdbStore(Store):
     writer, except one that must grow the map, which waits for the read to end.
 
     Raises:
-        DirectoryInUse, WrongDirectory: nothing was changed.
+        DirectoryInUse, WrongDirectory, OtherFormat: nothing was changed.
         Damaged: the database as a whole is unusable; nothing was changed.
     """
 
@@ -63,8 +64,9 @@ class LmdbStore(Store):
         disk_reserve_bytes: int = 16 * MIB,
         verify_bytes_max: int = 64 * MIB,
         incarnation: str | None = None,
+        build: Build = Build(),
     ) -> None:
-        super().__init__()
+        super().__init__(build)
         self.path = Path(path).absolute()
         self._env_path = self.path / ENVIRONMENT
         self._map_bytes_max = map_bytes_max // PAGE_BYTES * PAGE_BYTES
@@ -109,7 +111,7 @@ class LmdbStore(Store):
             aside.mkdir(mode=0o700)
             env = open_environment(aside, self._map_bytes_start)
             with env.begin(write=True) as txn:
-                found(LmdbTransaction(txn), identity)
+                found(LmdbTransaction(txn), identity, self.build.oldest)
             env.close()
             sync_directory(aside)
             aside.rename(self._env_path)

@@ -11,6 +11,7 @@ from fleet.storage.shape import Extent
 from fleet.storage.steps import found, put_group
 from fleet.storage.store import Store
 from fleet.storage.transaction import Transaction
+from fleet.versions import Build
 
 T = TypeVar("T")
 
@@ -29,14 +30,20 @@ class MemoryStore(Store):
     """
 
     def __init__(
-        self, cluster: str, node: str, *, image: Image | None = None, incarnation: str | None = None
+        self,
+        cluster: str,
+        node: str,
+        *,
+        image: Image | None = None,
+        incarnation: str | None = None,
+        build: Build = Build(),
     ) -> None:
-        super().__init__()
+        super().__init__(build)
         self.image: Image = image if image is not None else {}
         self._is_open = True
         if not self.image:
             identity = StoreIdentity(cluster, node, incarnation or token_hex(4))
-            self._update(lambda txn: found(txn, identity))
+            self._update(lambda txn: found(txn, identity, build.oldest))
         self._adopt(cluster, node, "memory")
 
     def begin(self, record: GroupRecord) -> None:

@@ -20,14 +20,16 @@ from fleet.storage.keys import entry_key, locate
 T = TypeVar("T")
 
 FORMAT = 1
-"""Of records and of the directory. A directory of a higher format is refused before its records are read."""
+"""Of what is around the body of each record."""
 HEADER = Struct(">BI")
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True):
-    """The stored form of `StoreIdentity`, with the format of the whole directory."""
+    """The stored form of `StoreIdentity`."""
 
-    format: int
+    version: int
+    """The newest version of the fleet of which something may be in the directory. A build that does not speak
+    it refuses the directory before it reads other records."""
     owner: StoreIdentity
 
 

@@ -10,31 +10,32 @@ from fleet.storage import keys, snapshots
 from fleet.storage.records import FORMAT, Identity, damaged, pack, seal, unpack, unpack_entry
 from fleet.storage.shape import Extent
 from fleet.storage.transaction import Transaction
+from fleet.versions import Build, spoken
 
 SWEEP_KEYS = 10_000
 """A dropped group is deleted in steps of this many records, so that other groups can write in between."""
 
 
-def found(txn: Transaction, identity: StoreIdentity) -> None:
+def found(txn: Transaction, identity: StoreIdentity, version: int) -> None:
     """Turn an empty database into a store."""
-    txn.put([(keys.identity_key, pack(keys.identity_key, Identity(FORMAT, identity)))])
+    put_identity(Identity(version, identity), txn)
     txn.put([(keys.counter_key, pack(keys.counter_key, 1))])
 
 
-def renew(txn: Transaction, identity: StoreIdentity) -> None:
-    """Give the store another identity."""
-    txn.put([(keys.identity_key, pack(keys.identity_key, Identity(FORMAT, identity)))])
+def put_identity(identity: Identity, txn: Transaction) -> None:
+    txn.put([(keys.identity_key, pack(keys.identity_key, identity))])
 
 
 def says_this_format(record: bytes) -> bool:
     """Whether a record that begins as one of another format is one of this, whose first byte has rotted."""
     try:
-        return unpack(keys.identity_key, bytes([FORMAT]) + record[1:], Identity).format == FORMAT
+        unpack(keys.identity_key, bytes([FORMAT]) + record[1:], Identity)
     except Damaged:
         return False
+    return True
 
 
-def read_owner(where: str, txn: Transaction) -> StoreIdentity:
+def read_owner(where: str, build: Build, txn: Transaction) -> Identity:
     """Raises OtherFormat, also where not even the record that says so can be read; Damaged."""
     record = txn.get(keys.identity_key)
     try:
@@ -42,24 +43,24 @@ def read_owner(where: str, txn: Transaction) -> StoreIdentity:
     except Damaged:
         if not record or record[0] == FORMAT or says_this_format(record):
             raise
-        what = f"it has format {record[0]}, and this version reads format {FORMAT}"
+        what = f"it has format {record[0]}, and this build reads format {FORMAT}"
         raise OtherFormat(what, path=where) from None
+    if not build.speaks(stored.version):
+        what = f"it has version {stored.version} of the fleet, and this build speaks "
+        raise OtherFormat(what + spoken(build.oldest, build.newest), path=where, node=stored.owner.node)
+    return stored
+
+
+def read_identity(cluster: str, node: str, where: str, build: Build, txn: Transaction) -> Identity:
+    stored = read_owner(where, build, txn)
     owner = stored.owner
-    if stored.format != FORMAT:
-        what = f"it has format {stored.format}, and this version reads format {FORMAT}"
-        raise OtherFormat(what, path=where, node=owner.node)
-    return owner
-
-
-def read_identity(cluster: str, node: str, where: str, txn: Transaction) -> StoreIdentity:
-    owner = read_owner(where, txn)
     if (owner.cluster, owner.node) != (cluster, node):
         raise WrongDirectory(
             f"it belongs to node {owner.node!r} of cluster {owner.cluster!r}, "
             f"not to node {node!r} of cluster {cluster!r}",
             path=where,
         )
-    return owner
+    return stored
 
 
 def read_groups(txn: Transaction) -> list[GroupRecord]:

@@ -39,7 +39,8 @@ class StoppedStore(Store):
         try:
             check_data_file(env, verify_bytes_max=1 << 62)
             self._env = open_environment(env, (env / DATA).stat().st_size, readonly=True)
-            self.identity = self._view(partial(steps.read_owner, str(self.path)))
+            stored = self._view(partial(steps.read_owner, str(self.path), self.build))
+            self.identity, self.version = stored.owner, stored.version
         except lmdb.Error as error:
             self.close()
             raise Damaged(f"the database is damaged: {error}", path=str(self.path), place=DATA) from error

@@ -12,9 +12,10 @@ from fleet.interfaces import Base, GroupRecord, Loaded, SnapshotWrite, StoreIden
 from fleet.raft.entries import Entry
 from fleet.raft.ids import GroupName, Index
 from fleet.storage import history, keys, snapshots, steps
-from fleet.storage.records import SnapshotHead, entry_items, pack, seal, unseal
+from fleet.storage.records import Identity, SnapshotHead, entry_items, pack, seal, unseal
 from fleet.storage.shape import Extent, reshape
 from fleet.storage.transaction import Transaction
+from fleet.versions import Build
 
 T = TypeVar("T")
 NO_META: Mapping[str, bytes] = MappingProxyType({})
@@ -28,13 +29,15 @@ class Store(ABC):
 
     Changes may come from any thread and run one at a time; reads may run concurrently in one more thread.
 
-    `inline_bytes_max`: a bigger snapshot is written in several transactions.
+    `inline_bytes_max`: a bigger snapshot is written in several transactions. `build`: what uses it.
     """
 
     identity: StoreIdentity
+    version: int
     inline_bytes_max: int = STAGE_CHUNKS * snapshots.CHUNK_BYTES
 
-    def __init__(self) -> None:
+    def __init__(self, build: Build = Build()) -> None:
+        self.build = build
         self._turn = threading.RLock()
         self._living: set[int] = set()
         self._shapes: dict[int, Extent] = {}
@@ -57,7 +60,8 @@ class Store(ABC):
 
     def _adopt(self, cluster: str, node: str, where: str) -> None:
         """Read the store's identity and groups, and clean up after a crash."""
-        self.identity = self._view(partial(steps.read_identity, cluster, node, where))
+        stored = self._view(partial(steps.read_identity, cluster, node, where, self.build))
+        self.identity, self.version = stored.owner, stored.version
         dropped = self._view(self._survey)
         for number in dropped:
             self._sweep(number)
@@ -324,11 +328,18 @@ class Store(ABC):
 
         def act(txn: Transaction) -> None:
             txn.put(items)
-            steps.renew(txn, identity)
+            steps.put_identity(Identity(self.version, identity), txn)
 
         with self._turn:
             self._update(act)
             self.identity = identity
+
+    def raise_version(self, version: int) -> None:
+        """Let builds that do not speak this version of the fleet refuse the directory. Never lowers it."""
+        with self._turn:
+            if version > self.version:
+                self._update(partial(steps.put_identity, Identity(version, self.identity)))
+                self.version = version
 
     def rewrite(
         self, batch: Sequence[Write], specs: Mapping[int, bytes], meta: Mapping[str, bytes] = NO_META

@@ -17,6 +17,7 @@ from fleet.interfaces import (
     Durable,
     GroupRecord,
     PutMeta,
+    RaiseVersion,
     Renew,
     Write,
 )
@@ -37,6 +38,8 @@ def carry_out(store: Durable, chore: Chore) -> ChoreDone:
                 store.drop_group(number, meta)
             case Renew(incarnation, meta):
                 store.renew(incarnation, meta)
+            case RaiseVersion(version):
+                store.raise_version(version)
     except Exception as error:
         return ChoreDone(chore, error)
     return ChoreDone(chore, None, tuple(records))

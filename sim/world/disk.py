@@ -17,6 +17,7 @@ from fleet.storage.keys import META, counter_key, kind_range, number_of
 from fleet.storage.memory_store import Changes, Image, MemoryStore
 from fleet.storage.records import unpack, unseal
 from fleet.storage.writer import Writer, _Submitted
+from fleet.versions import Build
 
 TOKEN = 1
 """Stands for the writer's file descriptor."""
@@ -82,6 +83,7 @@ class DiskStore(MemoryStore):
         rng: random.Random,
         written: Callable[[Sequence[Write]], None] = lambda writes: None,
         mark: Callable[[str], None] = lambda name: None,
+        build: Build = Build(),
     ) -> None:
         self.disk = disk
         self.rng = rng
@@ -92,7 +94,7 @@ class DiskStore(MemoryStore):
         self.commits_left = sys.maxsize
         """Transactions until this process dies."""
         self.inline_bytes_max = disk.inline_bytes_max
-        super().__init__(cluster, node, image=disk.image, incarnation=disk.incarnation)
+        super().__init__(cluster, node, image=disk.image, incarnation=disk.incarnation, build=build)
         disk.image = self.image
 
     def check_own(self) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.manager import NodeManager
-from fleet.errors import Damaged, StorageFault
+from fleet.errors import Damaged, OtherFormat, StorageFault
 from fleet.objects.hooks import InlineRunner
 from fleet.raft.ids import NodeName
 from fleet.sim.world.disk import TOKEN, DiskStore, SimDisk, SimWriter
 from fleet.sim.world.process import Environment, Process, SimHost
 from fleet.sim.world.trace import LIFE
+from fleet.versions import Build
 
 CLUSTER = "sim"
 LAST_TRANSACTIONS = (0, 0, 1, 2, sys.maxsize)
@@ -41,6 +42,7 @@ class SimNode(SimHost):
         self.has_left = False
         self.executors = 0
         """How many its node has."""
+        self.build = Build("sim")
         self.restart_us = RESTART_US
         self.is_ending = False
         """A vital actor was ended on purpose: critical log lines about that are expected."""
@@ -68,9 +70,9 @@ class SimNode(SimHost):
         self.lives += 1
         rng = random.Random(world.rng.getrandbits(64))
         try:
-            store = DiskStore(self.disk, CLUSTER, self.name, rng, mark=world.mark)
+            store = DiskStore(self.disk, CLUSTER, self.name, rng, mark=world.mark, build=self.build)
             store.check_own()
-        except (Damaged, StorageFault) as error:
+        except (Damaged, OtherFormat, StorageFault) as error:
             self.trouble = str(error)
             return False
         self.is_ending = False
@@ -106,6 +108,7 @@ class SimNode(SimHost):
             executors=self.executors,
             open_executor=process.open_executor,
             hooks=InlineRunner(),
+            build=self.build,
         )
         process.do(partial(process.kernel.send, process.manager, process.kernel.system_address, start))
         return True

@@ -13,6 +13,7 @@ from fleet.raft.entries import Commands, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.ids import GroupName, MemberId
 from fleet.storage import LmdbStore, MemoryStore, Store
 from fleet.storage.keys import number_of
+from fleet.versions import Build
 
 MIB = 1 << 20
 
@@ -22,6 +23,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.store: Store | None = None
+        self.build = Build()
 
     def open(self) -> Store:
         self.close()
@@ -49,7 +51,7 @@ class LmdbDisk(Disk):
         self.path = path
 
     def make(self) -> Store:
-        return LmdbStore(self.path, "c1", "n1", map_bytes_start=MIB)
+        return LmdbStore(self.path, "c1", "n1", map_bytes_start=MIB, build=self.build)
 
     def records(self) -> dict[bytes, bytes]:
         self.close()
@@ -68,7 +70,7 @@ class MemoryDisk(Disk):
         self.image: dict[int, dict[bytes, bytes]] = {}
 
     def make(self) -> Store:
-        return MemoryStore("c1", "n1", image=self.image)
+        return MemoryStore("c1", "n1", image=self.image, build=self.build)
 
     def records(self) -> dict[bytes, bytes]:
         return {key: record for part in self.image.values() for key, record in sorted(part.items())}

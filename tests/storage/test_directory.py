@@ -15,6 +15,7 @@ from fleet.errors import Damaged, DirectoryInUse, OtherFormat, StorageFault, Wro
 from fleet.storage import LmdbStore
 from fleet.storage.keys import identity_key
 from fleet.storage.records import Identity, pack
+from fleet.versions import NEWEST
 from tests.storage.disks import MIB, LmdbDisk, append, create, indexes
 
 
@@ -70,11 +71,13 @@ def test_s40_a_directory_of_another_node_or_cluster_is_refused_and_not_changed(t
     LmdbStore(tmp_path, "c1", "n1").close()
 
 
-def test_a_directory_of_a_later_format_is_refused(tmp_path: Path) -> None:
+def test_a_directory_of_a_later_version_is_refused(tmp_path: Path) -> None:
     disk = LmdbDisk(tmp_path)
     identity = disk.open().identity
-    disk.put(identity_key, pack(identity_key, Identity(2, identity)))
-    with pytest.raises(OtherFormat, match="format 2, and this version reads format 1.*or a newer one"):
+    disk.put(identity_key, pack(identity_key, Identity(NEWEST + 1, identity)))
+    with pytest.raises(
+        OtherFormat, match=f"version {NEWEST + 1} of the fleet, and this build speaks .*or take"
+    ):
         disk.open()
 
 
@@ -85,7 +88,7 @@ def test_a_directory_whose_records_have_a_later_format_is_refused_and_not_called
     disk.open()
     disk.put(identity_key, b"\x02" + b"whatever a later version writes there")
     before = (tmp_path / "env" / "data.mdb").read_bytes()
-    with pytest.raises(OtherFormat, match="format 2, and this version reads format 1"):
+    with pytest.raises(OtherFormat, match="format 2, and this build reads format 1"):
         disk.open()
     assert (tmp_path / "env" / "data.mdb").read_bytes() == before
 

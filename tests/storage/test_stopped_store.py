@@ -8,7 +8,8 @@ from fleet.errors import Damaged, DirectoryInUse, NoDataDirectory, StorageFault,
 from fleet.interfaces import StoreIdentity
 from fleet.storage import StoppedStore
 from fleet.storage.keys import entry_key, group_key, identity_key
-from fleet.storage.records import FORMAT, Identity, pack
+from fleet.storage.records import Identity, pack
+from fleet.versions import NEWEST
 from tests.storage.disks import Crash, Disk, LmdbDisk, append, crash_before, create, entries, hard, indexes
 
 
@@ -49,9 +50,9 @@ def test_other_directories_are_told_apart(lmdb_disk: LmdbDisk, tmp_path: Path) -
     with pytest.raises(NoDataDirectory, match="no data directory .* name the --data-dir"):
         StoppedStore(tmp_path / "empty")
     assert list((tmp_path / "empty").iterdir()) == []
-    later = Identity(FORMAT + 1, StoreIdentity("c1", "n1", "aa"))
+    later = Identity(NEWEST + 1, StoreIdentity("c1", "n1", "aa"))
     lmdb_disk.put(identity_key, pack(identity_key, later))
-    with pytest.raises(WrongDirectory, match=f"it has format {FORMAT + 1}"):
+    with pytest.raises(WrongDirectory, match=f"it has version {NEWEST + 1} of the fleet"):
         StoppedStore(lmdb_disk.path)
     (lmdb_disk.path / "env" / "data.mdb").write_bytes(b"no database")
     with pytest.raises(Damaged, match="not an LMDB file"):
