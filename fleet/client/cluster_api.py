@@ -13,7 +13,6 @@ from fleet.actors.messages.operator import (
 from fleet.client.group_api import GRACE_S, POLL_S, unwrapped
 from fleet.client.secret_api import SecretOperations
 from fleet.client.state_api import StateOperations
-from fleet.cluster.commands import last_arguments
 from fleet.cluster.state import GroupInfo
 from fleet.errors import (
     BadArguments,
@@ -126,8 +125,8 @@ class Operations(SecretOperations, StateOperations):
         encoded = encode_class(cls)
         deadline = time.monotonic() + (timeout or self.timeout)
         self._check_class(encoded, deadline)
-        settings, last = config or GroupConfig(), last_arguments((), persist)
-        wanted = (len(pinned) or replicas, encoded, settings, pinned, *last)
+        settings = config or GroupConfig()
+        wanted = (len(pinned) or replicas, encoded, settings, pinned, (), not persist)
         added, present = self._add_groups(names, wanted, deadline, exist_ok)
         if present:
             self._check_present(present, encoded, persist)

@@ -17,7 +17,6 @@ from fleet.client.backup_file import SavedGroup, verified
 from fleet.client.cluster_api import Operations, check_group_name
 from fleet.client.group_api import GRACE_S, POLL_S
 from fleet.client.past_states import MadeState, StateSource, saved_past_state
-from fleet.cluster.commands import last_arguments
 from fleet.cluster.state import GroupInfo
 from fleet.errors import (
     BadArguments,
@@ -141,7 +140,7 @@ class RestoreOperations(Operations):
             left_out.append(f"it was pinned to {', '.join(pinned)}, which are not all nodes of this cluster")
             pinned = ()
         answering = [node for node, answers in nodes.items() if answers]
-        last = last_arguments(answering, persist=not saved.is_in_memory)
+        last = tuple(answering), saved.is_in_memory
         wanted = saved.replicas, saved.data_class, saved.config, pinned, *last
         (info,), _ = self._add_groups([name], wanted, deadline, exist_ok=False)
         try:

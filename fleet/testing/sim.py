@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from fleet.actors.client.calls import ClientCall, bound_of
-from fleet.cluster.commands import last_arguments
 from fleet.cluster.state import CLUSTER_GROUP
 from fleet.errors import ConfigError, FleetError, NoSuchGroup, OutcomeUnknown, WouldDeadlock
 from fleet.objects.class_refs import encode_class
@@ -113,7 +112,7 @@ class Sim(Stage):
         """
         caller = _Caller(self, self._client(client), client)
         if name not in self.groups:
-            args = (name, replicas, encode_class(class_of(cls)), config, (), *last_arguments((), persist))
+            args = (name, replicas, encode_class(class_of(cls)), config, (), (), not persist)
             self._ask_cluster("add_group", args)
             self.groups[name] = class_of(cls)
             self._calls[name] = Calls(name, class_of(cls))
