@@ -7,10 +7,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
+from msgspec.structs import replace
 from thespian.actors import ActorSystemFailure
 
 from fleet.actors.base.keyring import Keyring
@@ -29,6 +31,7 @@ from fleet.raft.ids import NodeName
 from fleet.secret import find_secret
 from fleet.storage import LmdbStore
 from fleet.storage.directory import ENVIRONMENT
+from fleet.versions import THIS_BUILD
 
 log = logging.getLogger(__name__)
 START_S = 30.0
@@ -136,6 +139,7 @@ class AnyNode:
 
     def _start_message(self, **own: Any) -> StartNode:
         return StartNode(
+            build=replace(THIS_BUILD, release=import_module("fleet").__version__),
             name=NodeName(self.name),
             zone=self.zone,
             cluster=self.cluster,

@@ -75,6 +75,8 @@ class NodeHello(Struct, frozen=True, array_like=True, tag=4):
     """The uid of the cluster group; 0 for a node that belongs to none yet."""
     answers: Millis = 0
     """`started_ms` of the process whose hello this answers; 0: of none."""
+    version: Count = 0
+    """The version of the fleet that is in force, as the sender knows it; 0: it does not."""
 
 
 class OlderCopy(Struct, frozen=True, array_like=True, tag=22):

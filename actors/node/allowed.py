@@ -141,6 +141,7 @@ CLUSTER_CALLS: Final[dict[str, Rule]] = {
     "set_state": OPERATE_CLUSTER,
     "purge": OPERATE_CLUSTER,
     "set_purge_after": OPERATE_CLUSTER,
+    "finalize": OPERATE_CLUSTER,
     **dict.fromkeys(("join", "left", "report", "cleaned", "note_class"), NODES_ONLY),
 }
 """Calls of the cluster group, by their methods. Of those that are about a group, its name comes first."""

@@ -77,6 +77,7 @@ class ClusterMembership:
                 start.active,
                 bool(start.join),
                 start.purge_after_ms,
+                start.build,
             )
         )
         self.router = Router(manager, start.clock, f"node/{start.name}/{start.seed:x}", start.seed, [])
@@ -206,6 +207,8 @@ class ClusterMembership:
             may_register=manager.admission.may_register(),
             is_founding=manager.founding.is_open,
             is_renewing=manager.is_renewing,
+            disk_version=manager.store.version,
+            version=manager.greetings.version,
         )
 
     def _running(self) -> ActorAddress | None:

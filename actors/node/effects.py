@@ -34,6 +34,7 @@ from fleet.cluster import reconciliation_events as groups
 from fleet.cluster.commands import Cluster
 from fleet.cluster.healing import Demote, Promote, Remove, Transfer
 from fleet.errors import FleetError, NotMember
+from fleet.interfaces import ChoreDone, RaiseVersion
 from fleet.raft.ids import Millis, NodeName, node_of
 
 JOIN_MS: Millis = 2000
@@ -199,6 +200,17 @@ def command(node: Node, effect: membership_events.SendCommand) -> None:
     node.cluster.command(effect.about, effect.method, *effect.args)
 
 
+def raise_disk_version(node: Node, effect: membership_events.RaiseDiskVersion) -> None:
+    def done(m: ChoreDone) -> None:
+        if m.error is not None:
+            node.say("version", "its directory does not have version %d yet: %s", effect.version, m.error)
+        else:
+            log.info("node=%s its directory has version %d of the fleet", node.start.name, effect.version)
+            node.cluster.on_change()
+
+    node.carry_out(RaiseVersion(effect.version), done)
+
+
 def read_view(node: Node, effect: membership_events.ReadView) -> None:
     own = node.cluster.own()
     if own is not None and own.address is not None:
@@ -279,6 +291,7 @@ EFFECTS: dict[type, Callable[[Any, Any], None]] = {
     upgrades.AskToTry: ask_to_try,
     upgrades.AskToChange: ask_to_change,
     membership_events.SendCommand: command,
+    membership_events.RaiseDiskVersion: raise_disk_version,
     membership_events.ReadView: read_view,
     membership_events.MeetNodes: meet_nodes,
     membership_events.CreateMembers: create_members,

@@ -16,8 +16,9 @@ from fleet.actors.node.parts import Node
 from fleet.actors.node.records import applied_recoveries, given_up_disks
 from fleet.actors.runtime.actor import log
 from fleet.cluster import reconciliation_events
+from fleet.cluster.fleet_version import why_unfit
 from fleet.cluster.state import NodeRecord
-from fleet.errors import DirectoryInUse, NodeGivenUp
+from fleet.errors import DirectoryInUse, NodeGivenUp, WrongVersion
 from fleet.interfaces import PutMeta
 from fleet.raft.ids import Millis, NodeName
 
@@ -35,6 +36,12 @@ class Greetings:
         """The uids of this node's cluster before it was recovered."""
         self.given_up: frozenset[str] = frozenset()
         """`node@incarnation` of the nodes that it was recovered without."""
+        self.heard_version = 0
+        """The newest version of the fleet that other nodes say is in force."""
+
+    @property
+    def version(self) -> int:
+        return max(self.heard_version, self.node.view.version)
 
     def begin(self) -> None:
         """Before the first hello. Raises Damaged."""
@@ -73,6 +80,8 @@ class Greetings:
                 node.say_hello(m.manager, answer=False)
             node.admission.on_foreign()
             return
+        if not self._is_fit(m):
+            return
         if not self._is_sound(m):
             return
         if node.admission.is_taken(m):
@@ -94,6 +103,20 @@ class Greetings:
             node.say_hello(m.manager, answer=False, answers=m.me.started_ms)
         if m.answers == nodes.me.started_ms:
             node.held.on_answer(m.me)
+
+    def _is_fit(self, m: NodeHello) -> bool:
+        """Whether this node's build, and the sender's, speak the version that is in force."""
+        node = self.node
+        if unfit := why_unfit(node.start.build, m.version):
+            node.end(WrongVersion(f"{unfit}, node {m.me.name} reports", node=node.start.name))
+            return False
+        self.heard_version = max(self.heard_version, m.version)
+        if unfit := why_unfit(m.me.build, self.version):
+            node.say(f"build of {m.me.name}", "node %s at %s is refused: %s", m.me.name, m.me.address, unfit)
+            if m.answer:  # from this it learns which version is in force
+                node.say_hello(m.manager, answer=False)
+            return False
+        return True
 
     def _is_sound(self, m: NodeHello) -> bool:
         """Whether to accept the hello. An older copy of a disk, or the second process of one, is told so

@@ -146,11 +146,11 @@ class NodeManager(GuardedActor):
         m = self.start
         store: Durable | None = m.store
         if store is None:
-            store = self.opened = LmdbStore(m.directory, cluster=m.cluster, node=m.name)
+            store = self.opened = LmdbStore(m.directory, cluster=m.cluster, node=m.name, build=m.build)
         self.store = store
         self.started_at = m.clock.now_ms()
         boot, wall_ms = count_boot(self.store, m.name), m.clock.wall_ms()
-        me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, wall_ms, boot)
+        me = NodeInfo(m.name, m.address, m.zone, self.store.identity.incarnation, wall_ms, boot, m.build)
         self.nodes = KnownNodes(me)
         known = self.store.get_meta(NODES_KEY)
         if known is not None:
@@ -260,7 +260,8 @@ class NodeManager(GuardedActor):
         known = tuple(self.nodes.infos.values())
         cluster = self.cluster.cluster_uid()
         me = self.nodes.me
-        self.send(manager, NodeHello(me, self.myAddress, self.registry, known, answer, cluster, answers))
+        about = cluster, answers, self.greetings.version
+        self.send(manager, NodeHello(me, self.myAddress, self.registry, known, answer, *about))
 
     def try_class(self, data_class: bytes, then: Callable[[FleetError | None], None]) -> None:
         self.classes.try_class(data_class, then)

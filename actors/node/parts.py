@@ -83,6 +83,9 @@ class ClusterMembership(Protocol):
 
 
 class Greetings(Protocol):
+    version: int
+    """The newest version of the fleet that is in force as far as this node knows."""
+
     def say_to_everyone(self) -> None: ...
 
     def on_cluster_nodes(self, records: Mapping[NodeName, NodeRecord]) -> None: ...

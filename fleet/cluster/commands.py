@@ -3,11 +3,11 @@
 Commands refuse with an error of `fleet.errors` as the value of a Reject; nothing here reads a clock.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from msgspec.structs import replace
 
+from fleet.cluster.fleet_version import behind, unwritten, why_unfit
 from fleet.cluster.state import (
     ACTIVE,
     CLUSTER_GROUP,
@@ -29,12 +29,14 @@ from fleet.errors import (
     NotActive,
     Reject,
     Unavailable,
+    WrongVersion,
 )
 from fleet.objects.context import ctx
 from fleet.objects.declare import Data, command, query
 from fleet.objects.packed import packed
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, NodeName, member_id, node_of
+from fleet.versions import Build
 
 GONE_KEPT_MAX: Final = 1000
 """Names of removed nodes, of removed groups, and of finished removals, each."""
@@ -45,13 +47,6 @@ PURGE_AFTER_MS_MIN = 2000
 
 def refuse(error: FleetError) -> NoReturn:
     raise Reject(error)
-
-
-def last_arguments(restored_on: Sequence[str], persist: bool) -> tuple[Any, ...]:
-    """Of `Cluster.add_group`, where they are not the defaults: earlier builds do not know them."""
-    if not persist:
-        return tuple(restored_on), True
-    return (tuple(restored_on),) if restored_on else ()
 
 
 @packed(group=GroupInfo, view=View)
@@ -70,23 +65,62 @@ class Cluster(Data):
     cluster_leader: NodeName = NodeName("")
     oldest_rev: Index = 0
     """Older changes were forgotten: a view from before gets the complete state."""
+    version: int = 0
+    """The version of the fleet that is in force; 0: no node has joined yet."""
+    finalizing: int = 0
+    """The version that is being put in force, or is."""
 
     # -- nodes -------------------------------------------------------------------------------------
 
     @command
-    def join(self, name: str, incarnation: str, zone: str, address: str, weight: float, state: str) -> Index:
-        """Add a node, or update one that returns or has another address. Returns the revision."""
+    def join(
+        self,
+        name: str,
+        incarnation: str,
+        zone: str,
+        address: str,
+        weight: float,
+        state: str,
+        build: Build = Build(),
+        disk_version: int = 1,
+    ) -> Index:
+        """Add a node, or update one that returns or has another address or build. Returns the revision. With
+        the first node all that its build speaks is put in force."""
         if state not in (ACTIVE, INACTIVE):
             refuse(BadArguments(f"a node joins {ACTIVE} or {INACTIVE}, not {state!r}"))
+        if not self.version:
+            self.version, self.finalizing = build.oldest, build.newest
+        if unfit := why_unfit(build, self.version):
+            refuse(WrongVersion(unfit, node=name))
+        if disk_version < self.version:
+            refuse(Unavailable("its directory does not have the version in force yet", node=name))
         node = NodeName(name)
         known = self.nodes.get(node)
         if known is not None and known.incarnation == incarnation:
             state = known.state
-        fresh = NodeRecord(node, incarnation, zone, address, weight, state, {}, ctx.index)
+        fresh = NodeRecord(
+            node, incarnation, zone, address, weight, state, {}, ctx.index, build, disk_version
+        )
         if known is None or replace(known, rev=0) != replace(fresh, rev=0):
             self.nodes[node] = fresh
             self.gone_nodes.pop(node, None)
+        self._put_in_force()
         return self.nodes[node].rev
+
+    @command
+    def finalize(self, version: int) -> None:
+        """Put this version of the fleet in force, as soon as each node's directory has it. Idempotent."""
+        if version <= self.finalizing:
+            return
+        if older := behind(self.nodes.values(), version):
+            who = "; ".join(f"{name} ({build})" for name, build in sorted(older.items()))
+            refuse(WrongVersion(f"not all nodes speak version {version}: {who}", in_force=self.version))
+        self.finalizing = version
+        self._put_in_force()
+
+    def _put_in_force(self) -> None:
+        if self.nodes and not unwritten(self.nodes.values(), self.finalizing):
+            self.version = self.finalizing
 
     @command
     def set_state(self, name: str, state: str) -> None:
@@ -166,6 +200,7 @@ class Cluster(Data):
                 reports = {who: since for who, since in other.reports.items() if who != name}
                 self.nodes[other.name] = replace(other, reports=reports, rev=ctx.index)
         self._trim(self.gone_nodes)
+        self._put_in_force()
 
     # -- groups ------------------------------------------------------------------------------------
 
@@ -354,4 +389,6 @@ class Cluster(Data):
             whole=whole,
             cluster_leader=self.cluster_leader,
             purge_after_rev=self.purge_after_rev,
+            version=self.version,
+            finalizing=self.finalizing,
         )

@@ -27,6 +27,7 @@ from fleet.cluster.membership_events import (
     Me,
     MeetNodes,
     NewMember,
+    RaiseDiskVersion,
     ReadView,
     Reconcile,
     Renewed,
@@ -40,6 +41,11 @@ from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, INACTIVE, LEAVING, NodeRe
 from fleet.cluster.view import ClusterView
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, Millis, Revision
+
+
+def _shown(known: NodeRecord) -> tuple[object, ...]:
+    disk = (known.incarnation, known.address, known.zone, known.weight)
+    return (*disk, known.build, known.disk_version)
 
 
 class NodeMembership:
@@ -163,19 +169,28 @@ class NodeMembership:
         self._clean(local)
 
     def _look_at_node(self, local: Local) -> None:
+        self._raise_disk_version(local)
         if not self.has_left:
             self._register(local)
         self._set_purge_window(local)
         self._leave_if_empty(local)
         self._report(local)
 
+    def _raise_disk_version(self, local: Local) -> None:
+        """Before anything of a version can reach the directory."""
+        version = max(self.view.finalizing, local.version)
+        if local.disk_version < version <= self.me.build.newest:
+            self._effects.append(RaiseDiskVersion(version))
+
     def _register(self, local: Local) -> None:
         """Join, or update this node's record, unless the cluster's state has it as it is now."""
         me, known = self.me, self.view.nodes.get(self.me.name)
         if not local.may_register or local.is_founding or (known is not None and known.state == LEAVING):
             return
-        mine = (local.disk, me.address, me.zone, me.weight)
-        is_known = known is not None and mine == (known.incarnation, known.address, known.zone, known.weight)
+        if local.disk_version < max(self.view.version, local.version):
+            return
+        mine = (local.disk, me.address, me.zone, me.weight, me.build, local.disk_version)
+        is_known = known is not None and mine == _shown(known)
         self.has_joined = self.has_joined or is_known
         if is_known or (local.of(CLUSTER_GROUP) is not None and self.view.rev == 0 and me.joins):
             return
@@ -183,7 +198,8 @@ class NodeMembership:
             self._notice_namesake(known)
         state = ACTIVE if me.is_active else INACTIVE
         about = f"joining as {me.name}"
-        self._command(about, "join", me.name, local.disk, me.zone, me.address, me.weight, state)
+        own = (me.name, local.disk, me.zone, me.address, me.weight, state, me.build, local.disk_version)
+        self._command(about, "join", *own)
 
     def _notice_namesake(self, other: NodeRecord) -> None:
         if other.address not in self.namesakes:

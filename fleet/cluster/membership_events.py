@@ -10,6 +10,7 @@ from fleet.cluster.state import NodeRecord, View
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision
+from fleet.versions import Build
 
 
 class Me(Struct, frozen=True):
@@ -25,6 +26,7 @@ class Me(Struct, frozen=True):
     """Whether it was given addresses of nodes of the cluster."""
     purge_after_ms: Millis = 0
     """The purge window that a founder sets in the cluster; 0: none."""
+    build: Build = Build()
 
 
 class Held(Struct, frozen=True):
@@ -58,6 +60,10 @@ class Local(Struct, frozen=True):
     """Whether it may still become a founder; until that is decided it joins no cluster."""
     is_renewing: bool = False
     """Whether its directory is an older copy that is being given a new incarnation."""
+    disk_version: int = 1
+    """The version of the fleet that its directory has."""
+    version: int = 0
+    """The newest that other nodes say is in force."""
 
     def of(self, group: str) -> Held | None:
         return next((one for one in self.members if one.group == group and not one.is_dropped), None)
@@ -130,6 +136,12 @@ class SendCommand(Struct, frozen=True):
     about: str
     method: str
     args: tuple[Any, ...]
+
+
+class RaiseDiskVersion(Struct, frozen=True):
+    """Write to the directory that builds which do not speak this version must not open it."""
+
+    version: int
 
 
 class ReadView(Struct, frozen=True):
@@ -206,6 +218,7 @@ class Left(Struct, frozen=True):
 
 Effect: TypeAlias = (
     SendCommand
+    | RaiseDiskVersion
     | ReadView
     | MeetNodes
     | CreateMembers

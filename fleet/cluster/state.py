@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, MemberId, NodeName
+from fleet.versions import Build
 
 CLUSTER_GROUP: Final = "fleet:cluster"
 
@@ -33,6 +34,9 @@ class NodeRecord(Struct, frozen=True, array_like=True):
     """Nodes that have not reached it for the purge window, and the time of their reports (ms, by the log's
     clock)."""
     rev: Index = 0
+    build: Build = Build()
+    disk_version: int = 1
+    """The version of the fleet that its directory has: builds that do not speak it refuse the directory."""
 
 
 class GroupInfo(Struct, frozen=True, array_like=True):
@@ -89,3 +93,7 @@ class View(Struct, frozen=True, array_like=True):
     """As `GroupInfo.leader`, of the cluster's own group."""
     purge_after_rev: Index = 0
     """When `purge_after_ms` was set; 0: never."""
+    version: int = 0
+    """The version of the fleet that is in force; 0: not known yet."""
+    finalizing: int = 0
+    """The version that is being put in force, or is; 0: not known yet."""

@@ -20,6 +20,8 @@ class ClusterView:
     purge_after_ms: int = 0
     purge_after_rev: Index = 0
     cluster_leader: NodeName = NodeName("")
+    version: int = 0
+    finalizing: int = 0
     _placement: Placement | None = None
     _voters: tuple[NodeName, ...] | None = None
 
@@ -41,6 +43,7 @@ class ClusterView:
         self.groups.update({group.name: group for group in view.groups})
         self.removed.update({removal.uid: removal for removal in view.removed})
         self.purge_after_ms, self.purge_after_rev = view.purge_after_ms, view.purge_after_rev
+        self.version, self.finalizing = view.version, view.finalizing
         self.rev = view.rev
         nodes_changed = self.nodes != nodes_before
         if nodes_changed:
@@ -62,6 +65,8 @@ class ClusterView:
             True,
             self.cluster_leader,
             self.purge_after_rev,
+            self.version,
+            self.finalizing,
         )
 
     def wanted(self, group: GroupInfo) -> tuple[NodeName, ...]:

@@ -120,7 +120,7 @@ def test_s74_fifty_new_groups_are_created_at_once() -> None:
 
 
 def joining(me: Me = ME, disk: str = "a") -> SendCommand:
-    args = (me.name, disk, me.zone, me.address, me.weight, "active")
+    args = (me.name, disk, me.zone, me.address, me.weight, "active", me.build, 1)
     return SendCommand(f"joining as {me.name}", "join", args)
 
 

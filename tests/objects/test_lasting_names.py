@@ -75,9 +75,9 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     sent: list[bytes] = []
     append = wire._append
 
-    def recording(to: bytearray, dst: Any, src: Any, message: Any) -> None:
+    def recording(to: bytearray, dst: Any, src: Any, message: Any, tags: Any) -> None:
         before = len(to)
-        append(to, dst, src, message)
+        append(to, dst, src, message, tags)
         sent.append(bytes(to[before:]))
 
     monkeypatch.setattr(wire, "_append", recording)
@@ -107,6 +107,7 @@ def use_all(client: fleet.Fleet) -> set[str]:
     cluster.prefer_leader("count", "n1")
     client.set_replicas("count", 1)
     client.set_purge_after(60)
+    client.finalize()
     client.remove_group("total")
     cluster.note_config("count", 1, SMALL, 0)
     cluster.note_class("count", 1, b"", 0)
@@ -137,7 +138,7 @@ def use_all(client: fleet.Fleet) -> set[str]:
             "prefer_leader",
             "purge",
         ),
-        *("remove_group", "report", "set_purge_after", "set_replicas", "set_state"),
+        *("remove_group", "report", "set_purge_after", "set_replicas", "set_state", "finalize"),
     }
 
 

@@ -16,8 +16,10 @@ from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.known_nodes import ECHOES_MAX
 from fleet.actors.node.manager import ROUND_MS
 from fleet.actors.node.operator_requests import REACHABLE_MS
+from fleet.errors import FleetError, WrongVersion
 from fleet.raft.ids import NodeName
-from tests.support.node_bench import N1, N2, NodeBench
+from fleet.versions import Build
+from tests.support.node_bench import N1, N2, NodeBench, TestStore
 
 # -- other nodes --------------------------------------------------------------------------------------------
 
@@ -84,3 +86,48 @@ def test_s83_the_second_process_of_a_directory_is_told_and_named(bench: NodeBenc
 def test_s83_a_node_that_moved_is_no_clone(bench: NodeBench) -> None:
     assert Clone not in map(type, say(bench, a_life(7, 100)) + say(bench, a_life(8, 200, "here:2")))
     assert Clone not in map(type, say(bench, a_life(7, 100)) + say(bench, a_life(8, 200, "here:2")))
+
+
+# -- the version of the fleet ------------------------------------------------------------------------------
+
+
+def say_version(bench: NodeBench, build: Build, version: int) -> list[NodeHello]:
+    """A hello that wants an answer; the hellos that come back."""
+    info = NodeInfo(N2, "there:2", "z", "bbbb", 1, 0, build)
+    told = bench.ask(bench.manager, NodeHello(info, bench.me, bench.me, (), True, 0, 0, version))
+    return [one for one in told if isinstance(one, NodeHello)]
+
+
+def knows(bench: NodeBench) -> set[NodeName]:
+    value = bench.request(ListNodes()).value
+    assert isinstance(value, Nodes)
+    return {info.name for info in value.nodes}
+
+
+def test_a_node_ends_where_a_version_is_in_force_that_it_does_not_speak() -> None:
+    ended: list[FleetError] = []
+    bench = NodeBench()
+    bench.start(build=Build("1.0", 1, 1), on_end=ended.append)
+    say_version(bench, Build("1.1", 1, 2), 2)
+    (error,) = ended
+    assert isinstance(error, WrongVersion)
+    assert "version 2 of the fleet is in force" in str(error) and "node n2 reports" in str(error)
+
+
+def test_a_node_that_does_not_speak_what_is_in_force_is_not_met_and_learns_that() -> None:
+    bench = NodeBench(TestStore(Build("1.1", 1, 2)))
+    bench.start(build=Build("1.1", 1, 2))
+    bench.hello(NodeName("n3"))
+    say_version(bench, Build("1.1", 1, 2), 2)
+    assert bench.store.version == 2, "its directory has what is in force before it joins"
+    n4 = NodeInfo(NodeName("n4"), "there:4", "z", "cccc", 1, 0, Build("1.0", 1, 1))
+    told = bench.ask(bench.manager, NodeHello(n4, bench.me, bench.me, (), True, 0))
+    assert [one.version for one in told if isinstance(one, NodeHello)] == [2]
+    assert knows(bench) == {N1, N2, NodeName("n3")}
+
+
+def test_a_node_of_an_earlier_build_is_met_as_long_as_it_speaks_what_is_in_force() -> None:
+    bench = NodeBench()
+    bench.start(build=Build("1.1", 1, 2))
+    assert say_version(bench, Build("1.0", 1, 1), 1)
+    assert knows(bench) == {N1, N2}
