@@ -92,6 +92,7 @@ class Fleet:
     drain = _in_thread(blocking.Fleet.drain)
     purge = _in_thread(blocking.Fleet.purge)
     set_purge_after = _in_thread(blocking.Fleet.set_purge_after)
+    finalize = _in_thread(blocking.Fleet.finalize)
 
     close = _in_thread(blocking.Fleet.close)
 

@@ -23,8 +23,9 @@ or works on the directory of a stopped node."""
 MODULES = {
     "start": "start", "status": "status", "node": "node", "group": "group_commands", "leader": "member",
     "member": "member", "config": "settings", "call": "call", "query": "call", "watch": "watch",
-    "unreachable": "status", "doctor": "doctor", "recover": "recover", "backup": "backup",
-    "restore": "backup", "demo": "demo.command", "sim": "sim", "contracts": "contracts", "secret": "secret",
+    "unreachable": "status", "doctor": "doctor", "finalize": "finalize", "recover": "recover",
+    "backup": "backup", "restore": "backup", "demo": "demo.command", "sim": "sim", "contracts": "contracts",
+    "secret": "secret",
 }  # fmt: skip
 """Where each command is, in the order of the help. One is imported when it is wanted: nodes and the simulator
 take as long to import as a client does."""

@@ -12,7 +12,8 @@ NAMES_SHOWN = 8
 class Finding(Struct, frozen=True):
     kind: str
     """no-majority, no-leader, two-clusters, purged, unreachable, not-running, disk-full, damaged, conflict,
-    clone, halted, diverged, not-compared, other-code, not-restored, few-replicas, lost, lost-members."""
+    clone, halted, diverged, not-compared, other-code, not-restored, not-finalized, few-replicas, lost,
+    lost-members."""
     subjects: tuple[str, ...]
     """Groups or nodes."""
     what: str

@@ -10,6 +10,7 @@ from fleet.cli.execution_findings import execution_findings
 from fleet.cli.finding import Finding, group_names, listed
 from fleet.cli.memory_findings import lost_groups, memory_findings
 from fleet.cli.restore_findings import restore_findings
+from fleet.cli.version_findings import version_findings, version_notes
 from fleet.client.survey import CLUSTER_ID, DRAINING, OUTSIDE, PURGED, RUNNING, NodeSeen, Outsider, Survey
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP
 from fleet.cluster.wanted import cluster_voters
@@ -55,6 +56,7 @@ def findings(survey: Survey, statuses: Statuses) -> list[Finding]:
         *memory_findings(survey, lost),
         *execution_findings(survey),
         *unrestored,
+        *version_findings(survey),
         *_few_voters(survey, statuses.get(CLUSTER_GROUP, {})),
         *_few_replicas(survey),
     ]
@@ -353,4 +355,4 @@ def notes_on(survey: Survey) -> list[str]:
         if held:
             notes.append(f"group {removal.name} was removed; its name is free again when {', '.join(held)} "
                          "is back or purged.")  # fmt: skip
-    return notes
+    return [*notes, *version_notes(survey.view)]

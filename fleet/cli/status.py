@@ -7,10 +7,11 @@ import click
 from fleet.cli.connection import Console, client, count, span
 from fleet.cli.examination import examine
 from fleet.cli.outcome import DEGRADED
+from fleet.cli.version_findings import builds, held_back, version_words
 from fleet.client.survey import DRAINING, OUTSIDE, NodeSeen, Outsider, Survey
 from fleet.cluster.state import CLUSTER_GROUP
 
-HEADINGS = ("NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "LAST SEEN", "")
+HEADINGS = ("NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "BUILD", "LAST SEEN", "")
 
 
 @click.command()
@@ -37,6 +38,9 @@ def status(console: Console) -> int | None:
             "failed_members": len(survey.failed),
             "findings": [one.what for one in found],
             "purge_after_ms": survey.view.purge_after_ms,
+            "version": survey.view.version,
+            "finalizing": survey.view.finalizing,
+            "held_back_by": held_back(survey.view),
             "nodes": [node_record(survey, one) for one in survey.nodes.values()],
             "outside": [outsider_record(one) for one in survey.outside],
         },
@@ -44,7 +48,8 @@ def status(console: Console) -> int | None:
         f"{count(groups, 'group')} · {len(leaderless)} without leader"
         + (f" · {in_memory} in memory only" if in_memory else "")
         + (f" · {count(len(survey.failed), 'member')} not running" if survey.failed else "")
-        + ("" if is_led else " · no majority: nothing can be added, moved or purged"),
+        + ("" if is_led else " · no majority: nothing can be added, moved or purged")
+        + f" · {version_words(survey.view)}",
     )
     console.table(*node_rows(survey))
     if found:
@@ -94,6 +99,7 @@ def outsider_record(one: Outsider) -> dict[str, Any]:
         "state": one.state,
         "wanted_state": None,
         "answers": True,
+        **builds(one.info.build),
         "leads": sum(member.leads for member in one.hosted),
         "members": len(one.hosted),
     }
@@ -110,6 +116,8 @@ def node_record(survey: Survey, one: NodeSeen) -> dict[str, Any]:
         "state": one.state,
         "wanted_state": record.state,
         "answers": one.answers,
+        **builds(record.build),
+        "disk_version": record.disk_version,
         "leads": one.leads if one.answers else None,
         "members": len(one.hosted) if one.answers else None,
         "silent_ms": dict(one.silent_ms),
@@ -123,13 +131,14 @@ def node_rows(survey: Survey) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     for one in survey.nodes.values():
         leads, members = (str(one.leads), str(len(one.hosted))) if one.answers else ("-", "-")
         record = one.record
-        cells = (record.name, record.zone, one.state, leads, members, _last_seen(one), _remark(survey, one))
-        rows.append(cells)
+        about = (record.name, record.zone, one.state, leads, members, str(record.build))
+        rows.append((*about, _last_seen(one), _remark(survey, one)))
     for other in survey.outside:
         told = outsider_record(other)
         counts = (str(told["leads"]), str(told["members"]))
         remark = "left, was purged, or is about to join" if other.state == OUTSIDE else "still answers"
-        rows.append((other.info.name, other.info.zone, other.state, *counts, "now", remark))
+        about = (other.info.name, other.info.zone, other.state, *counts, str(other.info.build))
+        rows.append((*about, "now", remark))
     return HEADINGS, rows
 
 

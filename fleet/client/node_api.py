@@ -21,6 +21,7 @@ from fleet.actors.messages.operator import (
 from fleet.actors.messages.values import NodeInfo
 from fleet.client.group_api import GRACE_S, POLL_S, MemberOperations
 from fleet.client.survey import Survey, newest, outsiders, survey_of
+from fleet.cluster.fleet_version import newest_of_any, unwritten
 from fleet.cluster.state import ACTIVE, CLUSTER_GROUP, LEAVING, NodeRecord
 from fleet.errors import (
     FleetError,
@@ -182,6 +183,26 @@ class NodeOperations(MemberOperations):
     def set_purge_after(self, seconds: float) -> int:
         """Set how long a node may be unreachable before a majority declares it gone. Returns the revision."""
         return self._commit(self._cluster.set_purge_after, None, round(seconds * 1000))[1]
+
+    def finalize(self, version: int | None = None, *, timeout: float | None = None) -> int:
+        """Put a version of the fleet in force, with what it brought, and wait until it is. From then on no
+        node can go back to a build that does not speak it.
+
+        `version`: by default the newest that a node speaks. `timeout`: seconds; by default the client's.
+        Returns the revision.
+
+        Raises: WrongVersion: another node does not speak it, and nothing was done; Unavailable: it is not in
+            force yet, since a node has not written it to its directory; it will be once they all have.
+        """
+        until = time.monotonic() + (timeout or self.timeout)
+        wanted = newest_of_any(self.nodes()) if version is None else version
+        _, revision = self._commit(self._cluster.finalize, timeout, wanted)
+        while (view := self.cluster().view) is not None and view.version < wanted:
+            if time.monotonic() > until:
+                nodes = ", ".join(unwritten(view.nodes, wanted))
+                raise Unavailable(f"version {wanted} is not in force yet: it waits for {nodes}", nodes=nodes)
+            time.sleep(POLL_S)
+        return revision
 
 
 def _knows_as_much(rev: Index, value: OpValue) -> bool:

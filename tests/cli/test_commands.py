@@ -47,7 +47,7 @@ def test_status_is_a_line_and_a_table(three: Fleet, name: str) -> None:
     assert said.code == 0, said
     line, headings, *rows = said.out.splitlines()
     assert line.startswith("CLUSTER fleet   healthy    3 nodes · 3 zones · ") and "0 without leader" in line
-    assert headings.split() == ["NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "LAST", "SEEN"]
+    assert headings.split() == ["NODE", "ZONE", "STATE", "LEADS", "MEMBERS", "BUILD", "LAST", "SEEN"]
     assert [row.split()[:3] for row in rows] == [[f"n{n}", f"zone-n{n}", "active"] for n in (1, 2, 3)]
     assert all(row.split()[-1] == "now" for row in rows)
 
