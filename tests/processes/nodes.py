@@ -63,6 +63,8 @@ class NodeProcess:
         self.secret_file = secret_file
         self.join = list(join)
         self.cluster = cluster
+        self.home_of_build = ROOT
+        """The tree whose code it runs."""
         self.address = f"127.0.0.1:{free_port()}"
         self.process: subprocess.Popen[str] | None = None
 
@@ -72,7 +74,7 @@ class NodeProcess:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 self.command(),
-                cwd=ROOT,
+                cwd=self.home_of_build,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
