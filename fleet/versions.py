@@ -33,16 +33,21 @@ FEATURES: Final = (FIRST_RELEASE,)
 class Build(Struct, frozen=True, array_like=True):
     """What a node runs."""
 
-    release: str = ""
-    """As `fleet.__version__`."""
-    oldest: int = OLDEST
-    newest: int = NEWEST
+    release: str
+    """As `fleet.__version__`; "": not known."""
+    oldest: int
+    newest: int
 
     def speaks(self, version: int) -> bool:
         return self.oldest <= version <= self.newest
 
     def __str__(self) -> str:
         return f"{self.release or 'unknown release'}, {spoken(self.oldest, self.newest)}"
+
+
+FIRST_BUILD: Final = Build("", 1, 1)
+"""What is read where nothing is said: the same on all builds, since it becomes replicated state."""
+THIS_BUILD: Final = Build("", OLDEST, NEWEST)
 
 
 def spoken(oldest: int, newest: int) -> str:

@@ -22,7 +22,7 @@ from fleet.storage.records import seal
 from fleet.storage.steps import found
 from fleet.storage.store import Store
 from fleet.storage.transaction import Transaction
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD, Build
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class LmdbStore(Store):
         disk_reserve_bytes: int = 16 * MIB,
         verify_bytes_max: int = 64 * MIB,
         incarnation: str | None = None,
-        build: Build = Build(),
+        build: Build = THIS_BUILD,
     ) -> None:
         super().__init__(build)
         self.path = Path(path).absolute()

@@ -11,7 +11,7 @@ from fleet.storage.shape import Extent
 from fleet.storage.steps import found, put_group
 from fleet.storage.store import Store
 from fleet.storage.transaction import Transaction
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD, Build
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class MemoryStore(Store):
         *,
         image: Image | None = None,
         incarnation: str | None = None,
-        build: Build = Build(),
+        build: Build = THIS_BUILD,
     ) -> None:
         super().__init__(build)
         self.image: Image = image if image is not None else {}

@@ -15,7 +15,7 @@ from fleet.storage import history, keys, snapshots, steps
 from fleet.storage.records import Identity, SnapshotHead, entry_items, pack, seal, unseal
 from fleet.storage.shape import Extent, reshape
 from fleet.storage.transaction import Transaction
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD, Build
 
 T = TypeVar("T")
 NO_META: Mapping[str, bytes] = MappingProxyType({})
@@ -36,7 +36,7 @@ class Store(ABC):
     version: int
     inline_bytes_max: int = STAGE_CHUNKS * snapshots.CHUNK_BYTES
 
-    def __init__(self, build: Build = Build()) -> None:
+    def __init__(self, build: Build = THIS_BUILD) -> None:
         self.build = build
         self._turn = threading.RLock()
         self._living: set[int] = set()

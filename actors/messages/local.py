@@ -14,7 +14,7 @@ from fleet.objects.hooks import HookRunner
 from fleet.objects.payload import ErrorRecord
 from fleet.raft.entries import Halt
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD, Build
 
 
 class StartNode(Struct, frozen=True):
@@ -61,7 +61,7 @@ class StartNode(Struct, frozen=True):
     hooks: HookRunner | None = None
     """Runs the leader hooks of all members. None beside a `store`: no hooks are run; without a store,
     a member runs its own."""
-    build: Build = Build()
+    build: Build = THIS_BUILD
 
 
 class NodeBegan(Struct, frozen=True):

@@ -8,7 +8,7 @@ from fleet.actors.base.addresses import ENDPOINT_BYTES_MAX
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import MemberId, Millis, NodeName
-from fleet.versions import Build
+from fleet.versions import FIRST_BUILD, Build
 
 Name: TypeAlias = Annotated[str, Meta(max_length=1024)]
 """Of a node, a group, a member, a client."""
@@ -33,7 +33,7 @@ class NodeInfo(Struct, frozen=True, array_like=True):
     """Wall clock of its start, in milliseconds: the newest announcement counts."""
     boot: int = 0
     """How often this disk was started, including this time: lower on an older copy (S83)."""
-    build: Build = Build()
+    build: Build = FIRST_BUILD
 
 
 class GroupSpec(Struct, frozen=True, array_like=True):

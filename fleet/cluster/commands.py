@@ -36,7 +36,7 @@ from fleet.objects.declare import Data, command, query
 from fleet.objects.packed import packed
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, NodeName, member_id, node_of
-from fleet.versions import Build
+from fleet.versions import FIRST_BUILD, Build
 
 GONE_KEPT_MAX: Final = 1000
 """Names of removed nodes, of removed groups, and of finished removals, each."""
@@ -81,7 +81,7 @@ class Cluster(Data):
         address: str,
         weight: float,
         state: str,
-        build: Build = Build(),
+        build: Build = FIRST_BUILD,
         disk_version: int = 1,
     ) -> Index:
         """Add a node, or update one that returns or has another address or build. Returns the revision. With

@@ -10,7 +10,7 @@ from fleet.cluster.state import NodeRecord, View
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Founded
 from fleet.raft.ids import Index, MemberId, Millis, NodeName, Revision
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD, Build
 
 
 class Me(Struct, frozen=True):
@@ -26,7 +26,7 @@ class Me(Struct, frozen=True):
     """Whether it was given addresses of nodes of the cluster."""
     purge_after_ms: Millis = 0
     """The purge window that a founder sets in the cluster; 0: none."""
-    build: Build = Build()
+    build: Build = THIS_BUILD
 
 
 class Held(Struct, frozen=True):

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import Index, MemberId, NodeName
-from fleet.versions import Build
+from fleet.versions import FIRST_BUILD, Build
 
 CLUSTER_GROUP: Final = "fleet:cluster"
 
@@ -34,7 +34,7 @@ class NodeRecord(Struct, frozen=True, array_like=True):
     """Nodes that have not reached it for the purge window, and the time of their reports (ms, by the log's
     clock)."""
     rev: Index = 0
-    build: Build = Build()
+    build: Build = FIRST_BUILD
     disk_version: int = 1
     """The version of the fleet that its directory has: builds that do not speak it refuse the directory."""
 

@@ -17,7 +17,7 @@ from fleet.storage.keys import META, counter_key, kind_range, number_of
 from fleet.storage.memory_store import Changes, Image, MemoryStore
 from fleet.storage.records import unpack, unseal
 from fleet.storage.writer import Writer, _Submitted
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD, Build
 
 TOKEN = 1
 """Stands for the writer's file descriptor."""
@@ -83,7 +83,7 @@ class DiskStore(MemoryStore):
         rng: random.Random,
         written: Callable[[Sequence[Write]], None] = lambda writes: None,
         mark: Callable[[str], None] = lambda name: None,
-        build: Build = Build(),
+        build: Build = THIS_BUILD,
     ) -> None:
         self.disk = disk
         self.rng = rng

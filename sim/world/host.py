@@ -5,6 +5,8 @@ import sys
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from fleet.actors.messages.local import StartNode
 from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.manager import NodeManager
@@ -14,7 +16,7 @@ from fleet.raft.ids import NodeName
 from fleet.sim.world.disk import TOKEN, DiskStore, SimDisk, SimWriter
 from fleet.sim.world.process import Environment, Process, SimHost
 from fleet.sim.world.trace import LIFE
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD
 
 CLUSTER = "sim"
 LAST_TRANSACTIONS = (0, 0, 1, 2, sys.maxsize)
@@ -42,7 +44,7 @@ class SimNode(SimHost):
         self.has_left = False
         self.executors = 0
         """How many its node has."""
-        self.build = Build("sim")
+        self.build = replace(THIS_BUILD, release="sim")
         self.restart_us = RESTART_US
         self.is_ending = False
         """A vital actor was ended on purpose: critical log lines about that are expected."""

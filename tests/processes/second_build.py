@@ -26,7 +26,9 @@ CHANGES: dict[str, dict[str, str]] = {
         ),
     },
     "fleet/cluster/commands.py": {
-        "from fleet.versions import Build\n": "from fleet.versions import NOTES, Build\n",
+        "from fleet.versions import FIRST_BUILD, Build\n": (
+            "from fleet.versions import FIRST_BUILD, NOTES, Build\n"
+        ),
         "    @command\n    def finalize(": """    note: str = ""
 
     @command

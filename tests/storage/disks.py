@@ -13,7 +13,7 @@ from fleet.raft.entries import Commands, Entry, HardState, Members, SnapshotMeta
 from fleet.raft.ids import GroupName, MemberId
 from fleet.storage import LmdbStore, MemoryStore, Store
 from fleet.storage.keys import number_of
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD
 
 MIB = 1 << 20
 
@@ -23,7 +23,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.store: Store | None = None
-        self.build = Build()
+        self.build = THIS_BUILD
 
     def open(self) -> Store:
         self.close()

@@ -22,7 +22,7 @@ from fleet.objects.class_refs import encode_class
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import MemberId, NodeName
 from fleet.storage.memory_store import MemoryStore
-from fleet.versions import Build
+from fleet.versions import THIS_BUILD, Build
 from tests.actors.base.helpers import Bench
 from tests.support.classes import Counter
 
@@ -46,7 +46,7 @@ class TestStore(MemoryStore):
     __test__ = False
     error: FleetError | None = None
 
-    def __init__(self, build: Build = Build()) -> None:
+    def __init__(self, build: Build = THIS_BUILD) -> None:
         super().__init__("c", N1, incarnation="aaaa", build=build)
         self.loads: Tally[int] = Tally()
 
