@@ -86,7 +86,8 @@ class BackupOperations(RestoreOperations):
         assert view is not None
         chosen = _chosen(sorted(view.groups, key=lambda one: one.name), groups, at)
         gone: list[str] = []
-        head = new_head(self.name, self._uid(), import_module("fleet").__version__)
+        release = import_module("fleet").__version__
+        head = new_head(self.name, self._uid(), release, max(view.version, view.finalizing))
         with BackupWriter(path, head, past) as writer:
             for info, saved in self._save_each(writer, chosen, view.nodes, at, past, timeout):
                 if saved is None:

@@ -57,6 +57,8 @@ class BackupHead(Struct, frozen=True, array_like=True):
     """By the clock of who took it."""
     version: str
     """Of fleet."""
+    in_force: int = 1
+    """The version of the fleet of which something may be in it."""
 
 
 class SavedGroup(Struct, frozen=True, array_like=True):
@@ -351,5 +353,5 @@ def verified(path: str | os.PathLike[str]) -> Backup:
     return backup
 
 
-def new_head(cluster: str, uid: int, version: str) -> BackupHead:
-    return BackupHead(cluster, uid, round(time.time() * 1000), version)
+def new_head(cluster: str, uid: int, version: str, in_force: int) -> BackupHead:
+    return BackupHead(cluster, uid, round(time.time() * 1000), version, in_force)

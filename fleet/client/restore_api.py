@@ -17,7 +17,7 @@ from fleet.client.backup_file import SavedGroup, verified
 from fleet.client.cluster_api import Operations, check_group_name
 from fleet.client.group_api import GRACE_S, POLL_S
 from fleet.client.past_states import MadeState, StateSource, saved_past_state
-from fleet.cluster.state import GroupInfo
+from fleet.cluster.state import GroupInfo, View
 from fleet.errors import (
     BadArguments,
     FleetError,
@@ -27,6 +27,7 @@ from fleet.errors import (
     Overloaded,
     RestoreRefused,
     Unavailable,
+    WrongVersion,
 )
 from fleet.raft.ids import NodeName, Revision, node_of
 
@@ -89,19 +90,19 @@ class RestoreOperations(Operations):
             at: the one group comes back as it was after this revision, from the past that is in the file: its
                 commands are executed again in this process.
             persist: whether they are on disks, or in memory only; None: each as it was.
-            timeout: seconds that a group may take.
-            progress: called with each group that is restored.
+            timeout: seconds that a group may take. progress: called with each group that is restored.
 
         Raises:
             BadBackup: the file is not whole; it is read before anything else. OSError: it cannot be read.
             RestoreRefused: a group of that name exists; none was restored. Remove it first, or use `name`.
             DataClassUnavailable, OtherCode: a node has not the class of one of them; none was restored.
+            WrongVersion: the version of the fleet that it is of is not in force here; none was restored.
             ConfigError: the backup has no such group. BadArguments: an invalid name.
             NotKept, CannotReplay: the state at `at` cannot be made again from the file.
             GroupExists, CleanupOngoing, Unavailable: this group was not restored, those before it in the file
                 were. NoSuchGroup: nor was it, since it was removed meanwhile.
         """
-        source, wanted = _wanted(path, group, name, at, persist)
+        source, wanted = _wanted(self.cluster().view, path, group, name, at, persist)
         for target, _ in wanted:
             check_group_name(target)
         self._check_free([target for target, _ in wanted])
@@ -217,6 +218,7 @@ def _held(expected: int, asked: Future[OpValue]) -> int | None:
 
 
 def _wanted(
+    view: View | None,
     path: str | os.PathLike[str],
     group: str | None,
     name: str | None,
@@ -227,6 +229,10 @@ def _wanted(
     if group is None and (name is not None or at is not None):
         raise BadArguments("another name, and an earlier revision, is for one group: say which")
     backup = verified(path)
+    version, here = backup.head.in_force, view.version if view is not None else 0
+    if here < version:
+        what = f"the backup is of a fleet with version {version} in force, and here it is {here}"
+        raise WrongVersion(f"{what}; nothing was restored: `fleet finalize {version}` here first")
     chosen = backup.groups if group is None else (backup.group(group),)
     source: StateSource = backup
     if at is not None and at != chosen[0].revision:

@@ -11,6 +11,8 @@ import pytest
 
 import fleet
 from fleet.cli.demo.nodes import free_ports
+from fleet.client.backup_file import BackupHead, BackupWriter
+from fleet.versions import NEWEST
 from tests.support.waiting import eventually
 
 from .fleets import SECRET, Fleet, Said
@@ -105,6 +107,11 @@ def check_errors(three: Fleet) -> None:
     assert three.say("restore", "drill.fleet").code == 2
     assert three.say("restore", "drill.fleet", "--all", "--as", "x").code == 2
     assert three.say("restore", "drill.fleet", "--group", "none").code == 2
+    with BackupWriter("later.fleet", BackupHead("fleet", 7, 1000, "9.0", NEWEST + 1)) as writer:
+        writer.finish()
+    said = three.say("restore", "later.fleet", "--all", "--json")
+    assert (said.code, said.error["error"]) == (1, "WrongVersion")
+    assert f"version {NEWEST + 1} in force, and here it is {NEWEST}" in said.error["message"]
     said = three.say("backup", "drill.fleet", "--json")
     assert said.code == 2 and "exists" in said.error["message"]
     assert three.say("backup", "x.fleet", "--group", "none", "--json").error["error"] == "NoSuchGroup"

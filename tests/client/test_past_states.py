@@ -124,7 +124,7 @@ def test_a_revision_before_the_past_in_a_file_is_refused(tmp_path: Path) -> None
     save_past(client, info, str(tmp_path / "past"))
     saved, state = past_state(client, info, 12)
     size = (tmp_path / "past").stat().st_size
-    with BackupWriter(tmp_path / "file", new_head("c", 1, "0"), has_past=True) as writer:
+    with BackupWriter(tmp_path / "file", new_head("c", 1, "0", 1), has_past=True) as writer:
         writer.begin(replace(saved, past_size=size))
         writer.add(state)
         assert writer.end()
