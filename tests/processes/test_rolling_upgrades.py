@@ -64,7 +64,7 @@ def check_that_the_first_build_is_refused(roll: Roll) -> None:
     assert set(yard.records()) == set(NODES)
 
 
-def test_two_builds_side_by_side_forward_back_and_for_good(yard: NodeFleet, tmp_path: Path) -> None:
+def test_s50_two_builds_side_by_side_forward_back_and_for_good(yard: NodeFleet, tmp_path: Path) -> None:
     second = SecondBuild(tmp_path / "second")
     yard.start(*NODES, purge_after=600.0)
     names = yard.create(group_names(3))

@@ -35,7 +35,7 @@ def in_force(sim: Sim) -> set[int]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_fleet_is_rolled_forward_back_and_for_good(seed: int) -> None:
+def test_s50_a_fleet_is_rolled_forward_back_and_for_good(seed: int) -> None:
     sim = Sim(seed=seed, nodes=3)
     for name in sim.nodes:
         restart_as(sim, name, OLD)
