@@ -16,7 +16,7 @@ from fleet.actors.messages.well_known import MANAGER
 from fleet.actors.node.known_nodes import ECHOES_MAX
 from fleet.actors.node.manager import ROUND_MS
 from fleet.actors.node.operator_requests import REACHABLE_MS
-from fleet.errors import FleetError, WrongVersion
+from fleet.errors import FleetError, StoreFull, WrongVersion
 from fleet.raft.ids import NodeName
 from fleet.versions import Build
 from tests.support.node_bench import N1, N2, NodeBench, TestStore
@@ -131,3 +131,20 @@ def test_a_node_of_an_earlier_build_is_met_as_long_as_it_speaks_what_is_in_force
     bench.start(build=Build("1.1", 1, 2))
     assert say_version(bench, Build("1.0", 1, 1), 1)
     assert knows(bench) == {N1, N2}
+
+
+def test_a_disk_that_cannot_take_the_version_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = NodeBench(TestStore(Build("1.1", 1, 2)))
+    bench.start(build=Build("1.1", 1, 2))
+
+    def full(version: int) -> None:
+        raise StoreFull("no space is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "raise_version", full)
+        say_version(bench, Build("1.1", 1, 2), 2)
+        assert bench.store.version == 1 and "its directory does not have version 2 yet" in caplog.text
+    bench.advance(ROUND_MS / 1000)
+    assert bench.store.version == 2
