@@ -69,6 +69,8 @@ class Registry(GuardedActor):
         self.groups: dict[str, MemberId] = {}
         self.routes: dict[NodeName, ActorAddress] = {}
         self.whereabouts: dict[str, str] = {}
+        self.has_view = False
+        """Whether the node has read the cluster's state since it started."""
         self.starting: dict[str, MemberId] = {}
         """Members whose class is loaded, by group. Who asks for one asks again."""
         self.full: set[str] = set()
@@ -102,6 +104,7 @@ class Registry(GuardedActor):
                 self.routes[node] = remote_address(address, REGISTRY)
 
     def on_whereabouts(self, m: Whereabouts, sender: Any) -> None:
+        self.has_view = True
         for group, address in m.addresses.items():
             if address:
                 self.whereabouts[group] = address
@@ -264,6 +267,8 @@ class Registry(GuardedActor):
             error = Unavailable("the group lives elsewhere", group=group, node=self.node)
         elif not self.cluster:
             error = Unavailable("the node belongs to no cluster yet", group=group, node=self.node)
+        elif not self.has_view:
+            error = Unavailable("the node does not know all groups yet", group=group, node=self.node)
         else:
             error = NoSuchGroup(f"node {self.node} knows no group {group!r}", group=group, node=self.node)
         return ErrorRecord.of(error), address

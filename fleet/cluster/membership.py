@@ -73,6 +73,8 @@ class NodeMembership:
         """View, snapshot and members as of the last round, if nothing was to be done for any member then."""
         self.whereabouts: dict[str, str] = {}
         """By group, the address last sent to the registry."""
+        self.has_told = False
+        """Whether anything was sent to it."""
         self._effects: list[Effect] = []
 
     def step(self, now: Millis, event: Event) -> list[Effect]:
@@ -295,7 +297,7 @@ class NodeMembership:
 
     def _tell_whereabouts(self, changed: Collection[str]) -> None:
         """Tell the registry where clients find each group: preferably on another node, since a client only
-        asks for the address if the member here does not run."""
+        asks for the address if the member here does not run. Told of none, it knows that there is none."""
         addresses = {}
         for name in sorted(changed):
             group = self.view.groups.get(name)
@@ -304,7 +306,8 @@ class NodeMembership:
             address = self.view.nodes[others[0]].address if others else ""
             if self.whereabouts.get(name, "") != address:
                 addresses[name] = self.whereabouts[name] = address
-        if addresses:
+        if addresses or not self.has_told:
+            self.has_told = True
             self._effects.append(TellWhereabouts(addresses))
 
     _table: dict[type, Callable[..., None]] = {

@@ -43,7 +43,7 @@ class Nodes:
     def answer(self, name: str, op: GetSecrets | SetSecrets, asks: Keyring) -> Any:
         if name in self.away or not know_each_other(self.rings[name], asks):
             raise Unavailable("it does not answer", node=name)
-        start = SimpleNamespace(name=name, keyring=self.rings[name])
+        start = SimpleNamespace(name=name, keyring=self.rings[name], supervisor=None)
         node: Any = SimpleNamespace(start=start)
         return OperatorRequests(node)._answer(op)
 

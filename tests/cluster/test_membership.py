@@ -263,6 +263,7 @@ MET: list[Effect] = [
     MeetNodes({N1: record(N1), N2: record(N2)}),
     Reconcile(AnyChanged()),
     LookForArrivals(),
+    TellWhereabouts({}),
     Reconcile(Look()),
 ]
 HERE = replace(LOCAL, members=OWN)

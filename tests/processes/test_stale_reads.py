@@ -36,6 +36,9 @@ def test_s21_rv16_a_follower_answers_what_it_can_prove(three: Cluster) -> None:
         before = counter.add(1)
     follower.resume()
     assert reader.get.stale(0.3)() >= before, "it has slept, and its state is old"
+    eventually(
+        lambda: len({one.applied for one in client.statuses("visits").values()}) == 1, what="it to catch up"
+    )
 
     for node in (leader, other):
         node.pause()

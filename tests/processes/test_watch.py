@@ -109,7 +109,7 @@ def test_at_a_shell_a_watch_prints_a_line_an_event(three: Cluster) -> None:
     feed.write("c", "live")
     assert live.stdout.readline() == "3-0 c 'live'\n"
     live.send_signal(signal.SIGINT)
-    live.communicate()
+    live.communicate(timeout=20)
     for _ in range(2):
         feed.write_many("b", 1500)
     late = at_a_shell(three, "feed", "--since", "1", "--json")

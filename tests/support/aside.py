@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fleet.system.processes import end_with_parent
 
 R = TypeVar("R")
-NICE = 10
+NICE = 5
 
 
 class Aside:

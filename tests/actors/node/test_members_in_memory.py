@@ -14,6 +14,7 @@ from fleet.actors.messages.local import (
     MemberStopped,
     StartMember,
     StartRegistry,
+    Whereabouts,
 )
 from fleet.actors.messages.operator import LOST, MEMBER_LOST
 from fleet.actors.messages.values import GroupSpec
@@ -146,7 +147,7 @@ def test_callers_are_told_until_a_new_member_is_here() -> None:
     bench = Bench()
     registry, member = bench.create(Registry), bench.create(Recorder)
     old, new = MemberId("n1@a.1"), MemberId("n1@a.2")
-    bench.ask(registry, StartRegistry(NodeName("n1"), HandClock(), 5), Belongs(9))
+    bench.ask(registry, StartRegistry(NodeName("n1"), HandClock(), 5), Belongs(9), Whereabouts({}))
     bench.tell(registry, MemberLost("g", old))
     assert refusal(bench, registry, 1) == MEMBER_LOST
     bench.tell(registry, MemberGone("g", old))

@@ -13,6 +13,7 @@ from fleet.actors.messages.local import (
     PeerAddresses,
     Routes,
     StartRegistry,
+    Whereabouts,
 )
 from fleet.actors.messages.operator import DISK_FULL, GetStatus, GroupRequest, OpReply
 from fleet.actors.messages.peer import MAILS_BYTES_MAX, NodeHeartbeat, PeerMail, PeerMails, together
@@ -42,7 +43,7 @@ class RegistryBench(Bench):
 
     def belong(self) -> None:
         self.cluster = 9
-        self.ask(self.registry, Belongs(self.cluster))
+        self.ask(self.registry, Belongs(self.cluster), Whereabouts({}))
 
     def seen(self, actor: Address) -> list[Any]:
         (seen,) = self.ask(actor, "what?")
@@ -157,6 +158,20 @@ def test_a_node_of_no_cluster_does_not_say_that_there_is_no_such_group(bench: Re
     (reply,) = bench.ask(bench.registry, bench.request("g"))
     (refusal,) = reply.refusals
     assert (refusal.error.kind, refusal.error.what) == ("Unavailable", "the node belongs to no cluster yet")
+
+
+def test_a_node_that_has_not_read_the_clusters_state_does_not_say_that_there_is_no_such_group(
+    bench: RegistryBench,
+) -> None:
+    """Seed 5172: nodes were restarted one after the other, and each said once that it knew no such group."""
+    request = GroupRequest(4, bench.me, "g", GetStatus())
+    (reply,) = bench.ask(bench.registry, Belongs(9), request)
+    assert (reply.error.kind, reply.error.what) == (
+        "Unavailable",
+        "the node does not know all groups yet",
+    )
+    (reply,) = bench.ask(bench.registry, Whereabouts({}), request)
+    assert reply.error.kind == "NoSuchGroup"
 
 
 def test_who_asks_while_the_class_of_a_member_is_loaded_asks_again(bench: RegistryBench) -> None:
