@@ -179,7 +179,8 @@ class Episode:
         world.need(self.is_settled(), f"it does not recover: {self.troubles()}")
         self.serve()
         for group, kind in list(self.groups.kinds.items()):
-            self.read(group, kind)
+            if group in self.groups.kinds:  # else an operator has just been told that it may be there or not
+                self.read(group, kind)
         rests = world.run(SETTLE_US, lambda: self.is_settled() and self.is_written())
         world.need(rests, f"it does not stay recovered: {self.troubles()}")
 
