@@ -150,7 +150,7 @@ class Network:
         if not process.is_alive or not end.is_open:
             if process.name in self.powered:
                 self.mark("a frame arrives where its link is closed")
-                self._tell_closed(end)
+                self._reset(end)
             return
         process.receive(end, frames)
 
@@ -186,6 +186,15 @@ class Network:
         if self.is_open(src, dst):
             at = max(end.arrives_at, self.world.now + self.delay(src, dst))
             self.world.at(at, self._closed_there, end.other)
+        else:
+            self.world.after(self._dead_after_us, self._closed_there, end.other)
+
+    def _reset(self, end: End) -> None:
+        """The answer to what comes after the end. It does not wait for what this side had still to send: a
+        process may have died in a turn that was to take long."""
+        src, dst = end.process.name, end.other.process.name
+        if self.is_open(src, dst):
+            self.world.after(self.delay(src, dst), self._closed_there, end.other)
         else:
             self.world.after(self._dead_after_us, self._closed_there, end.other)
 
