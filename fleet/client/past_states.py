@@ -51,7 +51,7 @@ def past_state(client: NodeOperations, info: GroupInfo, revision: Revision) -> t
             with recorded(client, info.name, revision) as recording:
                 _acknowledge(recording, replay.applier)
     except NotKept as error:
-        if info.config.keep_entries or info.config.keep_ms:
+        if info.config.keep_entries or info.config.keep_ms or "newest" in error.facts:
             raise
         what = f"group {info.name!r} keeps no past, since its setting `keep` is 0: {error.what}"
         raise NotKept(what, **error.facts) from error

@@ -127,7 +127,8 @@ def _chosen(client: NodeOperations, group: str, revision: Revision | None, timeo
             return kept
     oldest, newest = found[0].first, max(one.history.revision for one in found)
     if revision > newest:
-        raise NotKept(f"the group has come to revision {newest}, not {revision} yet", group=group)
+        what = f"the group has come to revision {newest}, not {revision} yet"
+        raise NotKept(what, group=group, newest=newest)
     what = f"revision {revision} is not kept any more, the oldest that is: {oldest}"
     raise NotKept(what, group=group, node=node_of(found[0].history.member))
 

@@ -79,7 +79,7 @@ class ConfigError(FleetError, ValueError):
 class WrongVersion(FleetError):
     """Two builds have no version in common, or a build does not speak the version of the fleet in force."""
 
-    hint = "install the release that the others run; `fleet status` shows builds and the version in force"
+    hint = "install a release that speaks that version; `fleet status` shows builds and the version in force"
 
 
 class WrongSecret(FleetError):

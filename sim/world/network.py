@@ -150,7 +150,7 @@ class Network:
         if not process.is_alive or not end.is_open:
             if process.name in self.powered:
                 self.mark("a frame arrives where its link is closed")
-                self._reset(end)
+                self._tell_closed(end, is_reset=True)
             return
         process.receive(end, frames)
 
@@ -180,21 +180,14 @@ class Network:
         self.world.after(0, end.process.do, partial(self.close, end))
         self._tell_closed(end)
 
-    def _tell_closed(self, end: End) -> None:
-        """Let the other side notice that this one is closed, at once or when it gives up."""
+    def _tell_closed(self, end: End, is_reset: bool = False) -> None:
+        """Let the other side notice that this one is closed, at once or when it gives up. `is_reset`: in
+        answer to what came after the end, so it does not wait for what this side had still to send; a process
+        may have died in a turn that was to take long."""
         src, dst = end.process.name, end.other.process.name
         if self.is_open(src, dst):
-            at = max(end.arrives_at, self.world.now + self.delay(src, dst))
-            self.world.at(at, self._closed_there, end.other)
-        else:
-            self.world.after(self._dead_after_us, self._closed_there, end.other)
-
-    def _reset(self, end: End) -> None:
-        """The answer to what comes after the end. It does not wait for what this side had still to send: a
-        process may have died in a turn that was to take long."""
-        src, dst = end.process.name, end.other.process.name
-        if self.is_open(src, dst):
-            self.world.after(self.delay(src, dst), self._closed_there, end.other)
+            at = self.world.now + self.delay(src, dst)
+            self.world.at(at if is_reset else max(end.arrives_at, at), self._closed_there, end.other)
         else:
             self.world.after(self._dead_after_us, self._closed_there, end.other)
 
@@ -234,7 +227,7 @@ class Network:
             self.links.pop(end, None)
             self.links.pop(end.other, None)
             if with_notice:
-                self._tell_closed(end)
+                self._tell_closed(end, is_reset=True)
             else:
                 self.world.after(self._dead_after_us, self._closed_there, end.other)
 

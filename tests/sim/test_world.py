@@ -217,6 +217,22 @@ def test_a_busy_node_hears_of_what_arrives_in_the_middle_of_its_turns() -> None:
     episode.judge()
 
 
+def test_what_comes_after_the_end_of_a_process_is_answered_by_a_reset() -> None:
+    """Seed 8000198: a node died in a turn that was to take a minute, and others were not told before that was
+    over."""
+    world = quiet().world
+    node = world.nodes["n1"]
+    assert node.process is not None
+    ends = list(node.process.wire.ends)
+    for end in ends:
+        end.arrives_at = world.now + 60 * S
+    node.kill(power=False)
+    node.start()
+    world.run(5 * S)
+    assert not all(end.other.is_open for end in ends)
+    assert not any(end.other.is_open and end.other.unread for end in ends), "something was sent there"
+
+
 def test_a_big_state_is_encoded_by_a_child_and_a_fork_may_fail() -> None:
     episode = Episode(2)
     for node in episode.world.nodes.values():
