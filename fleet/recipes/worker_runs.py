@@ -64,6 +64,8 @@ class WorkerRun:
         """The revision of its last `attach`: what was assigned before is in that answer."""
         self.heard_at = monotonic()
         """When the last request left that renewed its leases."""
+        self.gave_up = False
+        """Whether it lost jobs by its own clock since it attached: the queue may still leave them to it."""
         self.room = asyncio.Semaphore(options.concurrency)
         self.outcomes: asyncio.Queue[tuple[RunningJob, str | None]] = asyncio.Queue()
         self.settling: set[asyncio.Task[None]] = set()
@@ -127,6 +129,9 @@ class WorkerRun:
     async def _attach(self) -> None:
         options, asked_at = self.options, monotonic()
         capacity = options.concurrency + options.prefetch
+        if self.gave_up:
+            await self.queue.detach.aio(self.name)  # one that it gets again has a new token
+            self.gave_up = False
         call = self.queue.attach.aio_with_revision(self.name, capacity, options.lease)
         held, self.attached_at = await call
         self.heard_at = asked_at
@@ -174,7 +179,7 @@ class WorkerRun:
     # -- leases ----------------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Renew its leases. Jobs of leases that could not be renewed in time are lost."""
+        """Renew its leases. Jobs of leases that could not be renewed in time are lost, and given back."""
         lease = self.options.lease
         while True:
             await asyncio.sleep(lease / RENEWALS)
@@ -185,6 +190,8 @@ class WorkerRun:
             try:
                 await self.queue.heartbeat.options(timeout=left if left > 0 else lease).aio(self.name)
                 self.heard_at = asked_at
+                if self.gave_up:
+                    await self._attach_again()
             except Rejected:
                 self._lose_all()
                 await self._attach_again()
@@ -193,6 +200,7 @@ class WorkerRun:
             except FleetError as error:
                 log.warning("worker %s could not renew its leases: %s", self.name, error)
             if monotonic() - self.heard_at >= lease:
+                self.gave_up = True
                 self._lose_all()
 
     async def _attach_again(self) -> None:

@@ -38,10 +38,16 @@ def works(queue: Any, function: Any, **options: Any) -> QueueWorker[Any, Any]:
 
 
 class Flaky:
-    """A queue, one of whose commands fails at times."""
+    """A queue, one of whose commands fails at times; `is_executed`: all the same."""
 
-    def __init__(self, queue: JobQueue, method: str, errors: Iterator[fleet.errors.FleetError]) -> None:
-        self.queue, self.method, self.errors = queue, method, errors
+    def __init__(
+        self,
+        queue: JobQueue,
+        method: str,
+        errors: Iterator[fleet.errors.FleetError],
+        is_executed: bool = False,
+    ) -> None:
+        self.queue, self.method, self.errors, self.is_executed = queue, method, errors, is_executed
         self.asked: list[tuple[str, float | None]] = []
         """Methods, and the timeouts that they were given."""
 
@@ -61,18 +67,20 @@ class FlakyCall:
         return FlakyCall(self.flaky, self.call.options(timeout=timeout), self.name, timeout)
 
     async def aio(self, *args: Any) -> Any:
-        self._ask(args)
-        return await self.call.aio(*args)
+        return await self._ask(self.call.aio, args)
 
     async def aio_with_revision(self, *args: Any) -> Any:
-        self._ask(args)
-        return await self.call.aio_with_revision(*args)
+        return await self._ask(self.call.aio_with_revision, args)
 
-    def _ask(self, args: tuple[Any, ...]) -> None:
-        self.flaky.asked.append((self.name, self.timeout))
-        error = self.flaky.error_of(args) if self.name == self.flaky.method else None
-        if error is not None:
-            raise error
+    async def _ask(self, call: Any, args: tuple[Any, ...]) -> Any:
+        flaky = self.flaky
+        flaky.asked.append((self.name, self.timeout))
+        error = flaky.error_of(args) if self.name == flaky.method else None
+        if error is None:
+            return await call(*args)
+        if flaky.is_executed:
+            await call(*args)
+        raise error
 
 
 # -- what functions raise -------------------------------------------------------------------------------
@@ -229,6 +237,24 @@ def test_a_heartbeat_waits_no_longer_than_its_leases_last(queue: JobQueue) -> No
         assert begun.wait(5.0) and lost.wait(5.0)
     timeouts = [timeout for name, timeout in flaky.asked if name == "heartbeat" and timeout]
     assert timeouts[0] < 0.75 * lease and timeouts[1] < 0.4 * lease
+
+
+def test_jobs_that_a_worker_gave_up_and_the_queue_did_not_are_done(queue: JobQueue) -> None:
+    """Heartbeats were executed and their answers lost: the worker, which heard of no renewal, gave up its
+    jobs, the queue left them to it, and nobody did them as long as it lived."""
+    tokens: list[int] = []
+
+    def work(payload: Any) -> None:
+        job = current_job()
+        tokens.append(job.token)
+        if len(tokens) == 1:
+            eventually(lambda: job.is_lost, what="it to be lost")
+
+    flaky = Flaky(queue, "heartbeat", repeat(OutcomeUnknown("no answer"), 4), is_executed=True)
+    with works(flaky, work, lease=1.2, concurrency=1, prefetch=0):
+        queue.put("a", attempts=9)
+        eventually(lambda: queue.statistics().get("done") == 1, what="it to be done after all")
+    assert len(tokens) == len(set(tokens)) > 1
 
 
 def test_a_worker_that_stops_takes_no_new_lease(queue: JobQueue) -> None:
