@@ -202,7 +202,6 @@ def _ignore(number: int, frame: object) -> None:
 def main(arguments: list[str]) -> None:
     *numbers, node = arguments
     socket_fd, cells_fd, memory_max, fork_above_bytes = map(int, numbers)
-    setproctitle(f"fleet executor of node {node}")
     end_with_parent()  # a command that never returns would not notice that the node has gone
     restore_environment()
     signal.signal(signal.SIGINT, _ignore)
@@ -212,6 +211,7 @@ def main(arguments: list[str]) -> None:
         os.set_inheritable(fd, False)
     if memory_max:
         limit_memory(memory_max)
+    setproctitle(f"fleet executor of node {node}")  # last: one that has its title has its limits
     sock = socket.socket(fileno=socket_fd)
     cells = memoryview(mmap.mmap(cells_fd, CELLS * CELL_BYTES)).cast("Q")
     process = ExecutorProcess(sock, cells, fork_above_bytes)
