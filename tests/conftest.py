@@ -1,3 +1,4 @@
+import os
 import signal
 from collections.abc import Iterator
 
@@ -7,6 +8,10 @@ from tests.support.aside import Aside
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for what a shell starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests interrupt the processes that they start
+
+
+# Tests start a thousand processes, each of which takes three times as long where nothing compiled is kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")
