@@ -79,7 +79,7 @@ MUTANTS = [
     Mutant(elections.timer_is_not_reset, "one by one", 80),
     Mutant(elections.no_pre_vote, "one by one", 80),
     Mutant(elections.leader_of_an_old_term_is_followed, "storm messages", 200, seed=81),
-    Mutant(elections.votes_of_earlier_terms_count, "storm late votes", 40, seed=76),
+    Mutant(elections.votes_of_earlier_terms_count, "storm late votes", 120, seed=60),
     Mutant(elections.quorum_is_not_checked, "one by one", 80, seed=5),
     Mutant(logs.older_term_by_counting, "storm isolated", 20, seed=2),
     Mutant(logs.suffix_is_kept, "storm isolated", 60, seed=11),

@@ -145,6 +145,7 @@ PROFILES = {
         {"isolate leader": 3, "kill leader": 4, "revive": 5, "heal": 3, "split": 2, "slow": 1},
         config={"batch_entries_max": 1024, "snapshot_floor_bytes": 1 << 20},
         weather={"delay_us": (50, 100_000), "late": 0.3, "late_us": 900_000, "reorder": 0.4},
+        nodes=(5,),
         reads=0.1,
         burst=2,
     ),
