@@ -1,12 +1,16 @@
 """Modules that a test writes, imports and replaces."""
 
 import importlib
+import os
 import sys
 import types
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
+
+TIMES = count(1_000_000_000)
 
 
 class Modules:
@@ -17,7 +21,9 @@ class Modules:
 
     def write(self, **texts: str) -> None:
         for name, text in texts.items():
-            (self.folder / f"{name}.py").write_text(text)
+            path, time = self.folder / f"{name}.py", next(TIMES)
+            path.write_text(text)
+            os.utime(path, (time, time))  # what is compiled is told by its source's size and time, in seconds
 
     def load(self, **texts: str) -> types.ModuleType:
         """Write these, forget what was imported, and import the first."""
@@ -34,7 +40,6 @@ class Modules:
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modules]:
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a file that is replaced at once has the same time
     made = Modules(tmp_path)
     yield made
     made.forget()
