@@ -91,7 +91,7 @@ class StateDumps:
     def _dumped(self, index: Index, revision: Revision, state: bytes, crc: int) -> ObjectDumped:
         """From now on a command that fails is undone from here."""
         owner = self.owner
-        owner.applier.journal.rebase(index, lambda: dumped_object(state), len(state))
+        owner.applier.journal.rebase(index, lambda: dumped_object(state) or None, len(state))
         return ObjectDumped(owner.number, owner.run, index, revision, state, crc)
 
     def _not_dumped(self, index: Index, error: BaseException) -> None:

@@ -167,12 +167,18 @@ class Watchers:
 
     def on_other_object(self) -> None:
         """It was made anew, or has another state: what was emitted meanwhile is to be read."""
-        self.run = 0
+        self._forget_run()
         for watcher in list(self.by_client.values()):
-            if watcher.live:
-                self._fall_behind(watcher)
             if self._has_room(watcher):
                 self._read(watcher)
+
+    def _forget_run(self) -> None:
+        """Nobody is told by the object that told of new events, as it is not that any more."""
+        self.run = 0
+        for watcher in [one for one in self.by_client.values() if one.live]:
+            self._fall_behind(watcher)
+            if self._has_room(watcher):
+                self.waiting.setdefault(watcher.client, watcher)
 
     def on_read(self, m: EventsRead) -> None:
         watcher = self.reading.pop(m.token, None)
@@ -247,8 +253,10 @@ class Watchers:
         self.is_asking = True
         obj = self.member.object
         while self.waiting and len(self.reading) < READING_MAX:
+            if self.run != obj.run:
+                self._forget_run()
+                self.run = obj.run
             watcher = self.waiting.pop(next(iter(self.waiting)))
-            self.run = obj.run
             watcher.token = token = self.tokens.next_token()
             self.reading[token] = watcher
             obj.put(ReadEvents(obj.number, obj.run, token, watcher.after, watcher.kinds))

@@ -89,6 +89,9 @@ class Applier:
     fresh_events: list[GroupEvent] | None = None
     """Those that whoever holds this was not told of; None: nobody wants to know."""
     journal: Journal = field(default_factory=Journal)
+    is_unused: bool = True
+    """No command was executed or skipped yet. A snapshot then holds no object, whether or not the member has
+    the code: a class that is in force later begins with a new one of its own, on all members."""
     skipped: dict[tuple[Index, int], str] = field(default_factory=dict)
     """Commands that fail without being executed, by their entry and their place in it, and why: they ended
     the executors of all voters, or an operator passed them (S71)."""
@@ -226,6 +229,7 @@ class Applier:
 
     def _skip(self, session: Session, seq: int, why: str, tell: Tell) -> Results:
         """Record the command as failed. It takes a revision as any other that fails."""
+        self.is_unused = False
         self.revision += 1
         results = Results(seq, self.revision, (encode_failed("command", "Skipped", why, ""),))
         return self._record(session, results, True, tell)
@@ -241,6 +245,7 @@ class Applier:
         """Execute the first of these, until there are many bytes of results. How many these are may differ
         between members, and decides nothing. `weigh`: as of `Executor.apply`; the one command has a key, and
         it is recorded later."""
+        self.is_unused = False
         start, size, rest = self.revision, 0, payloads
         values: list[bytes] = []
         while rest and size <= RESULTS_BYTES_MAX:
@@ -324,7 +329,7 @@ class Applier:
     def dump(self, version: int = 0) -> bytes:
         """A snapshot of the applied state, encoded; for an older `version` of its class, if that is not 0.
         Raises StateNotEncodable."""
-        data = self.executor.dump(version)
+        data = b"" if self.is_unused else self.executor.dump(version)
         kept = self.keys.kept(), self.events.kept(), self.reminders.kept()
         state = (FORMAT, self.index, self.revision, self.sessions, self.config, data, *kept)
         return encode_state(AppliedState(*state))
@@ -333,7 +338,8 @@ class Applier:
         """Replace the applied state by one that `dump` returned."""
         state = decode_state(data)
         assert state.format == FORMAT, f"snapshot format {state.format}, this is {FORMAT}"
-        kept = state.data or None  # nothing, where no code that fits has ever run
+        kept = state.data or None
+        self.is_unused = kept is None
         self.executor.load(kept)
         self.index, self.revision = state.index, state.revision
         self.sessions, self.keys = state.sessions, KeyTable.of(state.keys)

@@ -60,7 +60,7 @@ class SealedState:
         return str(self.why)
 
     def dump(self, version: int = 0) -> bytes:
-        """What was loaded; b"": nothing, and so a new object."""
+        """What was loaded."""
         return self._state
 
     def trouble(self) -> FleetError | None:

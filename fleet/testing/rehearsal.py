@@ -147,7 +147,7 @@ def former(job: _Job) -> str:
         except CannotReplay as error:
             return error.what
         if replay.applier.index:
-            state = replay.executor.dump(watcher.version)
+            state = b"" if replay.applier.is_unused else replay.executor.dump(watcher.version)
             write_record(file, _encode(PastOutcome(replay.applier.index, replay.revision, state=state)))
     return ""
 

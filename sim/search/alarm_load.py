@@ -138,8 +138,9 @@ class AlarmLoad:
     def judge(self) -> None:
         """Everything has settled: what is set must be called.
 
-        What was set is ended once. Where nobody knows whether it was, the group may hear of it after that: it
-        is ended again."""
+        What was set is ended once, after the last call. Where nobody knows whether it was, the group may hear
+        of it after that: it is ended again."""
+        self.world.run(WAIT_US, lambda: self.has_stopped, 100 * MS)
         self.client.in_turn(partial(self._end_all, self.unknown))
         is_over = self.world.run(WAIT_US, self._is_over, 100 * MS)
         members = self.world.members_of(GROUP)

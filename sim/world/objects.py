@@ -134,10 +134,11 @@ class Listed(Data, events_kept=100):
 
 class LaterCounter(Data, version=2, auto_upgrade=True):
     total: int = 0
+    is_migrated: bool = False
 
     @classmethod
     def migrate(cls, version: int, state: dict[str, Any]) -> dict[str, Any]:
-        return {"total": state.get("value", 0)}
+        return {"total": state.get("value", 0), "is_migrated": True}
 
     @command
     def spoil(self, value: int, number: int = 0) -> None:

@@ -222,6 +222,10 @@ MUTANTS = [
     Mutant(comparisons.halted_leader_stays, "spoiled", 20),
     Mutant(comparisons.own_snapshot_voids_a_halt, "spoiled", 20),
     Mutant(codes.switch_holds_nothing_back, "day classes", 40, seed=9),
+    Mutant(
+        codes.unused_objects_are_kept,
+        "test_s50_a_group_that_changes_its_class_before_its_first_command_begins_alike_everywhere",
+    ),
     Mutant(reminders.reminders_not_in_snapshots, "test_s52_reminders_outlive_the_log_that_set_them"),
     Mutant(reminders.cancel_of_an_overdue_reminder_is_too_late, "episode", 60, seed=40),
     Mutant(reminders.reminder_that_repeats_is_never_taken_back, "episode", 20),
@@ -233,7 +237,14 @@ MUTANTS = [
     Mutant(watches.watch_joins_behind_its_place, "episode", 60, seed=38),
     Mutant(watches.events_not_in_snapshots, "day watches", 20, seed=5),
     Mutant(watches.forgotten_events_are_nobodys_loss, "episode", 60, seed=38),
-    Mutant(watches.watchers_of_an_object_that_was_lost, "day watches", 20, seed=18),
+    Mutant(
+        watches.watchers_of_an_object_that_was_lost,
+        "test_who_watches_is_told_what_an_object_executes_while_it_is_made_anew",
+    ),
+    Mutant(
+        watches.others_who_watch_an_object_made_anew,
+        "test_who_begins_to_watch_while_an_object_is_made_anew_costs_other_watchers_nothing",
+    ),
     Mutant(recoveries.shortest_log_goes_on, "recovered", 40),
     Mutant(recoveries.given_up_disk_is_let_in, "recovered", 20),
     Mutant(recoveries.recovery_in_two_transactions, "recovered", 20),

@@ -11,8 +11,50 @@ from fleet.raft.ids import node_of
 from fleet.sim.world.objects import KINDS
 from fleet.testing import Sim
 from tests.sim.scenes import ask, ask_cluster, leader_of, member, others
+from tests.support.classes import Feed
 
 COUNTER: Any = KINDS["counter"]
+
+
+def lose_executor(sim: Sim, node: str) -> None:
+    """A new one starts 200 ms later."""
+    host = sim.nodes[node]
+    host.start_us = 200_000
+    assert host.process is not None
+    for executor in list(host.process.executors.values()):
+        executor.die("it was ended by SIGKILL")
+
+
+def test_who_watches_is_told_what_an_object_executes_while_it_is_made_anew() -> None:
+    sim = Sim(seed=1, nodes=3, executors=1)
+    feed = sim.group("g", Feed)
+    with feed.watch(since=0) as watch:
+        feed.write("a")
+        assert watch.next(1.0).kind == "a"
+        leader = leader_of(sim, "g")
+        lose_executor(sim, leader)
+        for kind in "bcd":
+            feed.write.options(timeout=30.0)(kind)
+        assert leader_of(sim, "g") == leader
+        assert [watch.next(5.0).kind for _ in range(3)] == ["b", "c", "d"]
+
+
+def test_who_begins_to_watch_while_an_object_is_made_anew_costs_other_watchers_nothing() -> None:
+    """Seed 9002165: it told of new events since the new one asked, and the others missed those before."""
+    sim = Sim(seed=1, nodes=3, executors=1)
+    feeds = {client: sim.group("g", Feed, client=client) for client in ("c1", "c2")}
+    with feeds["c1"].watch(since=0) as first:
+        feeds["c1"].write("a")
+        assert first.next(1.0).kind == "a"
+        leader = leader_of(sim, "g")
+        lose_executor(sim, leader)
+        written = feeds["c1"].write.options(timeout=30.0).submit("b")
+        with feeds["c2"].watch(since=0) as second:
+            assert sim.run(10.0, written.done)
+            feeds["c1"].write("c")
+            assert leader_of(sim, "g") == leader
+            assert [second.next(5.0).kind for _ in range(3)] == ["a", "b", "c"]
+            assert [first.next(5.0).kind for _ in range(2)] == ["b", "c"]
 
 
 def test_a_command_that_hangs_in_a_group_that_is_removed_leaves_its_executor_to_others() -> None:

@@ -90,6 +90,25 @@ def test_s50_nodes_that_die_at_any_step_of_a_switch_lose_nothing(step: str, who:
     assert sim.states_equal("g")
 
 
+def test_s50_a_group_that_changes_its_class_before_its_first_command_begins_alike_everywhere() -> None:
+    """A member with only the later code had a new object of that, the others a migrated one of the former."""
+    sim = Sim(seed=7, nodes=3, executors=1)
+    counter = sim.group("g", COUNTER, config=config())
+    leader = leader_of(sim)
+    assert sim.run(10.0, lambda: is_whole(sim, leader))
+    behind = others(sim, leader)[0]
+    sim.world.nodes[behind].code = 2
+    sim.kill(behind, power=True)
+    sim.restart(behind)
+    assert sim.run(10.0, lambda: is_whole(sim, leader))
+    assert member(sim, behind).object.halts.other_code is not None
+    ask(sim, SwitchClass(LATER, FORMER), "g")
+    assert sim.run(10.0, lambda: all(one.object.data_class == LATER for one in sim.world.members_of("g")))
+    assert counter.add(1) == 1
+    assert sim.run(10.0, lambda: len({one.object.index for one in sim.world.members_of("g")}) == 1)
+    assert sim.states_equal("g")
+
+
 def test_s50_a_majority_that_has_no_code_at_all_elects_commits_and_is_upgraded() -> None:
     """Their module was moved before the group was upgraded: they vote, and keep the log and the state."""
     sim = Sim(seed=5, nodes=3, executors=1)

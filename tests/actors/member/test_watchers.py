@@ -145,6 +145,22 @@ def test_an_object_that_was_made_anew_is_read_again(bench: Bench) -> None:
     assert bench.places() == [(1, 0), (2, 0), (3, 0), (4, 0)]
 
 
+def test_a_new_watcher_of_an_object_that_was_made_anew_costs_the_others_nothing(bench: Bench) -> None:
+    """Seed 9002165: whoever asked it first had it tell of new events, and the others missed those before."""
+    bench.watch("c")
+    bench.answer()
+    bench.emit("a")
+    bench.run = 2
+    bench.applier.fresh_events = None
+    bench.applier.revision += 1
+    bench.applier.events.add([GroupEvent(2, 0, "b", b"")], 1000, 1 << 20)
+    bench.watch("d")
+    bench.answer()
+    bench.emit("c")
+    bench.answer()
+    assert bench.places("c") == bench.places("d") == [(1, 0), (2, 0), (3, 0)]
+
+
 def test_an_object_that_has_another_state_is_read_again(bench: Bench) -> None:
     bench.watch()
     bench.answer()

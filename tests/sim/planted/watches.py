@@ -64,6 +64,16 @@ def forgotten_events_are_nobodys_loss() -> Patches:
     return [patch.object(EventLog, "has_all_after", lambda self, position: True)]
 
 
+def others_who_watch_an_object_made_anew() -> Patches:
+    """A leader whose object was made again asks it for the events of who watches since then, and of nobody
+    else."""
+
+    def forget(self: Any) -> None:
+        self.run = 0
+
+    return [patch.object(Watchers, "_forget_run", forget)]
+
+
 def watchers_of_an_object_that_was_lost() -> Patches:
     """A leader whose object is made again, as its executor was lost, does not ask that for events."""
 
