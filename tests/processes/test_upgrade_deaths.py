@@ -45,7 +45,7 @@ def gates(yard: NodeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     for name in NODES:
         yard[name].start()
     yard.await_nodes(*NODES)
-    yard.client.create_group("tally", tally, config=QUICK)
+    yard.client.create_group("tally", tally, config=QUICK).add(0)  # unused, it would have no state to load
     yield gates
     gates.open_all()
     sys.modules.pop(MODULE, None)
