@@ -88,6 +88,8 @@ class SimExecutor:
         self._arrived: list[FromExecutor] = []
         self._takes_at = self._arrives_at = 0
         self._spent_us = 0
+        self._effects: list[tuple[Any, ...]] = []
+        """That hooks are told of, when the time that was spent until then is over."""
         self._stopped_at: int | None = None
         """How many answers were given when users' code hung or ended the process."""
         self._ends_with = ""
@@ -167,6 +169,7 @@ class SimExecutor:
         answers, self._answers = self._answers, []
         if self._stopped_at is not None:  # for good: it is ended, sooner or later
             self.is_busy = True
+            self._note_effects()
             self._send(answers[: self._stopped_at])
             if self._ends_with:
                 self.world.after(self._spent_us, self.die, self._ends_with)
@@ -185,6 +188,7 @@ class SimExecutor:
             return
         self.is_busy = False
         self.shown[:] = self.cells
+        self._note_effects()
         self._send(answers)
         self._work()
 
@@ -255,8 +259,17 @@ class SimExecutor:
         return self.process.host.imports
 
     def hook(self, teller: Any, name: str, *told: Any) -> None:
-        if self._stopped_at is None:
+        if self._stopped_at is not None:
+            return
+        if name == "effect" and self._spent_us:  # the process may be ended before that
+            self._effects.append((teller, name, *told))
+        else:
             self.process.hook(teller, name, *told)
+
+    def _note_effects(self) -> None:
+        effects, self._effects = self._effects, []
+        for one in effects:
+            self.process.hook(*one)
 
     def emitted(self, position: tuple[int, int], kind: str, number: int) -> None:
         if self._stopped_at is None:
