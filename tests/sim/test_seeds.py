@@ -40,6 +40,7 @@ def test_what_was_found_once_stays_away(seed: int) -> None:
 
 def test_a_history_that_nobody_could_judge_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(episode, "STEPS_MAX", 2)
+    monkeypatch.setattr(episode, "STEPS_EACH_MAX", 0)
     assert "undecided" in run_seed(1).verdict
 
 
