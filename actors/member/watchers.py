@@ -173,7 +173,7 @@ class Watchers:
                 self._read(watcher)
 
     def _forget_run(self) -> None:
-        """Nobody is told by the object that told of new events, as it is not that any more."""
+        """The object that told of new events is another one by now: whom it told has to read."""
         self.run = 0
         for watcher in [one for one in self.by_client.values() if one.live]:
             self._fall_behind(watcher)

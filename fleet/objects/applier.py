@@ -90,7 +90,7 @@ class Applier:
     """Those that whoever holds this was not told of; None: nobody wants to know."""
     journal: Journal = field(default_factory=Journal)
     is_unused: bool = True
-    """No command was executed or skipped yet. A snapshot then holds no object, whether or not the member has
+    """No command was executed yet. A snapshot then holds no object, whether or not the member has
     the code: a class that is in force later begins with a new one of its own, on all members."""
     skipped: dict[tuple[Index, int], str] = field(default_factory=dict)
     """Commands that fail without being executed, by their entry and their place in it, and why: they ended
@@ -229,7 +229,6 @@ class Applier:
 
     def _skip(self, session: Session, seq: int, why: str, tell: Tell) -> Results:
         """Record the command as failed. It takes a revision as any other that fails."""
-        self.is_unused = False
         self.revision += 1
         results = Results(seq, self.revision, (encode_failed("command", "Skipped", why, ""),))
         return self._record(session, results, True, tell)
@@ -245,7 +244,6 @@ class Applier:
         """Execute the first of these, until there are many bytes of results. How many these are may differ
         between members, and decides nothing. `weigh`: as of `Executor.apply`; the one command has a key, and
         it is recorded later."""
-        self.is_unused = False
         start, size, rest = self.revision, 0, payloads
         values: list[bytes] = []
         while rest and size <= RESULTS_BYTES_MAX:
@@ -255,6 +253,7 @@ class Applier:
             batch = rest if self.after_each is None else rest[:1]
             some, is_clean = self.executor.apply(context, batch, RESULTS_BYTES_MAX - size, weigh=weigh)
             assert some
+            self.is_unused = False
             self.keep_events()
             count = len(some)
             self.revision += count

@@ -6,6 +6,7 @@ import pytest
 
 import fleet
 from fleet.errors import OtherCode
+from fleet.objects.applied_state import dumped_object
 from fleet.objects.applier import Applier
 from fleet.objects.keyed import keyed_encoder
 from fleet.objects.payload import encode_call
@@ -65,6 +66,22 @@ def test_what_it_was_given_is_what_it_gives(group: Group) -> None:
     assert applier.dump() == group.applier.dump()
     assert (applier.events.pending, len(applier.reminders.reminders)) == (8, 8)
     assert kept(opened_from(applier).applier) == kept(group.applier)
+
+
+def test_a_skipped_command_leaves_a_group_unused_with_and_without_the_code() -> None:
+    """With it the object was dumped from then on, without it nothing: they would begin a later class
+    otherwise."""
+    group = Group(cls=Kept)
+    sealed = sealed_from(group)
+    for one in (group.applier, sealed):
+        one.skipped[one.index + 1, 0] = "hangs"
+        body = Commands(group.session, group.seq + 1, 0, START_MS, (encode_call("put", ("a",), {}),))
+        one.apply(Entry(1, one.index + 1, body))
+    assert sealed.dump() == group.applier.dump()
+    assert dumped_object(sealed.dump()) == b""
+    group.seq += 1
+    group.call("put", "b")
+    assert dumped_object(group.applier.dump())
 
 
 def test_acknowledged_events_stay_for_those_who_watch(group: Group) -> None:
