@@ -4,11 +4,11 @@ import logging
 import os
 import secrets
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Self
 
@@ -36,6 +36,8 @@ from fleet.versions import THIS_BUILD
 log = logging.getLogger(__name__)
 START_S = 30.0
 LOOK_S = 0.1
+ALIVE_S = 1.0
+"""How often a node that serves looks whether its actors are there."""
 
 
 class AnyNode:
@@ -96,8 +98,9 @@ class AnyNode:
         self.data_modules = tuple(data_modules)
         self.health = health
         self.clock = clock or SystemClock()
-        self._signalled = threading.Event()
-        """Set on a signal, and when the node ends by itself."""
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        """One on each signal, and when the node ends by itself. A handler of a signal can put into it at any
+        instruction of the thread that waits; `Event.set` would wait for a lock which that thread may hold."""
 
     def start(self) -> Self:
         """Start the node. Returns itself when every member on its disk has been started."""
@@ -165,16 +168,16 @@ class AnyNode:
         while self.cluster_uid == uid_text(0):
             if time.monotonic() > until:
                 raise Unavailable("the node does not found its cluster; its log says why", node=self.name)
-            self._signalled.wait(0.002)
+            time.sleep(0.002)
             self.members()
 
     def _on_end(self, error: FleetError) -> None:
         self._error = error
-        self._signalled.set()
+        self._wakes.put(None)
 
     def _on_left(self) -> None:
         self.has_left = True
-        self._signalled.set()
+        self._wakes.put(None)
 
     def members(self) -> MemberList:
         """The members on this node and their states.
@@ -208,7 +211,7 @@ class AnyNode:
 
         def on_signal(number: int, frame: FrameType | None) -> None:
             numbers.append(number)
-            self._signalled.set()
+            self._wakes.put(None)
 
         before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -229,9 +232,12 @@ class AnyNode:
         self.stop()
 
     def _await_signal(self) -> None:
-        while not self._signalled.wait(1.0):
-            if not self._is_running():
-                raise Unavailable("the node ended by itself; its log says why", node=self.name)
+        while True:
+            try:
+                return self._wakes.get(timeout=ALIVE_S)
+            except Empty:
+                if not self._is_running():
+                    raise Unavailable("the node ended by itself; its log says why", node=self.name) from None
 
     def leave(self, within_s: float, is_enough: Callable[[], bool] = lambda: False) -> bool:
         """Transfer leaderships, move the members away and leave the cluster. Call `stop` afterwards.

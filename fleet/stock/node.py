@@ -82,7 +82,7 @@ class StockNode(AnyNode):
         self._watched = every_s, told
 
     def _await_signal(self) -> None:
-        while not self._signalled.is_set():
+        while self._wakes.empty():
             message = self._system.listen(LOOK_S)
             if isinstance(message, NodeEnded):
                 self._note_end(message.error)

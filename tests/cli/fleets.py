@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from click.testing import CliRunner
 
 from fleet.cli import main
-from fleet.cli.demo.nodes import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 from .processes import FLEET, PATIENCE_S, environment

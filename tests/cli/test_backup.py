@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import fleet
-from fleet.cli.demo.nodes import free_ports
 from fleet.client.backup_file import BackupHead, BackupWriter
 from fleet.versions import NEWEST
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 from .fleets import SECRET, Fleet, Said

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from fleet.cli.demo.nodes import free_ports
 from tests.config.test_deployment import documents
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 from .processes import PATIENCE_S, ROOT, environment, read_until, run, script, started

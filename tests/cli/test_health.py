@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from fleet.cli.demo.nodes import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 from .fleets import fleet_of

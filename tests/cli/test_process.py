@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fleet.cli.demo.nodes import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 from .fleets import SECRET, SHOP, fleet_of

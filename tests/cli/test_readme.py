@@ -12,7 +12,7 @@ import click
 from click.testing import CliRunner
 
 from fleet.cli import main
-from fleet.cli.demo.nodes import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 from .processes import PATIENCE_S, ROOT, environment, read_until, script

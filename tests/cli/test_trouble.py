@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from fleet.cli.demo.nodes import free_ports
+from tests.support.ports import free_ports
 
 from .fleets import Fleet, Said, fleet_of, inside
 from .processes import PATIENCE_S, run

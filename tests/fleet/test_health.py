@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import fleet
-from fleet.cli.demo.nodes import free_ports
 from fleet.errors import ConfigError, Unavailable
 from tests.actors.base.helpers import open_descriptors
 from tests.cli.test_health import get
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 SECRET = "0123456789abcdef" * 4

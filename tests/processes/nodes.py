@@ -1,10 +1,8 @@
 """Real nodes in processes of their own, and what the tests do to them."""
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,12 +18,12 @@ import fleet
 from fleet.actors.messages.operator import MemberStatus
 from fleet.errors import OutcomeUnknown, Unavailable
 from fleet.raft.ids import node_of
+from tests.support.ports import free_port
 from tests.support.waiting import WAIT_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = "test"
 START_S = 20.0
-SIDES = 8
 QUICK = fleet.GroupConfig(heartbeat_ms=60, election_ms=400)
 """Elections that a test can wait for, on a host that does other things too."""
 
@@ -37,20 +35,6 @@ if os.getppid() == int(sys.argv.pop(1)):
     from fleet.cli import main
     main(prog_name="fleet")
 """
-
-
-def free_port() -> int:
-    """One below those that outgoing connections get, so that it is still free after a restart. Tests that run
-    side by side (pytest-xdist names their processes gw0, gw1, ...) take different ones."""
-    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SIDES
-    while True:
-        port = random.randrange(20_000 + side, 32_000, SIDES)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class NodeProcess:

@@ -8,7 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from .nodes import NodeProcess, free_port
+from tests.support.ports import free_port
+
+from .nodes import NodeProcess
 
 CHUNK_BYTES = 16 << 10
 QUEUE_BYTES_MAX = 256 << 10

@@ -32,8 +32,8 @@ from fleet.objects.outcomes import CallOutcome, Impatient, Succeeded
 from fleet.objects.payload import decode_result
 from fleet.raft.config import GroupConfig
 from fleet.raft.ids import NodeName
-from tests.processes.nodes import free_port
 from tests.support.classes import Counter
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 NAMES = ("n1", "n2", "n3")

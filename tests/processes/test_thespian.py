@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.nodes import QUICK, ROOT, Cluster, free_port, leader_node
+from tests.processes.nodes import QUICK, ROOT, Cluster, leader_node
 from tests.processes.stock_world import StockWorld
 from tests.processes.thespian_app import UNDER_WAY
 from tests.support.classes import Counter
 from tests.support.nodes_here import NodesHere
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 BASES = ("fleet", "simpleSystemBase", "multiprocTCPBase", "multiprocQueueBase")

@@ -14,8 +14,9 @@ import fleet
 import fleet.thespian
 from fleet.errors import WouldDeadlock
 from fleet.thespian import Call, Result
-from tests.processes.nodes import CLUSTER, free_port
+from tests.processes.nodes import CLUSTER
 from tests.support.classes import Counter
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 WAIT_S = 20.0

@@ -15,8 +15,8 @@ from fleet.actors.base.keyring import Keyring
 from fleet.errors import ConfigError, FleetError, NoNode, WouldDeadlock
 from fleet.thespian import Call, Connected, Result
 from fleet.thespian.messages import Connect
-from tests.processes.nodes import free_port
 from tests.support.classes import Counter
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 SECRET = "a secret of the tests, long enough"

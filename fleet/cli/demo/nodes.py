@@ -17,7 +17,7 @@ from fleet.errors import FleetError
 CLUSTER = "fleet-demo"
 STOP_S_MAX = 5.0
 TAIL_LINES = 15
-PORTS = range(20_000, 32_000)
+PORTS = range(20_000, 24_000)
 """Below the ports of outgoing connections, so that a node finds its port free when it returns."""
 
 

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 import fleet
 from fleet.actors.base.handshake import LinkIdentity
 from fleet.actors.base.tls import Credentials
-from fleet.cli.demo.nodes import free_ports
 from fleet.errors import FleetError, NameTaken, WrongCluster, WrongSecret, WrongVersion
 from tests.actors.base.helpers import WAIT_S
 from tests.support.nodes_here import SECRET, NodesHere
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 OTHER = "another secret of the tests, long enough"

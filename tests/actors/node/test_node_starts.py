@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from thespian.actors import Actor
 
-from fleet.cli.demo.nodes import free_ports
 from fleet.errors import Unavailable, UnknownName
 from tests.actors.base import helpers
 from tests.support.nodes_here import NodesHere
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 

@@ -2,6 +2,8 @@
 
 import logging
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from tests.support.classes import Counter
 from tests.support.waiting import eventually
 
 SECRET = "a secret of the tests, long enough"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def a_node(home: Path) -> fleet.Node:
@@ -98,3 +101,51 @@ def test_the_turn_that_a_disk_dies_in_is_its_last(node: fleet.Node) -> None:
     for message in (ActorExitRequest(), EndTurn()):
         node._system.tell(disk, message)
     eventually(lambda: not node._system.base.is_running())
+
+
+def test_a_signal_ends_a_node_at_whatever_instruction_it_comes() -> None:
+    """Also while the thread that waits for it holds a lock of what it waits with."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], cwd=ROOT, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+SIGNALLED = """
+import signal
+import sys
+
+from fleet import any_node
+
+any_node.ALIVE_S = 0.001  # it looks whether it lives, and waits again
+
+
+class Idle(any_node.AnyNode):
+    def stop(self):
+        pass
+
+    def _is_running(self):
+        return True
+
+
+def signal_at(count):
+    seen = 0
+
+    def trace(frame, event, argument):
+        nonlocal seen
+        frame.f_trace_opcodes = True
+        if seen or frame.f_code.co_name == "_await_signal":
+            seen += event == "opcode"
+            if seen == count and event == "opcode":
+                signal.raise_signal(signal.SIGTERM)
+        return trace
+
+    node = Idle("n1", secret="a secret of the tests, long enough")
+    sys.settrace(trace)
+    try:
+        node.run_until_signal()
+    finally:
+        sys.settrace(None)
+
+
+for count in range(1, 300):
+    signal_at(count)
+"""

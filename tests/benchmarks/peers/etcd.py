@@ -11,7 +11,7 @@ from typing import Any
 from tests.benchmarks import load
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.meters import Meter
-from tests.processes.nodes import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 KEY = b"bench"

@@ -11,7 +11,7 @@ from msgspec import json
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.meters import Meter
 from tests.benchmarks.peers.syncobj_node import Ran, Run
-from tests.processes.nodes import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 MODULE = "tests.benchmarks.peers.syncobj_node"
