@@ -93,7 +93,7 @@ class FleetBase:
         capabilities = {**_common_capabilities(), **(capabilities or {})}
         self.kernel = Kernel(self._reactor, self.boot, endpoint, capabilities)
         self._links = Links(self._reactor, self.kernel, settings, credentials, listener, admit)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may end an endpoint while this thread makes another
         self._waiting: set[queue.SimpleQueue[Any]] = set()
         self._ended = False
         self._external = _External(self)
@@ -236,7 +236,7 @@ class FleetBase:
     def _on_end(self) -> None:
         self._ended = True
         with self._lock:
-            for waiting in self._waiting:
+            for waiting in list(self._waiting):
                 waiting.put(_END)
 
 

@@ -1,5 +1,6 @@
 """One actor system on the real reactor, used as Thespian documents it."""
 
+import gc
 import os
 import threading
 import time
@@ -108,6 +109,31 @@ def test_a_private_endpoint_whose_block_raised_is_forgotten(start: Start) -> Non
     with pytest.raises(KeyError), system.private() as own:
         raise KeyError(own)
     del own
+    eventually(lambda: len(system.base.kernel.cells) == 1)
+
+
+def test_the_collector_ends_a_private_endpoint_while_another_is_made(start: Start) -> None:
+    class Collecting(set[Any]):
+        def add(self, element: Any) -> None:
+            gc.collect()
+            super().add(element)
+
+    system = start(listen=None)
+    with pytest.raises(KeyError) as caught, system.private() as own:
+        raise KeyError(own)
+    cycle: list[Any] = [own, caught.value]
+    cycle.append(cycle)
+    system.base._waiting = Collecting(system.base._waiting)
+    del own, caught, cycle
+
+    def make_another() -> None:
+        with system.private():
+            pass
+
+    asking = threading.Thread(target=make_another, daemon=True)
+    asking.start()
+    asking.join(WAIT_S)
+    assert not asking.is_alive()
     eventually(lambda: len(system.base.kernel.cells) == 1)
 
 
