@@ -86,8 +86,16 @@ class HostedMembers:
         if halted:
             self.halted = read_record(halted, dict[int, Halted], HALTED_KEY)
         self.diverged.load()
+        replaced: list[HostedMember] = []
+        """Dropped before the newer member was created; the disk failed to delete them."""
         for record in self.manager.store.groups():
-            hosted = self._add(record)
+            former = self.by_name.get(record.name)
+            if former is not None:
+                replaced.append(former)
+            self._add(record)
+        for hosted in replaced:
+            self.drop(hosted)
+        for hosted in list(self.by_number.values()):
             if hosted.spec.is_in_memory:
                 self._lose(hosted)
                 self.lost.add(hosted.spec)

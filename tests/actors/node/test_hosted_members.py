@@ -127,6 +127,29 @@ def test_a_new_member_of_the_name_is_not_touched_by_the_end_of_the_former(
     ]
 
 
+def test_a_former_member_whose_data_the_disk_did_not_delete_goes_after_a_restart(
+    manager: Manager, hosted_members: HostedMembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 9202676: both ran, and when the former one was told to leave, calls did not find the new one."""
+    other = create(hosted_members, spec("h", 8))
+    former = create(hosted_members, spec("g", 7, member_id(NodeName("n1"), "a", "g7"), founded=True))
+
+    def fail(number: int, meta: dict[str, bytes]) -> None:
+        raise StorageFault("it errs")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(manager.store, "drop_group", fail)
+        hosted_members.on_member_stopped(MemberStopped(former.member, True, "", False))
+    fresh = create(hosted_members, spec("g", 7))
+    manager.sent.clear()
+    again = HostedMembers(manager)  # type: ignore[arg-type]
+    again.load()
+    assert [info.member for info in again.infos()] == [other.member, fresh.member]
+    assert manager.starts() == [other.member, fresh.member]
+    assert again.by_name["g"].member == fresh.member and again.left == {7}
+    assert [record.number for record in manager.store.groups()] == [1, 3]
+
+
 def test_a_group_that_was_founded_here_and_left_is_remembered_over_restarts(
     manager: Manager, hosted_members: HostedMembers
 ) -> None:
