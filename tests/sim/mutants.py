@@ -148,6 +148,10 @@ MUTANTS = [
     Mutant(fleets.command_given_up, "one by one", 80, seed=39),
     Mutant(fleets.registries_of_former_lives, "one by one", 80, seed=10),
     Mutant(fleets.founded_while_it_stops, "test_a_founding_member_is_not_founded_again_while_it_stops"),
+    Mutant(
+        fleets.what_was_not_deleted_runs_again,
+        "test_a_member_that_left_stays_away_although_its_disk_did_not_delete_it",
+    ),
     Mutant(fleets.former_life_still_writes, "day failures", 20),
     Mutant(fleets.silence_while_it_stood_still, "one by one", 80, seed=14),
     Mutant(edges.fork_never_fails, "day edges", 20),

@@ -1,9 +1,14 @@
 """Scenarios of membership on whole simulated nodes."""
 
+from collections.abc import Mapping
+from unittest.mock import patch
+
 from fleet.actors.messages.operator import AddMember, DemoteMember, PromoteMember, RemoveMember
-from fleet.raft.ids import member_id, node_of
+from fleet.errors import StorageFault
+from fleet.raft.ids import MemberId, member_id, node_of
+from fleet.storage.store import Store
 from fleet.testing import Sim
-from tests.sim.scenes import Log, agree, ask, config, leader_of, member, others, terms, voters
+from tests.sim.scenes import Log, agree, ask, config, hand_over, leader_of, member, others, terms, voters
 
 
 def test_s27_an_empty_disk_is_another_member() -> None:
@@ -76,4 +81,30 @@ def test_a_voter_stands_whose_demotion_its_leader_has_lost() -> None:
     assert len(member(sim, other).core.membership.current.voters) == 1
     sim.nodes[old].disk.is_full = False
     assert group.append.options(timeout=30.0)(1) == 2
+    agree(sim)
+
+
+def test_a_member_that_left_stays_away_although_its_disk_did_not_delete_it() -> None:
+    """Seed 9202676. It came back beside its successor with the next start of its node."""
+    sim = Sim(seed=2676)
+    group = sim.group("g", Log, config=config())
+    group.append(0)
+    node = sim.nodes[others(sim, leader_of(sim))[0]]
+    former = member(sim, node.name).core.id
+
+    def here() -> set[MemberId]:
+        return {one.core.id for one in sim.world.members_of("g") if node_of(one.core.id) == node.name}
+
+    def fail(self: Store, number: int, meta: Mapping[str, bytes]) -> None:
+        raise StorageFault("the simulated disk erred")
+
+    with patch.object(Store, "drop_group", fail):
+        ask(sim, RemoveMember(former))
+        assert sim.run("10s", lambda: former not in here() and bool(here() & set(voters(sim))))
+    node.kill()
+    node.start()
+    assert sim.run("1s", lambda: bool(here()))
+    assert former not in here()
+    hand_over(sim, node.name)
+    assert group.append(1) == 2
     agree(sim)

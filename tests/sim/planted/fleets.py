@@ -121,6 +121,17 @@ def founded_while_it_stops() -> Patches:
     return [patch.object(HostedMembers, "drop", forget)]
 
 
+def what_was_not_deleted_runs_again() -> Patches:
+    """Seed 9202676: a former member, which its disk had failed to delete, ran beside its successor."""
+    load = HostedMembers.load
+
+    def load_all(self: HostedMembers) -> None:
+        with patch.object(self, "drop", lambda hosted: None):
+            load(self)
+
+    return [patch.object(HostedMembers, "load", load_all)]
+
+
 def former_life_still_writes() -> Patches:
     """No seed: a member began with what its disk held while a write of its former life was on its way."""
     return [patch.object(HostedMembers, "on_start_due", HostedMembers.on_writes_done)]
