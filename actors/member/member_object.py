@@ -47,7 +47,7 @@ from fleet.objects.payload import ErrorRecord
 from fleet.raft.entries import Entry, Founded, Halt, Skipped, SnapshotMeta
 from fleet.raft.events import ExecutorAway
 from fleet.raft.halting import place_of, skipped_at
-from fleet.raft.ids import Index, Millis, Revision, Term
+from fleet.raft.ids import Index, Millis, Place, Revision, Term
 from fleet.raft.messages import DIVERGED, OF_MEMBER
 from fleet.raft.state import Leader
 
@@ -346,13 +346,14 @@ class MemberObject:
         name = self.methods[m.method - 1] if 0 < m.method <= len(self.methods) else "decoding a command"
         return f"{name}: {m.error.what}"
 
-    def diverge(self, index: Index, cause: str) -> None:
-        """Its state after that entry is wrong. It executes nothing before it has another one."""
-        if self.halts.is_diverged:
+    def diverge(self, index: Index, cause: str, place: Place = DIVERGED) -> None:
+        """Its state after that entry is wrong. It executes nothing before it has another one: its leader's,
+        as soon as that can be had where `place` is REPAIRING."""
+        if self.halts.is_diverged and (place == DIVERGED or self.halts.is_repairing):
             return
         if self.term:
             self.port(LeadsNow(self.number, self.run, 0))  # its hooks see that state no longer
-        self._stop(index, DIVERGED, cause)
+        self._stop(index, place, cause)
 
     def _halt(self, index: Index, place: int, cause: str) -> None:
         """Nothing more is executed until the group has agreed to pass that command; perhaps it has by now."""

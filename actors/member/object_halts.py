@@ -6,6 +6,7 @@ from fleet.actors.messages.local import StartMember
 from fleet.actors.messages.values import GroupSpec
 from fleet.actors.runtime.actor import log
 from fleet.errors import FleetError, GroupHalted, OtherCode, Unavailable
+from fleet.raft.comparing import OF_STATE
 from fleet.raft.core import Core
 from fleet.raft.entries import Halt
 from fleet.raft.events import ExecutionHalted, ExecutionResumed
@@ -20,7 +21,7 @@ has other code looks for the right one."""
 CAUSE_MAX: Final = 500
 """Characters of the cause of a halt, which is kept in the log."""
 
-WHICH: Final = {OTHER_CODE: ", which was proposed under other code", DIVERGED: ""}
+WHICH: Final = {OTHER_CODE: ", which was proposed under other code", DIVERGED: "", REPAIRING: ""}
 
 
 class HaltedMember(Protocol):
@@ -50,8 +51,12 @@ class ObjectHalts:
 
     @property
     def is_diverged(self) -> bool:
-        """It halts since its state differs, until that is replaced."""
-        return self.at is not None and self.at.place == DIVERGED
+        """It halts since its state is wrong, until that is replaced."""
+        return self.at is not None and self.at.place in OF_STATE
+
+    @property
+    def is_repairing(self) -> bool:
+        return self.at is not None and self.at.place == REPAIRING
 
     def is_passed(self, index: Index, place: int) -> bool:
         """Whether the group has agreed by now to pass that command, or a snapshot of the leader stands for it
@@ -64,7 +69,7 @@ class ObjectHalts:
         """Nothing more is executed until the group has agreed to pass that command."""
         halt = self.at = Halt(index, place, cause[:CAUSE_MAX], is_repeated)
         self.is_parked = True
-        if place == DIVERGED:
+        if place in OF_STATE:
             self.try_at = NEVER  # to execute the log again would tell nobody which state is right
         else:
             self._put_off()
@@ -138,7 +143,7 @@ def error_of(halt: Halt | None, group: str) -> FleetError | None:
         return None
     if halt.place == OTHER_CODE:
         return OtherCode(halt.cause, group=group, index=halt.index)
-    if halt.place in (DIVERGED, REPAIRING):
+    if halt.place in OF_STATE:
         return Unavailable(
             halt.cause, group=group
         )  # another member leads soon, or this one has another state

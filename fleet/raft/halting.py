@@ -33,7 +33,9 @@ A member that was away (it restarted, joins, or heard nothing for an election ti
 were skipped meanwhile: it executes nothing before it has all that the leader had committed when it came back.
 
 What is left: a learner may have executed a command that all voters halt in, and a voter one that an operator
-skips. Such a member must replace its state when the `Skipped` is handed out to it.
+skips. Such a member makes its state anew when the `Skipped` is handed out to it, from a snapshot before that
+command. Where its own is behind it, its driver halts it at `REPAIRING`: it keeps its log and its vote, and
+gets its leader's state (`comparing.py`). It must not end: a majority may need it (seed 9204983).
 """
 
 from typing import Final
@@ -44,7 +46,7 @@ from fleet.raft.comparing import OF_STATE, as_repairing
 from fleet.raft.entries import Entry, Halt, Skipped, SkipProposed
 from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway, Skip
 from fleet.raft.ids import Index, MemberId, Millis, Place
-from fleet.raft.messages import DIVERGED, NO_PLACE, OF_MEMBER, OTHER_CODE
+from fleet.raft.messages import DIVERGED, NO_PLACE, OF_MEMBER, OTHER_CODE, REPAIRING
 from fleet.raft.progress import Progress
 from fleet.raft.ready import CHANGE_IN_PROGRESS, NOT_HALTED, TRANSFERRING
 from fleet.raft.sleeping import stir
@@ -165,7 +167,7 @@ def on_execution_halted(core: CoreState, role: Role, m: ExecutionHalted) -> None
     is_known = (m.halt.index, m.halt.place) in core.never_executed
     is_repeated = m.halt.is_repeated or (m.halt.index <= core.restarted_with and not is_known)
     core.halt = halt = replace(m.halt, is_repeated=is_repeated)
-    if halt.place == DIVERGED and core.config.auto_repair:
+    if halt.place == REPAIRING or (halt.place == DIVERGED and core.config.auto_repair):
         core.halt = halt = as_repairing(core, halt)
     if type(role) is Leader:
         begin_evasion(core, role, (halt.index, halt.place), grace_of(core, halt))

@@ -64,6 +64,7 @@ MARKS: tuple[str, ...] = (
     "a member that asked whether it could win hears a leader",
     "a member that no leader has added asks to be added",
     "a member whose log is complete takes its leader's state",
+    "a member waits for another state, since its group skips what it executed",
     "a member's own snapshot reaches its disk",
     "a message is dropped, since too much waits for its link",
     "a message is dropped, since too much waits on its link",

@@ -296,6 +296,13 @@ def test_with_auto_repair_it_asks_for_a_state_at_once() -> None:
     assert reported_halt(core) == (3, REPAIRING)
 
 
+def test_a_member_whose_driver_knows_that_its_state_is_wrong_asks_for_one_at_once() -> None:
+    core = asked_follower()
+    core.snapshot = SnapshotMeta(3, 2, Members(THREE), GroupConfig(), 5, 0)
+    step(core, ExecutionHalted(Halt(2, REPAIRING, "it executed what is skipped", True)))
+    assert reported_halt(core) == (3, REPAIRING), "an older snapshot of the leader would not replace its own"
+
+
 def test_repair_of_a_member_that_has_not_halted_is_refused() -> None:
     assert answered(step(asked_follower(), Repair(9))) == {9: NOT_HALTED}
 

@@ -261,6 +261,10 @@ MUTANTS = [
         executors.skip_leaves_who_executed,
         "test_a_member_that_executed_what_an_operator_skips_takes_it_back",
     ),
+    Mutant(
+        executors.who_has_executed_what_is_skipped_ends,
+        "test_a_member_whose_snapshot_has_what_its_group_skips_votes_on_and_gets_another_state",
+    ),
     Mutant(executors.moved_without_a_word, "day executors", 20),
     Mutant(executors.repeated_halts_agree, "storm halts", 40, seed=6),
     Mutant(executors.lost_while_it_opens, "day executors", 60, seed=35),

@@ -97,6 +97,38 @@ def test_a_member_that_executed_what_an_operator_skips_takes_it_back() -> None:
     assert sim.states_equal("g") and counter.get() == 1
 
 
+def test_a_member_whose_snapshot_has_what_its_group_skips_votes_on_and_gets_another_state() -> None:
+    """Seed 9204983: it ended, to be replaced, and by that its group had lost its majority."""
+    sim = Sim(seed=1, nodes=3, executors=1)
+    counter = sim.group(
+        "g", COUNTER, config=fleet.GroupConfig(command_limit_ms=200, snapshot_floor_bytes=300)
+    )
+    assert counter.add(1) == 1
+    leader = leader_of(sim, "g")
+    able, other = others(sim, leader)
+    sim.nodes[leader].hangs = sim.nodes[other].hangs = 1
+    core = member(sim, able, "g").core
+    index = core.log.last_index + 1
+    reply = counter.add.options(timeout=30.0).submit(10)
+    sim.run(0.01)
+    big = 1 << 4000
+    counter.add.options(timeout=30.0).submit(big)
+    assert sim.run(1.0, lambda: core.snapshot is not None and core.snapshot.index >= index, every=0.001)
+    sim.partition(able)
+    assert sim.run(1.0, lambda: member(sim, leader, "g").core.halt is not None)
+    ask(sim, SkipCommand(index), "g")
+    with pytest.raises(CommandFailed):
+        sim.run(5.0, reply.done)
+        reply.result()
+    sim.kill(other)
+    sim.heal_links()
+    assert counter.add.options(timeout=30.0)(1) == big + 2
+    sim.restart(other)
+    sim.run(5.0)
+    assert member(sim, able, "g").core is core and core.halt is None
+    assert sim.states_equal("g") and counter.get() == big + 2
+
+
 def test_s44_a_leader_that_executes_its_log_again_revives_no_session() -> None:
     """It comes to where the client opened its former session, which has expired since, while the client waits
     for a new one; and again, while the first command of that is under way."""

@@ -26,6 +26,7 @@ from fleet.objects.payload import ErrorRecord
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, Skipped, SkipProposed
 from fleet.raft.events import ExecutionHalted, ExecutionResumed, ExecutorAway
+from fleet.raft.messages import REPAIRING
 from tests.support.clocks import HandClock
 
 RUN = 1 << 32
@@ -234,11 +235,16 @@ def test_a_command_that_it_executed_and_an_operator_skips_is_undone(bench: Bench
 
 
 def test_one_that_is_in_its_snapshot_cannot_be_undone(bench: Bench) -> None:
+    """The member goes on, and waits for its leader's state."""
     bench.executed(3)
     bench.core.snapshot = SimpleNamespace(index=3)
+    bench.object.diverge(3, "its state differs")
     bench.commit(Skipped(3, 0, "an operator"))
-    assert [type(error).__name__ for error in bench.failed] == ["Damaged"]
-    assert bench.object.run == RUN
+    halt = bench.object.halt
+    assert halt is not None and (halt.index, halt.place) == (bench.log.commit, REPAIRING)
+    bench.object.diverge(3, "its state differs")
+    assert bench.object.halt == halt and bench.failed == []
+    assert bench.object.run == RUN and not bench.object.is_open
 
 
 def test_a_halted_object_tries_again_after_a_while_unless_its_command_may_be_skipped(bench: Bench) -> None:
@@ -264,9 +270,9 @@ def test_a_command_that_its_snapshot_has_passed_was_not_executed(bench: Bench) -
     bench.snapshot, bench.core.snapshot = (meta, b"state"), meta
     bench.object.on_lost(ExecutorLost(7, bench.object.run, GONE))
     bench.commit(Skipped(2, 0, "hangs"))
-    assert bench.failed == []
+    assert bench.object.halt is None
     bench.commit(Skipped(1, 0, "hangs"))  # which the snapshot has executed
-    assert [type(error).__name__ for error in bench.failed] == ["Damaged"]
+    assert bench.object.halt is not None and bench.object.halt.place == REPAIRING
 
 
 def test_an_object_with_other_code_looks_for_the_right_one_once_at_a_time(bench: Bench) -> None:

@@ -12,10 +12,12 @@ from fleet.actors.member import member_object, object_halts
 from fleet.actors.member.member_object import MemberObject
 from fleet.actors.messages.executor import ApplyEntries, CloseObject, DumpObject, LoadState
 from fleet.actors.runtime.turn import EndTurn
+from fleet.errors import Damaged
 from fleet.objects.applied_state import decode_state, encode_state
 from fleet.objects.applier import Applier
 from fleet.objects.executor import ObjectExecutor
 from fleet.raft import halting, leader
+from fleet.raft.messages import DIVERGED, REPAIRING
 from fleet.raft.quorum import has_quorum
 from fleet.raft.sessions import SessionTable
 from tests.sim.planted.patches import Handler, InHandlers, Patches, in_modules
@@ -175,6 +177,20 @@ def skip_leaves_who_executed() -> Patches:
         return False
 
     return [patch.object(member_object, "passes", passes)]
+
+
+def who_has_executed_what_is_skipped_ends() -> Patches:
+    """Seed 9204983: a member whose snapshot has what its group skips ended, to be replaced, and with it a
+    majority."""
+
+    def end(self: MemberObject, index: int, cause: str, place: int = DIVERGED) -> None:
+        if place == REPAIRING:
+            self.told.on_failed(Damaged(cause), False)
+        else:
+            diverge(self, index, cause, place)
+
+    diverge = MemberObject.diverge
+    return [patch.object(MemberObject, "diverge", end)]
 
 
 def moved_without_a_word() -> Patches:
