@@ -17,6 +17,8 @@ from fleet.system.processes import close_all_but
 
 CHILD_S_MAX = 600
 """A child that takes longer is killed: it may wait for a lock that another thread held during the fork."""
+NICE = 10
+"""How much less urgent a child is than what its node does meanwhile."""
 DONE, REFUSED = b"+", b"-"
 """The first byte of a child's result, written last; the rest is the state or an error, and a checksum."""
 CRC = struct.Struct("<I")
@@ -46,6 +48,7 @@ class ForkedDump:
             raise
         if self._pid == 0:
             try:
+                os.nice(NICE)
                 close_all_but(self._memory, child_end)
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.alarm(CHILD_S_MAX)

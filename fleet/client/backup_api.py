@@ -3,11 +3,10 @@
 import os
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from importlib import import_module
-from typing import Final, TypeVar, cast
+from typing import TypeVar, cast
 
 from msgspec import Struct
 
@@ -16,7 +15,7 @@ from fleet.actors.messages.group_states import PART_BYTES, CopyTaken
 from fleet.actors.messages.operator import OpValue
 from fleet.client.backup_file import BackupWriter, SavedGroup, new_head
 from fleet.client.cluster_api import Operations
-from fleet.client.copies import ask_for_copy, parts_of
+from fleet.client.copies import ask_for_copy, in_turn, parts_of
 from fleet.client.group_api import GRACE_S, POLL_S
 from fleet.client.past_states import past_state, save_past
 from fleet.client.restore_api import PASSING, PATIENCE_S, RestoreOperations
@@ -31,8 +30,6 @@ from fleet.errors import (
 from fleet.raft.ids import Revision
 
 T = TypeVar("T")
-AHEAD: Final = 16
-"""Groups that are asked for their state before it is their turn in the file."""
 
 
 class BackupReport(Struct, frozen=True):
@@ -142,17 +139,15 @@ class BackupOperations(RestoreOperations):
     def _copies(
         self, groups: Sequence[GroupInfo], nodes: Sequence[NodeRecord], timeout: float
     ) -> Iterator[tuple[GroupInfo, Future[OpValue]]]:
-        """The groups in order, each with its answer to come; some are asked ahead, first where their leaders
-        should be."""
+        """Each is asked for where the group's leader should be."""
         addresses = {node.name: node.address for node in nodes}
-        asked = deque[tuple[GroupInfo, Future[OpValue]]]()
-        for info in groups:
+
+        def ask(info: GroupInfo) -> Future[OpValue]:
             wanted = [info.leader, *wanted_nodes(info, nodes)]
             address = next((addresses[node] for node in wanted if node in addresses), "")
-            asked.append((info, ask_for_copy(self, info.name, timeout, address)))
-            if len(asked) >= AHEAD:
-                yield asked.popleft()
-        yield from asked
+            return ask_for_copy(self, info.name, timeout, address)
+
+        return in_turn(groups, ask)
 
     def _save(
         self,

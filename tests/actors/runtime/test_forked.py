@@ -27,6 +27,11 @@ def test_what_it_encoded_is_the_whole_snapshot() -> None:
     assert outcome(ForkedDump(lambda: data)) == data
 
 
+def test_it_is_less_urgent_than_its_node() -> None:
+    mine = os.nice(0)
+    assert outcome(ForkedDump(lambda: b"%d" % os.nice(0))) == b"%d" % min(19, mine + forked.NICE)
+
+
 def test_one_that_fails_says_so() -> None:
     with pytest.raises(ChildProcessError):
         outcome(ForkedDump(lambda: b"%d" % (1 // 0)))
