@@ -38,6 +38,8 @@ class States:
         self.world = world
         self.spoiled: set[MemberId] = set()
         """Members whose object a fault has changed, at any time."""
+        self.mistaken: set[MemberId] = set()
+        """Those that had what was skipped: started again, one may halt before it has the `Skipped` again."""
 
     def spoil(self, member: Any, change: Any) -> bool:
         """Have `change` alter the object of a member behind everybody's back. False: it has none now."""
@@ -54,7 +56,8 @@ class States:
         halt, who = member.core.halt, member.core.id
         if halt is None or halt.place not in OF_STATE or who in self.spoiled:
             return
-        if has_what_was_skipped(member.core):
+        if who in self.mistaken or has_what_was_skipped(member.core):
+            self.mistaken.add(who)
             self.world.mark("a member waits for another state, since its group skips what it executed")
         else:
             self.world.violated(f"{past.name}: {who} halts for its state, which is right")

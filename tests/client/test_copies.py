@@ -1,59 +1,54 @@
-"""Copies of states: which are asked for ahead."""
+"""Of a copy of a group's state only whole parts are taken."""
 
 from concurrent.futures import Future
+from typing import Any, cast
+from zlib import crc32
 
-from fleet.actors.messages.group_states import CopyTaken
-from fleet.actors.messages.operator import OpValue
-from fleet.client.copies import AHEAD, in_turn
+import pytest
+
+from fleet.actors.messages.group_states import PART_BYTES, CopyPart, CopyTaken, ForgetCopy, ReadCopy
+from fleet.actors.messages.operator import Done, OpValue
+from fleet.client.copies import parts_of
+from fleet.client.group_api import MemberOperations
 from fleet.errors import Unavailable
 from fleet.raft.config import GroupConfig
 
-
-class Groups:
-    """Those in `big` have a state that comes in parts; those in `failing` give none."""
-
-    def __init__(self, big: set[int], failing: set[int]) -> None:
-        self.big, self.failing = big, failing
-        self.asked: list[int] = []
-
-    def ask(self, group: int) -> Future[OpValue]:
-        self.asked.append(group)
-        answer: Future[OpValue] = Future()
-        if group in self.failing:
-            answer.set_exception(Unavailable("no leader"))
-        else:
-            copy = group + 1 if group in self.big else 0
-            answer.set_result(CopyTaken(copy, 5, 5, 10, 0, b"class", GroupConfig(), b"state", "n1:1"))
-        return answer
+STATE = bytes(range(256)) * (PART_BYTES // 128) + b"the last part"
 
 
-def ahead_of_each(count: int, big: set[int] | None = None, failing: set[int] | None = None) -> list[int]:
-    """How many others were asked when it was the turn of each."""
-    groups = Groups(big or set(), failing or set())
-    found = []
-    for turn, (group, answer) in enumerate(in_turn(range(count), groups.ask)):
-        assert group == turn and answer.done()
-        found.append(len(groups.asked) - turn - 1)
-    assert groups.asked == [*range(count)]
-    return found
+class Answering(MemberOperations):
+    """In the place of a cluster: one member, which may hand out `less` bytes of the part at one offset."""
+
+    def __init__(self, at: int = 0, less: int = 0) -> None:
+        self.short_at, self.missing = at, less
+        self.asked: list[object] = []
+
+    def _ask_soon(self, op: Any, *_: object) -> Future[OpValue]:
+        self.asked.append(op)
+        future = Future[OpValue]()
+        future.set_result(
+            CopyPart(op.offset, self.part(op.offset)) if isinstance(op, ReadCopy) else Done(0, 0)
+        )
+        return future
+
+    def part(self, offset: int) -> bytes:
+        data = STATE[offset : offset + PART_BYTES]
+        return data[: len(data) - self.missing] if offset == self.short_at else data
+
+    def read(self) -> bytes:
+        about = 1, 5, 5, len(STATE), crc32(STATE), b"class", GroupConfig()
+        return b"".join(parts_of(self, "g", CopyTaken(*about, self.part(0), "here:1")))
 
 
-def test_more_and_more_small_states_are_asked_for_ahead() -> None:
-    assert ahead_of_each(40) == [0, 1, 3, 7, *[AHEAD - 1] * 21, *range(14, -1, -1)]
+def test_parts_are_asked_for_one_by_one_and_the_copy_is_forgotten() -> None:
+    client = Answering()
+    assert client.read() == STATE
+    offsets = [cast(ReadCopy, op).offset for op in client.asked[:-1]]
+    assert offsets == [PART_BYTES, 2 * PART_BYTES] and client.asked[-1] == ForgetCopy(1)
 
 
-def test_big_states_are_asked_for_one_at_a_time() -> None:
-    assert ahead_of_each(5, big={*range(5)}) == [0] * 5
-
-
-def test_behind_a_big_state_it_begins_with_one() -> None:
-    """What was asked for already comes first."""
-    assert ahead_of_each(12, big={3}) == [0, 1, 3, 7, 6, 5, 4, 4, 3, 2, 1, 0]
-
-
-def test_a_group_that_gives_no_state_is_followed_by_one() -> None:
-    assert ahead_of_each(6, failing={0, 1}) == [0, 0, 0, 1, 1, 0]
-
-
-def test_nothing_is_asked_for_where_there_are_no_groups() -> None:
-    assert ahead_of_each(0) == []
+@pytest.mark.parametrize("at", [0, PART_BYTES, 2 * PART_BYTES])
+@pytest.mark.parametrize("less", [1, PART_BYTES])
+def test_a_part_that_is_cut_short_is_asked_for_again_and_not_written(at: int, less: int) -> None:
+    with pytest.raises(Unavailable, match="a part of its state arrived with"):
+        Answering(at, less).read()

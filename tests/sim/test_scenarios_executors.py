@@ -25,6 +25,17 @@ def lose_executor(sim: Sim, node: str) -> None:
         executor.die("it was ended by SIGKILL")
 
 
+def skip_without(sim: Sim, able: str, index: int, reply: Any) -> None:
+    """An operator skips the command at which the leader halts, while the node that executed it is cut off."""
+    leader = leader_of(sim, "g")
+    sim.partition(able)
+    assert sim.run(1.0, lambda: member(sim, leader, "g").core.halt is not None)
+    ask(sim, SkipCommand(index), "g")
+    with pytest.raises(CommandFailed):
+        sim.run(5.0, reply.done)
+        reply.result()
+
+
 def test_who_watches_is_told_what_an_object_executes_while_it_is_made_anew() -> None:
     sim = Sim(seed=1, nodes=3, executors=1)
     feed = sim.group("g", Feed)
@@ -86,12 +97,7 @@ def test_a_member_that_executed_what_an_operator_skips_takes_it_back() -> None:
     index = member(sim, leader, "g").core.log.last_index + 1
     reply = counter.add.options(timeout=30.0).submit(10)
     assert sim.run(1.0, lambda: member(sim, able, "g").object.index == index, every=0.001)
-    sim.partition(able)
-    assert sim.run(1.0, lambda: member(sim, leader, "g").core.halt is not None)
-    ask(sim, SkipCommand(index), "g")
-    with pytest.raises(CommandFailed):
-        sim.run(5.0, reply.done)
-        reply.result()
+    skip_without(sim, able, index, reply)
     sim.heal()
     sim.run(5.0)
     assert sim.states_equal("g") and counter.get() == 1
@@ -114,12 +120,7 @@ def test_a_member_whose_snapshot_has_what_its_group_skips_votes_on_and_gets_anot
     big = 1 << 4000
     counter.add.options(timeout=30.0).submit(big)
     assert sim.run(1.0, lambda: core.snapshot is not None and core.snapshot.index >= index, every=0.001)
-    sim.partition(able)
-    assert sim.run(1.0, lambda: member(sim, leader, "g").core.halt is not None)
-    ask(sim, SkipCommand(index), "g")
-    with pytest.raises(CommandFailed):
-        sim.run(5.0, reply.done)
-        reply.result()
+    skip_without(sim, able, index, reply)
     sim.kill(other)
     sim.heal_links()
     assert counter.add.options(timeout=30.0)(1) == big + 2
