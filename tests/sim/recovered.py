@@ -215,7 +215,7 @@ class Recovered:
         )
         sim.world.need(len(told) == len(set(told)), f"{name}: something was done twice: {told}")
         watch = group.watch(since=0)
-        events = told_by(watch, 1.0)
+        events = told_by(watch, 0.3)
         sim.world.need(events == told, f"{name} has {told}, and told of {events}")
         whole = sim.run(SETTLED_S, lambda: self.is_whole(name, GROUPS[name]))
         sim.world.need(whole, f"{name} has not its {GROUPS[name]} members back")

@@ -39,7 +39,7 @@ class Journal(fleet.Data, hooks=JournalHooks):
         """Returns its place."""
         self._note(APPENDED, value)
         if value % REMINDED == 0:
-            fleet.ctx.remind("ring", value, after=0.5 + value % 7)
+            fleet.ctx.remind("ring", value, after=0.5 + value % 4)
         return len(self.noted)
 
     @fleet.reminder("ring")
