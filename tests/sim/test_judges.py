@@ -12,7 +12,7 @@ from fleet.objects.payload import encode_call, encode_value
 from fleet.raft.config import GroupConfig
 from fleet.raft.entries import Commands, Entry, Members, Skipped
 from fleet.raft.group_events import LAST, GroupEvent, Position
-from fleet.sim.checks.alarms import CALLED, CANCELLED, SET, lost, objection
+from fleet.sim.checks.alarms import CALLED, CANCELLED, SET, lost, objection, reminders_skipped
 from fleet.sim.checks.answers import OperatorHistory
 from fleet.sim.checks.clusters import held_after_removal, seen_differently, zones_wasted
 from fleet.sim.checks.events import EmittedEvents, ToldEvents, numbers_skipped
@@ -309,6 +309,17 @@ def test_what_a_skipped_command_emitted_is_no_event() -> None:
     payloads = tuple(encode_call("add", (1, number), {}) for number in (6, 7))
     committed = {4: Entry(1, 4, Commands(1, 1, 0, 0, payloads)), 9: Entry(1, 9, Skipped(4, 1, "hang:"))}
     assert numbers_skipped(committed) == {7}
+
+
+def test_a_reminder_that_was_skipped_is_known_by_the_log() -> None:
+    committed = {
+        9: Entry(1, 9, Skipped(4, 1, "ring: did not return within 0.3 s")),
+        10: Entry(1, 10, Skipped(5, 0, "set: did not return within 0.3 s")),
+    }
+    assert reminders_skipped(committed) == 1
+    journal = [(SET, 3, 50, 0)]
+    assert objection(journal, reminders_skipped(committed)) == ""
+    assert "[3] are not called" in objection(journal, reminders_skipped({}))
 
 
 def test_members_that_emit_different_events_are_told() -> None:
