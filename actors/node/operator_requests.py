@@ -30,6 +30,7 @@ from fleet.actors.messages.operator import (
     SecretsSeen,
     SetSecrets,
 )
+from fleet.actors.messages.values import GroupSpec
 from fleet.actors.node.hosted_member import Created, HostedMember
 from fleet.actors.node.hosted_members import WAITING_MAX
 from fleet.actors.node.parts import Node
@@ -154,6 +155,20 @@ class OperatorRequests:
         except FleetError as refusal:
             done(None, refusal)
 
+    def _pin_cluster(self, spec: GroupSpec) -> dict[str, bytes]:
+        """The node's records of the cluster that the group belongs to. A node without one has no other
+        group: it could not tell clients of another cluster from its own."""
+        node = self.node
+        if spec.name == CLUSTER_GROUP:
+            return node.cluster.pin(spec.uid)
+        own = node.cluster.cluster_uid()
+        if spec.cluster != own and own:
+            raise wrong_cluster(node.start.address or node.start.name, own, spec.cluster)
+        if spec.cluster != own:
+            what = "the node belongs to no cluster yet"
+            raise Unavailable(what, group=spec.name, node=node.start.name)
+        return {}
+
     def _host_member(self, m: HostMember, done: Created, is_class_tried: bool = False) -> None:
         """Answer with the member here, unless the group has removed it; else create one, if its class can be
         loaded, and answer when it is durable."""
@@ -161,7 +176,7 @@ class OperatorRequests:
         spec = m.spec
         hosted, coming = node.hosted_members.by_name.get(spec.name), node.hosted_members.coming.get(spec.name)
         where = {"group": spec.name, "node": node.start.name}
-        meta = node.cluster.pin(spec.uid) if spec.name == CLUSTER_GROUP else {}
+        meta = self._pin_cluster(spec)
         if node.is_renewing:
             raise Unavailable("its directory is an older copy and is being renewed", **where)
         if coming is not None:
@@ -169,9 +184,6 @@ class OperatorRequests:
                 raise CleanupOngoing("a member is being created", **where)
             coming.waiting.append(done)
             return
-        is_foreign = hosted is not None and spec.cluster != hosted.spec.cluster
-        if hosted is not None and is_foreign and spec.name != CLUSTER_GROUP:
-            raise wrong_cluster(node.start.address or node.start.name, hosted.spec.cluster, spec.cluster)
         if hosted is not None and hosted.spec.uid != spec.uid:
             if spec.uid < hosted.spec.uid:
                 raise NoSuchGroup("that group was removed and another one has its name", group=spec.name)

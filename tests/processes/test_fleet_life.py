@@ -278,7 +278,7 @@ def test_a_member_whose_creation_was_abandoned_halfway_goes_on_committed_proof(y
     add_all(yard, [name], 1)
     group = yard.view().groups[name]
     (stranger,) = set(yard.nodes) - set(yard.view().wanted(group))
-    spec = GroupSpec(name, group.data_class, group.config, group.uid)
+    spec = GroupSpec(name, group.data_class, group.config, group.uid, cluster=yard.client._uid())
     hosted = yard.client._ask(HostMember(spec, ()), address=yard[stranger].address)
     assert isinstance(hosted, Hosted) and set(yard.hosted(stranger)) == {name}
     eventually(lambda: not yard.hosted(stranger), what="the member that nobody added to be gone")

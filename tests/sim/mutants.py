@@ -252,6 +252,7 @@ MUTANTS = [
     Mutant(recoveries.shortest_log_goes_on, "recovered", 40),
     Mutant(recoveries.given_up_disk_is_let_in, "recovered", 20),
     Mutant(recoveries.recovery_in_two_transactions, "recovered", 20),
+    Mutant(recoveries.members_before_their_cluster, "test_a_node_that_knows_no_cluster_hosts_no_group"),
     Mutant(executors.halted_command_is_tried_at_once, "storm halts", 80, seed=55),
     Mutant(executors.reopened_without_its_snapshot, "storm executors", 20),
     Mutant(executors.hooks_hear_twice, "day executors", 20),

@@ -5,7 +5,7 @@ import pytest
 from tests.sim.recovered import run_recovered
 
 
-@pytest.mark.parametrize("seed", range(1, 13))
+@pytest.mark.parametrize("seed", [*range(1, 13), 20131])
 def test_s32_a_recovered_fleet_goes_on_with_what_its_sources_held(seed: int) -> None:
     run_recovered(seed)
 

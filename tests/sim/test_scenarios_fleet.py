@@ -164,6 +164,20 @@ def test_a_founding_member_is_not_founded_again_while_it_stops() -> None:
     agree(sim)
 
 
+def test_a_node_that_knows_no_cluster_hosts_no_group() -> None:
+    """Seed 20131 of `recovered`: it took a client of a lost cluster for one of its own."""
+    sim = Sim(seed=1)
+    sim.group("g", Log)
+    stranger = sim.world.add_node("n4")
+    stranger.join = ("nowhere:7400",)
+    stranger.start()
+    sim.run("1s")
+    spec = replace(member(sim, leader_of(sim)).spec, member="", founded=None)
+    ask(sim, HostMember(spec, ()), "", stranger.endpoint)
+    sim.run("1s")
+    assert {node_of(one.core.id) for one in sim.world.members_of("g")} == {"n1", "n2", "n3"}
+
+
 def test_s56_everything_acknowledged_is_there_after_all_lost_power_and_one_stays_away() -> None:
     sim = Sim(seed=56, nodes=4)
     groups = {f"g{number}": sim.group(f"g{number}", Log, config=config()) for number in range(6)}

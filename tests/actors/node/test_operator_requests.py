@@ -53,10 +53,21 @@ def test_rf1_a_request_for_a_group_that_was_removed_does_not_touch_its_successor
 
 def test_a_request_of_another_cluster_does_not_touch_a_member(bench: NodeBench) -> None:
     bench.host(uid=7)
+    bench.kernel.instance(bench.manager).cluster.belong(4)
     spec = GroupSpec("g", encode_class(Counter), GroupConfig(), 9, cluster=5)
     error = bench.request(HostMember(spec, ())).error
     assert error is not None and error.kind == "WrongCluster"
     assert len(bench.members()) == 1
+
+
+def test_a_node_hosts_no_group_before_it_knows_its_cluster(bench: NodeBench) -> None:
+    """It would carry out what clients of another cluster ask of the group."""
+    spec = GroupSpec("g", encode_class(Counter), GroupConfig(), 9, cluster=5)
+    error = bench.request(HostMember(spec, ())).error
+    assert error is not None and error.kind == "Unavailable" and error.to_error().retry
+    assert bench.members() == ()
+    bench.kernel.instance(bench.manager).cluster.belong(5)
+    assert bench.request(HostMember(spec, ())).value == Hosted(member_id(N1, "aaaa", 1))
 
 
 def test_rf1_a_member_of_a_removed_group_makes_room_for_one_of_its_successor(bench: NodeBench) -> None:

@@ -4,7 +4,9 @@ from typing import Any
 from unittest.mock import patch
 
 from fleet.actors.node import greetings, manager
+from fleet.actors.node.operator_requests import OperatorRequests
 from fleet.cluster import recovery
+from fleet.cluster.state import CLUSTER_GROUP
 from fleet.storage import Store
 from tests.sim.planted.patches import Patches, in_modules
 
@@ -43,3 +45,14 @@ def recovery_in_two_transactions() -> Patches:
 
     whole = Store.rewrite
     return [patch.object(Store, "rewrite", rewrite)]
+
+
+def members_before_their_cluster() -> Patches:
+    """Seed 20131 of `recovered`: a new node hosted a group before it knew its cluster, and executed what a
+    client of the lost cluster asked for."""
+    pin = OperatorRequests._pin_cluster
+
+    def pin_later(self: Any, spec: Any) -> Any:
+        return pin(self, spec) if spec.name == CLUSTER_GROUP else {}
+
+    return [patch.object(OperatorRequests, "_pin_cluster", pin_later)]
