@@ -214,8 +214,9 @@ class Recovered:
             settled, f"{name}: reminders or effects are missing: {told}, {sim.world.hooks.effects}"
         )
         sim.world.need(len(told) == len(set(told)), f"{name}: something was done twice: {told}")
-        watch = group.watch(since=0)
-        events = told_by(watch, 0.3)
+        with group.watch(since=0) as watch:
+            first = [watch.next(SETTLED_S) for _ in told]
+            events = (*((event.kind, event.value) for event in first), *told_by(watch, 0.3))
         sim.world.need(events == told, f"{name} has {told}, and told of {events}")
         whole = sim.run(SETTLED_S, lambda: self.is_whole(name, GROUPS[name]))
         sim.world.need(whole, f"{name} has not its {GROUPS[name]} members back")
