@@ -156,18 +156,24 @@ class OperatorRequests:
             done(None, refusal)
 
     def _pin_cluster(self, spec: GroupSpec) -> dict[str, bytes]:
-        """The node's records of the cluster that the group belongs to. A node without one has no other
-        group: it could not tell clients of another cluster from its own."""
+        """The records to be written with a member of this group.
+
+        The first member that a node hosts is the cluster's own: until then it could not tell clients of
+        another cluster from its own.
+
+        Raises:
+            WrongCluster: the group belongs to another cluster than the node.
+            Unavailable: the node belongs to none yet.
+        """
         node = self.node
         if spec.name == CLUSTER_GROUP:
             return node.cluster.pin(spec.uid)
         own = node.cluster.cluster_uid()
-        if spec.cluster != own and own:
+        if spec.cluster == own:
+            return {}
+        if own:
             raise wrong_cluster(node.start.address or node.start.name, own, spec.cluster)
-        if spec.cluster != own:
-            what = "the node belongs to no cluster yet"
-            raise Unavailable(what, group=spec.name, node=node.start.name)
-        return {}
+        raise Unavailable("the node belongs to no cluster yet", group=spec.name, node=node.start.name)
 
     def _host_member(self, m: HostMember, done: Created, is_class_tried: bool = False) -> None:
         """Answer with the member here, unless the group has removed it; else create one, if its class can be
